@@ -1,1 +1,91 @@
-//! 
+//! Write Taskcell plugins in Rust.
+//!
+//! A plugin is one WebAssembly component with one or more *task types*. Here, a task type is a function with
+//! [`#[task]`](macro@task) on it, and [`plugin!`] lists the tasks of the plugin:
+//!
+//! ```
+//! use schemars::JsonSchema;
+//! use serde::{Deserialize, Serialize};
+//! use taskcell_guest::{TaskCtl, TaskError, plugin, task};
+//!
+//! #[derive(Deserialize, JsonSchema)]
+//! struct Input {
+//!     /// Whom to greet.
+//!     name: String,
+//! }
+//!
+//! #[derive(Serialize, JsonSchema)]
+//! struct Output {
+//!     greeting: String,
+//! }
+//!
+//! /// Greets somebody.
+//! #[task]
+//! fn hello(ctl: &TaskCtl, input: Input) -> Result<Output, TaskError> {
+//!     ctl.report_progress("thinking of words", 50)?;
+//!     Ok(Output { greeting: format!("Hello, {}!", input.name) })
+//! }
+//!
+//! plugin! {
+//!     name: "hello",
+//!     version: env!("CARGO_PKG_VERSION"),
+//!     description: "Greets people.",
+//!     tasks: [hello],
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! The doc comments and the types become the plugin's manifest: every host, agent and person sees what a task is for,
+//! what it takes and what it gives.
+//!
+//! # What a task can do
+//! All of it is a method of [`TaskCtl`]: report progress, look whether it shall stop, wait for a signal, send one, tell
+//! the agent something, attach a file. Beside that a task has WASI: a scratch directory of its own, the clocks, random
+//! numbers, the folders that the operator granted, and `print!` and `eprint!`, which the host keeps. What `log::info!`
+//! and its siblings write goes to the task's log. A panic ends the task as failed, with the message and the place.
+//!
+//! # How a task ends
+//! With its result, or with a [`TaskError`], into which `?` turns every error. [`TaskCtl::checkpoint`] and
+//! [`TaskCtl::wait`] fail when the task shall stop, and with `?` that ends the task as cancelled.
+//!
+//! # Testing
+//! Everything but the calls to the host compiles natively, and [`testing::FakeHost`](crate::testing) stands in for the
+//! host: plain `cargo test`, no WebAssembly, simulated time.
+//!
+//! # Building
+//! A plugin's crate has `crate-type = ["cdylib"]` and is built for `wasm32-wasip2`.
+
+// The macros' output names this crate.
+#[cfg(test)]
+extern crate self as taskcell_guest;
+
+mod backend;
+mod check;
+mod ctl;
+mod error;
+mod json;
+mod manifest;
+mod plugin;
+mod task_error;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
+mod values;
+#[cfg(target_family = "wasm")]
+mod wasm;
+
+pub use ctl::TaskCtl;
+pub use error::{Cancelled, RefusalKind, Refused, WaitError};
+pub use plugin::Plugin;
+pub use task_error::TaskError;
+pub use taskcell_guest_macros::{plugin, task};
+pub use values::{Artifact, CancelRequest, Delivery, NotifyResult, Sender, Signal, TaskInfo, TaskRef};
+pub use {schemars, serde, serde_json};
+
+/// What the macros' output uses. No part of the API.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::check::{TaskType, has_length, is_named_twice};
+    pub use crate::plugin::{Limits, Parts, Request, TaskEntry, input_schema, output_schema, run_json};
+    #[cfg(target_family = "wasm")]
+    pub use crate::wasm::{bindings, exports};
+}

@@ -1,1 +1,61 @@
-//! 
+//! Taskcell runs other people's long tasks safely, each in a WebAssembly cell of its own.
+//!
+//! A *plugin* is a component compiled to `wasm32-wasip2`. Each of its *tasks* gets a fresh sandbox, a fuel budget, a
+//! memory limit and a deadline; it reports progress, waits for signals, sends messages to the agent it works for, and
+//! can be stopped at any moment, in the middle of an endless loop too.
+//!
+//! ```no_run
+//! # async fn demo() -> Result<(), Box<dyn std::error::Error>> {
+//! use taskcell::{Host, StartRequest};
+//!
+//! let host = Host::builder().build()?;
+//! let plugin = host.load_plugin("hello.wasm").await?;
+//! let task = host.start(StartRequest::new(plugin.name(), "hello").input(serde_json::json!({"name": "Ada"}))).await?;
+//! println!("{}", task.wait().await);
+//! # Ok(()) }
+//! ```
+//!
+//! The library runs inside the caller's tokio runtime, prints nothing and reads no environment. Guests run on worker
+//! threads of their own, so a busy guest does not slow the caller down.
+//!
+//! # Where things are
+//!
+//! - [`Host`], [`HostBuilder`]: load plugins, start tasks.
+//! - [`StartRequest`], [`Limits`], [`Grants`]: what a task is asked to do, and what it may use.
+//! - [`TaskHandle`]: wait, watch, notify, cancel.
+//! - [`Outcome`], [`FailureKind`], [`CancelledBy`](Party): how a task ended, and why.
+//! - [`Event`]: everything that happened to a task, in order.
+//!
+//! The rules that hold for all of them are in the manual, `host/docs/behaviour.md`.
+
+pub(crate) mod model;
+pub(crate) mod ports;
+pub(crate) mod runtime;
+pub(crate) mod sandbox;
+pub(crate) mod store;
+
+#[cfg(feature = "cli")]
+pub mod cli;
+
+pub use model::event::{Event, EventBody, EventSeq};
+pub use model::grants::{Access, Capability, DirGrant, Grants};
+pub use model::ids::{InvalidKey, PluginDigest, SignalKey, TaskId, TaskKey, TaskRef};
+pub use model::limits::{FUEL_PER_CPU_SECOND, Limits, LimitsRequest};
+pub use model::manifest::{CapabilityRequest, Manifest, ManifestError, TaskType};
+pub use model::outcome::{Failure, FailureKind, Outcome};
+pub use model::request::{CancelRequest, StartRequest};
+pub use model::signal::{NotifyAnswer, Party, Signal};
+pub use model::state::{Artifact, Phase, Progress, Snapshot, Usage, WaitPoint};
+pub use model::text::escape;
+pub use ports::agent::{AgentMessage, AgentSink, Delivery};
+pub use ports::clock::{Clock, SimulatedClock, SystemClock, Timestamp};
+pub use ports::output::{OutputChunk, OutputCursor, OutputPage, OutputSource};
+pub use ports::store::{CommitError, Fence, Record, StoreError, StreamId, TaskStore};
+pub use runtime::builder::{BuildError, HostBuilder};
+pub use runtime::handle::{CancelAnswer, EventStream, TaskHandle};
+pub use runtime::host::{Host, StartError};
+pub use runtime::plugin::Plugin;
+pub use sandbox::identify::FileKind;
+pub use sandbox::load::LoadError;
+pub use store::faulty::FaultyStore;
+pub use store::memory::MemoryStore;

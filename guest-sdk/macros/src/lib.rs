@@ -1,1 +1,77 @@
-//! 
+//! The macros of `taskcell-guest`, which re-exports them: depend on that crate, not on this one.
+
+mod checks;
+mod plugin;
+mod quantity;
+mod task;
+
+use proc_macro::TokenStream;
+
+/// Makes a task type of a function.
+///
+/// The function stays what it is, so that unit tests can call it. It has the signature
+/// `fn(ctl: &TaskCtl, input: Input) -> Result<Output, TaskError>`; `Input` is `serde::Deserialize`, `Output` is
+/// `serde::Serialize`, and both are `schemars::JsonSchema`. The function's doc comment is the task type's description.
+///
+/// # Options
+/// All may be left out. The limits are defaults; the operator and whoever starts a task may set lower ones.
+///
+/// - `name = "…"`: the task type's name, up to 64 of `a`-`z`, `0`-`9` and `-`, beginning with a letter. By default the
+///   function's name with `-` for `_`.
+/// - `fuel = 1_000_000_000`: units of fuel.
+/// - `timeout = "5m"`: from start to end; a whole number with `ms`, `s`, `m` or `h`.
+/// - `memory = "64MiB"`: linear memory, 64 KiB at least; a whole number with `KiB`, `MiB` or `GiB`.
+///
+/// ```
+/// use taskcell_guest::{TaskCtl, TaskError, task};
+///
+/// /// Adds numbers.
+/// #[task(name = "sum", fuel = 1_000_000, timeout = "10s", memory = "4MiB")]
+/// fn add_up(_ctl: &TaskCtl, input: Vec<u32>) -> Result<u64, TaskError> {
+///     Ok(input.into_iter().map(u64::from).sum())
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
+    task::expand(options.into(), item.into()).into()
+}
+
+/// Makes a plugin of a crate's tasks: the manifest, and what the host calls.
+///
+/// It stands once in a crate, at its root, and defines the constant `PLUGIN`, a `taskcell_guest::Plugin`, which unit
+/// tests can look at.
+///
+/// # Fields
+/// - `name`: up to 64 of `a`-`z`, `0`-`9` and `-`, beginning with a letter.
+/// - `version`: usually `env!("CARGO_PKG_VERSION")`.
+/// - `author`, `description`, `url`: may be left out.
+/// - `requests`: may be left out; what every task of the plugin would like to be granted, each with the reason for the
+///   operator to read: `dir-read` and `dir-write` a folder, `signal` to send signals to other tasks.
+/// - `tasks`: the functions with `#[task]` on them.
+///
+/// ```
+/// use taskcell_guest::{TaskCtl, TaskError, plugin, task};
+///
+/// /// Counts the files of the granted folder.
+/// #[task]
+/// fn count(_ctl: &TaskCtl, folder: String) -> Result<usize, TaskError> {
+///     Ok(std::fs::read_dir(folder)?.count())
+/// }
+///
+/// plugin! {
+///     name: "count",
+///     version: env!("CARGO_PKG_VERSION"),
+///     author: "Somebody",
+///     description: "Counts files.",
+///     requests: ["dir-read" => "the folder whose files are counted"],
+///     tasks: [count],
+/// }
+///
+/// # fn main() {
+/// assert_eq!(PLUGIN.manifest()["tasks"][0]["description"], "Counts the files of the granted folder.");
+/// # }
+/// ```
+#[proc_macro]
+pub fn plugin(fields: TokenStream) -> TokenStream {
+    plugin::expand(fields.into()).into()
+}

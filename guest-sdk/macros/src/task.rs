@@ -1,0 +1,221 @@
+//! `#[task]`.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream};
+use syn::spanned::Spanned;
+use syn::{
+    Attribute, Expr, FnArg, Ident, ItemFn, Lit, LitInt, LitStr, Meta, MetaNameValue, ReturnType, Safety, Token, Type,
+};
+
+use crate::checks;
+use crate::quantity;
+
+const SIGNATURE: &str = "a task is a plain `fn(ctl: &TaskCtl, input: Input) -> Result<Output, TaskError>`";
+
+pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
+    let place = item.span();
+    let Ok(function) = syn::parse2::<ItemFn>(item) else {
+        return syn::Error::new(place, format!("`#[task]` goes on a function: {SIGNATURE}")).to_compile_error();
+    };
+    let made = syn::parse2(options).and_then(|options| companion(&options, &function));
+    // The function is kept even so, or every use of it would be an error as well.
+    let made = made.unwrap_or_else(|error| error.to_compile_error());
+    quote! { #function #made }
+}
+
+#[derive(Default)]
+struct Options {
+    name: Option<String>,
+    fuel: Option<u64>,
+    timeout_ms: Option<u64>,
+    memory_bytes: Option<u64>,
+}
+
+impl Parse for Options {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let mut options = Self::default();
+        while !input.is_empty() {
+            let key: Ident = input.parse()?;
+            input.parse::<Token![=]>()?;
+            let word = key.to_string();
+            match word.as_str() {
+                "name" => set(&mut options.name, &key, checks::name(&input.parse()?)?)?,
+                "fuel" => set(&mut options.fuel, &key, fuel(&input.parse()?)?)?,
+                "timeout" => set(
+                    &mut options.timeout_ms,
+                    &key,
+                    read(&input.parse()?, quantity::duration)?,
+                )?,
+                "memory" => set(&mut options.memory_bytes, &key, read(&input.parse()?, quantity::size)?)?,
+                _ => {
+                    let known = "there are `name`, `fuel`, `timeout` and `memory`";
+                    return Err(syn::Error::new(
+                        key.span(),
+                        format!("`{word}` is not an option of a task: {known}"),
+                    ));
+                }
+            }
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn set<T>(place: &mut Option<T>, key: &Ident, value: T) -> syn::Result<()> {
+    if place.replace(value).is_some() {
+        return Err(syn::Error::new(key.span(), format!("`{key}` is set twice")));
+    }
+    Ok(())
+}
+
+fn fuel(literal: &LitInt) -> syn::Result<u64> {
+    match literal.base10_parse() {
+        Ok(0) => Err(syn::Error::new(literal.span(), "a task without fuel cannot begin")),
+        other => other,
+    }
+}
+
+fn read(literal: &LitStr, parse: fn(&str) -> Result<u64, String>) -> syn::Result<u64> {
+    parse(&literal.value()).map_err(|problem| syn::Error::new(literal.span(), problem))
+}
+
+/// The type of the function's name, which carries what `plugin!` needs. Types and functions have namespaces of their
+/// own, so it can have the same name, and `use` brings both.
+fn companion(options: &Options, function: &ItemFn) -> syn::Result<TokenStream> {
+    let (input, result) = signature(function)?;
+    let ident = &function.sig.ident;
+    let vis = &function.vis;
+    let name = task_name(options, ident)?;
+    let description = optional(description(&function.attrs, ident)?);
+    let fuel = optional(options.fuel);
+    let timeout_ms = optional(options.timeout_ms);
+    let memory_bytes = optional(options.memory_bytes);
+    // With the spans of the types, so that the compiler's complaints point at them.
+    let input_schema = quote_spanned! {input.span()=> ::taskcell_guest::__private::input_schema::<#input> };
+    let output_schema = quote_spanned! {result.span()=> ::taskcell_guest::__private::output_schema::<#result> };
+    let run_json = quote! { ::taskcell_guest::__private::run_json::<#input, #result> };
+    // Of the macro's own hygiene, or a task that is called `input` would be shadowed.
+    let ctl_argument = Ident::new("ctl", Span::mixed_site());
+    let input_argument = Ident::new("input", Span::mixed_site());
+    Ok(quote! {
+        #[doc(hidden)]
+        #[allow(non_camel_case_types, reason = "it has the function's name")]
+        #[derive(Debug)]
+        #vis enum #ident {}
+
+        impl ::taskcell_guest::__private::TaskType for #ident {
+            const ENTRY: ::taskcell_guest::__private::TaskEntry = ::taskcell_guest::__private::TaskEntry {
+                name: #name,
+                description: #description,
+                limits: ::taskcell_guest::__private::Limits {
+                    fuel: #fuel,
+                    timeout_ms: #timeout_ms,
+                    memory_bytes: #memory_bytes,
+                },
+                input_schema: #input_schema,
+                output_schema: #output_schema,
+                run: |#ctl_argument, #input_argument| #run_json(#ctl_argument, #input_argument, #ident),
+            };
+        }
+    })
+}
+
+fn task_name(options: &Options, ident: &Ident) -> syn::Result<String> {
+    if let Some(name) = &options.name {
+        return Ok(name.clone());
+    }
+    let name = ident.unraw().to_string().replace('_', "-");
+    if checks::is_name(&name) {
+        return Ok(name);
+    }
+    let problem = format!(
+        "{}; set another one with `#[task(name = \"…\")]`",
+        checks::name_problem(&name)
+    );
+    Err(syn::Error::new(ident.span(), problem))
+}
+
+/// The types of the input and the result.
+fn signature(function: &ItemFn) -> syn::Result<(&Type, &Type)> {
+    let sig = &function.sig;
+    let wrong = |span: Span, problem: &str| Err(syn::Error::new(span, format!("{problem}: {SIGNATURE}")));
+    if let Some(word) = &sig.asyncness {
+        return wrong(word.span(), "a task is not async, its calls park it");
+    }
+    if let Safety::Unsafe(word) = &sig.safety {
+        return wrong(word.span(), "a task is not unsafe");
+    }
+    if let Some(word) = &sig.abi {
+        return wrong(word.span(), "a task has no ABI");
+    }
+    if !sig.generics.params.is_empty() || sig.generics.where_clause.is_some() {
+        return wrong(sig.generics.span(), "a task has no generic parameters");
+    }
+    let mut arguments = sig.inputs.iter();
+    let (Some(ctl), Some(input)) = (arguments.next(), arguments.next()) else {
+        return wrong(sig.paren_token.span.join(), "a task takes two arguments");
+    };
+    if let Some(third) = arguments.next() {
+        return wrong(third.span(), "a task takes two arguments");
+    }
+    match ctl {
+        FnArg::Typed(ctl) if is_shared_reference(&ctl.ty) => {}
+        FnArg::Typed(ctl) => return wrong(ctl.ty.span(), "a task's first argument is a `&TaskCtl`"),
+        FnArg::Receiver(receiver) => return wrong(receiver.span(), "a task is not a method"),
+    }
+    let FnArg::Typed(input) = input else {
+        return wrong(input.span(), "a task is not a method");
+    };
+    match &sig.output {
+        ReturnType::Type(_, result) => Ok((&input.ty, result)),
+        ReturnType::Default => wrong(sig.span(), "a task returns something"),
+    }
+}
+
+fn is_shared_reference(ty: &Type) -> bool {
+    matches!(ty, Type::Reference(reference) if reference.mutability.is_none())
+}
+
+/// The doc comment, without the space that begins each line.
+fn description(attributes: &[Attribute], ident: &Ident) -> syn::Result<Option<String>> {
+    let lines: Vec<String> = attributes.iter().filter_map(doc_line).collect();
+    let lines: Vec<&str> = lines
+        .iter()
+        .map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end())
+        .collect();
+    let text = lines.join("\n").trim().to_owned();
+    if text.chars().count() > checks::MAX_DESCRIPTION {
+        let problem = format!(
+            "the doc comment is the task's description and has at most {} characters",
+            checks::MAX_DESCRIPTION
+        );
+        return Err(syn::Error::new(ident.span(), problem));
+    }
+    Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
+fn doc_line(attribute: &Attribute) -> Option<String> {
+    if !attribute.path().is_ident("doc") {
+        return None;
+    }
+    let Meta::NameValue(MetaNameValue {
+        value: Expr::Lit(literal),
+        ..
+    }) = &attribute.meta
+    else {
+        return None;
+    };
+    let Lit::Str(text) = &literal.lit else { return None };
+    Some(text.value())
+}
+
+fn optional(value: Option<impl quote::ToTokens>) -> TokenStream {
+    value.map_or_else(
+        || quote! { ::core::option::Option::None },
+        |value| quote! { ::core::option::Option::Some(#value) },
+    )
+}

@@ -1,0 +1,70 @@
+//! What the SDK needs from outside the task: the contract's imports, or the fake host that stands in for them.
+//!
+//! One trait for each page of the contract, with the contract's own shapes: JSON is text, a duration is milliseconds.
+
+use crate::error::{Refused, WaitError};
+use crate::values::{Artifact, CancelRequest, Delivery, NotifyResult, TaskInfo, TaskRef};
+
+/// The contract's `task`, apart from `report-panic`, which the panic hook calls without a [`crate::TaskCtl`].
+pub(crate) trait TaskPage {
+    fn info(&self) -> TaskInfo;
+    fn cancel_requested(&self) -> Option<CancelRequest>;
+    fn report_progress(&self, message: &str, percent: Option<u8>) -> Result<(), Refused>;
+    fn fuel_remaining(&self) -> u64;
+}
+
+/// The contract's `signals`.
+pub(crate) trait SignalsPage {
+    fn wait(&self, key: &str, timeout_ms: Option<u64>) -> Result<WireSignal, WaitEnd>;
+    fn poll(&self, key: &str) -> Result<Option<WireSignal>, Refused>;
+    fn notify(&self, target: &TaskRef, key: &str, payload: Option<&str>) -> Result<NotifyResult, Refused>;
+}
+
+/// The contract's `agent` and `output`: what leaves the task for others to read.
+pub(crate) trait OutputPage {
+    fn notify_agent(&self, message: &str, trigger: bool) -> Result<Delivery, Refused>;
+    fn write(&self, stream: OutputStream, bytes: &[u8]) -> Result<(), Refused>;
+    fn attach(&self, name: &str, media_type: &str, path: &str) -> Result<Artifact, Refused>;
+}
+
+/// The three pages together.
+pub(crate) trait Backend: TaskPage + SignalsPage + OutputPage {}
+
+impl<T: TaskPage + SignalsPage + OutputPage> Backend for T {}
+
+/// A signal as it comes from the host.
+#[derive(Debug)]
+pub(crate) struct WireSignal {
+    /// A JSON text, or nothing at all.
+    pub(crate) payload: Option<String>,
+    /// The contract's word for the sender.
+    pub(crate) sender: String,
+}
+
+/// Why a wait ended without a signal, in the contract's words.
+#[derive(Debug)]
+pub(crate) enum WaitEnd {
+    TimedOut,
+    Cancelled,
+    WaitCancelled,
+    Refused(Refused),
+}
+
+impl WaitEnd {
+    /// What the task is told; `cancelled` makes the error for a task that shall stop.
+    pub(crate) fn into_error(self, cancelled: impl FnOnce() -> crate::Cancelled) -> WaitError {
+        match self {
+            Self::TimedOut => WaitError::TimedOut,
+            Self::Cancelled => WaitError::Cancelled(cancelled()),
+            Self::WaitCancelled => WaitError::WaitCancelled,
+            Self::Refused(refused) => WaitError::Refused(refused),
+        }
+    }
+}
+
+/// Which of the two streams.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum OutputStream {
+    Stdout,
+    Stderr,
+}

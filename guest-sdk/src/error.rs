@@ -1,0 +1,114 @@
+//! Why a call to the host did not do what it was asked to do.
+
+use std::fmt;
+
+/// The host refused a call. The task goes on; what it does about it is its own affair.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the host refused the call ({kind}): {message}")]
+pub struct Refused {
+    /// What kind of refusal it is.
+    pub kind: RefusalKind,
+    /// A sentence for a person.
+    pub message: String,
+}
+
+impl Refused {
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self {
+            kind: RefusalKind::InvalidArgument,
+            message: message.into(),
+        }
+    }
+}
+
+/// What kind of refusal it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RefusalKind {
+    /// A value is out of its range; the message names it.
+    InvalidArgument,
+    /// The operator has not granted what the call needs.
+    Denied,
+    /// A value is over its limit.
+    TooLarge,
+    /// What the call names does not exist.
+    NotFound,
+    /// The task has its outcome already.
+    Ended,
+    /// The host failed; it is not the task's fault.
+    Host,
+    /// A kind that this version of the SDK does not know, in the contract's word.
+    Other(String),
+}
+
+impl RefusalKind {
+    /// The contract's word, such as `invalid-argument`.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::InvalidArgument => "invalid-argument",
+            Self::Denied => "denied",
+            Self::TooLarge => "too-large",
+            Self::NotFound => "not-found",
+            Self::Ended => "ended",
+            Self::Host => "host",
+            Self::Other(word) => word,
+        }
+    }
+
+    #[cfg(target_family = "wasm")]
+    pub(crate) fn from_wire(word: String) -> Self {
+        match word.as_str() {
+            "invalid-argument" => Self::InvalidArgument,
+            "denied" => Self::Denied,
+            "too-large" => Self::TooLarge,
+            "not-found" => Self::NotFound,
+            "ended" => Self::Ended,
+            "host" => Self::Host,
+            _ => Self::Other(word),
+        }
+    }
+}
+
+impl fmt::Display for RefusalKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The task shall stop. Returned from a task with `?`, it ends the task as cancelled.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place}")]
+pub struct Cancelled {
+    place: String,
+}
+
+impl Cancelled {
+    pub(crate) fn at(place: impl Into<String>) -> Self {
+        Self { place: place.into() }
+    }
+
+    /// Where the task noticed it, as a sentence for a person.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+}
+
+/// Why a wait ended without a signal.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WaitError {
+    /// The time was over.
+    #[error("no signal came in time")]
+    TimedOut,
+    /// The task shall stop. Returned from a task with `?`, it ends the task as cancelled.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+    /// The host ended this one wait; the task goes on.
+    #[error("the host ended the wait")]
+    WaitCancelled,
+    /// The call itself was wrong.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// A signal came and was taken, but its payload is not what the task expects. The text says where.
+    #[error("the signal's payload does not fit: {0}")]
+    BadPayload(String),
+}

@@ -1,0 +1,175 @@
+//! The handle that a test has on its fake host.
+
+use std::cell::{Ref, RefCell};
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::log;
+use super::pages::Pages;
+use super::records::{AgentMessage, Attached, LogLine, Notified, Progress};
+use super::state::{Pending, PendingCancel, State};
+use crate::ctl::TaskCtl;
+use crate::error::Refused;
+use crate::json;
+use crate::plugin::Plugin;
+use crate::task_error::TaskError;
+use crate::values::{NotifyResult, Sender};
+
+/// A host for one task in a unit test. See [the module](crate::testing).
+#[derive(Default)]
+pub struct FakeHost {
+    state: Rc<RefCell<State>>,
+}
+
+impl FakeHost {
+    /// A host at time zero, without signals, which nobody asked to cancel anything.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sends a signal from a person, now. `None` as the payload sends one without.
+    pub fn signal(&self, key: &str, payload: impl Into<Option<Value>>) {
+        self.signal_from(Sender::Person, key, payload);
+    }
+
+    /// Sends a signal from somebody, now.
+    pub fn signal_from(&self, sender: Sender, key: &str, payload: impl Into<Option<Value>>) {
+        let at = self.elapsed();
+        self.send(at, sender, key, payload.into());
+    }
+
+    /// Sends a signal from a person when the task has run for `after`.
+    pub fn send_at(&self, after: Duration, key: &str, payload: impl Into<Option<Value>>) {
+        self.send(after, Sender::Person, key, payload.into());
+    }
+
+    fn send(&self, at: Duration, sender: Sender, key: &str, payload: Option<Value>) {
+        let payload = payload.map(|value| value.to_string());
+        self.state.borrow_mut().send(Pending {
+            at,
+            key: key.to_owned(),
+            payload,
+            sender,
+        });
+    }
+
+    /// A person asks for the task's cancel, now.
+    pub fn cancel(&self, reason: &str) {
+        self.cancel_after(self.elapsed(), reason);
+    }
+
+    /// A person asks for the task's cancel when the task has run for `after`. As time moves only while the task waits,
+    /// a task that computes needs [`cancel_at_look`](Self::cancel_at_look) instead.
+    pub fn cancel_after(&self, after: Duration, reason: &str) {
+        self.state.borrow_mut().cancel = Some(PendingCancel {
+            at: after,
+            reason: reason.to_owned(),
+        });
+    }
+
+    /// A person asks for the task's cancel just before the task looks for the `look`-th time, counted from 1. Looks are
+    /// [`TaskCtl::checkpoint`] and [`TaskCtl::cancel_requested`].
+    pub fn cancel_at_look(&self, look: u32) {
+        self.state.borrow_mut().looks_until_cancel = Some(look);
+    }
+
+    /// The host ends the task's next wait at once: it gets [`WaitError::WaitCancelled`](crate::WaitError::WaitCancelled).
+    pub fn end_next_wait(&self) {
+        self.state.borrow_mut().end_next_wait = true;
+    }
+
+    /// What the task gets when it sends signals to other tasks, instead of [`NotifyResult::Delivered`].
+    pub fn answer_notify(&self, answer: Result<NotifyResult, Refused>) {
+        self.state.borrow_mut().notify_answer = Some(answer);
+    }
+
+    /// The task's way to this host, for calling a function with it. From now on, log lines of this thread go to this
+    /// host.
+    pub fn ctl(&self) -> TaskCtl {
+        log::listen(&self.state);
+        TaskCtl::new(Pages {
+            state: Rc::clone(&self.state),
+        })
+    }
+
+    /// Runs a task to its end. A task that was cancelled before does not begin, as with the real host.
+    ///
+    /// # Errors
+    /// What the task returns.
+    pub fn run<I, O>(&self, task: impl FnOnce(&TaskCtl, I) -> Result<O, TaskError>, input: I) -> Result<O, TaskError> {
+        if self.state.borrow().cancel_request().is_some() {
+            return Err(TaskError::cancelled("stopped before it began"));
+        }
+        let ctl = self.ctl();
+        let result = task(&ctl, input);
+        self.state.borrow_mut().summary = Some(ctl.summary());
+        result
+    }
+
+    /// Runs a task type of a plugin as the host does it, from JSON to JSON: finds the function, reads the input, writes
+    /// the result.
+    ///
+    /// # Errors
+    /// What the task returns; and a failure when there is no such task type, when the input does not fit or when the
+    /// result is not JSON.
+    pub fn run_json(&self, plugin: &Plugin, task_type: &str, input: &Value) -> Result<Value, TaskError> {
+        let run = |ctl: &TaskCtl, input: String| plugin.run(ctl, task_type, &input);
+        let output = self.run(run, input.to_string())?;
+        json::read(&output).map_err(|misfit| TaskError::new(misfit.sentence()))
+    }
+
+    /// How long the task has waited in all.
+    pub fn elapsed(&self) -> Duration {
+        self.state.borrow().now
+    }
+
+    /// The sentence beside the result of the task that ran last, if it succeeded.
+    pub fn summary(&self) -> Option<String> {
+        self.state.borrow().summary.clone()
+    }
+
+    /// What the task reported, in order.
+    pub fn progress(&self) -> Vec<Progress> {
+        self.state.borrow().progress.clone()
+    }
+
+    /// What the task told the agent, in order.
+    pub fn messages(&self) -> Vec<AgentMessage> {
+        self.state.borrow().messages.clone()
+    }
+
+    /// What the task logged, in order.
+    pub fn logs(&self) -> Vec<LogLine> {
+        self.state.borrow().logs.clone()
+    }
+
+    /// The signals that the task sent, in order, also those that were refused.
+    pub fn notified(&self) -> Vec<Notified> {
+        self.state.borrow().notified.clone()
+    }
+
+    /// The files that the task attached, in order.
+    pub fn artifacts(&self) -> Vec<Attached> {
+        self.state.borrow().attached.clone()
+    }
+
+    /// What the task wrote with [`TaskCtl::write_stdout`]. `print!` goes to the test's own output.
+    pub fn stdout(&self) -> Vec<u8> {
+        self.state.borrow().stdout.clone()
+    }
+
+    /// What the task wrote with [`TaskCtl::write_stderr`]. `eprint!` goes to the test's own output.
+    pub fn stderr(&self) -> Vec<u8> {
+        self.state.borrow().stderr.clone()
+    }
+}
+
+impl fmt::Debug for FakeHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state: Ref<'_, State> = self.state.borrow();
+        f.debug_tuple("FakeHost").field(&*state).finish()
+    }
+}

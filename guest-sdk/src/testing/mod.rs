@@ -1,0 +1,36 @@
+//! Unit tests for tasks, without WebAssembly: a host that is only pretended.
+//!
+//! [`FakeHost`] answers all that a task asks of its host by the contract's rules, and remembers what the task did. Its
+//! time is simulated and moves only while the task waits, so that a test of a wait of three days takes no time and
+//! always ends the same way.
+//!
+//! ```
+//! use std::time::Duration;
+//! use serde_json::json;
+//! use taskcell_guest::testing::FakeHost;
+//! use taskcell_guest::{TaskCtl, TaskError};
+//!
+//! fn publish(ctl: &TaskCtl, text: String) -> Result<String, TaskError> {
+//!     ctl.report_progress("waiting for a yes", None)?;
+//!     let yes = ctl.wait::<bool>("approval", Duration::from_secs(3600))?;
+//!     if yes.payload { Ok(text) } else { Err(TaskError::new("nobody wants it")) }
+//! }
+//!
+//! let host = FakeHost::new();
+//! host.send_at(Duration::from_secs(90), "approval", json!(true));
+//! assert_eq!(host.run(publish, "News".to_owned()), Ok("News".to_owned()));
+//! assert_eq!(host.elapsed(), Duration::from_secs(90));
+//! assert_eq!(host.progress()[0].message, "waiting for a yes");
+//! ```
+//!
+//! The fake host does not do these: it never stops a task by force, uses up no fuel, does not catch panics, and has no
+//! deadline.
+
+mod fake_host;
+mod log;
+mod pages;
+mod records;
+mod state;
+
+pub use fake_host::FakeHost;
+pub use records::{AgentMessage, Attached, LogLine, Notified, Progress};

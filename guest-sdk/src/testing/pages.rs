@@ -1,0 +1,178 @@
+//! The fake host's answers, by the contract's rules.
+
+use std::cell::RefCell;
+use std::fmt::Write as _;
+use std::path::{Component, Path};
+use std::rc::Rc;
+
+use sha2::{Digest, Sha256};
+
+use super::records::{AgentMessage, Attached, Notified, Progress};
+use super::state::{Pending, State, check_key};
+use crate::backend::{OutputPage, OutputStream, SignalsPage, TaskPage, WaitEnd, WireSignal};
+use crate::error::{RefusalKind, Refused};
+use crate::values::{Artifact, CancelRequest, Delivery, NotifyResult, Sender, TaskInfo, TaskRef};
+
+/// What a fake task is told that it has.
+const FUEL_BUDGET: u64 = 1_000_000_000;
+
+pub(super) struct Pages {
+    pub(super) state: Rc<RefCell<State>>,
+}
+
+impl TaskPage for Pages {
+    fn info(&self) -> TaskInfo {
+        TaskInfo {
+            id: "fake-id".to_owned(),
+            plugin: "fake-plugin".to_owned(),
+            task_type: "fake-task".to_owned(),
+            key: "fake-key".to_owned(),
+            deadline_ms: None,
+            fuel_budget: FUEL_BUDGET,
+            scratch: scratch(&mut self.state.borrow_mut()),
+        }
+    }
+
+    fn cancel_requested(&self) -> Option<CancelRequest> {
+        self.state.borrow_mut().look()
+    }
+
+    fn report_progress(&self, message: &str, percent: Option<u8>) -> Result<(), Refused> {
+        if percent.is_some_and(|percent| percent > 100) {
+            return Err(Refused::invalid("percent: 0 to 100"));
+        }
+        self.state.borrow_mut().progress.push(Progress {
+            message: message.to_owned(),
+            percent,
+        });
+        Ok(())
+    }
+
+    fn fuel_remaining(&self) -> u64 {
+        FUEL_BUDGET
+    }
+}
+
+impl SignalsPage for Pages {
+    fn wait(&self, key: &str, timeout_ms: Option<u64>) -> Result<WireSignal, WaitEnd> {
+        self.state.borrow_mut().wait(key, timeout_ms)
+    }
+
+    fn poll(&self, key: &str) -> Result<Option<WireSignal>, Refused> {
+        check_key(key)?;
+        Ok(self.state.borrow_mut().take(key))
+    }
+
+    fn notify(&self, target: &TaskRef, key: &str, payload: Option<&str>) -> Result<NotifyResult, Refused> {
+        check_key(key)?;
+        let own = self.info();
+        let to_itself = target.plugin == own.plugin && target.task_type == own.task_type && target.key == own.key;
+        let state = &mut *self.state.borrow_mut();
+        let payload_value = payload.and_then(|text| serde_json::from_str(text).ok());
+        state.notified.push(Notified {
+            target: target.clone(),
+            key: key.to_owned(),
+            payload: payload_value,
+        });
+        if to_itself {
+            let at = state.now;
+            let payload = payload.map(str::to_owned);
+            state.send(Pending {
+                at,
+                key: key.to_owned(),
+                payload,
+                sender: Sender::Itself,
+            });
+            return Ok(NotifyResult::Buffered);
+        }
+        state.notify_answer.clone().unwrap_or(Ok(NotifyResult::Delivered))
+    }
+}
+
+impl OutputPage for Pages {
+    fn notify_agent(&self, message: &str, trigger: bool) -> Result<Delivery, Refused> {
+        self.state.borrow_mut().messages.push(AgentMessage {
+            message: message.to_owned(),
+            trigger,
+        });
+        Ok(Delivery::Accepted)
+    }
+
+    fn write(&self, stream: OutputStream, bytes: &[u8]) -> Result<(), Refused> {
+        let state = &mut *self.state.borrow_mut();
+        match stream {
+            OutputStream::Stdout => state.stdout.extend_from_slice(bytes),
+            OutputStream::Stderr => state.stderr.extend_from_slice(bytes),
+        }
+        Ok(())
+    }
+
+    fn attach(&self, name: &str, media_type: &str, path: &str) -> Result<Artifact, Refused> {
+        if name.is_empty() || name.len() > 255 || name.contains(['/', '\\']) || name == "." || name == ".." {
+            return Err(Refused::invalid("name: 1 to 255 bytes, and not a path"));
+        }
+        let state = &mut *self.state.borrow_mut();
+        let scratch = scratch(state);
+        // A relative path is in the scratch directory; an absolute one stays as it is.
+        let path = scratch.join(path);
+        let inside = path.strip_prefix(&scratch).is_ok_and(only_down);
+        if !inside {
+            return Err(Refused::invalid("path: a file in the scratch directory"));
+        }
+        let content = read(&path)?;
+        let sha256 = hex(&Sha256::digest(&content));
+        let artifact = Artifact {
+            sha256,
+            size: content.len() as u64,
+        };
+        state.attached.push(Attached {
+            name: name.to_owned(),
+            media_type: media_type.to_owned(),
+            content,
+        });
+        Ok(artifact)
+    }
+}
+
+/// The task's directory, made when it is first wanted.
+#[expect(
+    clippy::panic,
+    reason = "a test on a machine without a place for temporary files cannot go on"
+)]
+fn scratch(state: &mut State) -> std::path::PathBuf {
+    if let Some(made) = &state.scratch {
+        return made.path().to_owned();
+    }
+    let made = tempfile::tempdir().unwrap_or_else(|error| panic!("failed to make a scratch directory: {error}"));
+    let path = made.path().to_owned();
+    state.scratch = Some(made);
+    path
+}
+
+fn only_down(path: &Path) -> bool {
+    path.components().all(|part| matches!(part, Component::Normal(_)))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the host's own look at what the task wrote")]
+fn read(path: &Path) -> Result<Vec<u8>, Refused> {
+    std::fs::read(path).map_err(|error| {
+        let missing = error.kind() == std::io::ErrorKind::NotFound;
+        let kind = if missing {
+            RefusalKind::NotFound
+        } else {
+            RefusalKind::InvalidArgument
+        };
+        Refused {
+            kind,
+            message: format!("failed to read {}: {error}", path.display()),
+        }
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,56 @@
+//! What the fake host remembers of a task.
+
+use serde_json::Value;
+
+use crate::values::TaskRef;
+
+/// One report of progress.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The sentence.
+    pub message: String,
+    /// 0 to 100.
+    pub percent: Option<u8>,
+}
+
+/// One message to the agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentMessage {
+    /// The message.
+    pub message: String,
+    /// Whether the agent was asked to act on it now.
+    pub trigger: bool,
+}
+
+/// One log line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// How much it matters.
+    pub level: log::Level,
+    /// Which part of the plugin spoke.
+    pub target: String,
+    /// The line.
+    pub message: String,
+}
+
+/// One signal that the task sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notified {
+    /// To which task.
+    pub target: TaskRef,
+    /// The signal's key.
+    pub key: String,
+    /// The payload; `None` is none at all.
+    pub payload: Option<Value>,
+}
+
+/// One file that the task attached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attached {
+    /// What people see.
+    pub name: String,
+    /// Such as `text/markdown`.
+    pub media_type: String,
+    /// What the file held when it was attached.
+    pub content: Vec<u8>,
+}

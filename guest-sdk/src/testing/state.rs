@@ -1,0 +1,140 @@
+//! The fake host's clock, its signals, and its memory.
+
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::records::{AgentMessage, Attached, LogLine, Notified, Progress};
+use crate::backend::{WaitEnd, WireSignal};
+use crate::error::{RefusalKind, Refused};
+use crate::values::{CancelRequest, NotifyResult, Sender};
+
+/// How long a task may tidy after somebody asked for its cancel.
+const GRACE: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) now: Duration,
+    /// Not yet taken, by the time they come, and for one time in the order they were sent.
+    pub(super) signals: Vec<Pending>,
+    pub(super) cancel: Option<PendingCancel>,
+    /// Cancels when this many more looks have been taken.
+    pub(super) looks_until_cancel: Option<u32>,
+    /// The next wait ends without anything.
+    pub(super) end_next_wait: bool,
+    pub(super) notify_answer: Option<Result<NotifyResult, Refused>>,
+    pub(super) scratch: Option<TempDir>,
+    pub(super) summary: Option<String>,
+    pub(super) progress: Vec<Progress>,
+    pub(super) messages: Vec<AgentMessage>,
+    pub(super) logs: Vec<LogLine>,
+    pub(super) notified: Vec<Notified>,
+    pub(super) attached: Vec<Attached>,
+    pub(super) stdout: Vec<u8>,
+    pub(super) stderr: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) at: Duration,
+    pub(super) key: String,
+    /// A JSON text.
+    pub(super) payload: Option<String>,
+    pub(super) sender: Sender,
+}
+
+#[derive(Debug)]
+pub(super) struct PendingCancel {
+    pub(super) at: Duration,
+    pub(super) reason: String,
+}
+
+impl State {
+    pub(super) fn send(&mut self, pending: Pending) {
+        let place = self.signals.partition_point(|other| other.at <= pending.at);
+        self.signals.insert(place, pending);
+    }
+
+    pub(super) fn cancel_request(&self) -> Option<CancelRequest> {
+        let cancel = self.cancel.as_ref().filter(|cancel| cancel.at <= self.now)?;
+        let used = self.now.saturating_sub(cancel.at);
+        Some(CancelRequest {
+            by: Sender::Person,
+            reason: cancel.reason.clone(),
+            grace: GRACE.saturating_sub(used),
+        })
+    }
+
+    /// The task looks whether it shall stop.
+    pub(super) fn look(&mut self) -> Option<CancelRequest> {
+        match self.looks_until_cancel {
+            Some(0 | 1) => {
+                self.looks_until_cancel = None;
+                self.cancel = Some(PendingCancel {
+                    at: self.now,
+                    reason: "at this look".to_owned(),
+                });
+            }
+            Some(left) => self.looks_until_cancel = Some(left - 1),
+            None => {}
+        }
+        self.cancel_request()
+    }
+
+    /// Takes the oldest signal with this key that has come by now.
+    pub(super) fn take(&mut self, key: &str) -> Option<WireSignal> {
+        let place = self
+            .signals
+            .iter()
+            .position(|signal| signal.at <= self.now && signal.key == key)?;
+        let signal = self.signals.remove(place);
+        Some(WireSignal {
+            payload: signal.payload,
+            sender: signal.sender.as_str().to_owned(),
+        })
+    }
+
+    /// Lets time pass until the wait has an end.
+    pub(super) fn wait(&mut self, key: &str, timeout_ms: Option<u64>) -> Result<WireSignal, WaitEnd> {
+        check_key(key).map_err(WaitEnd::Refused)?;
+        if std::mem::take(&mut self.end_next_wait) {
+            return Err(WaitEnd::WaitCancelled);
+        }
+        let start = self.now;
+        let signal_at = self
+            .signals
+            .iter()
+            .find(|signal| signal.key == key)
+            .map(|signal| signal.at.max(start));
+        let cancel_at = self.cancel.as_ref().map(|cancel| cancel.at.max(start));
+        let over_at = timeout_ms.map(|ms| start.saturating_add(Duration::from_millis(ms)));
+
+        let Some(end) = [signal_at, cancel_at, over_at].into_iter().flatten().min() else {
+            return Err(WaitEnd::Refused(endless(key)));
+        };
+        self.now = end;
+        if cancel_at == Some(end) {
+            return Err(WaitEnd::Cancelled);
+        }
+        self.take(key).ok_or(WaitEnd::TimedOut)
+    }
+}
+
+/// A task cannot go on from here, and its test would never end.
+fn endless(key: &str) -> Refused {
+    Refused {
+        kind: RefusalKind::Other("fake-host".to_owned()),
+        message: format!(
+            "the task waits for the signal \"{key}\" without a timeout, and the test sends none: it would wait for \
+             ever. Call `signal` or `send_at` before the task runs"
+        ),
+    }
+}
+
+/// The contract's rule for a signal's key.
+pub(super) fn check_key(key: &str) -> Result<(), Refused> {
+    if key.is_empty() || key.len() > 256 || key.chars().any(char::is_control) {
+        return Err(Refused::invalid("key: 1 to 256 bytes without control characters"));
+    }
+    Ok(())
+}

@@ -1,0 +1,8 @@
+//! The real world of a plugin: the contract's imports, and the exports that the host calls.
+
+#[doc(hidden)]
+pub mod bindings;
+#[doc(hidden)]
+pub mod exports;
+mod hooks;
+mod imports;

@@ -1,0 +1,148 @@
+//! The manifest that `plugin!` makes.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use taskcell_guest::{TaskCtl, TaskError, plugin, task};
+
+const SCHEMA: &str = include_str!("../../../wit/manifest.schema.json");
+
+/// Something to sort.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Item {
+    /// What it weighs, in grams.
+    weight: u32,
+    inside: Vec<Item>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Input {
+    /// What is to be sorted.
+    first: Item,
+    then: Option<Place>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Place {
+    /// Where it goes.
+    shelf: String,
+}
+
+/// Sorts items.
+///
+///   - lightest first
+#[task(name = "sort", fuel = 1_000_000, timeout = "5m", memory = "64MiB")]
+fn sort_items(_ctl: &TaskCtl, input: Input) -> Result<Item, TaskError> {
+    let _ = input.then.map(|place| place.shelf);
+    Ok(input.first)
+}
+
+mod deeper {
+    use taskcell_guest::{TaskCtl, TaskError, task};
+
+    #[task]
+    pub(crate) fn no_words(_ctl: &TaskCtl, (): ()) -> Result<(), TaskError> {
+        Ok(())
+    }
+}
+
+plugin! {
+    name: "sorter",
+    version: "1.2.3",
+    author: "Somebody",
+    description: "Sorts.",
+    url: "https://example.org/sorter",
+    requests: ["dir-read" => "the items", "signal" => "to say that it is done"],
+    tasks: [sort_items, deeper::no_words],
+}
+
+mod smallest {
+    use super::deeper::no_words;
+
+    taskcell_guest::plugin! { name: "small", version: "1", tasks: [no_words] }
+}
+
+fn task(manifest: &Value, index: usize) -> &Value {
+    &manifest["tasks"][index]
+}
+
+#[test]
+fn it_is_what_the_contract_describes() {
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    for manifest in [PLUGIN.manifest(), smallest::PLUGIN.manifest()] {
+        let problems: Vec<String> = validator
+            .iter_errors(&manifest)
+            .map(|error| error.to_string())
+            .collect();
+        assert!(problems.is_empty(), "{problems:?} in {manifest:#}");
+    }
+}
+
+#[test]
+fn every_field_is_in_it() {
+    let mut manifest = PLUGIN.manifest();
+    for task in manifest["tasks"].as_array_mut().unwrap() {
+        task.as_object_mut()
+            .unwrap()
+            .retain(|key, _| key != "input" && key != "output");
+    }
+    let expected = json!({
+        "manifest": 1,
+        "name": "sorter",
+        "version": "1.2.3",
+        "author": "Somebody",
+        "description": "Sorts.",
+        "url": "https://example.org/sorter",
+        "requests": [
+            { "capability": "dir-read", "reason": "the items" },
+            { "capability": "signal", "reason": "to say that it is done" },
+        ],
+        "tasks": [
+            {
+                "name": "sort",
+                "description": "Sorts items.\n\n  - lightest first",
+                "limits": { "fuel": 1_000_000, "timeout_ms": 300_000, "memory_bytes": 67_108_864 },
+            },
+            { "name": "no-words" },
+        ],
+    });
+    assert_eq!(manifest, expected);
+}
+
+#[test]
+fn what_is_not_given_is_not_in_it() {
+    let manifest = smallest::PLUGIN.manifest();
+    let fields: Vec<&String> = manifest.as_object().unwrap().keys().collect();
+    assert_eq!(fields, ["manifest", "name", "tasks", "version"]);
+}
+
+#[test]
+fn schemas_have_the_doc_comments_and_stand_alone() {
+    let manifest = PLUGIN.manifest();
+    let input = &task(&manifest, 0)["input"];
+    assert_eq!(input["properties"]["first"]["description"], "What is to be sorted.");
+    let shelf = &input["properties"]["then"]["anyOf"][0]["properties"]["shelf"];
+    let shelf = if shelf.is_null() {
+        &input["properties"]["then"]["properties"]["shelf"]
+    } else {
+        shelf
+    };
+    assert_eq!(shelf["description"], "Where it goes.");
+
+    // A type that contains itself needs a `$ref`, and it must be found within the same schema.
+    for schema in [input, &task(&manifest, 0)["output"]] {
+        let validator = jsonschema::validator_for(schema).unwrap();
+        let item = json!({ "weight": 1, "inside": [{ "weight": 2, "inside": [] }] });
+        let wrong = json!({ "weight": 1, "inside": [{ "weight": "2", "inside": [] }] });
+        let wrap = |item: Value| {
+            if schema == input {
+                json!({ "first": item })
+            } else {
+                item
+            }
+        };
+        assert!(validator.is_valid(&wrap(item)));
+        assert!(!validator.is_valid(&wrap(wrong)));
+    }
+}

@@ -1,0 +1,178 @@
+//! What things are called: ids, keys and references, each a type of its own.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest key, in bytes: enough for a path or a URL, too short to be used as storage.
+const KEY_BYTES_MAX: usize = 256;
+
+/// Names one run of a task. It cannot be guessed (128 bits, 122 of them random), and knowing it authorises nothing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TaskId(#[serde(with = "uuid::serde::simple")] uuid::Uuid);
+
+impl TaskId {
+    /// Makes an id of 128 bits that the caller took from a good source of randomness.
+    pub(crate) fn from_random(bits: u128) -> Self {
+        Self(uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid())
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.simple().fmt(f)
+    }
+}
+
+impl fmt::Debug for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TaskId({self})")
+    }
+}
+
+/// A key that is empty, too long, or holds control characters.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a key has 1 to {KEY_BYTES_MAX} bytes and no control characters; this one {what}")]
+pub struct InvalidKey {
+    what: &'static str,
+}
+
+fn check_key(text: &str) -> Result<(), InvalidKey> {
+    let what = if text.is_empty() {
+        "is empty"
+    } else if text.len() > KEY_BYTES_MAX {
+        "is longer"
+    } else if text.chars().any(char::is_control) {
+        "holds a control character"
+    } else {
+        return Ok(());
+    };
+    Err(InvalidKey { what })
+}
+
+macro_rules! key {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// Checks the text and makes a key of it.
+            ///
+            /// # Errors
+            /// When the text is empty, longer than 256 bytes, or holds control characters.
+            pub fn new(text: impl Into<String>) -> Result<Self, InvalidKey> {
+                let text = text.into();
+                check_key(&text)?;
+                Ok(Self(text))
+            }
+
+            /// The key's text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidKey;
+            fn try_from(text: String) -> Result<Self, InvalidKey> {
+                Self::new(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(key: $name) -> String {
+                key.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+key! {
+    /// What a task waits for and what a signal is sent to.
+    SignalKey
+}
+key! {
+    /// The name a caller gives to a task within its type; one task at a time may have it.
+    TaskKey
+}
+
+impl From<TaskId> for TaskKey {
+    /// The key of a task that was started without one. Ids are unguessable, so it cannot meet a given key by chance.
+    fn from(id: TaskId) -> Self {
+        Self(id.to_string())
+    }
+}
+
+/// Which task is meant. The parts are compared one by one and never joined, so ("a", "b:c") is not ("a:b", "c").
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TaskRef {
+    /// The plugin's name.
+    pub plugin: String,
+    /// The task type's name.
+    pub task_type: String,
+    /// The task's key.
+    pub key: TaskKey,
+}
+
+impl fmt::Display for TaskRef {
+    /// For people only: the text is not unique and is never parsed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{} [{}]", self.plugin, self.task_type, self.key)
+    }
+}
+
+/// The SHA-256 of a plugin's file: what a grant or a compiled artifact is bound to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PluginDigest([u8; 32]);
+
+impl PluginDigest {
+    /// Hashes the bytes of a plugin file.
+    pub fn of(bytes: &[u8]) -> Self {
+        use sha2::Digest as _;
+        Self(sha2::Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for PluginDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for PluginDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PluginDigest({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_checked() {
+        assert!(SignalKey::new("approval").is_ok());
+        assert!(SignalKey::new("ключ: α/β").is_ok());
+        assert!(SignalKey::new("").is_err());
+        assert!(SignalKey::new("a\nb").is_err());
+        assert!(SignalKey::new("a".repeat(256)).is_ok());
+        assert!(SignalKey::new("a".repeat(257)).is_err());
+    }
+
+    /// Two references whose parts join to the same text are two references.
+    #[test]
+    fn f12_parts_are_never_joined() {
+        let one = TaskRef { plugin: "a".into(), task_type: "b:c".into(), key: TaskKey::new("k").unwrap() };
+        let two = TaskRef { plugin: "a:b".into(), task_type: "c".into(), key: TaskKey::new("k").unwrap() };
+        assert_ne!(one, two);
+    }
+}

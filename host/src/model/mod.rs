@@ -1,0 +1,15 @@
+//! Plain values and the rules that decide over them: no clock, no I/O, no tokio, no wasmtime.
+
+pub(crate) mod event;
+pub(crate) mod grants;
+pub(crate) mod ids;
+pub(crate) mod limits;
+pub(crate) mod machine;
+pub(crate) mod manifest;
+pub(crate) mod outcome;
+pub(crate) mod request;
+pub(crate) mod schema;
+pub(crate) mod signal;
+pub(crate) mod state;
+pub(crate) mod text;
+pub(crate) mod time;

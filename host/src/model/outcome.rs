@@ -1,0 +1,146 @@
+//! How a task ends: one outcome, told truly.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::signal::{Party, present};
+use super::text::escape;
+
+/// How a task ended. Every started task gets exactly one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The task did what it was asked to do.
+    Succeeded {
+        /// A sentence for a person.
+        message: String,
+        /// The result. `None` is no result at all, which is not `Some(Value::Null)`.
+        #[serde(default, with = "present", skip_serializing_if = "Option::is_none")]
+        data: Option<Value>,
+    },
+    /// The task could not, or was stopped by one of its limits.
+    Failed(Failure),
+    /// The task was asked to stop, and did or was stopped.
+    Cancelled {
+        /// Who asked.
+        by: Party,
+        /// Why, in the words of whoever asked; may be empty.
+        reason: String,
+        /// `true` when the grace was over and the task was stopped where it was; `false` when it ended by itself.
+        forced: bool,
+        /// What the task said when it ended by itself; may be empty.
+        message: String,
+    },
+}
+
+/// A bad end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What kind of end it was.
+    pub kind: FailureKind,
+    /// A sentence for a person.
+    pub message: String,
+    /// Details for a program, as the task gave them.
+    #[serde(default, with = "present", skip_serializing_if = "Option::is_none")]
+    pub error: Option<Value>,
+    /// Whether the same task may succeed when it is tried again.
+    pub retryable: bool,
+    /// The exit code, for [`FailureKind::Exited`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// The guest's call stack, innermost first, for traps and panics.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backtrace: Vec<String>,
+}
+
+/// Why a task failed. Each kind has one cause, and one place that decides it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// The task itself said so, or returned something that its own manifest forbids.
+    Guest,
+    /// The guest's code did something that WebAssembly does not allow: a bad memory access, an endless recursion.
+    Trap,
+    /// The guest panicked; the message and the place are its own.
+    Panic,
+    /// The fuel budget was used up.
+    OutOfFuel,
+    /// The deadline came.
+    Timeout,
+    /// The guest wanted more memory than its limit and could not go on without.
+    Memory,
+    /// The result or an error's details were larger than the limit.
+    OutputLimit,
+    /// The program exited with a code other than 0, or exited without an outcome.
+    Exited,
+    /// The host failed; it is not the task's fault.
+    Host,
+}
+
+impl FailureKind {
+    /// The word that stands for this kind in JSON and on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Guest => "guest",
+            Self::Trap => "trap",
+            Self::Panic => "panic",
+            Self::OutOfFuel => "out-of-fuel",
+            Self::Timeout => "timeout",
+            Self::Memory => "memory",
+            Self::OutputLimit => "output-limit",
+            Self::Exited => "exited",
+            Self::Host => "host",
+        }
+    }
+
+    /// Whether one of the task's limits ended it.
+    pub fn is_limit(self) -> bool {
+        match self {
+            Self::OutOfFuel | Self::Timeout | Self::Memory | Self::OutputLimit => true,
+            Self::Guest | Self::Trap | Self::Panic | Self::Exited | Self::Host => false,
+        }
+    }
+}
+
+impl Failure {
+    pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), error: None, retryable: false, exit_code: None, backtrace: Vec::new() }
+    }
+}
+
+impl fmt::Display for Outcome {
+    /// One safe line for a person.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Succeeded { message, .. } => write!(f, "succeeded: {}", escape(message)),
+            Self::Failed(failure) => write!(f, "failed ({}): {}", failure.kind.word(), escape(&failure.message)),
+            Self::Cancelled { by, reason, forced, message } => {
+                write!(f, "cancelled by {by}")?;
+                if !reason.is_empty() {
+                    write!(f, " ({})", escape(reason))?;
+                }
+                f.write_str(if *forced { ", stopped by force when the grace was over" } else { ", it ended by itself" })?;
+                if message.is_empty() { Ok(()) } else { write!(f, ": {}", escape(message)) }
+            }
+        }
+    }
+}
+
+/// How a cell came to its end, before anything is decided about it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum CellEnd {
+    /// The guest returned this.
+    Returned(GuestOutcome),
+    /// It did not return: a trap, a limit, a failing host.
+    Failed(Failure),
+}
+
+/// What a guest may return.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum GuestOutcome {
+    Succeeded { message: String, data: Option<Value> },
+    Failed { message: String, error: Option<Value>, retryable: bool },
+    Cancelled { message: String },
+}

@@ -1,0 +1,218 @@
+//! What a task's log adds up to.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::event::{Event, EventBody, EventSeq};
+use super::ids::{SignalKey, TaskId, TaskRef};
+use super::limits::Limits;
+use super::outcome::Outcome;
+use super::request::CancelRequest;
+use super::signal::Signal;
+use super::time::Timestamp;
+
+/// Where a task is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// `created`: it waits for a free cell.
+    Queued,
+    /// `started`: its cell runs, or is parked in a wait.
+    Running,
+    /// `finished`: it has its outcome.
+    Ended,
+}
+
+/// How far a task is, in its own words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What it is doing.
+    pub message: String,
+    /// 0 to 100, when it knows.
+    pub percent: Option<u8>,
+}
+
+/// A wait that a task is parked in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitPoint {
+    /// Which of its waits this is, counted from 1.
+    pub wait: u64,
+    /// What it waits for.
+    pub key: SignalKey,
+}
+
+/// A file that a task attached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Its number among the task's artifacts, counted from 1.
+    pub number: u32,
+    /// The name people see. It comes from the guest: escape it before showing it, never use it as a path unchecked.
+    pub name: String,
+    /// Its media type, as the guest gave it.
+    pub media_type: String,
+    /// The SHA-256 of its content, 64 lower-case hex digits.
+    pub sha256: String,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// What a task has used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Units of fuel.
+    pub fuel: u64,
+    /// The most bytes of linear memory it had at once.
+    pub memory_peak_bytes: u64,
+    /// Calls it made to the host, WASI included.
+    pub host_calls: u64,
+    /// Wall time from its start, waiting included.
+    pub wall: Duration,
+}
+
+/// Everything there is to know about a task at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Its id.
+    pub id: TaskId,
+    /// Its reference.
+    pub task: TaskRef,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// How far it is.
+    pub progress: Option<Progress>,
+    /// The wait it is parked in.
+    pub waiting: Option<WaitPoint>,
+    /// The wish that it stop, if somebody had one.
+    pub cancel: Option<CancelRequest>,
+    /// How it ended, once it has.
+    pub outcome: Option<Outcome>,
+    /// The files it attached.
+    pub artifacts: Vec<Artifact>,
+    /// What it has used so far.
+    pub usage: Usage,
+    /// When it was created.
+    pub created_at: Option<Timestamp>,
+    /// When its cell began to run.
+    pub started_at: Option<Timestamp>,
+    /// When it got its outcome.
+    pub ended_at: Option<Timestamp>,
+    /// The last event that this snapshot has seen.
+    pub seq: EventSeq,
+}
+
+/// A task's state: its log, folded. Only [`TaskState::apply`] changes it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct TaskState {
+    pub(crate) task: Option<TaskRef>,
+    pub(crate) limits: Limits,
+    pub(crate) phase: Option<Phase>,
+    pub(crate) progress: Option<Progress>,
+    pub(crate) waiting: Option<WaitPoint>,
+    pub(crate) waits: u64,
+    pub(crate) mailbox: BTreeMap<SignalKey, VecDeque<Signal>>,
+    pub(crate) kept_signals: u32,
+    pub(crate) kept_bytes: u64,
+    pub(crate) cancel: Option<CancelRequest>,
+    pub(crate) panic: Option<(String, String)>,
+    pub(crate) artifacts: Vec<Artifact>,
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) usage: Usage,
+    pub(crate) created_at: Option<Timestamp>,
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) ended_at: Option<Timestamp>,
+    pub(crate) seq: EventSeq,
+}
+
+impl TaskState {
+    /// Takes one more event in. Folding a task's whole log from the default state gives the task's state.
+    pub(crate) fn apply(&mut self, event: &Event) {
+        self.seq = event.seq;
+        match &event.body {
+            EventBody::Created { task, limits, .. } => {
+                self.task = Some(task.clone());
+                self.limits = *limits;
+                self.phase = Some(Phase::Queued);
+                self.created_at = Some(event.at);
+            }
+            EventBody::Started => {
+                self.phase = Some(Phase::Running);
+                self.started_at = Some(event.at);
+            }
+            EventBody::Progress { message, percent } => {
+                self.progress = Some(Progress { message: message.clone(), percent: *percent });
+            }
+            EventBody::WaitStarted { wait, key, .. } => {
+                self.waits = *wait;
+                self.waiting = Some(WaitPoint { wait: *wait, key: key.clone() });
+            }
+            EventBody::WaitEnded { .. } => self.waiting = None,
+            EventBody::SignalReceived { key, signal } => {
+                self.kept_signals += 1;
+                self.kept_bytes += payload_bytes(signal.payload.as_ref());
+                self.mailbox.entry(key.clone()).or_default().push_back(signal.clone());
+            }
+            EventBody::SignalTaken { key } => {
+                if self.waiting.as_ref().is_some_and(|point| point.key == *key) {
+                    self.waiting = None;
+                }
+                self.take(key);
+            }
+            EventBody::AgentMessage { .. } => {}
+            EventBody::ArtifactAttached(artifact) => self.artifacts.push(artifact.clone()),
+            EventBody::Panicked { message, place } => self.panic = Some((message.clone(), place.clone())),
+            EventBody::CancelRequested(request) => self.cancel = Some(request.clone()),
+            EventBody::Finished { outcome, usage } => {
+                self.phase = Some(Phase::Ended);
+                self.outcome = Some(outcome.clone());
+                self.usage = *usage;
+                self.ended_at = Some(event.at);
+                // Nobody can take them any more.
+                self.mailbox.clear();
+                self.waiting = None;
+            }
+        }
+    }
+
+    /// The oldest kept signal of a key.
+    pub(crate) fn oldest(&self, key: &SignalKey) -> Option<&Signal> {
+        self.mailbox.get(key)?.front()
+    }
+
+    fn take(&mut self, key: &SignalKey) {
+        let Some(kept) = self.mailbox.get_mut(key) else { return };
+        if let Some(signal) = kept.pop_front() {
+            self.kept_signals -= 1;
+            self.kept_bytes -= payload_bytes(signal.payload.as_ref());
+        }
+        if kept.is_empty() {
+            self.mailbox.remove(key);
+        }
+    }
+
+    /// The public view of this state.
+    pub(crate) fn snapshot(&self, id: TaskId, usage: Usage) -> Option<Snapshot> {
+        Some(Snapshot {
+            id,
+            task: self.task.clone()?,
+            phase: self.phase?,
+            progress: self.progress.clone(),
+            waiting: self.waiting.clone(),
+            cancel: self.cancel.clone(),
+            outcome: self.outcome.clone(),
+            artifacts: self.artifacts.clone(),
+            usage: if self.outcome.is_some() { self.usage } else { usage },
+            created_at: self.created_at,
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+            seq: self.seq,
+        })
+    }
+}
+
+/// What a payload weighs: its length as JSON text.
+pub(crate) fn payload_bytes(payload: Option<&Value>) -> u64 {
+    payload.map_or(0, |value| value.to_string().len() as u64)
+}

@@ -1,0 +1,146 @@
+//! What runs a task's code, and the line between the code and the task's actor.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::model::grants::Grants;
+use crate::model::ids::{PluginDigest, SignalKey, TaskId, TaskRef};
+use crate::model::limits::Limits;
+use crate::model::machine::{Refusal, RefusalKind};
+use crate::model::outcome::CellEnd;
+use crate::model::request::CancelRequest;
+use crate::model::signal::{NotifyAnswer, Signal};
+use crate::model::state::{Artifact, Usage};
+use crate::model::event::WaitEnd;
+use crate::model::time::Timestamp;
+
+use super::agent::Delivery;
+use super::clock::BoxFuture;
+use super::output::OutputLog;
+
+/// Runs tasks. Wasm in production; a script in tests of what stands above.
+pub(crate) trait Runner: Send + Sync + fmt::Debug {
+    /// Waits until there is room for one more task of this plugin. The permit is dropped after the task's end.
+    ///
+    /// Cancel safety: dropping the future gives its place in the queue up.
+    fn admit(&self, plugin: PluginDigest) -> BoxFuture<'static, Permit>;
+
+    /// Runs one task to its end.
+    ///
+    /// Cancel safety: dropping the future ends the task where it is and frees what it held. That is how a task is
+    /// stopped by force.
+    fn run(&self, work: CellWork, link: CellLink, permit: Permit) -> BoxFuture<'static, CellEnd>;
+}
+
+/// Room for one task, given back when it is dropped, which the runner does when the cell is gone.
+pub(crate) type Permit = Box<dyn std::any::Any + Send + Sync>;
+
+/// What is to be run.
+#[derive(Debug)]
+pub(crate) struct CellWork {
+    pub(crate) plugin: PluginDigest,
+    pub(crate) id: TaskId,
+    pub(crate) task: TaskRef,
+    pub(crate) input: Value,
+    pub(crate) limits: Limits,
+    pub(crate) grants: Grants,
+    /// For the guest's information; the actor holds the deadline itself.
+    pub(crate) deadline: Option<Timestamp>,
+    /// The task's own directory on the host, empty.
+    pub(crate) scratch: PathBuf,
+    /// Dropped when the cell is gone, with everything it held: only then may its directory be removed.
+    #[expect(dead_code, reason = "its drop is what it is for")]
+    pub(crate) alive: oneshot::Sender<()>,
+}
+
+/// The guest's side of the line to its task's actor.
+#[derive(Debug, Clone)]
+pub(crate) struct CellLink {
+    pub(crate) calls: mpsc::Sender<GuestCall>,
+    pub(crate) cancel: watch::Receiver<Option<CancelNotice>>,
+    pub(crate) gauges: Arc<Gauges>,
+    pub(crate) output: Arc<OutputLog>,
+}
+
+/// A cancel request as the guest sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CancelNotice {
+    pub(crate) request: CancelRequest,
+    /// When the grace is over, on the host's steady clock.
+    pub(crate) grace_ends: Duration,
+}
+
+/// What a guest asks of its task. Each carries the way back for its answer.
+#[derive(Debug)]
+pub(crate) enum GuestCall {
+    Progress { message: String, percent: Option<u8>, reply: Reply<Result<(), Refusal>> },
+    Wait { key: SignalKey, timeout: Option<Duration>, reply: Reply<Result<Signal, WaitEnd>> },
+    Poll { key: SignalKey, reply: Reply<Result<Option<Signal>, Refusal>> },
+    Notify { target: TaskRef, key: SignalKey, payload: Option<Value>, reply: Reply<Result<NotifyAnswer, Refusal>> },
+    MessageAgent { message: String, trigger: bool, reply: Reply<Result<Delivery, Refusal>> },
+    Attach { name: String, media_type: String, source: cap_std::fs::File, reply: Reply<Result<Artifact, Refusal>> },
+    Panic { message: String, place: String, reply: Reply<()> },
+}
+
+/// The way back for one answer.
+pub(crate) type Reply<T> = oneshot::Sender<T>;
+
+impl CellLink {
+    /// Asks the actor and waits for its answer; `None` when the task is over and nobody answers.
+    pub(crate) async fn ask<T>(&self, call: impl FnOnce(Reply<T>) -> GuestCall) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.calls.send(call(reply)).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Like [`CellLink::ask`] for calls that can be refused: the end of the task is a refusal as well.
+    pub(crate) async fn request<T>(
+        &self,
+        call: impl FnOnce(Reply<Result<T, Refusal>>) -> GuestCall,
+    ) -> Result<T, Refusal> {
+        let ended = || Refusal::new(RefusalKind::Ended, "the task has its outcome already");
+        self.ask(call).await.unwrap_or_else(|| Err(ended()))
+    }
+}
+
+/// What a cell uses, published while it runs. Written by the cell, read by anybody.
+#[derive(Debug, Default)]
+pub(crate) struct Gauges {
+    fuel_used: AtomicU64,
+    memory_peak_bytes: AtomicU64,
+    host_calls: AtomicU64,
+}
+
+impl Gauges {
+    pub(crate) fn set_fuel_used(&self, units: u64) {
+        self.fuel_used.store(units, Ordering::Relaxed);
+    }
+
+    pub(crate) fn raise_memory_peak(&self, bytes: u64) {
+        self.memory_peak_bytes.fetch_max(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_host_call(&self) {
+        self.host_calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn fuel_used(&self) -> u64 {
+        self.fuel_used.load(Ordering::Relaxed)
+    }
+
+    /// What was used so far, with the wall time that the caller measured.
+    pub(crate) fn usage(&self, wall: Duration) -> Usage {
+        Usage {
+            fuel: self.fuel_used(),
+            memory_peak_bytes: self.memory_peak_bytes.load(Ordering::Relaxed),
+            host_calls: self.host_calls.load(Ordering::Relaxed),
+            wall,
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Where events are kept.
+
+use std::fmt;
+
+use crate::model::event::{Event, EventSeq};
+use crate::model::ids::TaskId;
+
+use super::clock::BoxFuture;
+
+/// Whose events: each stream has one writer at a time and one order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StreamId {
+    /// The log of one task.
+    Task(TaskId),
+}
+
+/// What must hold for a commit to be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fence {
+    /// The stream does not exist yet.
+    Absent,
+    /// The last event of the stream is this one: whoever writes has seen everything.
+    After(EventSeq),
+}
+
+/// What is written.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Record {
+    /// The next event of the stream. Its number follows the last one's.
+    Event(Event),
+}
+
+/// Why a commit was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CommitError {
+    /// Somebody else has written to the stream, or the numbers have a gap.
+    #[error("another writer has written to this stream")]
+    Fenced,
+    /// The store cannot be reached or cannot write.
+    #[error("the store cannot write now")]
+    Unavailable,
+}
+
+/// Why something could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The store cannot be reached or cannot read.
+    #[error("the store cannot be read now")]
+    Unavailable,
+}
+
+/// Keeps the streams. Used as `Arc<dyn TaskStore>`.
+pub trait TaskStore: Send + Sync + fmt::Debug {
+    /// Appends all records, or none and says why. When it answers `Ok`, a read by anybody sees them.
+    ///
+    /// Cancel safety: a commit whose future is dropped may or may not have been taken.
+    fn commit(&self, stream: StreamId, fence: Fence, records: Vec<Record>) -> BoxFuture<'_, Result<(), CommitError>>;
+
+    /// The number of the stream's last event, or `None` when the stream does not exist. Sees every commit.
+    fn head(&self, stream: StreamId) -> BoxFuture<'_, Result<Option<EventSeq>, StoreError>>;
+
+    /// At most `limit` events after `after`, in order.
+    fn read(
+        &self,
+        stream: StreamId,
+        after: EventSeq,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
+
+    /// Forgets the stream. A stream that does not exist is fine.
+    fn remove(&self, stream: StreamId) -> BoxFuture<'_, Result<(), StoreError>>;
+}

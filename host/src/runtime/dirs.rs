@@ -1,0 +1,103 @@
+//! The host's own directory: a scratch directory for each task, and the files that tasks attached.
+//!
+//! It is made privately for this host and removed with it. Paths inside are built from task ids and numbers, never from
+//! anything that a guest or a caller wrote.
+
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use cap_std::fs::{Dir, File, OpenOptions};
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+
+use crate::model::ids::TaskId;
+use crate::model::machine::{Refusal, RefusalKind};
+
+/// Bytes copied at a time.
+const COPY_BYTES: usize = 64 << 10;
+
+/// The directory.
+#[derive(Debug)]
+pub(crate) struct HostDirs {
+    root: TempDir,
+    dir: Dir,
+}
+
+/// A file that was stored, before it has a name.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) sha256: String,
+    pub(crate) size: u64,
+}
+
+impl HostDirs {
+    /// Makes the directory, in the system's place for temporary files or in the given one.
+    pub(crate) fn new(parent: Option<&Path>) -> std::io::Result<Self> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("taskcell-");
+        let root = match parent {
+            Some(parent) => builder.tempdir_in(parent)?,
+            None => builder.tempdir()?,
+        };
+        let dir = Dir::open_ambient_dir(root.path(), cap_std::ambient_authority())?;
+        dir.create_dir("scratch")?;
+        dir.create_dir("artifacts")?;
+        Ok(Self { root, dir })
+    }
+
+    /// Makes a task's scratch directory, which must not be there yet.
+    pub(crate) fn make_scratch(&self, id: TaskId) -> std::io::Result<PathBuf> {
+        let path = Path::new("scratch").join(id.to_string());
+        self.dir.create_dir(&path)?;
+        Ok(self.root.path().join(path))
+    }
+
+    /// Removes a task's scratch directory with all that is in it.
+    pub(crate) fn remove_scratch(&self, id: TaskId) -> std::io::Result<()> {
+        self.dir.remove_dir_all(Path::new("scratch").join(id.to_string()))
+    }
+
+    /// Keeps a copy of a file as the task's artifact of this number, if it has at most `bytes_max` bytes.
+    pub(crate) fn store(&self, id: TaskId, number: u32, mut source: File, bytes_max: u64) -> Result<Stored, Refusal> {
+        let host = |error: std::io::Error| {
+            Refusal::new(RefusalKind::Host, format!("failed to store the file: {error}"))
+        };
+        let parent = artifact_dir(id);
+        self.dir.create_dir_all(&parent).map_err(host)?;
+        let path = parent.join(number.to_string());
+        let mut copy = self.dir.open_with(&path, OpenOptions::new().write(true).create_new(true)).map_err(host)?;
+        let mut hash = Sha256::new();
+        let mut size: u64 = 0;
+        let mut buffer = vec![0; COPY_BYTES];
+        loop {
+            let count = source.read(&mut buffer).map_err(host)?;
+            let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else { break };
+            size += count as u64;
+            if size > bytes_max {
+                // What cannot be removed now goes with the whole directory later.
+                let _ = self.dir.remove_file(&path);
+                let message = format!("the task's artifacts would have more than {bytes_max} bytes left to it");
+                return Err(Refusal::new(RefusalKind::TooLarge, message));
+            }
+            hash.update(bytes);
+            copy.write_all(bytes).map_err(host)?;
+        }
+        let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Stored { sha256, size })
+    }
+
+    /// Reads an artifact.
+    pub(crate) fn read(&self, id: TaskId, number: u32) -> std::io::Result<Vec<u8>> {
+        self.dir.read(artifact_dir(id).join(number.to_string()))
+    }
+
+    /// Removes a task's artifacts. A task without any is fine.
+    pub(crate) fn remove_artifacts(&self, id: TaskId) {
+        // What cannot be removed now goes with the whole directory later.
+        let _ = self.dir.remove_dir_all(artifact_dir(id));
+    }
+}
+
+fn artifact_dir(id: TaskId) -> PathBuf {
+    Path::new("artifacts").join(id.to_string())
+}

@@ -1,0 +1,186 @@
+//! A handle to a task: wait, watch, notify, cancel.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::model::event::{Event, EventSeq};
+use crate::model::ids::{SignalKey, TaskId, TaskRef};
+use crate::model::outcome::{Failure, FailureKind, Outcome};
+use crate::model::request::CancelRequest;
+use crate::model::signal::{NotifyAnswer, Party, Signal};
+use crate::model::state::Snapshot;
+use crate::ports::output::{OutputCursor, OutputPage};
+use crate::ports::store::{StoreError, StreamId};
+
+use super::shared::{Control, Shared};
+
+/// Events read from the store at a time.
+const PAGE: usize = 256;
+
+/// A task, live or ended. Cheap to clone; dropping it does nothing to the task.
+#[derive(Clone)]
+pub struct TaskHandle {
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for TaskHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskHandle").field("id", &self.shared.id).field("task", &self.shared.task).finish_non_exhaustive()
+    }
+}
+
+/// What became of a wish to cancel.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CancelAnswer {
+    /// The task knows. It has its grace to end, and ends as cancelled when that is over.
+    Requested,
+    /// It had its outcome already, and that stays.
+    AlreadyEnded(Outcome),
+}
+
+impl TaskHandle {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// The task's id.
+    pub fn id(&self) -> TaskId {
+        self.shared.id
+    }
+
+    /// The task's reference: plugin, type and key.
+    pub fn task_ref(&self) -> &TaskRef {
+        &self.shared.task
+    }
+
+    /// Waits until the task has its outcome.
+    ///
+    /// Cancel safety: dropping the future does nothing to the task.
+    pub async fn wait(&self) -> Outcome {
+        let mut head = self.shared.head.subscribe();
+        // The sender lives in `shared`, so this ends only when the task does.
+        let _ = head.wait_for(|head| head.ended).await;
+        self.shared.outcome().unwrap_or_else(|| {
+            Outcome::Failed(Failure::new(FailureKind::Host, "the task ended without an outcome"))
+        })
+    }
+
+    /// What is known of the task right now.
+    pub fn state(&self) -> Snapshot {
+        self.shared.snapshot()
+    }
+
+    /// The task's events after the given one; [`EventSeq::default`] for all. Each stream has its own place: it sees
+    /// every event once, in order, and ends after `finished`.
+    pub fn events(&self, after: EventSeq) -> EventStream {
+        EventStream {
+            head: self.shared.head.subscribe(),
+            shared: Arc::clone(&self.shared),
+            after,
+            page: VecDeque::new(),
+        }
+    }
+
+    /// Sends a signal in somebody's name. A payload of `None` is none at all, which the task can tell from `null`.
+    pub async fn notify(&self, key: SignalKey, payload: Option<Value>, sender: Party) -> NotifyAnswer {
+        self.shared.notify(key, Signal { payload, sender }).await
+    }
+
+    /// Ends the wait that the task is parked in, if it is for this key; the task goes on. Says whether there was one.
+    pub async fn cancel_wait(&self, key: SignalKey) -> bool {
+        self.shared.tell(|reply| Control::CancelWait { key, reply }).await.unwrap_or(false)
+    }
+
+    /// Asks the task to stop. Every wait of it ends at once; when the grace is over, it is stopped wherever it is.
+    ///
+    /// Asking again can shorten the grace, and changes neither who asked first nor why.
+    pub async fn cancel(&self, request: CancelRequest) -> CancelAnswer {
+        let before = self.shared.outcome();
+        if let Some(outcome) = before {
+            return CancelAnswer::AlreadyEnded(outcome);
+        }
+        match self.shared.tell(|reply| Control::Cancel { request, reply }).await {
+            Some(()) => CancelAnswer::Requested,
+            None => CancelAnswer::AlreadyEnded(self.wait().await),
+        }
+    }
+
+    /// What the task printed and logged, from a cursor on. The newest part is kept.
+    pub fn output(&self, after: OutputCursor) -> OutputPage {
+        self.shared.output.read(after)
+    }
+
+    /// Completes when there is output after the cursor.
+    ///
+    /// Cancel safety: nothing is lost; the cursor is the caller's.
+    pub async fn output_after(&self, after: OutputCursor) -> OutputPage {
+        let mut changes = self.shared.output.follow();
+        loop {
+            changes.mark_unchanged();
+            let page = self.output(after);
+            if !page.chunks.is_empty() || page.lost > 0 {
+                return page;
+            }
+            // The sender lives in `shared`.
+            let _ = changes.changed().await;
+        }
+    }
+
+    /// Reads an attached file, by its number in [`Snapshot::artifacts`].
+    ///
+    /// # Errors
+    /// When there is no such artifact, or it cannot be read.
+    pub async fn read_artifact(&self, number: u32) -> std::io::Result<Vec<u8>> {
+        let shared = Arc::clone(&self.shared);
+        let read = tokio::task::spawn_blocking(move || shared.dirs.read(shared.id, number)).await;
+        read.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+    }
+}
+
+/// A task's events, one after the other. See [`TaskHandle::events`].
+pub struct EventStream {
+    shared: Arc<Shared>,
+    head: watch::Receiver<super::shared::Head>,
+    after: EventSeq,
+    page: VecDeque<Event>,
+}
+
+impl fmt::Debug for EventStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventStream").field("task", &self.shared.id).field("after", &self.after).finish_non_exhaustive()
+    }
+}
+
+impl EventStream {
+    /// The next event, as soon as there is one; `None` after the last.
+    ///
+    /// # Errors
+    /// When the store cannot be read now. The stream keeps its place: call again later.
+    ///
+    /// Cancel safety: no event is lost.
+    pub async fn next(&mut self) -> Result<Option<Event>, StoreError> {
+        loop {
+            if let Some(event) = self.page.pop_front() {
+                self.after = event.seq;
+                return Ok(Some(event));
+            }
+            // Looked at before reading, so that an event in between is not slept through.
+            let head = *self.head.borrow_and_update();
+            if head.seq > self.after {
+                self.page = self.shared.store.read(StreamId::Task(self.shared.id), self.after, PAGE).await?.into();
+                if self.page.is_empty() {
+                    return Err(StoreError::Unavailable);
+                }
+            } else if head.ended {
+                return Ok(None);
+            } else {
+                // The sender lives in `shared`.
+                let _ = self.head.changed().await;
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The root of everything an embedder does: load plugins, start tasks, shut down.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::model::ids::{TaskId, TaskRef};
+use crate::model::limits::Limits;
+use crate::model::request::StartRequest;
+use crate::ports::agent::AgentSink;
+use crate::ports::clock::BoxFuture;
+use crate::ports::runner::Runner;
+use crate::ports::store::CommitError;
+use crate::sandbox::load::{LoadError, read_file};
+use crate::sandbox::runner::WasmRunner;
+
+use super::builder::HostBuilder;
+use super::handle::TaskHandle;
+use super::plugin::Plugin;
+use super::registry::Registry;
+use super::shared::Surroundings;
+use super::start::start;
+
+/// Loads plugins and runs their tasks.
+///
+/// A host lives inside the tokio runtime that it was built in. When it is dropped, its tasks are stopped and end as
+/// cancelled by the host; [`Host::shutdown`] does the same and waits until they are gone.
+pub struct Host {
+    inner: Inner,
+    wasm: Arc<WasmRunner>,
+}
+
+/// What starting a task needs.
+pub(crate) struct Inner {
+    pub(super) registry: Arc<Registry>,
+    pub(super) runner: Arc<dyn Runner>,
+    pub(super) around: Surroundings,
+    pub(super) sink: Option<Arc<dyn AgentSink>>,
+    pub(super) limits: Limits,
+    pub(super) shutdown: watch::Sender<bool>,
+    pub(super) runtime: tokio::runtime::Handle,
+    /// The tasks' actors, which the host owns.
+    pub(super) actors: Mutex<JoinSet<()>>,
+}
+
+/// Why a task was not started. Nothing has happened then.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is no plugin of that name.
+    #[error("no plugin is called {name:?}; loaded: {}", list(loaded))]
+    UnknownPlugin {
+        /// The name.
+        name: String,
+        /// The names there are.
+        loaded: Vec<String>,
+    },
+    /// The plugin has no such task type.
+    #[error("the plugin has no task type {name:?}; it has: {}", list(known))]
+    UnknownTaskType {
+        /// The name.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// The input does not match the type's schema.
+    #[error("the input does not match the task type's schema: {}", faults.join("; "))]
+    InvalidInput {
+        /// What is wrong, each with its place.
+        faults: Vec<String>,
+    },
+    /// The input is too large.
+    #[error("the input has {size} bytes, and at most {max} are allowed; put it into a file and grant its folder")]
+    InputTooLarge {
+        /// Its size in bytes.
+        size: u64,
+        /// The limit in bytes.
+        max: u64,
+    },
+    /// A live task has this key.
+    #[error("{task} is running already; wait for it, or give another key")]
+    KeyInUse {
+        /// The task that has it.
+        task: TaskRef,
+    },
+    /// A granted folder cannot be opened.
+    #[error("failed to open the granted folder {}: {source}", path.display())]
+    GrantedDir {
+        /// The folder on the host.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The task's scratch directory cannot be made.
+    #[error("failed to make a scratch directory: {0}")]
+    Scratch(std::io::Error),
+    /// The store did not take the task.
+    #[error("failed to store the new task: {0}")]
+    Store(CommitError),
+    /// The host is shutting down.
+    #[error("the host is shutting down")]
+    ShuttingDown,
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+impl Host {
+    /// Begins to build a host.
+    pub fn builder() -> HostBuilder {
+        HostBuilder::default()
+    }
+
+    pub(super) fn new(inner: Inner, wasm: Arc<WasmRunner>) -> Self {
+        Self { inner, wasm }
+    }
+
+    /// Loads a plugin from a file: a component, or a core module for `wasm32-wasip1` that carries the contract.
+    ///
+    /// The file is read once; what happens to it later does not matter. Loading the same file again is fine.
+    ///
+    /// # Errors
+    /// When it is no plugin. The error says what it is instead, and what to do.
+    ///
+    /// Cancel safety: dropping the future loads nothing, though a compilation that has begun runs to its end.
+    pub async fn load_plugin(&self, path: impl AsRef<Path>) -> Result<Plugin, LoadError> {
+        let path = path.as_ref().to_owned();
+        let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+        let read = tokio::task::spawn_blocking(move || read_file(&path)).await;
+        let bytes = read.unwrap_or(Err(LoadError::ShuttingDown))?;
+        self.load_plugin_bytes(name, bytes).await
+    }
+
+    /// Loads a plugin from its bytes. `name` is used for plain commands, which do not know their own.
+    ///
+    /// # Errors
+    /// Like [`Host::load_plugin`].
+    pub async fn load_plugin_bytes(&self, name: impl Into<String>, bytes: Vec<u8>) -> Result<Plugin, LoadError> {
+        let loaded = self.wasm.load(name.into(), bytes).await?;
+        self.inner.registry.add_plugin(Plugin::new(loaded)).map_err(|present| LoadError::NameTaken {
+            name: present.name().to_owned(),
+            version: present.manifest().version.clone(),
+        })
+    }
+
+    /// The plugins that are loaded, by name.
+    pub fn plugins(&self) -> Vec<Plugin> {
+        self.inner.registry.plugins()
+    }
+
+    /// Starts a task and returns at once. The task exists when this returns, and can be watched and cancelled.
+    ///
+    /// # Errors
+    /// When the request cannot be fulfilled. Nothing has happened then.
+    ///
+    /// Cancel safety: when the future is dropped, the task was either not started at all or runs without a handle.
+    pub async fn start(&self, request: StartRequest) -> Result<TaskHandle, StartError> {
+        start(&self.inner, request).await
+    }
+
+    /// A handle to a task that is running, or has ended not long ago.
+    pub fn task(&self, id: TaskId) -> Option<TaskHandle> {
+        self.inner.registry.by_id(id).map(TaskHandle::new)
+    }
+
+    /// Stops every task where it is and waits until all are gone. No task can be started any more.
+    pub async fn shutdown(&self) {
+        self.inner.shutdown.send_replace(true);
+        loop {
+            let mut actors =
+                std::mem::take(&mut *self.inner.actors.lock().unwrap_or_else(PoisonError::into_inner));
+            if actors.is_empty() {
+                return;
+            }
+            while actors.join_next().await.is_some() {}
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.inner.shutdown.send_replace(true);
+        // The actors end by themselves now, each with an outcome in its log.
+        self.inner.actors.lock().unwrap_or_else(PoisonError::into_inner).detach_all();
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").field("plugins", &self.inner.registry.plugins().len()).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    pub(super) fn spawn(&self, actor: BoxFuture<'static, ()>) {
+        let mut actors = self.actors.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those that are done need not be remembered.
+        while actors.try_join_next().is_some() {}
+        actors.spawn_on(actor, &self.runtime);
+    }
+
+    /// Starts a task without a plugin's code: for tests of what stands above the runner.
+    #[cfg(test)]
+    pub(super) async fn start(&self, request: StartRequest) -> Result<TaskHandle, StartError> {
+        start(self, request).await
+    }
+}

@@ -1,0 +1,14 @@
+//! What makes a task live: the host, one actor per task, and the handles to it.
+
+pub(crate) mod actor;
+pub(crate) mod builder;
+pub(crate) mod dirs;
+pub(crate) mod handle;
+pub(crate) mod host;
+pub(crate) mod plugin;
+pub(crate) mod registry;
+pub(crate) mod shared;
+pub(crate) mod start;
+pub(crate) mod timers;
+#[cfg(test)]
+mod tests;

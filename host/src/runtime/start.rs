@@ -1,0 +1,179 @@
+//! From a request to a running task: checked first, claimed, written down, and only then alive.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use crate::model::event::{Event, EventSeq};
+use crate::model::grants::Grants;
+use crate::model::ids::{TaskId, TaskKey, TaskRef};
+use crate::model::limits::Limits;
+use crate::model::machine::{Command, step};
+use crate::model::manifest::Schemas;
+use crate::model::request::StartRequest;
+use crate::model::signal::{Party, Signal};
+use crate::model::state::TaskState;
+use crate::model::time::Timestamp;
+use crate::ports::clock::Clock;
+use crate::ports::runner::{CellLink, CellWork};
+use crate::ports::store::{Fence, Record, StreamId};
+
+use super::actor::{Actor, CALL_QUEUE};
+use super::handle::TaskHandle;
+use super::host::{Inner, StartError};
+use super::shared::{CONTROL_QUEUE, Shared};
+use super::timers::Timers;
+
+/// Bytes of a task's input, as JSON. Protects the guest and the event log.
+const INPUT_BYTES_MAX: u64 = 4 << 20;
+
+/// A request that has been checked.
+struct Checked {
+    plugin: crate::model::ids::PluginDigest,
+    schemas: Schemas,
+    limits: Limits,
+}
+
+/// Starts a task.
+pub(super) async fn start(inner: &Inner, request: StartRequest) -> Result<TaskHandle, StartError> {
+    let checked = check(inner, &request)?;
+    let grants = request.grants.clone();
+    let opened = tokio::task::spawn_blocking(move || open_dirs(&grants)).await;
+    opened.map_err(|_| StartError::ShuttingDown)??;
+
+    let id = TaskId::from_random(uuid::Uuid::new_v4().as_u128());
+    let task = TaskRef {
+        plugin: request.plugin.clone(),
+        task_type: request.task_type.clone(),
+        key: request.key.clone().unwrap_or_else(|| TaskKey::from(id)),
+    };
+    if !inner.registry.claim(&task, id) {
+        return Err(StartError::KeyInUse { task });
+    }
+    let handle = create(inner, request, checked, id, &task).await;
+    if handle.is_err() {
+        inner.registry.release(&task, id);
+    }
+    handle
+}
+
+fn check(inner: &Inner, request: &StartRequest) -> Result<Checked, StartError> {
+    if *inner.shutdown.borrow() {
+        return Err(StartError::ShuttingDown);
+    }
+    let plugin = inner.registry.plugin(&request.plugin).ok_or_else(|| StartError::UnknownPlugin {
+        name: request.plugin.clone(),
+        loaded: inner.registry.plugins().iter().map(|plugin| plugin.name().to_owned()).collect(),
+    })?;
+    let task_type = plugin.manifest().task_type(&request.task_type);
+    let (task_type, schemas) =
+        task_type.zip(plugin.schemas(&request.task_type)).ok_or_else(|| StartError::UnknownTaskType {
+            name: request.task_type.clone(),
+            known: plugin.manifest().tasks.iter().map(|task| task.name.clone()).collect(),
+        })?;
+    let size = request.input.to_string().len() as u64;
+    if size > INPUT_BYTES_MAX {
+        return Err(StartError::InputTooLarge { size, max: INPUT_BYTES_MAX });
+    }
+    schemas.input.check(&request.input).map_err(|faults| StartError::InvalidInput { faults })?;
+    let limits = inner.limits.lowered_to(task_type.limits).lowered_to(request.limits);
+    Ok(Checked { plugin: plugin.digest(), schemas: schemas.clone(), limits })
+}
+
+/// Opens each granted folder once, so that a wrong path is an error of the request and not of the task.
+fn open_dirs(grants: &Grants) -> Result<(), StartError> {
+    for dir in &grants.dirs {
+        cap_std::fs::Dir::open_ambient_dir(&dir.host, cap_std::ambient_authority())
+            .map_err(|source| StartError::GrantedDir { path: dir.host.clone(), source })?;
+    }
+    Ok(())
+}
+
+async fn create(
+    inner: &Inner,
+    request: StartRequest,
+    checked: Checked,
+    id: TaskId,
+    task: &TaskRef,
+) -> Result<TaskHandle, StartError> {
+    let state = first_events(inner, &request, &checked, id, task).await?;
+    let dirs = Arc::clone(&inner.around.dirs);
+    let scratch = tokio::task::spawn_blocking(move || dirs.make_scratch(id)).await;
+    let scratch = scratch.map_err(|_| StartError::ShuttingDown)?.map_err(StartError::Scratch)?;
+
+    let (control_tx, control) = mpsc::channel(CONTROL_QUEUE);
+    let (calls_tx, calls) = mpsc::channel(CALL_QUEUE);
+    let (cancel, cancel_rx) = watch::channel(None);
+    let (alive, gone) = oneshot::channel();
+    let shared = Arc::new(Shared::new(id, task.clone(), state, control_tx, inner.around.clone()));
+    let link = CellLink {
+        calls: calls_tx,
+        cancel: cancel_rx,
+        gauges: Arc::clone(&shared.gauges),
+        output: Arc::clone(&shared.output),
+    };
+    let work = CellWork {
+        plugin: checked.plugin,
+        id,
+        task: task.clone(),
+        input: request.input,
+        limits: checked.limits,
+        deadline: deadline_date(&*inner.around.clock, checked.limits.timeout),
+        scratch,
+        alive,
+        grants: request.grants,
+    };
+    let actor = Actor {
+        shared: Arc::clone(&shared),
+        registry: Arc::clone(&inner.registry),
+        runner: Arc::clone(&inner.runner),
+        sink: inner.sink.clone(),
+        schemas: checked.schemas,
+        may_signal: work.grants.signal,
+        control,
+        calls,
+        cancel,
+        shutdown: inner.shutdown.subscribe(),
+        timers: Timers::default(),
+        parked: None,
+        jobs: JoinSet::new(),
+    };
+    inner.registry.enter(Arc::clone(&shared));
+    inner.spawn(Box::pin(actor.run(work, link, gone)));
+    Ok(TaskHandle::new(shared))
+}
+
+/// Writes the task down, with the signals that it is born with.
+async fn first_events(
+    inner: &Inner,
+    request: &StartRequest,
+    checked: &Checked,
+    id: TaskId,
+    task: &TaskRef,
+) -> Result<TaskState, StartError> {
+    let create = Command::Create { task: task.clone(), input: request.input.clone(), limits: checked.limits };
+    let signals = request.signals.iter().map(|(key, payload)| Command::Notify {
+        key: key.clone(),
+        signal: Signal { payload: payload.clone(), sender: Party::Person },
+    });
+    let at = inner.around.clock.date();
+    let mut state = TaskState::default();
+    let mut records = Vec::new();
+    for command in std::iter::once(create).chain(signals) {
+        for body in step(&state, command).events {
+            let event = Event { seq: EventSeq(state.seq.0 + 1), at, body };
+            state.apply(&event);
+            records.push(Record::Event(event));
+        }
+    }
+    inner.around.store.commit(StreamId::Task(id), Fence::Absent, records).await.map_err(StartError::Store)?;
+    Ok(state)
+}
+
+/// The deadline as a date, for the guest's information.
+fn deadline_date(clock: &dyn Clock, timeout: Duration) -> Option<Timestamp> {
+    let millis = u64::try_from(timeout.as_millis()).ok()?;
+    clock.date().0.checked_add(millis).map(Timestamp)
+}

@@ -1,0 +1,1 @@
+//! Tests of the runtime with scripted guests and simulated time.

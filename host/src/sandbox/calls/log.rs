@@ -1,0 +1,21 @@
+//! `taskcell:plugin/log`.
+
+use crate::sandbox::bindings::taskcell::plugin::log;
+use crate::sandbox::cell::CellData;
+
+use super::convert;
+
+impl log::Host for CellData {
+    async fn log(&mut self, level: log::Level, target: String, message: String) -> wasmtime::Result<()> {
+        self.link.gauges.count_host_call();
+        let level = match level {
+            log::Level::Trace => "trace",
+            log::Level::Debug => "debug",
+            log::Level::Info => "info",
+            log::Level::Warn => "warn",
+            log::Level::Error => "error",
+        };
+        self.link.output.log(level, convert::clipped(target), &convert::clipped(message));
+        Ok(())
+    }
+}

@@ -1,0 +1,10 @@
+//! The contract's imports: what a guest asks, passed on to its task's actor.
+//!
+//! These run on the guest's own stack, so they do little: check, convert, ask, convert back.
+
+mod agent;
+mod convert;
+mod log;
+mod output;
+mod signals;
+mod task;

@@ -1,0 +1,282 @@
+//! One cell: a wasm store of its own for one task, thrown away afterwards.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use wasmtime::component::{HasSelf, InstancePre, Linker};
+use wasmtime::{Engine, Store};
+use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
+
+use crate::model::grants::Grants;
+use crate::model::limits::Limits;
+use crate::model::outcome::{CellEnd, Failure, FailureKind, GuestOutcome};
+use crate::ports::clock::Clock;
+use crate::ports::output::OutputCursor;
+use crate::ports::runner::{CellLink, CellWork};
+
+use super::bindings::exports::taskcell::plugin::runner::Outcome as WitOutcome;
+use super::bindings::{TaskPlugin, TaskPluginPre};
+use super::inspect::Shape;
+use super::meter::{MemoryMeter, meter_fuel};
+use super::trap::{Departure, departure};
+use super::wasi::{self, CommandLine};
+
+/// Bytes that may cross one host call. Protects the host's memory.
+const CALL_BYTES_MAX: usize = 4 << 20;
+/// WASI resources a guest may hold at once: open files, streams, pollables.
+const RESOURCES_MAX: usize = 4096;
+
+/// What host functions find in the wasm store.
+pub(super) struct CellData {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    memory: MemoryMeter,
+    pub(super) link: CellLink,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) info: Info,
+}
+
+/// What the cell knows of its task.
+pub(super) struct Info {
+    /// What `task.info` answers.
+    pub(super) document: Value,
+    pub(super) scratch: Option<cap_std::fs::Dir>,
+    pub(super) limits: Limits,
+}
+
+impl WasiView for CellData {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// A plugin, linked once: each cell starts from here.
+pub(super) enum Linked {
+    TaskPlugin(TaskPluginPre<CellData>),
+    Command(CommandPre<CellData>),
+}
+
+/// Everything a guest can import, linked. What it may do with it is decided at each call.
+pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<CellData>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    TaskPlugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |data| data)?;
+    Ok(linker)
+}
+
+impl Linked {
+    pub(super) fn new(pre: InstancePre<CellData>, shape: Shape) -> wasmtime::Result<Self> {
+        Ok(match shape {
+            Shape::TaskPlugin => Self::TaskPlugin(TaskPluginPre::new(pre)?),
+            Shape::Command => Self::Command(CommandPre::new(pre)?),
+        })
+    }
+}
+
+/// Makes the wasm store of a cell, with everything that bounds it.
+fn store(engine: &Engine, data: CellData) -> wasmtime::Result<Store<CellData>> {
+    let (fuel, gauges) = (data.info.limits.fuel, Arc::clone(&data.link.gauges));
+    let mut store = Store::new(engine, data);
+    store.limiter(|data| &mut data.memory);
+    store.set_hostcall_fuel(CALL_BYTES_MAX);
+    meter_fuel(&mut store, fuel, gauges)?;
+    Ok(store)
+}
+
+fn data(wasi: WasiCtx, link: CellLink, clock: Arc<dyn Clock>, info: Info) -> CellData {
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(RESOURCES_MAX);
+    let memory = MemoryMeter::new(&info.limits, Arc::clone(&link.gauges));
+    CellData { wasi, table, memory, link, clock, info }
+}
+
+/// Calls `describe` in a cell that may do nothing.
+pub(super) async fn describe(
+    engine: &Engine,
+    plugin: &TaskPluginPre<CellData>,
+    limits: Limits,
+    link: CellLink,
+    clock: Arc<dyn Clock>,
+) -> Result<String, Failure> {
+    let wasi = wasi::nothing(&link.output);
+    let info = Info { document: Value::Null, scratch: None, limits };
+    let mut store = store(engine, data(wasi, link, clock, info)).map_err(|error| host_failure(&error))?;
+    let called = async {
+        let instance = plugin.instantiate_async(&mut store).await?;
+        instance.taskcell_plugin_plugin_info().call_describe(&mut store).await
+    }
+    .await;
+    called.map_err(|error| match departure(&error, limits.fuel, store.data().memory.refused()) {
+        Departure::Exit(code) => exited(code),
+        Departure::Failed(failure) => failure,
+    })
+}
+
+/// Runs one task from a fresh instance to its end.
+pub(super) async fn run(
+    engine: &Engine,
+    plugin: &Linked,
+    work: &CellWork,
+    link: CellLink,
+    clock: Arc<dyn Clock>,
+) -> CellEnd {
+    let prepared = prepare(engine, plugin, work, link, clock);
+    let mut store = match prepared {
+        Ok(store) => store,
+        Err(failure) => return CellEnd::Failed(failure),
+    };
+    let limits = work.limits;
+    let returned = match plugin {
+        Linked::TaskPlugin(pre) => run_task(&mut store, pre, work).await,
+        Linked::Command(pre) => run_command(&mut store, pre).await,
+    };
+    publish_fuel(&store);
+    match returned {
+        Ok(end) => end,
+        Err(error) => match departure(&error, limits.fuel, store.data().memory.refused()) {
+            Departure::Failed(failure) => CellEnd::Failed(failure),
+            Departure::Exit(code) => match plugin {
+                Linked::Command(_) => command_end(code, &store),
+                Linked::TaskPlugin(_) => CellEnd::Failed(exited(code)),
+            },
+        },
+    }
+}
+
+/// The end of a run may lie between two readings of the meter.
+fn publish_fuel(store: &Store<CellData>) {
+    if let Ok(left) = store.get_fuel() {
+        let data = store.data();
+        data.link.gauges.set_fuel_used(data.info.limits.fuel.saturating_sub(left));
+    }
+}
+
+fn prepare(
+    engine: &Engine,
+    plugin: &Linked,
+    work: &CellWork,
+    link: CellLink,
+    clock: Arc<dyn Clock>,
+) -> Result<Store<CellData>, Failure> {
+    let command = match plugin {
+        Linked::TaskPlugin(_) => CommandLine::default(),
+        Linked::Command(_) => command_line(work).map_err(|message| Failure::new(FailureKind::Guest, message))?,
+    };
+    let wasi = wasi::granted(&work.grants, &work.scratch, command, &link.output).map_err(|error| {
+        Failure::new(FailureKind::Host, format!("failed to open what was granted: {error:#}{}", granted_dirs(&work.grants)))
+    })?;
+    let scratch = cap_std::fs::Dir::open_ambient_dir(&work.scratch, cap_std::ambient_authority())
+        .map_err(|error| Failure::new(FailureKind::Host, format!("failed to open the scratch directory: {error}")))?;
+    let info = Info { document: info_document(work), scratch: Some(scratch), limits: work.limits };
+    store(engine, data(wasi, link, clock, info)).map_err(|error| host_failure(&error))
+}
+
+fn granted_dirs(grants: &Grants) -> String {
+    let dirs: Vec<String> = grants.dirs.iter().map(|dir| dir.host.display().to_string()).collect();
+    if dirs.is_empty() { String::new() } else { format!(" (granted: {})", dirs.join(", ")) }
+}
+
+fn info_document(work: &CellWork) -> Value {
+    serde_json::json!({
+        "info": 1,
+        "id": work.id.to_string(),
+        "plugin": work.task.plugin,
+        "task_type": work.task.task_type,
+        "key": work.task.key.as_str(),
+        "deadline_ms": work.deadline.map(|deadline| deadline.0),
+        "fuel_budget": work.limits.fuel,
+        "scratch": wasi::SCRATCH,
+    })
+}
+
+async fn run_task(
+    store: &mut Store<CellData>,
+    plugin: &TaskPluginPre<CellData>,
+    work: &CellWork,
+) -> wasmtime::Result<CellEnd> {
+    let instance = plugin.instantiate_async(&mut *store).await?;
+    let input = work.input.to_string();
+    let outcome = instance.taskcell_plugin_runner().call_run(&mut *store, &work.task.task_type, &input).await?;
+    Ok(returned(outcome, work.limits.result_bytes))
+}
+
+async fn run_command(store: &mut Store<CellData>, plugin: &CommandPre<CellData>) -> wasmtime::Result<CellEnd> {
+    let instance = plugin.instantiate_async(&mut *store).await?;
+    let code = match instance.wasi_cli_run().call_run(&mut *store).await? {
+        Ok(()) => 0,
+        Err(()) => 1,
+    };
+    Ok(command_end(code, store))
+}
+
+/// Turns what the guest returned into values, within the limit on their size.
+fn returned(outcome: WitOutcome, bytes_max: u64) -> CellEnd {
+    let json = |what: &str, text: Option<String>| match text {
+        None => Ok(None),
+        Some(text) if text.len() as u64 > bytes_max => Err(Failure::new(
+            FailureKind::OutputLimit,
+            format!("its {what} has {} bytes, and the limit is {bytes_max}", text.len()),
+        )),
+        Some(text) => serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|error| Failure::new(FailureKind::Guest, format!("its {what} is not JSON: {error}"))),
+    };
+    let outcome = match outcome {
+        WitOutcome::Succeeded(success) => {
+            json("result", success.data).map(|data| GuestOutcome::Succeeded { message: success.message, data })
+        }
+        WitOutcome::Failed(failure) => json("error's details", failure.error).map(|error| GuestOutcome::Failed {
+            message: failure.message,
+            error,
+            retryable: failure.retryable,
+        }),
+        WitOutcome::Cancelled(message) => Ok(GuestOutcome::Cancelled { message }),
+    };
+    outcome.map_or_else(CellEnd::Failed, CellEnd::Returned)
+}
+
+fn command_line(work: &CellWork) -> Result<CommandLine, String> {
+    /// The input of the task type `command`.
+    #[derive(serde::Deserialize)]
+    struct Input {
+        #[serde(default)]
+        args: Vec<String>,
+        #[serde(default)]
+        stdin: String,
+    }
+    let input: Input = serde_json::from_value(work.input.clone()).map_err(|error| format!("bad input: {error}"))?;
+    // A program finds its own name first; what it is called is up to us.
+    let args = std::iter::once(work.task.plugin.clone()).chain(input.args).collect();
+    Ok(CommandLine { args, stdin: input.stdin.into_bytes() })
+}
+
+fn command_end(code: i32, store: &Store<CellData>) -> CellEnd {
+    use crate::ports::output::OutputSource;
+    if code != 0 {
+        return CellEnd::Failed(exited(code));
+    }
+    let page = store.data().link.output.read(OutputCursor::default());
+    let is_stdout = |source: &OutputSource| match source {
+        OutputSource::Stdout => true,
+        OutputSource::Stderr | OutputSource::Log { .. } => false,
+    };
+    let stdout: String =
+        page.chunks.iter().filter(|chunk| is_stdout(&chunk.source)).map(|chunk| chunk.text.as_str()).collect();
+    CellEnd::Returned(GuestOutcome::Succeeded {
+        message: "exited with code 0".to_owned(),
+        data: Some(serde_json::json!({ "exit_code": 0, "stdout": stdout, "truncated": page.lost > 0 })),
+    })
+}
+
+fn exited(code: i32) -> Failure {
+    let message = match code {
+        0 => "exited with code 0 without an outcome".to_owned(),
+        code => format!("exited with code {code}"),
+    };
+    Failure { exit_code: Some(code), ..Failure::new(FailureKind::Exited, message) }
+}
+
+fn host_failure(error: &wasmtime::Error) -> Failure {
+    Failure::new(FailureKind::Host, format!("failed to make a cell: {error:#}"))
+}

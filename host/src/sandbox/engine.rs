@@ -1,0 +1,90 @@
+//! The engine: how guests are compiled, where their memory comes from, what they may not use.
+
+use wasmtime::{Collector, Config, Engine, Enabled, Inlining, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::model::limits::Limits;
+
+/// Units of fuel a guest burns before it lets others run: about 0.2 ms. Smaller slices cost throughput (at 10 000 units
+/// nearly half of it), larger ones make everybody wait.
+pub(super) const FUEL_SLICE: u64 = 1_000_000;
+/// Bytes of stack a guest's code may use. Protects the host's stack from recursion.
+const WASM_STACK_BYTES: usize = 512 << 10;
+/// Bytes of stack of a guest's fiber: the guest's own, and room for the host functions it calls.
+const FIBER_STACK_BYTES: usize = 2 << 20;
+/// The most core instances, memories and tables of one component. Python's runtime needs about twenty instances.
+pub(super) const COMPONENT_INSTANCES_MAX: u32 = 64;
+pub(super) const COMPONENT_MEMORIES_MAX: u32 = 32;
+pub(super) const COMPONENT_TABLES_MAX: u32 = 64;
+
+/// How many cells, memories and tables there are in all.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stock {
+    pub(super) cells: u32,
+    pub(super) memories: u32,
+    pub(super) tables: u32,
+}
+
+impl Stock {
+    /// Enough for this many ordinary components (one memory, two tables), and always for the largest one allowed.
+    pub(super) fn for_cells(cells: u32) -> Self {
+        Self {
+            cells,
+            memories: cells.saturating_mul(2).max(COMPONENT_MEMORIES_MAX),
+            tables: cells.saturating_mul(4).max(COMPONENT_TABLES_MAX),
+        }
+    }
+}
+
+/// Makes the engine.
+pub(super) fn engine(stock: Stock, limits: &Limits) -> wasmtime::Result<Engine> {
+    let mut config = Config::new();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(stock, limits)));
+    config.consume_fuel(true);
+    config.max_wasm_stack(WASM_STACK_BYTES);
+    config.async_stack_size(FIBER_STACK_BYTES);
+    config.memory_init_cow(true);
+    // Fuel metering costs a third of a call-heavy guest's time without it, and nothing with it.
+    config.compiler_inlining(Inlining::Yes);
+    // Function names are enough for people; line tables would triple the load time.
+    config.wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable);
+
+    // The same input gives the same steps, on every machine.
+    config.cranelift_nan_canonicalization(true);
+    config.wasm_relaxed_simd(false);
+
+    // What no guest of ours needs, no guest gets. The cargo features `gc` and `threads` stay compiled in, because two
+    // advisories concern builds without them.
+    config.collector(Collector::Null);
+    config.wasm_gc(false);
+    config.wasm_function_references(false);
+    config.wasm_exceptions(false);
+    config.wasm_stack_switching(false);
+    config.wasm_threads(false);
+    config.wasm_memory64(false);
+    config.wasm_custom_page_sizes(false);
+    config.wasm_wide_arithmetic(false);
+    config.shared_memory(false);
+    config.wasm_component_model(true);
+    config.concurrency_support(false);
+    Engine::new(&config)
+}
+
+fn pool(stock: Stock, limits: &Limits) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(stock.cells);
+    pool.total_stacks(stock.cells);
+    pool.total_core_instances(stock.cells.saturating_mul(COMPONENT_INSTANCES_MAX));
+    pool.total_memories(stock.memories);
+    pool.total_tables(stock.tables);
+    pool.max_core_instances_per_component(COMPONENT_INSTANCES_MAX);
+    pool.max_memories_per_component(COMPONENT_MEMORIES_MAX);
+    pool.max_tables_per_component(COMPONENT_TABLES_MAX);
+    pool.max_memory_size(usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX).next_multiple_of(64 << 10));
+    pool.table_elements(usize::try_from(limits.table_elements).unwrap_or(usize::MAX));
+    // A memory that was used little is cleaned in place instead of being given back to the system; with the page map
+    // scan only the pages that were touched are cleaned.
+    pool.linear_memory_keep_resident(2 << 20);
+    pool.table_keep_resident(64 << 10);
+    pool.pagemap_scan(Enabled::Auto);
+    pool
+}

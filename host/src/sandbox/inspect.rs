@@ -1,0 +1,116 @@
+//! What a component imports and exports, and whether that is a plugin.
+
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// The contract's package name.
+const CONTRACT: &str = "taskcell:plugin";
+/// The contract's newest version that this host knows.
+const CONTRACT_VERSION: (u64, u64, u64) = (0, 1, 0);
+
+/// What a component is to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// It exports the contract's `plugin-info` and `runner`.
+    TaskPlugin,
+    /// It exports `wasi:cli/run`.
+    Command,
+}
+
+/// What a component says at its border.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Border {
+    pub(super) imports: Vec<String>,
+    pub(super) exports: Vec<String>,
+}
+
+/// Why a component is no plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unfit {
+    /// It was built for a newer contract; the interface and its version.
+    Newer(String),
+    /// It exports neither the contract's interfaces nor a command's.
+    OtherWorld { missing: Vec<&'static str> },
+    /// It imports something that no host of this version has.
+    UnknownImports(Vec<String>),
+}
+
+impl Border {
+    pub(super) fn of(component: &Component, engine: &Engine) -> Self {
+        let ty = component.component_type();
+        Self {
+            imports: ty.imports(engine).map(|(name, _)| name.to_owned()).collect(),
+            exports: ty.exports(engine).map(|(name, _)| name.to_owned()).collect(),
+        }
+    }
+
+    /// Which kind of plugin it is.
+    pub(super) fn shape(&self) -> Result<Shape, Unfit> {
+        let all = self.imports.iter().chain(&self.exports);
+        if let Some(newer) = all.into_iter().find(|name| is_newer(name)) {
+            return Err(Unfit::Newer(newer.clone()));
+        }
+        let unknown: Vec<String> = self.imports.iter().filter(|name| !is_known_import(name)).cloned().collect();
+        let missing: Vec<&'static str> = [("plugin-info", "taskcell:plugin/plugin-info"), ("runner", "taskcell:plugin/runner")]
+            .into_iter()
+            .filter(|(_, name)| !self.exports.iter().any(|export| unversioned(export) == *name))
+            .map(|(short, _)| short)
+            .collect();
+        let command = self.exports.iter().any(|export| export.starts_with("wasi:cli/run@0.2."));
+        match (missing.is_empty(), command) {
+            (false, false) => Err(Unfit::OtherWorld { missing }),
+            _ if !unknown.is_empty() => Err(Unfit::UnknownImports(unknown)),
+            (true, _) => Ok(Shape::TaskPlugin),
+            (false, true) => Ok(Shape::Command),
+        }
+    }
+}
+
+fn unversioned(name: &str) -> &str {
+    name.split_once('@').map_or(name, |(name, _)| name)
+}
+
+fn is_known_import(name: &str) -> bool {
+    const WASI: [&str; 7] =
+        ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/", "taskcell:plugin/"];
+    WASI.iter().any(|package| name.starts_with(package))
+        && (name.starts_with(CONTRACT) || name.split_once('@').is_none_or(|(_, version)| version.starts_with("0.2.")))
+}
+
+fn is_newer(name: &str) -> bool {
+    let Some((interface, version)) = name.split_once('@') else { return false };
+    if !interface.starts_with("taskcell:plugin/") {
+        return false;
+    }
+    let mut parts = version.split(['.', '-', '+']).map(|part| part.parse::<u64>().unwrap_or(u64::MAX));
+    let found = (parts.next().unwrap_or(0), parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    found > CONTRACT_VERSION
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn border(imports: &[&str], exports: &[&str]) -> Border {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Border { imports: owned(imports), exports: owned(exports) }
+    }
+
+    #[test]
+    fn shapes_are_told_apart() {
+        let plugin = ["taskcell:plugin/plugin-info@0.1.0", "taskcell:plugin/runner@0.1.0"];
+        assert_eq!(border(&["wasi:io/poll@0.2.6"], &plugin).shape(), Ok(Shape::TaskPlugin));
+        assert_eq!(border(&[], &["wasi:cli/run@0.2.3"]).shape(), Ok(Shape::Command));
+        assert_eq!(
+            border(&[], &plugin[..1]).shape(),
+            Err(Unfit::OtherWorld { missing: vec!["runner"] })
+        );
+        assert_eq!(
+            border(&["acme:db/query@1.0.0"], &plugin).shape(),
+            Err(Unfit::UnknownImports(vec!["acme:db/query@1.0.0".into()]))
+        );
+        for newer in ["taskcell:plugin/task@0.1.1", "taskcell:plugin/plan@0.2.0", "taskcell:plugin/task@1.0.0"] {
+            assert_eq!(border(&[newer], &plugin).shape(), Err(Unfit::Newer(newer.into())));
+        }
+    }
+}

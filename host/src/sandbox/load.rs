@@ -1,0 +1,223 @@
+//! From a file to a plugin: read once, identified, compiled, linked, described.
+
+use std::fmt::Write as _;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use crate::model::ids::PluginDigest;
+use crate::model::manifest::{Manifest, ManifestError, Schemas, TaskType};
+
+use super::identify::FileKind;
+
+/// Bytes of a plugin file. A Python plugin has 18 MB. Protects the host's memory and the compiler.
+pub(crate) const FILE_BYTES_MAX: u64 = 32 << 20;
+/// The name of the one task type of a plain command.
+pub(crate) const COMMAND: &str = "command";
+
+/// What a loaded plugin is, beside its code.
+#[derive(Debug)]
+pub(crate) struct LoadedPlugin {
+    pub(crate) digest: PluginDigest,
+    pub(crate) manifest: Manifest,
+    pub(crate) schemas: Vec<(String, Schemas)>,
+    pub(crate) imports: Vec<String>,
+    pub(crate) exports: Vec<String>,
+    pub(crate) size: u64,
+    pub(crate) kind: FileKind,
+}
+
+/// Why a file could not be loaded as a plugin. The text says what the file is and what was expected.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("failed to read {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It is not a file at all.
+    #[error("{} is {what}, and a plugin is a file: name the .wasm file itself", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What is there.
+        what: &'static str,
+    },
+    /// It is larger than any plugin may be.
+    #[error("the file has {size} bytes, and a plugin has at most {FILE_BYTES_MAX}")]
+    TooLarge {
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// It is something else than a component.
+    #[error("this is {0}, and a plugin is a WebAssembly component{advice}", advice = advice(*.0))]
+    NotAComponent(FileKind),
+    /// It begins like WebAssembly and is not valid.
+    #[error("this is a damaged or truncated WebAssembly file (at byte {offset}: {message}); build or download it again")]
+    Malformed {
+        /// Where the fault is.
+        offset: u64,
+        /// What the fault is.
+        message: String,
+    },
+    /// It is a component of some other kind.
+    #[error(
+        "this component is no Taskcell plugin: it does not export {missing} of taskcell:plugin, nor wasi:cli/run; \
+         it exports {exports}"
+    )]
+    OtherWorld {
+        /// The interfaces that are missing.
+        missing: String,
+        /// The interfaces that are there.
+        exports: String,
+    },
+    /// It was built for a newer contract than this host knows.
+    #[error("this plugin was built for a newer contract: it needs {interface}, and this host knows taskcell:plugin@0.1.0; use a newer Taskcell")]
+    NewerContract {
+        /// The interface and its version.
+        interface: String,
+    },
+    /// It imports something that this host does not have.
+    #[error("this plugin imports {}, which this host does not provide", imports.join(", "))]
+    UnknownImports {
+        /// The imports.
+        imports: Vec<String>,
+    },
+    /// It does not fit into a cell.
+    #[error("this plugin cannot be run here: {0}")]
+    TooDemanding(String),
+    /// A core module with the contract could not be made a component.
+    #[error("this core module carries the contract, but no component can be made of it: {0}")]
+    Componentize(String),
+    /// The compiler refused it.
+    #[error("this component cannot be compiled: {0}")]
+    Compile(String),
+    /// Its `describe` did not answer.
+    #[error("the plugin's describe function failed: {0}")]
+    Describe(String),
+    /// Its manifest is wrong.
+    #[error("the plugin's manifest cannot be used: {0}")]
+    Manifest(#[from] ManifestError),
+    /// A plugin of that name is loaded already.
+    #[error("a plugin called {name:?} is loaded already, from other code (version {version}); unload it first")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// The version that is loaded.
+        version: String,
+    },
+    /// The host is shutting down.
+    #[error("the host is shutting down")]
+    ShuttingDown,
+}
+
+fn advice(kind: FileKind) -> &'static str {
+    match kind {
+        FileKind::PlainModule => {
+            " with the taskcell:plugin contract; this module has no contract in it: build it with the Taskcell SDK \
+             (`taskcell build`), or for wasm32-wasip2"
+        }
+        FileKind::WasmText => "; make it binary first, for instance with `wasm-tools parse`",
+        FileKind::Precompiled => "; native code is never taken from outside: give the .wasm that it was made from",
+        FileKind::NativeCode => "; build the plugin for wasm32-wasip2 (`taskcell build`)",
+        FileKind::Component
+        | FileKind::ModuleWithContract
+        | FileKind::Text
+        | FileKind::Empty
+        | FileKind::Unknown => "; build one with `taskcell build`",
+    }
+}
+
+/// Reads a plugin file, once: what is hashed is what is compiled.
+#[expect(clippy::disallowed_methods, reason = "this is where plugin files are read, and nowhere else")]
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, LoadError> {
+    use std::os::unix::fs::FileTypeExt as _;
+    let io = |source| LoadError::Io { path: path.to_owned(), source };
+    // Looked at before it is opened, because opening a pipe waits for its other end.
+    let kind = std::fs::metadata(path).map_err(io)?.file_type();
+    let what = if kind.is_dir() {
+        "a directory"
+    } else if kind.is_fifo() {
+        "a pipe"
+    } else if kind.is_file() {
+        ""
+    } else {
+        "a device or socket"
+    };
+    if !what.is_empty() {
+        return Err(LoadError::NotAFile { path: path.to_owned(), what });
+    }
+    let file = std::fs::File::open(path).map_err(io)?;
+    let size = file.metadata().map_err(io)?.len();
+    if size > FILE_BYTES_MAX {
+        return Err(LoadError::TooLarge { size });
+    }
+    let mut bytes = Vec::new();
+    // The file may grow while it is read.
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(io)?;
+    match bytes.len() as u64 {
+        size if size > FILE_BYTES_MAX => Err(LoadError::TooLarge { size }),
+        _ => Ok(bytes),
+    }
+}
+
+/// The manifest of a plain command, which cannot describe itself.
+pub(super) fn command_manifest(name: &str) -> Manifest {
+    let mut plugin = String::new();
+    for c in name.to_lowercase().chars() {
+        if c.is_ascii_lowercase() || (!plugin.is_empty() && (c.is_ascii_digit() || c == '-')) {
+            plugin.push(c);
+        } else if !plugin.is_empty() && !plugin.ends_with('-') {
+            plugin.push('-');
+        }
+    }
+    plugin.truncate(64);
+    let trimmed = plugin.trim_end_matches('-');
+    let mut description = String::from("A WASI command");
+    // Writing to a String cannot fail.
+    let _ = write!(description, " ({name})");
+    Manifest {
+        manifest: 1,
+        name: if trimmed.is_empty() { COMMAND.to_owned() } else { trimmed.to_owned() },
+        version: "0.0.0".to_owned(),
+        author: None,
+        description: Some(description),
+        url: None,
+        requests: Vec::new(),
+        tasks: vec![TaskType {
+            name: COMMAND.to_owned(),
+            description: Some("Runs the program with the given arguments and input until it exits.".to_owned()),
+            input: Some(serde_json::json!({
+                "type": "object",
+                "properties": {
+                    "args": { "type": "array", "items": { "type": "string" }, "description": "Arguments, without the program's own name." },
+                    "stdin": { "type": "string", "description": "What the program reads on its standard input." },
+                },
+                "additionalProperties": false,
+            })),
+            output: Some(serde_json::json!({
+                "type": "object",
+                "properties": {
+                    "exit_code": { "type": "integer" },
+                    "stdout": { "type": "string" },
+                    "truncated": { "type": "boolean", "description": "Whether the beginning of stdout is missing." },
+                },
+            })),
+            limits: crate::model::limits::LimitsRequest::default(),
+        }],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_called_after_its_file() {
+        for (file, name) in [("Echo Args_2.wasm", "echo-args-2-wasm"), ("9lives", "lives"), ("…", "command")] {
+            assert_eq!(command_manifest(file).name, name);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What a guest uses, counted and capped: memory, tables, fuel.
+
+use std::sync::Arc;
+
+use wasmtime::{ResourceLimiter, Store};
+
+use crate::model::limits::Limits;
+use crate::ports::runner::Gauges;
+
+use super::engine::FUEL_SLICE;
+
+/// One cap over all memories and one over all tables of a cell; wasmtime's own caps are for each one alone.
+#[derive(Debug)]
+pub(super) struct MemoryMeter {
+    memory_bytes: u64,
+    memory_bytes_max: u64,
+    table_elements: u64,
+    table_elements_max: u64,
+    /// Whether a growth was refused: a guest that traps soon after did so for lack of memory.
+    refused: bool,
+    gauges: Arc<Gauges>,
+}
+
+impl MemoryMeter {
+    pub(super) fn new(limits: &Limits, gauges: Arc<Gauges>) -> Self {
+        Self {
+            memory_bytes: 0,
+            memory_bytes_max: limits.memory_bytes,
+            table_elements: 0,
+            table_elements_max: limits.table_elements,
+            refused: false,
+            gauges,
+        }
+    }
+
+    pub(super) fn refused(&self) -> bool {
+        self.refused
+    }
+}
+
+/// `total` grown by what lies between `current` and `desired`, unless that is over `max`.
+fn grown(total: u64, current: usize, desired: usize, max: u64) -> Option<u64> {
+    let more = u64::try_from(desired.checked_sub(current)?).ok()?;
+    total.checked_add(more).filter(|sum| *sum <= max)
+}
+
+impl ResourceLimiter for MemoryMeter {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|max| desired > max) {
+            // The memory's own declared maximum: the guest's affair, not a limit of ours.
+            return Ok(false);
+        }
+        match grown(self.memory_bytes, current, desired, self.memory_bytes_max) {
+            Some(total) => {
+                self.memory_bytes = total;
+                self.gauges.raise_memory_peak(total);
+                Ok(true)
+            }
+            None => {
+                self.refused = true;
+                Ok(false)
+            }
+        }
+    }
+
+    /// The limits are the only reason for a failing growth; any other would differ from machine to machine.
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        if self.refused { Ok(()) } else { Err(error) }
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|max| desired > max) {
+            return Ok(false);
+        }
+        match grown(self.table_elements, current, desired, self.table_elements_max) {
+            Some(total) => {
+                self.table_elements = total;
+                Ok(true)
+            }
+            None => {
+                self.refused = true;
+                Ok(false)
+            }
+        }
+    }
+
+    fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        if self.refused { Ok(()) } else { Err(error) }
+    }
+}
+
+/// Fills the tank and publishes what is burnt, at each slice and each host call.
+pub(super) fn meter_fuel<T: 'static>(store: &mut Store<T>, budget: u64, gauges: Arc<Gauges>) -> wasmtime::Result<()> {
+    store.set_fuel(budget)?;
+    store.fuel_async_yield_interval(Some(FUEL_SLICE))?;
+    store.call_hook(move |store, _| {
+        gauges.set_fuel_used(budget.saturating_sub(store.get_fuel()?));
+        Ok(())
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memories_are_added_up() {
+        let limits = Limits { memory_bytes: 100, table_elements: 10, ..Limits::default() };
+        let gauges = Arc::new(Gauges::default());
+        let mut meter = MemoryMeter::new(&limits, Arc::clone(&gauges));
+        assert!(meter.memory_growing(0, 60, None).unwrap());
+        assert!(!meter.memory_growing(0, 50, None).unwrap(), "a second memory does not start a second cap");
+        assert!(meter.refused());
+        assert!(meter.memory_growing(0, 40, None).unwrap());
+        assert_eq!(gauges.usage(std::time::Duration::ZERO).memory_peak_bytes, 100);
+        assert!(meter.table_growing(0, 10, None).unwrap());
+        assert!(!meter.table_growing(10, 11, None).unwrap());
+    }
+
+    #[test]
+    fn a_memory_that_reaches_its_own_maximum_is_no_refusal() {
+        let mut meter = MemoryMeter::new(&Limits::default(), Arc::default());
+        assert!(!meter.memory_growing(0, 60, Some(50)).unwrap());
+        assert!(!meter.refused());
+    }
+}

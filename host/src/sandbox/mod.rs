@@ -1,0 +1,16 @@
+//! The only place that knows wasmtime: engine, plugins, host functions, and what stops a guest.
+
+pub(crate) mod bindings;
+pub(crate) mod calls;
+pub(crate) mod cell;
+pub(crate) mod componentize;
+pub(crate) mod engine;
+pub(crate) mod identify;
+pub(crate) mod inspect;
+pub(crate) mod load;
+pub(crate) mod meter;
+pub(crate) mod pool;
+pub(crate) mod runner;
+pub(crate) mod stdio;
+pub(crate) mod trap;
+pub(crate) mod wasi;

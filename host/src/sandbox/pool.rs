@@ -1,0 +1,90 @@
+//! Admission: a task gets its cell, its memories and its tables before it starts, so that a full pool queues.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wasmtime::component::Component;
+
+use super::engine::{COMPONENT_MEMORIES_MAX, COMPONENT_TABLES_MAX, Stock};
+
+/// What is left of the engine's stock.
+#[derive(Debug)]
+pub(super) struct Pool {
+    cells: Arc<Semaphore>,
+    memories: Arc<Semaphore>,
+    tables: Arc<Semaphore>,
+}
+
+/// What one cell of a component takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Needs {
+    memories: u32,
+    tables: u32,
+}
+
+impl Needs {
+    /// What the component declares. `None` when it cannot be told, because it imports modules.
+    pub(super) fn of(component: &Component) -> Option<Self> {
+        let required = component.resources_required()?;
+        Some(Self { memories: required.num_memories, tables: required.num_tables })
+    }
+
+    /// Whether such a cell can ever get a place.
+    pub(super) fn fit(self, stock: Stock) -> Result<(), String> {
+        let over = |what: &str, needed: u32, max: u32| {
+            if needed > max { Err(format!("it has {needed} {what}, and at most {max} are allowed")) } else { Ok(()) }
+        };
+        over("memories", self.memories, COMPONENT_MEMORIES_MAX.min(stock.memories))?;
+        over("tables", self.tables, COMPONENT_TABLES_MAX.min(stock.tables))
+    }
+}
+
+/// A place in the pool. It is given back when this is dropped, which must be after the cell is gone.
+#[derive(Debug)]
+pub(super) struct Place {
+    _permits: [Option<OwnedSemaphorePermit>; 3],
+}
+
+impl Pool {
+    pub(super) fn new(stock: Stock) -> Self {
+        let semaphore = |count: u32| Arc::new(Semaphore::new(count as usize));
+        Self { cells: semaphore(stock.cells), memories: semaphore(stock.memories), tables: semaphore(stock.tables) }
+    }
+
+    /// Waits for a place, first come first served.
+    ///
+    /// Everybody takes the three kinds in the same order and gives all back at the end, so no two can wait for each
+    /// other. Cancel safety: what was taken is given back when the future is dropped.
+    pub(super) async fn admit(&self, needs: Needs) -> Place {
+        let cell = Arc::clone(&self.cells).acquire_owned().await.ok();
+        let memories = Arc::clone(&self.memories).acquire_many_owned(needs.memories).await.ok();
+        let tables = Arc::clone(&self.tables).acquire_many_owned(needs.tables).await.ok();
+        Place { _permits: [cell, memories, tables] }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_pool_queues_and_a_free_place_is_taken() {
+        let pool = Pool::new(Stock { cells: 10, memories: 3, tables: 10 });
+        let needs = Needs { memories: 2, tables: 1 };
+        let first = pool.admit(needs).await;
+        let mut second = std::pin::pin!(pool.admit(needs));
+        assert!(futures_poll(second.as_mut()).await.is_none(), "one memory is left, two are needed");
+        drop(first);
+        assert!(futures_poll(second).await.is_some());
+    }
+
+    async fn futures_poll<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+        std::future::poll_fn(|cx| {
+            std::task::Poll::Ready(match future.as_mut().poll(cx) {
+                std::task::Poll::Ready(out) => Some(out),
+                std::task::Poll::Pending => None,
+            })
+        })
+        .await
+    }
+}

@@ -1,0 +1,289 @@
+//! The runner of wasm: loads plugins, and runs their tasks on worker threads of its own.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use taskcell_artifact::ArtifactCache;
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, JoinHandle};
+use wasmtime::Engine;
+use wasmtime::component::{Component, Linker};
+
+use crate::model::ids::PluginDigest;
+use crate::model::limits::Limits;
+use crate::model::manifest::Manifest;
+use crate::model::outcome::{CellEnd, Failure, FailureKind};
+use crate::ports::clock::{BoxFuture, Clock};
+use crate::ports::output::OutputLog;
+use crate::ports::runner::{CellLink, CellWork, Gauges, Permit, Runner};
+
+use super::cell::{self, CellData, Linked};
+use super::componentize::componentize;
+use super::engine::{Stock, engine};
+use super::identify::{FileKind, identify};
+use super::inspect::{Border, Unfit};
+use super::load::{FILE_BYTES_MAX, LoadError, LoadedPlugin, command_manifest};
+use super::pool::{Needs, Pool};
+
+/// Units of fuel for `describe`: about 10 ms. Protects the host from a plugin that never answers.
+const DESCRIBE_FUEL: u64 = 50_000_000;
+/// Wall time for `describe`, which may sleep instead of burning fuel.
+const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of a manifest. Protects the host from a hostile `describe`.
+const MANIFEST_BYTES_MAX: usize = 1 << 20;
+
+/// Runs wasm.
+pub(crate) struct WasmRunner {
+    engine: Engine,
+    linker: Linker<CellData>,
+    pool: Arc<Pool>,
+    stock: Stock,
+    cache: Option<ArtifactCache>,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    plugins: RwLock<HashMap<PluginDigest, Arc<Code>>>,
+    /// `None` only while it is being dropped.
+    workers: Option<Runtime>,
+}
+
+/// A plugin's code, linked and ready to be instantiated.
+struct Code {
+    linked: Linked,
+    needs: Needs,
+}
+
+impl fmt::Debug for WasmRunner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WasmRunner").field("stock", &self.stock).finish_non_exhaustive()
+    }
+}
+
+impl WasmRunner {
+    pub(crate) fn new(
+        cells: u32,
+        limits: Limits,
+        cache: Option<ArtifactCache>,
+        clock: Arc<dyn Clock>,
+    ) -> wasmtime::Result<Self> {
+        let stock = Stock::for_cells(cells);
+        let engine = engine(stock, &limits)?;
+        let workers = tokio::runtime::Builder::new_multi_thread().thread_name("taskcell-guest").enable_all().build()?;
+        Ok(Self {
+            linker: cell::linker(&engine)?,
+            pool: Arc::new(Pool::new(stock)),
+            stock,
+            cache,
+            clock,
+            limits,
+            plugins: RwLock::default(),
+            workers: Some(workers),
+            engine,
+        })
+    }
+
+    /// Loads a plugin from its bytes. `name` is what the file was called, for commands, which have no other name.
+    pub(crate) async fn load(self: &Arc<Self>, name: String, bytes: Vec<u8>) -> Result<LoadedPlugin, LoadError> {
+        let this = Arc::clone(self);
+        // Compiling takes seconds of CPU.
+        let compiled = tokio::task::spawn_blocking(move || this.compile(&bytes)).await;
+        let compiled = compiled.unwrap_or_else(|error| Err(LoadError::Compile(error.to_string())))?;
+        let code = Arc::new(compiled.code);
+        let manifest = match &code.linked {
+            Linked::Command(_) => command_manifest(&name),
+            Linked::TaskPlugin(_) => self.describe(Arc::clone(&code)).await?,
+        };
+        let schemas = manifest.tasks.iter().map(|task| Ok((task.name.clone(), task.schemas()?)));
+        let schemas = schemas.collect::<Result<Vec<_>, LoadError>>()?;
+        self.plugins.write().unwrap_or_else(PoisonError::into_inner).insert(compiled.digest, code);
+        Ok(LoadedPlugin {
+            digest: compiled.digest,
+            manifest,
+            schemas,
+            imports: compiled.border.imports,
+            exports: compiled.border.exports,
+            size: compiled.size,
+            kind: compiled.kind,
+        })
+    }
+
+    fn compile(&self, bytes: &[u8]) -> Result<Compiled, LoadError> {
+        if bytes.len() as u64 > FILE_BYTES_MAX {
+            return Err(LoadError::TooLarge { size: bytes.len() as u64 });
+        }
+        let kind = identify(bytes);
+        let made;
+        let component = match kind {
+            FileKind::Component => bytes,
+            FileKind::ModuleWithContract => {
+                validate(bytes)?;
+                made = componentize(bytes).map_err(LoadError::Componentize)?;
+                &made
+            }
+            FileKind::PlainModule
+            | FileKind::WasmText
+            | FileKind::Precompiled
+            | FileKind::NativeCode
+            | FileKind::Text
+            | FileKind::Empty
+            | FileKind::Unknown => return Err(LoadError::NotAComponent(kind)),
+        };
+        validate(component)?;
+        let compiled = match &self.cache {
+            Some(cache) => cache.load(&self.engine, component),
+            None => Component::from_binary(&self.engine, component),
+        }
+        .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+        let border = Border::of(&compiled, &self.engine);
+        let shape = border.shape().map_err(|unfit| unfit_error(unfit, &border))?;
+        let needs = Needs::of(&compiled)
+            .ok_or_else(|| LoadError::TooDemanding("it imports core modules, so its size cannot be told".to_owned()))?;
+        needs.fit(self.stock).map_err(LoadError::TooDemanding)?;
+        let linked = self
+            .linker
+            .instantiate_pre(&compiled)
+            .and_then(|pre| Linked::new(pre, shape))
+            .map_err(|error| LoadError::TooDemanding(format!("{error:#}")))?;
+        let digest = PluginDigest::of(bytes);
+        Ok(Compiled { code: Code { linked, needs }, border, digest, size: bytes.len() as u64, kind })
+    }
+
+    async fn describe(&self, code: Arc<Code>) -> Result<Manifest, LoadError> {
+        let limits = Limits { fuel: DESCRIBE_FUEL, output_bytes: 64 << 10, ..self.limits };
+        let (engine, clock) = (self.engine.clone(), Arc::clone(&self.clock));
+        let pool = Arc::clone(&self.pool);
+        let described = self.on_workers(async move {
+            let _place = pool.admit(code.needs).await;
+            match &code.linked {
+                Linked::TaskPlugin(plugin) => cell::describe(&engine, plugin, limits, dead_link(), clock).await,
+                Linked::Command(_) => Err(Failure::new(FailureKind::Host, "a command does not describe itself")),
+            }
+        })?;
+        let clock = Arc::clone(&self.clock);
+        let late = clock.sleep_until(clock.steady() + DESCRIBE_TIMEOUT);
+        let text = tokio::select! {
+            described = described => described.map_err(|error| LoadError::Describe(panic_text(error)))?,
+            () = late => return Err(LoadError::Describe(format!("no answer within {} s", DESCRIBE_TIMEOUT.as_secs()))),
+        };
+        let text = text.map_err(|failure| LoadError::Describe(format!("{}: {}", failure.kind.word(), failure.message)))?;
+        if text.len() > MANIFEST_BYTES_MAX {
+            let message = format!("the manifest has {} bytes, and the limit is {MANIFEST_BYTES_MAX}", text.len());
+            return Err(LoadError::Describe(message));
+        }
+        Ok(Manifest::parse(&text)?)
+    }
+
+    fn on_workers<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Result<GuestTask<T>, LoadError> {
+        let workers = self.workers.as_ref().ok_or(LoadError::ShuttingDown)?;
+        Ok(GuestTask(workers.spawn(future)))
+    }
+}
+
+impl Drop for WasmRunner {
+    fn drop(&mut self) {
+        if let Some(workers) = self.workers.take() {
+            // Not waited for: this may run inside the caller's async code.
+            workers.shutdown_background();
+        }
+    }
+}
+
+impl Runner for WasmRunner {
+    fn admit(&self, plugin: PluginDigest) -> BoxFuture<'static, Permit> {
+        let pool = Arc::clone(&self.pool);
+        let needs = self.code(plugin).map(|code| code.needs).unwrap_or_default();
+        Box::pin(async move { Box::new(pool.admit(needs).await) as Permit })
+    }
+
+    fn run(&self, work: CellWork, link: CellLink, permit: Permit) -> BoxFuture<'static, CellEnd> {
+        let host = |message: &str| Box::pin(std::future::ready(CellEnd::Failed(Failure::new(FailureKind::Host, message))));
+        let Some(code) = self.code(work.plugin) else { return host("the plugin's code is not loaded") };
+        let (engine, clock) = (self.engine.clone(), Arc::clone(&self.clock));
+        let running = self.on_workers(async move {
+            let end = cell::run(&engine, &code.linked, &work, link, clock).await;
+            drop((permit, work));
+            end
+        });
+        match running {
+            Ok(running) => Box::pin(async move {
+                running.await.unwrap_or_else(|error| CellEnd::Failed(Failure::new(FailureKind::Host, panic_text(error))))
+            }),
+            Err(_) => host("the host is shutting down"),
+        }
+    }
+}
+
+impl WasmRunner {
+    fn code(&self, plugin: PluginDigest) -> Option<Arc<Code>> {
+        self.plugins.read().unwrap_or_else(PoisonError::into_inner).get(&plugin).cloned()
+    }
+}
+
+struct Compiled {
+    code: Code,
+    border: Border,
+    digest: PluginDigest,
+    size: u64,
+    kind: FileKind,
+}
+
+/// Checks the whole file before anything is compiled, because the parser's errors name a place and the compiler's do not.
+fn validate(bytes: &[u8]) -> Result<(), LoadError> {
+    wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all()).validate_all(bytes).map(|_| ()).map_err(
+        |error| LoadError::Malformed { offset: error.offset() as u64, message: error.message().to_owned() },
+    )
+}
+
+fn unfit_error(unfit: Unfit, border: &Border) -> LoadError {
+    match unfit {
+        Unfit::Newer(interface) => LoadError::NewerContract { interface },
+        Unfit::UnknownImports(imports) => LoadError::UnknownImports { imports },
+        Unfit::OtherWorld { missing } => LoadError::OtherWorld {
+            missing: missing.join(" and "),
+            exports: if border.exports.is_empty() { "nothing".to_owned() } else { border.exports.join(", ") },
+        },
+    }
+}
+
+/// A line with nobody at its other end: every request is answered with `ended`.
+fn dead_link() -> CellLink {
+    let (calls, _) = mpsc::channel(1);
+    let (_, cancel) = watch::channel(None);
+    CellLink { calls, cancel, gauges: Arc::new(Gauges::default()), output: Arc::new(OutputLog::new(64 << 10)) }
+}
+
+/// A future on the guests' workers. Dropping it stops the guest at its next slice of fuel or host call.
+struct GuestTask<T>(JoinHandle<T>);
+
+impl<T> Future for GuestTask<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Self::Output> {
+        std::pin::Pin::new(&mut self.0).poll(cx)
+    }
+}
+
+impl<T> Drop for GuestTask<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What a panicking host function said.
+fn panic_text(error: JoinError) -> String {
+    if !error.is_panic() {
+        return "the host is shutting down".to_owned();
+    }
+    let payload = error.into_panic();
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+    format!("a host function panicked: {}", text.unwrap_or_else(|| "without a message".to_owned()))
+}

@@ -1,0 +1,84 @@
+//! The guest's standard streams: output goes to the task's log, input is what the request gave.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi_io::bytes::Bytes;
+
+use crate::ports::output::OutputLog;
+
+/// Bytes a guest may write at once; more comes in several writes. WASI's usual size.
+const WRITE_BYTES_MAX: usize = 64 << 10;
+
+/// One of the two output streams. It never blocks and never fails: the log drops its oldest when it is full.
+#[derive(Debug, Clone)]
+pub(super) struct GuestOutput {
+    pub(super) log: Arc<OutputLog>,
+    pub(super) stdout: bool,
+}
+
+impl GuestOutput {
+    fn take(&self, bytes: &[u8]) {
+        // An empty write leaves no trace at all, else a guest could grow the host's memory with nothing.
+        match (bytes.is_empty(), self.stdout) {
+            (true, _) => {}
+            (false, true) => self.log.stdout(bytes),
+            (false, false) => self.log.stderr(bytes),
+        }
+    }
+}
+
+impl IsTerminal for GuestOutput {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for GuestOutput {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for GuestOutput {
+    async fn ready(&mut self) {}
+}
+
+impl OutputStream for GuestOutput {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.take(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(WRITE_BYTES_MAX)
+    }
+}
+
+impl AsyncWrite for GuestOutput {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        self.take(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,62 @@
+//! What a guest sees of the system: exactly its grants, its scratch directory, and nothing else.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use wasmtime_wasi::p2::pipe::MemoryInputPipe;
+use wasmtime_wasi::{FsPerms, WasiCtx};
+
+use crate::model::grants::{Access, Grants};
+use crate::ports::output::OutputLog;
+
+use super::stdio::GuestOutput;
+
+/// Where a task finds its own directory.
+pub(super) const SCRATCH: &str = "/scratch";
+/// Random bytes a guest gets in one call. Protects the host's memory and time.
+const RANDOM_BYTES_MAX: u64 = 64 << 10;
+
+/// The guest's command line, for plugins that are plain commands.
+#[derive(Debug, Default)]
+pub(super) struct CommandLine {
+    pub(super) args: Vec<String>,
+    pub(super) stdin: Vec<u8>,
+}
+
+/// The system as a describing plugin sees it: nothing at all.
+pub(super) fn nothing(output: &Arc<OutputLog>) -> WasiCtx {
+    let mut wasi = WasiCtx::builder();
+    shut(&mut wasi, output);
+    wasi.build()
+}
+
+/// The system as a task sees it.
+pub(super) fn granted(
+    grants: &Grants,
+    scratch: &Path,
+    command: CommandLine,
+    output: &Arc<OutputLog>,
+) -> wasmtime::Result<WasiCtx> {
+    let mut wasi = WasiCtx::builder();
+    shut(&mut wasi, output);
+    wasi.stdin(MemoryInputPipe::new(command.stdin));
+    wasi.args(&command.args);
+    wasi.envs(&grants.env);
+    wasi.preopened_dir(scratch, SCRATCH, FsPerms::ReadWrite)?;
+    for dir in &grants.dirs {
+        let perms = match dir.access {
+            Access::Read => FsPerms::ReadOnly,
+            Access::ReadWrite => FsPerms::ReadWrite,
+        };
+        wasi.preopened_dir(&dir.host, &dir.guest, perms)?;
+    }
+    Ok(wasi.build())
+}
+
+/// Sockets and names answer access-denied, output goes to the log.
+fn shut(wasi: &mut wasmtime_wasi::WasiCtxBuilder, output: &Arc<OutputLog>) {
+    wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+    wasi.max_random_size(RANDOM_BYTES_MAX);
+    wasi.stdout(GuestOutput { log: Arc::clone(output), stdout: true });
+    wasi.stderr(GuestOutput { log: Arc::clone(output), stdout: false });
+}

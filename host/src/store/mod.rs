@@ -1,0 +1,4 @@
+//! The task stores.
+
+pub(crate) mod faulty;
+pub(crate) mod memory;

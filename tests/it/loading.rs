@@ -1,0 +1,1 @@
+//! Loading plugins, and everything that is none.
