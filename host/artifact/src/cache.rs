@@ -59,11 +59,24 @@ impl ArtifactCache {
     /// When the directory cannot be made, is not this user's, or lets others in.
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, CacheError> {
         let dir = dir.into();
-        let io = |source| CacheError::Io { dir: dir.clone(), source };
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(io)?;
+        let io = |source| CacheError::Io {
+            dir: dir.clone(),
+            source,
+        };
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&dir)
+            .map_err(io)?;
         let meta = std::fs::symlink_metadata(&dir).map_err(io)?;
-        let private = meta.is_dir() && meta.mode() & 0o077 == 0 && meta.uid() == rustix::process::geteuid().as_raw();
-        if private { Ok(Self { dir }) } else { Err(CacheError::NotPrivate { dir }) }
+        // The last six bits are the group's and everybody's.
+        let private =
+            meta.is_dir() && meta.mode().trailing_zeros() >= 6 && meta.uid() == rustix::process::geteuid().as_raw();
+        if private {
+            Ok(Self { dir })
+        } else {
+            Err(CacheError::NotPrivate { dir })
+        }
     }
 
     /// The compiled form of a component: from the cache if it is there and sound, else compiled now and kept.
@@ -86,7 +99,7 @@ impl ArtifactCache {
     }
 
     fn write(&self, path: &Path, code: &[u8]) -> std::io::Result<()> {
-        self.write_one(&seal_path(path), hex(&Sha256::digest(code)).as_bytes())?;
+        self.write_one(&seal_path(path), seal(code).as_bytes())?;
         self.write_one(path, code)
     }
 
@@ -108,13 +121,14 @@ fn name(engine: &Engine, component: &[u8]) -> String {
     engine.precompile_compatibility_hash().hash(&mut compatibility);
     let mut all = compatibility.0;
     all.update(Sha256::digest(component));
-    format!("{}.cwasm", hex(&all.finalize()))
+    format!("{}.cwasm", hex::encode(all.finalize()))
 }
 
+#[expect(clippy::disallowed_methods, reason = "this file owns the cache directory")]
 fn read(engine: &Engine, path: &Path) -> Option<Component> {
     let seal = std::fs::read(seal_path(path)).ok()?;
     let code = std::fs::read(path).ok()?;
-    if hex(&Sha256::digest(&code)).as_bytes() != seal {
+    if self::seal(&code).as_bytes() != seal {
         return None;
     }
     // SAFETY: the module's documentation is the argument. In short: the file lies in a directory that only this user
@@ -122,13 +136,9 @@ fn read(engine: &Engine, path: &Path) -> Option<Component> {
     unsafe { Component::deserialize_file(engine, path) }.ok()
 }
 
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+/// What the file's second file says of it.
+fn seal(code: &[u8]) -> String {
+    hex::encode(Sha256::digest(code))
 }
 
 /// Feeds what wasmtime wants hashed into SHA-256, because 64 bits are too few for a name that decides over code.
@@ -145,6 +155,7 @@ impl Hasher for HexHasher {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the tests damage files of their own")]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
@@ -152,7 +163,9 @@ mod tests {
 
     fn cwasm_files(dir: &Path) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-        entries.filter(|path| path.extension().is_some_and(|ending| ending == "cwasm")).collect()
+        entries
+            .filter(|path| path.extension().is_some_and(|ending| ending == "cwasm"))
+            .collect()
     }
 
     #[test]
@@ -179,7 +192,10 @@ mod tests {
     fn t22_a_cache_that_others_can_write_to_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o770)).unwrap();
-        assert!(matches!(ArtifactCache::open(dir.path()), Err(CacheError::NotPrivate { .. })));
+        assert!(matches!(
+            ArtifactCache::open(dir.path()),
+            Err(CacheError::NotPrivate { .. })
+        ));
         let link = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(dir.path(), link.path().join("cache")).unwrap();
         assert!(ArtifactCache::open(link.path().join("cache")).is_err());

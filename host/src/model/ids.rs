@@ -144,7 +144,7 @@ impl PluginDigest {
 
 impl fmt::Display for PluginDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::encode(self.0))
     }
 }
 
@@ -171,8 +171,16 @@ mod tests {
     /// Two references whose parts join to the same text are two references.
     #[test]
     fn f12_parts_are_never_joined() {
-        let one = TaskRef { plugin: "a".into(), task_type: "b:c".into(), key: TaskKey::new("k").unwrap() };
-        let two = TaskRef { plugin: "a:b".into(), task_type: "c".into(), key: TaskKey::new("k").unwrap() };
+        let one = TaskRef {
+            plugin: "a".into(),
+            task_type: "b:c".into(),
+            key: TaskKey::new("k").unwrap(),
+        };
+        let two = TaskRef {
+            plugin: "a:b".into(),
+            task_type: "c".into(),
+            key: TaskKey::new("k").unwrap(),
+        };
         assert_ne!(one, two);
     }
 }

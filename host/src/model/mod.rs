@@ -5,6 +5,8 @@ pub(crate) mod grants;
 pub(crate) mod ids;
 pub(crate) mod limits;
 pub(crate) mod machine;
+#[cfg(test)]
+mod machine_tests;
 pub(crate) mod manifest;
 pub(crate) mod outcome;
 pub(crate) mod request;

@@ -106,7 +106,14 @@ impl FailureKind {
 
 impl Failure {
     pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), error: None, retryable: false, exit_code: None, backtrace: Vec::new() }
+        Self {
+            kind,
+            message: message.into(),
+            error: None,
+            retryable: false,
+            exit_code: None,
+            backtrace: Vec::new(),
+        }
     }
 }
 
@@ -116,13 +123,26 @@ impl fmt::Display for Outcome {
         match self {
             Self::Succeeded { message, .. } => write!(f, "succeeded: {}", escape(message)),
             Self::Failed(failure) => write!(f, "failed ({}): {}", failure.kind.word(), escape(&failure.message)),
-            Self::Cancelled { by, reason, forced, message } => {
+            Self::Cancelled {
+                by,
+                reason,
+                forced,
+                message,
+            } => {
                 write!(f, "cancelled by {by}")?;
                 if !reason.is_empty() {
                     write!(f, " ({})", escape(reason))?;
                 }
-                f.write_str(if *forced { ", stopped by force when the grace was over" } else { ", it ended by itself" })?;
-                if message.is_empty() { Ok(()) } else { write!(f, ": {}", escape(message)) }
+                f.write_str(if *forced {
+                    ", stopped by force when the grace was over"
+                } else {
+                    ", it ended by itself"
+                })?;
+                if message.is_empty() {
+                    Ok(())
+                } else {
+                    write!(f, ": {}", escape(message))
+                }
             }
         }
     }
@@ -140,7 +160,16 @@ pub(crate) enum CellEnd {
 /// What a guest may return.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum GuestOutcome {
-    Succeeded { message: String, data: Option<Value> },
-    Failed { message: String, error: Option<Value>, retryable: bool },
-    Cancelled { message: String },
+    Succeeded {
+        message: String,
+        data: Option<Value>,
+    },
+    Failed {
+        message: String,
+        error: Option<Value>,
+        retryable: bool,
+    },
+    Cancelled {
+        message: String,
+    },
 }

@@ -60,12 +60,7 @@ pub trait TaskStore: Send + Sync + fmt::Debug {
     fn head(&self, stream: StreamId) -> BoxFuture<'_, Result<Option<EventSeq>, StoreError>>;
 
     /// At most `limit` events after `after`, in order.
-    fn read(
-        &self,
-        stream: StreamId,
-        after: EventSeq,
-        limit: usize,
-    ) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
+    fn read(&self, stream: StreamId, after: EventSeq, limit: usize) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
 
     /// Forgets the stream. A stream that does not exist is fine.
     fn remove(&self, stream: StreamId) -> BoxFuture<'_, Result<(), StoreError>>;

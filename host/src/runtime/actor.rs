@@ -46,13 +46,19 @@ pub(crate) struct Actor {
 /// What a job found out that must go through the actor.
 #[derive(Debug)]
 pub(crate) enum Finding {
-    Stored { artifact: Artifact, reply: Reply<Result<Artifact, Refusal>> },
+    Stored {
+        artifact: Artifact,
+        reply: Reply<Result<Artifact, Refusal>>,
+    },
 }
 
 /// Where the task's code is.
 enum Cell {
     /// Waiting for room.
-    Queued { admission: BoxFuture<'static, Permit>, work: CellWork, link: CellLink },
+    Queued {
+        admission: BoxFuture<'static, Permit>,
+        ready: Box<(CellWork, CellLink)>,
+    },
     /// Running, or parked.
     Running(BoxFuture<'static, CellEnd>),
     /// There is no cell, or it is being dropped.
@@ -66,7 +72,10 @@ impl Actor {
     /// Lives the task from its creation to its end, and cleans up after it.
     pub(crate) async fn run(mut self, work: CellWork, link: CellLink, alive: oneshot::Receiver<()>) {
         let admission = self.runner.admit(work.plugin);
-        let mut cell = Cell::Queued { admission, work, link };
+        let mut cell = Cell::Queued {
+            admission,
+            ready: Box::new((work, link)),
+        };
         while self.turn(&mut cell).await.is_ok() {}
         // The outcome stands. Now the cell goes, and only then its directory.
         self.calls.close();
@@ -88,7 +97,7 @@ impl Actor {
             alarm = self.timers.next(&*clock) => self.on_alarm(alarm).await,
             step = cell.advance(&*self.runner) => self.on_cell(step).await,
             Some(found) = self.jobs.join_next() => self.on_finding(found.ok().flatten()).await,
-            Some(call) = self.calls.recv() => self.on_call(call).await,
+            Some(asked) = self.calls.recv() => self.on_call(asked).await,
         }
     }
 
@@ -96,7 +105,7 @@ impl Actor {
         match control {
             Control::Notify { key, signal, reply } => {
                 let answer = self.decide(Command::Notify { key, signal }).await?;
-                let _ = reply.send(notify_answer(answer));
+                let _ = reply.send(notify_answer(&answer));
             }
             Control::CancelWait { key, reply } => {
                 let answer = self.decide(Command::CancelWait { key }).await?;
@@ -153,23 +162,29 @@ impl Actor {
     /// Holds a result against the type's own output schema.
     fn checked(&self, end: CellEnd) -> CellEnd {
         match &end {
-            CellEnd::Returned(GuestOutcome::Succeeded { data: Some(data), .. }) => match self.schemas.output.check(data) {
-                Ok(()) => end,
-                Err(faults) => CellEnd::Failed(Failure {
-                    error: Some(serde_json::json!({ "faults": faults })),
-                    ..Failure::new(
-                        FailureKind::Guest,
-                        format!("its result does not match its own output schema: {}", faults.join("; ")),
-                    )
-                }),
-            },
+            CellEnd::Returned(GuestOutcome::Succeeded { data: Some(data), .. }) => {
+                match self.schemas.output.check(data) {
+                    Ok(()) => end,
+                    Err(faults) => CellEnd::Failed(Failure {
+                        error: Some(serde_json::json!({ "faults": faults })),
+                        ..Failure::new(
+                            FailureKind::Guest,
+                            format!("its result does not match its own output schema: {}", faults.join("; ")),
+                        )
+                    }),
+                }
+            }
             CellEnd::Returned(_) | CellEnd::Failed(_) => end,
         }
     }
 
     async fn on_call(&mut self, call: GuestCall) -> Result<(), Ended> {
         match call {
-            GuestCall::Progress { message, percent, reply } => {
+            GuestCall::Progress {
+                message,
+                percent,
+                reply,
+            } => {
                 let answer = self.decide(Command::Progress { message, percent }).await?;
                 let _ = reply.send(done(answer));
             }
@@ -180,23 +195,41 @@ impl Actor {
                 self.answer_wait(answer);
             }
             GuestCall::Poll { key, reply } => {
-                let _ = reply.send(match self.decide(Command::Poll { key }).await? {
-                    Answer::Signal(signal) => Ok(Some(signal)),
-                    other => done(other).map(|()| None),
+                let answer = self.decide(Command::Poll { key }).await?;
+                let _ = reply.send(if let Answer::Signal(signal) = answer {
+                    Ok(Some(signal))
+                } else {
+                    done(answer).map(|()| None)
                 });
             }
-            GuestCall::Notify { target, key, payload, reply } if target == self.shared.task => {
-                let signal = Signal { payload, sender: Party::Itself };
+            GuestCall::Notify {
+                target,
+                key,
+                payload,
+                reply,
+            } if target == self.shared.task => {
+                let signal = Signal {
+                    payload,
+                    sender: Party::Itself,
+                };
                 let answer = self.decide(Command::Notify { key, signal }).await?;
-                let _ = reply.send(Ok(notify_answer(answer)));
+                let _ = reply.send(Ok(notify_answer(&answer)));
             }
             GuestCall::Notify { reply, .. } if !self.may_signal => {
                 let message = "sending signals to other tasks needs the capability signal, which was not granted";
                 let _ = reply.send(Err(Refusal::new(RefusalKind::Denied, message)));
             }
-            GuestCall::Notify { target, key, payload, reply } => {
+            GuestCall::Notify {
+                target,
+                key,
+                payload,
+                reply,
+            } => {
                 let target = self.registry.by_ref(&target);
-                let signal = Signal { payload, sender: Party::Task(self.shared.id) };
+                let signal = Signal {
+                    payload,
+                    sender: Party::Task(self.shared.id),
+                };
                 // Not waited for here: the other task may be sending to this one.
                 self.jobs.spawn(async move {
                     let answer = match target {
@@ -207,12 +240,24 @@ impl Actor {
                     None
                 });
             }
-            GuestCall::MessageAgent { message, trigger, reply } => {
-                let command = Command::MessageAgent { message: message.clone(), trigger };
+            GuestCall::MessageAgent {
+                message,
+                trigger,
+                reply,
+            } => {
+                let command = Command::MessageAgent {
+                    message: message.clone(),
+                    trigger,
+                };
                 let answer = done(self.decide(command).await?);
                 let _ = reply.send(answer.map(|()| self.deliver(message, trigger)));
             }
-            GuestCall::Attach { name, media_type, source, reply } => self.store_file(name, media_type, source, reply),
+            GuestCall::Attach {
+                name,
+                media_type,
+                source,
+                reply,
+            } => self.store_file(name, media_type, source, reply),
             GuestCall::Panic { message, place, reply } => {
                 self.decide(Command::Panic { message, place }).await?;
                 let _ = reply.send(());
@@ -222,8 +267,15 @@ impl Actor {
     }
 
     fn deliver(&self, message: String, trigger: bool) -> Delivery {
-        let message = AgentMessage { id: self.shared.id, task: self.shared.task.clone(), message, trigger };
-        self.sink.as_ref().map_or(Delivery::Queued, |sink| sink.deliver(&message))
+        let message = AgentMessage {
+            id: self.shared.id,
+            task: self.shared.task.clone(),
+            message,
+            trigger,
+        };
+        self.sink
+            .as_ref()
+            .map_or(Delivery::Queued, |sink| sink.deliver(&message))
     }
 
     fn store_file(
@@ -236,20 +288,29 @@ impl Actor {
         let (number, left) = {
             let state = self.shared.state();
             let used: u64 = state.artifacts.iter().map(|artifact| artifact.size).sum();
-            let number = u32::try_from(state.artifacts.len()).unwrap_or(u32::MAX).saturating_add(1);
+            let number = u32::try_from(state.artifacts.len())
+                .unwrap_or(u32::MAX)
+                .saturating_add(1);
             (number, state.limits.artifact_bytes.saturating_sub(used))
         };
         let (dirs, id) = (Arc::clone(&self.shared.dirs), self.shared.id);
-        self.jobs.spawn_blocking(move || match dirs.store(id, number, source, left) {
-            Ok(stored) => {
-                let artifact = Artifact { number, name, media_type, sha256: stored.sha256, size: stored.size };
-                Some(Finding::Stored { artifact, reply })
-            }
-            Err(refusal) => {
-                let _ = reply.send(Err(refusal));
-                None
-            }
-        });
+        self.jobs
+            .spawn_blocking(move || match dirs.store(id, number, source, left) {
+                Ok(stored) => {
+                    let artifact = Artifact {
+                        number,
+                        name,
+                        media_type,
+                        sha256: stored.sha256,
+                        size: stored.size,
+                    };
+                    Some(Finding::Stored { artifact, reply })
+                }
+                Err(refusal) => {
+                    let _ = reply.send(Err(refusal));
+                    None
+                }
+            });
     }
 
     async fn on_finding(&mut self, found: Option<Finding>) -> Result<(), Ended> {
@@ -279,7 +340,12 @@ impl Actor {
             })
             .collect();
         let records = events.iter().cloned().map(Record::Event).collect();
-        match self.shared.store.commit(StreamId::Task(self.shared.id), fence, records).await {
+        match self
+            .shared
+            .store
+            .commit(StreamId::Task(self.shared.id), fence, records)
+            .await
+        {
             Ok(()) => self.publish(&events),
             Err(error) => self.give_up(error, seq),
         }
@@ -329,7 +395,10 @@ impl Actor {
             EventBody::CancelRequested(request) => {
                 let grace_ends = self.shared.clock.steady().saturating_add(request.grace);
                 self.timers.grace = Some(grace_ends);
-                self.cancel.send_replace(Some(CancelNotice { request: request.clone(), grace_ends }));
+                self.cancel.send_replace(Some(CancelNotice {
+                    request: request.clone(),
+                    grace_ends,
+                }));
             }
             EventBody::Finished { .. } => {
                 self.unpark(Err(WaitEnd::Cancelled));
@@ -359,11 +428,9 @@ impl Actor {
             Answer::Parked { .. } => {}
             Answer::WaitOver(reason) => self.unpark(Err(reason)),
             Answer::Signal(signal) => self.unpark(Ok(signal)),
-            Answer::Done
-            | Answer::NoSignal
-            | Answer::Notified(_)
-            | Answer::AlreadyEnded
-            | Answer::Refused(_) => self.unpark(Err(WaitEnd::Cancelled)),
+            Answer::Done | Answer::NoSignal | Answer::Notified(_) | Answer::AlreadyEnded | Answer::Refused(_) => {
+                self.unpark(Err(WaitEnd::Cancelled));
+            }
         }
     }
 
@@ -371,8 +438,15 @@ impl Actor {
     fn give_up(&mut self, error: CommitError, seq: crate::model::event::EventSeq) -> Result<(), Ended> {
         let message = format!("the task was stopped because its events could not be stored: {error}");
         let outcome = crate::model::outcome::Outcome::Failed(Failure::new(FailureKind::Host, message));
-        let body = EventBody::Finished { outcome, usage: self.shared.usage() };
-        self.publish(&[Event { seq, at: self.shared.clock.date(), body }])
+        let body = EventBody::Finished {
+            outcome,
+            usage: self.shared.usage(),
+        };
+        self.publish(&[Event {
+            seq,
+            at: self.shared.clock.date(),
+            body,
+        }])
     }
 
     async fn clean_up(self) {
@@ -399,7 +473,8 @@ impl Cell {
         match self {
             Self::Queued { admission, .. } => {
                 let permit = admission.await;
-                if let Self::Queued { work, link, .. } = std::mem::replace(self, Self::Gone) {
+                if let Self::Queued { ready, .. } = std::mem::replace(self, Self::Gone) {
+                    let (work, link) = *ready;
                     *self = Self::Running(runner.run(work, link, permit));
                 }
                 CellStep::Started
@@ -433,9 +508,9 @@ fn done(answer: Answer) -> Result<(), Refusal> {
     }
 }
 
-fn notify_answer(answer: Answer) -> NotifyAnswer {
+fn notify_answer(answer: &Answer) -> NotifyAnswer {
     match answer {
-        Answer::Notified(answer) => answer,
+        Answer::Notified(answer) => *answer,
         Answer::Done
         | Answer::Parked { .. }
         | Answer::Signal(_)

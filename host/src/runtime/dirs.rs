@@ -59,19 +59,23 @@ impl HostDirs {
 
     /// Keeps a copy of a file as the task's artifact of this number, if it has at most `bytes_max` bytes.
     pub(crate) fn store(&self, id: TaskId, number: u32, mut source: File, bytes_max: u64) -> Result<Stored, Refusal> {
-        let host = |error: std::io::Error| {
-            Refusal::new(RefusalKind::Host, format!("failed to store the file: {error}"))
-        };
+        let host =
+            |error: std::io::Error| Refusal::new(RefusalKind::Host, format!("failed to store the file: {error}"));
         let parent = artifact_dir(id);
         self.dir.create_dir_all(&parent).map_err(host)?;
         let path = parent.join(number.to_string());
-        let mut copy = self.dir.open_with(&path, OpenOptions::new().write(true).create_new(true)).map_err(host)?;
+        let mut copy = self
+            .dir
+            .open_with(&path, OpenOptions::new().write(true).create_new(true))
+            .map_err(host)?;
         let mut hash = Sha256::new();
         let mut size: u64 = 0;
         let mut buffer = vec![0; COPY_BYTES];
         loop {
             let count = source.read(&mut buffer).map_err(host)?;
-            let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else { break };
+            let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
+                break;
+            };
             size += count as u64;
             if size > bytes_max {
                 // What cannot be removed now goes with the whole directory later.
@@ -82,8 +86,10 @@ impl HostDirs {
             hash.update(bytes);
             copy.write_all(bytes).map_err(host)?;
         }
-        let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Stored { sha256, size })
+        Ok(Stored {
+            sha256: hex::encode(hash.finalize()),
+            size,
+        })
     }
 
     /// Reads an artifact.

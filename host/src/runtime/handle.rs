@@ -29,7 +29,10 @@ pub struct TaskHandle {
 
 impl fmt::Debug for TaskHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TaskHandle").field("id", &self.shared.id).field("task", &self.shared.task).finish_non_exhaustive()
+        f.debug_struct("TaskHandle")
+            .field("id", &self.shared.id)
+            .field("task", &self.shared.task)
+            .finish_non_exhaustive()
     }
 }
 
@@ -64,9 +67,9 @@ impl TaskHandle {
         let mut head = self.shared.head.subscribe();
         // The sender lives in `shared`, so this ends only when the task does.
         let _ = head.wait_for(|head| head.ended).await;
-        self.shared.outcome().unwrap_or_else(|| {
-            Outcome::Failed(Failure::new(FailureKind::Host, "the task ended without an outcome"))
-        })
+        self.shared
+            .outcome()
+            .unwrap_or_else(|| Outcome::Failed(Failure::new(FailureKind::Host, "the task ended without an outcome")))
     }
 
     /// What is known of the task right now.
@@ -92,7 +95,10 @@ impl TaskHandle {
 
     /// Ends the wait that the task is parked in, if it is for this key; the task goes on. Says whether there was one.
     pub async fn cancel_wait(&self, key: SignalKey) -> bool {
-        self.shared.tell(|reply| Control::CancelWait { key, reply }).await.unwrap_or(false)
+        self.shared
+            .tell(|reply| Control::CancelWait { key, reply })
+            .await
+            .unwrap_or(false)
     }
 
     /// Asks the task to stop. Every wait of it ends at once; when the grace is over, it is stopped wherever it is.
@@ -151,7 +157,10 @@ pub struct EventStream {
 
 impl fmt::Debug for EventStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EventStream").field("task", &self.shared.id).field("after", &self.after).finish_non_exhaustive()
+        f.debug_struct("EventStream")
+            .field("task", &self.shared.id)
+            .field("after", &self.after)
+            .finish_non_exhaustive()
     }
 }
 
@@ -171,7 +180,12 @@ impl EventStream {
             // Looked at before reading, so that an event in between is not slept through.
             let head = *self.head.borrow_and_update();
             if head.seq > self.after {
-                self.page = self.shared.store.read(StreamId::Task(self.shared.id), self.after, PAGE).await?.into();
+                self.page = self
+                    .shared
+                    .store
+                    .read(StreamId::Task(self.shared.id), self.after, PAGE)
+                    .await?
+                    .into();
                 if self.page.is_empty() {
                     return Err(StoreError::Unavailable);
                 }

@@ -9,6 +9,6 @@ pub(crate) mod plugin;
 pub(crate) mod registry;
 pub(crate) mod shared;
 pub(crate) mod start;
-pub(crate) mod timers;
 #[cfg(test)]
 mod tests;
+pub(crate) mod timers;

@@ -47,7 +47,10 @@ pub(super) struct Info {
 
 impl WasiView for CellData {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }
 
@@ -88,7 +91,14 @@ fn data(wasi: WasiCtx, link: CellLink, clock: Arc<dyn Clock>, info: Info) -> Cel
     let mut table = ResourceTable::new();
     table.set_max_capacity(RESOURCES_MAX);
     let memory = MemoryMeter::new(&info.limits, Arc::clone(&link.gauges));
-    CellData { wasi, table, memory, link, clock, info }
+    CellData {
+        wasi,
+        table,
+        memory,
+        link,
+        clock,
+        info,
+    }
 }
 
 /// Calls `describe` in a cell that may do nothing.
@@ -100,17 +110,23 @@ pub(super) async fn describe(
     clock: Arc<dyn Clock>,
 ) -> Result<String, Failure> {
     let wasi = wasi::nothing(&link.output);
-    let info = Info { document: Value::Null, scratch: None, limits };
+    let info = Info {
+        document: Value::Null,
+        scratch: None,
+        limits,
+    };
     let mut store = store(engine, data(wasi, link, clock, info)).map_err(|error| host_failure(&error))?;
     let called = async {
         let instance = plugin.instantiate_async(&mut store).await?;
         instance.taskcell_plugin_plugin_info().call_describe(&mut store).await
     }
     .await;
-    called.map_err(|error| match departure(&error, limits.fuel, store.data().memory.refused()) {
-        Departure::Exit(code) => exited(code),
-        Departure::Failed(failure) => failure,
-    })
+    called.map_err(
+        |error| match departure(&error, limits.fuel, store.data().memory.refused()) {
+            Departure::Exit(code) => exited(code),
+            Departure::Failed(failure) => failure,
+        },
+    )
 }
 
 /// Runs one task from a fresh instance to its end.
@@ -148,7 +164,9 @@ pub(super) async fn run(
 fn publish_fuel(store: &Store<CellData>) {
     if let Ok(left) = store.get_fuel() {
         let data = store.data();
-        data.link.gauges.set_fuel_used(data.info.limits.fuel.saturating_sub(left));
+        data.link
+            .gauges
+            .set_fuel_used(data.info.limits.fuel.saturating_sub(left));
     }
 }
 
@@ -164,17 +182,35 @@ fn prepare(
         Linked::Command(_) => command_line(work).map_err(|message| Failure::new(FailureKind::Guest, message))?,
     };
     let wasi = wasi::granted(&work.grants, &work.scratch, command, &link.output).map_err(|error| {
-        Failure::new(FailureKind::Host, format!("failed to open what was granted: {error:#}{}", granted_dirs(&work.grants)))
+        Failure::new(
+            FailureKind::Host,
+            format!(
+                "failed to open what was granted: {error:#}{}",
+                granted_dirs(&work.grants)
+            ),
+        )
     })?;
-    let scratch = cap_std::fs::Dir::open_ambient_dir(&work.scratch, cap_std::ambient_authority())
-        .map_err(|error| Failure::new(FailureKind::Host, format!("failed to open the scratch directory: {error}")))?;
-    let info = Info { document: info_document(work), scratch: Some(scratch), limits: work.limits };
+    let scratch = cap_std::fs::Dir::open_ambient_dir(&work.scratch, cap_std::ambient_authority()).map_err(|error| {
+        Failure::new(
+            FailureKind::Host,
+            format!("failed to open the scratch directory: {error}"),
+        )
+    })?;
+    let info = Info {
+        document: info_document(work),
+        scratch: Some(scratch),
+        limits: work.limits,
+    };
     store(engine, data(wasi, link, clock, info)).map_err(|error| host_failure(&error))
 }
 
 fn granted_dirs(grants: &Grants) -> String {
     let dirs: Vec<String> = grants.dirs.iter().map(|dir| dir.host.display().to_string()).collect();
-    if dirs.is_empty() { String::new() } else { format!(" (granted: {})", dirs.join(", ")) }
+    if dirs.is_empty() {
+        String::new()
+    } else {
+        format!(" (granted: {})", dirs.join(", "))
+    }
 }
 
 fn info_document(work: &CellWork) -> Value {
@@ -197,7 +233,10 @@ async fn run_task(
 ) -> wasmtime::Result<CellEnd> {
     let instance = plugin.instantiate_async(&mut *store).await?;
     let input = work.input.to_string();
-    let outcome = instance.taskcell_plugin_runner().call_run(&mut *store, &work.task.task_type, &input).await?;
+    let outcome = instance
+        .taskcell_plugin_runner()
+        .call_run(&mut *store, &work.task.task_type, &input)
+        .await?;
     Ok(returned(outcome, work.limits.result_bytes))
 }
 
@@ -223,9 +262,10 @@ fn returned(outcome: WitOutcome, bytes_max: u64) -> CellEnd {
             .map_err(|error| Failure::new(FailureKind::Guest, format!("its {what} is not JSON: {error}"))),
     };
     let outcome = match outcome {
-        WitOutcome::Succeeded(success) => {
-            json("result", success.data).map(|data| GuestOutcome::Succeeded { message: success.message, data })
-        }
+        WitOutcome::Succeeded(success) => json("result", success.data).map(|data| GuestOutcome::Succeeded {
+            message: success.message,
+            data,
+        }),
         WitOutcome::Failed(failure) => json("error's details", failure.error).map(|error| GuestOutcome::Failed {
             message: failure.message,
             error,
@@ -248,7 +288,10 @@ fn command_line(work: &CellWork) -> Result<CommandLine, String> {
     let input: Input = serde_json::from_value(work.input.clone()).map_err(|error| format!("bad input: {error}"))?;
     // A program finds its own name first; what it is called is up to us.
     let args = std::iter::once(work.task.plugin.clone()).chain(input.args).collect();
-    Ok(CommandLine { args, stdin: input.stdin.into_bytes() })
+    Ok(CommandLine {
+        args,
+        stdin: input.stdin.into_bytes(),
+    })
 }
 
 fn command_end(code: i32, store: &Store<CellData>) -> CellEnd {
@@ -261,8 +304,12 @@ fn command_end(code: i32, store: &Store<CellData>) -> CellEnd {
         OutputSource::Stdout => true,
         OutputSource::Stderr | OutputSource::Log { .. } => false,
     };
-    let stdout: String =
-        page.chunks.iter().filter(|chunk| is_stdout(&chunk.source)).map(|chunk| chunk.text.as_str()).collect();
+    let stdout: String = page
+        .chunks
+        .iter()
+        .filter(|chunk| is_stdout(&chunk.source))
+        .map(|chunk| chunk.text.as_str())
+        .collect();
     CellEnd::Returned(GuestOutcome::Succeeded {
         message: "exited with code 0".to_owned(),
         data: Some(serde_json::json!({ "exit_code": 0, "stdout": stdout, "truncated": page.lost > 0 })),
@@ -274,7 +321,10 @@ fn exited(code: i32) -> Failure {
         0 => "exited with code 0 without an outcome".to_owned(),
         code => format!("exited with code {code}"),
     };
-    Failure { exit_code: Some(code), ..Failure::new(FailureKind::Exited, message) }
+    Failure {
+        exit_code: Some(code),
+        ..Failure::new(FailureKind::Exited, message)
+    }
 }
 
 fn host_failure(error: &wasmtime::Error) -> Failure {

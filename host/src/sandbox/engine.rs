@@ -1,6 +1,6 @@
 //! The engine: how guests are compiled, where their memory comes from, what they may not use.
 
-use wasmtime::{Collector, Config, Engine, Enabled, Inlining, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Collector, Config, Enabled, Engine, Inlining, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::model::limits::Limits;
 
@@ -79,7 +79,11 @@ fn pool(stock: Stock, limits: &Limits) -> PoolingAllocationConfig {
     pool.max_core_instances_per_component(COMPONENT_INSTANCES_MAX);
     pool.max_memories_per_component(COMPONENT_MEMORIES_MAX);
     pool.max_tables_per_component(COMPONENT_TABLES_MAX);
-    pool.max_memory_size(usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX).next_multiple_of(64 << 10));
+    pool.max_memory_size(
+        usize::try_from(limits.memory_bytes)
+            .unwrap_or(usize::MAX)
+            .next_multiple_of(64 << 10),
+    );
     pool.table_elements(usize::try_from(limits.table_elements).unwrap_or(usize::MAX));
     // A memory that was used little is cleaned in place instead of being given back to the system; with the page map
     // scan only the pages that were touched are cleaned.

@@ -55,7 +55,9 @@ pub enum LoadError {
     #[error("this is {0}, and a plugin is a WebAssembly component{advice}", advice = advice(*.0))]
     NotAComponent(FileKind),
     /// It begins like WebAssembly and is not valid.
-    #[error("this is a damaged or truncated WebAssembly file (at byte {offset}: {message}); build or download it again")]
+    #[error(
+        "this is a damaged or truncated WebAssembly file (at byte {offset}: {message}); build or download it again"
+    )]
     Malformed {
         /// Where the fault is.
         offset: u64,
@@ -74,7 +76,9 @@ pub enum LoadError {
         exports: String,
     },
     /// It was built for a newer contract than this host knows.
-    #[error("this plugin was built for a newer contract: it needs {interface}, and this host knows taskcell:plugin@0.1.0; use a newer Taskcell")]
+    #[error(
+        "this plugin was built for a newer contract: it needs {interface}, and this host knows taskcell:plugin@0.1.0; use a newer Taskcell"
+    )]
     NewerContract {
         /// The interface and its version.
         interface: String,
@@ -122,19 +126,23 @@ fn advice(kind: FileKind) -> &'static str {
         FileKind::WasmText => "; make it binary first, for instance with `wasm-tools parse`",
         FileKind::Precompiled => "; native code is never taken from outside: give the .wasm that it was made from",
         FileKind::NativeCode => "; build the plugin for wasm32-wasip2 (`taskcell build`)",
-        FileKind::Component
-        | FileKind::ModuleWithContract
-        | FileKind::Text
-        | FileKind::Empty
-        | FileKind::Unknown => "; build one with `taskcell build`",
+        FileKind::Component | FileKind::ModuleWithContract | FileKind::Text | FileKind::Empty | FileKind::Unknown => {
+            "; build one with `taskcell build`"
+        }
     }
 }
 
 /// Reads a plugin file, once: what is hashed is what is compiled.
-#[expect(clippy::disallowed_methods, reason = "this is where plugin files are read, and nowhere else")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is where plugin files are read, and nowhere else"
+)]
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, LoadError> {
     use std::os::unix::fs::FileTypeExt as _;
-    let io = |source| LoadError::Io { path: path.to_owned(), source };
+    let io = |source| LoadError::Io {
+        path: path.to_owned(),
+        source,
+    };
     // Looked at before it is opened, because opening a pipe waits for its other end.
     let kind = std::fs::metadata(path).map_err(io)?.file_type();
     let what = if kind.is_dir() {
@@ -147,7 +155,10 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, LoadError> {
         "a device or socket"
     };
     if !what.is_empty() {
-        return Err(LoadError::NotAFile { path: path.to_owned(), what });
+        return Err(LoadError::NotAFile {
+            path: path.to_owned(),
+            what,
+        });
     }
     let file = std::fs::File::open(path).map_err(io)?;
     let size = file.metadata().map_err(io)?.len();
@@ -180,7 +191,11 @@ pub(super) fn command_manifest(name: &str) -> Manifest {
     let _ = write!(description, " ({name})");
     Manifest {
         manifest: 1,
-        name: if trimmed.is_empty() { COMMAND.to_owned() } else { trimmed.to_owned() },
+        name: if trimmed.is_empty() {
+            COMMAND.to_owned()
+        } else {
+            trimmed.to_owned()
+        },
         version: "0.0.0".to_owned(),
         author: None,
         description: Some(description),
@@ -216,7 +231,11 @@ mod tests {
 
     #[test]
     fn a_command_is_called_after_its_file() {
-        for (file, name) in [("Echo Args_2.wasm", "echo-args-2-wasm"), ("9lives", "lives"), ("…", "command")] {
+        for (file, name) in [
+            ("Echo Args_2.wasm", "echo-args-2-wasm"),
+            ("9lives", "lives"),
+            ("…", "command"),
+        ] {
             assert_eq!(command_manifest(file).name, name);
         }
     }

@@ -50,17 +50,13 @@ impl ResourceLimiter for MemoryMeter {
             // The memory's own declared maximum: the guest's affair, not a limit of ours.
             return Ok(false);
         }
-        match grown(self.memory_bytes, current, desired, self.memory_bytes_max) {
-            Some(total) => {
-                self.memory_bytes = total;
-                self.gauges.raise_memory_peak(total);
-                Ok(true)
-            }
-            None => {
-                self.refused = true;
-                Ok(false)
-            }
-        }
+        let Some(total) = grown(self.memory_bytes, current, desired, self.memory_bytes_max) else {
+            self.refused = true;
+            return Ok(false);
+        };
+        self.memory_bytes = total;
+        self.gauges.raise_memory_peak(total);
+        Ok(true)
     }
 
     /// The limits are the only reason for a failing growth; any other would differ from machine to machine.
@@ -72,16 +68,12 @@ impl ResourceLimiter for MemoryMeter {
         if maximum.is_some_and(|max| desired > max) {
             return Ok(false);
         }
-        match grown(self.table_elements, current, desired, self.table_elements_max) {
-            Some(total) => {
-                self.table_elements = total;
-                Ok(true)
-            }
-            None => {
-                self.refused = true;
-                Ok(false)
-            }
-        }
+        let Some(total) = grown(self.table_elements, current, desired, self.table_elements_max) else {
+            self.refused = true;
+            return Ok(false);
+        };
+        self.table_elements = total;
+        Ok(true)
     }
 
     fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
@@ -106,11 +98,18 @@ mod tests {
 
     #[test]
     fn memories_are_added_up() {
-        let limits = Limits { memory_bytes: 100, table_elements: 10, ..Limits::default() };
+        let limits = Limits {
+            memory_bytes: 100,
+            table_elements: 10,
+            ..Limits::default()
+        };
         let gauges = Arc::new(Gauges::default());
         let mut meter = MemoryMeter::new(&limits, Arc::clone(&gauges));
         assert!(meter.memory_growing(0, 60, None).unwrap());
-        assert!(!meter.memory_growing(0, 50, None).unwrap(), "a second memory does not start a second cap");
+        assert!(
+            !meter.memory_growing(0, 50, None).unwrap(),
+            "a second memory does not start a second cap"
+        );
         assert!(meter.refused());
         assert!(meter.memory_growing(0, 40, None).unwrap());
         assert_eq!(gauges.usage(std::time::Duration::ZERO).memory_peak_bytes, 100);

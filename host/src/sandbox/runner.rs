@@ -57,7 +57,9 @@ struct Code {
 
 impl fmt::Debug for WasmRunner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WasmRunner").field("stock", &self.stock).finish_non_exhaustive()
+        f.debug_struct("WasmRunner")
+            .field("stock", &self.stock)
+            .finish_non_exhaustive()
     }
 }
 
@@ -70,7 +72,10 @@ impl WasmRunner {
     ) -> wasmtime::Result<Self> {
         let stock = Stock::for_cells(cells);
         let engine = engine(stock, &limits)?;
-        let workers = tokio::runtime::Builder::new_multi_thread().thread_name("taskcell-guest").enable_all().build()?;
+        let workers = tokio::runtime::Builder::new_multi_thread()
+            .thread_name("taskcell-guest")
+            .enable_all()
+            .build()?;
         Ok(Self {
             linker: cell::linker(&engine)?,
             pool: Arc::new(Pool::new(stock)),
@@ -95,9 +100,15 @@ impl WasmRunner {
             Linked::Command(_) => command_manifest(&name),
             Linked::TaskPlugin(_) => self.describe(Arc::clone(&code)).await?,
         };
-        let schemas = manifest.tasks.iter().map(|task| Ok((task.name.clone(), task.schemas()?)));
+        let schemas = manifest
+            .tasks
+            .iter()
+            .map(|task| Ok((task.name.clone(), task.schemas()?)));
         let schemas = schemas.collect::<Result<Vec<_>, LoadError>>()?;
-        self.plugins.write().unwrap_or_else(PoisonError::into_inner).insert(compiled.digest, code);
+        self.plugins
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(compiled.digest, code);
         Ok(LoadedPlugin {
             digest: compiled.digest,
             manifest,
@@ -111,7 +122,9 @@ impl WasmRunner {
 
     fn compile(&self, bytes: &[u8]) -> Result<Compiled, LoadError> {
         if bytes.len() as u64 > FILE_BYTES_MAX {
-            return Err(LoadError::TooLarge { size: bytes.len() as u64 });
+            return Err(LoadError::TooLarge {
+                size: bytes.len() as u64,
+            });
         }
         let kind = identify(bytes);
         let made;
@@ -147,11 +160,21 @@ impl WasmRunner {
             .and_then(|pre| Linked::new(pre, shape))
             .map_err(|error| LoadError::TooDemanding(format!("{error:#}")))?;
         let digest = PluginDigest::of(bytes);
-        Ok(Compiled { code: Code { linked, needs }, border, digest, size: bytes.len() as u64, kind })
+        Ok(Compiled {
+            code: Code { linked, needs },
+            border,
+            digest,
+            size: bytes.len() as u64,
+            kind,
+        })
     }
 
     async fn describe(&self, code: Arc<Code>) -> Result<Manifest, LoadError> {
-        let limits = Limits { fuel: DESCRIBE_FUEL, output_bytes: 64 << 10, ..self.limits };
+        let limits = Limits {
+            fuel: DESCRIBE_FUEL,
+            output_bytes: 64 << 10,
+            ..self.limits
+        };
         let (engine, clock) = (self.engine.clone(), Arc::clone(&self.clock));
         let pool = Arc::clone(&self.pool);
         let described = self.on_workers(async move {
@@ -167,9 +190,13 @@ impl WasmRunner {
             described = described => described.map_err(|error| LoadError::Describe(panic_text(error)))?,
             () = late => return Err(LoadError::Describe(format!("no answer within {} s", DESCRIBE_TIMEOUT.as_secs()))),
         };
-        let text = text.map_err(|failure| LoadError::Describe(format!("{}: {}", failure.kind.word(), failure.message)))?;
+        let text =
+            text.map_err(|failure| LoadError::Describe(format!("{}: {}", failure.kind.word(), failure.message)))?;
         if text.len() > MANIFEST_BYTES_MAX {
-            let message = format!("the manifest has {} bytes, and the limit is {MANIFEST_BYTES_MAX}", text.len());
+            let message = format!(
+                "the manifest has {} bytes, and the limit is {MANIFEST_BYTES_MAX}",
+                text.len()
+            );
             return Err(LoadError::Describe(message));
         }
         Ok(Manifest::parse(&text)?)
@@ -201,8 +228,15 @@ impl Runner for WasmRunner {
     }
 
     fn run(&self, work: CellWork, link: CellLink, permit: Permit) -> BoxFuture<'static, CellEnd> {
-        let host = |message: &str| Box::pin(std::future::ready(CellEnd::Failed(Failure::new(FailureKind::Host, message))));
-        let Some(code) = self.code(work.plugin) else { return host("the plugin's code is not loaded") };
+        let host = |message: &str| {
+            Box::pin(std::future::ready(CellEnd::Failed(Failure::new(
+                FailureKind::Host,
+                message,
+            ))))
+        };
+        let Some(code) = self.code(work.plugin) else {
+            return host("the plugin's code is not loaded");
+        };
         let (engine, clock) = (self.engine.clone(), Arc::clone(&self.clock));
         let running = self.on_workers(async move {
             let end = cell::run(&engine, &code.linked, &work, link, clock).await;
@@ -211,7 +245,9 @@ impl Runner for WasmRunner {
         });
         match running {
             Ok(running) => Box::pin(async move {
-                running.await.unwrap_or_else(|error| CellEnd::Failed(Failure::new(FailureKind::Host, panic_text(error))))
+                running
+                    .await
+                    .unwrap_or_else(|error| CellEnd::Failed(Failure::new(FailureKind::Host, panic_text(error))))
             }),
             Err(_) => host("the host is shutting down"),
         }
@@ -220,7 +256,11 @@ impl Runner for WasmRunner {
 
 impl WasmRunner {
     fn code(&self, plugin: PluginDigest) -> Option<Arc<Code>> {
-        self.plugins.read().unwrap_or_else(PoisonError::into_inner).get(&plugin).cloned()
+        self.plugins
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&plugin)
+            .cloned()
     }
 }
 
@@ -234,9 +274,13 @@ struct Compiled {
 
 /// Checks the whole file before anything is compiled, because the parser's errors name a place and the compiler's do not.
 fn validate(bytes: &[u8]) -> Result<(), LoadError> {
-    wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all()).validate_all(bytes).map(|_| ()).map_err(
-        |error| LoadError::Malformed { offset: error.offset() as u64, message: error.message().to_owned() },
-    )
+    wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all())
+        .validate_all(bytes)
+        .map(|_| ())
+        .map_err(|error| LoadError::Malformed {
+            offset: error.offset() as u64,
+            message: error.message().to_owned(),
+        })
 }
 
 fn unfit_error(unfit: Unfit, border: &Border) -> LoadError {
@@ -245,7 +289,11 @@ fn unfit_error(unfit: Unfit, border: &Border) -> LoadError {
         Unfit::UnknownImports(imports) => LoadError::UnknownImports { imports },
         Unfit::OtherWorld { missing } => LoadError::OtherWorld {
             missing: missing.join(" and "),
-            exports: if border.exports.is_empty() { "nothing".to_owned() } else { border.exports.join(", ") },
+            exports: if border.exports.is_empty() {
+                "nothing".to_owned()
+            } else {
+                border.exports.join(", ")
+            },
         },
     }
 }
@@ -254,7 +302,12 @@ fn unfit_error(unfit: Unfit, border: &Border) -> LoadError {
 fn dead_link() -> CellLink {
     let (calls, _) = mpsc::channel(1);
     let (_, cancel) = watch::channel(None);
-    CellLink { calls, cancel, gauges: Arc::new(Gauges::default()), output: Arc::new(OutputLog::new(64 << 10)) }
+    CellLink {
+        calls,
+        cancel,
+        gauges: Arc::new(Gauges::default()),
+        output: Arc::new(OutputLog::new(64 << 10)),
+    }
 }
 
 /// A future on the guests' workers. Dropping it stops the guest at its next slice of fuel or host call.
@@ -263,10 +316,7 @@ struct GuestTask<T>(JoinHandle<T>);
 impl<T> Future for GuestTask<T> {
     type Output = Result<T, JoinError>;
 
-    fn poll(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Self::Output> {
+    fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
         std::pin::Pin::new(&mut self.0).poll(cx)
     }
 }
@@ -285,5 +335,8 @@ fn panic_text(error: JoinError) -> String {
     let payload = error.into_panic();
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-    format!("a host function panicked: {}", text.unwrap_or_else(|| "without a message".to_owned()))
+    format!(
+        "a host function panicked: {}",
+        text.unwrap_or_else(|| "without a message".to_owned())
+    )
 }

@@ -34,7 +34,10 @@ pub(super) fn departure(error: &wasmtime::Error, fuel_budget: u64, memory_refuse
             FailureKind::Memory,
             "it wanted more memory than its limit allows and could not go on",
         ),
-        Some(Trap::StackOverflow) => Failure::new(FailureKind::Trap, "its call stack overflowed; it may recurse without end"),
+        Some(Trap::StackOverflow) => Failure::new(
+            FailureKind::Trap,
+            "its call stack overflowed; it may recurse without end",
+        ),
         Some(trap) => Failure::new(FailureKind::Trap, trap.to_string()),
         // A host function refused to go on: the guest broke the canonical ABI, or overdrew a cap on what crosses it.
         None => Failure::new(FailureKind::Trap, root_message(error)),
@@ -52,7 +55,9 @@ fn frames(backtrace: &WasmBacktrace) -> Vec<String> {
     let named = frames.map(|frame| match frame.func_name() {
         Some(name) => {
             let name = format!("{:#}", rustc_demangle(name));
-            name.get(..name.floor_char_boundary(FRAME_BYTES_MAX)).unwrap_or_default().to_owned()
+            name.get(..name.floor_char_boundary(FRAME_BYTES_MAX))
+                .unwrap_or_default()
+                .to_owned()
         }
         None => format!("function {}", frame.func_index()),
     });

@@ -17,7 +17,10 @@ pub struct FaultyStore {
 impl FaultyStore {
     /// A store that works, in front of another one.
     pub fn new(inner: Arc<dyn TaskStore>) -> Self {
-        Self { inner, failing: AtomicBool::new(false) }
+        Self {
+            inner,
+            failing: AtomicBool::new(false),
+        }
     }
 
     /// From now on every commit and read fails (`true`) or works again (`false`).
@@ -26,14 +29,19 @@ impl FaultyStore {
     }
 
     fn works(&self) -> Result<(), StoreError> {
-        if self.failing.load(Ordering::SeqCst) { Err(StoreError::Unavailable) } else { Ok(()) }
+        if self.failing.load(Ordering::SeqCst) {
+            Err(StoreError::Unavailable)
+        } else {
+            Ok(())
+        }
     }
 }
 
 impl TaskStore for FaultyStore {
     fn commit(&self, stream: StreamId, fence: Fence, records: Vec<Record>) -> BoxFuture<'_, Result<(), CommitError>> {
         Box::pin(async move {
-            self.works().map_err(|StoreError::Unavailable| CommitError::Unavailable)?;
+            self.works()
+                .map_err(|StoreError::Unavailable| CommitError::Unavailable)?;
             self.inner.commit(stream, fence, records).await
         })
     }
@@ -45,12 +53,7 @@ impl TaskStore for FaultyStore {
         })
     }
 
-    fn read(
-        &self,
-        stream: StreamId,
-        after: EventSeq,
-        limit: usize,
-    ) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
+    fn read(&self, stream: StreamId, after: EventSeq, limit: usize) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
         Box::pin(async move {
             self.works()?;
             self.inner.read(stream, after, limit).await

@@ -25,7 +25,10 @@ impl MemoryStore {
 
     fn append(&self, stream: StreamId, fence: Fence, records: Vec<Record>) -> Result<(), CommitError> {
         let mut streams = self.lock();
-        let mut head = streams.get(&stream).and_then(|events| events.last()).map(|event| event.seq);
+        let mut head = streams
+            .get(&stream)
+            .and_then(|events| events.last())
+            .map(|event| event.seq);
         let fits = match (fence, head) {
             (Fence::Absent, None) => true,
             (Fence::After(expected), Some(last)) => expected == last,
@@ -53,16 +56,15 @@ impl TaskStore for MemoryStore {
     }
 
     fn head(&self, stream: StreamId) -> BoxFuture<'_, Result<Option<EventSeq>, StoreError>> {
-        let head = self.lock().get(&stream).and_then(|events| events.last()).map(|event| event.seq);
+        let head = self
+            .lock()
+            .get(&stream)
+            .and_then(|events| events.last())
+            .map(|event| event.seq);
         Box::pin(std::future::ready(Ok(head)))
     }
 
-    fn read(
-        &self,
-        stream: StreamId,
-        after: EventSeq,
-        limit: usize,
-    ) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
+    fn read(&self, stream: StreamId, after: EventSeq, limit: usize) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
         let page = self.lock().get(&stream).map_or_else(Vec::new, |events| {
             let first = events.partition_point(|event| event.seq <= after);
             events.iter().skip(first).take(limit).cloned().collect()

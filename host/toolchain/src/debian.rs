@@ -30,7 +30,7 @@ pub(crate) struct Made {
 pub(crate) fn find(options: &Options) -> Option<Made> {
     let installed = Installed::look();
     let made = place(options, installed.usable()?);
-    is_complete(&made.folder).then_some(made)
+    is_complete(&made.folder, options.target).then_some(made)
 }
 
 /// Installs the packages if need be and builds. The caller holds the lock.
@@ -43,7 +43,7 @@ pub(crate) fn make(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Made,
     }
     let version = installed.usable().ok_or_else(|| installed.complaint(options.target))?;
     let made = place(options, version);
-    if is_complete(&made.folder) {
+    if is_complete(&made.folder, options.target) {
         return Ok(made);
     }
     build(options, &made, say)?;
@@ -125,8 +125,8 @@ fn folder_name(target: Target, version: &str, ingredients: &[&str]) -> String {
 }
 
 /// rustup's linkers are linked to, so they go away when that toolchain is removed.
-fn is_complete(folder: &Path) -> bool {
-    folder.join(MARK).is_file() && sysroot::has_linkers(folder)
+fn is_complete(folder: &Path, target: Target) -> bool {
+    folder.join(MARK).is_file() && sysroot::has_linkers(folder, target)
 }
 
 #[cfg(test)]
@@ -167,14 +167,15 @@ mod tests {
     #[test]
     fn a_folder_without_its_mark_or_its_linkers_is_not_complete() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(!is_complete(dir.path()));
-        disk::write(&dir.path().join(MARK), "").unwrap();
-        assert!(!is_complete(dir.path()));
+        let is_complete = |target| is_complete(dir.path(), target);
         let bin = dir.path().join("lib/rustlib/some-host/bin");
         disk::create_dirs(&bin).unwrap();
-        for name in ["wasm-component-ld", "rust-lld"] {
-            disk::write(&bin.join(name), "").unwrap();
-        }
-        assert!(is_complete(dir.path()));
+        disk::write(&bin.join("rust-lld"), "").unwrap();
+        assert!(!is_complete(Target::Wasip1), "without its mark");
+        disk::write(&dir.path().join(MARK), "").unwrap();
+        assert!(is_complete(Target::Wasip1));
+        assert!(!is_complete(Target::Wasip2), "without the linker for components");
+        disk::write(&bin.join("wasm-component-ld"), "").unwrap();
+        assert!(is_complete(Target::Wasip2));
     }
 }

@@ -21,11 +21,19 @@ pub(crate) fn ingredients() -> [&'static str; 3] {
     [include_str!("sysroot.rs"), SHIM, START]
 }
 
-/// Whether both linkers are there, whichever host they are for.
-pub(crate) fn has_linkers(folder: &Path) -> bool {
+/// Whether the linkers for this target are there, whichever host they are for.
+pub(crate) fn has_linkers(folder: &Path, target: Target) -> bool {
     let hosts = disk::list(&folder.join("lib/rustlib")).unwrap_or_default();
-    let has_both = |bin: PathBuf| bin.join("wasm-component-ld").is_file() && bin.join("rust-lld").is_file();
-    hosts.into_iter().any(|host| has_both(host.join("bin")))
+    let is_there = |bin: &Path| linkers(target).iter().all(|name| bin.join(name).is_file());
+    hosts.into_iter().any(|host| is_there(&host.join("bin")))
+}
+
+/// `rust-lld` makes core modules, `wasm-component-ld` makes components of them.
+fn linkers(target: Target) -> &'static [&'static str] {
+    match target {
+        Target::Wasip2 => &["rust-lld", "wasm-component-ld"],
+        Target::Wasip1 => &["rust-lld"],
+    }
 }
 
 /// One build.
@@ -105,8 +113,7 @@ impl Recipe<'_> {
         disk::remove_dir(&seed)
     }
 
-    /// `wasm-component-ld` makes components, `rust-lld` core modules: rustup's where there is one, else built here and
-    /// Debian's.
+    /// rustup's linkers where there is one, else Debian's and one that is built here.
     fn place_linkers(&self, host: &str, bin: &Path, say: &mut dyn FnMut(&str)) -> Result<(), ToolchainError> {
         // Linked to as a folder: rust-lld finds its libLLVM by its own place.
         if let Some(linkers) = rustup::linkers(host) {
@@ -122,6 +129,9 @@ impl Recipe<'_> {
         // One program, which behaves as its name or its first argument says.
         disk::link(&lld, &bin.join("rust-lld"))?;
         disk::link(&lld, &bin.join("wasm-ld"))?;
+        if !linkers(self.target).contains(&"wasm-component-ld") {
+            return Ok(());
+        }
         let install = self.folder.join("install");
         say("building wasm-component-ld, the linker for components");
         let mut cargo = environment::debian_command(CARGO);

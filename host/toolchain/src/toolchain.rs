@@ -49,7 +49,12 @@ impl Toolchain {
         let mut steps = steps(options.way, facts(options)).into_iter().peekable();
         while let Some(step) = steps.next() {
             match take(step, options, say) {
-                Ok(origin) => return Ok(Self { target: options.target, origin }),
+                Ok(origin) => {
+                    return Ok(Self {
+                        target: options.target,
+                        origin,
+                    });
+                }
                 Err(failed) if steps.peek().is_none() => return Err(failed),
                 Err(failed) => say(&failed.to_string()),
             }

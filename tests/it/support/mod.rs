@@ -18,8 +18,16 @@ fn target_profile() -> PathBuf {
 
 /// A guest that `cargo xtask guests` built.
 pub(crate) fn guest(name: &str) -> PathBuf {
-    let path = target_profile().parent().unwrap().join("guests/wasm").join(format!("{name}.wasm"));
-    assert!(path.is_file(), "{} is missing: run `cargo xtask guests` first", path.display());
+    let path = target_profile()
+        .parent()
+        .unwrap()
+        .join("guests/wasm")
+        .join(format!("{name}.wasm"));
+    assert!(
+        path.is_file(),
+        "{} is missing: run `cargo xtask guests` first",
+        path.display()
+    );
     path
 }
 

@@ -1,0 +1,197 @@
+//! A runtime whose guests are scripts, on a clock that the test moves.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::model::event::{Event, EventBody, EventSeq};
+use crate::model::ids::{PluginDigest, SignalKey};
+use crate::model::limits::Limits;
+use crate::model::manifest::{Manifest, TaskType};
+use crate::model::outcome::{CellEnd, GuestOutcome};
+use crate::model::request::StartRequest;
+use crate::ports::clock::{BoxFuture, SimulatedClock};
+use crate::ports::runner::{CellLink, CellWork, GuestCall, Permit, Runner};
+use crate::ports::store::TaskStore;
+use crate::runtime::dirs::HostDirs;
+use crate::runtime::handle::TaskHandle;
+use crate::runtime::host::Inner;
+use crate::runtime::plugin::Plugin;
+use crate::runtime::registry::Registry;
+use crate::runtime::shared::Surroundings;
+use crate::sandbox::identify::FileKind;
+use crate::sandbox::load::LoadedPlugin;
+use crate::store::memory::MemoryStore;
+
+/// What a scripted guest does.
+pub(super) type Script = Arc<dyn Fn(CellLink) -> BoxFuture<'static, CellEnd> + Send + Sync>;
+
+/// Runs scripts instead of wasm.
+struct ScriptedRunner {
+    script: Script,
+    places: Arc<Semaphore>,
+}
+
+impl fmt::Debug for ScriptedRunner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ScriptedRunner")
+    }
+}
+
+impl Runner for ScriptedRunner {
+    fn admit(&self, _: PluginDigest) -> BoxFuture<'static, Permit> {
+        let places = Arc::clone(&self.places);
+        Box::pin(async move { Box::new(places.acquire_owned().await.unwrap()) as Permit })
+    }
+
+    fn run(&self, work: CellWork, link: CellLink, permit: Permit) -> BoxFuture<'static, CellEnd> {
+        let running = (self.script)(link);
+        Box::pin(async move {
+            let end = running.await;
+            drop((permit, work));
+            end
+        })
+    }
+}
+
+/// The runtime under test.
+pub(super) struct Bench {
+    pub(super) inner: Inner,
+    pub(super) clock: Arc<SimulatedClock>,
+}
+
+impl Bench {
+    pub(super) fn new(script: Script) -> Self {
+        Self::with(script, 16, Arc::new(MemoryStore::new()))
+    }
+
+    pub(super) fn with(script: Script, places: usize, store: Arc<dyn TaskStore>) -> Self {
+        let clock = Arc::new(SimulatedClock::new());
+        let registry = Arc::new(Registry::default());
+        registry.add_plugin(plugin()).unwrap();
+        let inner = Inner {
+            registry,
+            runner: Arc::new(ScriptedRunner {
+                script,
+                places: Arc::new(Semaphore::new(places)),
+            }),
+            around: Surroundings {
+                store,
+                clock: Arc::clone(&clock) as _,
+                dirs: Arc::new(HostDirs::new(None).unwrap()),
+            },
+            sink: None,
+            limits: Limits::default(),
+            shutdown: watch::Sender::new(false),
+            runtime: tokio::runtime::Handle::current(),
+            actors: Mutex::new(JoinSet::new()),
+        };
+        Self { inner, clock }
+    }
+
+    pub(super) async fn start(&self) -> TaskHandle {
+        self.inner.start(request()).await.unwrap()
+    }
+
+    /// Moves time on, after whoever is about to sleep on it has done so.
+    pub(super) async fn advance(&self, by: Duration) {
+        settle().await;
+        self.clock.advance(by);
+        settle().await;
+    }
+}
+
+/// Lets everything that can happen without time passing happen. Works on the single-threaded test runtime, where each
+/// yield gives every ready future a turn.
+pub(super) async fn settle() {
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+}
+
+pub(super) fn request() -> StartRequest {
+    StartRequest::new("scripted", "script")
+}
+
+fn plugin() -> Plugin {
+    let task = TaskType {
+        name: "script".to_owned(),
+        description: None,
+        input: None,
+        output: Some(serde_json::json!({ "type": ["string", "null"] })),
+        limits: crate::model::limits::LimitsRequest::default(),
+    };
+    let schemas = vec![(task.name.clone(), task.schemas().unwrap())];
+    Plugin::new(LoadedPlugin {
+        digest: PluginDigest::of(b"script"),
+        manifest: Manifest {
+            manifest: 1,
+            name: "scripted".to_owned(),
+            version: "1".to_owned(),
+            author: None,
+            description: None,
+            url: None,
+            requests: Vec::new(),
+            tasks: vec![task],
+        },
+        schemas,
+        imports: Vec::new(),
+        exports: Vec::new(),
+        size: 0,
+        kind: FileKind::Component,
+    })
+}
+
+/// A script from an async closure.
+pub(super) fn script<F: Future<Output = CellEnd> + Send + 'static>(
+    body: impl Fn(CellLink) -> F + Send + Sync + 'static,
+) -> Script {
+    Arc::new(move |link| Box::pin(body(link)))
+}
+
+pub(super) fn success(data: impl Into<Option<Value>>) -> CellEnd {
+    CellEnd::Returned(GuestOutcome::Succeeded {
+        message: "done".to_owned(),
+        data: data.into(),
+    })
+}
+
+pub(super) fn key(text: &str) -> SignalKey {
+    SignalKey::new(text).unwrap()
+}
+
+/// Waits for a signal as a guest does, and succeeds with what became of it.
+pub(super) async fn wait_for(link: &CellLink, name: &str, timeout: Option<Duration>) -> String {
+    match link
+        .ask(|reply| GuestCall::Wait {
+            key: key(name),
+            timeout,
+            reply,
+        })
+        .await
+    {
+        Some(Ok(signal)) => format!("{:?} from {}", signal.payload, signal.sender.word()),
+        Some(Err(end)) => format!("{end:?}"),
+        None => "nobody".to_owned(),
+    }
+}
+
+/// The whole log of an ended task, checked to be numbered without gaps and to end with its only `finished`.
+pub(super) async fn log(task: &TaskHandle) -> Vec<Event> {
+    let mut stream = task.events(EventSeq::default());
+    let mut events = Vec::new();
+    while let Some(event) = stream.next().await.unwrap() {
+        events.push(event);
+    }
+    for (event, number) in events.iter().zip(1..) {
+        assert_eq!(event.seq, EventSeq(number));
+    }
+    let finished = |event: &&Event| matches!(event.body, EventBody::Finished { .. });
+    assert_eq!(events.iter().filter(finished).count(), 1, "{events:?}");
+    assert!(events.last().filter(finished).is_some());
+    events
+}

@@ -1,0 +1,214 @@
+//! Ends: each task has one, and the first that is decided stays.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::bench::{Bench, key, log, request, script, settle, success, wait_for};
+use crate::model::event::EventBody;
+use crate::model::ids::TaskKey;
+use crate::model::outcome::{Failure, FailureKind, Outcome};
+use crate::model::request::CancelRequest;
+use crate::model::signal::Party;
+use crate::model::state::Phase;
+use crate::ports::runner::GuestCall;
+use crate::runtime::handle::CancelAnswer;
+use crate::runtime::host::StartError;
+use crate::store::memory::MemoryStore;
+
+fn kind(outcome: &Outcome) -> FailureKind {
+    let Outcome::Failed(Failure { kind, .. }) = outcome else {
+        panic!("{outcome:?}")
+    };
+    *kind
+}
+
+fn forced(outcome: &Outcome) -> bool {
+    let Outcome::Cancelled { forced, .. } = outcome else {
+        panic!("{outcome:?}")
+    };
+    *forced
+}
+
+#[tokio::test]
+async fn r31_a_success_has_one_finished_event_which_the_state_repeats() {
+    let bench = Bench::new(script(|_| async { success(json!("data")) }));
+    let task = bench.start().await;
+    let outcome = task.wait().await;
+    let log = log(&task).await;
+    let Some(EventBody::Finished { outcome: told, .. }) = log.last().map(|event| &event.body) else {
+        panic!("{log:?}")
+    };
+    assert_eq!(*told, outcome);
+    assert_eq!(task.state().outcome, Some(outcome));
+    assert_eq!(task.state().phase, Phase::Ended);
+}
+
+#[tokio::test]
+async fn r2_a_result_that_breaks_its_own_schema_is_a_failure() {
+    let bench = Bench::new(script(|_| async { success(json!(42)) }));
+    let outcome = bench.start().await.wait().await;
+    assert_eq!(kind(&outcome), FailureKind::Guest);
+}
+
+#[tokio::test]
+async fn f01_a_task_that_never_ends_meets_its_deadline() {
+    let bench = Bench::new(script(|_| std::future::pending()));
+    let task = bench
+        .inner
+        .start(request().timeout(Duration::from_secs(60)))
+        .await
+        .unwrap();
+    bench.advance(Duration::from_secs(59)).await;
+    assert_eq!(task.state().phase, Phase::Running);
+    bench.advance(Duration::from_secs(1)).await;
+    let outcome = task.wait().await;
+    assert_eq!(kind(&outcome), FailureKind::Timeout);
+    assert_eq!(task.state().usage.wall, Duration::from_secs(60));
+    log(&task).await;
+}
+
+#[tokio::test]
+async fn f02_a_task_that_never_ran_can_be_cancelled_and_has_its_outcome() {
+    let bench = Bench::with(
+        script(|_| std::future::pending()),
+        0,
+        std::sync::Arc::new(MemoryStore::new()),
+    );
+    let task = bench.start().await;
+    settle().await;
+    assert_eq!(task.state().phase, Phase::Queued);
+    assert_eq!(
+        task.cancel(CancelRequest::new(Party::Agent, "not needed")).await,
+        CancelAnswer::Requested
+    );
+    assert!(!forced(&task.wait().await), "there was nothing to force");
+    let log = log(&task).await;
+    assert!(!log.iter().any(|event| matches!(event.body, EventBody::Started)));
+}
+
+#[tokio::test]
+async fn f07_a_task_that_ignores_its_cancel_is_stopped_when_the_grace_is_over() {
+    let bench = Bench::new(script(|_| std::future::pending()));
+    let task = bench.start().await;
+    settle().await;
+    task.cancel(CancelRequest::new(Party::Person, "enough").grace(Duration::from_secs(5)))
+        .await;
+    bench.advance(Duration::from_secs(4)).await;
+    assert_eq!(task.state().phase, Phase::Running);
+    bench.advance(Duration::from_secs(1)).await;
+    let outcome = task.wait().await;
+    assert!(forced(&outcome));
+    assert!(outcome.to_string().contains("by a person (enough)"), "{outcome}");
+}
+
+#[tokio::test]
+async fn r33_a_success_inside_the_grace_is_a_success() {
+    let bench = Bench::new(script(|link| async move {
+        let woken = wait_for(&link, "never", None).await;
+        success(json!(woken))
+    }));
+    let task = bench.start().await;
+    settle().await;
+    task.cancel(CancelRequest::new(Party::Host, "")).await;
+    let outcome = task.wait().await;
+    assert!(
+        matches!(&outcome, Outcome::Succeeded { data: Some(data), .. } if data == "Cancelled"),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test]
+async fn f23_a_second_cancel_shortens_the_grace_and_keeps_who_asked_first_and_why() {
+    let bench = Bench::new(script(|_| std::future::pending()));
+    let task = bench.start().await;
+    settle().await;
+    task.cancel(CancelRequest::new(Party::Person, "first")).await;
+    task.cancel(CancelRequest::new(Party::Agent, "longer").grace(Duration::from_secs(999)))
+        .await;
+    task.cancel(CancelRequest::force(Party::Agent, "second")).await;
+    let outcome = task.wait().await;
+    let Outcome::Cancelled { by, reason, forced, .. } = &outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!((*by, reason.as_str(), *forced), (Party::Person, "first", true));
+}
+
+#[tokio::test]
+async fn f18_cancelling_an_ended_task_changes_nothing() {
+    let bench = Bench::new(script(|_| async { success(None) }));
+    let task = bench.start().await;
+    let outcome = task.wait().await;
+    let before = log(&task).await;
+    let answer = task.cancel(CancelRequest::force(Party::Host, "late")).await;
+    assert_eq!(answer, CancelAnswer::AlreadyEnded(outcome));
+    assert_eq!(log(&task).await, before);
+}
+
+#[tokio::test]
+async fn r12_a_key_belongs_to_one_live_task_and_is_free_after_its_end() {
+    let bench = Bench::new(script(|link| async move {
+        success(json!(wait_for(&link, "go", None).await))
+    }));
+    let keyed = || request().key(TaskKey::new("k").unwrap());
+    let first = bench.inner.start(keyed()).await.unwrap();
+    assert!(matches!(
+        bench.inner.start(keyed()).await,
+        Err(StartError::KeyInUse { .. })
+    ));
+    settle().await;
+    first.notify(key("go"), None, Party::Host).await;
+    first.wait().await;
+    let second = bench.inner.start(keyed()).await.unwrap();
+    assert_ne!(first.id(), second.id());
+    assert!(
+        second.state().outcome.is_none(),
+        "f09: the new run has a state of its own"
+    );
+}
+
+#[tokio::test]
+async fn f16_a_panic_has_its_message_and_place() {
+    let bench = Bench::new(script(|link| async move {
+        let told = |reply| GuestCall::Panic {
+            message: "boom".into(),
+            place: "src/lib.rs:7:1".into(),
+            reply,
+        };
+        link.ask(told).await;
+        crate::model::outcome::CellEnd::Failed(Failure::new(FailureKind::Trap, "unreachable"))
+    }));
+    let outcome = bench.start().await.wait().await;
+    assert_eq!(kind(&outcome), FailureKind::Panic);
+    assert_eq!(outcome.to_string(), "failed (panic): panicked at src/lib.rs:7:1: boom");
+}
+
+#[tokio::test]
+async fn f22_a_host_that_shuts_down_leaves_no_task_behind() {
+    let bench = Bench::new(script(|_| std::future::pending()));
+    let tasks = [bench.start().await, bench.start().await];
+    settle().await;
+    bench.inner.shutdown.send_replace(true);
+    for task in tasks {
+        let outcome = task.wait().await;
+        assert!(outcome.to_string().contains("the host is shutting down"), "{outcome}");
+        log(&task).await;
+    }
+    assert!(matches!(
+        bench.inner.start(request()).await,
+        Err(StartError::ShuttingDown)
+    ));
+}
+
+#[tokio::test]
+async fn f14_ended_tasks_that_nobody_holds_are_forgotten() {
+    let bench = Bench::new(script(|_| async { success(None) }));
+    let held = bench.start().await;
+    held.wait().await;
+    for _ in 0..600 {
+        bench.start().await.wait().await;
+    }
+    settle().await;
+    assert!(bench.inner.registry.known() <= 300, "{}", bench.inner.registry.known());
+    assert_eq!(log(&held).await.len(), 3, "one that is held keeps its log");
+}
