@@ -1,1 +1,26 @@
 //! The `taskcell` program.
+//!
+//! This is the only part of the crate that reads arguments and the environment (`environment`), that reads and writes
+//! the person's files (`files`), and that prints (`output`). Data goes to stdout, talk to stderr; whatever came from a
+//! plugin is escaped on the way. The manual is `host/docs/cli.md`.
+
+mod args;
+mod build;
+mod completions;
+mod doctor;
+mod environment;
+mod exit;
+mod fault;
+mod files;
+mod inspect;
+mod new;
+mod open;
+mod output;
+mod program;
+mod progress;
+mod prompt;
+mod run;
+mod text;
+mod values;
+
+pub use program::main;

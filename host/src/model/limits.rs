@@ -1,4 +1,4 @@
-//! What a task may use up. Limits only ever shrink: a request or a plugin lowers them, and nothing raises them.
+//! What a task may use up. The operator's limits only ever shrink: nothing raises them.
 
 use std::time::Duration;
 
@@ -88,6 +88,18 @@ pub struct LimitsRequest {
     pub memory_bytes: Option<u64>,
 }
 
+impl LimitsRequest {
+    /// These wishes, and the given ones where this has none.
+    #[must_use]
+    pub fn or(self, default: Self) -> Self {
+        Self {
+            fuel: self.fuel.or(default.fuel),
+            timeout: self.timeout.or(default.timeout),
+            memory_bytes: self.memory_bytes.or(default.memory_bytes),
+        }
+    }
+}
+
 mod millis {
     //! A duration as whole milliseconds.
 
@@ -125,6 +137,13 @@ mod tests {
             ..LimitsRequest::default()
         };
         assert_eq!(operator.lowered_to(modest), Limits { fuel: 10, ..operator });
+    }
+
+    #[test]
+    fn a_request_comes_before_the_manifests_defaults() {
+        let request = LimitsRequest { fuel: Some(20), ..LimitsRequest::default() };
+        let manifest = LimitsRequest { fuel: Some(10), memory_bytes: Some(5), ..LimitsRequest::default() };
+        assert_eq!(request.or(manifest), LimitsRequest { fuel: Some(20), memory_bytes: Some(5), timeout: None });
     }
 
     #[test]

@@ -94,7 +94,7 @@ fn check(inner: &Inner, request: &StartRequest) -> Result<Checked, StartError> {
         .input
         .check(&request.input)
         .map_err(|faults| StartError::InvalidInput { faults })?;
-    let limits = inner.limits.lowered_to(task_type.limits).lowered_to(request.limits);
+    let limits = inner.limits.lowered_to(request.limits.or(task_type.limits));
     Ok(Checked {
         plugin: plugin.digest(),
         schemas: schemas.clone(),

@@ -1,0 +1,94 @@
+//! Why the program could not do what it was asked for: what to say, what to suggest, with which code to end.
+
+use anyhow::Error;
+
+use super::exit::Exit;
+
+/// The end of a command that did not work.
+#[derive(Debug)]
+pub(super) struct Fault {
+    exit: Exit,
+    error: Option<Error>,
+    hint: Option<String>,
+}
+
+impl Fault {
+    /// A fault with something to say.
+    pub(super) fn new(exit: Exit, error: impl Into<Error>) -> Self {
+        Self { exit, error: Some(error.into()), hint: None }
+    }
+
+    /// A fault of the command line.
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, Error::msg(message.into()))
+    }
+
+    /// An end that needs no words any more.
+    pub(super) fn silent(exit: Exit) -> Self {
+        Self { exit, error: None, hint: None }
+    }
+
+    /// With a line that says what to do next.
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// With a line that says what to do next, if there is one.
+    pub(super) fn maybe_hint(self, hint: Option<String>) -> Self {
+        match hint {
+            Some(hint) => self.hint(hint),
+            None => self,
+        }
+    }
+
+    /// The code to end with.
+    pub(super) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// What is to be told, line by line.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if let Some(error) = &self.error {
+            lines.extend(format!("error: {}", sentence(error)).lines().map(str::to_owned));
+        }
+        if let Some(hint) = &self.hint {
+            lines.push(format!("hint: {hint}"));
+        }
+        lines
+    }
+}
+
+/// The error with its causes. Some errors name their cause themselves, which is not said twice.
+pub(super) fn sentence(error: &Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let inner = std::io::Error::other("disk on fire");
+        let twice = Error::new(inner).context("failed to read x: disk on fire").context("failed to load x");
+        assert_eq!(sentence(&twice), "failed to load x: failed to read x: disk on fire");
+    }
+
+    #[test]
+    fn the_hint_has_a_line_of_its_own() {
+        let fault = Fault::usage("one\ntwo").hint("do this");
+        assert_eq!(fault.lines(), ["error: one", "two", "hint: do this"]);
+        assert!(Fault::silent(Exit::Interrupted).lines().is_empty());
+    }
+}

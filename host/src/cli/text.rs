@@ -1,0 +1,154 @@
+//! How amounts, sizes and times are put into words.
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+use crate::FUEL_PER_CPU_SECOND;
+
+/// Two words are alike from here on (Jaro-Winkler). Below, a suggestion confuses more than it helps.
+const ALIKE: f64 = 0.75;
+
+/// Units of fuel, short: `950`, `1.2M`, `20G`.
+pub(super) fn fuel(units: u64) -> String {
+    const STEPS: [(u64, &str); 4] =
+        [(1_000_000_000_000, "T"), (1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")];
+    for (size, suffix) in STEPS {
+        if units >= size {
+            return format!("{}{suffix}", one_decimal(units / (size / 10)));
+        }
+    }
+    units.to_string()
+}
+
+/// Fuel as the time that a present-day core takes for it.
+pub(super) fn cpu_seconds(units: u64) -> String {
+    let hundredths = units / (FUEL_PER_CPU_SECOND / 100);
+    match hundredths {
+        0 => "< 0.01 CPU seconds".to_owned(),
+        1..1000 => format!("≈ {}.{:02} CPU seconds", hundredths / 100, hundredths % 100),
+        _ => format!("≈ {} CPU seconds", hundredths / 100),
+    }
+}
+
+fn one_decimal(tenths: u64) -> String {
+    if tenths.is_multiple_of(10) { (tenths / 10).to_string() } else { format!("{}.{}", tenths / 10, tenths % 10) }
+}
+
+/// A number of bytes: `12.5 KiB`.
+pub(super) fn bytes(count: u64) -> String {
+    ByteSize::b(count).display().iec().to_string()
+}
+
+/// A number of bytes as `--memory` takes it: `128MiB`.
+pub(super) fn bytes_flag(count: u64) -> String {
+    let mib = 1 << 20;
+    if count.is_multiple_of(mib) { format!("{}MiB", count / mib) } else { count.to_string() }
+}
+
+/// A time that passed: `340ms`, `3.2s`, `5m 10s`, `2h 03m`.
+pub(super) fn elapsed(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0 => format!("{}ms", time.as_millis()),
+        1..60 => format!("{seconds}.{}s", time.subsec_millis() / 100),
+        60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h {:02}m", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+/// A limit of time, as `--timeout` takes it: `5m`, `1h30m`.
+pub(super) fn duration_flag(time: Duration) -> String {
+    humantime::format_duration(time).to_string().replace(' ', "")
+}
+
+/// The beginning of a text, with a note of how much was left out.
+pub(super) fn clip(text: &str, bytes_max: usize) -> String {
+    let (shown, rest) = text.split_at(text.floor_char_boundary(bytes_max));
+    if rest.is_empty() { shown.to_owned() } else { format!("{shown}… ({} bytes more)", rest.len()) }
+}
+
+/// The name that was probably meant.
+pub(super) fn suggestion<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let scored = known.into_iter().map(|name| (strsim::jaro_winkler(typed, name), name));
+    let best = scored.max_by(|one, other| one.0.total_cmp(&other.0))?;
+    (best.0 >= ALIKE).then_some(best.1)
+}
+
+/// Breaks a text into lines of at most `width` characters, at spaces. Its own line breaks stay, empty lines go.
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for paragraph in text.lines() {
+        let mut line = String::new();
+        for word in paragraph.split_whitespace() {
+            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
+                lines.push(std::mem::take(&mut line));
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        if !line.is_empty() {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+/// A word of a command line that a shell can take: quoted where it must be.
+pub(super) fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_short() {
+        let cases = [(0, "0"), (999, "999"), (1_250, "1.2k"), (2_000_000_000, "2G"), (u64::MAX, "18446744T")];
+        for (units, text) in cases {
+            assert_eq!(fuel(units), text);
+        }
+        assert_eq!(cpu_seconds(10), "< 0.01 CPU seconds");
+        assert_eq!(cpu_seconds(1_250_000_000), "≈ 0.25 CPU seconds");
+        assert_eq!(cpu_seconds(1_000_000_000_000), "≈ 200 CPU seconds");
+        assert_eq!(bytes_flag(256 << 20), "256MiB");
+        assert_eq!(bytes(12_800), "12.5 KiB");
+    }
+
+    #[test]
+    fn times_read_naturally() {
+        let cases = [(340, "340ms"), (3_250, "3.2s"), (310_000, "5m 10s"), (7_380_000, "2h 03m")];
+        for (millis, text) in cases {
+            assert_eq!(elapsed(Duration::from_millis(millis)), text);
+        }
+        assert_eq!(duration_flag(Duration::from_secs(5400)), "1h30m");
+    }
+
+    #[test]
+    fn a_slip_is_recognised_and_nonsense_is_not() {
+        let names = ["digest", "count-words", "hello"];
+        assert_eq!(suggestion("digset", names), Some("digest"));
+        assert_eq!(suggestion("count_words", names), Some("count-words"));
+        assert_eq!(suggestion("zzz", names), None);
+        assert_eq!(suggestion("x", []), None);
+    }
+
+    #[test]
+    fn long_texts_are_broken_at_spaces_and_clipped_at_characters() {
+        assert_eq!(wrap("one two  three\n\nfour", 7), ["one two", "three", "four"]);
+        assert_eq!(wrap("unbreakable", 3), ["unbreakable"]);
+        assert_eq!(clip("a€b", 2), "a… (4 bytes more)");
+        assert_eq!(clip("a€b", 5), "a€b");
+    }
+
+    #[test]
+    fn words_are_quoted_only_where_they_must_be() {
+        assert_eq!(shell_word("a/b-c.wasm"), "a/b-c.wasm");
+        assert_eq!(shell_word("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(shell_word(""), "''");
+    }
+}
