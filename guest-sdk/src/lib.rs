@@ -89,3 +89,8 @@ pub mod __private {
     #[cfg(target_family = "wasm")]
     pub use crate::wasm::{bindings, exports};
 }
+
+/// The README's examples are compiled too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -22,7 +22,12 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
     let made = syn::parse2(options).and_then(|options| companion(&options, &function));
     // The function is kept even so, or every use of it would be an error as well.
     let made = made.unwrap_or_else(|error| error.to_compile_error());
-    quote! { #function #made }
+    quote! {
+        // Both would complain about the signature, which is not the author's choice.
+        #[allow(clippy::needless_pass_by_value, clippy::unnecessary_wraps, reason = "a task's signature")]
+        #function
+        #made
+    }
 }
 
 #[derive(Default)]

@@ -62,10 +62,6 @@ mod smallest {
     taskcell_guest::plugin! { name: "small", version: "1", tasks: [no_words] }
 }
 
-fn task(manifest: &Value, index: usize) -> &Value {
-    &manifest["tasks"][index]
-}
-
 #[test]
 fn it_is_what_the_contract_describes() {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
@@ -120,7 +116,7 @@ fn what_is_not_given_is_not_in_it() {
 #[test]
 fn schemas_have_the_doc_comments_and_stand_alone() {
     let manifest = PLUGIN.manifest();
-    let input = &task(&manifest, 0)["input"];
+    let input = &manifest["tasks"][0]["input"];
     assert_eq!(input["properties"]["first"]["description"], "What is to be sorted.");
     let shelf = &input["properties"]["then"]["anyOf"][0]["properties"]["shelf"];
     let shelf = if shelf.is_null() {
@@ -131,7 +127,7 @@ fn schemas_have_the_doc_comments_and_stand_alone() {
     assert_eq!(shelf["description"], "Where it goes.");
 
     // A type that contains itself needs a `$ref`, and it must be found within the same schema.
-    for schema in [input, &task(&manifest, 0)["output"]] {
+    for schema in [input, &manifest["tasks"][0]["output"]] {
         let validator = jsonschema::validator_for(schema).unwrap();
         let item = json!({ "weight": 1, "inside": [{ "weight": 2, "inside": [] }] });
         let wrong = json!({ "weight": 1, "inside": [{ "weight": "2", "inside": [] }] });

@@ -3,7 +3,7 @@
 use std::thread;
 
 use taskcell_guest::testing::{AgentMessage, FakeHost, Progress};
-use taskcell_guest::{Delivery, RefusalKind, TaskCtl, TaskError};
+use taskcell_guest::{Delivery, RefusalKind, TaskCtl};
 
 #[test]
 fn progress_is_kept_and_over_a_hundred_is_refused() {
@@ -28,12 +28,11 @@ fn progress_is_kept_and_over_a_hundred_is_refused() {
 
 #[test]
 fn log_lines_reach_the_host_of_their_own_thread() {
-    fn chatty(_: &TaskCtl, word: String) -> Result<(), TaskError> {
+    let chatty = |_: &TaskCtl, word: String| {
         log::info!(target: "part", "{word}");
         log::trace!("small");
         Ok(())
-    }
-
+    };
     let run = |word: &'static str| {
         let host = FakeHost::new();
         host.run(chatty, word.to_owned()).unwrap();

@@ -63,7 +63,9 @@ pub(super) enum Linked {
 /// Everything a guest can import, linked. What it may do with it is decided at each call.
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<CellData>> {
     let mut linker = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    // Without it every exit code but 0 arrives as 1.
+    let options = wasmtime_wasi::p2::bindings::LinkOptions::default().cli_exit_with_code(true).clone();
+    wasmtime_wasi::p2::add_to_linker_with_options_async(&mut linker, &options)?;
     TaskPlugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |data| data)?;
     Ok(linker)
 }

@@ -1,1 +1,113 @@
-//! 
+//! Burns CPU: `primes` on a real problem and ready to stop at any moment, `spin` for nothing and deaf.
+
+mod sieve;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use taskcell_guest::{TaskCtl, TaskError, plugin, task};
+
+use sieve::Sieve;
+
+#[derive(Deserialize, JsonSchema)]
+struct Input {
+    /// The last number that is looked at.
+    #[schemars(range(max = 1_000_000_000_000_u64))]
+    upto: u64,
+}
+
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+struct Output {
+    /// How many primes there are.
+    count: u64,
+    /// The largest of them; none below 2.
+    largest: Option<u64>,
+}
+
+/// Counts the primes up to a number and finds the largest, by a segmented sieve of Eratosthenes.
+#[task]
+fn primes(ctl: &TaskCtl, input: Input) -> Result<Output, TaskError> {
+    let mut output = Output {
+        count: 0,
+        largest: None,
+    };
+    let mut told = None;
+    let mut sieve = Sieve::upto(input.upto);
+    while let Some(segment) = sieve.next_segment() {
+        // One look for each 65 536 numbers: often enough to stop at once, and too seldom to cost anything.
+        ctl.checkpoint()?;
+        output.count += segment.count;
+        output.largest = segment.largest.or(output.largest);
+        if told != Some(segment.percent) {
+            ctl.report_progress(
+                format!("{} primes up to {}", output.count, segment.last),
+                segment.percent,
+            )?;
+            told = Some(segment.percent);
+        }
+    }
+    Ok(output)
+}
+
+/// Turns in circles for ever and never looks whether it shall stop: it shows what a forced cancel does.
+#[task]
+fn spin(_ctl: &TaskCtl, (): ()) -> Result<(), TaskError> {
+    let mut turns = 0_u64;
+    loop {
+        turns = std::hint::black_box(turns.wrapping_add(1));
+    }
+}
+
+plugin! {
+    name: "crunch",
+    version: env!("CARGO_PKG_VERSION"),
+    author: "The Taskcell developers",
+    description: "Burns CPU, on a real problem and for nothing.",
+    tasks: [primes, spin],
+}
+
+#[cfg(test)]
+mod tests {
+    use taskcell_guest::testing::FakeHost;
+
+    use super::*;
+
+    #[test]
+    fn primes_are_counted_and_the_largest_is_found() {
+        // The counts of the tables (OEIS A006880), and both sides of a segment's border.
+        let cases = [
+            (0, 0, None),
+            (1, 0, None),
+            (2, 1, Some(2)),
+            (10, 4, Some(7)),
+            (100, 25, Some(97)),
+            (65_535, 6_542, Some(65_521)),
+            (65_537, 6_543, Some(65_537)),
+            (1_000_000, 78_498, Some(999_983)),
+        ];
+        for (upto, count, largest) in cases {
+            let output = FakeHost::new().run(primes, Input { upto });
+            assert_eq!(output, Ok(Output { count, largest }), "up to {upto}");
+        }
+    }
+
+    #[test]
+    fn progress_rises_to_a_hundred_and_is_told_once_a_percent() {
+        let host = FakeHost::new();
+        host.run(primes, Input { upto: 10_000_000 }).unwrap();
+        let percents: Vec<u8> = host.progress().iter().filter_map(|report| report.percent).collect();
+        assert!(percents.is_sorted_by(|one, next| one < next), "{percents:?}");
+        assert_eq!(percents.last(), Some(&100));
+    }
+
+    #[test]
+    fn it_stops_in_the_middle() {
+        let host = FakeHost::new();
+        host.cancel_at_look(3);
+        assert!(
+            host.run(primes, Input { upto: 1_000_000_000 })
+                .unwrap_err()
+                .is_cancelled()
+        );
+        assert!(host.progress().len() <= 2);
+    }
+}
