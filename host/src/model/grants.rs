@@ -28,6 +28,9 @@ impl Capability {
     }
 }
 
+/// Where a task finds its own directory.
+pub(crate) const SCRATCH: &str = "/scratch";
+
 /// What may be done in a granted folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -58,4 +61,33 @@ pub struct Grants {
     pub env: Vec<(String, String)>,
     /// Whether it may send signals to other tasks.
     pub signal: bool,
+}
+
+impl Grants {
+    /// The first guest path that cannot be: empty, given twice, or that of the scratch directory.
+    pub(crate) fn clash(&self) -> Option<&str> {
+        let mut seen = std::collections::HashSet::from([SCRATCH]);
+        let mut paths = self.dirs.iter().map(|dir| dir.guest.as_str());
+        paths.find(|path| path.is_empty() || !seen.insert(path.trim_end_matches('/')))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guest_paths_do_not_clash() {
+        let grants = |paths: &[&str]| Grants {
+            dirs: paths
+                .iter()
+                .map(|path| DirGrant { host: "h".into(), guest: (*path).to_owned(), access: Access::Read })
+                .collect(),
+            ..Grants::default()
+        };
+        assert_eq!(grants(&["/a", "/b", "/"]).clash(), None);
+        assert_eq!(grants(&["/a", "/a/"]).clash(), Some("/a/"));
+        assert_eq!(grants(&["/scratch"]).clash(), Some("/scratch"));
+        assert_eq!(grants(&[""]).clash(), Some(""));
+    }
 }

@@ -93,6 +93,12 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A granted folder would be seen where something else is.
+    #[error("{guest:?} cannot be a granted folder's path in the task: it is empty, taken, or the scratch directory's")]
+    GuestPath {
+        /// The path in the task.
+        guest: String,
+    },
     /// The task's scratch directory cannot be made.
     #[error("failed to make a scratch directory: {0}")]
     Scratch(std::io::Error),

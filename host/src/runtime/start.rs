@@ -39,6 +39,9 @@ struct Checked {
 /// Starts a task.
 pub(super) async fn start(inner: &Inner, request: StartRequest) -> Result<TaskHandle, StartError> {
     let checked = check(inner, &request)?;
+    if let Some(guest) = request.grants.clash() {
+        return Err(StartError::GuestPath { guest: guest.to_owned() });
+    }
     let grants = request.grants.clone();
     let opened = tokio::task::spawn_blocking(move || open_dirs(&grants)).await;
     opened.map_err(|_| StartError::ShuttingDown)??;

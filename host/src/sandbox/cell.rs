@@ -8,7 +8,7 @@ use wasmtime::{Engine, Store};
 use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 
-use crate::model::grants::Grants;
+use crate::model::grants::{Grants, SCRATCH};
 use crate::model::limits::Limits;
 use crate::model::outcome::{CellEnd, Failure, FailureKind, GuestOutcome};
 use crate::ports::clock::Clock;
@@ -63,9 +63,7 @@ pub(super) enum Linked {
 /// Everything a guest can import, linked. What it may do with it is decided at each call.
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<CellData>> {
     let mut linker = Linker::new(engine);
-    // Without it every exit code but 0 arrives as 1.
-    let options = wasmtime_wasi::p2::bindings::LinkOptions::default().cli_exit_with_code(true).clone();
-    wasmtime_wasi::p2::add_to_linker_with_options_async(&mut linker, &options)?;
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     TaskPlugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |data| data)?;
     Ok(linker)
 }
@@ -224,7 +222,7 @@ fn info_document(work: &CellWork) -> Value {
         "key": work.task.key.as_str(),
         "deadline_ms": work.deadline.map(|deadline| deadline.0),
         "fuel_budget": work.limits.fuel,
-        "scratch": wasi::SCRATCH,
+        "scratch": SCRATCH,
     })
 }
 

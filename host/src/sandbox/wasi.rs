@@ -6,13 +6,11 @@ use std::sync::Arc;
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{FsPerms, WasiCtx};
 
-use crate::model::grants::{Access, Grants};
+use crate::model::grants::{Access, Grants, SCRATCH};
 use crate::ports::output::OutputLog;
 
 use super::stdio::GuestOutput;
 
-/// Where a task finds its own directory.
-pub(super) const SCRATCH: &str = "/scratch";
 /// Random bytes a guest gets in one call. Protects the host's memory and time.
 const RANDOM_BYTES_MAX: u64 = 64 << 10;
 

@@ -2,12 +2,12 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use crate::model::grants::SCRATCH;
 use crate::model::machine::{Refusal, RefusalKind};
 use crate::model::state::Artifact;
 use crate::ports::runner::GuestCall;
 use crate::sandbox::bindings::taskcell::plugin::{output, types};
 use crate::sandbox::cell::CellData;
-use crate::sandbox::wasi::SCRATCH;
 
 impl CellData {
     async fn attach_file(&mut self, name: String, media_type: String, path: &str) -> Result<Artifact, Refusal> {
