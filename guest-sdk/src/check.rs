@@ -72,10 +72,7 @@ pub const fn is_named_twice(tasks: &[TaskEntry], index: usize) -> bool {
     false
 }
 
-#[expect(
-    clippy::indexing_slicing,
-    reason = "const code has no iterators; the macro passes indices of this very list"
-)]
+#[expect(clippy::indexing_slicing, reason = "const code has no iterators; the macro passes indices of this very list")]
 const fn same(tasks: &[TaskEntry], one: usize, other: usize) -> bool {
     let (one, other) = (tasks[one].name.as_bytes(), tasks[other].name.as_bytes());
     if one.len() != other.len() {

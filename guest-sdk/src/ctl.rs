@@ -48,11 +48,7 @@ pub struct TaskCtl {
 
 impl TaskCtl {
     pub(crate) fn new(backend: impl Backend + 'static) -> Self {
-        Self {
-            backend: Box::new(backend),
-            last_progress: RefCell::new(None),
-            summary: RefCell::new(None),
-        }
+        Self { backend: Box::new(backend), last_progress: RefCell::new(None), summary: RefCell::new(None) }
     }
 
     /// What this task is: its id, its key, its deadline, its directory and so on. Each call asks the host.
@@ -247,9 +243,7 @@ impl TaskCtl {
     /// file, `too-large`.
     pub fn attach(&self, name: &str, media_type: &str, path: impl AsRef<Path>) -> Result<Artifact, Refused> {
         let path = path.as_ref();
-        let text = path
-            .to_str()
-            .ok_or_else(|| Refused::invalid(format!("{} is not UTF-8", path.display())))?;
+        let text = path.to_str().ok_or_else(|| Refused::invalid(format!("{} is not UTF-8", path.display())))?;
         self.backend.attach(name, media_type, text)
     }
 
@@ -261,8 +255,7 @@ impl TaskCtl {
 
     pub(crate) fn summary(&self) -> String {
         let set = self.summary.borrow().clone();
-        set.or_else(|| self.last_progress.borrow().clone())
-            .unwrap_or_else(|| "done".to_owned())
+        set.or_else(|| self.last_progress.borrow().clone()).unwrap_or_else(|| "done".to_owned())
     }
 
     fn wait_wire(&self, key: &str, timeout: Option<Duration>) -> Result<WireSignal, WaitError> {
@@ -286,19 +279,13 @@ fn millis_rounded_up(timeout: Duration) -> u64 {
 fn typed<T: DeserializeOwned>(signal: WireSignal) -> Result<Signal<T>, WaitError> {
     let payload = json::read(signal.payload.as_deref().unwrap_or("null"))
         .map_err(|misfit| WaitError::BadPayload(misfit.sentence()))?;
-    Ok(Signal {
-        payload,
-        sender: Sender::from_wire(signal.sender),
-    })
+    Ok(Signal { payload, sender: Sender::from_wire(signal.sender) })
 }
 
 fn raw(signal: WireSignal) -> Result<Signal<Option<Value>>, WaitError> {
     let payload = signal.payload.as_deref().map(json::read).transpose();
     let payload = payload.map_err(|misfit| WaitError::BadPayload(misfit.sentence()))?;
-    Ok(Signal {
-        payload,
-        sender: Sender::from_wire(signal.sender),
-    })
+    Ok(Signal { payload, sender: Sender::from_wire(signal.sender) })
 }
 
 #[cfg(test)]

@@ -14,10 +14,7 @@ pub struct Refused {
 
 impl Refused {
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
-        Self {
-            kind: RefusalKind::InvalidArgument,
-            message: message.into(),
-        }
+        Self { kind: RefusalKind::InvalidArgument, message: message.into() }
     }
 }
 

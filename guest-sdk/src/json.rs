@@ -14,11 +14,7 @@ pub(crate) struct Misfit {
 
 impl Misfit {
     pub(crate) fn sentence(&self) -> String {
-        if self.path == "." {
-            self.problem.clone()
-        } else {
-            format!("`{}`: {}", self.path, self.problem)
-        }
+        if self.path == "." { self.problem.clone() } else { format!("`{}`: {}", self.path, self.problem) }
     }
 
     pub(crate) fn details(&self) -> Value {
@@ -29,14 +25,9 @@ impl Misfit {
 /// Reads a whole text as one value.
 pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Misfit> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| Misfit {
-        path: error.path().to_string(),
-        problem: error.into_inner().to_string(),
-    })?;
-    reader.end().map_err(|error| Misfit {
-        path: ".".to_owned(),
-        problem: error.to_string(),
-    })?;
+    let value = serde_path_to_error::deserialize(&mut reader)
+        .map_err(|error| Misfit { path: error.path().to_string(), problem: error.into_inner().to_string() })?;
+    reader.end().map_err(|error| Misfit { path: ".".to_owned(), problem: error.to_string() })?;
     Ok(value)
 }
 
@@ -59,17 +50,11 @@ mod tests {
     #[test]
     fn a_misfit_names_the_part_and_the_place() {
         let misfit = read::<Order>(r#"{"items": [{"count": 1}, {"count": "2"}]}"#).unwrap_err();
-        assert_eq!(
-            misfit.sentence(),
-            "`items[1].count`: invalid type: string \"2\", expected u8 at line 1 column 38"
-        );
+        assert_eq!(misfit.sentence(), "`items[1].count`: invalid type: string \"2\", expected u8 at line 1 column 38");
     }
 
     #[test]
     fn text_after_the_value_is_a_misfit() {
-        assert_eq!(
-            read::<u8>("1 2").unwrap_err().sentence(),
-            "trailing characters at line 1 column 3"
-        );
+        assert_eq!(read::<u8>("1 2").unwrap_err().sentence(), "trailing characters at line 1 column 3");
     }
 }

@@ -68,12 +68,7 @@ pub(crate) fn of(parts: &Parts) -> Value {
         author: parts.author,
         description: parts.description,
         url: parts.url,
-        requests: requests
-            .map(|r| Request {
-                capability: r.capability,
-                reason: r.reason,
-            })
-            .collect(),
+        requests: requests.map(|r| Request { capability: r.capability, reason: r.reason }).collect(),
         tasks: parts.tasks.iter().map(task).collect(),
     };
     // Strings, numbers and schemas, which are JSON already: nothing here can fail.

@@ -33,10 +33,7 @@ impl Plugin {
     pub(crate) fn run(&self, ctl: &TaskCtl, task_type: &str, input: &str) -> Result<String, TaskError> {
         match self.parts.tasks.iter().find(|task| task.name == task_type) {
             Some(task) => (task.run)(ctl, input),
-            None => Err(TaskError::new(format!(
-                "the plugin \"{}\" has no task type \"{task_type}\"",
-                self.parts.name
-            ))),
+            None => Err(TaskError::new(format!("the plugin \"{}\" has no task type \"{task_type}\"", self.parts.name))),
         }
     }
 }
@@ -75,9 +72,7 @@ pub struct TaskEntry {
 
 impl fmt::Debug for TaskEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TaskEntry")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("TaskEntry").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -98,18 +93,12 @@ fn settings() -> SchemaSettings {
 
 #[doc(hidden)]
 pub fn input_schema<I: TaskInput>() -> Schema {
-    settings()
-        .for_deserialize()
-        .into_generator()
-        .into_root_schema_for::<I>()
+    settings().for_deserialize().into_generator().into_root_schema_for::<I>()
 }
 
 #[doc(hidden)]
 pub fn output_schema<R: TaskResult>() -> Schema {
-    settings()
-        .for_serialize()
-        .into_generator()
-        .into_root_schema_for::<R::Output>()
+    settings().for_serialize().into_generator().into_root_schema_for::<R::Output>()
 }
 
 #[doc(hidden)]

@@ -31,33 +31,19 @@ pub struct TaskError {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum End {
-    Failed {
-        message: String,
-        details: Option<Value>,
-        retryable: bool,
-    },
-    Cancelled {
-        place: String,
-    },
+    Failed { message: String, details: Option<Value>, retryable: bool },
+    Cancelled { place: String },
 }
 
 impl TaskError {
     /// A failure, with a sentence for a person. It is final unless [`retryable`](Self::retryable) says otherwise.
     pub fn new(message: impl Into<String>) -> Self {
-        Self {
-            end: End::Failed {
-                message: message.into(),
-                details: None,
-                retryable: false,
-            },
-        }
+        Self { end: End::Failed { message: message.into(), details: None, retryable: false } }
     }
 
     /// The end of a task that stopped because it was asked to, or because it chose to. The text says where it stopped.
     pub fn cancelled(place: impl Into<String>) -> Self {
-        Self {
-            end: End::Cancelled { place: place.into() },
-        }
+        Self { end: End::Cancelled { place: place.into() } }
     }
 
     /// Says that the same task may succeed when it is tried again. Without effect on a cancelled end.

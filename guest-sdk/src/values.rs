@@ -40,11 +40,7 @@ pub struct TaskRef {
 impl TaskRef {
     /// Names a task by its three parts.
     pub fn new(plugin: impl Into<String>, task_type: impl Into<String>, key: impl Into<String>) -> Self {
-        Self {
-            plugin: plugin.into(),
-            task_type: task_type.into(),
-            key: key.into(),
-        }
+        Self { plugin: plugin.into(), task_type: task_type.into(), key: key.into() }
     }
 }
 

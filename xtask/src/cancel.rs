@@ -66,7 +66,8 @@ mod tests {
     /// A program that says when its trap is set, and then waits for a signal without end.
     fn program(trap: &str) -> Child {
         let mut command = Command::new("sh");
-        let wait = "while :; do tail -f /dev/null & pid=$!; trap 'kill $pid' EXIT; wait $pid; kill $pid; done";
+        let wait =
+            "while :; do tail -f /dev/null >/dev/null 2>&1 & pid=$!; trap 'kill $pid' EXIT; wait $pid; kill $pid; done";
         command.args(["-c", &format!("n=0; {trap}; echo ready >&2; {wait}")]);
         Child::start_and_listen(command).unwrap()
     }
@@ -80,10 +81,7 @@ mod tests {
     #[test]
     fn a_second_one_follows_when_the_grace_is_over() {
         let stubborn = program("trap 'n=$((n+1)); [ $n = 2 ] && { kill $pid; exit 9; }' INT");
-        let patience = Patience {
-            grace: Duration::from_millis(50),
-            ..PATIENCE
-        };
+        let patience = Patience { grace: Duration::from_millis(50), ..PATIENCE };
         let mut said = Vec::new();
         let ended = cancel(stubborn, patience, &mut |text| said.push(text.to_owned())).unwrap();
         assert_eq!((ended.status.code(), ended.presses), (Some(9), 2));
@@ -97,11 +95,7 @@ mod tests {
             command.args(["-c", "trap '' INT; echo ready >&2; exec tail -f /dev/null"]);
             Child::start_and_listen(command).unwrap()
         };
-        let patience = Patience {
-            grace: Duration::from_millis(20),
-            force: Duration::from_millis(20),
-            ..PATIENCE
-        };
+        let patience = Patience { grace: Duration::from_millis(20), force: Duration::from_millis(20), ..PATIENCE };
         let started = Instant::now();
         let error = cancel(deaf, patience, &mut |_| {}).unwrap_err().to_string();
         assert!(error.contains("was killed"), "{error}");
@@ -113,16 +107,7 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "echo ready >&2; exit 3"]);
         let child = Child::start_and_listen(command).unwrap();
-        let error = cancel(
-            child,
-            Patience {
-                run: PATIENCE.start,
-                ..PATIENCE
-            },
-            &mut |_| {},
-        )
-        .unwrap_err()
-        .to_string();
+        let error = cancel(child, Patience { run: PATIENCE.start, ..PATIENCE }, &mut |_| {}).unwrap_err().to_string();
         assert!(error.contains("exit status: 3"), "{error}");
     }
 }

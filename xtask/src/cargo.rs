@@ -39,9 +39,7 @@ enum Message {
 /// Runs a `cargo build` and collects the programs and WebAssembly files it names. What cargo says to people goes to
 /// stderr, as always.
 pub(crate) fn build(mut command: Command) -> Result<Vec<Artifact>> {
-    command
-        .arg("--message-format=json-render-diagnostics")
-        .stdout(Stdio::piped());
+    command.arg("--message-format=json-render-diagnostics").stdout(Stdio::piped());
     let mut child = command.spawn().context("cannot run cargo")?;
     let stdout = child.stdout.take().context("cargo has no stdout")?;
     let mut artifacts = Vec::new();
@@ -64,14 +62,8 @@ pub(crate) fn build(mut command: Command) -> Result<Vec<Artifact>> {
 
 fn parse(line: &str) -> Result<Option<Artifact>> {
     Ok(match serde_json::from_str(line)? {
-        Message::CompilerArtifact {
-            manifest_path: manifest,
-            filenames,
-            executable,
-        } => {
-            let wasm = filenames
-                .into_iter()
-                .find(|file| file.extension().is_some_and(|extension| extension == "wasm"));
+        Message::CompilerArtifact { manifest_path: manifest, filenames, executable } => {
+            let wasm = filenames.into_iter().find(|file| file.extension().is_some_and(|extension| extension == "wasm"));
             wasm.or(executable).map(|file| Artifact { manifest, file })
         }
         Message::Other => None,

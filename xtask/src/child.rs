@@ -30,9 +30,7 @@ pub(crate) enum Heard {
 impl Child {
     /// Starts a program with our own stdin, stdout and stderr.
     pub(crate) fn start(mut command: Command) -> Result<Self> {
-        let inner = command
-            .spawn()
-            .with_context(|| format!("cannot run {}", command.get_program().display()))?;
+        let inner = command.spawn().with_context(|| format!("cannot run {}", command.get_program().display()))?;
         Ok(Self { inner, lines: None })
     }
 

@@ -44,26 +44,9 @@ pub(crate) fn command() -> Result<()> {
 
     let watch = Watch::start(attended)?;
     let artifacts = workspace.target_dir.join("demo");
-    digest(
-        &Demo {
-            workspace: &workspace,
-            program: &program,
-            wasm: &wasm,
-            watch: &watch,
-        },
-        &artifacts,
-        attended,
-    )?;
-    crunch(&Demo {
-        workspace: &workspace,
-        program: &program,
-        wasm: &wasm,
-        watch: &watch,
-    })?;
-    eprintln!(
-        "\nThat was the demo. Next: README.md, or `{} --help`.",
-        program.display()
-    );
+    digest(&Demo { workspace: &workspace, program: &program, wasm: &wasm, watch: &watch }, &artifacts, attended)?;
+    crunch(&Demo { workspace: &workspace, program: &program, wasm: &wasm, watch: &watch })?;
+    eprintln!("\nThat was the demo. Next: README.md, or `{} --help`.", program.display());
     Ok(())
 }
 
@@ -78,9 +61,7 @@ struct Demo<'a> {
 
 fn build_program(workspace: &Workspace) -> Result<PathBuf> {
     let mut command = cargo::host();
-    command
-        .current_dir(&workspace.root)
-        .args(["build", "-p", "taskcell", "--bin", "taskcell"]);
+    command.current_dir(&workspace.root).args(["build", "-p", "taskcell", "--bin", "taskcell"]);
     let artifacts = cargo::build(command)?;
     let program = artifacts.into_iter().rev().find(|artifact| {
         artifact.manifest.starts_with(&workspace.root)
@@ -114,11 +95,7 @@ fn digest(demo: &Demo<'_>, artifacts: &Path, attended: bool) -> Result<()> {
         return Ok(());
     };
     let text = fs::read_to_string(&report).with_context(|| format!("cannot read {}", report.display()))?;
-    eprintln!(
-        "\nThe report, {} lines in {}, begins like this:\n",
-        text.lines().count(),
-        report.display()
-    );
+    eprintln!("\nThe report, {} lines in {}, begins like this:\n", text.lines().count(), report.display());
     for line in text.lines().take(SHOWN_LINES) {
         println!("  {line}");
     }
@@ -129,15 +106,8 @@ fn digest_command(demo: &Demo<'_>, artifacts: &Path, attended: bool) -> Command 
     let mut folder = demo.workspace.root.clone().into_os_string();
     folder.push("::/docs");
     let mut command = Command::new(demo.program);
-    command
-        .arg("run")
-        .arg(demo.wasm.join("digest.wasm"))
-        .arg("digest")
-        .arg("--dir")
-        .arg(folder);
-    command
-        .args(["--input", r#"{"folder":"/docs"}"#, "--artifacts"])
-        .arg(artifacts);
+    command.arg("run").arg(demo.wasm.join("digest.wasm")).arg("digest").arg("--dir").arg(folder);
+    command.args(["--input", r#"{"folder":"/docs"}"#, "--artifacts"]).arg(artifacts);
     if !attended {
         command.args(["--signal", "approval=true"]);
     }
@@ -149,9 +119,7 @@ fn find_report(artifacts: &Path) -> Option<PathBuf> {
     let entries = fs::read_dir(artifacts).ok()?;
     let mut paths: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
     paths.sort();
-    paths
-        .into_iter()
-        .find(|path| path.extension().is_some_and(|extension| extension == "md"))
+    paths.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "md"))
 }
 
 fn crunch(demo: &Demo<'_>) -> Result<()> {
@@ -172,17 +140,10 @@ fn crunch(demo: &Demo<'_>) -> Result<()> {
     demo.watch.release()?;
     let ended = ended.context("the busy loop")?;
     let Some(code) = ended.status.code().filter(|code| *code != 0) else {
-        bail!(
-            "`taskcell run` should have ended with the exit code of a cancelled task, not with: {}",
-            ended.status
-        );
+        bail!("`taskcell run` should have ended with the exit code of a cancelled task, not with: {}", ended.status);
     };
     let seconds = pressed.map_or(0.0, |at| at.elapsed().as_secs_f32());
-    let forced = if ended.presses == 1 {
-        "when its grace was over"
-    } else {
-        "by the second Ctrl-C"
-    };
+    let forced = if ended.presses == 1 { "when its grace was over" } else { "by the second Ctrl-C" };
     eprintln!("\nThe loop is gone, stopped {forced}, {seconds:.1} s after the first Ctrl-C. Exit code: {code}.");
     Ok(())
 }
@@ -207,10 +168,7 @@ fn announced(command: Command) -> Command {
 
 fn command_line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words
-        .map(|word| quoted(&word.to_string_lossy()))
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
 }
 
 /// As a shell wants it.
@@ -231,10 +189,7 @@ mod tests {
     fn a_command_line_can_be_pasted() {
         let mut command = Command::new("taskcell");
         command.args(["run", "--input", r#"{"a":"it's"}"#, "x y", ""]);
-        assert_eq!(
-            command_line(&command),
-            r#"taskcell run --input '{"a":"it'\''s"}' 'x y' ''"#
-        );
+        assert_eq!(command_line(&command), r#"taskcell run --input '{"a":"it'\''s"}' 'x y' ''"#);
     }
 
     #[test]

@@ -30,21 +30,11 @@ pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
     fs::create_dir_all(&finished).with_context(|| format!("cannot create {}", finished.display()))?;
 
     build_for(Target::Wasip2, workspace, &guests, &finished)?;
-    let modules: Vec<_> = guests
-        .into_iter()
-        .filter(|guest| ALSO_AS_MODULES.contains(&guest.short_name()))
-        .collect();
-    ensure!(
-        modules.len() == ALSO_AS_MODULES.len(),
-        "one of {ALSO_AS_MODULES:?} is no guest any more"
-    );
+    let modules: Vec<_> = guests.into_iter().filter(|guest| ALSO_AS_MODULES.contains(&guest.short_name())).collect();
+    ensure!(modules.len() == ALSO_AS_MODULES.len(), "one of {ALSO_AS_MODULES:?} is no guest any more");
     build_for(Target::Wasip1, workspace, &modules, &finished)?;
 
-    eprintln!(
-        "guests: all in {} ({} s)",
-        finished.display(),
-        started.elapsed().as_secs()
-    );
+    eprintln!("guests: all in {} ({} s)", finished.display(), started.elapsed().as_secs());
     Ok(finished)
 }
 
@@ -55,9 +45,7 @@ fn build_for(target: Target, workspace: &Workspace, guests: &[&Package], finishe
     eprintln!("guests: building {} with {}", names.join(", "), toolchain.describe());
 
     let mut command = toolchain.cargo();
-    command
-        .current_dir(&workspace.root)
-        .args(["build", "--profile", "guest", "--target", target.triple()]);
+    command.current_dir(&workspace.root).args(["build", "--profile", "guest", "--target", target.triple()]);
     // A folder of their own: their compiler is another one than the host's, and so are their features.
     command.arg("--target-dir").arg(workspace.target_dir.join("guests"));
     for guest in guests {
@@ -73,9 +61,7 @@ fn build_for(target: Target, workspace: &Workspace, guests: &[&Package], finishe
 /// Copies one finished guest to its place. A file that has not changed keeps its time.
 fn deliver(target: Target, guest: &Package, artifacts: &[Artifact], finished: &Path) -> Result<()> {
     let artifact = artifacts.iter().find(|artifact| guest.owns(artifact));
-    let from = &artifact
-        .with_context(|| format!("cargo has built no WebAssembly of {}", guest.name))?
-        .file;
+    let from = &artifact.with_context(|| format!("cargo has built no WebAssembly of {}", guest.name))?.file;
     let bytes = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
     check_format(target, &bytes).with_context(|| format!("{} is not what was asked for", from.display()))?;
     let to = finished.join(file_name(target, guest.short_name()));

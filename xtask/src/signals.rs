@@ -27,10 +27,7 @@ impl Watch {
     /// `shared` says whether a terminal brings a Ctrl-C to the child as well; if not, it is passed on.
     pub(crate) fn start(shared: bool) -> Result<Self> {
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot listen for signals")?;
-        let watch = Self {
-            stopped: Arc::default(),
-            child: Arc::default(),
-        };
+        let watch = Self { stopped: Arc::default(), child: Arc::default() };
         let (stopped, child) = (Arc::clone(&watch.stopped), Arc::clone(&watch.child));
         std::thread::spawn(move || {
             for signal in signals.forever() {
@@ -68,9 +65,6 @@ pub(crate) fn interrupt(id: u32) -> Result<()> {
 }
 
 fn send(id: u32, signal: Signal) -> Result<()> {
-    let pid = i32::try_from(id)
-        .ok()
-        .and_then(Pid::from_raw)
-        .context("no such process")?;
+    let pid = i32::try_from(id).ok().and_then(Pid::from_raw).context("no such process")?;
     Ok(kill_process(pid, signal)?)
 }

@@ -39,39 +39,20 @@ enum Kind {
 }
 
 const STEPS: [Step; 6] = [
-    Step {
-        name: "format",
-        what: "the code is formatted",
-        kind: Kind::Component("fmt", &["fmt", "--all", "--check"]),
-    },
-    Step {
-        name: "tidy",
-        what: "the rules of the house hold",
-        kind: Kind::Cargo(&["test", "-p", "xtask"]),
-    },
-    Step {
-        name: "guests",
-        what: "all guests are built",
-        kind: Kind::Guests,
-    },
+    Step { name: "format", what: "the code is formatted", kind: Kind::Component("fmt", &["fmt", "--all", "--check"]) },
+    Step { name: "tidy", what: "the rules of the house hold", kind: Kind::Cargo(&["test", "-p", "xtask"]) },
+    Step { name: "guests", what: "all guests are built", kind: Kind::Guests },
     Step {
         name: "clippy",
         what: "no lint has a complaint",
-        kind: Kind::Component(
-            "clippy",
-            &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
-        ),
+        kind: Kind::Component("clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
     },
     Step {
         name: "bare",
         what: "the library builds alone, without any of its features",
         kind: Kind::Cargo(&["check", "-p", "taskcell", "--no-default-features"]),
     },
-    Step {
-        name: "test",
-        what: "unit tests, integration tests, examples in the documentation",
-        kind: Kind::Tests,
-    },
+    Step { name: "test", what: "unit tests, integration tests, examples in the documentation", kind: Kind::Tests },
 ];
 
 /// How a step ended, if it did not fail.
@@ -141,12 +122,7 @@ impl Step {
 /// With our own stdout and stderr: what the test runner prints, people and programs read.
 fn run_cargo(workspace: &Workspace, words: &[&str], filter: Option<&str>) -> Result<()> {
     let mut command = cargo::host();
-    let status = command
-        .current_dir(&workspace.root)
-        .args(words)
-        .args(filter)
-        .status()
-        .context("cannot run cargo")?;
+    let status = command.current_dir(&workspace.root).args(words).args(filter).status().context("cannot run cargo")?;
     if !status.success() {
         bail!("`cargo {}` ended with {status}", words.join(" "));
     }
@@ -155,10 +131,7 @@ fn run_cargo(workspace: &Workspace, words: &[&str], filter: Option<&str>) -> Res
 
 fn has_component(component: &str) -> bool {
     let mut command: Command = cargo::host();
-    command
-        .args([component, "--version"])
-        .output()
-        .is_ok_and(|output| output.status.success())
+    command.args([component, "--version"]).output().is_ok_and(|output| output.status.success())
 }
 
 /// The table at the end.
@@ -178,12 +151,7 @@ impl Report {
     }
 
     fn verdict(&self) -> String {
-        let skipped: Vec<_> = self
-            .lines
-            .iter()
-            .filter(|(_, _, word)| *word == "SKIPPED")
-            .map(|line| line.0)
-            .collect();
+        let skipped: Vec<_> = self.lines.iter().filter(|(_, _, word)| *word == "SKIPPED").map(|line| line.0).collect();
         if skipped.is_empty() {
             return "All steps passed.".to_owned();
         }
@@ -208,13 +176,8 @@ mod tests {
 
     #[test]
     fn a_filter_leaves_guests_and_tests() {
-        let names = |filter| {
-            STEPS
-                .iter()
-                .filter(|step| step.is_wanted(filter))
-                .map(|step| step.name)
-                .collect::<Vec<_>>()
-        };
+        let names =
+            |filter| STEPS.iter().filter(|step| step.is_wanted(filter)).map(|step| step.name).collect::<Vec<_>>();
         assert_eq!(names(None), ["format", "tidy", "guests", "clippy", "bare", "test"]);
         assert_eq!(names(Some("cancel")), ["guests", "test"]);
     }
@@ -226,14 +189,8 @@ mod tests {
         report.add("test", Duration::from_secs(90), &Ok(Outcome::Passed));
         let text = report.to_string();
         assert!(text.contains("\ntest         1.5  passed\n"), "{text}");
-        assert!(
-            text.contains("\ntogether     1.6\n") || text.contains("\ntogether     1.5\n"),
-            "{text}"
-        );
-        assert_eq!(
-            report.verdict(),
-            "All steps passed but those that were skipped: format."
-        );
+        assert!(text.contains("\ntogether     1.6\n") || text.contains("\ntogether     1.5\n"), "{text}");
+        assert_eq!(report.verdict(), "All steps passed but those that were skipped: format.");
     }
 
     #[test]

@@ -36,25 +36,15 @@ struct Target {
 impl Workspace {
     /// Asks cargo.
     pub(crate) fn read() -> Result<Self> {
-        let output = cargo::host()
-            .args(["metadata", "--no-deps", "--format-version", "1"])
-            .output();
+        let output = cargo::host().args(["metadata", "--no-deps", "--format-version", "1"]).output();
         let output = output.context("cannot run cargo")?;
-        ensure!(
-            output.status.success(),
-            "cargo metadata failed:\n{}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        ensure!(output.status.success(), "cargo metadata failed:\n{}", String::from_utf8_lossy(&output.stderr).trim());
         serde_json::from_slice(&output.stdout).context("cannot read what cargo metadata says")
     }
 
     /// The members that are guests, by their short names.
     pub(crate) fn guests(&self) -> Vec<&Package> {
-        let mut guests: Vec<_> = self
-            .packages
-            .iter()
-            .filter(|package| package.is_guest(&self.root))
-            .collect();
+        let mut guests: Vec<_> = self.packages.iter().filter(|package| package.is_guest(&self.root)).collect();
         guests.sort_by_key(|package| package.short_name());
         guests
     }
@@ -63,10 +53,7 @@ impl Workspace {
 impl Package {
     /// The name of its folder, which is also that of the finished file.
     pub(crate) fn short_name(&self) -> &str {
-        self.folder()
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or(&self.name)
+        self.folder().file_name().and_then(|name| name.to_str()).unwrap_or(&self.name)
     }
 
     /// Whether this file was built from it.
@@ -80,15 +67,9 @@ impl Package {
 
     /// Guests are what compiles to a component in the two folders that hold nothing else.
     fn is_guest(&self, root: &Path) -> bool {
-        let compiles = self
-            .targets
-            .iter()
-            .flat_map(|target| &target.kind)
-            .any(|kind| kind == "cdylib" || kind == "bin");
-        compiles
-            && ["plugins", "tests/guests"]
-                .iter()
-                .any(|place| self.folder().starts_with(root.join(place)))
+        let compiles =
+            self.targets.iter().flat_map(|target| &target.kind).any(|kind| kind == "cdylib" || kind == "bin");
+        compiles && ["plugins", "tests/guests"].iter().any(|place| self.folder().starts_with(root.join(place)))
     }
 }
 
@@ -105,13 +86,7 @@ mod tests {
             {"name": "host", "manifest_path": "/w/host/Cargo.toml", "targets": [{"kind": ["lib"]}, {"kind": ["bin"]}]}]}"#;
         let workspace: Workspace = serde_json::from_str(json).unwrap();
         let guests = workspace.guests();
-        assert_eq!(
-            guests.iter().map(|guest| guest.short_name()).collect::<Vec<_>>(),
-            ["a", "b"]
-        );
-        assert_eq!(
-            guests.iter().map(|guest| guest.name.as_str()).collect::<Vec<_>>(),
-            ["plugin-a", "b-guest"]
-        );
+        assert_eq!(guests.iter().map(|guest| guest.short_name()).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(guests.iter().map(|guest| guest.name.as_str()).collect::<Vec<_>>(), ["plugin-a", "b-guest"]);
     }
 }

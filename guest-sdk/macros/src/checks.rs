@@ -9,9 +9,7 @@ pub(crate) const MAX_DESCRIPTION: usize = 4096;
 pub(crate) fn is_name(text: &str) -> bool {
     text.len() <= 64
         && text.starts_with(|first: char| first.is_ascii_lowercase())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
 /// Why it may not.
@@ -22,11 +20,7 @@ pub(crate) fn name_problem(text: &str) -> String {
 /// The name in a literal.
 pub(crate) fn name(literal: &LitStr) -> syn::Result<String> {
     let text = literal.value();
-    if is_name(&text) {
-        Ok(text)
-    } else {
-        Err(syn::Error::new(literal.span(), name_problem(&text)))
-    }
+    if is_name(&text) { Ok(text) } else { Err(syn::Error::new(literal.span(), name_problem(&text))) }
 }
 
 #[cfg(test)]

@@ -42,10 +42,7 @@ impl Parse for Request {
         if !input.peek(Token![=>]) {
             return Err(syn::Error::new(
                 capability.span(),
-                format!(
-                    "say what it is needed for: \"{}\" => \"the reason\"",
-                    capability.value()
-                ),
+                format!("say what it is needed for: \"{}\" => \"the reason\"", capability.value()),
             ));
         }
         input.parse::<Token![=>]>()?;
@@ -58,10 +55,7 @@ impl Parse for Request {
 fn within(literal: &LitStr, min: usize, max: usize) -> syn::Result<()> {
     let length = literal.value().chars().count();
     if length < min || length > max {
-        return Err(syn::Error::new(
-            literal.span(),
-            format!("it takes {min} to {max} characters"),
-        ));
+        return Err(syn::Error::new(literal.span(), format!("it takes {min} to {max} characters")));
     }
     Ok(())
 }
@@ -83,10 +77,7 @@ impl Parse for Fields {
                 "tasks" => set(&mut fields.tasks, &key, list(input)?)?,
                 _ => {
                     let known = "there are `name`, `version`, `author`, `description`, `url`, `requests` and `tasks`";
-                    return Err(syn::Error::new(
-                        key.span(),
-                        format!("`{word}` is not a field of a plugin: {known}"),
-                    ));
+                    return Err(syn::Error::new(key.span(), format!("`{word}` is not a field of a plugin: {known}")));
                 }
             }
             if !input.is_empty() {
@@ -107,9 +98,7 @@ fn set<T>(place: &mut Option<T>, key: &Ident, value: T) -> syn::Result<()> {
 fn list<T: Parse>(input: ParseStream<'_>) -> syn::Result<Vec<T>> {
     let content;
     bracketed!(content in input);
-    Ok(Punctuated::<T, Token![,]>::parse_terminated(&content)?
-        .into_iter()
-        .collect())
+    Ok(Punctuated::<T, Token![,]>::parse_terminated(&content)?.into_iter().collect())
 }
 
 /// A plugin with all that it must have.
@@ -134,16 +123,9 @@ impl Fields {
             description: self.description,
             url: self.url,
             requests: self.requests.unwrap_or_default(),
-            tasks: self
-                .tasks
-                .filter(|tasks| !tasks.is_empty())
-                .ok_or_else(|| missing("tasks"))?,
+            tasks: self.tasks.filter(|tasks| !tasks.is_empty()).ok_or_else(|| missing("tasks"))?,
         };
-        no_twin(
-            &plugin.requests,
-            |request| request.capability.value(),
-            |request| request.capability.span(),
-        )?;
+        no_twin(&plugin.requests, |request| request.capability.value(), |request| request.capability.span())?;
         no_twin(&plugin.tasks, |task| task.to_token_stream().to_string(), Spanned::span)?;
         Ok(plugin)
     }
@@ -163,15 +145,7 @@ fn no_twin<T>(items: &[T], name: impl Fn(&T) -> String, span: impl Fn(&T) -> Spa
 impl Plugin {
     fn into_tokens(self) -> TokenStream {
         let checks = self.checks();
-        let Self {
-            name,
-            version,
-            author,
-            description,
-            url,
-            requests,
-            tasks,
-        } = self;
+        let Self { name, version, author, description, url, requests, tasks } = self;
         let (author, description, url) = (optional(author), optional(description), optional(url));
         let capabilities = requests.iter().map(|request| &request.capability);
         let reasons = requests.iter().map(|request| &request.reason);

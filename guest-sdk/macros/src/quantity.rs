@@ -17,11 +17,7 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
         )
     })?;
     // One page, the least that a linear memory can have.
-    if bytes < 1 << 16 {
-        Err(format!("\"{text}\" is too little memory: 64KiB is the least"))
-    } else {
-        Ok(bytes)
-    }
+    if bytes < 1 << 16 { Err(format!("\"{text}\" is too little memory: 64KiB is the least")) } else { Ok(bytes) }
 }
 
 fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {

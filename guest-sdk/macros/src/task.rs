@@ -48,18 +48,11 @@ impl Parse for Options {
             match word.as_str() {
                 "name" => set(&mut options.name, &key, checks::name(&input.parse()?)?)?,
                 "fuel" => set(&mut options.fuel, &key, fuel(&input.parse()?)?)?,
-                "timeout" => set(
-                    &mut options.timeout_ms,
-                    &key,
-                    read(&input.parse()?, quantity::duration)?,
-                )?,
+                "timeout" => set(&mut options.timeout_ms, &key, read(&input.parse()?, quantity::duration)?)?,
                 "memory" => set(&mut options.memory_bytes, &key, read(&input.parse()?, quantity::size)?)?,
                 _ => {
                     let known = "there are `name`, `fuel`, `timeout` and `memory`";
-                    return Err(syn::Error::new(
-                        key.span(),
-                        format!("`{word}` is not an option of a task: {known}"),
-                    ));
+                    return Err(syn::Error::new(key.span(), format!("`{word}` is not an option of a task: {known}")));
                 }
             }
             if !input.is_empty() {
@@ -137,10 +130,7 @@ fn task_name(options: &Options, ident: &Ident) -> syn::Result<String> {
     if checks::is_name(&name) {
         return Ok(name);
     }
-    let problem = format!(
-        "{}; set another one with `#[task(name = \"…\")]`",
-        checks::name_problem(&name)
-    );
+    let problem = format!("{}; set another one with `#[task(name = \"…\")]`", checks::name_problem(&name));
     Err(syn::Error::new(ident.span(), problem))
 }
 
@@ -188,16 +178,11 @@ fn is_shared_reference(ty: &Type) -> bool {
 /// The doc comment, without the space that begins each line.
 fn description(attributes: &[Attribute], ident: &Ident) -> syn::Result<Option<String>> {
     let lines: Vec<String> = attributes.iter().filter_map(doc_line).collect();
-    let lines: Vec<&str> = lines
-        .iter()
-        .map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end())
-        .collect();
+    let lines: Vec<&str> = lines.iter().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end()).collect();
     let text = lines.join("\n").trim().to_owned();
     if text.chars().count() > checks::MAX_DESCRIPTION {
-        let problem = format!(
-            "the doc comment is the task's description and has at most {} characters",
-            checks::MAX_DESCRIPTION
-        );
+        let problem =
+            format!("the doc comment is the task's description and has at most {} characters", checks::MAX_DESCRIPTION);
         return Err(syn::Error::new(ident.span(), problem));
     }
     Ok(Some(text).filter(|text| !text.is_empty()))
@@ -207,11 +192,7 @@ fn doc_line(attribute: &Attribute) -> Option<String> {
     if !attribute.path().is_ident("doc") {
         return None;
     }
-    let Meta::NameValue(MetaNameValue {
-        value: Expr::Lit(literal),
-        ..
-    }) = &attribute.meta
-    else {
+    let Meta::NameValue(MetaNameValue { value: Expr::Lit(literal), .. }) = &attribute.meta else {
         return None;
     };
     let Lit::Str(text) = &literal.lit else { return None };

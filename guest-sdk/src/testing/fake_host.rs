@@ -48,12 +48,7 @@ impl FakeHost {
 
     fn send(&self, at: Duration, sender: Sender, key: &str, payload: Option<Value>) {
         let payload = payload.map(|value| value.to_string());
-        self.state.borrow_mut().send(Pending {
-            at,
-            key: key.to_owned(),
-            payload,
-            sender,
-        });
+        self.state.borrow_mut().send(Pending { at, key: key.to_owned(), payload, sender });
     }
 
     /// A person asks for the task's cancel, now.
@@ -64,10 +59,7 @@ impl FakeHost {
     /// A person asks for the task's cancel when the task has run for `after`. As time moves only while the task waits,
     /// a task that computes needs [`cancel_at_look`](Self::cancel_at_look) instead.
     pub fn cancel_after(&self, after: Duration, reason: &str) {
-        self.state.borrow_mut().cancel = Some(PendingCancel {
-            at: after,
-            reason: reason.to_owned(),
-        });
+        self.state.borrow_mut().cancel = Some(PendingCancel { at: after, reason: reason.to_owned() });
     }
 
     /// A person asks for the task's cancel just before the task looks for the `look`-th time, counted from 1. Looks are
@@ -90,9 +82,7 @@ impl FakeHost {
     /// host.
     pub fn ctl(&self) -> TaskCtl {
         log::listen(&self.state);
-        TaskCtl::new(Pages {
-            state: Rc::clone(&self.state),
-        })
+        TaskCtl::new(Pages { state: Rc::clone(&self.state) })
     }
 
     /// Runs a task to its end. A task that was cancelled before does not begin, as with the real host.

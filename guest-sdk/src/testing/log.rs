@@ -22,11 +22,8 @@ impl log::Log for ThreadLog {
         let Some(state) = LISTENER.with_borrow(Weak::upgrade) else {
             return;
         };
-        let line = LogLine {
-            level: record.level(),
-            target: record.target().to_owned(),
-            message: record.args().to_string(),
-        };
+        let line =
+            LogLine { level: record.level(), target: record.target().to_owned(), message: record.args().to_string() };
         state.borrow_mut().logs.push(line);
     }
 

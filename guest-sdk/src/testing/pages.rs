@@ -41,10 +41,7 @@ impl TaskPage for Pages {
         if percent.is_some_and(|percent| percent > 100) {
             return Err(Refused::invalid("percent: 0 to 100"));
         }
-        self.state.borrow_mut().progress.push(Progress {
-            message: message.to_owned(),
-            percent,
-        });
+        self.state.borrow_mut().progress.push(Progress { message: message.to_owned(), percent });
         Ok(())
     }
 
@@ -69,20 +66,11 @@ impl SignalsPage for Pages {
         let to_itself = target.plugin == own.plugin && target.task_type == own.task_type && target.key == own.key;
         let state = &mut *self.state.borrow_mut();
         let payload_value = payload.and_then(|text| serde_json::from_str(text).ok());
-        state.notified.push(Notified {
-            target: target.clone(),
-            key: key.to_owned(),
-            payload: payload_value,
-        });
+        state.notified.push(Notified { target: target.clone(), key: key.to_owned(), payload: payload_value });
         if to_itself {
             let at = state.now;
             let payload = payload.map(str::to_owned);
-            state.send(Pending {
-                at,
-                key: key.to_owned(),
-                payload,
-                sender: Sender::Itself,
-            });
+            state.send(Pending { at, key: key.to_owned(), payload, sender: Sender::Itself });
             return Ok(NotifyResult::Buffered);
         }
         state.notify_answer.clone().unwrap_or(Ok(NotifyResult::Delivered))
@@ -91,10 +79,7 @@ impl SignalsPage for Pages {
 
 impl OutputPage for Pages {
     fn notify_agent(&self, message: &str, trigger: bool) -> Result<Delivery, Refused> {
-        self.state.borrow_mut().messages.push(AgentMessage {
-            message: message.to_owned(),
-            trigger,
-        });
+        self.state.borrow_mut().messages.push(AgentMessage { message: message.to_owned(), trigger });
         Ok(Delivery::Accepted)
     }
 
@@ -121,24 +106,14 @@ impl OutputPage for Pages {
         }
         let content = read(&path)?;
         let sha256 = hex(&Sha256::digest(&content));
-        let artifact = Artifact {
-            sha256,
-            size: content.len() as u64,
-        };
-        state.attached.push(Attached {
-            name: name.to_owned(),
-            media_type: media_type.to_owned(),
-            content,
-        });
+        let artifact = Artifact { sha256, size: content.len() as u64 };
+        state.attached.push(Attached { name: name.to_owned(), media_type: media_type.to_owned(), content });
         Ok(artifact)
     }
 }
 
 /// The task's directory, made when it is first wanted.
-#[expect(
-    clippy::panic,
-    reason = "a test on a machine without a place for temporary files cannot go on"
-)]
+#[expect(clippy::panic, reason = "a test on a machine without a place for temporary files cannot go on")]
 fn scratch(state: &mut State) -> std::path::PathBuf {
     if let Some(made) = &state.scratch {
         return made.path().to_owned();
@@ -157,15 +132,8 @@ fn only_down(path: &Path) -> bool {
 fn read(path: &Path) -> Result<Vec<u8>, Refused> {
     std::fs::read(path).map_err(|error| {
         let missing = error.kind() == std::io::ErrorKind::NotFound;
-        let kind = if missing {
-            RefusalKind::NotFound
-        } else {
-            RefusalKind::InvalidArgument
-        };
-        Refused {
-            kind,
-            message: format!("failed to read {}: {error}", path.display()),
-        }
+        let kind = if missing { RefusalKind::NotFound } else { RefusalKind::InvalidArgument };
+        Refused { kind, message: format!("failed to read {}: {error}", path.display()) }
     })
 }
 

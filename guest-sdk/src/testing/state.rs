@@ -58,11 +58,7 @@ impl State {
     pub(super) fn cancel_request(&self) -> Option<CancelRequest> {
         let cancel = self.cancel.as_ref().filter(|cancel| cancel.at <= self.now)?;
         let used = self.now.saturating_sub(cancel.at);
-        Some(CancelRequest {
-            by: Sender::Person,
-            reason: cancel.reason.clone(),
-            grace: GRACE.saturating_sub(used),
-        })
+        Some(CancelRequest { by: Sender::Person, reason: cancel.reason.clone(), grace: GRACE.saturating_sub(used) })
     }
 
     /// The task looks whether it shall stop.
@@ -70,10 +66,7 @@ impl State {
         match self.looks_until_cancel {
             Some(0 | 1) => {
                 self.looks_until_cancel = None;
-                self.cancel = Some(PendingCancel {
-                    at: self.now,
-                    reason: "at this look".to_owned(),
-                });
+                self.cancel = Some(PendingCancel { at: self.now, reason: "at this look".to_owned() });
             }
             Some(left) => self.looks_until_cancel = Some(left - 1),
             None => {}
@@ -83,15 +76,9 @@ impl State {
 
     /// Takes the oldest signal with this key that has come by now.
     pub(super) fn take(&mut self, key: &str) -> Option<WireSignal> {
-        let place = self
-            .signals
-            .iter()
-            .position(|signal| signal.at <= self.now && signal.key == key)?;
+        let place = self.signals.iter().position(|signal| signal.at <= self.now && signal.key == key)?;
         let signal = self.signals.remove(place);
-        Some(WireSignal {
-            payload: signal.payload,
-            sender: signal.sender.as_str().to_owned(),
-        })
+        Some(WireSignal { payload: signal.payload, sender: signal.sender.as_str().to_owned() })
     }
 
     /// Lets time pass until the wait has an end.
@@ -101,11 +88,7 @@ impl State {
             return Err(WaitEnd::WaitCancelled);
         }
         let start = self.now;
-        let signal_at = self
-            .signals
-            .iter()
-            .find(|signal| signal.key == key)
-            .map(|signal| signal.at.max(start));
+        let signal_at = self.signals.iter().find(|signal| signal.key == key).map(|signal| signal.at.max(start));
         let cancel_at = self.cancel.as_ref().map(|cancel| cancel.at.max(start));
         let over_at = timeout_ms.map(|ms| start.saturating_add(Duration::from_millis(ms)));
 

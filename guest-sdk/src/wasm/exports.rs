@@ -35,22 +35,11 @@ impl<P: PluginSource> runner::Guest for Exported<P> {
         }
         let ctl = TaskCtl::new(Imports);
         match P::PLUGIN.run(&ctl, &task_type, &input) {
-            Ok(data) => Outcome::Succeeded(Success {
-                message: ctl.summary(),
-                data: Some(data),
-            }),
+            Ok(data) => Outcome::Succeeded(Success { message: ctl.summary(), data: Some(data) }),
             Err(error) => match error.into_end() {
-                End::Failed {
-                    message,
-                    details,
-                    retryable,
-                } => {
+                End::Failed { message, details, retryable } => {
                     let error = details.map(|value| value.to_string());
-                    Outcome::Failed(Failure {
-                        message,
-                        error,
-                        retryable,
-                    })
+                    Outcome::Failed(Failure { message, error, retryable })
                 }
                 End::Cancelled { place } => Outcome::Cancelled(place),
             },

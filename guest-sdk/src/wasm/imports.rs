@@ -82,23 +82,14 @@ impl OutputPage for Imports {
 
     fn attach(&self, name: &str, media_type: &str, path: &str) -> Result<Artifact, Refused> {
         let artifact = output::attach(name, media_type, path).map_err(refused)?;
-        Ok(Artifact {
-            sha256: artifact.sha256,
-            size: artifact.size,
-        })
+        Ok(Artifact { sha256: artifact.sha256, size: artifact.size })
     }
 }
 
 fn refused(refusal: types::Refusal) -> Refused {
-    Refused {
-        kind: RefusalKind::from_wire(refusal.kind),
-        message: refusal.message,
-    }
+    Refused { kind: RefusalKind::from_wire(refusal.kind), message: refusal.message }
 }
 
 fn signal(signal: signals::Signal) -> WireSignal {
-    WireSignal {
-        payload: signal.payload,
-        sender: signal.sender,
-    }
+    WireSignal { payload: signal.payload, sender: signal.sender }
 }

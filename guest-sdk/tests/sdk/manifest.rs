@@ -67,10 +67,7 @@ fn it_is_what_the_contract_describes() {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     for manifest in [PLUGIN.manifest(), smallest::PLUGIN.manifest()] {
-        let problems: Vec<String> = validator
-            .iter_errors(&manifest)
-            .map(|error| error.to_string())
-            .collect();
+        let problems: Vec<String> = validator.iter_errors(&manifest).map(|error| error.to_string()).collect();
         assert!(problems.is_empty(), "{problems:?} in {manifest:#}");
     }
 }
@@ -79,9 +76,7 @@ fn it_is_what_the_contract_describes() {
 fn every_field_is_in_it() {
     let mut manifest = PLUGIN.manifest();
     for task in manifest["tasks"].as_array_mut().unwrap() {
-        task.as_object_mut()
-            .unwrap()
-            .retain(|key, _| key != "input" && key != "output");
+        task.as_object_mut().unwrap().retain(|key, _| key != "input" && key != "output");
     }
     let expected = json!({
         "manifest": 1,
@@ -119,11 +114,7 @@ fn schemas_have_the_doc_comments_and_stand_alone() {
     let input = &manifest["tasks"][0]["input"];
     assert_eq!(input["properties"]["first"]["description"], "What is to be sorted.");
     let shelf = &input["properties"]["then"]["anyOf"][0]["properties"]["shelf"];
-    let shelf = if shelf.is_null() {
-        &input["properties"]["then"]["properties"]["shelf"]
-    } else {
-        shelf
-    };
+    let shelf = if shelf.is_null() { &input["properties"]["then"]["properties"]["shelf"] } else { shelf };
     assert_eq!(shelf["description"], "Where it goes.");
 
     // A type that contains itself needs a `$ref`, and it must be found within the same schema.
@@ -132,11 +123,7 @@ fn schemas_have_the_doc_comments_and_stand_alone() {
         let item = json!({ "weight": 1, "inside": [{ "weight": 2, "inside": [] }] });
         let wrong = json!({ "weight": 1, "inside": [{ "weight": "2", "inside": [] }] });
         let wrap = |item: Value| {
-            if schema == input {
-                json!({ "first": item })
-            } else {
-                item
-            }
+            if schema == input { json!({ "first": item }) } else { item }
         };
         assert!(validator.is_valid(&wrap(item)));
         assert!(!validator.is_valid(&wrap(wrong)));

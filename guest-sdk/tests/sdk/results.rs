@@ -61,31 +61,20 @@ fn run(host: &FakeHost, task: &str, input: &Value) -> Result<Value, TaskError> {
 #[test]
 fn the_result_comes_back_as_json() {
     let host = FakeHost::new();
-    assert_eq!(
-        run(&host, "total", &json!({ "items": [{ "count": 2 }, { "count": 3 }] })),
-        Ok(json!(5))
-    );
+    assert_eq!(run(&host, "total", &json!({ "items": [{ "count": 2 }, { "count": 3 }] })), Ok(json!(5)));
 }
 
 #[test]
 fn tasks_may_have_any_name() {
     let host = FakeHost::new();
-    assert_eq!(
-        (run(&host, "input", &json!(1)), run(&host, "ctl", &json!(1))),
-        (Ok(json!(2)), Ok(json!(3)))
-    );
+    assert_eq!((run(&host, "input", &json!(1)), run(&host, "ctl", &json!(1))), (Ok(json!(2)), Ok(json!(3))));
 }
 
 #[test]
 fn an_input_that_does_not_fit_is_a_failure_that_says_where() {
     let host = FakeHost::new();
     let error = run(&host, "total", &json!({ "items": [{ "count": 2 }, { "count": 300 }] })).unwrap_err();
-    assert!(
-        error
-            .message()
-            .starts_with("the input does not fit: `items[1].count`: invalid value"),
-        "{error:?}"
-    );
+    assert!(error.message().starts_with("the input does not fit: `items[1].count`: invalid value"), "{error:?}");
     assert_eq!(error.details().unwrap()["path"], "items[1].count");
     assert!(!error.is_retryable());
     assert!(host.progress().is_empty());
@@ -107,10 +96,7 @@ fn a_result_that_is_not_json_is_a_failure() {
 fn a_task_that_was_cancelled_before_does_not_begin() {
     let host = FakeHost::new();
     host.cancel("not today");
-    assert_eq!(
-        run(&host, "steps", &json!(3)),
-        Err(TaskError::cancelled("stopped before it began"))
-    );
+    assert_eq!(run(&host, "steps", &json!(3)), Err(TaskError::cancelled("stopped before it began")));
     assert!(host.progress().is_empty());
 }
 
@@ -118,10 +104,7 @@ fn a_task_that_was_cancelled_before_does_not_begin() {
 fn a_checkpoint_stops_the_task_and_says_where() {
     let host = FakeHost::new();
     host.cancel_at_look(3);
-    assert_eq!(
-        run(&host, "steps", &json!(9)),
-        Err(TaskError::cancelled("stopped after \"step 2\""))
-    );
+    assert_eq!(run(&host, "steps", &json!(9)), Err(TaskError::cancelled("stopped after \"step 2\"")));
     assert_eq!(host.progress().len(), 2);
 }
 
@@ -130,10 +113,7 @@ fn a_checkpoint_before_any_progress_says_so() {
     let host = FakeHost::new();
     host.cancel_at_look(1);
     let error = run(&host, "steps", &json!(9)).unwrap_err();
-    assert_eq!(
-        error,
-        TaskError::cancelled("stopped before the first report of progress")
-    );
+    assert_eq!(error, TaskError::cancelled("stopped before the first report of progress"));
 }
 
 #[test]

@@ -13,13 +13,7 @@ fn a_signal_that_came_before_is_found() {
     let host = FakeHost::new();
     host.signal("go", json!(1));
     let signal = host.ctl().wait::<u8>("go", None).unwrap();
-    assert_eq!(
-        signal,
-        Signal {
-            payload: 1,
-            sender: Sender::Person
-        }
-    );
+    assert_eq!(signal, Signal { payload: 1, sender: Sender::Person });
     assert_eq!(host.elapsed(), Duration::ZERO);
 }
 
@@ -31,9 +25,7 @@ fn signals_of_a_key_come_in_the_order_they_were_sent() {
     host.signal("other", json!("not this one"));
     host.signal("go", json!("first"));
     host.signal("go", json!("second"));
-    let taken: Vec<String> = (0..3)
-        .map(|_| ctl.wait::<String>("go", None).unwrap().payload)
-        .collect();
+    let taken: Vec<String> = (0..3).map(|_| ctl.wait::<String>("go", None).unwrap().payload).collect();
     assert_eq!(taken, ["first", "second", "late"]);
     assert_eq!(host.elapsed(), 2 * SECOND);
 }
@@ -91,10 +83,7 @@ fn a_wait_that_would_never_end_is_explained() {
     host.signal("other", json!(1));
     let error = host.ctl().wait::<u8>("go", None).unwrap_err();
     let text = error.to_string();
-    assert!(
-        text.contains("\"go\" without a timeout, and the test sends none"),
-        "{text}"
-    );
+    assert!(text.contains("\"go\" without a timeout, and the test sends none"), "{text}");
 }
 
 #[test]
@@ -149,16 +138,10 @@ fn what_a_task_sends_is_remembered_and_answered() {
     let host = FakeHost::new();
     let ctl = host.ctl();
     let target = TaskRef::new("plugin", "type", "key");
-    assert_eq!(
-        ctl.notify(&target, "go", Some(&json!({ "a": 1 }))),
-        Ok(NotifyResult::Delivered)
-    );
+    assert_eq!(ctl.notify(&target, "go", Some(&json!({ "a": 1 }))), Ok(NotifyResult::Delivered));
     host.answer_notify(Ok(NotifyResult::NoTask));
     assert_eq!(ctl.notify(&target, "go", None::<&()>), Ok(NotifyResult::NoTask));
-    let denied = Refused {
-        kind: RefusalKind::Denied,
-        message: "no".to_owned(),
-    };
+    let denied = Refused { kind: RefusalKind::Denied, message: "no".to_owned() };
     host.answer_notify(Err(denied.clone()));
     assert_eq!(ctl.notify(&target, "go", Some(&())), Err(denied));
     let payloads: Vec<Option<Value>> = host.notified().into_iter().map(|sent| sent.payload).collect();
@@ -172,11 +155,5 @@ fn a_task_can_send_to_itself() {
     let info = ctl.info();
     let itself = TaskRef::new(info.plugin, info.task_type, info.key);
     assert_eq!(ctl.notify(&itself, "note", Some(&7)), Ok(NotifyResult::Buffered));
-    assert_eq!(
-        ctl.poll::<u8>("note").unwrap().unwrap(),
-        Signal {
-            payload: 7,
-            sender: Sender::Itself
-        }
-    );
+    assert_eq!(ctl.poll::<u8>("note").unwrap().unwrap(), Signal { payload: 7, sender: Sender::Itself });
 }

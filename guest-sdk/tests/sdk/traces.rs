@@ -14,14 +14,8 @@ fn progress_is_kept_and_over_a_hundred_is_refused() {
     let refused = ctl.report_progress("too much", 101).unwrap_err();
     assert_eq!(refused.kind, RefusalKind::InvalidArgument);
     let expected = [
-        Progress {
-            message: "half".to_owned(),
-            percent: Some(50),
-        },
-        Progress {
-            message: "who knows".to_owned(),
-            percent: None,
-        },
+        Progress { message: "half".to_owned(), percent: Some(50) },
+        Progress { message: "who knows".to_owned(), percent: None },
     ];
     assert_eq!(host.progress(), expected);
 }
@@ -58,13 +52,7 @@ fn messages_and_output_are_kept() {
     assert_eq!(ctl.notify_agent("look at this", true), Ok(Delivery::Accepted));
     ctl.write_stdout("out").unwrap();
     ctl.write_stderr([0xFF]).unwrap();
-    assert_eq!(
-        host.messages(),
-        [AgentMessage {
-            message: "look at this".to_owned(),
-            trigger: true
-        }]
-    );
+    assert_eq!(host.messages(), [AgentMessage { message: "look at this".to_owned(), trigger: true }]);
     assert_eq!((host.stdout(), host.stderr()), (b"out".to_vec(), vec![0xFF]));
 }
 
@@ -78,15 +66,9 @@ fn a_file_of_the_scratch_directory_can_be_attached() {
     let artifact = ctl.attach("report", "text/plain", &path).unwrap();
     std::fs::write(&path, "changed afterwards").unwrap();
     assert_eq!(artifact.size, 3);
-    assert_eq!(
-        artifact.sha256,
-        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    );
+    assert_eq!(artifact.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     let attached = host.artifacts().remove(0);
-    assert_eq!(
-        (attached.name.as_str(), attached.content.as_slice()),
-        ("report", b"abc".as_slice())
-    );
+    assert_eq!((attached.name.as_str(), attached.content.as_slice()), ("report", b"abc".as_slice()));
 }
 
 #[test]

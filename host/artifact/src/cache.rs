@@ -59,24 +59,13 @@ impl ArtifactCache {
     /// When the directory cannot be made, is not this user's, or lets others in.
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, CacheError> {
         let dir = dir.into();
-        let io = |source| CacheError::Io {
-            dir: dir.clone(),
-            source,
-        };
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&dir)
-            .map_err(io)?;
+        let io = |source| CacheError::Io { dir: dir.clone(), source };
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(io)?;
         let meta = std::fs::symlink_metadata(&dir).map_err(io)?;
         // The last six bits are the group's and everybody's.
         let private =
             meta.is_dir() && meta.mode().trailing_zeros() >= 6 && meta.uid() == rustix::process::geteuid().as_raw();
-        if private {
-            Ok(Self { dir })
-        } else {
-            Err(CacheError::NotPrivate { dir })
-        }
+        if private { Ok(Self { dir }) } else { Err(CacheError::NotPrivate { dir }) }
     }
 
     /// The compiled form of a component: from the cache if it is there and sound, else compiled now and kept.
@@ -163,9 +152,7 @@ mod tests {
 
     fn cwasm_files(dir: &Path) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-        entries
-            .filter(|path| path.extension().is_some_and(|ending| ending == "cwasm"))
-            .collect()
+        entries.filter(|path| path.extension().is_some_and(|ending| ending == "cwasm")).collect()
     }
 
     #[test]
@@ -192,10 +179,7 @@ mod tests {
     fn t22_a_cache_that_others_can_write_to_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o770)).unwrap();
-        assert!(matches!(
-            ArtifactCache::open(dir.path()),
-            Err(CacheError::NotPrivate { .. })
-        ));
+        assert!(matches!(ArtifactCache::open(dir.path()), Err(CacheError::NotPrivate { .. })));
         let link = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink(dir.path(), link.path().join("cache")).unwrap();
         assert!(ArtifactCache::open(link.path().join("cache")).is_err());

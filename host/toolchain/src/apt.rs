@@ -21,9 +21,7 @@ impl Installed {
     pub(crate) fn look() -> Self {
         // It fails when one of them is unknown, and tells about the others all the same.
         Self::parse(&any_answer(
-            Command::new("dpkg-query")
-                .args(["-W", "-f", "${Package} ${db:Status-Status} ${Version}\n"])
-                .args(PACKAGES),
+            Command::new("dpkg-query").args(["-W", "-f", "${Package} ${db:Status-Status} ${Version}\n"]).args(PACKAGES),
         ))
     }
 
@@ -53,11 +51,7 @@ impl Installed {
         match self.0.get("rustc-web") {
             Some(found) if is_old(found) => {
                 let needed = format!("{}.{}", OLDEST.0, OLDEST.1);
-                ToolchainError::OldRustc {
-                    target,
-                    found: found.clone(),
-                    needed,
-                }
+                ToolchainError::OldRustc { target, found: found.clone(), needed }
             }
             Some(_) | None => ToolchainError::Packages {
                 target,
@@ -86,11 +80,7 @@ pub(crate) fn is_here() -> bool {
 /// Installs packages, with a fresh list: an old one offers old compilers, or files that the archive no longer has.
 pub(crate) fn install(target: Target, packages: &[&str], say: &mut dyn FnMut(&str)) -> Result<(), ToolchainError> {
     let names = packages.join(" ");
-    let refused = |reason| ToolchainError::Packages {
-        target: target.triple(),
-        packages: names.clone(),
-        reason,
-    };
+    let refused = |reason| ToolchainError::Packages { target: target.triple(), packages: names.clone(), reason };
     let is_root = answer(Command::new("id").arg("-u")).is_some_and(|id| id == "0");
     if !is_root && answer(Command::new("sudo").args(["-n", "true"])).is_none() {
         return Err(refused("this needs root, and sudo asks for a password".to_owned()));
@@ -111,9 +101,7 @@ fn update_command(is_root: bool) -> Command {
 fn install_command(is_root: bool, packages: &[&str]) -> Command {
     let mut command = apt_get(is_root);
     // Never at the price of a package that the person has: Debian's own rustc is another package than rustc-web.
-    command
-        .args(["-q", "-y", "--no-install-recommends", "--no-remove", "install"])
-        .args(packages);
+    command.args(["-q", "-y", "--no-install-recommends", "--no-remove", "install"]).args(packages);
     command
 }
 
@@ -123,12 +111,7 @@ fn apt_get(is_root: bool) -> Command {
         command.args(["-n", "env"]);
     }
     // Through `env`, because sudo passes no variables on.
-    command.args([
-        "DEBIAN_FRONTEND=noninteractive",
-        "apt-get",
-        "-o",
-        "DPkg::Lock::Timeout=300",
-    ]);
+    command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=300"]);
     command
 }
 
@@ -159,10 +142,7 @@ mod tests {
         let installed = Installed::parse(&other);
         assert_eq!(installed.usable(), None);
         let text = installed.complaint(Target::Wasip2).to_string();
-        assert!(
-            text.contains("apt-get install rustc-web cargo-web rust-web-src wasi-libc"),
-            "{text}"
-        );
+        assert!(text.contains("apt-get install rustc-web cargo-web rust-web-src wasi-libc"), "{text}");
     }
 
     #[test]
@@ -170,10 +150,7 @@ mod tests {
         let installed = Installed::parse(&GOOD.replace("1.96.0", "1.78.0"));
         assert_eq!(installed.usable(), None);
         let text = installed.complaint(Target::Wasip2).to_string();
-        assert!(
-            text.contains("is 1.78.0+dfsg1-1~deb12u2, and guests need Rust 1.85 or newer"),
-            "{text}"
-        );
+        assert!(text.contains("is 1.78.0+dfsg1-1~deb12u2, and guests need Rust 1.85 or newer"), "{text}");
     }
 
     #[test]
@@ -184,12 +161,7 @@ mod tests {
 
     #[test]
     fn apt_never_asks_and_never_removes() {
-        let args = |command: &Command| {
-            command
-                .get_args()
-                .map(|arg| arg.to_string_lossy().into_owned())
-                .collect()
-        };
+        let args = |command: &Command| command.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect();
         let as_root: Vec<String> = args(&install_command(true, &["a"]));
         assert!(as_root.contains(&"--no-remove".to_owned()) && as_root.contains(&"-y".to_owned()));
         let command = update_command(false);

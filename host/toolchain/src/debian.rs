@@ -47,31 +47,18 @@ pub(crate) fn make(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Made,
         return Ok(made);
     }
     build(options, &made, say)?;
-    say(&format!(
-        "made the guest toolchain in {} s: {}",
-        watch.elapsed().as_secs(),
-        made.folder.display()
-    ));
+    say(&format!("made the guest toolchain in {} s: {}", watch.elapsed().as_secs(), made.folder.display()));
     Ok(made)
 }
 
 fn build(options: &Options, made: &Made, say: &mut dyn FnMut(&str)) -> Result<(), ToolchainError> {
     remove_leftovers(&options.cache_dir)?;
-    let temporary = tempfile::Builder::new()
-        .prefix(TEMPORARY)
-        .tempdir_in(&options.cache_dir)
-        .map_err(|source| ToolchainError::Disk {
-            what: "create a folder in",
-            path: options.cache_dir.clone(),
-            source,
-        })?;
+    let temporary = tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(&options.cache_dir).map_err(|source| {
+        ToolchainError::Disk { what: "create a folder in", path: options.cache_dir.clone(), source }
+    })?;
     let about = answer(environment::debian_command(sysroot::RUSTC).arg("-vV"))
         .ok_or_else(|| ToolchainError::Incomplete(format!("{} does not run", sysroot::RUSTC)))?;
-    let recipe = Recipe {
-        target: options.target,
-        folder: temporary.path(),
-        compiler: &about,
-    };
+    let recipe = Recipe { target: options.target, folder: temporary.path(), compiler: &about };
     recipe.cook(say)?;
     disk::write(&temporary.path().join(MARK), "")?;
     disk::remove_dir(&made.folder)?;
@@ -85,10 +72,7 @@ const TEMPORARY: &str = ".making-";
 /// Removes what builds that were killed have left. Nobody else builds: the caller holds the lock.
 fn remove_leftovers(cache_dir: &Path) -> Result<(), ToolchainError> {
     for path in disk::list(cache_dir)? {
-        if path
-            .file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with(TEMPORARY))
-        {
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(TEMPORARY)) {
             disk::remove_dir(&path)?;
         }
     }
@@ -96,13 +80,8 @@ fn remove_leftovers(cache_dir: &Path) -> Result<(), ToolchainError> {
 }
 
 fn place(options: &Options, version: &str) -> Made {
-    let folder = options
-        .cache_dir
-        .join(folder_name(options.target, version, &sysroot::ingredients()));
-    Made {
-        folder,
-        version: version.to_owned(),
-    }
+    let folder = options.cache_dir.join(folder_name(options.target, version, &sysroot::ingredients()));
+    Made { folder, version: version.to_owned() }
 }
 
 /// Says what is in the folder: another compiler or another recipe makes another folder.
@@ -112,10 +91,8 @@ fn folder_name(target: Target, version: &str, ingredients: &[&str]) -> String {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    let version: String = version
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' })
-        .collect();
+    let version: String =
+        version.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' }).collect();
     let mut name = format!("{target}-{version}-");
     for byte in hash.finalize().iter().take(6) {
         // Writing to a string does not fail.
@@ -137,18 +114,9 @@ mod tests {
     fn the_folder_is_named_after_what_it_is_made_from() {
         let name = folder_name(Target::Wasip2, "1.96.0+dfsg1-1~deb12u2", &["shim", "crt"]);
         assert_eq!(name, "wasm32-wasip2-1.96.0_dfsg1_1_deb12u2-813de52a9bda");
-        assert_ne!(
-            name,
-            folder_name(Target::Wasip1, "1.96.0+dfsg1-1~deb12u2", &["shim", "crt"])
-        );
-        assert_ne!(
-            name,
-            folder_name(Target::Wasip2, "1.96.1+dfsg1-1~deb12u2", &["shim", "crt"])
-        );
-        assert_ne!(
-            name,
-            folder_name(Target::Wasip2, "1.96.0+dfsg1-1~deb12u2", &["shimc", "rt"])
-        );
+        assert_ne!(name, folder_name(Target::Wasip1, "1.96.0+dfsg1-1~deb12u2", &["shim", "crt"]));
+        assert_ne!(name, folder_name(Target::Wasip2, "1.96.1+dfsg1-1~deb12u2", &["shim", "crt"]));
+        assert_ne!(name, folder_name(Target::Wasip2, "1.96.0+dfsg1-1~deb12u2", &["shimc", "rt"]));
     }
 
     #[test]
@@ -158,10 +126,7 @@ mod tests {
             disk::create_dirs(&cache.path().join(name)).unwrap();
         }
         remove_leftovers(cache.path()).unwrap();
-        assert_eq!(
-            disk::list(cache.path()).unwrap(),
-            [cache.path().join("wasm32-wasip2-1")]
-        );
+        assert_eq!(disk::list(cache.path()).unwrap(), [cache.path().join("wasm32-wasip2-1")]);
     }
 
     #[test]

@@ -9,11 +9,7 @@ use std::{
 use crate::ToolchainError;
 
 fn failed<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> ToolchainError + 'a {
-    move |source| ToolchainError::Disk {
-        what,
-        path: path.to_owned(),
-        source,
-    }
+    move |source| ToolchainError::Disk { what, path: path.to_owned(), source }
 }
 
 pub(crate) fn create_dirs(path: &Path) -> Result<(), ToolchainError> {
@@ -53,11 +49,7 @@ pub(crate) fn list(path: &Path) -> Result<Vec<PathBuf>, ToolchainError> {
 
 /// A file that can be locked. What is in it does not matter.
 pub(crate) fn open_lock(path: &Path) -> Result<fs::File, ToolchainError> {
-    fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .map_err(failed("open", path))
+    fs::OpenOptions::new().create(true).append(true).open(path).map_err(failed("open", path))
 }
 
 #[cfg(unix)]
@@ -97,9 +89,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let missing = dir.path().join("missing");
         let error = list(&missing).unwrap_err().to_string();
-        assert!(
-            error.starts_with(&format!("cannot list {}: ", missing.display())),
-            "{error}"
-        );
+        assert!(error.starts_with(&format!("cannot list {}: ", missing.display())), "{error}");
     }
 }

@@ -58,13 +58,7 @@ mod tests {
     #[test]
     fn an_outer_cargo_does_not_leak_in() {
         let command = command("cargo");
-        for name in [
-            "RUSTC",
-            "RUSTFLAGS",
-            "CARGO_ENCODED_RUSTFLAGS",
-            "RUSTUP_TOOLCHAIN",
-            "RUSTC_WORKSPACE_WRAPPER",
-        ] {
+        for name in ["RUSTC", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTUP_TOOLCHAIN", "RUSTC_WORKSPACE_WRAPPER"] {
             assert!(is_removed(&command, name), "{name} is passed on");
         }
     }
@@ -72,14 +66,7 @@ mod tests {
     #[test]
     fn what_the_person_has_set_is_kept() {
         let command = command("cargo");
-        for name in [
-            "PATH",
-            "HOME",
-            "CARGO_HOME",
-            "CARGO_TARGET_DIR",
-            "CARGO_NET_OFFLINE",
-            "LD_LIBRARY_PATH",
-        ] {
+        for name in ["PATH", "HOME", "CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_NET_OFFLINE", "LD_LIBRARY_PATH"] {
             assert!(!is_removed(&command, name), "{name} is lost");
         }
         assert!(is_removed(&debian_command("rustc"), "LD_LIBRARY_PATH"));

@@ -29,11 +29,7 @@ impl Lock {
         };
         match locked {
             Ok(()) => Ok(Self { _file: file }),
-            Err(source) => Err(ToolchainError::Disk {
-                what: "lock",
-                path,
-                source,
-            }),
+            Err(source) => Err(ToolchainError::Disk { what: "lock", path, source }),
         }
     }
 }

@@ -94,11 +94,7 @@ impl Options {
                 .ok_or(ToolchainError::NoCacheDir)?
                 .join("taskcell/guest-toolchain")
         };
-        Ok(Self {
-            way,
-            target: Target::default(),
-            cache_dir,
-        })
+        Ok(Self { way, target: Target::default(), cache_dir })
     }
 
     /// The same for another target.
@@ -129,28 +125,15 @@ mod tests {
     #[test]
     fn the_environment_chooses_way_and_folder() {
         let options = from(&[(WAY_VARIABLE, "debian"), (CACHE_DIR_VARIABLE, "/c"), ("HOME", "/h")]).unwrap();
-        assert_eq!(
-            options,
-            Options {
-                way: Way::Debian,
-                target: Target::Wasip2,
-                cache_dir: "/c".into()
-            }
-        );
+        assert_eq!(options, Options { way: Way::Debian, target: Target::Wasip2, cache_dir: "/c".into() });
         assert!(from(&[(WAY_VARIABLE, "fallback"), ("HOME", "/h")]).is_err());
     }
 
     #[test]
     fn the_folder_follows_xdg() {
         let dir = |vars| from(vars).unwrap().cache_dir;
-        assert_eq!(
-            dir(&[("HOME", "/h")]),
-            PathBuf::from("/h/.cache/taskcell/guest-toolchain")
-        );
-        assert_eq!(
-            dir(&[("HOME", "/h"), ("XDG_CACHE_HOME", "/x")]),
-            PathBuf::from("/x/taskcell/guest-toolchain")
-        );
+        assert_eq!(dir(&[("HOME", "/h")]), PathBuf::from("/h/.cache/taskcell/guest-toolchain"));
+        assert_eq!(dir(&[("HOME", "/h"), ("XDG_CACHE_HOME", "/x")]), PathBuf::from("/x/taskcell/guest-toolchain"));
         assert_eq!(
             dir(&[("HOME", "/h"), ("XDG_CACHE_HOME", "x"), (CACHE_DIR_VARIABLE, "")]),
             PathBuf::from("/h/.cache/taskcell/guest-toolchain")

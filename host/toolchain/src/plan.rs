@@ -4,10 +4,7 @@ use crate::Way;
 
 /// What the machine has, as far as the choice needs it.
 #[derive(Debug, Clone, Copy, Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "four independent facts, each looked up on its own"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent facts, each looked up on its own")]
 pub(crate) struct Facts {
     /// The compiler in the path has a standard library for the target.
     pub(crate) target_installed: bool,
@@ -66,17 +63,8 @@ pub(crate) fn steps(way: Way, facts: Facts) -> Vec<Step> {
 mod tests {
     use super::*;
 
-    const EVERYTHING: Facts = Facts {
-        target_installed: true,
-        debian_made: true,
-        rustup: true,
-        debian: true,
-    };
-    const FRESH: Facts = Facts {
-        target_installed: false,
-        debian_made: false,
-        ..EVERYTHING
-    };
+    const EVERYTHING: Facts = Facts { target_installed: true, debian_made: true, rustup: true, debian: true };
+    const FRESH: Facts = Facts { target_installed: false, debian_made: false, ..EVERYTHING };
 
     #[test]
     fn what_is_installed_comes_first() {
@@ -87,44 +75,17 @@ mod tests {
     #[test]
     fn debian_by_name_never_looks_at_rustup() {
         assert_eq!(steps(Way::Debian, EVERYTHING), [Step::UseDebian]);
-        assert_eq!(
-            steps(
-                Way::Debian,
-                Facts {
-                    target_installed: true,
-                    ..FRESH
-                }
-            ),
-            [Step::MakeDebian]
-        );
+        assert_eq!(steps(Way::Debian, Facts { target_installed: true, ..FRESH }), [Step::MakeDebian]);
     }
 
     #[test]
     fn what_was_made_before_spares_asking_rustup() {
-        assert_eq!(
-            steps(
-                Way::Auto,
-                Facts {
-                    target_installed: false,
-                    ..EVERYTHING
-                }
-            ),
-            [Step::UseDebian]
-        );
+        assert_eq!(steps(Way::Auto, Facts { target_installed: false, ..EVERYTHING }), [Step::UseDebian]);
     }
 
     #[test]
     fn rustup_by_name_never_falls_back() {
-        assert_eq!(
-            steps(
-                Way::Rustup,
-                Facts {
-                    debian_made: true,
-                    ..FRESH
-                }
-            ),
-            [Step::AddTarget]
-        );
+        assert_eq!(steps(Way::Rustup, Facts { debian_made: true, ..FRESH }), [Step::AddTarget]);
         assert_eq!(steps(Way::Rustup, Facts { rustup: false, ..FRESH }), []);
     }
 

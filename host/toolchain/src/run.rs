@@ -1,8 +1,5 @@
 //! Runs other programs: quietly, with signs of life, and for no longer than allowed. The one file that looks at a clock.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "this file owns the crate's access to the clock"
-)]
+#![expect(clippy::disallowed_methods, reason = "this file owns the crate's access to the clock")]
 
 use std::{
     collections::VecDeque,
@@ -38,18 +35,13 @@ impl Stopwatch {
 /// What a program prints to stdout, if it succeeds. For quick questions: no limit and no signs of life.
 pub(crate) fn answer(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// What a program prints to stdout, whether it succeeds or not.
 pub(crate) fn any_answer(command: &mut Command) -> String {
     let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output();
-    output
-        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
-        .unwrap_or_default()
+    output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
 }
 
 /// Runs a program to its end. What it prints is kept back; the last of it is in the error when it fails.
@@ -62,15 +54,9 @@ pub(crate) fn run(
     say: &mut dyn FnMut(&str),
 ) -> Result<(), ToolchainError> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let spawn_error = |source| ToolchainError::Spawn {
-        program: program.clone(),
-        source,
-    };
+    let spawn_error = |source| ToolchainError::Spawn { program: program.clone(), source };
     let (reader, writer) = pipe().map_err(spawn_error)?;
-    command
-        .stdin(Stdio::null())
-        .stdout(writer.try_clone().map_err(spawn_error)?)
-        .stderr(writer);
+    command.stdin(Stdio::null()).stdout(writer.try_clone().map_err(spawn_error)?).stderr(writer);
     let mut child = command.spawn().map_err(spawn_error)?;
     // The command holds our copies of the pipe's writing end; the end of the output is seen only without them.
     drop(command);
@@ -86,11 +72,7 @@ pub(crate) fn run(
         return Ok(());
     }
     let tail = tail.into_iter().collect::<Vec<_>>().join("\n");
-    Err(ToolchainError::Failed {
-        what: what.to_owned(),
-        status: status.to_string(),
-        tail,
-    })
+    Err(ToolchainError::Failed { what: what.to_owned(), status: status.to_string(), tail })
 }
 
 /// Takes lines until there are no more, or until the limit.
@@ -117,16 +99,10 @@ fn listen(
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
         if let Some(limit) = limit.filter(|limit| started.elapsed() >= *limit) {
-            return Err(ToolchainError::TooSlow {
-                what: what.to_owned(),
-                limit,
-            });
+            return Err(ToolchainError::TooSlow { what: what.to_owned(), limit });
         }
         if last_word.elapsed() >= SIGN_OF_LIFE {
-            let at = tail
-                .back()
-                .map(|line| format!(" ({})", line.trim()))
-                .unwrap_or_default();
+            let at = tail.back().map(|line| format!(" ({})", line.trim())).unwrap_or_default();
             say(&format!("{what}: {} s so far{at}", started.elapsed().as_secs()));
             last_word = Stopwatch::start();
         }
@@ -136,9 +112,7 @@ fn listen(
 /// A thread of its own reads, because a pipe has no reading with a time limit. It ends with the pipe.
 fn read_lines(reader: PipeReader) -> std::io::Result<Receiver<String>> {
     let (sender, receiver) = sync_channel(64);
-    thread::Builder::new()
-        .name("program output".to_owned())
-        .spawn(move || forward(reader, &sender))?;
+    thread::Builder::new().name("program output".to_owned()).spawn(move || forward(reader, &sender))?;
     Ok(receiver)
 }
 
@@ -146,9 +120,7 @@ fn forward(reader: PipeReader, sender: &SyncSender<String>) {
     for line in BufReader::new(reader).split(b'\n') {
         let Ok(line) = line else { return };
         // Nobody listens after a time limit; reading on lets the program end instead of filling the pipe.
-        sender
-            .send(String::from_utf8_lossy(&line).into_owned())
-            .unwrap_or_default();
+        sender.send(String::from_utf8_lossy(&line).into_owned()).unwrap_or_default();
     }
 }
 
@@ -188,9 +160,7 @@ mod tests {
 
     #[test]
     fn a_program_that_is_not_there_is_named() {
-        let error = run("x", Command::new("no-such-program-here"), None, &mut |_| {})
-            .unwrap_err()
-            .to_string();
+        let error = run("x", Command::new("no-such-program-here"), None, &mut |_| {}).unwrap_err().to_string();
         assert!(error.starts_with("cannot run `no-such-program-here`: "), "{error}");
     }
 

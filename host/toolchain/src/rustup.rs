@@ -40,34 +40,24 @@ pub(crate) fn linkers(host: &str) -> Option<PathBuf> {
 
 /// Asks rustup for the target.
 pub(crate) fn add_target(target: Target, say: &mut dyn FnMut(&str)) -> Result<(), ToolchainError> {
-    say(&format!(
-        "the compiler here has no {target} yet: running `rustup target add {target}`"
-    ));
+    say(&format!("the compiler here has no {target} yet: running `rustup target add {target}`"));
     run("rustup target add", add_command(target), Some(LIMIT), say).map_err(|error| failed(target, &error))?;
     if has_target(target) {
         return Ok(());
     }
     let reason = "it says that it did, but the rustc in the path is another one".to_owned();
-    Err(ToolchainError::Rustup {
-        target: target.triple(),
-        reason,
-    })
+    Err(ToolchainError::Rustup { target: target.triple(), reason })
 }
 
 fn add_command(target: Target) -> Command {
     let mut command = environment::command("rustup");
     // Its retries wait longer each time; the next way is quicker.
-    command
-        .args(["target", "add", target.triple()])
-        .env("RUSTUP_MAX_RETRIES", "0");
+    command.args(["target", "add", target.triple()]).env("RUSTUP_MAX_RETRIES", "0");
     command
 }
 
 fn failed(target: Target, error: &ToolchainError) -> ToolchainError {
-    ToolchainError::Rustup {
-        target: target.triple(),
-        reason: error.to_string(),
-    }
+    ToolchainError::Rustup { target: target.triple(), reason: error.to_string() }
 }
 
 #[cfg(test)]
@@ -77,27 +67,14 @@ mod tests {
     #[test]
     fn rustup_is_asked_for_the_target_and_nothing_else() {
         let command = add_command(Target::Wasip2);
-        assert_eq!(
-            command.get_args().collect::<Vec<_>>(),
-            ["target", "add", "wasm32-wasip2"]
-        );
-        assert!(
-            command
-                .get_envs()
-                .any(|(key, value)| key == "RUSTUP_TOOLCHAIN" && value.is_none())
-        );
+        assert_eq!(command.get_args().collect::<Vec<_>>(), ["target", "add", "wasm32-wasip2"]);
+        assert!(command.get_envs().any(|(key, value)| key == "RUSTUP_TOOLCHAIN" && value.is_none()));
     }
 
     #[test]
     fn a_failure_says_what_to_run() {
-        let slow = ToolchainError::TooSlow {
-            what: "rustup target add".to_owned(),
-            limit: LIMIT,
-        };
+        let slow = ToolchainError::TooSlow { what: "rustup target add".to_owned(), limit: LIMIT };
         let text = failed(Target::Wasip1, &slow).to_string();
-        assert!(
-            text.contains("took more than 90 s") && text.contains("`rustup target add wasm32-wasip1`"),
-            "{text}"
-        );
+        assert!(text.contains("took more than 90 s") && text.contains("`rustup target add wasm32-wasip1`"), "{text}");
     }
 }

@@ -58,10 +58,7 @@ impl Recipe<'_> {
         }
         self.build_std(&lib, say)?;
         // Build scripts and macros of guests are compiled for the host, with the same `rustc`.
-        disk::link(
-            &Path::new("/usr/lib/rustlib").join(host).join("lib"),
-            &host_dir.join("lib"),
-        )?;
+        disk::link(&Path::new("/usr/lib/rustlib").join(host).join("lib"), &host_dir.join("lib"))?;
         self.place_linkers(host, &host_dir.join("bin"), say)?;
         self.place_libc(&self_contained, say)?;
         self.place_programs()
@@ -70,9 +67,7 @@ impl Recipe<'_> {
     fn build_std(&self, lib: &Path, say: &mut dyn FnMut(&str)) -> Result<(), ToolchainError> {
         let version = self.compiler.lines().next().unwrap_or_default();
         let what = format!("building the standard library for {}", self.target);
-        say(&format!(
-            "{what} with Debian's {version}; this is done once and takes a minute or three"
-        ));
+        say(&format!("{what} with Debian's {version}; this is done once and takes a minute or three"));
         let seed = self.folder.join("seed");
         disk::create_dirs(&seed)?;
         let manifest = "[package]\nname = \"seed\"\nedition = \"2021\"\n[lib]\npath = \"lib.rs\"\n[workspace]\n";
@@ -88,13 +83,7 @@ impl Recipe<'_> {
             .env("RUSTFLAGS", "-Cembed-bitcode=yes")
             // Wherever the person's cargo puts such files otherwise.
             .env("CARGO_BUILD_BUILD_DIR", &built)
-            .args([
-                "build",
-                "--release",
-                "-Zbuild-std=std,panic_abort",
-                "--target",
-                self.target.triple(),
-            ])
+            .args(["build", "--release", "-Zbuild-std=std,panic_abort", "--target", self.target.triple()])
             .arg("--target-dir")
             .arg(&built);
         run(&what, cargo, None, say)?;
@@ -137,14 +126,7 @@ impl Recipe<'_> {
         let mut cargo = environment::debian_command(CARGO);
         cargo
             .env("RUSTC", RUSTC)
-            .args([
-                "install",
-                "--locked",
-                "wasm-component-ld",
-                "--version",
-                "^0.5",
-                "--root",
-            ])
+            .args(["install", "--locked", "wasm-component-ld", "--version", "^0.5", "--root"])
             .arg(&install)
             .arg("--target-dir")
             .arg(install.join("target"));
@@ -181,14 +163,7 @@ impl Recipe<'_> {
             .env("RUSTC_BOOTSTRAP", "1")
             .arg("--sysroot")
             .arg(self.folder)
-            .args([
-                "--edition",
-                "2024",
-                "--crate-type",
-                "lib",
-                "--target",
-                self.target.triple(),
-            ])
+            .args(["--edition", "2024", "--crate-type", "lib", "--target", self.target.triple()])
             .args(["-Copt-level=2", "-Cpanic=abort", "--emit"])
             .arg(emit)
             .arg(&file);
@@ -201,10 +176,7 @@ impl Recipe<'_> {
         disk::link(Path::new("/usr/bin/rustdoc"), &bin.join("rustdoc"))?;
         // The sysroot is found from the script's own place, so that the folder can be moved.
         let rustc = bin.join("rustc");
-        disk::write(
-            &rustc,
-            &format!("#!/bin/sh\nexec {RUSTC} --sysroot \"${{0%/*}}/..\" \"$@\"\n"),
-        )?;
+        disk::write(&rustc, &format!("#!/bin/sh\nexec {RUSTC} --sysroot \"${{0%/*}}/..\" \"$@\"\n"))?;
         disk::make_executable(&rustc)
     }
 }

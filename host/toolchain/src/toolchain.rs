@@ -40,20 +40,14 @@ impl Toolchain {
         }
         // rustc and cargo run in other folders than this process does.
         let cache_dir = absolute(&options.cache_dir)?;
-        let options = &Options {
-            cache_dir,
-            ..options.clone()
-        };
+        let options = &Options { cache_dir, ..options.clone() };
         let _lock = Lock::take(&options.cache_dir, say)?;
         // Looked at again: another process may have done it while this one waited for the lock.
         let mut steps = steps(options.way, facts(options)).into_iter().peekable();
         while let Some(step) = steps.next() {
             match take(step, options, say) {
                 Ok(origin) => {
-                    return Ok(Self {
-                        target: options.target,
-                        origin,
-                    });
+                    return Ok(Self { target: options.target, origin });
                 }
                 Err(failed) if steps.peek().is_none() => return Err(failed),
                 Err(failed) => say(&failed.to_string()),
@@ -65,18 +59,10 @@ impl Toolchain {
     /// Finds the compiler if it is ready for use. Installs and builds nothing.
     pub fn find(options: &Options) -> Option<Self> {
         let cache_dir = absolute(&options.cache_dir).ok()?;
-        let options = &Options {
-            cache_dir,
-            ..options.clone()
-        };
-        let step = steps(options.way, facts(options))
-            .into_iter()
-            .find(|step| step.is_ready())?;
+        let options = &Options { cache_dir, ..options.clone() };
+        let step = steps(options.way, facts(options)).into_iter().find(|step| step.is_ready())?;
         let origin = take(step, options, &mut |_| {}).ok()?;
-        Some(Self {
-            target: options.target,
-            origin,
-        })
+        Some(Self { target: options.target, origin })
     }
 
     /// A cargo command that uses this compiler and none of what an outer cargo has set.
@@ -90,9 +76,7 @@ impl Toolchain {
                 let bin = made.folder.join("bin");
                 let mut command = environment::debian_command(bin.join("cargo"));
                 // Stronger than what a configuration file may say about the compiler.
-                command
-                    .env("RUSTC", bin.join("rustc"))
-                    .env("RUSTDOC", bin.join("rustdoc"));
+                command.env("RUSTC", bin.join("rustc")).env("RUSTDOC", bin.join("rustdoc"));
                 command
             }
         }
@@ -109,11 +93,7 @@ impl Toolchain {
         match &self.origin {
             Origin::Installed { version } => format!("{version} with the target {target}"),
             Origin::Debian(made) => {
-                format!(
-                    "Debian's rustc-web {} with std for {target} in {}",
-                    made.version,
-                    made.folder.display()
-                )
+                format!("Debian's rustc-web {} with std for {target} in {}", made.version, made.folder.display())
             }
         }
     }
@@ -172,14 +152,8 @@ mod tests {
     use super::*;
 
     fn made_in(folder: &str) -> Toolchain {
-        let made = debian::Made {
-            folder: folder.into(),
-            version: "1.96.0".to_owned(),
-        };
-        Toolchain {
-            target: Target::Wasip2,
-            origin: Origin::Debian(made),
-        }
+        let made = debian::Made { folder: folder.into(), version: "1.96.0".to_owned() };
+        Toolchain { target: Target::Wasip2, origin: Origin::Debian(made) }
     }
 
     #[test]
@@ -195,12 +169,7 @@ mod tests {
     #[test]
     fn every_dead_end_names_the_command_that_helps() {
         for way in [Way::Auto, Way::Rustup, Way::Debian] {
-            let text = no_way(&Options {
-                way,
-                target: Target::Wasip2,
-                cache_dir: "/c".into(),
-            })
-            .to_string();
+            let text = no_way(&Options { way, target: Target::Wasip2, cache_dir: "/c".into() }).to_string();
             assert!(text.contains("`rustup target add wasm32-wasip2`"), "{text}");
         }
     }
@@ -215,11 +184,7 @@ mod tests {
     fn looking_in_an_empty_folder_makes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let cache_dir = dir.path().join("cache");
-        let options = Options {
-            way: Way::Debian,
-            target: Target::Wasip2,
-            cache_dir: cache_dir.clone(),
-        };
+        let options = Options { way: Way::Debian, target: Target::Wasip2, cache_dir: cache_dir.clone() };
         assert_eq!(Toolchain::find(&options), None);
         assert!(!cache_dir.exists());
     }

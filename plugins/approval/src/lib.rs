@@ -42,16 +42,9 @@ struct Published {
 /// Asks for a decision about a text, and waits for it.
 #[task]
 fn publish(ctl: &TaskCtl, input: Publish) -> Result<Published, TaskError> {
-    let reviewers = if input.reviewers.is_empty() {
-        "somebody".to_owned()
-    } else {
-        input.reviewers.join(", ")
-    };
+    let reviewers = if input.reviewers.is_empty() { "somebody".to_owned() } else { input.reviewers.join(", ") };
     let key = ctl.info().key;
-    ctl.notify_agent(
-        format!("Task {key}: {reviewers} should decide about \"{}\".", input.text),
-        true,
-    )?;
+    ctl.notify_agent(format!("Task {key}: {reviewers} should decide about \"{}\".", input.text), true)?;
     ctl.report_progress(format!("waiting for {reviewers} to decide"), None)?;
 
     let signal = match ctl.wait::<Decision>(DECISION, Duration::from_secs(input.timeout_seconds)) {
@@ -62,11 +55,7 @@ fn publish(ctl: &TaskCtl, input: Publish) -> Result<Published, TaskError> {
 
     let decision = signal.payload;
     ctl.set_summary(if decision.approved { "approved" } else { "turned down" });
-    Ok(Published {
-        approved: decision.approved,
-        comment: decision.comment,
-        decided_by: signal.sender.to_string(),
-    })
+    Ok(Published { approved: decision.approved, comment: decision.comment, decided_by: signal.sender.to_string() })
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -83,16 +72,10 @@ struct Review {
 #[task]
 fn review(ctl: &TaskCtl, input: Review) -> Result<(), TaskError> {
     let target = TaskRef::new(ctl.info().plugin, "publish", &input.task);
-    let decision = Decision {
-        approved: input.approve,
-        comment: input.comment,
-    };
+    let decision = Decision { approved: input.approve, comment: input.comment };
     match ctl.notify(&target, DECISION, Some(&decision))? {
         NotifyResult::Delivered | NotifyResult::Buffered => Ok(()),
-        NotifyResult::NoTask => Err(TaskError::new(format!(
-            "no task \"{}\" waits for a decision",
-            input.task
-        ))),
+        NotifyResult::NoTask => Err(TaskError::new(format!("no task \"{}\" waits for a decision", input.task))),
         NotifyResult::Full => {
             Err(TaskError::new(format!("the task \"{}\" has unread signals", input.task)).retryable())
         }
@@ -117,44 +100,22 @@ mod tests {
     use super::*;
 
     fn text() -> Publish {
-        Publish {
-            text: "News".to_owned(),
-            reviewers: vec!["Ada".to_owned()],
-            timeout_seconds: 3600,
-        }
+        Publish { text: "News".to_owned(), reviewers: vec!["Ada".to_owned()], timeout_seconds: 3600 }
     }
 
     fn yes() -> Review {
-        Review {
-            task: "news-7".to_owned(),
-            approve: true,
-            comment: Some("fine".to_owned()),
-        }
+        Review { task: "news-7".to_owned(), approve: true, comment: Some("fine".to_owned()) }
     }
 
     #[test]
     fn the_decision_and_who_made_it_are_the_result() {
         let host = FakeHost::new();
-        host.signal_from(
-            Sender::Agent,
-            DECISION,
-            json!({ "approved": false, "comment": "too long" }),
-        );
+        host.signal_from(Sender::Agent, DECISION, json!({ "approved": false, "comment": "too long" }));
         let published = host.run(publish, text()).unwrap();
         let comment = Some("too long".to_owned());
-        assert_eq!(
-            published,
-            Published {
-                approved: false,
-                comment,
-                decided_by: "agent".to_owned()
-            }
-        );
+        assert_eq!(published, Published { approved: false, comment, decided_by: "agent".to_owned() });
         assert_eq!(host.summary().as_deref(), Some("turned down"));
-        assert_eq!(
-            host.messages()[0].message,
-            "Task fake-key: Ada should decide about \"News\"."
-        );
+        assert_eq!(host.messages()[0].message, "Task fake-key: Ada should decide about \"News\".");
     }
 
     #[test]
@@ -170,10 +131,7 @@ mod tests {
         let host = FakeHost::new();
         host.send_at(Duration::from_secs(7200), DECISION, json!({ "approved": true }));
         let error = host.run(publish, text()).unwrap_err();
-        assert_eq!(
-            (error.message(), error.is_retryable()),
-            ("nobody decided in time", true)
-        );
+        assert_eq!((error.message(), error.is_retryable()), ("nobody decided in time", true));
         assert_eq!(host.elapsed(), Duration::from_secs(3600));
     }
 
@@ -189,28 +147,16 @@ mod tests {
         let host = FakeHost::new();
         host.run(review, yes()).unwrap();
         let sent = host.notified().remove(0);
-        assert_eq!(
-            (sent.target.task_type.as_str(), sent.target.key.as_str()),
-            ("publish", "news-7")
-        );
-        assert_eq!(
-            (sent.key.as_str(), sent.payload),
-            (DECISION, Some(json!({ "approved": true, "comment": "fine" })))
-        );
+        assert_eq!((sent.target.task_type.as_str(), sent.target.key.as_str()), ("publish", "news-7"));
+        assert_eq!((sent.key.as_str(), sent.payload), (DECISION, Some(json!({ "approved": true, "comment": "fine" }))));
     }
 
     #[test]
     fn a_review_of_nothing_and_a_review_without_the_capability_fail() {
         let host = FakeHost::new();
         host.answer_notify(Ok(NotifyResult::NoTask));
-        assert_eq!(
-            host.run(review, yes()).unwrap_err().message(),
-            "no task \"news-7\" waits for a decision"
-        );
-        host.answer_notify(Err(Refused {
-            kind: RefusalKind::Denied,
-            message: "not granted".to_owned(),
-        }));
+        assert_eq!(host.run(review, yes()).unwrap_err().message(), "no task \"news-7\" waits for a decision");
+        host.answer_notify(Err(Refused { kind: RefusalKind::Denied, message: "not granted".to_owned() }));
         let error = host.run(review, yes()).unwrap_err();
         assert_eq!(error.message(), "the host refused the call (denied): not granted");
     }

@@ -26,10 +26,7 @@ struct Output {
 /// Counts the primes up to a number and finds the largest, by a segmented sieve of Eratosthenes.
 #[task]
 fn primes(ctl: &TaskCtl, input: Input) -> Result<Output, TaskError> {
-    let mut output = Output {
-        count: 0,
-        largest: None,
-    };
+    let mut output = Output { count: 0, largest: None };
     let mut told = None;
     let mut sieve = Sieve::upto(input.upto);
     while let Some(segment) = sieve.next_segment() {
@@ -38,10 +35,7 @@ fn primes(ctl: &TaskCtl, input: Input) -> Result<Output, TaskError> {
         output.count += segment.count;
         output.largest = segment.largest.or(output.largest);
         if told != Some(segment.percent) {
-            ctl.report_progress(
-                format!("{} primes up to {}", output.count, segment.last),
-                segment.percent,
-            )?;
+            ctl.report_progress(format!("{} primes up to {}", output.count, segment.last), segment.percent)?;
             told = Some(segment.percent);
         }
     }
@@ -103,11 +97,7 @@ mod tests {
     fn it_stops_in_the_middle() {
         let host = FakeHost::new();
         host.cancel_at_look(3);
-        assert!(
-            host.run(primes, Input { upto: 1_000_000_000 })
-                .unwrap_err()
-                .is_cancelled()
-        );
+        assert!(host.run(primes, Input { upto: 1_000_000_000 }).unwrap_err().is_cancelled());
         assert!(host.progress().len() <= 2);
     }
 }

@@ -22,11 +22,7 @@ pub(crate) struct Segment {
 
 impl Sieve {
     pub(crate) fn upto(upto: u64) -> Self {
-        Self {
-            upto,
-            next: 2,
-            crossing: small_primes(upto.isqrt()),
-        }
+        Self { upto, next: 2, crossing: small_primes(upto.isqrt()) }
     }
 
     pub(crate) fn next_segment(&mut self) -> Option<Segment> {
@@ -45,12 +41,7 @@ impl Sieve {
                 cross_out(&mut is_prime, start - first, prime);
             }
         }
-        let found = || {
-            (first..=last)
-                .zip(&is_prime)
-                .filter(|(_, is_prime)| **is_prime)
-                .map(|(number, _)| number)
-        };
+        let found = || (first..=last).zip(&is_prime).filter(|(_, is_prime)| **is_prime).map(|(number, _)| number);
         Some(Segment {
             last,
             count: found().count() as u64,

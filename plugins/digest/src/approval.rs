@@ -53,15 +53,9 @@ impl Answer {
     fn read(payload: Option<Value>) -> Option<Self> {
         let payload = payload?;
         if let Some(approved) = payload.as_bool() {
-            return Some(Self {
-                approved,
-                comment: None,
-            });
+            return Some(Self { approved, comment: None });
         }
-        payload
-            .is_object()
-            .then(|| serde_json::from_value(payload).ok())
-            .flatten()
+        payload.is_object().then(|| serde_json::from_value(payload).ok()).flatten()
     }
 }
 
@@ -73,11 +67,7 @@ pub(crate) fn wait(ctl: &TaskCtl, timeout: Option<Duration>) -> Result<Approval,
         let signal = match ctl.wait_raw(SIGNAL, timeout) {
             Ok(signal) => signal,
             Err(WaitError::TimedOut | WaitError::WaitCancelled) => {
-                return Ok(Approval {
-                    decision: Decision::NoAnswer,
-                    by: None,
-                    comment: None,
-                });
+                return Ok(Approval { decision: Decision::NoAnswer, by: None, comment: None });
             }
             Err(error) => return Err(error),
         };
@@ -91,11 +81,7 @@ pub(crate) fn wait(ctl: &TaskCtl, timeout: Option<Duration>) -> Result<Approval,
             continue;
         };
         let decision = if approved { Decision::Approved } else { Decision::Denied };
-        return Ok(Approval {
-            decision,
-            by: Some(signal.sender.as_str().to_owned()),
-            comment,
-        });
+        return Ok(Approval { decision, by: Some(signal.sender.as_str().to_owned()), comment });
     }
 }
 
@@ -128,14 +114,9 @@ mod tests {
 
     #[test]
     fn what_is_no_answer_is_never_a_yes() {
-        for payload in [
-            None,
-            Some(json!(null)),
-            Some(json!("yes")),
-            Some(json!(1)),
-            Some(json!([true])),
-            Some(json!({})),
-        ] {
+        for payload in
+            [None, Some(json!(null)), Some(json!("yes")), Some(json!(1)), Some(json!([true])), Some(json!({}))]
+        {
             let host = FakeHost::new();
             host.signal(SIGNAL, payload.clone());
             assert_eq!(decision(&host), Decision::NoAnswer, "{payload:?}");
@@ -150,14 +131,7 @@ mod tests {
         host.send_at(PATIENCE / 2, SIGNAL, json!({ "approved": true, "comment": "go on" }));
         let approval = wait(&host.ctl(), PATIENCE.into()).unwrap();
         let (by, comment) = (Some("person".to_owned()), Some("go on".to_owned()));
-        assert_eq!(
-            approval,
-            Approval {
-                decision: Decision::Approved,
-                by,
-                comment
-            }
-        );
+        assert_eq!(approval, Approval { decision: Decision::Approved, by, comment });
         assert_eq!(host.elapsed(), PATIENCE / 2);
     }
 

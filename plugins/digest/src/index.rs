@@ -70,21 +70,12 @@ pub(crate) struct Place {
 
 impl Index {
     pub(crate) fn new(language: Language) -> Self {
-        Self {
-            language,
-            documents: Vec::new(),
-            terms: Vec::new(),
-            stems: BTreeMap::new(),
-        }
+        Self { language, documents: Vec::new(), terms: Vec::new(), stems: BTreeMap::new() }
     }
 
     /// Takes in one document.
     pub(crate) fn add(&mut self, path: String, text: &str) {
-        let mut document = Document {
-            path,
-            words: 0,
-            counts: BTreeMap::new(),
-        };
+        let mut document = Document { path, words: 0, counts: BTreeMap::new() };
         for word in words(text) {
             document.words += 1;
             let Some(word) = self.language.keyword(word) else {
@@ -121,10 +112,7 @@ impl Index {
             for term in terms {
                 if let Some((total, places)) = entries.get_mut(term.label) {
                     *total += term.weight;
-                    places.push(Place {
-                        path: document.path.clone(),
-                        count: term.count,
-                    });
+                    places.push(Place { path: document.path.clone(), count: term.count });
                 }
             }
         }
@@ -132,16 +120,8 @@ impl Index {
         // The sorts are stable: what weighs the same stays in the order of the alphabet, and of the documents.
         entries.sort_by(|(_, (a, _)), (_, (b, _))| b.total_cmp(a));
         Digest {
-            documents: self
-                .documents
-                .iter()
-                .zip(&ranked)
-                .map(|(it, terms)| it.summary(terms, keywords))
-                .collect(),
-            entries: entries
-                .into_iter()
-                .map(|(term, (_, places))| Entry::new(term, places))
-                .collect(),
+            documents: self.documents.iter().zip(&ranked).map(|(it, terms)| it.summary(terms, keywords)).collect(),
+            entries: entries.into_iter().map(|(term, (_, places))| Entry::new(term, places)).collect(),
             words: self.documents.iter().map(|document| document.words).sum(),
             terms: self.terms.len(),
         }
@@ -155,11 +135,7 @@ impl Index {
             .filter_map(|(&id, &count)| {
                 let term = self.terms.get(id)?;
                 let weight = (1.0 + f64::from(count).ln()) * term.rarity(self.documents.len());
-                Some(Ranked {
-                    label: term.label(),
-                    count,
-                    weight,
-                })
+                Some(Ranked { label: term.label(), count, weight })
             })
             .collect();
         terms.sort_by(|a, b| b.weight.total_cmp(&a.weight).then_with(|| a.label.cmp(b.label)));
@@ -177,11 +153,7 @@ struct Ranked<'a> {
 impl Term {
     /// The form that people will see: the most frequent one, and of several the first in the alphabet.
     fn label(&self) -> &str {
-        self.forms
-            .iter()
-            .rev()
-            .max_by_key(|(_, count)| **count)
-            .map_or("", |(form, _)| form)
+        self.forms.iter().rev().max_by_key(|(_, count)| **count).map_or("", |(form, _)| form)
     }
 
     /// 1 for a term that is everywhere, more for a rarer one. Never 0, so that a single document has keywords too.
@@ -204,10 +176,7 @@ impl Document {
 impl Entry {
     fn new(term: &str, mut places: Vec<Place>) -> Self {
         places.sort_by_key(|place| Reverse(place.count));
-        Self {
-            term: term.to_owned(),
-            places,
-        }
+        Self { term: term.to_owned(), places }
     }
 }
 
@@ -256,17 +225,8 @@ mod tests {
     #[test]
     fn an_entry_names_every_document_with_the_term_and_the_most_counts_first() {
         let found = digest(&[("a", "fuel"), ("b", "fuel fuel fuel"), ("c", "memory")], 8);
-        let place = |path: &str, count| Place {
-            path: path.to_owned(),
-            count,
-        };
-        assert_eq!(
-            found.entries[0],
-            Entry {
-                term: "fuel".to_owned(),
-                places: vec![place("b", 3), place("a", 1)]
-            }
-        );
+        let place = |path: &str, count| Place { path: path.to_owned(), count };
+        assert_eq!(found.entries[0], Entry { term: "fuel".to_owned(), places: vec![place("b", 3), place("a", 1)] });
     }
 
     #[test]
@@ -280,13 +240,6 @@ mod tests {
     fn counts_every_word_but_only_keywords_are_terms() {
         let found = digest(&[("a", "the fuel of the task"), ("empty", "")], 8);
         assert_eq!((found.words, found.terms), (5, 2));
-        assert_eq!(
-            found.documents[1],
-            Summary {
-                path: "empty".to_owned(),
-                words: 0,
-                keywords: vec![]
-            }
-        );
+        assert_eq!(found.documents[1], Summary { path: "empty".to_owned(), words: 0, keywords: vec![] });
     }
 }

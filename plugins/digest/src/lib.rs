@@ -96,12 +96,7 @@ struct ReportFile {
 /// `published: false` and the comment, and the report goes away with the scratch directory.
 #[task]
 fn digest(ctl: &TaskCtl, input: Input) -> Result<Output, TaskError> {
-    let Input {
-        folder,
-        keywords,
-        extensions,
-        approval_timeout_s,
-    } = input;
+    let Input { folder, keywords, extensions, approval_timeout_s } = input;
     let extensions = normalized(&extensions);
 
     ctl.report_progress(format!("looking for text in {folder}"), 0)?;
@@ -111,21 +106,14 @@ fn digest(ctl: &TaskCtl, input: Input) -> Result<Output, TaskError> {
         return Err(nothing_to_read(&folder, &extensions, &skipped));
     }
     let digest = index.finish(keywords);
-    let report = Report {
-        folder: &folder,
-        digest: &digest,
-        skipped: &skipped,
-    };
+    let report = Report { folder: &folder, digest: &digest, skipped: &skipped };
     let text = report.to_string();
     let path = ctl.info().scratch.join(REPORT);
     #[expect(clippy::disallowed_methods, reason = "the scratch directory is the task's own")]
     fs::write(&path, &text)?;
 
     ctl.report_progress("waiting for approval", 95)?;
-    let question = format!(
-        "May the report be published? {} Answer with the signal `approval`.",
-        report.summary()
-    );
+    let question = format!("May the report be published? {} Answer with the signal `approval`.", report.summary());
     ctl.notify_agent(question, true)?;
     let approval = approval::wait(ctl, approval_timeout_s.map(Duration::from_secs))?;
     let published = approval.decision == Decision::Approved;
@@ -139,16 +127,8 @@ fn digest(ctl: &TaskCtl, input: Input) -> Result<Output, TaskError> {
         words: digest.words,
         terms: digest.terms,
         skipped: count(&skipped),
-        top_terms: digest
-            .entries
-            .iter()
-            .take(TOP_TERMS)
-            .map(|entry| entry.term.clone())
-            .collect(),
-        report: ReportFile {
-            name: REPORT.to_owned(),
-            bytes: text.len(),
-        },
+        top_terms: digest.entries.iter().take(TOP_TERMS).map(|entry| entry.term.clone()).collect(),
+        report: ReportFile { name: REPORT.to_owned(), bytes: text.len() },
         published,
         approval,
     })
@@ -164,10 +144,7 @@ plugin! {
 
 /// The extensions as `walk` wants them, however they were written: `.MD` is `md`.
 fn normalized(extensions: &[String]) -> Vec<String> {
-    extensions
-        .iter()
-        .map(|it| it.trim_start_matches('.').to_lowercase())
-        .collect()
+    extensions.iter().map(|it| it.trim_start_matches('.').to_lowercase()).collect()
 }
 
 /// Reads one file after the other into an index. This is the long part, so here the task says how far it is, and stops
@@ -198,10 +175,8 @@ fn not_granted(folder: &str, error: &io::Error) -> TaskError {
 
 fn nothing_to_read(folder: &str, extensions: &[String], skipped: &Skipped) -> TaskError {
     let extensions = extensions.join(", ");
-    TaskError::new(format!(
-        "there is nothing to read in {folder}; looked for files of type {extensions}"
-    ))
-    .with_details(BTreeMap::from([("skipped", count(skipped))]))
+    TaskError::new(format!("there is nothing to read in {folder}; looked for files of type {extensions}"))
+        .with_details(BTreeMap::from([("skipped", count(skipped))]))
 }
 
 fn count(skipped: &Skipped) -> BTreeMap<Reason, usize> {

@@ -28,22 +28,14 @@ impl Report<'_> {
         let words = counted(digest.words, "word");
         let terms = counted(digest.terms as u64, "different term");
         let skipped = skipped.values().map(BTreeSet::len).sum::<usize>();
-        format!(
-            "{documents} with {words} and {terms}; {} left out.",
-            grouped(skipped as u64)
-        )
+        format!("{documents} with {words} and {terms}; {} left out.", grouped(skipped as u64))
     }
 
     fn documents(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str("\n## Documents\n\n| Document | Words | Keywords |\n|---|---:|---|\n")?;
         for document in &self.digest.documents {
             let keywords = cell(&document.keywords.join(", "));
-            writeln!(
-                f,
-                "| {} | {} | {keywords} |",
-                cell(&document.path),
-                grouped(document.words)
-            )?;
+            writeln!(f, "| {} | {} | {keywords} |", cell(&document.path), grouped(document.words))?;
         }
         Ok(())
     }
@@ -53,10 +45,7 @@ impl Report<'_> {
         entries.sort_by_key(|entry| &entry.term);
         f.write_str("\n## Index\n\n| Term | Documents, and how often they have it |\n|---|---|\n")?;
         for entry in entries {
-            let places = entry
-                .places
-                .iter()
-                .map(|it| format!("{} ({})", it.path, grouped(it.count.into())));
+            let places = entry.places.iter().map(|it| format!("{} ({})", it.path, grouped(it.count.into())));
             writeln!(f, "| {} | {} |", cell(&entry.term), cell(&some_of(places)))?;
         }
         Ok(())
@@ -68,12 +57,7 @@ impl Report<'_> {
         }
         f.write_str("\n## Left out\n\n| Why | How many | Which |\n|---|---:|---|\n")?;
         for (reason, paths) in self.skipped {
-            writeln!(
-                f,
-                "| {reason} | {} | {} |",
-                grouped(paths.len() as u64),
-                cell(&some_of(paths.iter().cloned()))
-            )?;
+            writeln!(f, "| {reason} | {} | {} |", grouped(paths.len() as u64), cell(&some_of(paths.iter().cloned())))?;
         }
         Ok(())
     }
@@ -92,11 +76,7 @@ impl Display for Report<'_> {
 fn some_of(names: impl ExactSizeIterator<Item = String>) -> String {
     let more = names.len().saturating_sub(NAMES_MAX);
     let names = names.take(NAMES_MAX).collect::<Vec<_>>().join(", ");
-    if more == 0 {
-        names
-    } else {
-        format!("{names} and {} more", grouped(more as u64))
-    }
+    if more == 0 { names } else { format!("{names} and {} more", grouped(more as u64)) }
 }
 
 /// `1 word`, `12,345 words`.
@@ -152,14 +132,8 @@ mod tests {
             words: 12_345,
             keywords: vec!["fuel".to_owned(), "grant".to_owned()],
         };
-        let place = |path: &&str| Place {
-            path: (*path).to_owned(),
-            count: 3,
-        };
-        let entry = |term: &str| Entry {
-            term: term.to_owned(),
-            places: paths.iter().map(place).collect(),
-        };
+        let place = |path: &&str| Place { path: (*path).to_owned(), count: 3 };
+        let entry = |term: &str| Entry { term: term.to_owned(), places: paths.iter().map(place).collect() };
         Digest {
             documents: paths.iter().map(document).collect(),
             entries: vec![entry("grant"), entry("fuel")],
@@ -171,11 +145,7 @@ mod tests {
     #[test]
     fn the_whole_report() {
         let skipped = Skipped::from([(Reason::NotUtf8, BTreeSet::from(["b.md".to_owned()]))]);
-        let report = Report {
-            folder: "/docs",
-            digest: &digest(&["a.md"]),
-            skipped: &skipped,
-        };
+        let report = Report { folder: "/docs", digest: &digest(&["a.md"]), skipped: &skipped };
         let expected = "\
 # Digest of /docs
 
@@ -206,16 +176,8 @@ mod tests {
     #[test]
     fn many_names_are_cut_short() {
         let digest = digest(&["a", "b", "c", "d", "e", "f", "g"]);
-        let report = Report {
-            folder: "/docs",
-            digest: &digest,
-            skipped: &Skipped::new(),
-        }
-        .to_string();
-        assert!(
-            report.contains("| fuel | a (3), b (3), c (3), d (3), e (3) and 2 more |"),
-            "{report}"
-        );
+        let report = Report { folder: "/docs", digest: &digest, skipped: &Skipped::new() }.to_string();
+        assert!(report.contains("| fuel | a (3), b (3), c (3), d (3), e (3) and 2 more |"), "{report}");
         assert!(!report.contains("Left out"));
     }
 

@@ -10,16 +10,8 @@ use super::*;
 fn documents() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("sub")).unwrap();
-    fs::write(
-        dir.path().join("fuel.md"),
-        "# Fuel\nA task burns fuel; without fuel the task stops.",
-    )
-    .unwrap();
-    fs::write(
-        dir.path().join("sub/memory.txt"),
-        "A task has memory, and memory has limits.",
-    )
-    .unwrap();
+    fs::write(dir.path().join("fuel.md"), "# Fuel\nA task burns fuel; without fuel the task stops.").unwrap();
+    fs::write(dir.path().join("sub/memory.txt"), "A task has memory, and memory has limits.").unwrap();
     fs::write(dir.path().join("latin-1.md"), b"f\xfcr").unwrap();
     fs::write(dir.path().join("picture.png"), b"\x89PNG").unwrap();
     dir
@@ -39,18 +31,10 @@ fn an_approved_report_is_published() {
 
     assert!(output.published);
     assert_eq!((output.documents, output.words, output.terms), (2, 18, 6));
-    assert_eq!(
-        output.skipped,
-        BTreeMap::from([(Reason::OtherExtension, 1), (Reason::NotUtf8, 1)])
-    );
+    assert_eq!(output.skipped, BTreeMap::from([(Reason::OtherExtension, 1), (Reason::NotUtf8, 1)]));
     assert_eq!(output.top_terms, ["fuel", "memory"]);
-    let [artifact] = &host.artifacts()[..] else {
-        panic!("one artifact expected")
-    };
-    assert_eq!(
-        (artifact.name.as_str(), artifact.media_type.as_str()),
-        ("report.md", "text/markdown")
-    );
+    let [artifact] = &host.artifacts()[..] else { panic!("one artifact expected") };
+    assert_eq!((artifact.name.as_str(), artifact.media_type.as_str()), ("report.md", "text/markdown"));
     let report = String::from_utf8(artifact.content.clone()).unwrap();
     assert_eq!(report.len(), output.report.bytes);
     assert!(report.contains("| sub/memory.txt | 8 | memory |"), "{report}");
@@ -63,12 +47,7 @@ fn it_says_how_far_it_is_and_asks_the_agent() {
     host.signal("approval", json!(true));
     host.run(digest, input(&dir, json!({}))).unwrap();
 
-    let progress: Vec<_> = host
-        .progress()
-        .into_iter()
-        .skip(1)
-        .map(|it| (it.message, it.percent))
-        .collect();
+    let progress: Vec<_> = host.progress().into_iter().skip(1).map(|it| (it.message, it.percent)).collect();
     let expected = [
         ("reading fuel.md", 0),
         ("reading latin-1.md", 30),
@@ -76,28 +55,15 @@ fn it_says_how_far_it_is_and_asks_the_agent() {
         ("waiting for approval", 95),
         ("report published", 100),
     ];
-    assert_eq!(
-        progress,
-        expected.map(|(message, percent)| (message.to_owned(), Some(percent)))
-    );
-    let [question] = &host.messages()[..] else {
-        panic!("one message expected")
-    };
-    assert!(
-        question.trigger && question.message.contains("2 documents with 18 words"),
-        "{}",
-        question.message
-    );
+    assert_eq!(progress, expected.map(|(message, percent)| (message.to_owned(), Some(percent))));
+    let [question] = &host.messages()[..] else { panic!("one message expected") };
+    assert!(question.trigger && question.message.contains("2 documents with 18 words"), "{}", question.message);
 }
 
 #[test]
 fn a_denied_report_is_not_published_and_the_task_succeeds() {
     let (host, dir) = (FakeHost::new(), documents());
-    host.send_at(
-        Duration::from_secs(90),
-        "approval",
-        json!({ "approved": false, "comment": "too early" }),
-    );
+    host.send_at(Duration::from_secs(90), "approval", json!({ "approved": false, "comment": "too early" }));
     let output = host.run(digest, input(&dir, json!({}))).unwrap();
 
     assert!(!output.published);
@@ -109,9 +75,7 @@ fn a_denied_report_is_not_published_and_the_task_succeeds() {
 #[test]
 fn silence_is_not_a_yes() {
     let (host, dir) = (FakeHost::new(), documents());
-    let output = host
-        .run(digest, input(&dir, json!({ "approval_timeout_s": 90 })))
-        .unwrap();
+    let output = host.run(digest, input(&dir, json!({ "approval_timeout_s": 90 }))).unwrap();
 
     assert!(!output.published);
     assert!(host.artifacts().is_empty());
@@ -134,38 +98,16 @@ fn a_cancelled_task_stops_before_the_next_file_and_while_it_waits() {
 
 #[test]
 fn a_folder_that_is_not_there_says_how_to_grant_one() {
-    let error = FakeHost::new()
-        .run(
-            digest,
-            Input {
-                folder: "/no/such".to_owned(),
-                ..Input::default()
-            },
-        )
-        .unwrap_err();
-    assert!(
-        error.message().starts_with("failed to read the folder /no/such: "),
-        "{}",
-        error.message()
-    );
-    assert!(
-        error.message().contains("`--dir HOST::/no/such`"),
-        "{}",
-        error.message()
-    );
+    let error = FakeHost::new().run(digest, Input { folder: "/no/such".to_owned(), ..Input::default() }).unwrap_err();
+    assert!(error.message().starts_with("failed to read the folder /no/such: "), "{}", error.message());
+    assert!(error.message().contains("`--dir HOST::/no/such`"), "{}", error.message());
 }
 
 #[test]
 fn a_folder_without_text_is_an_error_that_says_what_there_was() {
     let (host, dir) = (FakeHost::new(), documents());
-    let error = host
-        .run(digest, input(&dir, json!({ "extensions": [".ADOC"] })))
-        .unwrap_err();
-    assert!(
-        error.message().ends_with("looked for files of type adoc"),
-        "{}",
-        error.message()
-    );
+    let error = host.run(digest, input(&dir, json!({ "extensions": [".ADOC"] }))).unwrap_err();
+    assert!(error.message().ends_with("looked for files of type adoc"), "{}", error.message());
     assert_eq!(error.details(), Some(&json!({ "skipped": { "other_extension": 4 } })));
 }
 

@@ -130,9 +130,7 @@ fn sort_out(entry: &DirEntry, extensions: &[String]) -> Result<Kind, Reason> {
     if !kind.is_file() {
         return Err(Reason::Unreadable);
     }
-    let extension = Path::new(&*name)
-        .extension()
-        .map(|it| it.to_string_lossy().to_lowercase());
+    let extension = Path::new(&*name).extension().map(|it| it.to_string_lossy().to_lowercase());
     match extension {
         Some(it) if extensions.contains(&it) => Ok(Kind::File),
         _ => Err(Reason::OtherExtension),
@@ -162,10 +160,7 @@ mod tests {
     #[test]
     fn finds_files_by_extension_in_every_folder_and_sorts_them() {
         let dir = tempfile::tempdir().unwrap();
-        plant(
-            dir.path(),
-            &["b.md", "sub/deep/c.md", "a.MD", "no-extension", "picture.png"],
-        );
+        plant(dir.path(), &["b.md", "sub/deep/c.md", "a.MD", "no-extension", "picture.png"]);
         let found = find_md(dir.path());
         assert_eq!(found.files, ["a.MD", "b.md", "sub/deep/c.md"].map(PathBuf::from));
         assert_eq!(skipped(&found, Reason::OtherExtension), ["no-extension", "picture.png"]);
@@ -174,22 +169,10 @@ mod tests {
     #[test]
     fn leaves_out_hidden_and_foreign_folders() {
         let dir = tempfile::tempdir().unwrap();
-        plant(
-            dir.path(),
-            &[
-                ".git/a.md",
-                ".hidden.md",
-                "node_modules/b.md",
-                "sub/target/c.md",
-                "target.md",
-            ],
-        );
+        plant(dir.path(), &[".git/a.md", ".hidden.md", "node_modules/b.md", "sub/target/c.md", "target.md"]);
         let found = find_md(dir.path());
         assert_eq!(found.files, [PathBuf::from("target.md")]);
-        assert_eq!(
-            skipped(&found, Reason::HiddenOrForeign),
-            [".git", ".hidden.md", "node_modules", "sub/target"]
-        );
+        assert_eq!(skipped(&found, Reason::HiddenOrForeign), [".git", ".hidden.md", "node_modules", "sub/target"]);
     }
 
     #[cfg(unix)]

@@ -51,10 +51,7 @@ impl Language {
         if !long_enough || is_stop_word || !form.starts_with(char::is_alphabetic) {
             return None;
         }
-        Some(Word {
-            stem: self.stemmer.stem(form).into_owned(),
-            form: form.to_owned(),
-        })
+        Some(Word { stem: self.stemmer.stem(form).into_owned(), form: form.to_owned() })
     }
 }
 
@@ -69,18 +66,12 @@ mod tests {
 
     fn keywords(text: &str) -> Vec<String> {
         let language = Language::english();
-        words(text)
-            .filter_map(|word| language.keyword(word))
-            .map(|word| word.form)
-            .collect()
+        words(text).filter_map(|word| language.keyword(word)).map(|word| word.form).collect()
     }
 
     #[test]
     fn small_words_numbers_and_signs_are_no_keywords() {
-        assert_eq!(
-            keywords("They’re not to be *granted* 42 times, it's 0.1.0!"),
-            ["granted", "times"]
-        );
+        assert_eq!(keywords("They’re not to be *granted* 42 times, it's 0.1.0!"), ["granted", "times"]);
     }
 
     #[test]

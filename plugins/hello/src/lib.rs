@@ -21,9 +21,7 @@ struct Output {
 fn hello(ctl: &TaskCtl, input: Input) -> Result<Output, TaskError> {
     let name = input.name.unwrap_or_else(|| "world".to_owned());
     ctl.report_progress(format!("greeting {name}"), 50)?;
-    Ok(Output {
-        greeting: format!("Hello, {name}!"),
-    })
+    Ok(Output { greeting: format!("Hello, {name}!") })
 }
 
 plugin! {
@@ -43,12 +41,7 @@ mod tests {
     #[test]
     fn somebody_is_greeted() {
         let host = FakeHost::new();
-        let output = host.run(
-            hello,
-            Input {
-                name: Some("Ada".to_owned()),
-            },
-        );
+        let output = host.run(hello, Input { name: Some("Ada".to_owned()) });
         assert_eq!(output.unwrap().greeting, "Hello, Ada!");
         assert_eq!(host.progress()[0].message, "greeting Ada");
     }
