@@ -1,5 +1,6 @@
 //! A plugin as `plugin!` puts it together: what it says about itself, and which function runs which task type.
 
+use std::any::TypeId;
 use std::fmt;
 
 use schemars::{Schema, generate::SchemaSettings};
@@ -92,8 +93,17 @@ fn settings() -> SchemaSettings {
 }
 
 #[doc(hidden)]
-pub fn input_schema<I: TaskInput>() -> Schema {
+pub fn input_schema<I: TaskInput + 'static>() -> Schema {
+    if takes_nothing::<I>() {
+        // A caller that has nothing to say sends `{}` or `null`, and both are right.
+        return schemars::json_schema!({ "type": ["object", "null"], "maxProperties": 0 });
+    }
     settings().for_deserialize().into_generator().into_root_schema_for::<I>()
+}
+
+/// Whether a task of this input type has no input at all.
+fn takes_nothing<I: 'static>() -> bool {
+    TypeId::of::<I>() == TypeId::of::<()>()
 }
 
 #[doc(hidden)]
@@ -102,11 +112,12 @@ pub fn output_schema<R: TaskResult>() -> Schema {
 }
 
 #[doc(hidden)]
-pub fn run_json<I: TaskInput, R: TaskResult>(
+pub fn run_json<I: TaskInput + 'static, R: TaskResult>(
     ctl: &TaskCtl,
     input: &str,
     task: fn(&TaskCtl, I) -> R,
 ) -> Result<String, TaskError> {
+    let input = if takes_nothing::<I>() { "null" } else { input };
     let input = json::read(input).map_err(|misfit| {
         TaskError::new(format!("the input does not fit: {}", misfit.sentence())).with_details(misfit.details())
     })?;

@@ -61,7 +61,7 @@ struct Demo<'a> {
 
 fn build_program(workspace: &Workspace) -> Result<PathBuf> {
     let mut command = cargo::host();
-    command.current_dir(&workspace.root).args(["build", "-p", "taskcell", "--bin", "taskcell"]);
+    command.current_dir(&workspace.root).args(["build", "--workspace", "--bin", "taskcell"]);
     let artifacts = cargo::build(command)?;
     let program = artifacts.into_iter().rev().find(|artifact| {
         artifact.manifest.starts_with(&workspace.root)
@@ -107,7 +107,7 @@ fn digest_command(demo: &Demo<'_>, artifacts: &Path, attended: bool) -> Command 
     folder.push("::/docs");
     let mut command = Command::new(demo.program);
     command.arg("run").arg(demo.wasm.join("digest.wasm")).arg("digest").arg("--dir").arg(folder);
-    command.args(["--input", r#"{"folder":"/docs"}"#, "--artifacts"]).arg(artifacts);
+    command.args(["--input", r#"{"folder":"/docs","extensions":["md","wit"]}"#, "--artifacts"]).arg(artifacts);
     if !attended {
         command.args(["--signal", "approval=true"]);
     }

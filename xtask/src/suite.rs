@@ -32,13 +32,15 @@ enum Kind {
     Component(&'static str, &'static [&'static str]),
     /// Runs cargo.
     Cargo(&'static [&'static str]),
+    /// Builds what the tests run.
+    Program(&'static [&'static str]),
     /// Builds the guests.
     Guests,
     /// Runs the tests.
     Tests,
 }
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     Step { name: "format", what: "the code is formatted", kind: Kind::Component("fmt", &["fmt", "--all", "--check"]) },
     Step { name: "tidy", what: "the rules of the house hold", kind: Kind::Cargo(&["test", "-p", "xtask"]) },
     Step { name: "guests", what: "all guests are built", kind: Kind::Guests },
@@ -51,6 +53,12 @@ const STEPS: [Step; 6] = [
         name: "bare",
         what: "the library builds alone, without any of its features",
         kind: Kind::Cargo(&["check", "-p", "taskcell", "--no-default-features"]),
+    },
+    Step {
+        name: "program",
+        what: "the program that the tests run",
+        // The whole workspace's features, so that nothing is built twice.
+        kind: Kind::Program(&["build", "--workspace", "--bin", "taskcell"]),
     },
     Step { name: "test", what: "unit tests, integration tests, examples in the documentation", kind: Kind::Tests },
 ];
@@ -93,7 +101,7 @@ impl Step {
     /// With a filter only tests are run, and what they need.
     fn is_wanted(&self, filter: Option<&str>) -> bool {
         match self.kind {
-            Kind::Guests | Kind::Tests => true,
+            Kind::Guests | Kind::Program(_) | Kind::Tests => true,
             Kind::Component(..) | Kind::Cargo(_) => filter.is_none(),
         }
     }
@@ -101,8 +109,9 @@ impl Step {
     fn run(&self, workspace: &Workspace, filter: Option<&str>, strict: bool) -> Result<Outcome> {
         match self.kind {
             Kind::Guests => guests::build(workspace).map(drop)?,
-            Kind::Cargo(words) => run_cargo(workspace, words, None)?,
-            Kind::Tests => run_cargo(workspace, &["test", "--workspace"], filter)?,
+            Kind::Cargo(words) | Kind::Program(words) => run_cargo(workspace, words, None)?,
+            // `tidy` has had its turn.
+            Kind::Tests => run_cargo(workspace, &["test", "--workspace", "--exclude", "xtask"], filter)?,
             Kind::Component(component, words) => {
                 if !has_component(component) {
                     let missing = format!("there is no `cargo {component}` here");
@@ -178,8 +187,8 @@ mod tests {
     fn a_filter_leaves_guests_and_tests() {
         let names =
             |filter| STEPS.iter().filter(|step| step.is_wanted(filter)).map(|step| step.name).collect::<Vec<_>>();
-        assert_eq!(names(None), ["format", "tidy", "guests", "clippy", "bare", "test"]);
-        assert_eq!(names(Some("cancel")), ["guests", "test"]);
+        assert_eq!(names(None), ["format", "tidy", "guests", "clippy", "bare", "program", "test"]);
+        assert_eq!(names(Some("cancel")), ["guests", "program", "test"]);
     }
 
     #[test]

@@ -129,3 +129,17 @@ fn schemas_have_the_doc_comments_and_stand_alone() {
         assert!(!validator.is_valid(&wrap(wrong)));
     }
 }
+
+/// A caller that has nothing to say sends `{}` or `null`, and a task without input takes both.
+#[test]
+fn a_task_without_input_takes_nothing_in_both_forms() {
+    use taskcell_guest::testing::FakeHost;
+
+    let manifest = PLUGIN.manifest();
+    let task = manifest["tasks"].as_array().unwrap().iter().find(|task| task["name"] == "no-words").unwrap();
+    assert_eq!(task["input"]["type"], json!(["object", "null"]));
+    assert_eq!(task["input"]["maxProperties"], 0);
+    for nothing in [json!({}), Value::Null] {
+        assert_eq!(FakeHost::new().run_json(&PLUGIN, "no-words", &nothing).unwrap(), Value::Null);
+    }
+}
