@@ -171,16 +171,8 @@ mod tests {
     /// Two references whose parts join to the same text are two references.
     #[test]
     fn f12_parts_are_never_joined() {
-        let one = TaskRef {
-            plugin: "a".into(),
-            task_type: "b:c".into(),
-            key: TaskKey::new("k").unwrap(),
-        };
-        let two = TaskRef {
-            plugin: "a:b".into(),
-            task_type: "c".into(),
-            key: TaskKey::new("k").unwrap(),
-        };
+        let one = TaskRef { plugin: "a".into(), task_type: "b:c".into(), key: TaskKey::new("k").unwrap() };
+        let two = TaskRef { plugin: "a:b".into(), task_type: "c".into(), key: TaskKey::new("k").unwrap() };
         assert_ne!(one, two);
     }
 }

@@ -58,12 +58,8 @@ impl Limits {
     pub fn lowered_to(self, request: LimitsRequest) -> Self {
         Self {
             fuel: request.fuel.map_or(self.fuel, |fuel| fuel.min(self.fuel)),
-            timeout: request
-                .timeout
-                .map_or(self.timeout, |timeout| timeout.min(self.timeout)),
-            memory_bytes: request
-                .memory_bytes
-                .map_or(self.memory_bytes, |bytes| bytes.min(self.memory_bytes)),
+            timeout: request.timeout.map_or(self.timeout, |timeout| timeout.min(self.timeout)),
+            memory_bytes: request.memory_bytes.map_or(self.memory_bytes, |bytes| bytes.min(self.memory_bytes)),
             ..self
         }
     }
@@ -76,12 +72,7 @@ pub struct LimitsRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fuel: Option<u64>,
     /// Wall time from start to end; on the wire in milliseconds.
-    #[serde(
-        default,
-        rename = "timeout_ms",
-        with = "millis",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, rename = "timeout_ms", with = "millis", skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
     /// Bytes of all linear memories together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,9 +100,7 @@ mod millis {
 
     #[expect(clippy::ref_option, reason = "the shape serde asks for")]
     pub(super) fn serialize<S: Serializer>(value: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
-        value
-            .map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
-            .serialize(to)
+        value.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)).serialize(to)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
@@ -126,16 +115,9 @@ mod tests {
     #[test]
     fn a_request_lowers_and_never_raises() {
         let operator = Limits::default();
-        let greedy = LimitsRequest {
-            fuel: Some(u64::MAX),
-            timeout: Some(Duration::MAX),
-            memory_bytes: Some(u64::MAX),
-        };
+        let greedy = LimitsRequest { fuel: Some(u64::MAX), timeout: Some(Duration::MAX), memory_bytes: Some(u64::MAX) };
         assert_eq!(operator.lowered_to(greedy), operator);
-        let modest = LimitsRequest {
-            fuel: Some(10),
-            ..LimitsRequest::default()
-        };
+        let modest = LimitsRequest { fuel: Some(10), ..LimitsRequest::default() };
         assert_eq!(operator.lowered_to(modest), Limits { fuel: 10, ..operator });
     }
 

@@ -19,11 +19,7 @@ const KEPT_BYTES_MAX: u64 = 1 << 20;
 #[derive(Debug, Clone)]
 pub(crate) enum Command {
     /// The caller wants the task to exist.
-    Create {
-        task: TaskRef,
-        input: Value,
-        limits: Limits,
-    },
+    Create { task: TaskRef, input: Value, limits: Limits },
     /// A cell is free for it.
     Start,
     /// The guest says how far it is.
@@ -118,26 +114,17 @@ impl RefusalKind {
 
 impl Refusal {
     pub(crate) fn new(kind: RefusalKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-        }
+        Self { kind, message: message.into() }
     }
 }
 
 impl Decision {
     fn only(answer: Answer) -> Self {
-        Self {
-            events: Vec::new(),
-            answer,
-        }
+        Self { events: Vec::new(), answer }
     }
 
     fn done(event: EventBody) -> Self {
-        Self {
-            events: vec![event],
-            answer: Answer::Done,
-        }
+        Self { events: vec![event], answer: Answer::Done }
     }
 }
 
@@ -145,10 +132,9 @@ impl Decision {
 pub(crate) fn step(state: &TaskState, command: Command) -> Decision {
     match (state.phase, command) {
         (None, Command::Create { task, input, limits }) => Decision::done(EventBody::Created { task, input, limits }),
-        (None, _) | (Some(_), Command::Create { .. }) => Decision::only(Answer::Refused(Refusal::new(
-            RefusalKind::Host,
-            "a task is created once, and first",
-        ))),
+        (None, _) | (Some(_), Command::Create { .. }) => {
+            Decision::only(Answer::Refused(Refusal::new(RefusalKind::Host, "a task is created once, and first")))
+        }
         (Some(Phase::Ended), command) => after_the_end(&command),
         (Some(Phase::Queued), Command::Start) => Decision::done(EventBody::Started),
         (Some(Phase::Queued | Phase::Running), command) => live(state, command),
@@ -180,10 +166,7 @@ fn live(state: &TaskState, command: Command) -> Decision {
         Command::Progress { message, percent } => progress(message, percent),
         Command::Wait { key, timeout } => wait(state, key, timeout),
         Command::Poll { key } => match state.oldest(&key).cloned() {
-            Some(signal) => Decision {
-                events: vec![EventBody::SignalTaken { key }],
-                answer: Answer::Signal(signal),
-            },
+            Some(signal) => Decision { events: vec![EventBody::SignalTaken { key }], answer: Answer::Signal(signal) },
             None => Decision::only(Answer::NoSignal),
         },
         Command::WaitTimedOut { wait } => end_wait(state, |point| point.wait == wait, WaitEnd::TimedOut),
@@ -221,10 +204,7 @@ fn progress(message: String, percent: Option<u8>) -> Decision {
 
 fn wait(state: &TaskState, key: SignalKey, timeout: Option<Duration>) -> Decision {
     if let Some(signal) = state.oldest(&key).cloned() {
-        return Decision {
-            events: vec![EventBody::SignalTaken { key }],
-            answer: Answer::Signal(signal),
-        };
+        return Decision { events: vec![EventBody::SignalTaken { key }], answer: Answer::Signal(signal) };
     }
     if state.cancel.is_some() {
         return Decision::only(Answer::WaitOver(WaitEnd::Cancelled));
@@ -233,21 +213,14 @@ fn wait(state: &TaskState, key: SignalKey, timeout: Option<Duration>) -> Decisio
         return Decision::only(Answer::WaitOver(WaitEnd::TimedOut));
     }
     let wait = state.waits + 1;
-    Decision {
-        events: vec![EventBody::WaitStarted { wait, key, timeout }],
-        answer: Answer::Parked { wait },
-    }
+    Decision { events: vec![EventBody::WaitStarted { wait, key, timeout }], answer: Answer::Parked { wait } }
 }
 
 fn end_wait(state: &TaskState, is_meant: impl Fn(&super::state::WaitPoint) -> bool, reason: WaitEnd) -> Decision {
     match &state.waiting {
-        Some(point) if is_meant(point) => Decision {
-            events: vec![EventBody::WaitEnded {
-                wait: point.wait,
-                reason,
-            }],
-            answer: Answer::Done,
-        },
+        Some(point) if is_meant(point) => {
+            Decision { events: vec![EventBody::WaitEnded { wait: point.wait, reason }], answer: Answer::Done }
+        }
         Some(_) | None => Decision::only(Answer::NoSignal),
     }
 }
@@ -263,59 +236,35 @@ fn notify(state: &TaskState, key: SignalKey, signal: Signal) -> Decision {
             return Decision::only(Answer::Notified(NotifyAnswer::Full));
         }
     }
-    let mut events = vec![EventBody::SignalReceived {
-        key: key.clone(),
-        signal,
-    }];
+    let mut events = vec![EventBody::SignalReceived { key: key.clone(), signal }];
     if parked {
         events.push(EventBody::SignalTaken { key });
     }
-    let answer = if parked {
-        NotifyAnswer::Delivered
-    } else {
-        NotifyAnswer::Buffered
-    };
-    Decision {
-        events,
-        answer: Answer::Notified(answer),
-    }
+    let answer = if parked { NotifyAnswer::Delivered } else { NotifyAnswer::Buffered };
+    Decision { events, answer: Answer::Notified(answer) }
 }
 
 fn cancel(state: &TaskState, request: CancelRequest, usage: Usage) -> Decision {
     // A later request may only shorten the grace: who asked first, and why, stays.
     let request = match &state.cancel {
         Some(first) if first.grace <= request.grace => return Decision::only(Answer::Done),
-        Some(first) => CancelRequest {
-            grace: request.grace,
-            ..first.clone()
-        },
+        Some(first) => CancelRequest { grace: request.grace, ..first.clone() },
         None => request,
     };
     let mut events = Vec::new();
     if let Some(point) = &state.waiting {
-        events.push(EventBody::WaitEnded {
-            wait: point.wait,
-            reason: WaitEnd::Cancelled,
-        });
+        events.push(EventBody::WaitEnded { wait: point.wait, reason: WaitEnd::Cancelled });
     }
     // A task that never ran has nothing to tidy up.
     let at_once = request.grace.is_zero() || state.phase == Some(Phase::Queued);
     let outcome = at_once.then(|| cancelled(&request, state.phase == Some(Phase::Running), String::new()));
     events.push(EventBody::CancelRequested(request));
     events.extend(outcome.map(|outcome| EventBody::Finished { outcome, usage }));
-    Decision {
-        events,
-        answer: Answer::Done,
-    }
+    Decision { events, answer: Answer::Done }
 }
 
 fn cancelled(request: &CancelRequest, forced: bool, message: String) -> Outcome {
-    Outcome::Cancelled {
-        by: request.by,
-        reason: request.reason.clone(),
-        forced,
-        message,
-    }
+    Outcome::Cancelled { by: request.by, reason: request.reason.clone(), forced, message }
 }
 
 fn finish(outcome: Outcome, usage: Usage) -> Decision {
@@ -325,26 +274,18 @@ fn finish(outcome: Outcome, usage: Usage) -> Decision {
 fn outcome_of(state: &TaskState, end: CellEnd) -> Outcome {
     match end {
         CellEnd::Returned(GuestOutcome::Succeeded { message, data }) => Outcome::Succeeded { message, data },
-        CellEnd::Returned(GuestOutcome::Failed {
-            message,
-            error,
-            retryable,
-        }) => Outcome::Failed(Failure {
-            error,
-            retryable,
-            ..Failure::new(FailureKind::Guest, message)
-        }),
+        CellEnd::Returned(GuestOutcome::Failed { message, error, retryable }) => {
+            Outcome::Failed(Failure { error, retryable, ..Failure::new(FailureKind::Guest, message) })
+        }
         CellEnd::Returned(GuestOutcome::Cancelled { message }) => match &state.cancel {
             Some(request) => cancelled(request, false, message),
             None => cancelled(&CancelRequest::new(Party::Itself, ""), false, message),
         },
         CellEnd::Failed(failure) => Outcome::Failed(match (&state.panic, failure.kind) {
             // A Rust guest panics by saying so and then trapping; the trap is only the end of it.
-            (Some((message, place)), FailureKind::Trap) => Failure {
-                kind: FailureKind::Panic,
-                message: format!("panicked at {place}: {message}"),
-                ..failure
-            },
+            (Some((message, place)), FailureKind::Trap) => {
+                Failure { kind: FailureKind::Panic, message: format!("panicked at {place}: {message}"), ..failure }
+            }
             (Some(_) | None, _) => failure,
         }),
     }
@@ -352,9 +293,5 @@ fn outcome_of(state: &TaskState, end: CellEnd) -> Outcome {
 
 /// A duration as a person says it.
 fn seconds(time: Duration) -> String {
-    if time.subsec_millis() == 0 {
-        format!("{} s", time.as_secs())
-    } else {
-        format!("{} ms", time.as_millis())
-    }
+    if time.subsec_millis() == 0 { format!("{} s", time.as_secs()) } else { format!("{} ms", time.as_millis()) }
 }

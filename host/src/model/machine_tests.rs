@@ -16,21 +16,9 @@ use super::state::{Phase, TaskState, Usage};
 use super::time::Timestamp;
 
 fn create() -> Command {
-    let task = TaskRef {
-        plugin: "p".into(),
-        task_type: "t".into(),
-        key: TaskKey::new("k").unwrap(),
-    };
-    let limits = Limits {
-        signals_per_key: 2,
-        signals_in_all: 3,
-        ..Limits::default()
-    };
-    Command::Create {
-        task,
-        input: json!({}),
-        limits,
-    }
+    let task = TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::new("k").unwrap() };
+    let limits = Limits { signals_per_key: 2, signals_in_all: 3, ..Limits::default() };
+    Command::Create { task, input: json!({}), limits }
 }
 
 fn key(number: u8) -> SignalKey {
@@ -39,11 +27,7 @@ fn key(number: u8) -> SignalKey {
 
 fn any_command() -> impl Strategy<Value = Command> {
     let usage = Usage::default();
-    let grace = prop_oneof![
-        Just(Duration::ZERO),
-        Just(Duration::from_secs(1)),
-        Just(Duration::from_secs(9))
-    ];
+    let grace = prop_oneof![Just(Duration::ZERO), Just(Duration::from_secs(1)), Just(Duration::from_secs(9))];
     prop_oneof![
         1 => Just(create()),
         2 => Just(Command::Start),

@@ -168,27 +168,15 @@ impl TaskType {
                 source,
             })
         };
-        Ok(Schemas {
-            input: compile("input", &self.input)?,
-            output: compile("output", &self.output)?,
-        })
+        Ok(Schemas { input: compile("input", &self.input)?, output: compile("output", &self.output)? })
     }
 }
 
 fn check_name(what: &'static str, name: &str) -> Result<(), ManifestError> {
     let fits = name.len() <= NAME_BYTES_MAX
         && name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-    if fits {
-        Ok(())
-    } else {
-        Err(ManifestError::Name {
-            what,
-            name: name.chars().take(100).collect(),
-        })
-    }
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    if fits { Ok(()) } else { Err(ManifestError::Name { what, name: name.chars().take(100).collect() }) }
 }
 
 #[cfg(test)]
@@ -216,14 +204,8 @@ mod tests {
         let newer = serde_json::json!({"manifest": 2, "quite": "different"});
         assert_eq!(parse(&newer), Err(ManifestError::Version { found: 2 }));
         assert!(matches!(Manifest::parse("{"), Err(ManifestError::Json(_))));
-        assert!(matches!(
-            parse(&with("../x", serde_json::json!([{"name": "a"}]))),
-            Err(ManifestError::Name { .. })
-        ));
-        assert!(matches!(
-            parse(&with("x", serde_json::json!([]))),
-            Err(ManifestError::TaskTypes(0))
-        ));
+        assert!(matches!(parse(&with("../x", serde_json::json!([{"name": "a"}]))), Err(ManifestError::Name { .. })));
+        assert!(matches!(parse(&with("x", serde_json::json!([]))), Err(ManifestError::TaskTypes(0))));
     }
 
     #[test]

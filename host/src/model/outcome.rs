@@ -106,14 +106,7 @@ impl FailureKind {
 
 impl Failure {
     pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            error: None,
-            retryable: false,
-            exit_code: None,
-            backtrace: Vec::new(),
-        }
+        Self { kind, message: message.into(), error: None, retryable: false, exit_code: None, backtrace: Vec::new() }
     }
 }
 
@@ -123,12 +116,7 @@ impl fmt::Display for Outcome {
         match self {
             Self::Succeeded { message, .. } => write!(f, "succeeded: {}", escape(message)),
             Self::Failed(failure) => write!(f, "failed ({}): {}", failure.kind.word(), escape(&failure.message)),
-            Self::Cancelled {
-                by,
-                reason,
-                forced,
-                message,
-            } => {
+            Self::Cancelled { by, reason, forced, message } => {
                 write!(f, "cancelled by {by}")?;
                 if !reason.is_empty() {
                     write!(f, " ({})", escape(reason))?;
@@ -138,11 +126,7 @@ impl fmt::Display for Outcome {
                 } else {
                     ", it ended by itself"
                 })?;
-                if message.is_empty() {
-                    Ok(())
-                } else {
-                    write!(f, ": {}", escape(message))
-                }
+                if message.is_empty() { Ok(()) } else { write!(f, ": {}", escape(message)) }
             }
         }
     }
@@ -160,16 +144,7 @@ pub(crate) enum CellEnd {
 /// What a guest may return.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum GuestOutcome {
-    Succeeded {
-        message: String,
-        data: Option<Value>,
-    },
-    Failed {
-        message: String,
-        error: Option<Value>,
-        retryable: bool,
-    },
-    Cancelled {
-        message: String,
-    },
+    Succeeded { message: String, data: Option<Value> },
+    Failed { message: String, error: Option<Value>, retryable: bool },
+    Cancelled { message: String },
 }

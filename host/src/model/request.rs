@@ -120,20 +120,12 @@ impl CancelRequest {
 
     /// Asks the task to end by itself, and stops it after [`CancelRequest::DEFAULT_GRACE`].
     pub fn new(by: Party, reason: impl Into<String>) -> Self {
-        Self {
-            by,
-            reason: reason.into(),
-            grace: Self::DEFAULT_GRACE,
-        }
+        Self { by, reason: reason.into(), grace: Self::DEFAULT_GRACE }
     }
 
     /// Stops the task where it is.
     pub fn force(by: Party, reason: impl Into<String>) -> Self {
-        Self {
-            by,
-            reason: reason.into(),
-            grace: Duration::ZERO,
-        }
+        Self { by, reason: reason.into(), grace: Duration::ZERO }
     }
 
     /// With this grace.

@@ -49,11 +49,7 @@ impl Schema {
             .take(FAULTS_MAX)
             .map(|error| {
                 let place = error.instance_path().to_string();
-                if place.is_empty() {
-                    error.to_string()
-                } else {
-                    format!("at {place}: {error}")
-                }
+                if place.is_empty() { error.to_string() } else { format!("at {place}: {error}") }
             })
             .collect();
         if faults.is_empty() { Ok(()) } else { Err(faults) }
@@ -96,10 +92,7 @@ mod tests {
     #[test]
     fn t24_nothing_is_fetched_and_depth_is_capped() {
         for reference in ["https://example.com/schema.json", "file:///etc/passwd"] {
-            assert!(
-                matches!(Schema::new(&json!({"$ref": reference})), Err(SchemaError::Invalid(_))),
-                "{reference}"
-            );
+            assert!(matches!(Schema::new(&json!({"$ref": reference})), Err(SchemaError::Invalid(_))), "{reference}");
         }
         let deep = (0..40).fold(json!(true), |inner, _| json!({"items": inner}));
         assert_eq!(Schema::new(&deep).unwrap_err(), SchemaError::TooDeep);

@@ -95,10 +95,7 @@ mod tests {
     #[test]
     fn absent_null_and_false_stay_three_things() {
         for payload in [None, Some(Value::Null), Some(Value::Bool(false))] {
-            let signal = Signal {
-                payload,
-                sender: Party::Host,
-            };
+            let signal = Signal { payload, sender: Party::Host };
             let text = serde_json::to_string(&signal).unwrap();
             assert_eq!(serde_json::from_str::<Signal>(&text).unwrap(), signal, "{text}");
         }

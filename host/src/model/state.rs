@@ -142,17 +142,11 @@ impl TaskState {
                 self.started_at = Some(event.at);
             }
             EventBody::Progress { message, percent } => {
-                self.progress = Some(Progress {
-                    message: message.clone(),
-                    percent: *percent,
-                });
+                self.progress = Some(Progress { message: message.clone(), percent: *percent });
             }
             EventBody::WaitStarted { wait, key, .. } => {
                 self.waits = *wait;
-                self.waiting = Some(WaitPoint {
-                    wait: *wait,
-                    key: key.clone(),
-                });
+                self.waiting = Some(WaitPoint { wait: *wait, key: key.clone() });
             }
             EventBody::WaitEnded { .. } => self.waiting = None,
             EventBody::SignalReceived { key, signal } => {

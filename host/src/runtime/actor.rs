@@ -17,6 +17,7 @@ use crate::ports::clock::BoxFuture;
 use crate::ports::runner::{CancelNotice, CellLink, CellWork, GuestCall, Permit, Reply, Runner};
 use crate::ports::store::{CommitError, Fence, Record, StreamId};
 
+use super::guard::guarded;
 use super::registry::Registry;
 use super::shared::{Control, Head, Shared};
 use super::timers::{Alarm, Timers};
@@ -46,19 +47,13 @@ pub(crate) struct Actor {
 /// What a job found out that must go through the actor.
 #[derive(Debug)]
 pub(crate) enum Finding {
-    Stored {
-        artifact: Artifact,
-        reply: Reply<Result<Artifact, Refusal>>,
-    },
+    Stored { artifact: Artifact, reply: Reply<Result<Artifact, Refusal>> },
 }
 
 /// Where the task's code is.
 enum Cell {
     /// Waiting for room.
-    Queued {
-        admission: BoxFuture<'static, Permit>,
-        ready: Box<(CellWork, CellLink)>,
-    },
+    Queued { admission: BoxFuture<'static, Permit>, ready: Box<(CellWork, CellLink)> },
     /// Running, or parked.
     Running(BoxFuture<'static, CellEnd>),
     /// There is no cell, or it is being dropped.
@@ -72,17 +67,31 @@ impl Actor {
     /// Lives the task from its creation to its end, and cleans up after it.
     pub(crate) async fn run(mut self, work: CellWork, link: CellLink, alive: oneshot::Receiver<()>) {
         let admission = self.runner.admit(work.plugin);
-        let mut cell = Cell::Queued {
-            admission,
-            ready: Box::new((work, link)),
-        };
-        while self.turn(&mut cell).await.is_ok() {}
+        let mut cell = Cell::Queued { admission, ready: Box::new((work, link)) };
+        loop {
+            match guarded(self.turn(&mut cell)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(Ended)) => break,
+                Err(panic) => {
+                    self.on_panic(&panic).await;
+                    break;
+                }
+            }
+        }
         // The outcome stands. Now the cell goes, and only then its directory.
         self.calls.close();
         drop(cell);
         let _ = alive.await;
         self.jobs.shutdown().await;
         self.clean_up().await;
+    }
+
+    /// Something in the host panicked on this task's behalf: its own end, and nobody else's.
+    async fn on_panic(&mut self, panic: &str) {
+        let failure =
+            Failure::new(FailureKind::Host, format!("the host panicked while it worked for this task: {panic}"));
+        let command = Command::CellEnded { end: CellEnd::Failed(failure), usage: self.shared.usage() };
+        let _ = self.decide(command).await;
     }
 
     /// Waits for the next thing that happens, and deals with it.
@@ -180,11 +189,7 @@ impl Actor {
 
     async fn on_call(&mut self, call: GuestCall) -> Result<(), Ended> {
         match call {
-            GuestCall::Progress {
-                message,
-                percent,
-                reply,
-            } => {
+            GuestCall::Progress { message, percent, reply } => {
                 let answer = self.decide(Command::Progress { message, percent }).await?;
                 let _ = reply.send(done(answer));
             }
@@ -202,16 +207,8 @@ impl Actor {
                     done(answer).map(|()| None)
                 });
             }
-            GuestCall::Notify {
-                target,
-                key,
-                payload,
-                reply,
-            } if target == self.shared.task => {
-                let signal = Signal {
-                    payload,
-                    sender: Party::Itself,
-                };
+            GuestCall::Notify { target, key, payload, reply } if target == self.shared.task => {
+                let signal = Signal { payload, sender: Party::Itself };
                 let answer = self.decide(Command::Notify { key, signal }).await?;
                 let _ = reply.send(Ok(notify_answer(&answer)));
             }
@@ -219,17 +216,9 @@ impl Actor {
                 let message = "sending signals to other tasks needs the capability signal, which was not granted";
                 let _ = reply.send(Err(Refusal::new(RefusalKind::Denied, message)));
             }
-            GuestCall::Notify {
-                target,
-                key,
-                payload,
-                reply,
-            } => {
+            GuestCall::Notify { target, key, payload, reply } => {
                 let target = self.registry.by_ref(&target);
-                let signal = Signal {
-                    payload,
-                    sender: Party::Task(self.shared.id),
-                };
+                let signal = Signal { payload, sender: Party::Task(self.shared.id) };
                 // Not waited for here: the other task may be sending to this one.
                 self.jobs.spawn(async move {
                     let answer = match target {
@@ -240,24 +229,12 @@ impl Actor {
                     None
                 });
             }
-            GuestCall::MessageAgent {
-                message,
-                trigger,
-                reply,
-            } => {
-                let command = Command::MessageAgent {
-                    message: message.clone(),
-                    trigger,
-                };
+            GuestCall::MessageAgent { message, trigger, reply } => {
+                let command = Command::MessageAgent { message: message.clone(), trigger };
                 let answer = done(self.decide(command).await?);
                 let _ = reply.send(answer.map(|()| self.deliver(message, trigger)));
             }
-            GuestCall::Attach {
-                name,
-                media_type,
-                source,
-                reply,
-            } => self.store_file(name, media_type, source, reply),
+            GuestCall::Attach { name, media_type, source, reply } => self.store_file(name, media_type, source, reply),
             GuestCall::Panic { message, place, reply } => {
                 self.decide(Command::Panic { message, place }).await?;
                 let _ = reply.send(());
@@ -267,15 +244,8 @@ impl Actor {
     }
 
     fn deliver(&self, message: String, trigger: bool) -> Delivery {
-        let message = AgentMessage {
-            id: self.shared.id,
-            task: self.shared.task.clone(),
-            message,
-            trigger,
-        };
-        self.sink
-            .as_ref()
-            .map_or(Delivery::Queued, |sink| sink.deliver(&message))
+        let message = AgentMessage { id: self.shared.id, task: self.shared.task.clone(), message, trigger };
+        self.sink.as_ref().map_or(Delivery::Queued, |sink| sink.deliver(&message))
     }
 
     fn store_file(
@@ -288,29 +258,20 @@ impl Actor {
         let (number, left) = {
             let state = self.shared.state();
             let used: u64 = state.artifacts.iter().map(|artifact| artifact.size).sum();
-            let number = u32::try_from(state.artifacts.len())
-                .unwrap_or(u32::MAX)
-                .saturating_add(1);
+            let number = u32::try_from(state.artifacts.len()).unwrap_or(u32::MAX).saturating_add(1);
             (number, state.limits.artifact_bytes.saturating_sub(used))
         };
         let (dirs, id) = (Arc::clone(&self.shared.dirs), self.shared.id);
-        self.jobs
-            .spawn_blocking(move || match dirs.store(id, number, source, left) {
-                Ok(stored) => {
-                    let artifact = Artifact {
-                        number,
-                        name,
-                        media_type,
-                        sha256: stored.sha256,
-                        size: stored.size,
-                    };
-                    Some(Finding::Stored { artifact, reply })
-                }
-                Err(refusal) => {
-                    let _ = reply.send(Err(refusal));
-                    None
-                }
-            });
+        self.jobs.spawn_blocking(move || match dirs.store(id, number, source, left) {
+            Ok(stored) => {
+                let artifact = Artifact { number, name, media_type, sha256: stored.sha256, size: stored.size };
+                Some(Finding::Stored { artifact, reply })
+            }
+            Err(refusal) => {
+                let _ = reply.send(Err(refusal));
+                None
+            }
+        });
     }
 
     async fn on_finding(&mut self, found: Option<Finding>) -> Result<(), Ended> {
@@ -340,12 +301,7 @@ impl Actor {
             })
             .collect();
         let records = events.iter().cloned().map(Record::Event).collect();
-        match self
-            .shared
-            .store
-            .commit(StreamId::Task(self.shared.id), fence, records)
-            .await
-        {
+        match self.shared.store.commit(StreamId::Task(self.shared.id), fence, records).await {
             Ok(()) => self.publish(&events),
             Err(error) => self.give_up(error, seq),
         }
@@ -395,10 +351,7 @@ impl Actor {
             EventBody::CancelRequested(request) => {
                 let grace_ends = self.shared.clock.steady().saturating_add(request.grace);
                 self.timers.grace = Some(grace_ends);
-                self.cancel.send_replace(Some(CancelNotice {
-                    request: request.clone(),
-                    grace_ends,
-                }));
+                self.cancel.send_replace(Some(CancelNotice { request: request.clone(), grace_ends }));
             }
             EventBody::Finished { .. } => {
                 self.unpark(Err(WaitEnd::Cancelled));
@@ -438,15 +391,8 @@ impl Actor {
     fn give_up(&mut self, error: CommitError, seq: crate::model::event::EventSeq) -> Result<(), Ended> {
         let message = format!("the task was stopped because its events could not be stored: {error}");
         let outcome = crate::model::outcome::Outcome::Failed(Failure::new(FailureKind::Host, message));
-        let body = EventBody::Finished {
-            outcome,
-            usage: self.shared.usage(),
-        };
-        self.publish(&[Event {
-            seq,
-            at: self.shared.clock.date(),
-            body,
-        }])
+        let body = EventBody::Finished { outcome, usage: self.shared.usage() };
+        self.publish(&[Event { seq, at: self.shared.clock.date(), body }])
     }
 
     async fn clean_up(self) {

@@ -134,11 +134,7 @@ impl HostBuilder {
         let inner = Inner {
             registry: Arc::new(Registry::default()),
             runner: Arc::clone(&wasm) as _,
-            around: Surroundings {
-                store,
-                clock,
-                dirs: Arc::new(dirs),
-            },
+            around: Surroundings { store, clock, dirs: Arc::new(dirs) },
             sink: self.sink,
             limits: self.limits,
             shutdown: watch::Sender::new(false),

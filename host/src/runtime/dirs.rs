@@ -64,10 +64,7 @@ impl HostDirs {
         let parent = artifact_dir(id);
         self.dir.create_dir_all(&parent).map_err(host)?;
         let path = parent.join(number.to_string());
-        let mut copy = self
-            .dir
-            .open_with(&path, OpenOptions::new().write(true).create_new(true))
-            .map_err(host)?;
+        let mut copy = self.dir.open_with(&path, OpenOptions::new().write(true).create_new(true)).map_err(host)?;
         let mut hash = Sha256::new();
         let mut size: u64 = 0;
         let mut buffer = vec![0; COPY_BYTES];
@@ -86,10 +83,7 @@ impl HostDirs {
             hash.update(bytes);
             copy.write_all(bytes).map_err(host)?;
         }
-        Ok(Stored {
-            sha256: hex::encode(hash.finalize()),
-            size,
-        })
+        Ok(Stored { sha256: hex::encode(hash.finalize()), size })
     }
 
     /// Reads an artifact.

@@ -95,10 +95,7 @@ impl TaskHandle {
 
     /// Ends the wait that the task is parked in, if it is for this key; the task goes on. Says whether there was one.
     pub async fn cancel_wait(&self, key: SignalKey) -> bool {
-        self.shared
-            .tell(|reply| Control::CancelWait { key, reply })
-            .await
-            .unwrap_or(false)
+        self.shared.tell(|reply| Control::CancelWait { key, reply }).await.unwrap_or(false)
     }
 
     /// Asks the task to stop. Every wait of it ends at once; when the grace is over, it is stopped wherever it is.
@@ -157,10 +154,7 @@ pub struct EventStream {
 
 impl fmt::Debug for EventStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EventStream")
-            .field("task", &self.shared.id)
-            .field("after", &self.after)
-            .finish_non_exhaustive()
+        f.debug_struct("EventStream").field("task", &self.shared.id).field("after", &self.after).finish_non_exhaustive()
     }
 }
 
@@ -180,12 +174,7 @@ impl EventStream {
             // Looked at before reading, so that an event in between is not slept through.
             let head = *self.head.borrow_and_update();
             if head.seq > self.after {
-                self.page = self
-                    .shared
-                    .store
-                    .read(StreamId::Task(self.shared.id), self.after, PAGE)
-                    .await?
-                    .into();
+                self.page = self.shared.store.read(StreamId::Task(self.shared.id), self.after, PAGE).await?.into();
                 if self.page.is_empty() {
                     return Err(StoreError::Unavailable);
                 }

@@ -111,11 +111,7 @@ pub enum StartError {
 }
 
 fn list(names: &[String]) -> String {
-    if names.is_empty() {
-        "none".to_owned()
-    } else {
-        names.join(", ")
-    }
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 impl Host {
@@ -138,9 +134,7 @@ impl Host {
     /// Cancel safety: dropping the future loads nothing, though a compilation that has begun runs to its end.
     pub async fn load_plugin(&self, path: impl AsRef<Path>) -> Result<Plugin, LoadError> {
         let path = path.as_ref().to_owned();
-        let name = path
-            .file_stem()
-            .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+        let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         let read = tokio::task::spawn_blocking(move || read_file(&path)).await;
         let bytes = read.unwrap_or(Err(LoadError::ShuttingDown))?;
         self.load_plugin_bytes(name, bytes).await
@@ -152,13 +146,10 @@ impl Host {
     /// Like [`Host::load_plugin`].
     pub async fn load_plugin_bytes(&self, name: impl Into<String>, bytes: Vec<u8>) -> Result<Plugin, LoadError> {
         let loaded = self.wasm.load(name.into(), bytes).await?;
-        self.inner
-            .registry
-            .add_plugin(Plugin::new(loaded))
-            .map_err(|present| LoadError::NameTaken {
-                name: present.name().to_owned(),
-                version: present.manifest().version.clone(),
-            })
+        self.inner.registry.add_plugin(Plugin::new(loaded)).map_err(|present| LoadError::NameTaken {
+            name: present.name().to_owned(),
+            version: present.manifest().version.clone(),
+        })
     }
 
     /// The plugins that are loaded, by name.
@@ -198,19 +189,13 @@ impl Drop for Host {
     fn drop(&mut self) {
         self.inner.shutdown.send_replace(true);
         // The actors end by themselves now, each with an outcome in its log.
-        self.inner
-            .actors
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .detach_all();
+        self.inner.actors.lock().unwrap_or_else(PoisonError::into_inner).detach_all();
     }
 }
 
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Host")
-            .field("plugins", &self.inner.registry.plugins().len())
-            .finish_non_exhaustive()
+        f.debug_struct("Host").field("plugins", &self.inner.registry.plugins().len()).finish_non_exhaustive()
     }
 }
 

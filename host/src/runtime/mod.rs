@@ -3,6 +3,7 @@
 pub(crate) mod actor;
 pub(crate) mod builder;
 pub(crate) mod dirs;
+pub(crate) mod guard;
 pub(crate) mod handle;
 pub(crate) mod host;
 pub(crate) mod plugin;

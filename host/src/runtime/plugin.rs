@@ -52,10 +52,6 @@ impl Plugin {
     }
 
     pub(crate) fn schemas(&self, task_type: &str) -> Option<&Schemas> {
-        self.0
-            .schemas
-            .iter()
-            .find(|(name, _)| name == task_type)
-            .map(|(_, schemas)| schemas)
+        self.0.schemas.iter().find(|(name, _)| name == task_type).map(|(_, schemas)| schemas)
     }
 }

@@ -84,11 +84,7 @@ impl Registry {
         for _ in 0..books.ended.len().saturating_sub(ENDED_KEPT) {
             let Some(oldest) = books.ended.pop_front() else { break };
             // Somebody who holds a handle may still want to read: come back to it later.
-            if books
-                .tasks
-                .get(&oldest)
-                .is_some_and(|shared| Arc::strong_count(shared) > 1)
-            {
+            if books.tasks.get(&oldest).is_some_and(|shared| Arc::strong_count(shared) > 1) {
                 books.ended.push_back(oldest);
             } else {
                 books.tasks.remove(&oldest);

@@ -24,19 +24,9 @@ pub(crate) const CONTROL_QUEUE: usize = 64;
 /// What somebody outside wants of a task.
 #[derive(Debug)]
 pub(crate) enum Control {
-    Notify {
-        key: SignalKey,
-        signal: Signal,
-        reply: oneshot::Sender<NotifyAnswer>,
-    },
-    CancelWait {
-        key: SignalKey,
-        reply: oneshot::Sender<bool>,
-    },
-    Cancel {
-        request: CancelRequest,
-        reply: oneshot::Sender<()>,
-    },
+    Notify { key: SignalKey, signal: Signal, reply: oneshot::Sender<NotifyAnswer> },
+    CancelWait { key: SignalKey, reply: oneshot::Sender<bool> },
+    Cancel { request: CancelRequest, reply: oneshot::Sender<()> },
 }
 
 /// The common part. The actor is the only one who changes the state.
@@ -89,10 +79,7 @@ impl Shared {
             store: around.store,
             clock: around.clock,
             dirs: around.dirs,
-            head: watch::Sender::new(Head {
-                seq: state.seq,
-                ended: false,
-            }),
+            head: watch::Sender::new(Head { seq: state.seq, ended: false }),
             state: Mutex::new(state),
             started: Mutex::default(),
         }
@@ -147,8 +134,6 @@ impl Shared {
 
     /// Sends a signal.
     pub(crate) async fn notify(&self, key: SignalKey, signal: Signal) -> NotifyAnswer {
-        self.tell(|reply| Control::Notify { key, signal, reply })
-            .await
-            .unwrap_or(NotifyAnswer::NoTask)
+        self.tell(|reply| Control::Notify { key, signal, reply }).await.unwrap_or(NotifyAnswer::NoTask)
     }
 }

@@ -66,54 +66,30 @@ fn check(inner: &Inner, request: &StartRequest) -> Result<Checked, StartError> {
     if *inner.shutdown.borrow() {
         return Err(StartError::ShuttingDown);
     }
-    let plugin = inner
-        .registry
-        .plugin(&request.plugin)
-        .ok_or_else(|| StartError::UnknownPlugin {
-            name: request.plugin.clone(),
-            loaded: inner
-                .registry
-                .plugins()
-                .iter()
-                .map(|plugin| plugin.name().to_owned())
-                .collect(),
-        })?;
+    let plugin = inner.registry.plugin(&request.plugin).ok_or_else(|| StartError::UnknownPlugin {
+        name: request.plugin.clone(),
+        loaded: inner.registry.plugins().iter().map(|plugin| plugin.name().to_owned()).collect(),
+    })?;
     let task_type = plugin.manifest().task_type(&request.task_type);
     let (task_type, schemas) =
-        task_type
-            .zip(plugin.schemas(&request.task_type))
-            .ok_or_else(|| StartError::UnknownTaskType {
-                name: request.task_type.clone(),
-                known: plugin.manifest().tasks.iter().map(|task| task.name.clone()).collect(),
-            })?;
+        task_type.zip(plugin.schemas(&request.task_type)).ok_or_else(|| StartError::UnknownTaskType {
+            name: request.task_type.clone(),
+            known: plugin.manifest().tasks.iter().map(|task| task.name.clone()).collect(),
+        })?;
     let size = request.input.to_string().len() as u64;
     if size > INPUT_BYTES_MAX {
-        return Err(StartError::InputTooLarge {
-            size,
-            max: INPUT_BYTES_MAX,
-        });
+        return Err(StartError::InputTooLarge { size, max: INPUT_BYTES_MAX });
     }
-    schemas
-        .input
-        .check(&request.input)
-        .map_err(|faults| StartError::InvalidInput { faults })?;
+    schemas.input.check(&request.input).map_err(|faults| StartError::InvalidInput { faults })?;
     let limits = inner.limits.lowered_to(request.limits.or(task_type.limits));
-    Ok(Checked {
-        plugin: plugin.digest(),
-        schemas: schemas.clone(),
-        limits,
-    })
+    Ok(Checked { plugin: plugin.digest(), schemas: schemas.clone(), limits })
 }
 
 /// Opens each granted folder once, so that a wrong path is an error of the request and not of the task.
 fn open_dirs(grants: &Grants) -> Result<(), StartError> {
     for dir in &grants.dirs {
-        cap_std::fs::Dir::open_ambient_dir(&dir.host, cap_std::ambient_authority()).map_err(|source| {
-            StartError::GrantedDir {
-                path: dir.host.clone(),
-                source,
-            }
-        })?;
+        cap_std::fs::Dir::open_ambient_dir(&dir.host, cap_std::ambient_authority())
+            .map_err(|source| StartError::GrantedDir { path: dir.host.clone(), source })?;
     }
     Ok(())
 }
@@ -128,9 +104,7 @@ async fn create(
     let state = first_events(inner, &request, &checked, id, task).await?;
     let dirs = Arc::clone(&inner.around.dirs);
     let scratch = tokio::task::spawn_blocking(move || dirs.make_scratch(id)).await;
-    let scratch = scratch
-        .map_err(|_| StartError::ShuttingDown)?
-        .map_err(StartError::Scratch)?;
+    let scratch = scratch.map_err(|_| StartError::ShuttingDown)?.map_err(StartError::Scratch)?;
 
     let (control_tx, control) = mpsc::channel(CONTROL_QUEUE);
     let (calls_tx, calls) = mpsc::channel(CALL_QUEUE);
@@ -182,38 +156,22 @@ async fn first_events(
     id: TaskId,
     task: &TaskRef,
 ) -> Result<TaskState, StartError> {
-    let create = Command::Create {
-        task: task.clone(),
-        input: request.input.clone(),
-        limits: checked.limits,
-    };
+    let create = Command::Create { task: task.clone(), input: request.input.clone(), limits: checked.limits };
     let signals = request.signals.iter().map(|(key, payload)| Command::Notify {
         key: key.clone(),
-        signal: Signal {
-            payload: payload.clone(),
-            sender: Party::Person,
-        },
+        signal: Signal { payload: payload.clone(), sender: Party::Person },
     });
     let at = inner.around.clock.date();
     let mut state = TaskState::default();
     let mut records = Vec::new();
     for command in std::iter::once(create).chain(signals) {
         for body in step(&state, command).events {
-            let event = Event {
-                seq: EventSeq(state.seq.0 + 1),
-                at,
-                body,
-            };
+            let event = Event { seq: EventSeq(state.seq.0 + 1), at, body };
             state.apply(&event);
             records.push(Record::Event(event));
         }
     }
-    inner
-        .around
-        .store
-        .commit(StreamId::Task(id), Fence::Absent, records)
-        .await
-        .map_err(StartError::Store)?;
+    inner.around.store.commit(StreamId::Task(id), Fence::Absent, records).await.map_err(StartError::Store)?;
     Ok(state)
 }
 

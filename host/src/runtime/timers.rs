@@ -52,17 +52,9 @@ mod tests {
     #[test]
     fn the_earliest_comes_first_and_a_wish_before_a_limit() {
         let second = Duration::from_secs(1);
-        let timers = Timers {
-            grace: None,
-            deadline: Some(second * 3),
-            wait: Some((7, second * 2)),
-        };
+        let timers = Timers { grace: None, deadline: Some(second * 3), wait: Some((7, second * 2)) };
         assert_eq!(timers.earliest(), Some((second * 2, Alarm::Wait(7))));
-        let timers = Timers {
-            grace: Some(second),
-            deadline: Some(second),
-            wait: Some((7, second)),
-        };
+        let timers = Timers { grace: Some(second), deadline: Some(second), wait: Some((7, second)) };
         assert_eq!(timers.earliest(), Some((second, Alarm::Grace)));
     }
 }

@@ -19,11 +19,13 @@ use super::bindings::exports::taskcell::plugin::runner::Outcome as WitOutcome;
 use super::bindings::{TaskPlugin, TaskPluginPre};
 use super::inspect::Shape;
 use super::meter::{MemoryMeter, meter_fuel};
-use super::trap::{Departure, departure};
+use super::trap::{Departure, departure, is_unreadable_result};
 use super::wasi::{self, CommandLine};
 
 /// Bytes that may cross one host call. Protects the host's memory.
-const CALL_BYTES_MAX: usize = 4 << 20;
+const CALL_BYTES_MAX: u64 = 4 << 20;
+/// What a call may carry beside its one large value: names, messages.
+const CALL_BYTES_SLACK: u64 = 128 << 10;
 /// WASI resources a guest may hold at once: open files, streams, pollables.
 const RESOURCES_MAX: usize = 4096;
 
@@ -47,10 +49,7 @@ pub(super) struct Info {
 
 impl WasiView for CellData {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }
 }
 
@@ -82,23 +81,22 @@ fn store(engine: &Engine, data: CellData) -> wasmtime::Result<Store<CellData>> {
     let (fuel, gauges) = (data.info.limits.fuel, Arc::clone(&data.link.gauges));
     let mut store = Store::new(engine, data);
     store.limiter(|data| &mut data.memory);
-    store.set_hostcall_fuel(CALL_BYTES_MAX);
+    let call_bytes = call_bytes(&store.data().info.limits);
+    store.set_hostcall_fuel(usize::try_from(call_bytes).unwrap_or(usize::MAX));
     meter_fuel(&mut store, fuel, gauges)?;
     Ok(store)
+}
+
+/// The result crosses like any call, and may be as large as its limit.
+fn call_bytes(limits: &Limits) -> u64 {
+    limits.result_bytes.max(CALL_BYTES_MAX).saturating_add(CALL_BYTES_SLACK)
 }
 
 fn data(wasi: WasiCtx, link: CellLink, clock: Arc<dyn Clock>, info: Info) -> CellData {
     let mut table = ResourceTable::new();
     table.set_max_capacity(RESOURCES_MAX);
     let memory = MemoryMeter::new(&info.limits, Arc::clone(&link.gauges));
-    CellData {
-        wasi,
-        table,
-        memory,
-        link,
-        clock,
-        info,
-    }
+    CellData { wasi, table, memory, link, clock, info }
 }
 
 /// Calls `describe` in a cell that may do nothing.
@@ -110,23 +108,17 @@ pub(super) async fn describe(
     clock: Arc<dyn Clock>,
 ) -> Result<String, Failure> {
     let wasi = wasi::nothing(&link.output);
-    let info = Info {
-        document: Value::Null,
-        scratch: None,
-        limits,
-    };
+    let info = Info { document: Value::Null, scratch: None, limits };
     let mut store = store(engine, data(wasi, link, clock, info)).map_err(|error| host_failure(&error))?;
     let called = async {
         let instance = plugin.instantiate_async(&mut store).await?;
         instance.taskcell_plugin_plugin_info().call_describe(&mut store).await
     }
     .await;
-    called.map_err(
-        |error| match departure(&error, limits.fuel, store.data().memory.refused()) {
-            Departure::Exit(code) => exited(code),
-            Departure::Failed(failure) => failure,
-        },
-    )
+    called.map_err(|error| match departure(&error, limits.fuel, store.data().memory.refused()) {
+        Departure::Exit(code) => exited(code),
+        Departure::Failed(failure) => failure,
+    })
 }
 
 /// Runs one task from a fresh instance to its end.
@@ -164,9 +156,7 @@ pub(super) async fn run(
 fn publish_fuel(store: &Store<CellData>) {
     if let Ok(left) = store.get_fuel() {
         let data = store.data();
-        data.link
-            .gauges
-            .set_fuel_used(data.info.limits.fuel.saturating_sub(left));
+        data.link.gauges.set_fuel_used(data.info.limits.fuel.saturating_sub(left));
     }
 }
 
@@ -184,33 +174,18 @@ fn prepare(
     let wasi = wasi::granted(&work.grants, &work.scratch, command, &link.output).map_err(|error| {
         Failure::new(
             FailureKind::Host,
-            format!(
-                "failed to open what was granted: {error:#}{}",
-                granted_dirs(&work.grants)
-            ),
+            format!("failed to open what was granted: {error:#}{}", granted_dirs(&work.grants)),
         )
     })?;
-    let scratch = cap_std::fs::Dir::open_ambient_dir(&work.scratch, cap_std::ambient_authority()).map_err(|error| {
-        Failure::new(
-            FailureKind::Host,
-            format!("failed to open the scratch directory: {error}"),
-        )
-    })?;
-    let info = Info {
-        document: info_document(work),
-        scratch: Some(scratch),
-        limits: work.limits,
-    };
+    let scratch = cap_std::fs::Dir::open_ambient_dir(&work.scratch, cap_std::ambient_authority())
+        .map_err(|error| Failure::new(FailureKind::Host, format!("failed to open the scratch directory: {error}")))?;
+    let info = Info { document: info_document(work), scratch: Some(scratch), limits: work.limits };
     store(engine, data(wasi, link, clock, info)).map_err(|error| host_failure(&error))
 }
 
 fn granted_dirs(grants: &Grants) -> String {
     let dirs: Vec<String> = grants.dirs.iter().map(|dir| dir.host.display().to_string()).collect();
-    if dirs.is_empty() {
-        String::new()
-    } else {
-        format!(" (granted: {})", dirs.join(", "))
-    }
+    if dirs.is_empty() { String::new() } else { format!(" (granted: {})", dirs.join(", ")) }
 }
 
 fn info_document(work: &CellWork) -> Value {
@@ -233,11 +208,15 @@ async fn run_task(
 ) -> wasmtime::Result<CellEnd> {
     let instance = plugin.instantiate_async(&mut *store).await?;
     let input = work.input.to_string();
-    let outcome = instance
-        .taskcell_plugin_runner()
-        .call_run(&mut *store, &work.task.task_type, &input)
-        .await?;
-    Ok(returned(outcome, work.limits.result_bytes))
+    match instance.taskcell_plugin_runner().call_run(&mut *store, &work.task.task_type, &input).await {
+        Ok(outcome) => Ok(returned(outcome, work.limits.result_bytes)),
+        // A guest with less memory than that has not returned too much: then it is a fault like any other.
+        Err(error) if is_unreadable_result(&error) && store.data().memory.bytes() > call_bytes(&work.limits) => {
+            let message = format!("its result is larger than its limit of {} bytes", work.limits.result_bytes);
+            Ok(CellEnd::Failed(Failure::new(FailureKind::OutputLimit, message)))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 async fn run_command(store: &mut Store<CellData>, plugin: &CommandPre<CellData>) -> wasmtime::Result<CellEnd> {
@@ -262,10 +241,9 @@ fn returned(outcome: WitOutcome, bytes_max: u64) -> CellEnd {
             .map_err(|error| Failure::new(FailureKind::Guest, format!("its {what} is not JSON: {error}"))),
     };
     let outcome = match outcome {
-        WitOutcome::Succeeded(success) => json("result", success.data).map(|data| GuestOutcome::Succeeded {
-            message: success.message,
-            data,
-        }),
+        WitOutcome::Succeeded(success) => {
+            json("result", success.data).map(|data| GuestOutcome::Succeeded { message: success.message, data })
+        }
         WitOutcome::Failed(failure) => json("error's details", failure.error).map(|error| GuestOutcome::Failed {
             message: failure.message,
             error,
@@ -288,10 +266,7 @@ fn command_line(work: &CellWork) -> Result<CommandLine, String> {
     let input: Input = serde_json::from_value(work.input.clone()).map_err(|error| format!("bad input: {error}"))?;
     // A program finds its own name first; what it is called is up to us.
     let args = std::iter::once(work.task.plugin.clone()).chain(input.args).collect();
-    Ok(CommandLine {
-        args,
-        stdin: input.stdin.into_bytes(),
-    })
+    Ok(CommandLine { args, stdin: input.stdin.into_bytes() })
 }
 
 fn command_end(code: i32, store: &Store<CellData>) -> CellEnd {
@@ -304,12 +279,8 @@ fn command_end(code: i32, store: &Store<CellData>) -> CellEnd {
         OutputSource::Stdout => true,
         OutputSource::Stderr | OutputSource::Log { .. } => false,
     };
-    let stdout: String = page
-        .chunks
-        .iter()
-        .filter(|chunk| is_stdout(&chunk.source))
-        .map(|chunk| chunk.text.as_str())
-        .collect();
+    let stdout: String =
+        page.chunks.iter().filter(|chunk| is_stdout(&chunk.source)).map(|chunk| chunk.text.as_str()).collect();
     CellEnd::Returned(GuestOutcome::Succeeded {
         message: "exited with code 0".to_owned(),
         data: Some(serde_json::json!({ "exit_code": 0, "stdout": stdout, "truncated": page.lost > 0 })),
@@ -321,10 +292,7 @@ fn exited(code: i32) -> Failure {
         0 => "exited with code 0 without an outcome".to_owned(),
         code => format!("exited with code {code}"),
     };
-    Failure {
-        exit_code: Some(code),
-        ..Failure::new(FailureKind::Exited, message)
-    }
+    Failure { exit_code: Some(code), ..Failure::new(FailureKind::Exited, message) }
 }
 
 fn host_failure(error: &wasmtime::Error) -> Failure {

@@ -13,10 +13,7 @@ pub(crate) fn componentize(module: &[u8]) -> Result<Vec<u8>, String> {
         .validate(true)
         .module(module)
         .and_then(|encoder| {
-            encoder.adapter(
-                WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME,
-                WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
-            )
+            encoder.adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)
         })
         .and_then(|mut encoder| encoder.encode())
         .map_err(|error| format!("{error:#}"))

@@ -16,6 +16,9 @@ pub(super) const COMPONENT_INSTANCES_MAX: u32 = 64;
 pub(super) const COMPONENT_MEMORIES_MAX: u32 = 32;
 pub(super) const COMPONENT_TABLES_MAX: u32 = 64;
 
+/// The most tables of one core module.
+const TABLES_PER_MODULE_MAX: u32 = 4;
+
 /// How many cells, memories and tables there are in all.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stock {
@@ -79,11 +82,9 @@ fn pool(stock: Stock, limits: &Limits) -> PoolingAllocationConfig {
     pool.max_core_instances_per_component(COMPONENT_INSTANCES_MAX);
     pool.max_memories_per_component(COMPONENT_MEMORIES_MAX);
     pool.max_tables_per_component(COMPONENT_TABLES_MAX);
-    pool.max_memory_size(
-        usize::try_from(limits.memory_bytes)
-            .unwrap_or(usize::MAX)
-            .next_multiple_of(64 << 10),
-    );
+    // Some languages' modules have a table beside the one for calls.
+    pool.max_tables_per_module(TABLES_PER_MODULE_MAX);
+    pool.max_memory_size(usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX).next_multiple_of(64 << 10));
     pool.table_elements(usize::try_from(limits.table_elements).unwrap_or(usize::MAX));
     // A memory that was used little is cleaned in place instead of being given back to the system; with the page map
     // scan only the pages that were touched are cleaned.

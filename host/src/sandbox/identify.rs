@@ -52,11 +52,7 @@ pub(crate) fn identify(bytes: &[u8]) -> FileKind {
     } else if bytes.starts_with(b"\x7fELF") {
         // Wasmtime keeps its compiled code in ELF files with sections of its own.
         let ours = bytes.windows(b".wasmtime".len()).any(|window| window == b".wasmtime");
-        if ours {
-            FileKind::Precompiled
-        } else {
-            FileKind::NativeCode
-        }
+        if ours { FileKind::Precompiled } else { FileKind::NativeCode }
     } else {
         text_kind(bytes)
     }
@@ -66,10 +62,7 @@ fn text_kind(bytes: &[u8]) -> FileKind {
     match std::str::from_utf8(bytes) {
         Ok(text) if text.contains('\0') => FileKind::Unknown,
         Ok(text) => {
-            let start = text
-                .lines()
-                .map(str::trim_start)
-                .find(|line| !line.is_empty() && !line.starts_with(";;"));
+            let start = text.lines().map(str::trim_start).find(|line| !line.is_empty() && !line.starts_with(";;"));
             let is_wat = start.is_some_and(|line| line.starts_with("(module") || line.starts_with("(component"));
             if is_wat { FileKind::WasmText } else { FileKind::Text }
         }
@@ -80,22 +73,12 @@ fn text_kind(bytes: &[u8]) -> FileKind {
 fn wasm_kind(bytes: &[u8]) -> FileKind {
     let mut payloads = Parser::new(0).parse_all(bytes);
     match payloads.next() {
-        Some(Ok(Payload::Version {
-            encoding: Encoding::Component,
-            ..
-        })) => FileKind::Component,
-        Some(Ok(Payload::Version {
-            encoding: Encoding::Module,
-            ..
-        })) => {
+        Some(Ok(Payload::Version { encoding: Encoding::Component, .. })) => FileKind::Component,
+        Some(Ok(Payload::Version { encoding: Encoding::Module, .. })) => {
             let has_contract = payloads.map_while(Result::ok).any(|payload| {
                 matches!(payload, Payload::CustomSection(section) if section.name().starts_with("component-type"))
             });
-            if has_contract {
-                FileKind::ModuleWithContract
-            } else {
-                FileKind::PlainModule
-            }
+            if has_contract { FileKind::ModuleWithContract } else { FileKind::PlainModule }
         }
         Some(Ok(_) | Err(_)) | None => FileKind::Unknown,
     }

@@ -50,24 +50,14 @@ impl Border {
         if let Some(newer) = all.into_iter().find(|name| is_newer(name)) {
             return Err(Unfit::Newer(newer.clone()));
         }
-        let unknown: Vec<String> = self
-            .imports
-            .iter()
-            .filter(|name| !is_known_import(name))
-            .cloned()
-            .collect();
-        let missing: Vec<&'static str> = [
-            ("plugin-info", "taskcell:plugin/plugin-info"),
-            ("runner", "taskcell:plugin/runner"),
-        ]
-        .into_iter()
-        .filter(|(_, name)| !self.exports.iter().any(|export| unversioned(export) == *name))
-        .map(|(short, _)| short)
-        .collect();
-        let command = self
-            .exports
-            .iter()
-            .any(|export| export.starts_with("wasi:cli/run@0.2."));
+        let unknown: Vec<String> = self.imports.iter().filter(|name| !is_known_import(name)).cloned().collect();
+        let missing: Vec<&'static str> =
+            [("plugin-info", "taskcell:plugin/plugin-info"), ("runner", "taskcell:plugin/runner")]
+                .into_iter()
+                .filter(|(_, name)| !self.exports.iter().any(|export| unversioned(export) == *name))
+                .map(|(short, _)| short)
+                .collect();
+        let command = self.exports.iter().any(|export| export.starts_with("wasi:cli/run@0.2."));
         match (missing.is_empty(), command) {
             (false, false) => Err(Unfit::OtherWorld { missing }),
             _ if !unknown.is_empty() => Err(Unfit::UnknownImports(unknown)),
@@ -92,10 +82,7 @@ fn is_known_import(name: &str) -> bool {
         "taskcell:plugin/",
     ];
     WASI.iter().any(|package| name.starts_with(package))
-        && (name.starts_with(CONTRACT)
-            || name
-                .split_once('@')
-                .is_none_or(|(_, version)| version.starts_with("0.2.")))
+        && (name.starts_with(CONTRACT) || name.split_once('@').is_none_or(|(_, version)| version.starts_with("0.2.")))
 }
 
 fn is_newer(name: &str) -> bool {
@@ -105,14 +92,8 @@ fn is_newer(name: &str) -> bool {
     if !interface.starts_with("taskcell:plugin/") {
         return false;
     }
-    let mut parts = version
-        .split(['.', '-', '+'])
-        .map(|part| part.parse::<u64>().unwrap_or(u64::MAX));
-    let found = (
-        parts.next().unwrap_or(0),
-        parts.next().unwrap_or(0),
-        parts.next().unwrap_or(0),
-    );
+    let mut parts = version.split(['.', '-', '+']).map(|part| part.parse::<u64>().unwrap_or(u64::MAX));
+    let found = (parts.next().unwrap_or(0), parts.next().unwrap_or(0), parts.next().unwrap_or(0));
     found > CONTRACT_VERSION
 }
 
@@ -122,10 +103,7 @@ mod tests {
 
     fn border(imports: &[&str], exports: &[&str]) -> Border {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        Border {
-            imports: owned(imports),
-            exports: owned(exports),
-        }
+        Border { imports: owned(imports), exports: owned(exports) }
     }
 
     #[test]
@@ -133,21 +111,12 @@ mod tests {
         let plugin = ["taskcell:plugin/plugin-info@0.1.0", "taskcell:plugin/runner@0.1.0"];
         assert_eq!(border(&["wasi:io/poll@0.2.6"], &plugin).shape(), Ok(Shape::TaskPlugin));
         assert_eq!(border(&[], &["wasi:cli/run@0.2.3"]).shape(), Ok(Shape::Command));
-        assert_eq!(
-            border(&[], &plugin[..1]).shape(),
-            Err(Unfit::OtherWorld {
-                missing: vec!["runner"]
-            })
-        );
+        assert_eq!(border(&[], &plugin[..1]).shape(), Err(Unfit::OtherWorld { missing: vec!["runner"] }));
         assert_eq!(
             border(&["acme:db/query@1.0.0"], &plugin).shape(),
             Err(Unfit::UnknownImports(vec!["acme:db/query@1.0.0".into()]))
         );
-        for newer in [
-            "taskcell:plugin/task@0.1.1",
-            "taskcell:plugin/plan@0.2.0",
-            "taskcell:plugin/task@1.0.0",
-        ] {
+        for newer in ["taskcell:plugin/task@0.1.1", "taskcell:plugin/plan@0.2.0", "taskcell:plugin/task@1.0.0"] {
             assert_eq!(border(&[newer], &plugin).shape(), Err(Unfit::Newer(newer.into())));
         }
     }

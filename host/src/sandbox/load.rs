@@ -133,16 +133,10 @@ fn advice(kind: FileKind) -> &'static str {
 }
 
 /// Reads a plugin file, once: what is hashed is what is compiled.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is where plugin files are read, and nowhere else"
-)]
+#[expect(clippy::disallowed_methods, reason = "this is where plugin files are read, and nowhere else")]
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, LoadError> {
     use std::os::unix::fs::FileTypeExt as _;
-    let io = |source| LoadError::Io {
-        path: path.to_owned(),
-        source,
-    };
+    let io = |source| LoadError::Io { path: path.to_owned(), source };
     // Looked at before it is opened, because opening a pipe waits for its other end.
     let kind = std::fs::metadata(path).map_err(io)?.file_type();
     let what = if kind.is_dir() {
@@ -155,10 +149,7 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, LoadError> {
         "a device or socket"
     };
     if !what.is_empty() {
-        return Err(LoadError::NotAFile {
-            path: path.to_owned(),
-            what,
-        });
+        return Err(LoadError::NotAFile { path: path.to_owned(), what });
     }
     let file = std::fs::File::open(path).map_err(io)?;
     let size = file.metadata().map_err(io)?.len();
@@ -191,11 +182,7 @@ pub(super) fn command_manifest(name: &str) -> Manifest {
     let _ = write!(description, " ({name})");
     Manifest {
         manifest: 1,
-        name: if trimmed.is_empty() {
-            COMMAND.to_owned()
-        } else {
-            trimmed.to_owned()
-        },
+        name: if trimmed.is_empty() { COMMAND.to_owned() } else { trimmed.to_owned() },
         version: "0.0.0".to_owned(),
         author: None,
         description: Some(description),
@@ -231,11 +218,7 @@ mod tests {
 
     #[test]
     fn a_command_is_called_after_its_file() {
-        for (file, name) in [
-            ("Echo Args_2.wasm", "echo-args-2-wasm"),
-            ("9lives", "lives"),
-            ("…", "command"),
-        ] {
+        for (file, name) in [("Echo Args_2.wasm", "echo-args-2-wasm"), ("9lives", "lives"), ("…", "command")] {
             assert_eq!(command_manifest(file).name, name);
         }
     }

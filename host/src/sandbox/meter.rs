@@ -33,6 +33,11 @@ impl MemoryMeter {
         }
     }
 
+    /// Bytes of all memories right now.
+    pub(super) fn bytes(&self) -> u64 {
+        self.memory_bytes
+    }
+
     pub(super) fn refused(&self) -> bool {
         self.refused
     }
@@ -46,7 +51,8 @@ fn grown(total: u64, current: usize, desired: usize, max: u64) -> Option<u64> {
 
 impl ResourceLimiter for MemoryMeter {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        if maximum.is_some_and(|max| desired > max) {
+        // The pool reports its own limit, which is ours, as a maximum too.
+        if maximum.is_some_and(|max| desired > max && (max as u64) < self.memory_bytes_max) {
             // The memory's own declared maximum: the guest's affair, not a limit of ours.
             return Ok(false);
         }
@@ -65,7 +71,7 @@ impl ResourceLimiter for MemoryMeter {
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        if maximum.is_some_and(|max| desired > max) {
+        if maximum.is_some_and(|max| desired > max && (max as u64) < self.table_elements_max) {
             return Ok(false);
         }
         let Some(total) = grown(self.table_elements, current, desired, self.table_elements_max) else {
@@ -98,18 +104,11 @@ mod tests {
 
     #[test]
     fn memories_are_added_up() {
-        let limits = Limits {
-            memory_bytes: 100,
-            table_elements: 10,
-            ..Limits::default()
-        };
+        let limits = Limits { memory_bytes: 100, table_elements: 10, ..Limits::default() };
         let gauges = Arc::new(Gauges::default());
         let mut meter = MemoryMeter::new(&limits, Arc::clone(&gauges));
         assert!(meter.memory_growing(0, 60, None).unwrap());
-        assert!(
-            !meter.memory_growing(0, 50, None).unwrap(),
-            "a second memory does not start a second cap"
-        );
+        assert!(!meter.memory_growing(0, 50, None).unwrap(), "a second memory does not start a second cap");
         assert!(meter.refused());
         assert!(meter.memory_growing(0, 40, None).unwrap());
         assert_eq!(gauges.usage(std::time::Duration::ZERO).memory_peak_bytes, 100);

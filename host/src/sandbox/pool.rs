@@ -26,20 +26,13 @@ impl Needs {
     /// What the component declares. `None` when it cannot be told, because it imports modules.
     pub(super) fn of(component: &Component) -> Option<Self> {
         let required = component.resources_required()?;
-        Some(Self {
-            memories: required.num_memories,
-            tables: required.num_tables,
-        })
+        Some(Self { memories: required.num_memories, tables: required.num_tables })
     }
 
     /// Whether such a cell can ever get a place.
     pub(super) fn fit(self, stock: Stock) -> Result<(), String> {
         let over = |what: &str, needed: u32, max: u32| {
-            if needed > max {
-                Err(format!("it has {needed} {what}, and at most {max} are allowed"))
-            } else {
-                Ok(())
-            }
+            if needed > max { Err(format!("it has {needed} {what}, and at most {max} are allowed")) } else { Ok(()) }
         };
         over("memories", self.memories, COMPONENT_MEMORIES_MAX.min(stock.memories))?;
         over("tables", self.tables, COMPONENT_TABLES_MAX.min(stock.tables))
@@ -55,11 +48,7 @@ pub(super) struct Place {
 impl Pool {
     pub(super) fn new(stock: Stock) -> Self {
         let semaphore = |count: u32| Arc::new(Semaphore::new(count as usize));
-        Self {
-            cells: semaphore(stock.cells),
-            memories: semaphore(stock.memories),
-            tables: semaphore(stock.tables),
-        }
+        Self { cells: semaphore(stock.cells), memories: semaphore(stock.memories), tables: semaphore(stock.tables) }
     }
 
     /// Waits for a place, first come first served.
@@ -70,9 +59,7 @@ impl Pool {
         let cell = Arc::clone(&self.cells).acquire_owned().await.ok();
         let memories = Arc::clone(&self.memories).acquire_many_owned(needs.memories).await.ok();
         let tables = Arc::clone(&self.tables).acquire_many_owned(needs.tables).await.ok();
-        Place {
-            _permits: [cell, memories, tables],
-        }
+        Place { _permits: [cell, memories, tables] }
     }
 }
 
@@ -82,18 +69,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_pool_queues_and_a_free_place_is_taken() {
-        let pool = Pool::new(Stock {
-            cells: 10,
-            memories: 3,
-            tables: 10,
-        });
+        let pool = Pool::new(Stock { cells: 10, memories: 3, tables: 10 });
         let needs = Needs { memories: 2, tables: 1 };
         let first = pool.admit(needs).await;
         let mut second = std::pin::pin!(pool.admit(needs));
-        assert!(
-            futures_poll(second.as_mut()).await.is_none(),
-            "one memory is left, two are needed"
-        );
+        assert!(futures_poll(second.as_mut()).await.is_none(), "one memory is left, two are needed");
         drop(first);
         assert!(futures_poll(second).await.is_some());
     }

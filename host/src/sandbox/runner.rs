@@ -57,9 +57,7 @@ struct Code {
 
 impl fmt::Debug for WasmRunner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WasmRunner")
-            .field("stock", &self.stock)
-            .finish_non_exhaustive()
+        f.debug_struct("WasmRunner").field("stock", &self.stock).finish_non_exhaustive()
     }
 }
 
@@ -72,10 +70,7 @@ impl WasmRunner {
     ) -> wasmtime::Result<Self> {
         let stock = Stock::for_cells(cells);
         let engine = engine(stock, &limits)?;
-        let workers = tokio::runtime::Builder::new_multi_thread()
-            .thread_name("taskcell-guest")
-            .enable_all()
-            .build()?;
+        let workers = tokio::runtime::Builder::new_multi_thread().thread_name("taskcell-guest").enable_all().build()?;
         Ok(Self {
             linker: cell::linker(&engine)?,
             pool: Arc::new(Pool::new(stock)),
@@ -100,15 +95,9 @@ impl WasmRunner {
             Linked::Command(_) => command_manifest(&name),
             Linked::TaskPlugin(_) => self.describe(Arc::clone(&code)).await?,
         };
-        let schemas = manifest
-            .tasks
-            .iter()
-            .map(|task| Ok((task.name.clone(), task.schemas()?)));
+        let schemas = manifest.tasks.iter().map(|task| Ok((task.name.clone(), task.schemas()?)));
         let schemas = schemas.collect::<Result<Vec<_>, LoadError>>()?;
-        self.plugins
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(compiled.digest, code);
+        self.plugins.write().unwrap_or_else(PoisonError::into_inner).insert(compiled.digest, code);
         Ok(LoadedPlugin {
             digest: compiled.digest,
             manifest,
@@ -122,9 +111,7 @@ impl WasmRunner {
 
     fn compile(&self, bytes: &[u8]) -> Result<Compiled, LoadError> {
         if bytes.len() as u64 > FILE_BYTES_MAX {
-            return Err(LoadError::TooLarge {
-                size: bytes.len() as u64,
-            });
+            return Err(LoadError::TooLarge { size: bytes.len() as u64 });
         }
         let kind = identify(bytes);
         let made;
@@ -160,21 +147,11 @@ impl WasmRunner {
             .and_then(|pre| Linked::new(pre, shape))
             .map_err(|error| LoadError::TooDemanding(format!("{error:#}")))?;
         let digest = PluginDigest::of(bytes);
-        Ok(Compiled {
-            code: Code { linked, needs },
-            border,
-            digest,
-            size: bytes.len() as u64,
-            kind,
-        })
+        Ok(Compiled { code: Code { linked, needs }, border, digest, size: bytes.len() as u64, kind })
     }
 
     async fn describe(&self, code: Arc<Code>) -> Result<Manifest, LoadError> {
-        let limits = Limits {
-            fuel: DESCRIBE_FUEL,
-            output_bytes: 64 << 10,
-            ..self.limits
-        };
+        let limits = Limits { fuel: DESCRIBE_FUEL, output_bytes: 64 << 10, ..self.limits };
         let (engine, clock) = (self.engine.clone(), Arc::clone(&self.clock));
         let pool = Arc::clone(&self.pool);
         let described = self.on_workers(async move {
@@ -193,10 +170,7 @@ impl WasmRunner {
         let text =
             text.map_err(|failure| LoadError::Describe(format!("{}: {}", failure.kind.word(), failure.message)))?;
         if text.len() > MANIFEST_BYTES_MAX {
-            let message = format!(
-                "the manifest has {} bytes, and the limit is {MANIFEST_BYTES_MAX}",
-                text.len()
-            );
+            let message = format!("the manifest has {} bytes, and the limit is {MANIFEST_BYTES_MAX}", text.len());
             return Err(LoadError::Describe(message));
         }
         Ok(Manifest::parse(&text)?)
@@ -228,12 +202,8 @@ impl Runner for WasmRunner {
     }
 
     fn run(&self, work: CellWork, link: CellLink, permit: Permit) -> BoxFuture<'static, CellEnd> {
-        let host = |message: &str| {
-            Box::pin(std::future::ready(CellEnd::Failed(Failure::new(
-                FailureKind::Host,
-                message,
-            ))))
-        };
+        let host =
+            |message: &str| Box::pin(std::future::ready(CellEnd::Failed(Failure::new(FailureKind::Host, message))));
         let Some(code) = self.code(work.plugin) else {
             return host("the plugin's code is not loaded");
         };
@@ -256,11 +226,7 @@ impl Runner for WasmRunner {
 
 impl WasmRunner {
     fn code(&self, plugin: PluginDigest) -> Option<Arc<Code>> {
-        self.plugins
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&plugin)
-            .cloned()
+        self.plugins.read().unwrap_or_else(PoisonError::into_inner).get(&plugin).cloned()
     }
 }
 
@@ -274,13 +240,21 @@ struct Compiled {
 
 /// Checks the whole file before anything is compiled, because the parser's errors name a place and the compiler's do not.
 fn validate(bytes: &[u8]) -> Result<(), LoadError> {
+    use wasmparser::{Parser, Payload};
+    // A module inside a component may claim more bytes than there are and still end at one of its own sections.
+    for payload in Parser::new(0).parse_all(bytes).map_while(Result::ok) {
+        if let Payload::ModuleSection { unchecked_range, .. } | Payload::ComponentSection { unchecked_range, .. } =
+            payload
+            && unchecked_range.end as u64 > bytes.len() as u64
+        {
+            let offset = unchecked_range.start as u64;
+            return Err(LoadError::Malformed { offset, message: "unexpected end of file".to_owned() });
+        }
+    }
     wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all())
         .validate_all(bytes)
         .map(|_| ())
-        .map_err(|error| LoadError::Malformed {
-            offset: error.offset() as u64,
-            message: error.message().to_owned(),
-        })
+        .map_err(|error| LoadError::Malformed { offset: error.offset() as u64, message: error.message().to_owned() })
 }
 
 fn unfit_error(unfit: Unfit, border: &Border) -> LoadError {
@@ -289,11 +263,7 @@ fn unfit_error(unfit: Unfit, border: &Border) -> LoadError {
         Unfit::UnknownImports(imports) => LoadError::UnknownImports { imports },
         Unfit::OtherWorld { missing } => LoadError::OtherWorld {
             missing: missing.join(" and "),
-            exports: if border.exports.is_empty() {
-                "nothing".to_owned()
-            } else {
-                border.exports.join(", ")
-            },
+            exports: if border.exports.is_empty() { "nothing".to_owned() } else { border.exports.join(", ") },
         },
     }
 }
@@ -302,12 +272,7 @@ fn unfit_error(unfit: Unfit, border: &Border) -> LoadError {
 fn dead_link() -> CellLink {
     let (calls, _) = mpsc::channel(1);
     let (_, cancel) = watch::channel(None);
-    CellLink {
-        calls,
-        cancel,
-        gauges: Arc::new(Gauges::default()),
-        output: Arc::new(OutputLog::new(64 << 10)),
-    }
+    CellLink { calls, cancel, gauges: Arc::new(Gauges::default()), output: Arc::new(OutputLog::new(64 << 10)) }
 }
 
 /// A future on the guests' workers. Dropping it stops the guest at its next slice of fuel or host call.
@@ -335,8 +300,5 @@ fn panic_text(error: JoinError) -> String {
     let payload = error.into_panic();
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-    format!(
-        "a host function panicked: {}",
-        text.unwrap_or_else(|| "without a message".to_owned())
-    )
+    format!("a host function panicked: {}", text.unwrap_or_else(|| "without a message".to_owned()))
 }

@@ -30,19 +30,22 @@ pub(super) fn departure(error: &wasmtime::Error, fuel_budget: u64, memory_refuse
             FailureKind::OutOfFuel,
             format!("the budget of {fuel_budget} units of fuel is used up; start it with more, or give it less to do"),
         ),
-        Some(trap) if memory_refused && *trap == Trap::UnreachableCodeReached => Failure::new(
-            FailureKind::Memory,
-            "it wanted more memory than its limit allows and could not go on",
-        ),
-        Some(Trap::StackOverflow) => Failure::new(
-            FailureKind::Trap,
-            "its call stack overflowed; it may recurse without end",
-        ),
+        Some(trap) if memory_refused && *trap == Trap::UnreachableCodeReached => {
+            Failure::new(FailureKind::Memory, "it wanted more memory than its limit allows and could not go on")
+        }
+        Some(Trap::StackOverflow) => {
+            Failure::new(FailureKind::Trap, "its call stack overflowed; it may recurse without end")
+        }
         Some(trap) => Failure::new(FailureKind::Trap, trap.to_string()),
         // A host function refused to go on: the guest broke the canonical ABI, or overdrew a cap on what crosses it.
         None => Failure::new(FailureKind::Trap, root_message(error)),
     };
     Departure::Failed(Failure { backtrace, ..failure })
+}
+
+/// Whether the guest returned and what it returned could not be taken over: too much of it, or bad pointers.
+pub(super) fn is_unreadable_result(error: &wasmtime::Error) -> bool {
+    !error.is::<Trap>() && !error.is::<I32Exit>() && !error.is::<WasmBacktrace>() && !error.is::<std::str::Utf8Error>()
 }
 
 /// The innermost cause, which is the sentence that says something.
@@ -55,9 +58,7 @@ fn frames(backtrace: &WasmBacktrace) -> Vec<String> {
     let named = frames.map(|frame| match frame.func_name() {
         Some(name) => {
             let name = format!("{:#}", rustc_demangle(name));
-            name.get(..name.floor_char_boundary(FRAME_BYTES_MAX))
-                .unwrap_or_default()
-                .to_owned()
+            name.get(..name.floor_char_boundary(FRAME_BYTES_MAX)).unwrap_or_default().to_owned()
         }
         None => format!("function {}", frame.func_index()),
     });

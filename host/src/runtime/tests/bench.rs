@@ -75,10 +75,7 @@ impl Bench {
         registry.add_plugin(plugin()).unwrap();
         let inner = Inner {
             registry,
-            runner: Arc::new(ScriptedRunner {
-                script,
-                places: Arc::new(Semaphore::new(places)),
-            }),
+            runner: Arc::new(ScriptedRunner { script, places: Arc::new(Semaphore::new(places)) }),
             around: Surroundings {
                 store,
                 clock: Arc::clone(&clock) as _,
@@ -154,10 +151,7 @@ pub(super) fn script<F: Future<Output = CellEnd> + Send + 'static>(
 }
 
 pub(super) fn success(data: impl Into<Option<Value>>) -> CellEnd {
-    CellEnd::Returned(GuestOutcome::Succeeded {
-        message: "done".to_owned(),
-        data: data.into(),
-    })
+    CellEnd::Returned(GuestOutcome::Succeeded { message: "done".to_owned(), data: data.into() })
 }
 
 pub(super) fn key(text: &str) -> SignalKey {
@@ -166,14 +160,7 @@ pub(super) fn key(text: &str) -> SignalKey {
 
 /// Waits for a signal as a guest does, and succeeds with what became of it.
 pub(super) async fn wait_for(link: &CellLink, name: &str, timeout: Option<Duration>) -> String {
-    match link
-        .ask(|reply| GuestCall::Wait {
-            key: key(name),
-            timeout,
-            reply,
-        })
-        .await
-    {
+    match link.ask(|reply| GuestCall::Wait { key: key(name), timeout, reply }).await {
         Some(Ok(signal)) => format!("{:?} from {}", signal.payload, signal.sender.word()),
         Some(Err(end)) => format!("{end:?}"),
         None => "nobody".to_owned(),

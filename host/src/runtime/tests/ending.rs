@@ -17,16 +17,12 @@ use crate::runtime::host::StartError;
 use crate::store::memory::MemoryStore;
 
 fn kind(outcome: &Outcome) -> FailureKind {
-    let Outcome::Failed(Failure { kind, .. }) = outcome else {
-        panic!("{outcome:?}")
-    };
+    let Outcome::Failed(Failure { kind, .. }) = outcome else { panic!("{outcome:?}") };
     *kind
 }
 
 fn forced(outcome: &Outcome) -> bool {
-    let Outcome::Cancelled { forced, .. } = outcome else {
-        panic!("{outcome:?}")
-    };
+    let Outcome::Cancelled { forced, .. } = outcome else { panic!("{outcome:?}") };
     *forced
 }
 
@@ -54,11 +50,7 @@ async fn r2_a_result_that_breaks_its_own_schema_is_a_failure() {
 #[tokio::test]
 async fn f01_a_task_that_never_ends_meets_its_deadline() {
     let bench = Bench::new(script(|_| std::future::pending()));
-    let task = bench
-        .inner
-        .start(request().timeout(Duration::from_secs(60)))
-        .await
-        .unwrap();
+    let task = bench.inner.start(request().timeout(Duration::from_secs(60))).await.unwrap();
     bench.advance(Duration::from_secs(59)).await;
     assert_eq!(task.state().phase, Phase::Running);
     bench.advance(Duration::from_secs(1)).await;
@@ -70,18 +62,11 @@ async fn f01_a_task_that_never_ends_meets_its_deadline() {
 
 #[tokio::test]
 async fn f02_a_task_that_never_ran_can_be_cancelled_and_has_its_outcome() {
-    let bench = Bench::with(
-        script(|_| std::future::pending()),
-        0,
-        std::sync::Arc::new(MemoryStore::new()),
-    );
+    let bench = Bench::with(script(|_| std::future::pending()), 0, std::sync::Arc::new(MemoryStore::new()));
     let task = bench.start().await;
     settle().await;
     assert_eq!(task.state().phase, Phase::Queued);
-    assert_eq!(
-        task.cancel(CancelRequest::new(Party::Agent, "not needed")).await,
-        CancelAnswer::Requested
-    );
+    assert_eq!(task.cancel(CancelRequest::new(Party::Agent, "not needed")).await, CancelAnswer::Requested);
     assert!(!forced(&task.wait().await), "there was nothing to force");
     let log = log(&task).await;
     assert!(!log.iter().any(|event| matches!(event.body, EventBody::Started)));
@@ -92,8 +77,7 @@ async fn f07_a_task_that_ignores_its_cancel_is_stopped_when_the_grace_is_over() 
     let bench = Bench::new(script(|_| std::future::pending()));
     let task = bench.start().await;
     settle().await;
-    task.cancel(CancelRequest::new(Party::Person, "enough").grace(Duration::from_secs(5)))
-        .await;
+    task.cancel(CancelRequest::new(Party::Person, "enough").grace(Duration::from_secs(5))).await;
     bench.advance(Duration::from_secs(4)).await;
     assert_eq!(task.state().phase, Phase::Running);
     bench.advance(Duration::from_secs(1)).await;
@@ -112,10 +96,7 @@ async fn r33_a_success_inside_the_grace_is_a_success() {
     settle().await;
     task.cancel(CancelRequest::new(Party::Host, "")).await;
     let outcome = task.wait().await;
-    assert!(
-        matches!(&outcome, Outcome::Succeeded { data: Some(data), .. } if data == "Cancelled"),
-        "{outcome:?}"
-    );
+    assert!(matches!(&outcome, Outcome::Succeeded { data: Some(data), .. } if data == "Cancelled"), "{outcome:?}");
 }
 
 #[tokio::test]
@@ -124,13 +105,10 @@ async fn f23_a_second_cancel_shortens_the_grace_and_keeps_who_asked_first_and_wh
     let task = bench.start().await;
     settle().await;
     task.cancel(CancelRequest::new(Party::Person, "first")).await;
-    task.cancel(CancelRequest::new(Party::Agent, "longer").grace(Duration::from_secs(999)))
-        .await;
+    task.cancel(CancelRequest::new(Party::Agent, "longer").grace(Duration::from_secs(999))).await;
     task.cancel(CancelRequest::force(Party::Agent, "second")).await;
     let outcome = task.wait().await;
-    let Outcome::Cancelled { by, reason, forced, .. } = &outcome else {
-        panic!("{outcome:?}")
-    };
+    let Outcome::Cancelled { by, reason, forced, .. } = &outcome else { panic!("{outcome:?}") };
     assert_eq!((*by, reason.as_str(), *forced), (Party::Person, "first", true));
 }
 
@@ -147,34 +125,22 @@ async fn f18_cancelling_an_ended_task_changes_nothing() {
 
 #[tokio::test]
 async fn r12_a_key_belongs_to_one_live_task_and_is_free_after_its_end() {
-    let bench = Bench::new(script(|link| async move {
-        success(json!(wait_for(&link, "go", None).await))
-    }));
+    let bench = Bench::new(script(|link| async move { success(json!(wait_for(&link, "go", None).await)) }));
     let keyed = || request().key(TaskKey::new("k").unwrap());
     let first = bench.inner.start(keyed()).await.unwrap();
-    assert!(matches!(
-        bench.inner.start(keyed()).await,
-        Err(StartError::KeyInUse { .. })
-    ));
+    assert!(matches!(bench.inner.start(keyed()).await, Err(StartError::KeyInUse { .. })));
     settle().await;
     first.notify(key("go"), None, Party::Host).await;
     first.wait().await;
     let second = bench.inner.start(keyed()).await.unwrap();
     assert_ne!(first.id(), second.id());
-    assert!(
-        second.state().outcome.is_none(),
-        "f09: the new run has a state of its own"
-    );
+    assert!(second.state().outcome.is_none(), "f09: the new run has a state of its own");
 }
 
 #[tokio::test]
 async fn f16_a_panic_has_its_message_and_place() {
     let bench = Bench::new(script(|link| async move {
-        let told = |reply| GuestCall::Panic {
-            message: "boom".into(),
-            place: "src/lib.rs:7:1".into(),
-            reply,
-        };
+        let told = |reply| GuestCall::Panic { message: "boom".into(), place: "src/lib.rs:7:1".into(), reply };
         link.ask(told).await;
         crate::model::outcome::CellEnd::Failed(Failure::new(FailureKind::Trap, "unreachable"))
     }));
@@ -194,10 +160,7 @@ async fn f22_a_host_that_shuts_down_leaves_no_task_behind() {
         assert!(outcome.to_string().contains("the host is shutting down"), "{outcome}");
         log(&task).await;
     }
-    assert!(matches!(
-        bench.inner.start(request()).await,
-        Err(StartError::ShuttingDown)
-    ));
+    assert!(matches!(bench.inner.start(request()).await, Err(StartError::ShuttingDown)));
 }
 
 #[tokio::test]

@@ -21,11 +21,7 @@ async fn a_task_whose_store_fails_ends_and_says_why() {
     settle().await;
     store.fail(true);
     let answer = task.notify(key("go"), None, Party::Host).await;
-    assert_eq!(
-        answer,
-        NotifyAnswer::NoTask,
-        "a signal that was not stored was not taken"
-    );
+    assert_eq!(answer, NotifyAnswer::NoTask, "a signal that was not stored was not taken");
     let outcome = task.wait().await;
     assert!(
         matches!(&outcome, Outcome::Failed(failure) if failure.message.contains("could not be stored")),

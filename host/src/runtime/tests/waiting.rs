@@ -10,20 +10,12 @@ use crate::model::outcome::Outcome;
 use crate::model::signal::{NotifyAnswer, Party};
 
 fn answer(outcome: Outcome) -> String {
-    let Outcome::Succeeded {
-        data: Some(Value::String(text)),
-        ..
-    } = outcome
-    else {
-        panic!("{outcome:?}")
-    };
+    let Outcome::Succeeded { data: Some(Value::String(text)), .. } = outcome else { panic!("{outcome:?}") };
     text
 }
 
 fn waiter(timeout: Option<Duration>) -> Bench {
-    Bench::new(script(move |link| async move {
-        success(json!(wait_for(&link, "yes", timeout).await))
-    }))
+    Bench::new(script(move |link| async move { success(json!(wait_for(&link, "yes", timeout).await)) }))
 }
 
 #[tokio::test]
@@ -34,10 +26,7 @@ async fn r20_a_parked_task_goes_on_when_its_signal_comes() {
     assert_eq!(task.state().waiting.map(|point| point.key), Some(key("yes")));
     let told = task.notify(key("yes"), Some(json!({"ok": true})), Party::Person).await;
     assert_eq!(told, NotifyAnswer::Delivered);
-    assert_eq!(
-        answer(task.wait().await),
-        r#"Some(Object {"ok": Bool(true)}) from person"#
-    );
+    assert_eq!(answer(task.wait().await), r#"Some(Object {"ok": Bool(true)}) from person"#);
     log(&task).await;
 }
 
@@ -57,10 +46,7 @@ async fn f03_a_timeout_of_zero_does_not_wait() {
     let task = bench.start().await;
     assert_eq!(answer(task.wait().await), "TimedOut");
     let log = log(&task).await;
-    assert!(
-        !log.iter()
-            .any(|event| matches!(event.body, EventBody::WaitStarted { .. }))
-    );
+    assert!(!log.iter().any(|event| matches!(event.body, EventBody::WaitStarted { .. })));
 }
 
 #[tokio::test]
@@ -72,14 +58,8 @@ async fn r22_a_signal_that_comes_early_is_kept_in_order() {
         success(json!(format!("{first}; {second}")))
     }));
     let task = bench.start().await;
-    assert_eq!(
-        task.notify(key("yes"), None, Party::Agent).await,
-        NotifyAnswer::Buffered
-    );
-    assert_eq!(
-        task.notify(key("yes"), Some(Value::Null), Party::Host).await,
-        NotifyAnswer::Buffered
-    );
+    assert_eq!(task.notify(key("yes"), None, Party::Agent).await, NotifyAnswer::Buffered);
+    assert_eq!(task.notify(key("yes"), Some(Value::Null), Party::Host).await, NotifyAnswer::Buffered);
     task.notify(key("go"), None, Party::Host).await;
     assert_eq!(answer(task.wait().await), "None from agent; Some(Null) from host");
     assert_eq!(task.notify(key("yes"), None, Party::Host).await, NotifyAnswer::NoTask);
@@ -110,20 +90,11 @@ async fn r22_a_full_mailbox_says_so() {
         assert_eq!(task.notify(key("k"), None, Party::Host).await, NotifyAnswer::Buffered);
     }
     assert_eq!(task.notify(key("k"), None, Party::Host).await, NotifyAnswer::Full);
-    assert_eq!(
-        task.notify(key("other"), None, Party::Host).await,
-        NotifyAnswer::Buffered
-    );
+    assert_eq!(task.notify(key("other"), None, Party::Host).await, NotifyAnswer::Buffered);
     let large = json!("x".repeat(1 << 20));
-    assert_eq!(
-        task.notify(key("large"), Some(large.clone()), Party::Host).await,
-        NotifyAnswer::Full
-    );
+    assert_eq!(task.notify(key("large"), Some(large.clone()), Party::Host).await, NotifyAnswer::Full);
     // A task that is parked takes it at once, so nothing needs to be kept.
     let parked = bench.start().await;
     settle().await;
-    assert_eq!(
-        parked.notify(key("yes"), Some(large), Party::Host).await,
-        NotifyAnswer::Delivered
-    );
+    assert_eq!(parked.notify(key("yes"), Some(large), Party::Host).await, NotifyAnswer::Delivered);
 }

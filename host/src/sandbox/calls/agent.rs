@@ -18,14 +18,7 @@ impl agent::Host for CellData {
             Ok(message) => message,
             Err(refusal) => return Ok(Err(refusal.into())),
         };
-        let answer = self
-            .link
-            .request(|reply| GuestCall::MessageAgent {
-                message,
-                trigger,
-                reply,
-            })
-            .await;
+        let answer = self.link.request(|reply| GuestCall::MessageAgent { message, trigger, reply }).await;
         let delivery = answer.map(|delivery| match delivery {
             Delivery::Accepted => agent::Delivery::Accepted,
             Delivery::Queued => agent::Delivery::Queued,

@@ -9,10 +9,7 @@ use crate::sandbox::bindings::taskcell::plugin::{signals, types};
 
 impl From<Refusal> for types::Refusal {
     fn from(refusal: Refusal) -> Self {
-        Self {
-            kind: refusal.kind.word().to_owned(),
-            message: refusal.message,
-        }
+        Self { kind: refusal.kind.word().to_owned(), message: refusal.message }
     }
 }
 
@@ -24,10 +21,7 @@ impl From<InvalidKey> for Refusal {
 
 impl From<Signal> for signals::Signal {
     fn from(signal: Signal) -> Self {
-        Self {
-            payload: signal.payload.map(|value| value.to_string()),
-            sender: signal.sender.word().to_owned(),
-        }
+        Self { payload: signal.payload.map(|value| value.to_string()), sender: signal.sender.word().to_owned() }
     }
 }
 
@@ -48,22 +42,13 @@ pub(super) fn signal_key(text: String) -> Result<SignalKey, Refusal> {
 
 pub(super) fn task_ref(reference: types::TaskRef) -> Result<TaskRef, Refusal> {
     let types::TaskRef { plugin, task_type, key } = reference;
-    Ok(TaskRef {
-        plugin,
-        task_type,
-        key: TaskKey::new(key)?,
-    })
+    Ok(TaskRef { plugin, task_type, key: TaskKey::new(key)? })
 }
 
 pub(super) fn json(text: Option<String>) -> Result<Option<Value>, Refusal> {
     text.map(|text| serde_json::from_str(&text))
         .transpose()
-        .map_err(|error| {
-            Refusal::new(
-                RefusalKind::InvalidArgument,
-                format!("the payload is not JSON: {error}"),
-            )
-        })
+        .map_err(|error| Refusal::new(RefusalKind::InvalidArgument, format!("the payload is not JSON: {error}")))
 }
 
 /// A message for people: bounded, so that the log stays readable and small.
@@ -73,10 +58,7 @@ pub(super) fn message(text: String) -> Result<String, Refusal> {
     if text.len() <= MESSAGE_BYTES_MAX {
         Ok(text)
     } else {
-        let message = format!(
-            "a message has at most {MESSAGE_BYTES_MAX} bytes, this one has {}",
-            text.len()
-        );
+        let message = format!("a message has at most {MESSAGE_BYTES_MAX} bytes, this one has {}", text.len());
         Err(Refusal::new(RefusalKind::TooLarge, message))
     }
 }

@@ -15,9 +15,7 @@ impl log::Host for CellData {
             log::Level::Warn => "warn",
             log::Level::Error => "error",
         };
-        self.link
-            .output
-            .log(level, convert::clipped(target), &convert::clipped(message));
+        self.link.output.log(level, convert::clipped(target), &convert::clipped(message));
         Ok(())
     }
 }

@@ -14,27 +14,16 @@ impl CellData {
         let invalid = |message: String| Refusal::new(RefusalKind::InvalidArgument, message);
         check_name(&name).map_err(|fault| invalid(format!("an artifact's name {fault}")))?;
         if media_type.len() > 255 || !media_type.is_ascii() || media_type.chars().any(char::is_control) {
-            return Err(invalid(
-                "a media type is at most 255 printable ASCII characters".to_owned(),
-            ));
+            return Err(invalid("a media type is at most 255 printable ASCII characters".to_owned()));
         }
         let path = scratch_path(path).ok_or_else(|| invalid(format!("only files under {SCRATCH} can be attached")))?;
         let scratch = self.info.scratch.as_ref();
         let dir = scratch.ok_or_else(|| invalid("there is no scratch directory here".to_owned()))?;
-        let dir = dir
-            .try_clone()
-            .map_err(|error| Refusal::new(RefusalKind::Host, error.to_string()))?;
+        let dir = dir.try_clone().map_err(|error| Refusal::new(RefusalKind::Host, error.to_string()))?;
         // A file system may be slow, and this runs on the guest's stack.
         let opened = tokio::task::spawn_blocking(move || open_regular(&dir, &path)).await;
         let source = opened.map_err(|error| Refusal::new(RefusalKind::Host, error.to_string()))??;
-        self.link
-            .request(|reply| GuestCall::Attach {
-                name,
-                media_type,
-                source,
-                reply,
-            })
-            .await
+        self.link.request(|reply| GuestCall::Attach { name, media_type, source, reply }).await
     }
 }
 
@@ -43,10 +32,7 @@ fn open_regular(dir: &cap_std::fs::Dir, path: &Path) -> Result<cap_std::fs::File
     let not_found =
         |error: std::io::Error| Refusal::new(RefusalKind::NotFound, format!("the file cannot be opened: {error}"));
     if !dir.metadata(path).map_err(not_found)?.is_file() {
-        return Err(Refusal::new(
-            RefusalKind::InvalidArgument,
-            "only a plain file can be attached",
-        ));
+        return Err(Refusal::new(RefusalKind::InvalidArgument, "only a plain file can be attached"));
     }
     dir.open(path).map_err(not_found)
 }
@@ -55,14 +41,8 @@ fn open_regular(dir: &cap_std::fs::Dir, path: &Path) -> Result<cap_std::fs::File
 /// is for a clear answer.
 fn scratch_path(path: &str) -> Option<PathBuf> {
     let path = Path::new(path);
-    let inside = if path.is_absolute() {
-        path.strip_prefix(SCRATCH).ok()?
-    } else {
-        path
-    };
-    let plain = inside
-        .components()
-        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let inside = if path.is_absolute() { path.strip_prefix(SCRATCH).ok()? } else { path };
+    let plain = inside.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     (plain && !inside.as_os_str().is_empty()).then(|| inside.to_owned())
 }
 
@@ -100,10 +80,7 @@ impl output::Host for CellData {
     ) -> wasmtime::Result<Result<output::Artifact, types::Refusal>> {
         self.link.gauges.count_host_call();
         let attached = self.attach_file(name, media_type, &path).await;
-        let attached = attached.map(|artifact| output::Artifact {
-            sha256: artifact.sha256,
-            size: artifact.size,
-        });
+        let attached = attached.map(|artifact| output::Artifact { sha256: artifact.sha256, size: artifact.size });
         Ok(attached.map_err(Into::into))
     }
 }

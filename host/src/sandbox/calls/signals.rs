@@ -26,14 +26,7 @@ impl CellData {
         let target = convert::task_ref(target)?;
         let key = convert::signal_key(key)?;
         let payload = convert::json(payload)?;
-        self.link
-            .request(|reply| GuestCall::Notify {
-                target,
-                key,
-                payload,
-                reply,
-            })
-            .await
+        self.link.request(|reply| GuestCall::Notify { target, key, payload, reply }).await
     }
 }
 

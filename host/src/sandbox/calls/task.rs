@@ -37,14 +37,7 @@ impl task::Host for CellData {
             Ok(message) => message,
             Err(refusal) => return Ok(Err(refusal.into())),
         };
-        let answer = self
-            .link
-            .request(|reply| GuestCall::Progress {
-                message,
-                percent,
-                reply,
-            })
-            .await;
+        let answer = self.link.request(|reply| GuestCall::Progress { message, percent, reply }).await;
         Ok(answer.map_err(Into::into))
     }
 

@@ -1,0 +1,37 @@
+//! Keeps a panic where it happened.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+
+/// Runs a future; a panic in it becomes an error with the panic's message.
+///
+/// The future is never polled again after a panic. What it borrowed may be half-changed: the caller only ends it.
+pub(super) async fn guarded<F: Future>(future: F) -> Result<F::Output, String> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+        Err(payload) => Poll::Ready(Err(panic_message(&*payload))),
+    })
+    .await
+}
+
+/// What a panic said.
+fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_with_its_message() {
+        assert_eq!(guarded(async { 1 }).await, Ok(1));
+        assert_eq!(guarded(async { panic!("{} went wrong", "it") }).await, Err::<(), _>("it went wrong".to_owned()));
+        assert_eq!(guarded(async { panic!("static") }).await, Err::<(), _>("static".to_owned()));
+    }
+}
