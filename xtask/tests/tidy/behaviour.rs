@@ -46,7 +46,9 @@ pub(crate) fn offences(tree: &Tree) -> Vec<Offence> {
 fn id(heading: &str) -> Option<&str> {
     let id = heading.split_whitespace().next()?;
     let number = id.strip_prefix(|c: char| c.is_ascii_uppercase())?;
-    (!number.is_empty() && number.chars().all(|c| c.is_ascii_digit())).then_some(id)
+    // Some rows came between others: R2A is after R29.
+    let fits = |c: char| c.is_ascii_digit() || c.is_ascii_uppercase();
+    (number.starts_with(|c: char| c.is_ascii_digit()) && number.chars().all(fits)).then_some(id)
 }
 
 #[cfg(test)]
