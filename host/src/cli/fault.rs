@@ -23,6 +23,11 @@ impl Fault {
         Self::new(Exit::Usage, Error::msg(message.into()))
     }
 
+    /// Stdout cannot be written, for another reason than that its reader has gone.
+    pub(super) fn stdout(error: std::io::Error) -> Self {
+        Self::new(Exit::Host, Error::new(error).context("failed to write to stdout"))
+    }
+
     /// An end that needs no words any more.
     pub(super) fn silent(exit: Exit) -> Self {
         Self { exit, error: None, hint: None }

@@ -12,6 +12,7 @@ mod environment;
 mod exit;
 mod fault;
 mod files;
+mod help;
 mod inspect;
 mod new;
 mod open;
@@ -20,6 +21,7 @@ mod program;
 mod progress;
 mod prompt;
 mod run;
+mod terminal;
 mod text;
 mod values;
 

@@ -11,8 +11,7 @@ const ALIKE: f64 = 0.75;
 
 /// Units of fuel, short: `950`, `1.2M`, `20G`.
 pub(super) fn fuel(units: u64) -> String {
-    const STEPS: [(u64, &str); 4] =
-        [(1_000_000_000_000, "T"), (1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")];
+    const STEPS: [(u64, &str); 4] = [(1_000_000_000_000, "T"), (1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")];
     for (size, suffix) in STEPS {
         if units >= size {
             return format!("{}{suffix}", one_decimal(units / (size / 10)));
@@ -75,12 +74,17 @@ pub(super) fn suggestion<'a>(typed: &str, known: impl IntoIterator<Item = &'a st
     (best.0 >= ALIKE).then_some(best.1)
 }
 
-/// Breaks a text into lines of at most `width` characters, at spaces. Its own line breaks stay, empty lines go.
+/// Breaks a text into lines of at most `width` characters, at spaces. Like in Markdown, a line break is a space; an empty
+/// line and the beginning of a list's entry are not.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
-    for paragraph in text.lines() {
-        let mut line = String::new();
-        for word in paragraph.split_whitespace() {
+    let mut line = String::new();
+    for source in text.lines() {
+        let source = source.trim();
+        if source.is_empty() || source.starts_with("- ") || source.starts_with("* ") {
+            lines.push(std::mem::take(&mut line));
+        }
+        for word in source.split_whitespace() {
             if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
                 lines.push(std::mem::take(&mut line));
             }
@@ -89,17 +93,20 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
             }
             line.push_str(word);
         }
-        if !line.is_empty() {
-            lines.push(line);
-        }
     }
+    lines.push(line);
+    lines.retain(|line| !line.is_empty());
     lines
 }
 
 /// A word of a command line that a shell can take: quoted where it must be.
 pub(super) fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]
@@ -125,7 +132,7 @@ mod tests {
         for (millis, text) in cases {
             assert_eq!(elapsed(Duration::from_millis(millis)), text);
         }
-        assert_eq!(duration_flag(Duration::from_secs(5400)), "1h30m");
+        assert_eq!(duration_flag(Duration::from_mins(90)), "1h30m");
     }
 
     #[test]
@@ -140,6 +147,7 @@ mod tests {
     #[test]
     fn long_texts_are_broken_at_spaces_and_clipped_at_characters() {
         assert_eq!(wrap("one two  three\n\nfour", 7), ["one two", "three", "four"]);
+        assert_eq!(wrap("one\ntwo\n- three\n- four", 20), ["one two", "- three", "- four"]);
         assert_eq!(wrap("unbreakable", 3), ["unbreakable"]);
         assert_eq!(clip("a€b", 2), "a… (4 bytes more)");
         assert_eq!(clip("a€b", 5), "a€b");

@@ -145,5 +145,4 @@ pub(super) fn capability(text: &str) -> Result<(), String> {
 }
 
 #[cfg(test)]
-#[path = "values_tests.rs"]
 mod tests;

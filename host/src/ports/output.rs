@@ -80,11 +80,7 @@ impl OutputLog {
     /// An empty log that keeps `bytes_max` bytes of each of its three kinds.
     pub(crate) fn new(bytes_max: u64) -> Self {
         let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
-        Self {
-            ring: Mutex::default(),
-            bytes_max,
-            changed: watch::Sender::new(0),
-        }
+        Self { ring: Mutex::default(), bytes_max, changed: watch::Sender::new(0) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Ring> {
@@ -111,10 +107,7 @@ impl OutputLog {
 
     /// Takes one log line.
     pub(crate) fn log(&self, level: &str, target: String, message: &str) {
-        let source = OutputSource::Log {
-            level: level.to_owned(),
-            target,
-        };
+        let source = OutputSource::Log { level: level.to_owned(), target };
         self.append(|ring, max| ring.push(&source, message, max));
     }
 
@@ -129,23 +122,14 @@ impl OutputLog {
     /// Reads on from a cursor.
     pub(crate) fn read(&self, after: OutputCursor) -> OutputPage {
         let ring = self.lock();
-        let mut chunks: Vec<_> = ring
-            .kept
-            .iter()
-            .flat_map(|kept| &kept.chunks)
-            .filter(|(number, _)| *number >= after.0)
-            .cloned()
-            .collect();
+        let mut chunks: Vec<_> =
+            ring.kept.iter().flat_map(|kept| &kept.chunks).filter(|(number, _)| *number >= after.0).cloned().collect();
         let written = ring.next.saturating_sub(after.0);
         let next = OutputCursor(ring.next);
         drop(ring);
         chunks.sort_unstable_by_key(|(number, _)| *number);
         let lost = written.saturating_sub(chunks.len() as u64);
-        OutputPage {
-            chunks: chunks.into_iter().map(|(_, chunk)| chunk).collect(),
-            lost,
-            next,
-        }
+        OutputPage { chunks: chunks.into_iter().map(|(_, chunk)| chunk).collect(), lost, next }
     }
 
     /// Follows the log: the receiver changes whenever there is something new.
@@ -163,10 +147,7 @@ impl Ring {
             OutputSource::Log { .. } => log,
         };
         for piece in pieces(text) {
-            let chunk = OutputChunk {
-                source: source.clone(),
-                text: piece.to_owned(),
-            };
+            let chunk = OutputChunk { source: source.clone(), text: piece.to_owned() };
             kept.bytes += weight(&chunk);
             kept.chunks.push_back((self.next, chunk));
             self.next += 1;
@@ -204,13 +185,10 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
 /// What is complete of the bytes kept before and the new ones; the beginning of a character at the end is kept.
 fn complete(partial: &mut Vec<u8>, bytes: &[u8]) -> String {
     partial.extend_from_slice(bytes);
-    let unfinished = partial
-        .utf8_chunks()
-        .last()
-        .map_or(0, |last| match std::str::from_utf8(last.invalid()) {
-            Err(error) if error.error_len().is_none() => last.invalid().len(),
-            Ok(_) | Err(_) => 0,
-        });
+    let unfinished = partial.utf8_chunks().last().map_or(0, |last| match std::str::from_utf8(last.invalid()) {
+        Err(error) if error.error_len().is_none() => last.invalid().len(),
+        Ok(_) | Err(_) => 0,
+    });
     let tail = partial.split_off(partial.len() - unfinished);
     let text = String::from_utf8_lossy(partial).into_owned();
     *partial = tail;
@@ -254,13 +232,7 @@ mod tests {
         assert_eq!((page.chunks.len(), page.lost), (11, 40));
         assert_eq!(page.chunks[0].text, "stays");
         assert!(page.chunks[10].text.ends_with("49"));
-        assert_eq!(
-            log.read(page.next),
-            OutputPage {
-                next: page.next,
-                ..OutputPage::default()
-            }
-        );
+        assert_eq!(log.read(page.next), OutputPage { next: page.next, ..OutputPage::default() });
     }
 
     #[test]

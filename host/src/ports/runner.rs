@@ -79,42 +79,13 @@ pub(crate) struct CancelNotice {
 /// What a guest asks of its task. Each carries the way back for its answer.
 #[derive(Debug)]
 pub(crate) enum GuestCall {
-    Progress {
-        message: String,
-        percent: Option<u8>,
-        reply: Reply<Result<(), Refusal>>,
-    },
-    Wait {
-        key: SignalKey,
-        timeout: Option<Duration>,
-        reply: Reply<Result<Signal, WaitEnd>>,
-    },
-    Poll {
-        key: SignalKey,
-        reply: Reply<Result<Option<Signal>, Refusal>>,
-    },
-    Notify {
-        target: TaskRef,
-        key: SignalKey,
-        payload: Option<Value>,
-        reply: Reply<Result<NotifyAnswer, Refusal>>,
-    },
-    MessageAgent {
-        message: String,
-        trigger: bool,
-        reply: Reply<Result<Delivery, Refusal>>,
-    },
-    Attach {
-        name: String,
-        media_type: String,
-        source: cap_std::fs::File,
-        reply: Reply<Result<Artifact, Refusal>>,
-    },
-    Panic {
-        message: String,
-        place: String,
-        reply: Reply<()>,
-    },
+    Progress { message: String, percent: Option<u8>, reply: Reply<Result<(), Refusal>> },
+    Wait { key: SignalKey, timeout: Option<Duration>, reply: Reply<Result<Signal, WaitEnd>> },
+    Poll { key: SignalKey, reply: Reply<Result<Option<Signal>, Refusal>> },
+    Notify { target: TaskRef, key: SignalKey, payload: Option<Value>, reply: Reply<Result<NotifyAnswer, Refusal>> },
+    MessageAgent { message: String, trigger: bool, reply: Reply<Result<Delivery, Refusal>> },
+    Attach { name: String, media_type: String, source: cap_std::fs::File, reply: Reply<Result<Artifact, Refusal>> },
+    Panic { message: String, place: String, reply: Reply<()> },
 }
 
 /// The way back for one answer.

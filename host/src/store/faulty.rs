@@ -17,10 +17,7 @@ pub struct FaultyStore {
 impl FaultyStore {
     /// A store that works, in front of another one.
     pub fn new(inner: Arc<dyn TaskStore>) -> Self {
-        Self {
-            inner,
-            failing: AtomicBool::new(false),
-        }
+        Self { inner, failing: AtomicBool::new(false) }
     }
 
     /// From now on every commit and read fails (`true`) or works again (`false`).
@@ -29,19 +26,14 @@ impl FaultyStore {
     }
 
     fn works(&self) -> Result<(), StoreError> {
-        if self.failing.load(Ordering::SeqCst) {
-            Err(StoreError::Unavailable)
-        } else {
-            Ok(())
-        }
+        if self.failing.load(Ordering::SeqCst) { Err(StoreError::Unavailable) } else { Ok(()) }
     }
 }
 
 impl TaskStore for FaultyStore {
     fn commit(&self, stream: StreamId, fence: Fence, records: Vec<Record>) -> BoxFuture<'_, Result<(), CommitError>> {
         Box::pin(async move {
-            self.works()
-                .map_err(|StoreError::Unavailable| CommitError::Unavailable)?;
+            self.works().map_err(|StoreError::Unavailable| CommitError::Unavailable)?;
             self.inner.commit(stream, fence, records).await
         })
     }

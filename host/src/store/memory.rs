@@ -25,10 +25,7 @@ impl MemoryStore {
 
     fn append(&self, stream: StreamId, fence: Fence, records: Vec<Record>) -> Result<(), CommitError> {
         let mut streams = self.lock();
-        let mut head = streams
-            .get(&stream)
-            .and_then(|events| events.last())
-            .map(|event| event.seq);
+        let mut head = streams.get(&stream).and_then(|events| events.last()).map(|event| event.seq);
         let fits = match (fence, head) {
             (Fence::Absent, None) => true,
             (Fence::After(expected), Some(last)) => expected == last,
@@ -56,11 +53,7 @@ impl TaskStore for MemoryStore {
     }
 
     fn head(&self, stream: StreamId) -> BoxFuture<'_, Result<Option<EventSeq>, StoreError>> {
-        let head = self
-            .lock()
-            .get(&stream)
-            .and_then(|events| events.last())
-            .map(|event| event.seq);
+        let head = self.lock().get(&stream).and_then(|events| events.last()).map(|event| event.seq);
         Box::pin(std::future::ready(Ok(head)))
     }
 

@@ -1,1 +1,11 @@
-//! The program, from outside.
+//! The program, from outside: what it writes where, how it ends, what Ctrl-C does.
+
+mod artifacts;
+mod codes;
+mod commands;
+mod input;
+mod output;
+mod program;
+mod project;
+mod signals;
+mod stopping;

@@ -1,14 +1,18 @@
-//! What the tests share: where things are, a host, a watchdog.
+//! What the tests share: where things are, a host, a watchdog, and short ways to say what is expected.
+
+pub(crate) mod component;
+pub(crate) mod files;
+pub(crate) mod task;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::Value;
-use taskcell::{Host, HostBuilder, Outcome, Plugin, StartRequest, TaskHandle};
+use taskcell::{Host, HostBuilder, Plugin, StartRequest};
 
 /// How long anything may take before a test is called stuck. Generous: it decides about hanging, never about speed.
-pub(crate) const WATCHDOG: Duration = Duration::from_secs(120);
+pub(crate) const WATCHDOG: Duration = Duration::from_mins(2);
 
 /// The build directory that this test binary lies in: `target/<profile>/deps/it-…`.
 fn target_profile() -> PathBuf {
@@ -18,16 +22,8 @@ fn target_profile() -> PathBuf {
 
 /// A guest that `cargo xtask guests` built.
 pub(crate) fn guest(name: &str) -> PathBuf {
-    let path = target_profile()
-        .parent()
-        .unwrap()
-        .join("guests/wasm")
-        .join(format!("{name}.wasm"));
-    assert!(
-        path.is_file(),
-        "{} is missing: run `cargo xtask guests` first",
-        path.display()
-    );
+    let path = target_profile().parent().unwrap().join("guests/wasm").join(format!("{name}.wasm"));
+    assert!(path.is_file(), "{} is missing: run `cargo xtask guests` first", path.display());
     path
 }
 
@@ -42,9 +38,19 @@ pub(crate) fn builder() -> HostBuilder {
     Host::builder().running_max(32).cache_dir(cache_dir())
 }
 
+/// A host that compiles what it is given and keeps nothing: for files that are like no other.
+pub(crate) fn uncached() -> Host {
+    Host::builder().running_max(4).build().unwrap()
+}
+
 /// A host with the fixture guest loaded.
 pub(crate) async fn fixture() -> (Host, Plugin) {
-    let host = builder().build().unwrap();
+    with_fixture(builder()).await
+}
+
+/// A host made by this builder, with the fixture guest loaded.
+pub(crate) async fn with_fixture(builder: HostBuilder) -> (Host, Plugin) {
+    let host = builder.build().unwrap();
     let plugin = host.load_plugin(guest("fixture")).await.unwrap();
     (host, plugin)
 }
@@ -52,16 +58,6 @@ pub(crate) async fn fixture() -> (Host, Plugin) {
 /// A request for a task of the fixture guest.
 pub(crate) fn request(task_type: &str, input: Value) -> StartRequest {
     StartRequest::new("fixture", task_type).input(input)
-}
-
-/// Starts a task of the fixture guest and waits for its end.
-pub(crate) async fn run(host: &Host, task_type: &str, input: Value) -> Outcome {
-    outcome(&host.start(request(task_type, input)).await.unwrap()).await
-}
-
-/// Waits for a task's end, under the watchdog.
-pub(crate) async fn outcome(task: &TaskHandle) -> Outcome {
-    within(task.wait()).await
 }
 
 /// Waits for something, under the watchdog.

@@ -1,0 +1,242 @@
+//! The command line: commands, flags, and the help that belongs to them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde_json::Value;
+
+use crate::{CancelRequest, DirGrant, TaskKey};
+
+use super::help::{BUILD_HELP, EXAMPLES, NEW_HELP, RUN_HELP};
+use super::values::{self, EarlySignal, Field};
+
+/// Runs other people's long tasks safely, each in a WebAssembly cell of its own
+#[derive(Debug, Parser)]
+#[command(name = "taskcell", version, after_help = EXAMPLES, max_term_width = 110, disable_help_subcommand = true)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Runs one task of a plugin, here and now
+    #[command(after_help = RUN_HELP)]
+    Run(Box<RunArguments>),
+    /// Says what a plugin is, what it can do, and what it would like to be granted
+    Inspect(InspectArguments),
+    /// Makes a new plugin that builds and runs
+    #[command(after_help = NEW_HELP)]
+    New(NewArguments),
+    /// Builds a plugin from its source
+    #[command(after_help = BUILD_HELP)]
+    Build(BuildArguments),
+    /// Checks whether this machine can run and build plugins
+    Doctor(DoctorArguments),
+    /// Writes the completions for a shell to stdout
+    Completions(CompletionArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArguments {
+    /// The plugin: a .wasm file
+    #[arg(value_name = "PLUGIN")]
+    pub(super) plugin: PathBuf,
+    /// Which of its tasks; may be left out when it has one only
+    #[arg(value_name = "TASK")]
+    pub(super) task: Option<String>,
+    /// The input: JSON, @FILE, or - for stdin [default: {}]
+    #[arg(long, value_name = "JSON|@FILE|-", allow_hyphen_values = true)]
+    pub(super) input: Option<String>,
+    /// Sets one field of the input; VALUE is JSON, else a text; dots lead into nested fields; wins over --input
+    #[arg(long, value_name = "FIELD=VALUE", value_parser = values::field)]
+    pub(super) set: Vec<Field>,
+    /// Units of fuel at most, about one for each instruction; k, M, G, T are powers of 1000 [default: 1T]
+    #[arg(long, value_name = "UNITS", value_parser = values::fuel)]
+    pub(super) fuel: Option<u64>,
+    /// Time at most from start to end, waiting included: 30s, 5m, 1h30m [default: 1h]
+    #[arg(long, value_name = "TIME", value_parser = values::timeout)]
+    pub(super) timeout: Option<Duration>,
+    /// Memory at most: 64MiB, 1GiB [default: 128MiB]
+    #[arg(long, value_name = "SIZE", value_parser = values::memory)]
+    pub(super) memory: Option<u64>,
+    /// Grants a folder; the task sees it as GUEST (without it: as HOST), read-only unless :rw is added
+    #[arg(long, value_name = "HOST[::GUEST][:rw]", value_parser = OsStringValueParser::new().try_map(|text| values::dir(&text)))]
+    pub(super) dir: Vec<DirGrant>,
+    /// Sets a variable in the task's environment, which is empty otherwise
+    #[arg(long, value_name = "NAME=VALUE", value_parser = values::variable)]
+    pub(super) env: Vec<(String, String)>,
+    /// Allows a capability: `signal`, to send signals to other tasks
+    #[arg(long, value_name = "CAPABILITY", value_parser = allowed)]
+    pub(super) allow: Vec<Allowed>,
+    /// Sends a signal in advance; without JSON it has no payload
+    #[arg(long, value_name = "KEY[=JSON]", value_parser = values::signal)]
+    pub(super) signal: Vec<EarlySignal>,
+    /// A name for this run, which the task can see
+    #[arg(long, value_name = "KEY", value_parser = |text: &str| TaskKey::new(text))]
+    pub(super) key: Option<TaskKey>,
+    /// Where files that the task publishes are saved [default: taskcell-artifacts/ID]
+    #[arg(long, value_name = "DIR")]
+    pub(super) artifacts: Option<PathBuf>,
+    /// How long the task may take to end by itself after Ctrl-C [default: 5s]
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    pub(super) grace: Option<Duration>,
+    /// Writes everything about the end as one line of JSON to stdout, and shows no progress
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// A capability that is allowed by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Allowed {
+    /// To send signals to other tasks.
+    Signal,
+}
+
+fn allowed(text: &str) -> Result<Allowed, String> {
+    values::capability(text).map(|()| Allowed::Signal)
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InspectArguments {
+    /// The plugin: a .wasm file
+    #[arg(value_name = "PLUGIN")]
+    pub(super) plugin: PathBuf,
+    /// Writes JSON, with the schemas as they are
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct NewArguments {
+    /// The plugin's name: lower-case letters, digits and `-`
+    #[arg(value_name = "NAME")]
+    pub(super) name: String,
+    /// The folder to make [default: NAME]
+    #[arg(long, value_name = "DIR")]
+    pub(super) path: Option<PathBuf>,
+    /// Where the SDK lies: the folder guest-sdk of Taskcell's source
+    #[arg(long, value_name = "DIR")]
+    pub(super) sdk: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BuildArguments {
+    /// The plugin's folder, with its Cargo.toml
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(super) dir: PathBuf,
+    /// What to compile for; either way the file is a component
+    #[arg(long, value_enum, value_name = "TARGET", default_value = "wasm32-wasip2")]
+    pub(super) target: BuildTarget,
+    /// Where to put the plugin [default: NAME.wasm in DIR]
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+}
+
+/// What a plugin is compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum BuildTarget {
+    /// WASI 0.2: the compiler writes a component
+    #[value(name = "wasm32-wasip2")]
+    Wasip2,
+    /// WASI preview 1: the compiler writes a core module, of which a component is made
+    #[value(name = "wasm32-wasip1")]
+    Wasip1,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArguments {
+    /// Writes JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompletionArguments {
+    /// The shell
+    #[arg(value_enum)]
+    pub(super) shell: clap_complete::Shell,
+}
+
+impl RunArguments {
+    /// What `--set` says, as one object to lay over the input.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&[String], &Value)> {
+        self.set.iter().map(|field| (field.path.as_slice(), &field.value))
+    }
+
+    /// The time to end by itself.
+    pub(super) fn grace(&self) -> Duration {
+        self.grace.unwrap_or(CancelRequest::DEFAULT_GRACE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn run(arguments: &[&str]) -> RunArguments {
+        let all = ["taskcell", "run", "x.wasm"].iter().chain(arguments);
+        let Command::Run(run) = Arguments::try_parse_from(all).unwrap().command else {
+            panic!("it is another command")
+        };
+        *run
+    }
+
+    #[test]
+    fn the_definition_is_sound_and_every_flag_is_explained() {
+        let mut all = Arguments::command();
+        all.clone().debug_assert();
+        all.build();
+        for command in all.get_subcommands() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{} {}", command.get_name(), argument.get_id());
+            }
+        }
+    }
+
+    #[test]
+    fn a_full_command_line_is_read() {
+        let run = run(&[
+            "task",
+            "--fuel",
+            "2G",
+            "--timeout",
+            "5m",
+            "--memory",
+            "64MiB",
+            "--dir",
+            "a::/a:rw",
+            "--dir",
+            "b",
+            "--env",
+            "A=1",
+            "--allow",
+            "signal",
+            "--signal",
+            "go",
+            "--key",
+            "k",
+            "--grace",
+            "0s",
+            "--json",
+            "--set",
+            "a.b=1",
+        ]);
+        assert_eq!((run.task.as_deref(), run.fuel, run.memory), (Some("task"), Some(2_000_000_000), Some(64 << 20)));
+        assert_eq!((run.dir.len(), run.env.len(), run.allow.len(), run.signal.len()), (2, 1, 1, 1));
+        assert_eq!((run.grace(), run.json), (Duration::ZERO, true));
+    }
+
+    #[test]
+    fn little_is_needed() {
+        let least = run(&[]);
+        assert_eq!((least.task.as_deref(), least.input.as_deref(), least.grace().as_secs()), (None, None, 5));
+        let stdin = run(&["--input", "-"]);
+        assert_eq!(stdin.input.as_deref(), Some("-"));
+    }
+}

@@ -1,0 +1,50 @@
+//! What stands below the flags in `--help`: examples, exit codes, environment.
+
+/// Below `taskcell --help`.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  taskcell new word-count && cd word-count && taskcell build
+  taskcell inspect word-count.wasm
+  taskcell run word-count.wasm --set text='to be or not to be'
+  taskcell run digest.wasm --dir docs::/docs --signal approval=true
+  taskcell run crunch.wasm spin --fuel 2G --timeout 30s
+
+The exit codes of `taskcell run` are listed in `taskcell run --help`.";
+
+/// Below `taskcell run --help`.
+pub(super) const RUN_HELP: &str = "\
+Examples:
+  taskcell run hello.wasm --set name=Ada
+  taskcell run digest.wasm --dir docs::/docs --artifacts reports
+  taskcell run two-tasks.wasm second --input @input.json --json
+  echo '{\"name\": \"Ada\"}' | taskcell run hello.wasm --input -
+
+The result is written to stdout as JSON, everything else to stderr. When the task waits for a signal and there is a
+terminal, you are asked. Ctrl-C asks the task to stop, a second Ctrl-C stops it where it is.
+
+Exit codes:
+  0    the task succeeded
+  1    the task failed: its own error, a panic, a trap, an exit code other than 0
+  2    the command line is wrong, or its input cannot be read
+  3    the plugin could not be loaded
+  4    the task was refused before it started: no such task, input that does not match, a folder that is not there
+  5    one of its limits stopped the task: fuel, time, memory, size of the result
+  6    the task was cancelled, but not from here
+  70   the host failed: this machine, not the task; try `taskcell doctor`
+  130  the task was cancelled with Ctrl-C or SIGTERM
+
+Environment:
+  TASKCELL_CACHE_DIR  where compiled plugins are kept (default: taskcell/compiled in XDG_CACHE_HOME or ~/.cache)
+  TMPDIR              where scratch files are kept while a task runs
+  TERM=dumb           plain lines instead of a progress bar";
+
+/// Below `taskcell new --help`.
+pub(super) const NEW_HELP: &str = "\
+The folder holds a small task, a test of it that needs no WebAssembly, and a README with the next steps. The SDK is
+found in --sdk, else in TASKCELL_SDK, else in the source tree that this program was built from.";
+
+/// Below `taskcell build --help`.
+pub(super) const BUILD_HELP: &str = "\
+The compiler is chosen by itself: the one in the path if it has the target, else rustup adds the target, else Debian's
+packages are used. TASKCELL_GUEST_TOOLCHAIN=auto|rustup|debian chooses, TASKCELL_GUEST_TOOLCHAIN_DIR says where a
+standard library that was built here is kept.";

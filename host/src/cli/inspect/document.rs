@@ -1,0 +1,48 @@
+//! What a plugin is, for programs.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::{Capability, CapabilityRequest, FileKind, Plugin};
+
+/// The document: the manifest as the plugin gave it, and what was found out about the file.
+pub(super) fn document(plugin: &Plugin, file: &Path) -> Value {
+    let manifest = plugin.manifest();
+    json!({
+        "file": file.to_string_lossy(),
+        "kind": kind(plugin.file_kind()),
+        "size": plugin.size(),
+        "sha256": plugin.digest().to_string(),
+        "manifest": manifest,
+        "grants": manifest.requests.iter().map(|wish| json!({
+            "capability": wish.capability,
+            "flag": flag(wish),
+        })).collect::<Vec<_>>(),
+        "imports": plugin.imports(),
+        "exports": plugin.exports(),
+    })
+}
+
+/// The flag that grants a wish; none for one that this version does not know.
+pub(super) fn flag(wish: &CapabilityRequest) -> Option<&'static str> {
+    wish.known().map(|capability| match capability {
+        Capability::DirRead => "--dir HOST::GUEST",
+        Capability::DirWrite => "--dir HOST::GUEST:rw",
+        Capability::Signal => "--allow signal",
+    })
+}
+
+fn kind(kind: FileKind) -> &'static str {
+    match kind {
+        FileKind::Component => "component",
+        FileKind::ModuleWithContract => "core-module",
+        FileKind::PlainModule
+        | FileKind::WasmText
+        | FileKind::Precompiled
+        | FileKind::NativeCode
+        | FileKind::Text
+        | FileKind::Empty
+        | FileKind::Unknown => "other",
+    }
+}

@@ -1,0 +1,43 @@
+//! Makes the host that a command needs, and loads a plugin into it.
+
+use std::path::Path;
+
+use anyhow::Error;
+
+use crate::{BuildError, Delivery, Host, Limits, LoadError, Plugin};
+
+use super::environment;
+use super::exit::Exit;
+use super::fault::{Fault, sentence};
+use super::output::talk;
+
+/// One task runs at a time, and its signals are the person's: few cells make a quick start.
+const CELLS: u32 = 16;
+
+/// Makes a host with the person's limits. A cache that cannot be used costs time, and a warning.
+pub(super) fn host(limits: Limits) -> Result<Host, Fault> {
+    // Messages to the agent are shown as they come out of the event log; this says that somebody reads them.
+    let builder = || Host::builder().running_max(CELLS).limits(limits).agent_sink(|_: &_| Delivery::Accepted);
+    let built = match environment::cache_dir() {
+        None => builder().build(),
+        Some(dir) => match builder().cache_dir(dir).build() {
+            Err(BuildError::Cache(error)) => {
+                talk(&format!("warning: {}", sentence(&Error::new(error))));
+                talk("warning: going on without it, so plugins are compiled anew each time");
+                builder().build()
+            }
+            result => result,
+        },
+    };
+    built.map_err(|error| Fault::new(Exit::Host, error).hint("`taskcell doctor` checks what this machine is missing"))
+}
+
+/// Loads a plugin from its file.
+pub(super) async fn plugin(host: &Host, path: &Path) -> Result<Plugin, Fault> {
+    host.load_plugin(path).await.map_err(|error| {
+        let names_the_file = matches!(error, LoadError::Io { .. } | LoadError::NotAFile { .. });
+        let error = Error::new(error);
+        let error = if names_the_file { error } else { error.context(format!("failed to load {}", path.display())) };
+        Fault::new(Exit::Plugin, error)
+    })
+}

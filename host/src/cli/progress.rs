@@ -1,0 +1,221 @@
+//! What is shown while a task runs: a bar on a terminal, plain lines elsewhere, next to nothing with `--json`.
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::Usage;
+
+use super::environment;
+use super::output::{safe_line, talk, talk_raw};
+use super::{terminal, text};
+
+/// Below so many columns the bar gives way to the message.
+const WIDE_COLUMNS: u16 = 64;
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// A bar that is redrawn, with lines above it.
+    Live,
+    /// A line for each thing that happens.
+    Plain,
+    /// Only what a person must know.
+    Quiet,
+}
+
+/// The person's view of a running task, on stderr.
+#[derive(Debug)]
+pub(super) struct Screen {
+    manner: Manner,
+    bar: Option<ProgressBar>,
+    layout: Option<Layout>,
+    shown: Shown,
+    question: Option<String>,
+}
+
+/// What the bar says, kept for when it comes back after a question.
+#[derive(Debug, Default)]
+struct Shown {
+    message: String,
+    percent: Option<u8>,
+    gauges: String,
+}
+
+/// What the bar looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Layout {
+    wide: bool,
+    percent: bool,
+}
+
+impl Layout {
+    fn template(self) -> &'static str {
+        match (self.wide, self.percent) {
+            (true, true) => "{bar:24} {percent:>3}%  {prefix}  {wide_msg}",
+            (true, false) => "{spinner} {prefix}  {wide_msg}",
+            (false, true) => "{percent:>3}% {wide_msg}",
+            (false, false) => "{spinner} {wide_msg}",
+        }
+    }
+
+    fn style(self) -> ProgressStyle {
+        let style = ProgressStyle::with_template(self.template()).unwrap_or_else(|_| ProgressStyle::default_bar());
+        style.progress_chars("━╸─").tick_strings(&["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏", "⠿"])
+    }
+}
+
+impl Screen {
+    /// An empty screen.
+    pub(super) fn new(manner: Manner) -> Self {
+        Self { manner, bar: None, layout: None, shown: Shown::default(), question: None }
+    }
+
+    /// Whether it wants to be told of the time that passes.
+    pub(super) fn is_live(&self) -> bool {
+        self.manner == Manner::Live
+    }
+
+    /// Says what is being done before the task itself speaks.
+    pub(super) fn begin(&mut self, doing: &str) {
+        doing.clone_into(&mut self.shown.message);
+        self.redraw();
+    }
+
+    /// Shows a line, unless little shall be shown.
+    pub(super) fn line(&mut self, line: &str) {
+        if self.manner != Manner::Quiet {
+            self.say(line);
+        }
+    }
+
+    /// Shows a line that the person must see.
+    pub(super) fn say(&mut self, line: &str) {
+        match (&self.bar, &self.question) {
+            (Some(bar), _) => bar.suspend(|| talk(line)),
+            (None, Some(question)) => {
+                self.leave_line();
+                talk(line);
+                talk_raw(question);
+            }
+            (None, None) => talk(line),
+        }
+    }
+
+    /// Shows how far the task is.
+    pub(super) fn progress(&mut self, message: &str, percent: Option<u8>) {
+        match self.manner {
+            Manner::Live => {
+                self.shown.message = safe_line(message);
+                self.shown.percent = percent;
+                self.redraw();
+            }
+            Manner::Plain => {
+                let place = percent.map_or_else(|| "-".to_owned(), |percent| format!("{percent}%"));
+                self.say(&labelled(&place, message));
+            }
+            Manner::Quiet => {}
+        }
+    }
+
+    /// Shows what the task has used, and that it is alive.
+    pub(super) fn tick(&mut self, usage: &Usage) {
+        self.shown.gauges = format!("{} · {} fuel", text::elapsed(usage.wall), text::fuel(usage.fuel));
+        self.redraw();
+        if let Some(bar) = &self.bar {
+            bar.tick();
+        }
+    }
+
+    /// Puts a question below everything else, where the answer is typed. The bar goes away meanwhile.
+    pub(super) fn ask(&mut self, question: &str) {
+        self.clear();
+        let question = format!("{} ", safe_line(question));
+        talk_raw(&question);
+        self.question = Some(question);
+    }
+
+    /// The question has its answer: the person's Enter has ended the line.
+    pub(super) fn answered(&mut self) {
+        self.question = None;
+        self.redraw();
+    }
+
+    /// The question needs no answer any more, if there is one.
+    pub(super) fn withdraw(&mut self, why: &str) {
+        if self.question.take().is_some() {
+            talk_raw("\n");
+            self.say(why);
+            self.redraw();
+        }
+    }
+
+    /// Shows a line that the person must see, and that makes the question needless.
+    pub(super) fn say_instead(&mut self, line: &str) {
+        if self.question.is_some() {
+            self.withdraw(line);
+        } else {
+            self.say(line);
+        }
+    }
+
+    /// Removes the bar.
+    pub(super) fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        self.layout = None;
+    }
+
+    /// Gets away from the line that a question stands on.
+    fn leave_line(&self) {
+        talk_raw(if self.manner == Manner::Live && environment::can_redraw() { "\r\u{1b}[K" } else { "\n" });
+    }
+
+    fn redraw(&mut self) {
+        if self.manner != Manner::Live || self.question.is_some() {
+            return;
+        }
+        let wide = environment::columns().is_none_or(|columns| columns >= WIDE_COLUMNS);
+        let layout = Layout { wide, percent: self.shown.percent.is_some() };
+        let bar = self.bar.get_or_insert_with(|| ProgressBar::with_draw_target(Some(100), terminal::target()));
+        if self.layout != Some(layout) {
+            bar.set_style(layout.style());
+            self.layout = Some(layout);
+        }
+        bar.set_position(self.shown.percent.unwrap_or(0).into());
+        bar.set_prefix(self.shown.gauges.clone());
+        bar.set_message(self.shown.message.clone());
+    }
+}
+
+/// A line with its origin in front, all origins flush right: `  out | …`.
+pub(super) fn labelled(label: &str, text: &str) -> String {
+    format!("{label:>6} | {text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_layout_is_a_valid_template() {
+        for (wide, percent) in [(true, true), (true, false), (false, true), (false, false)] {
+            assert!(ProgressStyle::with_template(Layout { wide, percent }.template()).is_ok());
+        }
+    }
+
+    #[test]
+    fn origins_are_flush_right() {
+        assert_eq!(labelled("out", "x"), "   out | x");
+        assert_eq!(labelled("45%", "reading"), "   45% | reading");
+    }
+
+    #[test]
+    fn without_a_terminal_there_is_no_bar() {
+        for manner in [Manner::Plain, Manner::Quiet] {
+            let mut screen = Screen::new(manner);
+            screen.begin("loading");
+            screen.tick(&Usage::default());
+            assert!(screen.bar.is_none(), "{manner:?}");
+        }
+    }
+}

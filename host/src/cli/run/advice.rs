@@ -1,0 +1,80 @@
+//! What to do after a bad end.
+
+use std::time::Duration;
+
+use crate::cli::text;
+use crate::{Capability, FailureKind, Limits, Outcome, Plugin};
+
+/// What the advice depends on.
+#[derive(Debug)]
+pub(super) struct Situation<'a> {
+    /// The limits the task had.
+    pub(super) limits: Limits,
+    /// Whether a folder was granted.
+    pub(super) any_dir: bool,
+    /// The plugin.
+    pub(super) plugin: &'a Plugin,
+}
+
+/// What to do next, if there is something.
+pub(super) fn advice(outcome: &Outcome, at: &Situation<'_>) -> Option<String> {
+    let Outcome::Failed(failure) = outcome else { return None };
+    match failure.kind {
+        FailureKind::Guest if failure.retryable => Some("the task says that trying again may help".to_owned()),
+        FailureKind::Guest => missing_dir(at),
+        FailureKind::Trap | FailureKind::Panic => {
+            Some("this is a fault in the plugin; its author wants to see the lines above".to_owned())
+        }
+        FailureKind::OutOfFuel => Some(limit(
+            &format!("{} units of fuel ({})", text::fuel(at.limits.fuel), text::cpu_seconds(at.limits.fuel)),
+            &format!("--fuel {}", text::fuel(at.limits.fuel.saturating_mul(10))),
+        )),
+        FailureKind::Timeout => Some(limit(
+            &text::duration_flag(at.limits.timeout),
+            &format!("--timeout {}", text::duration_flag(more_time(at.limits.timeout))),
+        )),
+        FailureKind::Memory => Some(limit(
+            &format!("{} of memory", text::bytes(at.limits.memory_bytes)),
+            &format!("--memory {}", text::bytes_flag(at.limits.memory_bytes.saturating_mul(2).min(4 << 30))),
+        )),
+        FailureKind::OutputLimit => Some(format!(
+            "a result has at most {}; the plugin can publish a file instead",
+            text::bytes(at.limits.result_bytes)
+        )),
+        FailureKind::Exited => Some("the program ended by itself; what it printed is above".to_owned()),
+        FailureKind::Host => Some("this is not the task's fault; `taskcell doctor` checks this machine".to_owned()),
+    }
+}
+
+/// Four times as much, in whole seconds.
+fn more_time(had: Duration) -> Duration {
+    Duration::from_secs(had.saturating_mul(4).as_secs().max(1))
+}
+
+fn limit(had: &str, flag: &str) -> String {
+    format!("it had {had}; give it more with {flag}")
+}
+
+fn missing_dir(at: &Situation<'_>) -> Option<String> {
+    if at.any_dir {
+        return None;
+    }
+    let requests = &at.plugin.manifest().requests;
+    let wish = requests.iter().find(|wish| matches!(wish.known(), Some(Capability::DirRead | Capability::DirWrite)))?;
+    let flag = if wish.known() == Some(Capability::DirWrite) { "--dir HOST::GUEST:rw" } else { "--dir HOST::GUEST" };
+    let reason = wish.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    Some(format!("the plugin asks for {}{reason}, and no folder was granted: {flag}", wish.capability))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_names_what_it_was_and_the_flag_that_raises_it() {
+        let text = limit("5m", "--timeout 20m");
+        assert_eq!(text, "it had 5m; give it more with --timeout 20m");
+        assert_eq!(more_time(Duration::from_millis(310)), Duration::from_secs(1));
+        assert_eq!(more_time(Duration::from_mins(5)), Duration::from_mins(20));
+    }
+}

@@ -1,0 +1,107 @@
+//! The order of things in `taskcell run`.
+
+use crate::cli::args::RunArguments;
+use crate::cli::exit::Exit;
+use crate::cli::fault::Fault;
+use crate::cli::progress::{Manner, Screen};
+use crate::cli::{environment, open, output};
+use crate::{Host, Plugin, TaskHandle};
+
+use super::advice::{Situation, advice};
+use super::session::Session;
+use super::stops::Stops;
+use super::summary::LastWords;
+use super::{artifacts, request};
+
+/// Runs one task to its end.
+pub(in crate::cli) async fn run(arguments: RunArguments) -> Result<Exit, Fault> {
+    let input = request::input(&arguments)?;
+    let mut stops = Stops::listen()?;
+    let mut screen = Screen::new(manner(&arguments));
+    screen.begin(&format!("loading {}", arguments.plugin.display()));
+    let host = open::host(request::limits(&arguments))?;
+    let loaded = tokio::select! {
+        loaded = open::plugin(&host, &arguments.plugin) => loaded,
+        stop = stops.next() => {
+            screen.clear();
+            output::talk(&format!("{}: stopped before the task was started", stop.name()));
+            return Ok(Exit::Interrupted);
+        }
+    };
+    let started = match loaded {
+        Ok(plugin) => start(&host, &arguments, plugin, input).await,
+        Err(fault) => Err(fault),
+    };
+    let ended = match started {
+        Ok((plugin, task)) => follow(&arguments, &plugin, &task, &mut screen, &mut stops).await,
+        Err(fault) => {
+            screen.clear();
+            Err(fault)
+        }
+    };
+    let in_a_hurry = ended.as_ref().is_err_and(|fault| fault.exit() == Exit::Interrupted);
+    if !in_a_hurry {
+        // So that the scratch files are gone when the program is.
+        host.shutdown().await;
+    }
+    ended
+}
+
+fn manner(arguments: &RunArguments) -> Manner {
+    if arguments.json {
+        Manner::Quiet
+    } else if environment::can_redraw() {
+        Manner::Live
+    } else {
+        Manner::Plain
+    }
+}
+
+async fn start(
+    host: &Host,
+    arguments: &RunArguments,
+    plugin: Plugin,
+    input: serde_json::Value,
+) -> Result<(Plugin, TaskHandle), Fault> {
+    let task_type = request::task_type(arguments, &plugin)?;
+    let request = request::request(arguments, &plugin, task_type, input);
+    match host.start(request).await {
+        Ok(task) => Ok((plugin, task)),
+        Err(error) => Err(request::refused(error, arguments)),
+    }
+}
+
+async fn follow(
+    arguments: &RunArguments,
+    plugin: &Plugin,
+    task: &TaskHandle,
+    screen: &mut Screen,
+    stops: &mut Stops,
+) -> Result<Exit, Fault> {
+    let reference = task.task_ref();
+    let manifest = plugin.manifest();
+    let id = task.id().to_string();
+    let short = id.get(..8).unwrap_or(&id);
+    screen.line(&format!("{} {} · {} · {short}", manifest.name, manifest.version, reference.task_type));
+    screen.begin("running");
+
+    let ended = Session::new(task, screen, stops, arguments.grace()).follow().await?;
+
+    let dir = arguments.artifacts.clone().unwrap_or_else(|| artifacts::default_dir(task.id()));
+    let (saved, unsaved) = match artifacts::save(task, &dir).await {
+        Ok(saved) => (saved, None),
+        Err(fault) => (Vec::new(), Some(fault)),
+    };
+    let situation = Situation { limits: ended.limits, any_dir: !arguments.dir.is_empty(), plugin };
+    let advice = advice(&ended.outcome, &situation);
+    let last_words = LastWords::new(&task.state(), &ended.outcome, &saved, advice.as_deref(), arguments.json);
+    // Whoever reads stdout may take long, and Ctrl-C works all the same.
+    tokio::select! {
+        said = tokio::task::spawn_blocking(move || last_words.say()) => said.unwrap_or_else(|error| Err(error.into())).map_err(Fault::stdout)?,
+        _ = stops.next() => return Ok(Exit::Interrupted),
+    }
+    match unsaved {
+        Some(fault) => Err(fault),
+        None => Ok(Exit::of(&ended.outcome, ended.interrupted)),
+    }
+}

@@ -1,0 +1,15 @@
+//! `taskcell run`: one task of one plugin, from the command line to the exit code.
+//!
+//! `command` is the order of things; `request` reads what is asked for; `session` follows the task; `stops` is Ctrl-C;
+//! `guest` puts the guest's output into lines; `artifacts` saves files; `summary` and `advice` say how it ended.
+
+mod advice;
+mod artifacts;
+mod command;
+mod guest;
+mod request;
+mod session;
+mod stops;
+mod summary;
+
+pub(super) use command::run;

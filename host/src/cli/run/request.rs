@@ -1,0 +1,139 @@
+//! From the command line to a request: input, task, limits, grants, signals.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Error};
+use serde_json::{Map, Value};
+
+use crate::cli::args::{Allowed, RunArguments};
+use crate::cli::exit::Exit;
+use crate::cli::fault::Fault;
+use crate::cli::{files, text};
+use crate::{Grants, Limits, Manifest, Plugin, StartError, StartRequest};
+
+/// The input: what `--input` says, with the fields of `--set` laid over it.
+pub(super) fn input(arguments: &RunArguments) -> Result<Value, Fault> {
+    let mut input = match arguments.input.as_deref() {
+        None => Value::Object(Map::new()),
+        Some("-") => {
+            parse(&files::read_stdin().context("failed to read the input from stdin").map_err(usage)?, "stdin")?
+        }
+        Some(named) => match named.strip_prefix('@') {
+            Some(path) => {
+                let read = files::read_text(Path::new(path));
+                parse(&read.with_context(|| format!("failed to read the input from {path}")).map_err(usage)?, path)?
+            }
+            None => parse(named, "--input")?,
+        },
+    };
+    for (path, value) in arguments.fields() {
+        set(&mut input, path, value.clone()).map_err(|at| {
+            Fault::usage(format!(
+                "--set {}=… needs an object at {at}, and the input has something else there",
+                path.join(".")
+            ))
+        })?;
+    }
+    Ok(input)
+}
+
+fn usage(error: Error) -> Fault {
+    Fault::new(Exit::Usage, error)
+}
+
+fn parse(text: &str, source: &str) -> Result<Value, Fault> {
+    serde_json::from_str(text).map_err(|error| {
+        let error = Error::new(error).context(format!("failed to read the input: {source} is not JSON"));
+        Fault::new(Exit::Usage, error).hint(r#"an input is an object, as in --input '{"name": "Ada"}'; or set single fields with --set name=Ada; a file needs an @"#)
+    })
+}
+
+/// Sets a field, making the objects on the way. Says where something else is in the way.
+fn set(target: &mut Value, path: &[String], value: Value) -> Result<(), String> {
+    let mut place = target;
+    let mut at = "the top".to_owned();
+    for name in path {
+        let Value::Object(fields) = place else { return Err(at) };
+        place = fields.entry(name).or_insert_with(|| Value::Object(Map::new()));
+        at.clone_from(name);
+    }
+    *place = value;
+    Ok(())
+}
+
+/// The operator's limits: the person at the command line is the operator, so a flag may also raise a default.
+pub(super) fn limits(arguments: &RunArguments) -> Limits {
+    let defaults = Limits::default();
+    Limits {
+        fuel: arguments.fuel.unwrap_or(defaults.fuel),
+        timeout: arguments.timeout.unwrap_or(defaults.timeout),
+        memory_bytes: arguments.memory.unwrap_or(defaults.memory_bytes),
+        ..defaults
+    }
+}
+
+/// Which task is meant: the one that was named, or the only one there is.
+pub(super) fn task_type(arguments: &RunArguments, plugin: &Plugin) -> Result<String, Fault> {
+    choose(arguments.task.as_deref(), plugin.manifest(), &arguments.plugin)
+}
+
+fn choose(wanted: Option<&str>, manifest: &Manifest, file: &Path) -> Result<String, Fault> {
+    match (wanted, manifest.tasks.as_slice()) {
+        (Some(name), _) => Ok(name.to_owned()),
+        (None, [only]) => Ok(only.name.clone()),
+        (None, several) => {
+            let names: Vec<&str> = several.iter().map(|task| task.name.as_str()).collect();
+            let example = names.first().copied().unwrap_or("TASK");
+            let file = text::shell_word(&file.to_string_lossy());
+            Err(Fault::usage(format!("the plugin has more than one task, so name one: {}", names.join(", ")))
+                .hint(format!("for example: taskcell run {file} {example}")))
+        }
+    }
+}
+
+/// The whole request.
+pub(super) fn request(arguments: &RunArguments, plugin: &Plugin, task_type: String, input: Value) -> StartRequest {
+    let mut request = StartRequest::new(plugin.name(), task_type).input(input).grants(grants(arguments));
+    request.key.clone_from(&arguments.key);
+    request.limits.fuel = arguments.fuel;
+    request.limits.timeout = arguments.timeout;
+    request.limits.memory_bytes = arguments.memory;
+    for signal in &arguments.signal {
+        request = request.signal(signal.key.clone(), signal.payload.clone());
+    }
+    request
+}
+
+fn grants(arguments: &RunArguments) -> Grants {
+    Grants {
+        dirs: arguments.dir.clone(),
+        env: arguments.env.clone(),
+        signal: arguments.allow.contains(&Allowed::Signal),
+    }
+}
+
+/// Why a task was refused, and what helps.
+pub(super) fn refused(error: StartError, arguments: &RunArguments) -> Fault {
+    let file = text::shell_word(&arguments.plugin.to_string_lossy());
+    let hint = match &error {
+        StartError::UnknownTaskType { name, known } => {
+            text::suggestion(name, known.iter().map(String::as_str)).map(|meant| format!("did you mean `{meant}`?"))
+        }
+        StartError::InvalidInput { .. } if arguments.set.iter().any(|field| !field.value.is_string()) => Some(format!(
+            "`taskcell inspect {file}` shows the fields; a text that looks like JSON needs quotes, as in --set 'name=\"7\"'"
+        )),
+        StartError::InvalidInput { .. } => Some(format!("`taskcell inspect {file}` shows the fields of the input")),
+        StartError::GrantedDir { .. } => Some("--dir takes a folder that is there: --dir HOST::GUEST".to_owned()),
+        StartError::Scratch(_) => Some("`taskcell doctor` checks the folder for temporary files".to_owned()),
+        StartError::GuestPath { .. } => Some("give each folder a path of its own: --dir a::/a --dir b::/b".to_owned()),
+        StartError::UnknownPlugin { .. }
+        | StartError::InputTooLarge { .. }
+        | StartError::KeyInUse { .. }
+        | StartError::Store(_)
+        | StartError::ShuttingDown => None,
+    };
+    Fault::new(Exit::Refused, Error::new(error).context("failed to start the task")).maybe_hint(hint)
+}
+
+#[cfg(test)]
+mod tests;

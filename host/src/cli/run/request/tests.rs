@@ -1,0 +1,89 @@
+//! What becomes of a command line.
+
+use clap::Parser as _;
+use serde_json::json;
+
+use crate::cli::args::{Arguments, Command};
+
+use super::*;
+
+fn arguments(extra: &[&str]) -> RunArguments {
+    let all = ["taskcell", "run", "x.wasm"].iter().chain(extra);
+    let Command::Run(run) = Arguments::try_parse_from(all).unwrap().command else { panic!("it is another command") };
+    *run
+}
+
+fn said(result: Result<Value, Fault>) -> String {
+    result.unwrap_err().lines().join("\n")
+}
+
+#[test]
+fn fields_win_over_the_input_and_the_last_one_over_those_before() {
+    let least = arguments(&[]);
+    let arguments = arguments(&[
+        "--input",
+        r#"{"name":"Ada","deep":{"a":1,"b":2}}"#,
+        "--set",
+        "name=Grace",
+        "--set",
+        "deep.b=3",
+        "--set",
+        "new.x.y=true",
+        "--set",
+        "deep.b=4",
+    ]);
+    assert_eq!(
+        input(&arguments).unwrap(),
+        json!({"name": "Grace", "deep": {"a": 1, "b": 4}, "new": {"x": {"y": true}}})
+    );
+    assert_eq!(input(&least).unwrap(), json!({}));
+}
+
+#[test]
+fn a_field_needs_an_object_around_it() {
+    assert!(said(input(&arguments(&["--input", "[1]", "--set", "a=1"]))).contains("at the top"));
+    assert!(said(input(&arguments(&["--set", "a=1", "--set", "a.b=2"]))).contains("at a"));
+}
+
+#[test]
+fn an_input_that_cannot_be_read_says_why() {
+    let missing = said(input(&arguments(&["--input", "@/no/such/file"])));
+    assert!(missing.contains("/no/such/file: No such file"), "{missing}");
+    let bad = said(input(&arguments(&["--input", "{name: Ada}"])));
+    assert!(bad.contains("--input is not JSON: key must be a string at line 1") && bad.contains("hint: "), "{bad}");
+}
+
+#[test]
+fn flags_raise_the_defaults_too() {
+    let limits = limits(&arguments(&["--fuel", "5T", "--timeout", "3h", "--memory", "1GiB"]));
+    assert_eq!((limits.fuel, limits.timeout.as_secs(), limits.memory_bytes), (5_000_000_000_000, 10800, 1 << 30));
+}
+
+#[test]
+fn the_only_task_need_not_be_named() {
+    let manifest = |tasks: Value| {
+        Manifest::parse(&json!({"manifest": 1, "name": "p", "version": "1", "tasks": tasks}).to_string()).unwrap()
+    };
+    let file = Path::new("p.wasm");
+    let one = manifest(json!([{"name": "only"}]));
+    assert_eq!(choose(None, &one, file).unwrap(), "only");
+    // Whether it is there, the host says.
+    assert_eq!(choose(Some("other"), &one, file).unwrap(), "other");
+    let two = choose(None, &manifest(json!([{"name": "a"}, {"name": "b"}])), file).unwrap_err().lines().join("\n");
+    assert!(two.contains("name one: a, b") && two.contains("taskcell run p.wasm a"), "{two}");
+}
+
+#[test]
+fn nothing_is_granted_unless_asked_for() {
+    assert_eq!(grants(&arguments(&[])), Grants::default());
+    let granted = grants(&arguments(&["--dir", "a::/x", "--dir", "b::/y", "--allow", "signal", "--env", "A=1"]));
+    assert_eq!((granted.dirs.len(), granted.env.len(), granted.signal), (2, 1, true));
+}
+
+#[test]
+fn a_slip_in_the_tasks_name_is_recognised() {
+    let error = StartError::UnknownTaskType { name: "digset".to_owned(), known: vec!["digest".to_owned()] };
+    let lines = refused(error, &arguments(&[])).lines();
+    assert_eq!(lines[0], "error: failed to start the task: the plugin has no task type \"digset\"; it has: digest");
+    assert_eq!(lines[1], "hint: did you mean `digest`?");
+}

@@ -1,0 +1,76 @@
+//! Messages to the agent, and what becomes of them.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+use taskcell::{AgentMessage, Delivery, EventBody, FailureKind};
+
+use crate::support::task::{data, events, failed, outcome, result, run, start};
+use crate::support::{builder, fixture, with_fixture};
+
+#[tokio::test]
+async fn r25_a_message_reaches_the_sink_with_who_sent_it() {
+    let taken: Arc<Mutex<Vec<AgentMessage>>> = Arc::default();
+    let sink = {
+        let taken = Arc::clone(&taken);
+        move |message: &AgentMessage| {
+            taken.lock().unwrap().push(message.clone());
+            Delivery::Accepted
+        }
+    };
+    let (host, _) = with_fixture(builder().agent_sink(sink)).await;
+    let task = start(&host, "agent", json!({"message": "look\u{1b}[2J", "trigger": true})).await;
+    assert_eq!(data(outcome(&task).await), json!("accepted"));
+    assert_eq!(
+        *taken.lock().unwrap(),
+        [AgentMessage {
+            id: task.id(),
+            task: task.task_ref().clone(),
+            message: "look\u{1b}[2J".to_owned(),
+            trigger: true,
+        }]
+    );
+}
+
+#[tokio::test]
+async fn r25_the_sinks_answer_is_what_the_task_is_told() {
+    for (delivery, word) in [(Delivery::Queued, "queued"), (Delivery::Blocked, "blocked")] {
+        let (host, _) = with_fixture(builder().agent_sink(move |_: &AgentMessage| delivery)).await;
+        let told = result(&host, "agent", json!({"message": "m", "trigger": false})).await;
+        assert_eq!(told, json!(word));
+    }
+}
+
+#[tokio::test]
+async fn r25_without_a_sink_a_message_is_queued_in_the_log() {
+    let (host, _) = fixture().await;
+    let task = start(&host, "agent", json!({"message": "anybody?", "trigger": false})).await;
+    assert_eq!(data(outcome(&task).await), json!("queued"));
+    let kept = events(&task)
+        .await
+        .into_iter()
+        .any(|event| event.body == EventBody::AgentMessage { message: "anybody?".to_owned(), trigger: false });
+    assert!(kept);
+}
+
+#[tokio::test]
+async fn r25_a_message_that_is_too_large_is_refused_and_the_task_goes_on() {
+    let (host, _) = fixture().await;
+    let over = result(&host, "big-message", json!({"bytes": (64 << 10) + 1})).await;
+    assert_eq!(over, json!({"agent": "too-large", "progress": "too-large"}));
+    let under = result(&host, "big-message", json!({"bytes": 64 << 10})).await;
+    assert_eq!(under, json!({"agent": "queued", "progress": "ok"}));
+}
+
+#[tokio::test]
+async fn t11_a_sink_that_panics_fails_that_task_with_kind_host_and_nothing_else() {
+    let sink = |message: &AgentMessage| {
+        assert!(message.message != "bad", "the sink cannot take this");
+        Delivery::Accepted
+    };
+    let (host, _) = with_fixture(builder().agent_sink(sink)).await;
+    let bad = run(&host, "agent", json!({"message": "bad", "trigger": false})).await;
+    failed(bad, FailureKind::Host);
+    let good = result(&host, "agent", json!({"message": "good", "trigger": false})).await;
+    assert_eq!(good, json!("accepted"));
+}

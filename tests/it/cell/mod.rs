@@ -1,0 +1,10 @@
+//! What happens inside a cell: its limits, what it may touch, what it prints, attaches and says.
+
+mod agent;
+mod artifacts;
+mod folders;
+mod hostile;
+mod limits;
+mod output;
+mod scratch;
+mod system;

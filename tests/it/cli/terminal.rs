@@ -1,0 +1,163 @@
+//! What a person sees and types: the program with a terminal at stdin and stderr.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::os::fd::OwnedFd;
+use std::process::{Child, Stdio};
+use std::sync::mpsc;
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+
+use super::program::{Place, signal};
+use crate::support::WATCHDOG;
+
+/// The program at a terminal, and our end of that terminal.
+struct Seated {
+    child: Child,
+    keyboard: File,
+    screen: mpsc::Receiver<Vec<u8>>,
+    seen: String,
+}
+
+impl Seated {
+    /// Runs a task of the fixture guest at a terminal of this width.
+    fn run(place: &Place, columns: u16, arguments: &[&str]) -> Self {
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&ours).unwrap();
+        unlockpt(&ours).unwrap();
+        tcsetwinsize(&ours, Winsize { ws_col: columns, ws_row: 24, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        let name = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
+        let theirs = || Stdio::from(OpenOptions::new().read(true).write(true).open(&name).unwrap());
+        let mut command = place.run_command("fixture", arguments);
+        command.env("TERM", "xterm").stdin(theirs()).stderr(theirs()).stdout(Stdio::piped());
+        let child = command.spawn().unwrap();
+        // The command holds their end too, and as long as it is open the screen has no end.
+        drop(command);
+        Self { child, screen: watch(ours.try_clone().unwrap()), keyboard: File::from(ours), seen: String::new() }
+    }
+
+    /// Waits until the screen has shown a text since the last wait.
+    fn until(&mut self, text: &str) {
+        while !self.seen.contains(text) {
+            match self.screen.recv_timeout(WATCHDOG) {
+                Ok(bytes) => self.seen.push_str(&String::from_utf8_lossy(&bytes)),
+                Err(_) => panic!("{text:?} is not shown: {:?}", self.seen),
+            }
+        }
+        let end = self.seen.find(text).unwrap() + text.len();
+        self.seen.drain(..end);
+    }
+
+    fn types(&mut self, text: &str) {
+        self.keyboard.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Waits for the end; the exit code and stdout.
+    fn end(self) -> (Option<i32>, String) {
+        let output = self.child.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    }
+}
+
+/// What appears on the screen, as it comes. A thread reads, so that waiting can be given up.
+#[expect(clippy::disallowed_methods, reason = "the thread ends with the terminal")]
+fn watch(screen: OwnedFd) -> mpsc::Receiver<Vec<u8>> {
+    let (tell, shown) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        // The terminal ends with an error when nobody has its other end any more.
+        while let Ok(count @ 1..) = rustix::io::read(&screen, &mut buffer) {
+            if tell.send(buffer[..count].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    shown
+}
+
+const WAIT: [&str; 3] = ["wait", "--set", "key=go"];
+
+#[test]
+fn a_person_is_asked_and_their_yes_counts() {
+    let place = Place::new();
+    let mut seated = Seated::run(&place, 120, &WAIT);
+    seated.until("The task waits for the signal `go`. [y]es, [n]o, JSON, or Enter for a signal without payload: ");
+    seated.types("y\n");
+    seated.until("succeeded");
+    let (code, stdout) = seated.end();
+    assert_eq!(code, Some(0));
+    assert!(stdout.contains("\"payload\": true") && stdout.contains("\"sender\": \"person\""), "{stdout}");
+}
+
+#[test]
+fn an_unclear_answer_is_asked_again_and_enter_is_no_payload() {
+    let place = Place::new();
+    let mut seated = Seated::run(&place, 120, &WAIT);
+    seated.until("without payload: ");
+    seated.types("perhaps\n");
+    seated.until("neither y, nor n, nor JSON");
+    seated.until("without payload: ");
+    seated.types("\n");
+    let (code, stdout) = seated.end();
+    assert_eq!(code, Some(0));
+    assert!(stdout.contains("\"absent\": true"), "{stdout}");
+}
+
+#[test]
+fn the_question_is_withdrawn_when_the_wait_ends() {
+    let place = Place::new();
+    let mut seated = Seated::run(&place, 120, &["wait", "--set", "key=go", "--set", "timeout_ms=50"]);
+    seated.until("without payload: ");
+    seated.until("Its time is over");
+    seated.until("succeeded");
+    assert_eq!(seated.end().0, Some(0));
+}
+
+#[test]
+fn nobody_at_the_keyboard_is_not_an_answer() {
+    let place = Place::new();
+    let mut seated = Seated::run(&place, 120, &WAIT);
+    seated.until("without payload: ");
+    // Ctrl-D.
+    seated.types("\u{4}");
+    seated.until("Nobody answers: stdin is closed");
+    signal(&seated.child, "INT");
+    let (code, stdout) = seated.end();
+    assert_eq!(code, Some(0));
+    assert!(stdout.contains("cancelled"), "{stdout}");
+}
+
+#[test]
+fn there_is_a_bar_that_shows_time_and_fuel_and_goes_away() {
+    let place = Place::new();
+    let mut seated = Seated::run(&place, 120, &["spin", "--grace", "0s"]);
+    seated.until("fuel  running");
+    signal(&seated.child, "INT");
+    seated.until("Ctrl-C: ");
+    seated.until("cancelled by a person");
+    assert!(!seated.seen.contains("running"), "the bar is gone: {}", seated.seen);
+    assert_eq!(seated.end().0, Some(130));
+}
+
+#[test]
+fn ctrl_c_answers_an_open_question() {
+    let place = Place::new();
+    let mut seated = Seated::run(&place, 120, &WAIT);
+    seated.until("without payload: ");
+    signal(&seated.child, "INT");
+    seated.until("Ctrl-C: the task has 5s");
+    let (code, stdout) = seated.end();
+    assert_eq!(code, Some(0));
+    assert!(stdout.contains("cancelled"), "{stdout}");
+}
+
+#[test]
+fn a_tiny_terminal_is_no_problem() {
+    let place = Place::new();
+    for columns in [1, 5, 20] {
+        let mut seated = Seated::run(&place, columns, &["spin", "--timeout", "300ms"]);
+        seated.until("failed (timeout)");
+        assert_eq!(seated.end().0, Some(5));
+    }
+}

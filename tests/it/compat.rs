@@ -1,0 +1,150 @@
+//! Plugins frozen at 0.1.0 of the contract (`tests/compat`): they load and run for ever.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use taskcell::{EventBody, FailureKind, Host, Outcome, OutputSource, Party, StartRequest, TaskKey};
+
+use crate::support::task::{
+    cancelled, data, events, failed, key, outcome, parked, please_stop, reported, result, run, start, start_as, stdout,
+    written,
+};
+use crate::support::{builder, request, within};
+
+/// The file of a frozen plugin.
+fn frozen(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("compat").join(format!("{name}-0.1.0.wasm"))
+}
+
+async fn with(name: &str) -> Host {
+    let host = builder().build().unwrap();
+    let plugin = within(host.load_plugin(frozen(name))).await.unwrap();
+    assert_eq!(plugin.name(), name);
+    assert_eq!(plugin.manifest().version, "0.1.0");
+    host
+}
+
+#[tokio::test]
+async fn r1_the_frozen_hello_says_hello() {
+    let host = with("hello").await;
+    let task = start_as(&host, StartRequest::new("hello", "hello").input(json!({"name": "Ada"}))).await;
+    assert_eq!(
+        outcome(&task).await,
+        Outcome::Succeeded { message: "greeting Ada".to_owned(), data: Some(json!({"greeting": "Hello, Ada!"})) }
+    );
+}
+
+#[tokio::test]
+async fn r1_the_frozen_fixture_imports_and_exports_every_interface_of_the_contract() {
+    let host = with("fixture").await;
+    let plugin = &host.plugins()[0];
+    let of_the_contract = |names: &[String]| -> Vec<String> {
+        let ours = names.iter().filter_map(|name| name.strip_prefix("taskcell:plugin/"));
+        let mut ours: Vec<String> = ours.map(str::to_owned).collect();
+        ours.sort();
+        ours
+    };
+    assert_eq!(
+        of_the_contract(plugin.imports()),
+        ["agent@0.1.0", "log@0.1.0", "output@0.1.0", "signals@0.1.0", "task@0.1.0", "types@0.1.0"]
+    );
+    assert_eq!(of_the_contract(plugin.exports()), ["plugin-info@0.1.0", "runner@0.1.0"]);
+}
+
+#[tokio::test]
+async fn r2_frozen_outcomes_are_understood() {
+    let host = with("fixture").await;
+    assert_eq!(result(&host, "echo", json!({"a": [null, 1]})).await, json!({"a": [null, 1]}));
+    let input = json!({"message": "no", "retryable": true, "details": [1]});
+    let told = failed(run(&host, "fail", input).await, FailureKind::Guest);
+    assert_eq!((told.message.as_str(), told.retryable, told.error), ("no", true, Some(json!([1]))));
+    assert!(matches!(
+        run(&host, "cancel-self", json!(null)).await,
+        Outcome::Cancelled { by: Party::Itself, message, .. } if message == "stopped of its own accord"
+    ));
+}
+
+#[tokio::test]
+async fn r3_frozen_calls_of_the_interface_task_work() {
+    let host = with("fixture").await;
+    let info = result(&host, "info", json!(null)).await;
+    assert_eq!(info["info"]["task_type"], json!("info"));
+    assert!(info["fuel_remaining"].as_u64().unwrap() > 0);
+    assert_eq!(result(&host, "progress", json!({"percent": 100})).await, json!("ok"));
+    assert_eq!(result(&host, "progress", json!({"percent": 101})).await, json!("invalid-argument"));
+    let told = failed(run(&host, "panic", json!({"message": "oh"})).await, FailureKind::Panic);
+    assert!(told.message.contains("oh") && told.message.contains("ending.rs"), "{}", told.message);
+
+    let polite = start(&host, "polite", json!(null)).await;
+    reported(&polite).await;
+    within(polite.cancel(please_stop().grace(Duration::from_mins(10)))).await;
+    let Outcome::Cancelled { forced: false, message, .. } = outcome(&polite).await else {
+        panic!("{:?}", polite.state())
+    };
+    assert_eq!(outcome(&polite).await, cancelled(false, &message));
+}
+
+#[tokio::test]
+async fn r22_frozen_calls_of_the_interface_signals_work() {
+    let host = with("fixture").await;
+    let waiting = start(&host, "wait", json!({"key": "go"})).await;
+    parked(&waiting, 1).await;
+    within(waiting.notify(key("go"), Some(json!(false)), Party::Agent)).await;
+    assert_eq!(
+        data(outcome(&waiting).await),
+        json!({"result": "signal", "payload": false, "absent": false, "sender": "agent"})
+    );
+    assert_eq!(result(&host, "wait", json!({"key": "go", "timeout_ms": 0})).await, json!({"result": "timed-out"}));
+    assert_eq!(result(&host, "poll", json!({"key": "go"})).await, json!({"result": "none"}));
+    assert_eq!(result(&host, "poll", json!({"key": ""})).await, json!({"result": "invalid-argument"}));
+
+    let stopped = start(&host, "wait", json!({"key": "go"})).await;
+    parked(&stopped, 1).await;
+    within(stopped.cancel_wait(key("go"))).await;
+    assert_eq!(data(outcome(&stopped).await), json!({"result": "wait-cancelled"}));
+    let cancelled = start(&host, "wait", json!({"key": "go"})).await;
+    parked(&cancelled, 1).await;
+    within(cancelled.cancel(please_stop().grace(Duration::from_mins(10)))).await;
+    assert_eq!(data(outcome(&cancelled).await), json!({"result": "cancelled"}));
+
+    let to = |key: &str| -> Value {
+        json!({
+            "plugin": "fixture", "task_type": "notify", "key": key,
+            "signal": "s", "payload": null, "with_payload": true,
+        })
+    };
+    let itself = start_as(&host, request("notify", to("me")).key(TaskKey::new("me").unwrap())).await;
+    assert_eq!(data(outcome(&itself).await), json!("buffered"));
+    assert_eq!(result(&host, "notify", to("another")).await, json!("denied"));
+}
+
+#[tokio::test]
+async fn r25_frozen_calls_of_the_interfaces_agent_and_log_work() {
+    let host = with("fixture").await;
+    let task = start(&host, "agent", json!({"message": "hello", "trigger": true})).await;
+    assert_eq!(data(outcome(&task).await), json!("queued"));
+    let message = EventBody::AgentMessage { message: "hello".to_owned(), trigger: true };
+    assert!(events(&task).await.iter().any(|event| event.body == message));
+
+    let task = start(&host, "log", json!({"level": "error", "message": "line"})).await;
+    outcome(&task).await;
+    let line = written(&task, |source| matches!(source, OutputSource::Log { level, .. } if level == "error"));
+    assert_eq!(line, "line");
+}
+
+#[tokio::test]
+async fn r46_frozen_calls_of_the_interface_output_work() {
+    let host = with("fixture").await;
+    let task = start(&host, "print", json!({"stdout": "out", "stderr": "err", "direct": "direct"})).await;
+    outcome(&task).await;
+    assert_eq!(stdout(&task), "out\ndirect");
+    let input = json!({"name": "a.txt", "media_type": "text/plain", "text": "abc"});
+    let task = start(&host, "attach", input).await;
+    assert_eq!(data(outcome(&task).await)["size"], json!(3));
+    assert_eq!(within(task.read_artifact(1)).await.unwrap(), b"abc");
+    assert_eq!(
+        result(&host, "attach-path", json!({"path": "/etc/hostname"})).await,
+        json!({"refused": "invalid-argument"})
+    );
+}

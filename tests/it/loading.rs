@@ -1,1 +1,0 @@
-//! Loading plugins, and everything that is none.

@@ -1,0 +1,129 @@
+//! Plugins whose `describe` is hostile or wrong.
+
+use taskcell::{LoadError, ManifestError};
+
+use crate::support::component::{Handmade, MANIFEST_AT, string_at};
+use crate::support::{uncached, within};
+
+async fn refused(plugin: Handmade) -> LoadError {
+    within(uncached().load_plugin_bytes("bad", plugin.bytes())).await.unwrap_err()
+}
+
+/// The sentence about a `describe` that failed.
+async fn fails(plugin: Handmade) -> String {
+    match refused(plugin).await {
+        LoadError::Describe(text) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn manifest(text: impl Into<String>) -> ManifestError {
+    match refused(Handmade::new("bad").manifest(text)).await {
+        LoadError::Manifest(error) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn t24_a_describe_that_loops_runs_out_of_fuel() {
+    let text = fails(Handmade::new("bad").describe("(loop (br 0)) unreachable")).await;
+    assert!(text.contains("out-of-fuel"), "{text}");
+}
+
+#[tokio::test]
+async fn t01_a_start_function_that_loops_runs_out_of_fuel() {
+    let text = fails(Handmade::new("bad").field("(func $for_ever (loop (br 0))) (start $for_ever)")).await;
+    assert!(text.contains("out-of-fuel"), "{text}");
+}
+
+#[tokio::test]
+async fn t24_a_describe_that_traps_is_told() {
+    let text = fails(Handmade::new("bad").describe("unreachable")).await;
+    assert!(text.contains("trap"), "{text}");
+}
+
+#[tokio::test]
+async fn t24_a_describe_that_returns_no_text_is_told() {
+    let outside = string_at(0x7000_0000, 16);
+    assert!(!fails(Handmade::new("bad").describe(outside)).await.is_empty());
+    let no_utf_8 = Handmade::new("bad").field(r#"(data (i32.const 2048) "\ff\ff")"#).describe(string_at(2048, 2));
+    assert!(!fails(no_utf_8).await.is_empty());
+}
+
+#[tokio::test]
+async fn t24_a_manifest_of_4_mib_is_refused() {
+    // Spaces, which are JSON of a kind.
+    let describe = |bytes: usize| {
+        format!(
+            "(drop (memory.grow (i32.const 200))) (memory.fill (i32.const 65536) (i32.const 32) (i32.const {bytes})) {}",
+            string_at(65_536, bytes)
+        )
+    };
+    let text = fails(Handmade::new("bad").describe(describe(2 << 20))).await;
+    assert!(text.contains("1048576"), "{text}");
+    assert!(!fails(Handmade::new("bad").describe(describe(8 << 20))).await.is_empty());
+}
+
+#[tokio::test]
+async fn t24_a_describe_may_call_the_host_and_gets_nothing_of_it() {
+    let manifest = r#"{"manifest":1,"name":"bad","version":"1.0.0","tasks":[{"name":"go"}]}"#;
+    let plugin = Handmade::new("bad")
+        .manifest(manifest)
+        .task_function("fuel-remaining", "(result u64)", "(result i64)")
+        .describe(format!("(drop (call $fuel-remaining)) {}", string_at(MANIFEST_AT, manifest.len())));
+    let plugin = within(uncached().load_plugin_bytes("bad", plugin.bytes())).await.unwrap();
+    assert_eq!(plugin.name(), "bad");
+}
+
+#[tokio::test]
+async fn t24_a_manifest_that_is_no_json_is_told() {
+    for text in ["", "hello", "{", "[1,2", "\u{1b}[2J"] {
+        let error = manifest(text).await;
+        assert!(matches!(error, ManifestError::Json(_)), "{text:?}: {error:?}");
+    }
+    assert!(matches!(manifest("[]").await, ManifestError::Json(_)));
+    assert!(matches!(manifest("null").await, ManifestError::Json(_)));
+}
+
+#[tokio::test]
+async fn t24_json_that_is_nested_without_end_is_told() {
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(matches!(manifest(deep).await, ManifestError::Json(_)));
+}
+
+#[tokio::test]
+async fn t24_a_newer_manifest_is_told_as_newer() {
+    let error = manifest(r#"{"manifest":2,"names":["quite","different"]}"#).await;
+    assert!(matches!(error, ManifestError::Version { found: 2 }), "{error:?}");
+}
+
+#[tokio::test]
+async fn t24_names_that_are_no_names_are_refused() {
+    for name in ["", "../x", "A", "a b", "a\\u001b[2J", "x\\u202e", "1st", "a/b", "a:b"] {
+        let text = format!(r#"{{"manifest":1,"name":"{name}","version":"1","tasks":[{{"name":"go"}}]}}"#);
+        assert!(matches!(manifest(text).await, ManifestError::Name { .. }), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn r1_a_duplicate_task_type_is_a_load_error_of_a_real_plugin() {
+    let error = manifest(r#"{"manifest":1,"name":"bad","version":"1","tasks":[{"name":"go"},{"name":"go"}]}"#).await;
+    assert!(matches!(&error, ManifestError::Duplicate(name) if name == "go"), "{error:?}");
+}
+
+#[tokio::test]
+async fn t24_too_many_task_types_are_refused() {
+    let tasks: Vec<String> = (0..257).map(|number| format!(r#"{{"name":"t{number}"}}"#)).collect();
+    let text = format!(r#"{{"manifest":1,"name":"bad","version":"1","tasks":[{}]}}"#, tasks.join(","));
+    assert!(matches!(manifest(text).await, ManifestError::TaskTypes(257)));
+}
+
+#[tokio::test]
+async fn t24_a_schema_that_fetches_is_refused() {
+    for reference in ["https://127.0.0.1:1/schema.json", "file:///etc/passwd"] {
+        let text = format!(
+            r#"{{"manifest":1,"name":"bad","version":"1","tasks":[{{"name":"go","input":{{"$ref":"{reference}"}}}}]}}"#
+        );
+        assert!(matches!(manifest(text).await, ManifestError::Schema { .. }), "{reference}");
+    }
+}

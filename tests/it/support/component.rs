@@ -1,0 +1,184 @@
+//! Plugins written by hand, in the text form: for what no SDK would ever build.
+
+use std::fmt::Write as _;
+
+/// Where the manifest lies in the guest's memory.
+pub(crate) const MANIFEST_AT: usize = 65_536;
+
+/// A plugin of one core module. Unless told otherwise its `describe` returns a good manifest with the one task type
+/// `go`, and its `run` succeeds without a word.
+#[derive(Clone)]
+pub(crate) struct Handmade {
+    manifest: String,
+    describe: Option<String>,
+    run: String,
+    realloc: String,
+    fields: String,
+    imports: String,
+    functions: String,
+    with: String,
+}
+
+impl Handmade {
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            manifest: format!(r#"{{"manifest":1,"name":"{name}","version":"1.0.0","tasks":[{{"name":"go"}}]}}"#),
+            describe: None,
+            // 1024 is zeros: the case `succeeded`, an empty message, no data.
+            run: "(i32.const 1024)".to_owned(),
+            realloc: "(i32.const 32768)".to_owned(),
+            fields: String::new(),
+            imports: String::new(),
+            functions: String::new(),
+            with: String::new(),
+        }
+    }
+
+    /// With this text as its manifest.
+    pub(crate) fn manifest(mut self, text: impl Into<String>) -> Self {
+        self.manifest = text.into();
+        self
+    }
+
+    /// With this body of `describe`, which leaves the address of a string's address and length.
+    pub(crate) fn describe(mut self, body: impl Into<String>) -> Self {
+        self.describe = Some(body.into());
+        self
+    }
+
+    /// With this body of `run`, which leaves the address of an outcome.
+    pub(crate) fn run(mut self, body: impl Into<String>) -> Self {
+        self.run = body.into();
+        self
+    }
+
+    /// With this body of its allocator, which leaves an address.
+    pub(crate) fn realloc(mut self, body: impl Into<String>) -> Self {
+        self.realloc = body.into();
+        self
+    }
+
+    /// With more in its core module.
+    pub(crate) fn field(mut self, field: &str) -> Self {
+        self.fields.push_str(field);
+        self
+    }
+
+    /// With an interface that it imports and does not use.
+    pub(crate) fn import(mut self, interface: &str) -> Self {
+        let _ = write!(self.imports, r#"(import "{interface}" (instance))"#);
+        self
+    }
+
+    /// With a function without parameters of the contract's `task`, which its core module can call as `$name`.
+    pub(crate) fn task_function(mut self, name: &str, component_type: &str, core_type: &str) -> Self {
+        let _ = write!(
+            self.imports,
+            r#"(import "taskcell:plugin/task@0.1.0" (instance $task (export "{name}" (func {component_type}))))"#
+        );
+        let _ = write!(self.functions, r#"(core func $host (canon lower (func $task "{name}")))"#);
+        let _ = write!(self.with, r#"(with "host" (instance (export "{name}" (func $host))))"#);
+        self.fields.insert_str(0, &format!(r#"(import "host" "{name}" (func ${name} {core_type}))"#));
+        self
+    }
+
+    /// With one more memory, empty, in a module of its own, which its core module can grow with `$name`.
+    pub(crate) fn memory(mut self, name: &str) -> Self {
+        let _ = write!(
+            self.functions,
+            r#"(core module $m-{name}
+                 (memory 0)
+                 (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0))))
+               (core instance $i-{name} (instantiate $m-{name}))"#
+        );
+        let _ = write!(self.with, r#"(with "{name}" (instance $i-{name}))"#);
+        self.fields.insert_str(0, &format!(r#"(import "{name}" "grow" (func ${name} (param i32) (result i32)))"#));
+        self
+    }
+
+    /// With a call of WASI's random numbers, which its core module can make as `$random` with a number of bytes.
+    pub(crate) fn random(mut self) -> Self {
+        self.imports.push_str(
+            r#"(import "wasi:random/random@0.2.0" (instance $random
+                 (export "get-random-bytes" (func (param "len" u64) (result (list u8))))))"#,
+        );
+        self.functions.push_str(
+            r#"(core module $m-random
+                 (memory (export "memory") 64)
+                 (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024)))
+               (core instance $i-random (instantiate $m-random))
+               (core func $get (canon lower (func $random "get-random-bytes")
+                 (memory $i-random "memory") (realloc (func $i-random "realloc"))))"#,
+        );
+        self.with.push_str(r#"(with "random" (instance (export "get" (func $get))))"#);
+        self.fields.insert_str(0, r#"(import "random" "get" (func $get-random (param i64 i32)))"#);
+        self
+    }
+
+    /// The component, as bytes.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        wat::parse_str(self.text()).unwrap()
+    }
+
+    fn text(&self) -> String {
+        let Self { manifest, run, realloc, fields, imports, functions, with, .. } = self;
+        let length = manifest.len();
+        let describe = self.describe.clone().unwrap_or_else(|| string_at(MANIFEST_AT, length));
+        let pages = (MANIFEST_AT + length).div_ceil(65_536) + 1;
+        let bytes = literal(manifest.as_bytes());
+        format!(
+            r#"(component
+  (import "taskcell:plugin/types@0.1.0" (instance $types
+    (type $a (record (field "message" string) (field "data" (option string))))
+    (export "success" (type $success (eq $a)))
+    (type $b (record (field "message" string) (field "error" (option string)) (field "retryable" bool)))
+    (export "failure" (type $failure (eq $b)))
+    (type $c (variant (case "succeeded" $success) (case "failed" $failure) (case "cancelled" string)))
+    (export "outcome" (type (eq $c)))))
+  (alias export $types "outcome" (type $outcome))
+  {imports}
+  {functions}
+  (core module $m
+    {fields}
+    (memory (export "memory") {pages})
+    (data (i32.const {MANIFEST_AT}) "{bytes}")
+    (func (export "describe") (result i32) {describe})
+    (func (export "run") (param i32 i32 i32 i32) (result i32) {run})
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) {realloc}))
+  (core instance $i (instantiate $m {with}))
+  (func $describe (result string) (canon lift (core func $i "describe") (memory $i "memory")))
+  (func $run (param "task-type" string) (param "input" string) (result $outcome)
+    (canon lift (core func $i "run") (memory $i "memory") (realloc (func $i "realloc"))))
+  (instance $info (export "describe" (func $describe)))
+  (instance $runner (export "run" (func $run)))
+  (export "taskcell:plugin/plugin-info@0.1.0" (instance $info))
+  (export "taskcell:plugin/runner@0.1.0" (instance $runner)))"#
+        )
+    }
+}
+
+/// A body that returns the string of this place and length.
+pub(crate) fn string_at(address: usize, length: usize) -> String {
+    format!(
+        "(i32.store (i32.const 8) (i32.const {address})) (i32.store (i32.const 12) (i32.const {length})) (i32.const 8)"
+    )
+}
+
+/// A body that fills an outcome in at 1024 and returns it: each word is stored at 1024 plus its offset.
+pub(crate) fn outcome_of(words: &[(u32, i64)]) -> String {
+    let mut body = String::new();
+    for (offset, word) in words {
+        let _ = write!(body, "(i32.store (i32.const {}) (i32.const {word}))", 1024 + offset);
+    }
+    body.push_str("(i32.const 1024)");
+    body
+}
+
+/// Bytes as the text form writes them.
+fn literal(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 3);
+    for byte in bytes {
+        let _ = write!(text, "\\{byte:02x}");
+    }
+    text
+}

@@ -1,0 +1,29 @@
+//! The disk, as the tests lay it out and look at it.
+#![expect(clippy::disallowed_methods, reason = "tests make and read files of their own")]
+
+use std::fs;
+use std::path::Path;
+
+pub(crate) fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
+    fs::write(path, bytes).unwrap();
+}
+
+pub(crate) fn read(path: impl AsRef<Path>) -> Vec<u8> {
+    fs::read(path).unwrap()
+}
+
+/// The names in a folder, sorted.
+pub(crate) fn names(folder: impl AsRef<Path>) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// The scratch directories that are there, for a host whose working directory is in `work_dir`.
+pub(crate) fn scratch_dirs(work_dir: &Path) -> Vec<String> {
+    let hosts = names(work_dir);
+    assert_eq!(hosts.len(), 1, "one host works in {}", work_dir.display());
+    names(work_dir.join(&hosts[0]).join("scratch"))
+}
