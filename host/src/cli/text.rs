@@ -120,8 +120,8 @@ mod tests {
             assert_eq!(fuel(units), text);
         }
         assert_eq!(cpu_seconds(10), "< 0.01 CPU seconds");
-        assert_eq!(cpu_seconds(1_250_000_000), "≈ 0.25 CPU seconds");
-        assert_eq!(cpu_seconds(1_000_000_000_000), "≈ 200 CPU seconds");
+        assert_eq!(cpu_seconds(1_250_000_000), "≈ 0.12 CPU seconds");
+        assert_eq!(cpu_seconds(1_000_000_000_000), "≈ 100 CPU seconds");
         assert_eq!(bytes_flag(256 << 20), "256MiB");
         assert_eq!(bytes(12_800), "12.5 KiB");
     }

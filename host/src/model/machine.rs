@@ -282,8 +282,9 @@ fn outcome_of(state: &TaskState, end: CellEnd) -> Outcome {
             None => cancelled(&CancelRequest::new(Party::Itself, ""), false, message),
         },
         CellEnd::Failed(failure) => Outcome::Failed(match (&state.panic, failure.kind) {
-            // A Rust guest panics by saying so and then trapping; the trap is only the end of it.
-            (Some((message, place)), FailureKind::Trap) => {
+            // A Rust guest panics by saying so and then trapping; the trap is only the end of it. A lack of memory
+            // does not panic: if one was refused before, the guest had coped with that.
+            (Some((message, place)), FailureKind::Trap | FailureKind::Memory) => {
                 Failure { kind: FailureKind::Panic, message: format!("panicked at {place}: {message}"), ..failure }
             }
             (Some(_) | None, _) => failure,

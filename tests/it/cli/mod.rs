@@ -9,3 +9,4 @@ mod program;
 mod project;
 mod signals;
 mod stopping;
+mod terminal;

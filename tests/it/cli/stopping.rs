@@ -6,7 +6,7 @@ use super::program::Place;
 fn one_ctrl_c_lets_a_polite_task_end_by_itself() {
     let place = Place::new();
     let mut running = place.start("fixture", &["polite", "--grace", "1h"]);
-    running.until("fixture 0.1.0 · polite");
+    running.until("going round");
     running.signal("INT");
     running.end().ends_with(130).says("Ctrl-C: the task has 1h to end by itself").says("it ended by itself");
 }
@@ -15,7 +15,7 @@ fn one_ctrl_c_lets_a_polite_task_end_by_itself() {
 fn when_the_grace_is_over_a_busy_loop_is_stopped_where_it_is() {
     let place = Place::new();
     let mut running = place.start("fixture", &["spin", "--grace", "50ms"]);
-    running.until("fixture 0.1.0 · spin");
+    running.until("going round");
     running.signal("INT");
     running.end().ends_with(130).says("cancelled by a person (Ctrl-C)").says("by force");
 }
@@ -24,7 +24,7 @@ fn when_the_grace_is_over_a_busy_loop_is_stopped_where_it_is() {
 fn a_second_ctrl_c_does_not_wait_for_the_grace() {
     let place = Place::new();
     let mut running = place.start("fixture", &["spin", "--grace", "1h"]);
-    running.until("fixture 0.1.0 · spin");
+    running.until("going round");
     running.signal("INT");
     running.until("once more stops it at once");
     running.signal("INT");
@@ -35,7 +35,7 @@ fn a_second_ctrl_c_does_not_wait_for_the_grace() {
 fn sigterm_does_the_same() {
     let place = Place::new();
     let mut running = place.start("fixture", &["spin", "--grace", "0s"]);
-    running.until("fixture 0.1.0 · spin");
+    running.until("going round");
     running.signal("TERM");
     running.end().ends_with(130).says("cancelled by a person (SIGTERM)").says("by force");
 }
@@ -44,7 +44,7 @@ fn sigterm_does_the_same() {
 fn a_task_that_succeeds_within_its_grace_has_succeeded() {
     let place = Place::new();
     let mut running = place.start("fixture", &["stubborn-success", "--grace", "1h"]);
-    running.until("fixture 0.1.0 · stubborn-success");
+    running.until("going round");
     running.signal("INT");
     let done = running.end().ends_with(0).says("succeeded");
     assert!(!done.stdout.is_empty(), "{done:?}");
@@ -66,7 +66,7 @@ fn nothing_is_left_behind_in_the_folder_for_temporary_files() {
     let mut command = place.run_command("fixture", &["spin", "--grace", "0s"]);
     command.env("TMPDIR", place.path().join("tmp"));
     let mut running = super::program::Running::start(command);
-    running.until("fixture 0.1.0 · spin");
+    running.until("going round");
     running.signal("INT");
     running.end().ends_with(130);
     assert_eq!(place.path().join("tmp").read_dir().unwrap().count(), 1);

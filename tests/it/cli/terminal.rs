@@ -42,7 +42,7 @@ impl Seated {
         while !self.seen.contains(text) {
             match self.screen.recv_timeout(WATCHDOG) {
                 Ok(bytes) => self.seen.push_str(&String::from_utf8_lossy(&bytes)),
-                Err(_) => panic!("{text:?} is not shown: {:?}", self.seen),
+                Err(error) => panic!("{text:?} is not shown ({error}): {:?}", self.seen),
             }
         }
         let end = self.seen.find(text).unwrap() + text.len();

@@ -82,6 +82,12 @@ impl Handmade {
         self
     }
 
+    /// With one more core module, of these fields, which nobody uses.
+    pub(crate) fn module(mut self, fields: &str) -> Self {
+        let _ = write!(self.functions, "(core module {fields})");
+        self
+    }
+
     /// With one more memory, empty, in a module of its own, which its core module can grow with `$name`.
     pub(crate) fn memory(mut self, name: &str) -> Self {
         let _ = write!(

@@ -208,7 +208,7 @@ mod tests {
             lines,
             [
                 "  go",
-                "    limits: 5G fuel (≈ 1.00 CPU seconds), 1m30s",
+                "    limits: 5G fuel (≈ 0.50 CPU seconds), 1m30s",
                 "    input:",
                 "      n  integer, required",
                 "      t  string, default \"a\"",

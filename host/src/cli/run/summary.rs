@@ -132,7 +132,7 @@ mod tests {
         let done = Outcome::Succeeded { message: "42 read".to_owned(), data: None };
         assert_eq!(
             lines(&done, &USAGE, &[], None),
-            ["succeeded: 42 read", "  3.2s · 1.2G fuel (≈ 0.25 CPU seconds) · 2.0 MiB memory at its peak"]
+            ["succeeded: 42 read", "  3.2s · 1.2G fuel (≈ 0.12 CPU seconds) · 2.0 MiB memory at its peak"]
         );
     }
 

@@ -179,6 +179,6 @@ pub(super) async fn log(task: &TaskHandle) -> Vec<Event> {
     }
     let finished = |event: &&Event| matches!(event.body, EventBody::Finished { .. });
     assert_eq!(events.iter().filter(finished).count(), 1, "{events:?}");
-    assert!(events.last().filter(finished).is_some());
+    assert!(events.last().is_some_and(|event| finished(&event)));
     events
 }

@@ -32,7 +32,7 @@ async fn r20_a_parked_task_goes_on_when_its_signal_comes() {
 
 #[tokio::test]
 async fn r20_a_wait_of_an_hour_ends_after_an_hour_and_the_task_goes_on() {
-    let bench = waiter(Some(Duration::from_secs(3000)));
+    let bench = waiter(Some(Duration::from_mins(50)));
     let task = bench.start().await;
     bench.advance(Duration::from_secs(2999)).await;
     assert!(task.state().waiting.is_some());
