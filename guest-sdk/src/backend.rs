@@ -39,6 +39,8 @@ pub(crate) struct WireSignal {
     pub(crate) payload: Option<String>,
     /// The contract's word for the sender.
     pub(crate) sender: String,
+    /// The task that sent it, if one did.
+    pub(crate) task: Option<TaskRef>,
 }
 
 /// Why a wait ended without a signal, in the contract's words.

@@ -279,13 +279,13 @@ fn millis_rounded_up(timeout: Duration) -> u64 {
 fn typed<T: DeserializeOwned>(signal: WireSignal) -> Result<Signal<T>, WaitError> {
     let payload = json::read(signal.payload.as_deref().unwrap_or("null"))
         .map_err(|misfit| WaitError::BadPayload(misfit.sentence()))?;
-    Ok(Signal { payload, sender: Sender::from_wire(signal.sender) })
+    Ok(Signal { payload, sender: Sender::from_wire(signal.sender), task: signal.task })
 }
 
 fn raw(signal: WireSignal) -> Result<Signal<Option<Value>>, WaitError> {
     let payload = signal.payload.as_deref().map(json::read).transpose();
     let payload = payload.map_err(|misfit| WaitError::BadPayload(misfit.sentence()))?;
-    Ok(Signal { payload, sender: Sender::from_wire(signal.sender) })
+    Ok(Signal { payload, sender: Sender::from_wire(signal.sender), task: signal.task })
 }
 
 #[cfg(test)]

@@ -100,6 +100,8 @@ pub struct Signal<T> {
     pub payload: T,
     /// Who sent it.
     pub sender: Sender,
+    /// Which task sent it, when one did: so that it can be answered.
+    pub task: Option<TaskRef>,
 }
 
 /// Somebody asked for this task to be cancelled.
@@ -140,6 +142,8 @@ pub enum NotifyResult {
 /// A file that was attached to the task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Artifact {
+    /// Its number among the task's artifacts, counted from 1.
+    pub number: u32,
     /// Its content's SHA-256, as 64 lower-case hex digits.
     pub sha256: String,
     /// Its size in bytes.

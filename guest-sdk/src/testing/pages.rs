@@ -106,7 +106,8 @@ impl OutputPage for Pages {
         }
         let content = read(&path)?;
         let sha256 = hex(&Sha256::digest(&content));
-        let artifact = Artifact { sha256, size: content.len() as u64 };
+        let number = u32::try_from(state.attached.len() + 1).unwrap_or(u32::MAX);
+        let artifact = Artifact { number, sha256, size: content.len() as u64 };
         state.attached.push(Attached { name: name.to_owned(), media_type: media_type.to_owned(), content });
         Ok(artifact)
     }

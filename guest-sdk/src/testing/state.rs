@@ -78,7 +78,7 @@ impl State {
     pub(super) fn take(&mut self, key: &str) -> Option<WireSignal> {
         let place = self.signals.iter().position(|signal| signal.at <= self.now && signal.key == key)?;
         let signal = self.signals.remove(place);
-        Some(WireSignal { payload: signal.payload, sender: signal.sender.as_str().to_owned() })
+        Some(WireSignal { payload: signal.payload, sender: signal.sender.as_str().to_owned(), task: None })
     }
 
     /// Lets time pass until the wait has an end.

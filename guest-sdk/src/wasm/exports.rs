@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use super::bindings::exports::taskcell::plugin::{plugin_info, runner};
-use super::bindings::taskcell::plugin::types::{Failure, Outcome, Success};
+use super::bindings::taskcell::plugin::types::{Cancellation, Failure, Outcome, Success};
 use super::hooks;
 use super::imports::Imports;
 use crate::backend::TaskPage;
@@ -31,7 +31,7 @@ impl<P: PluginSource> runner::Guest for Exported<P> {
     fn run(task_type: String, input: String) -> Outcome {
         hooks::install();
         if Imports.cancel_requested().is_some() {
-            return Outcome::Cancelled("stopped before it began".to_owned());
+            return cancelled("stopped before it began".to_owned());
         }
         let ctl = TaskCtl::new(Imports);
         match P::PLUGIN.run(&ctl, &task_type, &input) {
@@ -41,8 +41,12 @@ impl<P: PluginSource> runner::Guest for Exported<P> {
                     let error = details.map(|value| value.to_string());
                     Outcome::Failed(Failure { message, error, retryable })
                 }
-                End::Cancelled { place } => Outcome::Cancelled(place),
+                End::Cancelled { place } => cancelled(place),
             },
         }
     }
+}
+
+fn cancelled(message: String) -> Outcome {
+    Outcome::Cancelled(Cancellation { message, data: None })
 }

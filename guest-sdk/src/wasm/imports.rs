@@ -82,7 +82,7 @@ impl OutputPage for Imports {
 
     fn attach(&self, name: &str, media_type: &str, path: &str) -> Result<Artifact, Refused> {
         let artifact = output::attach(name, media_type, path).map_err(refused)?;
-        Ok(Artifact { sha256: artifact.sha256, size: artifact.size })
+        Ok(Artifact { number: artifact.number, sha256: artifact.sha256, size: artifact.size })
     }
 }
 
@@ -91,5 +91,6 @@ fn refused(refusal: types::Refusal) -> Refused {
 }
 
 fn signal(signal: signals::Signal) -> WireSignal {
-    WireSignal { payload: signal.payload, sender: signal.sender }
+    let task = signal.sender_task.map(|task| TaskRef { plugin: task.plugin, task_type: task.task_type, key: task.key });
+    WireSignal { payload: signal.payload, sender: signal.sender, task }
 }

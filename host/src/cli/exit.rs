@@ -71,7 +71,13 @@ mod tests {
     use super::*;
 
     fn cancelled() -> Outcome {
-        Outcome::Cancelled { by: Party::Person, reason: String::new(), forced: false, message: String::new() }
+        Outcome::Cancelled {
+            by: Party::Person,
+            reason: String::new(),
+            forced: false,
+            message: String::new(),
+            data: None,
+        }
     }
 
     #[test]

@@ -15,6 +15,12 @@ use super::state::{Artifact, Phase, TaskState, Usage, payload_bytes};
 /// Bytes of payload kept for one task in all. Protects the host from whoever sends signals.
 const KEPT_BYTES_MAX: u64 = 1 << 20;
 
+/// Events of one task, after which it may not write more. Protects the host's memory from a guest that never stops
+/// reporting, sending or waiting.
+const GUEST_EVENTS_MAX: u64 = 100_000;
+/// Bytes of texts and payloads in one task's log, after which it may not write more.
+const GUEST_BYTES_MAX: u64 = 16 << 20;
+
 /// Something that somebody wants of a task, or that happened to it outside.
 #[derive(Debug, Clone)]
 pub(crate) enum Command {
@@ -137,7 +143,44 @@ pub(crate) fn step(state: &TaskState, command: Command) -> Decision {
         }
         (Some(Phase::Ended), command) => after_the_end(&command),
         (Some(Phase::Queued), Command::Start) => Decision::done(EventBody::Started),
-        (Some(Phase::Queued | Phase::Running), command) => live(state, command),
+        (Some(Phase::Queued | Phase::Running), command) => match over_budget(state, &command) {
+            Some(decision) => decision,
+            None => live(state, command),
+        },
+    }
+}
+
+/// Keeps a guest from filling the host's memory with its own log. What it may still do then ends or shrinks it.
+fn over_budget(state: &TaskState, command: &Command) -> Option<Decision> {
+    if state.seq.0 < GUEST_EVENTS_MAX && state.written_bytes < GUEST_BYTES_MAX {
+        return None;
+    }
+    let full = || {
+        let message = format!(
+            "this task has written {GUEST_EVENTS_MAX} events or {} MiB into its log, and may not write more",
+            GUEST_BYTES_MAX >> 20
+        );
+        Refusal::new(RefusalKind::TooLarge, message)
+    };
+    match command {
+        Command::Progress { .. } | Command::MessageAgent { .. } | Command::Attach(_) | Command::Wait { .. } => {
+            Some(Decision::only(Answer::Refused(full())))
+        }
+        // A person's yes still comes through.
+        Command::Notify { signal: Signal { sender: Party::Itself | Party::Task(_), .. }, .. } => {
+            Some(Decision::only(Answer::Notified(NotifyAnswer::Full)))
+        }
+        Command::Notify { .. }
+        | Command::Create { .. }
+        | Command::Start
+        | Command::Poll { .. }
+        | Command::WaitTimedOut { .. }
+        | Command::CancelWait { .. }
+        | Command::Panic { .. }
+        | Command::Cancel { .. }
+        | Command::GraceOver { .. }
+        | Command::DeadlineReached { .. }
+        | Command::CellEnded { .. } => None,
     }
 }
 
@@ -203,11 +246,11 @@ fn progress(message: String, percent: Option<u8>) -> Decision {
 }
 
 fn wait(state: &TaskState, key: SignalKey, timeout: Option<Duration>) -> Decision {
-    if let Some(signal) = state.oldest(&key).cloned() {
-        return Decision { events: vec![EventBody::SignalTaken { key }], answer: Answer::Signal(signal) };
-    }
     if state.cancel.is_some() {
         return Decision::only(Answer::WaitOver(WaitEnd::Cancelled));
+    }
+    if let Some(signal) = state.oldest(&key).cloned() {
+        return Decision { events: vec![EventBody::SignalTaken { key }], answer: Answer::Signal(signal) };
     }
     if timeout == Some(Duration::ZERO) {
         return Decision::only(Answer::WaitOver(WaitEnd::TimedOut));
@@ -251,20 +294,20 @@ fn cancel(state: &TaskState, request: CancelRequest, usage: Usage) -> Decision {
         Some(first) => CancelRequest { grace: request.grace, ..first.clone() },
         None => request,
     };
-    let mut events = Vec::new();
-    if let Some(point) = &state.waiting {
-        events.push(EventBody::WaitEnded { wait: point.wait, reason: WaitEnd::Cancelled });
-    }
     // A task that never ran has nothing to tidy up.
     let at_once = request.grace.is_zero() || state.phase == Some(Phase::Queued);
     let outcome = at_once.then(|| cancelled(&request, state.phase == Some(Phase::Running), String::new()));
-    events.push(EventBody::CancelRequested(request));
+    // The request comes first, so that a guest that is woken by it can read who asked.
+    let mut events = vec![EventBody::CancelRequested(request)];
+    if let Some(point) = &state.waiting {
+        events.push(EventBody::WaitEnded { wait: point.wait, reason: WaitEnd::Cancelled });
+    }
     events.extend(outcome.map(|outcome| EventBody::Finished { outcome, usage }));
     Decision { events, answer: Answer::Done }
 }
 
 fn cancelled(request: &CancelRequest, forced: bool, message: String) -> Outcome {
-    Outcome::Cancelled { by: request.by, reason: request.reason.clone(), forced, message }
+    Outcome::Cancelled { by: request.by, reason: request.reason.clone(), forced, message, data: None }
 }
 
 fn finish(outcome: Outcome, usage: Usage) -> Decision {
@@ -277,10 +320,13 @@ fn outcome_of(state: &TaskState, end: CellEnd) -> Outcome {
         CellEnd::Returned(GuestOutcome::Failed { message, error, retryable }) => {
             Outcome::Failed(Failure { error, retryable, ..Failure::new(FailureKind::Guest, message) })
         }
-        CellEnd::Returned(GuestOutcome::Cancelled { message }) => match &state.cancel {
-            Some(request) => cancelled(request, false, message),
-            None => cancelled(&CancelRequest::new(Party::Itself, ""), false, message),
-        },
+        CellEnd::Returned(GuestOutcome::Cancelled { message, data }) => {
+            let (by, reason) = match &state.cancel {
+                Some(request) => (request.by, request.reason.clone()),
+                None => (Party::Itself, String::new()),
+            };
+            Outcome::Cancelled { by, reason, forced: false, message, data }
+        }
         CellEnd::Failed(failure) => Outcome::Failed(match (&state.panic, failure.kind) {
             // A Rust guest panics by saying so and then trapping; the trap is only the end of it. A lack of memory
             // does not panic: if one was refused before, the guest had coped with that.

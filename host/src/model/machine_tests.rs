@@ -41,7 +41,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         1 => (0..3u8).prop_map(|number| Command::CancelWait { key: key(number) }),
         6 => (0..3u8, any::<bool>()).prop_map(|(number, payload)| Command::Notify {
             key: key(number),
-            signal: Signal { payload: payload.then(|| json!(number)), sender: Party::Host },
+            signal: Signal::new(payload.then(|| json!(number)), Party::Host),
         }),
         1 => Just(Command::MessageAgent { message: "m".into(), trigger: true }),
         1 => Just(Command::Panic { message: "m".into(), place: "p".into() }),
@@ -52,7 +52,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         1 => Just(Command::GraceOver { usage }),
         1 => Just(Command::DeadlineReached { usage }),
         1 => Just(Command::CellEnded {
-            end: CellEnd::Returned(GuestOutcome::Cancelled { message: String::new() }),
+            end: CellEnd::Returned(GuestOutcome::Cancelled { message: String::new(), data: None }),
             usage,
         }),
     ]

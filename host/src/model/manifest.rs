@@ -11,6 +11,8 @@ use super::schema::{Schema, SchemaError};
 const VERSION: u64 = 1;
 /// Task types of one plugin. Protects the host from a hostile `describe`.
 const TASK_TYPES_MAX: usize = 256;
+/// Capabilities that one plugin may ask for.
+const REQUESTS_MAX: usize = 64;
 /// Bytes of a name. Names become parts of paths, tool names and table columns.
 const NAME_BYTES_MAX: usize = 64;
 
@@ -98,6 +100,17 @@ pub enum ManifestError {
     /// Two task types have the same name.
     #[error("two task types are called {0:?}")]
     Duplicate(String),
+    /// A text is longer than it may be.
+    #[error("its {what} has more than {max} bytes")]
+    TooLong {
+        /// Which text.
+        what: &'static str,
+        /// How many bytes it may have.
+        max: usize,
+    },
+    /// It asks for too much.
+    #[error("it asks for {0} capabilities; a plugin asks for at most {REQUESTS_MAX}")]
+    Requests(usize),
     /// There are no task types, or too many.
     #[error("it has {0} task types; a plugin has 1 to {TASK_TYPES_MAX}")]
     TaskTypes(usize),
@@ -142,6 +155,24 @@ impl Manifest {
         check_name("plugin name", &self.name)?;
         if self.tasks.is_empty() || self.tasks.len() > TASK_TYPES_MAX {
             return Err(ManifestError::TaskTypes(self.tasks.len()));
+        }
+        let texts = [
+            ("version", Some(&self.version), 64),
+            ("author", self.author.as_ref(), 256),
+            ("description", self.description.as_ref(), 4096),
+            ("url", self.url.as_ref(), 2048),
+        ];
+        let requests = self.requests.iter().flat_map(|request| {
+            [("capability", Some(&request.capability), 128), ("reason", request.reason.as_ref(), 1024)]
+        });
+        let tasks = self.tasks.iter().map(|task| ("task description", task.description.as_ref(), 4096));
+        for (what, text, max) in texts.into_iter().chain(requests).chain(tasks) {
+            if text.is_some_and(|text| text.len() > max) {
+                return Err(ManifestError::TooLong { what, max });
+            }
+        }
+        if self.requests.len() > REQUESTS_MAX {
+            return Err(ManifestError::Requests(self.requests.len()));
         }
         let mut seen = std::collections::HashSet::new();
         for task in &self.tasks {

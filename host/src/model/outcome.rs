@@ -32,6 +32,9 @@ pub enum Outcome {
         forced: bool,
         /// What the task said when it ended by itself; may be empty.
         message: String,
+        /// What it had done so far, if it handed that over.
+        #[serde(default, with = "present", skip_serializing_if = "Option::is_none")]
+        data: Option<Value>,
     },
 }
 
@@ -116,7 +119,7 @@ impl fmt::Display for Outcome {
         match self {
             Self::Succeeded { message, .. } => write!(f, "succeeded: {}", escape(message)),
             Self::Failed(failure) => write!(f, "failed ({}): {}", failure.kind.word(), escape(&failure.message)),
-            Self::Cancelled { by, reason, forced, message } => {
+            Self::Cancelled { by, reason, forced, message, .. } => {
                 write!(f, "cancelled by {by}")?;
                 if !reason.is_empty() {
                     write!(f, " ({})", escape(reason))?;
@@ -146,5 +149,5 @@ pub(crate) enum CellEnd {
 pub(crate) enum GuestOutcome {
     Succeeded { message: String, data: Option<Value> },
     Failed { message: String, error: Option<Value>, retryable: bool },
-    Cancelled { message: String },
+    Cancelled { message: String, data: Option<Value> },
 }

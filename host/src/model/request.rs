@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::grants::Grants;
 use super::ids::{SignalKey, TaskKey};
 use super::limits::LimitsRequest;
-use super::signal::Party;
+use super::signal::{Party, Signal};
 
 /// A task to start.
 ///
@@ -34,8 +34,8 @@ pub struct StartRequest {
     pub limits: LimitsRequest,
     /// What the task may touch.
     pub grants: Grants,
-    /// Signals that are there before the task runs, from a person.
-    pub signals: Vec<(SignalKey, Option<Value>)>,
+    /// Signals that are there before the task runs.
+    pub signals: Vec<(SignalKey, Signal)>,
 }
 
 impl StartRequest {
@@ -94,10 +94,10 @@ impl StartRequest {
         self
     }
 
-    /// With a signal that is there before the task asks for it.
+    /// With a signal that is there before the task asks for it, in somebody's name.
     #[must_use]
-    pub fn signal(mut self, key: SignalKey, payload: Option<Value>) -> Self {
-        self.signals.push((key, payload));
+    pub fn signal(mut self, key: SignalKey, payload: Option<Value>, sender: Party) -> Self {
+        self.signals.push((key, Signal::new(payload, sender)));
         self
     }
 }

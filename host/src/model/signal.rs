@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ids::TaskId;
+use super::ids::{TaskId, TaskRef};
 
 /// Who did something to a task. The host writes it; nobody can claim to be somebody else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +56,16 @@ pub struct Signal {
     pub payload: Option<Value>,
     /// Who sent it.
     pub sender: Party,
+    /// Which task sent it, when one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskRef>,
+}
+
+impl Signal {
+    /// A signal that no task sent.
+    pub(crate) fn new(payload: Option<Value>, sender: Party) -> Self {
+        Self { payload, sender, task: None }
+    }
 }
 
 /// What became of a signal.
@@ -95,7 +105,7 @@ mod tests {
     #[test]
     fn absent_null_and_false_stay_three_things() {
         for payload in [None, Some(Value::Null), Some(Value::Bool(false))] {
-            let signal = Signal { payload, sender: Party::Host };
+            let signal = Signal::new(payload, Party::Host);
             let text = serde_json::to_string(&signal).unwrap();
             assert_eq!(serde_json::from_str::<Signal>(&text).unwrap(), signal, "{text}");
         }

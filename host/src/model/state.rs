@@ -124,12 +124,15 @@ pub(crate) struct TaskState {
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) ended_at: Option<Timestamp>,
     pub(crate) seq: EventSeq,
+    /// Bytes of texts and payloads in the log.
+    pub(crate) written_bytes: u64,
 }
 
 impl TaskState {
     /// Takes one more event in. Folding a task's whole log from the default state gives the task's state.
     pub(crate) fn apply(&mut self, event: &Event) {
         self.seq = event.seq;
+        self.written_bytes += written_bytes(&event.body);
         match &event.body {
             EventBody::Created { task, limits, .. } => {
                 self.task = Some(task.clone());
@@ -215,4 +218,21 @@ impl TaskState {
 /// What a payload weighs: its length as JSON text.
 pub(crate) fn payload_bytes(payload: Option<&Value>) -> u64 {
     payload.map_or(0, |value| value.to_string().len() as u64)
+}
+
+/// What an event weighs beyond its fixed size, when somebody outside chose what it says.
+fn written_bytes(body: &EventBody) -> u64 {
+    match body {
+        EventBody::Progress { message, .. } | EventBody::AgentMessage { message, .. } => message.len() as u64,
+        EventBody::SignalReceived { signal, .. } => payload_bytes(signal.payload.as_ref()),
+        EventBody::ArtifactAttached(artifact) => (artifact.name.len() + artifact.media_type.len()) as u64,
+        EventBody::Created { .. }
+        | EventBody::Started
+        | EventBody::WaitStarted { .. }
+        | EventBody::WaitEnded { .. }
+        | EventBody::SignalTaken { .. }
+        | EventBody::Panicked { .. }
+        | EventBody::CancelRequested(_)
+        | EventBody::Finished { .. } => 0,
+    }
 }

@@ -18,7 +18,6 @@ use crate::model::outcome::CellEnd;
 use crate::model::request::CancelRequest;
 use crate::model::signal::{NotifyAnswer, Signal};
 use crate::model::state::{Artifact, Usage};
-use crate::model::time::Timestamp;
 
 use super::agent::Delivery;
 use super::clock::BoxFuture;
@@ -50,8 +49,6 @@ pub(crate) struct CellWork {
     pub(crate) input: Value,
     pub(crate) limits: Limits,
     pub(crate) grants: Grants,
-    /// For the guest's information; the actor holds the deadline itself.
-    pub(crate) deadline: Option<Timestamp>,
     /// The task's own directory on the host, empty.
     pub(crate) scratch: PathBuf,
     /// Dropped when the cell is gone, with everything it held: only then may its directory be removed.
@@ -80,12 +77,21 @@ pub(crate) struct CancelNotice {
 #[derive(Debug)]
 pub(crate) enum GuestCall {
     Progress { message: String, percent: Option<u8>, reply: Reply<Result<(), Refusal>> },
-    Wait { key: SignalKey, timeout: Option<Duration>, reply: Reply<Result<Signal, WaitEnd>> },
+    Wait { key: SignalKey, timeout: Option<Duration>, reply: Reply<Result<Signal, NoSignal>> },
     Poll { key: SignalKey, reply: Reply<Result<Option<Signal>, Refusal>> },
     Notify { target: TaskRef, key: SignalKey, payload: Option<Value>, reply: Reply<Result<NotifyAnswer, Refusal>> },
     MessageAgent { message: String, trigger: bool, reply: Reply<Result<Delivery, Refusal>> },
     Attach { name: String, media_type: String, source: cap_std::fs::File, reply: Reply<Result<Artifact, Refusal>> },
     Panic { message: String, place: String, reply: Reply<()> },
+}
+
+/// Why a wait has no signal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NoSignal {
+    /// It is over.
+    Over(WaitEnd),
+    /// It never began.
+    Refused(Refusal),
 }
 
 /// The way back for one answer.

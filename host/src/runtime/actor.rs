@@ -14,8 +14,8 @@ use crate::model::signal::{NotifyAnswer, Party, Signal};
 use crate::model::state::Artifact;
 use crate::ports::agent::{AgentMessage, AgentSink, Delivery};
 use crate::ports::clock::BoxFuture;
-use crate::ports::runner::{CancelNotice, CellLink, CellWork, GuestCall, Permit, Reply, Runner};
-use crate::ports::store::{CommitError, Fence, Record, StreamId};
+use crate::ports::runner::{CancelNotice, CellLink, CellWork, GuestCall, NoSignal, Permit, Reply, Runner};
+use crate::ports::store::{Fence, Record, StreamId};
 
 use super::guard::guarded;
 use super::registry::Registry;
@@ -24,6 +24,9 @@ use super::timers::{Alarm, Timers};
 
 /// Calls of a guest on their way to its actor. One guest makes one call at a time.
 pub(crate) const CALL_QUEUE: usize = 4;
+
+/// Files that one task may attach. Protects the host's disk and memory from a guest that attaches empty ones.
+const ARTIFACTS_MAX: u32 = 1024;
 
 /// A task's actor.
 pub(crate) struct Actor {
@@ -39,7 +42,7 @@ pub(crate) struct Actor {
     pub(crate) shutdown: watch::Receiver<bool>,
     pub(crate) timers: Timers,
     /// The guest's open wait, if it is parked.
-    pub(crate) parked: Option<Reply<Result<Signal, WaitEnd>>>,
+    pub(crate) parked: Option<Reply<Result<Signal, NoSignal>>>,
     /// What the actor started for its guest: signals to others, copies of files.
     pub(crate) jobs: JoinSet<Option<Finding>>,
 }
@@ -80,6 +83,9 @@ impl Actor {
         }
         // The outcome stands. Now the cell goes, and only then its directory.
         self.calls.close();
+        self.control.close();
+        // Whoever has asked something meanwhile is told at once that it is over, and not when the cell is gone.
+        while self.control.try_recv().is_ok() {}
         drop(cell);
         let _ = alive.await;
         self.jobs.shutdown().await;
@@ -91,7 +97,11 @@ impl Actor {
         let failure =
             Failure::new(FailureKind::Host, format!("the host panicked while it worked for this task: {panic}"));
         let command = Command::CellEnded { end: CellEnd::Failed(failure), usage: self.shared.usage() };
-        let _ = self.decide(command).await;
+        let ended = matches!(guarded(self.decide(command)).await, Ok(Err(Ended)));
+        if !ended {
+            let seq = self.shared.state().seq.next();
+            let _ = self.give_up("the store panicked", seq);
+        }
     }
 
     /// Waits for the next thing that happens, and deals with it.
@@ -102,8 +112,9 @@ impl Actor {
             () = stopped(&mut self.shutdown) => {
                 self.cancel(CancelRequest::force(Party::Host, "the host is shutting down")).await
             }
-            Some(control) = self.control.recv() => self.on_control(control).await,
+            // Before anything that others can send in numbers.
             alarm = self.timers.next(&*clock) => self.on_alarm(alarm).await,
+            Some(control) = self.control.recv() => self.on_control(control).await,
             step = cell.advance(&*self.runner) => self.on_cell(step).await,
             Some(found) = self.jobs.join_next() => self.on_finding(found.ok().flatten()).await,
             Some(asked) = self.calls.recv() => self.on_call(asked).await,
@@ -208,7 +219,7 @@ impl Actor {
                 });
             }
             GuestCall::Notify { target, key, payload, reply } if target == self.shared.task => {
-                let signal = Signal { payload, sender: Party::Itself };
+                let signal = Signal { payload, sender: Party::Itself, task: Some(target) };
                 let answer = self.decide(Command::Notify { key, signal }).await?;
                 let _ = reply.send(Ok(notify_answer(&answer)));
             }
@@ -218,7 +229,8 @@ impl Actor {
             }
             GuestCall::Notify { target, key, payload, reply } => {
                 let target = self.registry.by_ref(&target);
-                let signal = Signal { payload, sender: Party::Task(self.shared.id) };
+                let sender = Party::Task(self.shared.id);
+                let signal = Signal { payload, sender, task: Some(self.shared.task.clone()) };
                 // Not waited for here: the other task may be sending to this one.
                 self.jobs.spawn(async move {
                     let answer = match target {
@@ -261,6 +273,11 @@ impl Actor {
             let number = u32::try_from(state.artifacts.len()).unwrap_or(u32::MAX).saturating_add(1);
             (number, state.limits.artifact_bytes.saturating_sub(used))
         };
+        if number > ARTIFACTS_MAX {
+            let message = format!("a task attaches at most {ARTIFACTS_MAX} files");
+            let _ = reply.send(Err(Refusal::new(RefusalKind::TooLarge, message)));
+            return;
+        }
         let (dirs, id) = (Arc::clone(&self.shared.dirs), self.shared.id);
         self.jobs.spawn_blocking(move || match dirs.store(id, number, source, left) {
             Ok(stored) => {
@@ -303,7 +320,7 @@ impl Actor {
         let records = events.iter().cloned().map(Record::Event).collect();
         match self.shared.store.commit(StreamId::Task(self.shared.id), fence, records).await {
             Ok(()) => self.publish(&events),
-            Err(error) => self.give_up(error, seq),
+            Err(error) => self.give_up(&error.to_string(), seq),
         }
         .map(|()| answer)
     }
@@ -342,19 +359,21 @@ impl Actor {
                 let ends = timeout.and_then(|timeout| self.shared.clock.steady().checked_add(timeout));
                 self.timers.wait = ends.map(|at| (*wait, at));
             }
-            EventBody::WaitEnded { reason, .. } => self.unpark(Err(*reason)),
+            EventBody::WaitEnded { reason, .. } => self.unpark(Err(NoSignal::Over(*reason))),
             EventBody::SignalTaken { .. } => {
                 if let Some(signal) = taken {
                     self.unpark(Ok(signal));
                 }
             }
             EventBody::CancelRequested(request) => {
-                let grace_ends = self.shared.clock.steady().saturating_add(request.grace);
+                let asked = self.shared.clock.steady().saturating_add(request.grace);
+                // Asking again may shorten what is left, and never lengthens it.
+                let grace_ends = self.timers.grace.map_or(asked, |ends| ends.min(asked));
                 self.timers.grace = Some(grace_ends);
                 self.cancel.send_replace(Some(CancelNotice { request: request.clone(), grace_ends }));
             }
             EventBody::Finished { .. } => {
-                self.unpark(Err(WaitEnd::Cancelled));
+                self.unpark(Err(NoSignal::Over(WaitEnd::Cancelled)));
                 return true;
             }
             EventBody::Created { .. }
@@ -368,7 +387,7 @@ impl Actor {
     }
 
     /// Answers the guest's open wait, if it has one.
-    fn unpark(&mut self, answer: Result<Signal, WaitEnd>) {
+    fn unpark(&mut self, answer: Result<Signal, NoSignal>) {
         self.timers.wait = None;
         if let Some(reply) = self.parked.take() {
             let _ = reply.send(answer);
@@ -379,16 +398,17 @@ impl Actor {
     fn answer_wait(&mut self, answer: Answer) {
         match answer {
             Answer::Parked { .. } => {}
-            Answer::WaitOver(reason) => self.unpark(Err(reason)),
+            Answer::WaitOver(reason) => self.unpark(Err(NoSignal::Over(reason))),
+            Answer::Refused(refusal) => self.unpark(Err(NoSignal::Refused(refusal))),
             Answer::Signal(signal) => self.unpark(Ok(signal)),
-            Answer::Done | Answer::NoSignal | Answer::Notified(_) | Answer::AlreadyEnded | Answer::Refused(_) => {
-                self.unpark(Err(WaitEnd::Cancelled));
+            Answer::Done | Answer::NoSignal | Answer::Notified(_) | Answer::AlreadyEnded => {
+                self.unpark(Err(NoSignal::Over(WaitEnd::Cancelled)));
             }
         }
     }
 
     /// The store cannot be written: the task ends here, and its outcome says so although the log cannot.
-    fn give_up(&mut self, error: CommitError, seq: crate::model::event::EventSeq) -> Result<(), Ended> {
+    fn give_up(&mut self, error: &str, seq: crate::model::event::EventSeq) -> Result<(), Ended> {
         let message = format!("the task was stopped because its events could not be stored: {error}");
         let outcome = crate::model::outcome::Outcome::Failed(Failure::new(FailureKind::Host, message));
         let body = EventBody::Finished { outcome, usage: self.shared.usage() };

@@ -54,7 +54,36 @@ impl HostDirs {
 
     /// Removes a task's scratch directory with all that is in it.
     pub(crate) fn remove_scratch(&self, id: TaskId) -> std::io::Result<()> {
-        self.dir.remove_dir_all(Path::new("scratch").join(id.to_string()))
+        self.remove_tree(&Path::new("scratch").join(id.to_string()), id)
+    }
+
+    /// Removes a tree however deep it is: every directory is moved up to one level first, so that neither the stack nor
+    /// the table of descriptors grows with the depth.
+    fn remove_tree(&self, tree: &Path, id: TaskId) -> std::io::Result<()> {
+        let flat = Path::new("trash").join(id.to_string());
+        self.dir.create_dir_all(&flat)?;
+        let mut count: u64 = 0;
+        let mut place = || {
+            count += 1;
+            flat.join(count.to_string())
+        };
+        let first = place();
+        self.dir.rename(tree, &self.dir, &first)?;
+        let mut waiting = vec![first];
+        while let Some(path) = waiting.pop() {
+            for entry in self.dir.read_dir(&path)? {
+                let inside = path.join(entry?.file_name());
+                if self.dir.symlink_metadata(&inside)?.is_dir() {
+                    let up = place();
+                    self.dir.rename(&inside, &self.dir, &up)?;
+                    waiting.push(up);
+                } else {
+                    self.dir.remove_file(&inside)?;
+                }
+            }
+            self.dir.remove_dir(&path)?;
+        }
+        self.dir.remove_dir(&flat)
     }
 
     /// Keeps a copy of a file as the task's artifact of this number, if it has at most `bytes_max` bytes.
@@ -100,4 +129,26 @@ impl HostDirs {
 
 fn artifact_dir(id: TaskId) -> PathBuf {
     Path::new("artifacts").join(id.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f25_a_directory_of_any_depth_is_removed() {
+        let dirs = HostDirs::new(None).unwrap();
+        let id = TaskId::from_random(7);
+        let scratch = dirs.make_scratch(id).unwrap();
+        let mut dir = Dir::open_ambient_dir(scratch, cap_std::ambient_authority()).unwrap();
+        for _ in 0..5_000 {
+            dir.create_dir("d").unwrap();
+            dir.write("f", b"x").unwrap();
+            dir = dir.open_dir("d").unwrap();
+        }
+        drop(dir);
+        dirs.remove_scratch(id).unwrap();
+        assert_eq!(dirs.dir.read_dir("scratch").unwrap().count(), 0);
+        assert_eq!(dirs.dir.read_dir("trash").unwrap().count(), 0);
+    }
 }

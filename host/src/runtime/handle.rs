@@ -90,7 +90,7 @@ impl TaskHandle {
 
     /// Sends a signal in somebody's name. A payload of `None` is none at all, which the task can tell from `null`.
     pub async fn notify(&self, key: SignalKey, payload: Option<Value>, sender: Party) -> NotifyAnswer {
-        self.shared.notify(key, Signal { payload, sender }).await
+        self.shared.notify(key, Signal::new(payload, sender)).await
     }
 
     /// Ends the wait that the task is parked in, if it is for this key; the task goes on. Says whether there was one.

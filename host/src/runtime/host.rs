@@ -99,6 +99,12 @@ pub enum StartError {
         /// The path in the task.
         guest: String,
     },
+    /// More signals than a task keeps.
+    #[error("the request has {count} signals, and some of them do not fit into a task's mailbox")]
+    TooManySignals {
+        /// How many the request has.
+        count: usize,
+    },
     /// The task's scratch directory cannot be made.
     #[error("failed to make a scratch directory: {0}")]
     Scratch(std::io::Error),

@@ -1,7 +1,6 @@
 //! From a request to a running task: checked first, claimed, written down, and only then alive.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -10,19 +9,18 @@ use crate::model::event::{Event, EventSeq};
 use crate::model::grants::Grants;
 use crate::model::ids::{TaskId, TaskKey, TaskRef};
 use crate::model::limits::Limits;
-use crate::model::machine::{Command, step};
+use crate::model::machine::{Answer, Command, step};
 use crate::model::manifest::Schemas;
 use crate::model::request::StartRequest;
-use crate::model::signal::{Party, Signal};
+use crate::model::signal::NotifyAnswer;
 use crate::model::state::TaskState;
-use crate::model::time::Timestamp;
-use crate::ports::clock::Clock;
 use crate::ports::runner::{CellLink, CellWork};
 use crate::ports::store::{Fence, Record, StreamId};
 
 use super::actor::{Actor, CALL_QUEUE};
 use super::handle::TaskHandle;
 use super::host::{Inner, StartError};
+use super::registry::Registry;
 use super::shared::{CONTROL_QUEUE, Shared};
 use super::timers::Timers;
 
@@ -55,11 +53,25 @@ pub(super) async fn start(inner: &Inner, request: StartRequest) -> Result<TaskHa
     if !inner.registry.claim(&task, id) {
         return Err(StartError::KeyInUse { task });
     }
-    let handle = create(inner, request, checked, id, &task).await;
-    if handle.is_err() {
-        inner.registry.release(&task, id);
+    let claim = Claim { registry: Arc::clone(&inner.registry), task, id, kept: false };
+    create(inner, request, checked, claim).await
+}
+
+/// A key that was claimed for a task that is not alive yet: given back when the start does not come to its end, whether
+/// by an error or because nobody waits for it any more.
+struct Claim {
+    registry: Arc<Registry>,
+    task: TaskRef,
+    id: TaskId,
+    kept: bool,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.registry.release(&self.task, self.id);
+        }
     }
-    handle
 }
 
 fn check(inner: &Inner, request: &StartRequest) -> Result<Checked, StartError> {
@@ -98,13 +110,21 @@ async fn create(
     inner: &Inner,
     request: StartRequest,
     checked: Checked,
-    id: TaskId,
-    task: &TaskRef,
+    mut claim: Claim,
 ) -> Result<TaskHandle, StartError> {
-    let state = first_events(inner, &request, &checked, id, task).await?;
+    let (id, task) = (claim.id, claim.task.clone());
     let dirs = Arc::clone(&inner.around.dirs);
     let scratch = tokio::task::spawn_blocking(move || dirs.make_scratch(id)).await;
     let scratch = scratch.map_err(|_| StartError::ShuttingDown)?.map_err(StartError::Scratch)?;
+    let state = match first_events(inner, &request, &checked, id, &task).await {
+        Ok(state) => state,
+        Err(error) => {
+            let dirs = Arc::clone(&inner.around.dirs);
+            // What cannot be removed now goes with the host's own directory.
+            let _ = tokio::task::spawn_blocking(move || dirs.remove_scratch(id)).await;
+            return Err(error);
+        }
+    };
 
     let (control_tx, control) = mpsc::channel(CONTROL_QUEUE);
     let (calls_tx, calls) = mpsc::channel(CALL_QUEUE);
@@ -123,7 +143,6 @@ async fn create(
         task: task.clone(),
         input: request.input,
         limits: checked.limits,
-        deadline: deadline_date(&*inner.around.clock, checked.limits.timeout),
         scratch,
         alive,
         grants: request.grants,
@@ -145,6 +164,7 @@ async fn create(
     };
     inner.registry.enter(Arc::clone(&shared));
     inner.spawn(Box::pin(actor.run(work, link, gone)));
+    claim.kept = true;
     Ok(TaskHandle::new(shared))
 }
 
@@ -157,15 +177,17 @@ async fn first_events(
     task: &TaskRef,
 ) -> Result<TaskState, StartError> {
     let create = Command::Create { task: task.clone(), input: request.input.clone(), limits: checked.limits };
-    let signals = request.signals.iter().map(|(key, payload)| Command::Notify {
-        key: key.clone(),
-        signal: Signal { payload: payload.clone(), sender: Party::Person },
-    });
+    let signals =
+        request.signals.iter().map(|(key, signal)| Command::Notify { key: key.clone(), signal: signal.clone() });
     let at = inner.around.clock.date();
     let mut state = TaskState::default();
     let mut records = Vec::new();
     for command in std::iter::once(create).chain(signals) {
-        for body in step(&state, command).events {
+        let decision = step(&state, command);
+        if decision.answer == Answer::Notified(NotifyAnswer::Full) {
+            return Err(StartError::TooManySignals { count: request.signals.len() });
+        }
+        for body in decision.events {
             let event = Event { seq: EventSeq(state.seq.0 + 1), at, body };
             state.apply(&event);
             records.push(Record::Event(event));
@@ -173,10 +195,4 @@ async fn first_events(
     }
     inner.around.store.commit(StreamId::Task(id), Fence::Absent, records).await.map_err(StartError::Store)?;
     Ok(state)
-}
-
-/// The deadline as a date, for the guest's information.
-fn deadline_date(clock: &dyn Clock, timeout: Duration) -> Option<Timestamp> {
-    let millis = u64::try_from(timeout.as_millis()).ok()?;
-    clock.date().0.checked_add(millis).map(Timestamp)
 }

@@ -26,6 +26,10 @@ use super::wasi::{self, CommandLine};
 const CALL_BYTES_MAX: u64 = 4 << 20;
 /// What a call may carry beside its one large value: names, messages.
 const CALL_BYTES_SLACK: u64 = 128 << 10;
+/// What one call costs, in bytes that could have been copied meanwhile.
+const CALL_COST: usize = 256;
+/// Cost of calls after which a guest gives way: well under a millisecond.
+const DEBT_MAX: usize = 256 << 10;
 /// WASI resources a guest may hold at once: open files, streams, pollables.
 const RESOURCES_MAX: usize = 4096;
 
@@ -37,6 +41,21 @@ pub(super) struct CellData {
     pub(super) link: CellLink,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) info: Info,
+    /// What the guest's calls have cost since it last gave way, in bytes.
+    debt: usize,
+}
+
+impl CellData {
+    /// Counts a call of the contract, and gives way to others when this guest has had its share. A call that is ready
+    /// at once would otherwise never yield, and its fuel says nothing about the work it makes.
+    pub(super) async fn called(&mut self, bytes: usize) {
+        self.link.gauges.count_host_call();
+        self.debt = self.debt.saturating_add(CALL_COST).saturating_add(bytes);
+        if self.debt >= DEBT_MAX {
+            self.debt = 0;
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 /// What the cell knows of its task.
@@ -96,7 +115,7 @@ fn data(wasi: WasiCtx, link: CellLink, clock: Arc<dyn Clock>, info: Info) -> Cel
     let mut table = ResourceTable::new();
     table.set_max_capacity(RESOURCES_MAX);
     let memory = MemoryMeter::new(&info.limits, Arc::clone(&link.gauges));
-    CellData { wasi, table, memory, link, clock, info }
+    CellData { wasi, table, memory, link, clock, info, debt: 0 }
 }
 
 /// Calls `describe` in a cell that may do nothing.
@@ -179,7 +198,7 @@ fn prepare(
     })?;
     let scratch = cap_std::fs::Dir::open_ambient_dir(&work.scratch, cap_std::ambient_authority())
         .map_err(|error| Failure::new(FailureKind::Host, format!("failed to open the scratch directory: {error}")))?;
-    let info = Info { document: info_document(work), scratch: Some(scratch), limits: work.limits };
+    let info = Info { document: info_document(work, &*clock), scratch: Some(scratch), limits: work.limits };
     store(engine, data(wasi, link, clock, info)).map_err(|error| host_failure(&error))
 }
 
@@ -188,14 +207,17 @@ fn granted_dirs(grants: &Grants) -> String {
     if dirs.is_empty() { String::new() } else { format!(" (granted: {})", dirs.join(", ")) }
 }
 
-fn info_document(work: &CellWork) -> Value {
+fn info_document(work: &CellWork, clock: &dyn Clock) -> Value {
+    // The deadline began when the cell did, which is now.
+    let timeout = u64::try_from(work.limits.timeout.as_millis()).ok();
+    let deadline = timeout.and_then(|timeout| clock.date().0.checked_add(timeout));
     serde_json::json!({
         "info": 1,
         "id": work.id.to_string(),
         "plugin": work.task.plugin,
         "task_type": work.task.task_type,
         "key": work.task.key.as_str(),
-        "deadline_ms": work.deadline.map(|deadline| deadline.0),
+        "deadline_ms": deadline,
         "fuel_budget": work.limits.fuel,
         "scratch": SCRATCH,
     })
@@ -249,7 +271,9 @@ fn returned(outcome: WitOutcome, bytes_max: u64) -> CellEnd {
             error,
             retryable: failure.retryable,
         }),
-        WitOutcome::Cancelled(message) => Ok(GuestOutcome::Cancelled { message }),
+        WitOutcome::Cancelled(end) => {
+            json("result so far", end.data).map(|data| GuestOutcome::Cancelled { message: end.message, data })
+        }
     };
     outcome.map_or_else(CellEnd::Failed, CellEnd::Returned)
 }

@@ -105,7 +105,9 @@ pub enum LoadError {
     #[error("the plugin's manifest cannot be used: {0}")]
     Manifest(#[from] ManifestError),
     /// A plugin of that name is loaded already.
-    #[error("a plugin called {name:?} is loaded already, from other code (version {version}); unload it first")]
+    #[error(
+        "a plugin called {name:?} is loaded already, from other code (version {version}); give one of them another name"
+    )]
     NameTaken {
         /// The name.
         name: String,

@@ -153,9 +153,10 @@ impl WasmRunner {
     async fn describe(&self, code: Arc<Code>) -> Result<Manifest, LoadError> {
         let limits = Limits { fuel: DESCRIBE_FUEL, output_bytes: 64 << 10, ..self.limits };
         let (engine, clock) = (self.engine.clone(), Arc::clone(&self.clock));
-        let pool = Arc::clone(&self.pool);
+        // The clock starts when there is room: a full host is not the plugin's fault.
+        let place = self.pool.admit(code.needs).await;
         let described = self.on_workers(async move {
-            let _place = pool.admit(code.needs).await;
+            let _place = place;
             match &code.linked {
                 Linked::TaskPlugin(plugin) => cell::describe(&engine, plugin, limits, dead_link(), clock).await,
                 Linked::Command(_) => Err(Failure::new(FailureKind::Host, "a command does not describe itself")),

@@ -14,14 +14,25 @@ use crate::ports::output::OutputLog;
 /// Bytes a guest may write at once; more comes in several writes. WASI's usual size.
 const WRITE_BYTES_MAX: usize = 64 << 10;
 
+/// What one write costs beside its bytes.
+const WRITE_COST: usize = 256;
+/// Bytes after which a guest that only writes gives way to others: well under a millisecond.
+const DEBT_MAX: usize = 256 << 10;
+
 /// One of the two output streams. It never blocks and never fails: the log drops its oldest when it is full.
 #[derive(Debug, Clone)]
 pub(super) struct GuestOutput {
-    pub(super) log: Arc<OutputLog>,
-    pub(super) stdout: bool,
+    log: Arc<OutputLog>,
+    stdout: bool,
+    /// What was written since the guest last gave way, in bytes.
+    debt: usize,
 }
 
 impl GuestOutput {
+    pub(super) fn new(log: Arc<OutputLog>, stdout: bool) -> Self {
+        Self { log, stdout, debt: 0 }
+    }
+
     fn take(&self, bytes: &[u8]) {
         // An empty write leaves no trace at all, else a guest could grow the host's memory with nothing.
         match (bytes.is_empty(), self.stdout) {
@@ -50,12 +61,18 @@ impl StdoutStream for GuestOutput {
 
 #[wasmtime_wasi::async_trait]
 impl Pollable for GuestOutput {
-    async fn ready(&mut self) {}
+    async fn ready(&mut self) {
+        if self.debt >= DEBT_MAX {
+            self.debt = 0;
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 impl OutputStream for GuestOutput {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         self.take(&bytes);
+        self.debt = self.debt.saturating_add(bytes.len()).saturating_add(WRITE_COST);
         Ok(())
     }
 
@@ -64,7 +81,8 @@ impl OutputStream for GuestOutput {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(WRITE_BYTES_MAX)
+        // Not ready sends the guest to wait, and that is where it gives way.
+        Ok(if self.debt >= DEBT_MAX { 0 } else { WRITE_BYTES_MAX })
     }
 }
 

@@ -55,6 +55,6 @@ pub(super) fn granted(
 fn shut(wasi: &mut wasmtime_wasi::WasiCtxBuilder, output: &Arc<OutputLog>) {
     wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
     wasi.max_random_size(RANDOM_BYTES_MAX);
-    wasi.stdout(GuestOutput { log: Arc::clone(output), stdout: true });
-    wasi.stderr(GuestOutput { log: Arc::clone(output), stdout: false });
+    wasi.stdout(GuestOutput::new(Arc::clone(output), true));
+    wasi.stderr(GuestOutput::new(Arc::clone(output), false));
 }

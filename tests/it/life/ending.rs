@@ -189,6 +189,7 @@ async fn f13_a_task_may_end_as_cancelled_by_itself() {
             reason: String::new(),
             forced: false,
             message: "stopped of its own accord".to_owned(),
+            data: None,
         }
     );
 }

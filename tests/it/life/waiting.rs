@@ -141,7 +141,8 @@ async fn r21_a_poll_takes_a_signal_or_says_that_there_is_none() {
     let (host, _) = fixture().await;
     let empty = start(&host, "poll", json!({"key": "go"})).await;
     assert_eq!(data(outcome(&empty).await), over("none"));
-    let request = crate::support::request("poll", json!({"key": "go"})).signal(key("go"), Some(json!(1)));
+    let request =
+        crate::support::request("poll", json!({"key": "go"})).signal(key("go"), Some(json!(1)), Party::Person);
     let full = crate::support::task::start_as(&host, request).await;
     assert_eq!(data(outcome(&full).await), signal(&json!(1)));
 }

@@ -114,7 +114,13 @@ pub(crate) fn forced() -> Outcome {
 
 /// How a task ends that was asked by [`please_stop`].
 pub(crate) fn cancelled(forced: bool, message: &str) -> Outcome {
-    Outcome::Cancelled { by: Party::Person, reason: "no longer needed".to_owned(), forced, message: message.to_owned() }
+    Outcome::Cancelled {
+        by: Party::Person,
+        reason: "no longer needed".to_owned(),
+        forced,
+        message: message.to_owned(),
+        data: None,
+    }
 }
 
 /// What a task has written to one of its streams or its log.

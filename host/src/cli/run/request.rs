@@ -99,7 +99,7 @@ pub(super) fn request(arguments: &RunArguments, plugin: &Plugin, task_type: Stri
     request.limits.timeout = arguments.timeout;
     request.limits.memory_bytes = arguments.memory;
     for signal in &arguments.signal {
-        request = request.signal(signal.key.clone(), signal.payload.clone());
+        request = request.signal(signal.key.clone(), signal.payload.clone(), crate::Party::Person);
     }
     request
 }
@@ -129,6 +129,7 @@ pub(super) fn refused(error: StartError, arguments: &RunArguments) -> Fault {
         StartError::UnknownPlugin { .. }
         | StartError::InputTooLarge { .. }
         | StartError::KeyInUse { .. }
+        | StartError::TooManySignals { .. }
         | StartError::Store(_)
         | StartError::ShuttingDown => None,
     };

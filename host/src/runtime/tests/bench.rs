@@ -15,7 +15,7 @@ use crate::model::manifest::{Manifest, TaskType};
 use crate::model::outcome::{CellEnd, GuestOutcome};
 use crate::model::request::StartRequest;
 use crate::ports::clock::{BoxFuture, SimulatedClock};
-use crate::ports::runner::{CellLink, CellWork, GuestCall, Permit, Runner};
+use crate::ports::runner::{CellLink, CellWork, GuestCall, NoSignal, Permit, Runner};
 use crate::ports::store::TaskStore;
 use crate::runtime::dirs::HostDirs;
 use crate::runtime::handle::TaskHandle;
@@ -162,7 +162,8 @@ pub(super) fn key(text: &str) -> SignalKey {
 pub(super) async fn wait_for(link: &CellLink, name: &str, timeout: Option<Duration>) -> String {
     match link.ask(|reply| GuestCall::Wait { key: key(name), timeout, reply }).await {
         Some(Ok(signal)) => format!("{:?} from {}", signal.payload, signal.sender.word()),
-        Some(Err(end)) => format!("{end:?}"),
+        Some(Err(NoSignal::Over(end))) => format!("{end:?}"),
+        Some(Err(NoSignal::Refused(refusal))) => refusal.message,
         None => "nobody".to_owned(),
     }
 }

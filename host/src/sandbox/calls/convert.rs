@@ -21,7 +21,15 @@ impl From<InvalidKey> for Refusal {
 
 impl From<Signal> for signals::Signal {
     fn from(signal: Signal) -> Self {
-        Self { payload: signal.payload.map(|value| value.to_string()), sender: signal.sender.word().to_owned() }
+        Self {
+            payload: signal.payload.map(|value| value.to_string()),
+            sender: signal.sender.word().to_owned(),
+            sender_task: signal.task.map(|task| types::TaskRef {
+                plugin: task.plugin,
+                task_type: task.task_type,
+                key: task.key.into(),
+            }),
+        }
     }
 }
 

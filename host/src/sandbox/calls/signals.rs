@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::model::event::WaitEnd;
 use crate::model::machine::Refusal;
 use crate::model::signal::{NotifyAnswer, Signal};
-use crate::ports::runner::GuestCall;
+use crate::ports::runner::{GuestCall, NoSignal};
 use crate::sandbox::bindings::taskcell::plugin::{signals, types};
 use crate::sandbox::cell::CellData;
 
@@ -36,7 +36,7 @@ impl signals::Host for CellData {
         key: String,
         timeout_ms: Option<u64>,
     ) -> wasmtime::Result<Result<signals::Signal, signals::WaitError>> {
-        self.link.gauges.count_host_call();
+        self.called(0).await;
         let key = match convert::signal_key(key) {
             Ok(key) => key,
             Err(refusal) => return Ok(Err(signals::WaitError::Refused(refusal.into()))),
@@ -45,15 +45,16 @@ impl signals::Host for CellData {
         let answer = self.link.ask(|reply| GuestCall::Wait { key, timeout, reply }).await;
         Ok(match answer {
             Some(Ok(signal)) => Ok(signal.into()),
-            Some(Err(WaitEnd::TimedOut)) => Err(signals::WaitError::TimedOut),
-            Some(Err(WaitEnd::WaitCancelled)) => Err(signals::WaitError::WaitCancelled),
+            Some(Err(NoSignal::Refused(refusal))) => Err(signals::WaitError::Refused(refusal.into())),
+            Some(Err(NoSignal::Over(WaitEnd::TimedOut))) => Err(signals::WaitError::TimedOut),
+            Some(Err(NoSignal::Over(WaitEnd::WaitCancelled))) => Err(signals::WaitError::WaitCancelled),
             // Nobody answers any more: the task is over.
-            Some(Err(WaitEnd::Cancelled)) | None => Err(signals::WaitError::Cancelled),
+            Some(Err(NoSignal::Over(WaitEnd::Cancelled))) | None => Err(signals::WaitError::Cancelled),
         })
     }
 
     async fn poll(&mut self, key: String) -> wasmtime::Result<Result<Option<signals::Signal>, types::Refusal>> {
-        self.link.gauges.count_host_call();
+        self.called(0).await;
         let answer = self.poll_signal(key).await;
         Ok(answer.map(|signal| signal.map(Into::into)).map_err(Into::into))
     }
@@ -64,7 +65,7 @@ impl signals::Host for CellData {
         key: String,
         payload: Option<String>,
     ) -> wasmtime::Result<Result<signals::NotifyResult, types::Refusal>> {
-        self.link.gauges.count_host_call();
+        self.called(0).await;
         let answer = self.send_signal(target, key, payload).await;
         Ok(answer.map(Into::into).map_err(Into::into))
     }
