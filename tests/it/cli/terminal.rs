@@ -132,11 +132,11 @@ fn nobody_at_the_keyboard_is_not_an_answer() {
 fn there_is_a_bar_that_shows_time_and_fuel_and_goes_away() {
     let place = Place::new();
     let mut seated = Seated::run(&place, 120, &["spin", "--grace", "0s"]);
-    seated.until("fuel  running");
+    seated.until("fuel  going round");
     signal(&seated.child, "INT");
     seated.until("Ctrl-C: ");
     seated.until("cancelled by a person");
-    assert!(!seated.seen.contains("running"), "the bar is gone: {}", seated.seen);
+    assert!(!seated.seen.contains("going round"), "the bar is gone: {}", seated.seen);
     assert_eq!(seated.end().0, Some(130));
 }
 

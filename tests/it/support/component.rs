@@ -139,8 +139,10 @@ impl Handmade {
     (export "success" (type $success (eq $a)))
     (type $b (record (field "message" string) (field "error" (option string)) (field "retryable" bool)))
     (export "failure" (type $failure (eq $b)))
-    (type $c (variant (case "succeeded" $success) (case "failed" $failure) (case "cancelled" string)))
-    (export "outcome" (type (eq $c)))))
+    (type $c (record (field "message" string) (field "data" (option string))))
+    (export "cancellation" (type $cancellation (eq $c)))
+    (type $d (variant (case "succeeded" $success) (case "failed" $failure) (case "cancelled" $cancellation)))
+    (export "outcome" (type (eq $d)))))
   (alias export $types "outcome" (type $outcome))
   {imports}
   {functions}
