@@ -28,6 +28,8 @@
 //!
 //! The rules that hold for all of them are in the manual, `host/docs/behaviour.md`.
 
+#![forbid(unsafe_code)]
+
 pub(crate) mod model;
 pub(crate) mod ports;
 pub(crate) mod runtime;

@@ -63,7 +63,7 @@ pub enum EventBody {
         wait: u64,
         /// What it waits for.
         key: SignalKey,
-        /// How long at most, in whole milliseconds.
+        /// How long at most.
         timeout: Option<Duration>,
     },
     /// A wait ended without a signal.

@@ -66,7 +66,7 @@ pub struct Usage {
     pub fuel: u64,
     /// The most bytes of linear memory it had at once.
     pub memory_peak_bytes: u64,
-    /// Calls it made to the host, WASI included.
+    /// Calls it made of the contract's functions; WASI is not counted.
     pub host_calls: u64,
     /// Wall time from its start, waiting included.
     pub wall: Duration,

@@ -94,25 +94,12 @@ impl HostDirs {
         self.dir.create_dir_all(&parent).map_err(host)?;
         let path = parent.join(number.to_string());
         let mut copy = self.dir.open_with(&path, OpenOptions::new().write(true).create_new(true)).map_err(host)?;
-        let mut hash = Sha256::new();
-        let mut size: u64 = 0;
-        let mut buffer = vec![0; COPY_BYTES];
-        loop {
-            let count = source.read(&mut buffer).map_err(host)?;
-            let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
-                break;
-            };
-            size += count as u64;
-            if size > bytes_max {
-                // What cannot be removed now goes with the whole directory later.
-                let _ = self.dir.remove_file(&path);
-                let message = format!("the task's artifacts would have more than {bytes_max} bytes left to it");
-                return Err(Refusal::new(RefusalKind::TooLarge, message));
-            }
-            hash.update(bytes);
-            copy.write_all(bytes).map_err(host)?;
+        // A copy that fails leaves nothing that stands in the next one's way.
+        let stored = copy_hashed(&mut source, &mut copy, bytes_max);
+        if stored.is_err() {
+            let _ = self.dir.remove_file(&path);
         }
-        Ok(Stored { sha256: hex::encode(hash.finalize()), size })
+        stored
     }
 
     /// Reads an artifact.
@@ -125,6 +112,28 @@ impl HostDirs {
         // What cannot be removed now goes with the whole directory later.
         let _ = self.dir.remove_dir_all(artifact_dir(id));
     }
+}
+
+/// Copies a file of at most `bytes_max` bytes and says what it holds.
+fn copy_hashed(source: &mut File, copy: &mut File, bytes_max: u64) -> Result<Stored, Refusal> {
+    let host = |error: std::io::Error| Refusal::new(RefusalKind::Host, format!("failed to store the file: {error}"));
+    let mut hash = Sha256::new();
+    let mut size: u64 = 0;
+    let mut buffer = vec![0; COPY_BYTES];
+    loop {
+        let count = source.read(&mut buffer).map_err(host)?;
+        let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
+            break;
+        };
+        size += count as u64;
+        if size > bytes_max {
+            let message = format!("the task's artifacts would have more than {bytes_max} bytes left to it");
+            return Err(Refusal::new(RefusalKind::TooLarge, message));
+        }
+        hash.update(bytes);
+        copy.write_all(bytes).map_err(host)?;
+    }
+    Ok(Stored { sha256: hex::encode(hash.finalize()), size })
 }
 
 fn artifact_dir(id: TaskId) -> PathBuf {

@@ -117,7 +117,7 @@ impl TaskHandle {
         self.shared.output.read(after)
     }
 
-    /// Completes when there is output after the cursor.
+    /// Completes when there is output after the cursor, or the task has ended; then the page may be empty.
     ///
     /// Cancel safety: nothing is lost; the cursor is the caller's.
     pub async fn output_after(&self, after: OutputCursor) -> OutputPage {
@@ -128,8 +128,13 @@ impl TaskHandle {
             if !page.chunks.is_empty() || page.lost > 0 {
                 return page;
             }
-            // The sender lives in `shared`.
-            let _ = changes.changed().await;
+            let mut head = self.shared.head.subscribe();
+            tokio::select! {
+                // The senders live in `shared`.
+                _ = changes.changed() => {}
+                // After the end nothing more comes, but what came just before it.
+                _ = head.wait_for(|head| head.ended) => return self.output(after),
+            }
         }
     }
 

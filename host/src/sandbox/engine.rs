@@ -84,7 +84,9 @@ fn pool(stock: Stock, limits: &Limits) -> PoolingAllocationConfig {
     pool.max_tables_per_component(COMPONENT_TABLES_MAX);
     // Some languages' modules have a table beside the one for calls.
     pool.max_tables_per_module(TABLES_PER_MODULE_MAX);
-    pool.max_memory_size(usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX).next_multiple_of(64 << 10));
+    pool.max_memory_size(
+        usize::try_from(limits.memory_bytes.min(4 << 30)).unwrap_or(4 << 30).next_multiple_of(64 << 10),
+    );
     pool.table_elements(usize::try_from(limits.table_elements).unwrap_or(usize::MAX));
     // A memory that was used little is cleaned in place instead of being given back to the system; with the page map
     // scan only the pages that were touched are cleaned.

@@ -175,3 +175,69 @@ async fn f14_ended_tasks_that_nobody_holds_are_forgotten() {
     assert!(bench.inner.registry.known() <= 300, "{}", bench.inner.registry.known());
     assert_eq!(log(&held).await.len(), 3, "one that is held keeps its log");
 }
+
+#[tokio::test]
+async fn f23_asking_again_never_lengthens_the_grace() {
+    let bench = Bench::new(script(|_| std::future::pending()));
+    let task = bench.start().await;
+    settle().await;
+    task.cancel(CancelRequest::new(Party::Person, "").grace(Duration::from_millis(5000))).await;
+    bench.advance(Duration::from_millis(4900)).await;
+    task.cancel(CancelRequest::new(Party::Person, "").grace(Duration::from_millis(4800))).await;
+    bench.advance(Duration::from_millis(100)).await;
+    assert!(forced(&task.wait().await));
+}
+
+#[tokio::test]
+async fn a_guest_that_is_woken_by_a_cancel_can_read_who_asked() {
+    let bench = Bench::new(script(|link| async move {
+        let _ = wait_for(&link, "never", None).await;
+        let seen = link.cancel.borrow().as_ref().map(|notice| notice.request.reason.clone());
+        success(json!(seen))
+    }));
+    let task = bench.start().await;
+    settle().await;
+    task.cancel(CancelRequest::new(Party::Agent, "enough")).await;
+    assert!(matches!(task.wait().await, Outcome::Succeeded { data: Some(data), .. } if data == "enough"));
+    let log = log(&task).await;
+    let place = |wanted: fn(&EventBody) -> bool| log.iter().position(|event| wanted(&event.body)).unwrap();
+    let asked = place(|body| matches!(body, EventBody::CancelRequested(_)));
+    assert!(asked < place(|body| matches!(body, EventBody::WaitEnded { .. })));
+}
+
+#[tokio::test]
+async fn r12_a_start_that_nobody_waits_for_gives_its_key_back() {
+    let bench = Bench::new(script(|_| async { success(None) }));
+    let keyed = || request().key(TaskKey::new("k").unwrap());
+    {
+        let mut start = std::pin::pin!(bench.inner.start(keyed()));
+        // Until it has claimed the key; its next step, the directory, is made on another thread.
+        while !bench.inner.registry.has_claims() {
+            std::future::poll_fn(|cx| {
+                assert!(start.as_mut().poll(cx).is_pending(), "it came to its end before it could be dropped");
+                std::task::Poll::Ready(())
+            })
+            .await;
+            tokio::task::yield_now().await;
+        }
+    }
+    bench.inner.start(keyed()).await.unwrap().wait().await;
+}
+
+#[tokio::test]
+async fn f14_a_guest_that_never_stops_reporting_is_refused_and_goes_on() {
+    let bench = Bench::new(script(|link| async move {
+        let message = "x".repeat(60_000);
+        for reports in 0..1000 {
+            let message = message.clone();
+            let told = |reply| GuestCall::Progress { message, percent: None, reply };
+            if link.request(told).await.is_err() {
+                return success(json!(format!("refused after {reports}")));
+            }
+        }
+        success(None)
+    }));
+    let outcome = bench.start().await.wait().await;
+    let Outcome::Succeeded { data: Some(data), .. } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(data, "refused after 280", "16 MiB of 60 000 bytes each");
+}
