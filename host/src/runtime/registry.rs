@@ -104,12 +104,6 @@ impl Registry {
         books.keys.get(task).and_then(|id| books.tasks.get(id)).cloned()
     }
 
-    /// Whether any key is claimed.
-    #[cfg(test)]
-    pub(crate) fn has_claims(&self) -> bool {
-        !self.lock().keys.is_empty()
-    }
-
     /// How many tasks are known, ended ones included.
     #[cfg(test)]
     pub(crate) fn known(&self) -> usize {

@@ -206,25 +206,6 @@ async fn a_guest_that_is_woken_by_a_cancel_can_read_who_asked() {
 }
 
 #[tokio::test]
-async fn r12_a_start_that_nobody_waits_for_gives_its_key_back() {
-    let bench = Bench::new(script(|_| async { success(None) }));
-    let keyed = || request().key(TaskKey::new("k").unwrap());
-    {
-        let mut start = std::pin::pin!(bench.inner.start(keyed()));
-        // Until it has claimed the key; its next step, the directory, is made on another thread.
-        while !bench.inner.registry.has_claims() {
-            std::future::poll_fn(|cx| {
-                assert!(start.as_mut().poll(cx).is_pending(), "it came to its end before it could be dropped");
-                std::task::Poll::Ready(())
-            })
-            .await;
-            tokio::task::yield_now().await;
-        }
-    }
-    bench.inner.start(keyed()).await.unwrap().wait().await;
-}
-
-#[tokio::test]
 async fn f14_a_guest_that_never_stops_reporting_is_refused_and_goes_on() {
     let bench = Bench::new(script(|link| async move {
         let message = "x".repeat(60_000);
