@@ -30,6 +30,11 @@
 
 #![forbid(unsafe_code)]
 
+/// The README's examples compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 pub(crate) mod model;
 pub(crate) mod ports;
 pub(crate) mod runtime;

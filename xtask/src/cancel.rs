@@ -65,10 +65,11 @@ mod tests {
 
     /// A program that says when its trap is set, and then waits for a signal without end.
     fn program(trap: &str) -> Child {
-        let mut command = Command::new("sh");
+        // A shell cannot trap a signal that was ignored when it began, as it is below a job in the background.
+        let mut command = Command::new("env");
         let wait =
             "while :; do tail -f /dev/null >/dev/null 2>&1 & pid=$!; trap 'kill $pid' EXIT; wait $pid; kill $pid; done";
-        command.args(["-c", &format!("n=0; {trap}; echo ready >&2; {wait}")]);
+        command.args(["--default-signal=INT", "sh", "-c", &format!("n=0; {trap}; echo ready >&2; {wait}")]);
         Child::start_and_listen(command).unwrap()
     }
 
