@@ -13,7 +13,7 @@ fn a_signal_that_came_before_is_found() {
     let host = FakeHost::new();
     host.signal("go", json!(1));
     let signal = host.ctl().wait::<u8>("go", None).unwrap();
-    assert_eq!(signal, Signal { payload: 1, sender: Sender::Person });
+    assert_eq!(signal, Signal { payload: 1, sender: Sender::Person, task: None });
     assert_eq!(host.elapsed(), Duration::ZERO);
 }
 
@@ -155,5 +155,5 @@ fn a_task_can_send_to_itself() {
     let info = ctl.info();
     let itself = TaskRef::new(info.plugin, info.task_type, info.key);
     assert_eq!(ctl.notify(&itself, "note", Some(&7)), Ok(NotifyResult::Buffered));
-    assert_eq!(ctl.poll::<u8>("note").unwrap().unwrap(), Signal { payload: 7, sender: Sender::Itself });
+    assert_eq!(ctl.poll::<u8>("note").unwrap().unwrap(), Signal { payload: 7, sender: Sender::Itself, task: None });
 }

@@ -99,11 +99,12 @@ impl<'a> Size<'a> {
         let inner = match value {
             Value::Array(items) => items.iter().fold(0, |sum: u64, item| sum.saturating_add(self.of(item))),
             Value::Object(fields) => fields.iter().fold(0, |sum: u64, (name, field)| {
-                sum.saturating_add(match field {
-                    Value::String(target) if name == "$ref" || name == "$dynamicRef" => self.target(target),
+                let refers = name == "$ref" || name == "$dynamicRef";
+                sum.saturating_add(match field.as_str().filter(|_| refers) {
+                    Some(target) => self.target(target),
                     // What is only there to be referred to counts where it is.
-                    _ if name == "$defs" || name == "definitions" => 0,
-                    _ => self.of(field),
+                    None if name == "$defs" || name == "definitions" => 0,
+                    None => self.of(field),
                 })
             }),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
@@ -124,12 +125,11 @@ impl<'a> Size<'a> {
         self.known.insert(target, None);
         let found = target.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
         // What is no plain pointer into this document (an anchor, an id) is taken for the whole of it.
-        let size = match found {
-            Some(found) => self.of(found),
-            None => {
-                self.recursive = true;
-                1
-            }
+        let size = if let Some(found) = found {
+            self.of(found)
+        } else {
+            self.recursive = true;
+            1
         };
         self.known.insert(target, Some(size));
         size

@@ -181,7 +181,7 @@ async fn f23_asking_again_never_lengthens_the_grace() {
     let bench = Bench::new(script(|_| std::future::pending()));
     let task = bench.start().await;
     settle().await;
-    task.cancel(CancelRequest::new(Party::Person, "").grace(Duration::from_millis(5000))).await;
+    task.cancel(CancelRequest::new(Party::Person, "").grace(Duration::from_secs(5))).await;
     bench.advance(Duration::from_millis(4900)).await;
     task.cancel(CancelRequest::new(Party::Person, "").grace(Duration::from_millis(4800))).await;
     bench.advance(Duration::from_millis(100)).await;
