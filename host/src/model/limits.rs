@@ -10,85 +10,140 @@ use serde::{Deserialize, Serialize};
 /// serves to show fuel to people and for nothing else; bulk operations are charged by the byte.
 pub const FUEL_PER_CPU_SECOND: u64 = 10_000_000_000;
 
-/// What one task may use. [`Limits::default`] is the operator's default; see each field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
-    /// Units of fuel, about one for a simple instruction. Default 10¹², one or two minutes of CPU. Protects the machine from the
-    /// guest.
-    pub fuel: u64,
-    /// Wall time from the start to the end; waiting counts. Default one hour. Protects the caller from a task that
-    /// never ends.
-    pub timeout: Duration,
+/// Makes the two structs, their default, and the list of names from one table, so that no limit can be forgotten in one
+/// of them.
+macro_rules! limits {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr, $wire:literal, $unit:ident $(, $with:literal)?;)+) => {
+        /// What one task may use. [`Limits::default`] is the operator's default; see each field.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        pub struct Limits {
+            $($(#[doc = $doc])+ pub $name: $type,)+
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($name: $default,)+ }
+            }
+        }
+
+        impl Limits {
+            /// These limits, each lowered to the request's where that is lower. A higher wish changes nothing.
+            #[must_use]
+            pub fn lowered_to(self, request: LimitsRequest) -> Self {
+                Self { $($name: request.$name.map_or(self.$name, |wish| wish.min(self.$name)),)+ }
+            }
+        }
+
+        /// Limits that an operator sets for a plugin, a plugin's manifest for a task type, or a start request for a
+        /// task; `None` leaves a limit as it is. On the wire durations are milliseconds, and their names end in `_ms`.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+        pub struct LimitsRequest {
+            $(
+                $(#[doc = $doc])+
+                #[serde(default, rename = $wire, $(with = $with,)? skip_serializing_if = "Option::is_none")]
+                pub $name: Option<$type>,
+            )+
+        }
+
+        impl LimitsRequest {
+            /// Every limit there is: its name on the wire, what it counts, and what it is for.
+            pub const ALL: &'static [LimitInfo] = &[
+                $(LimitInfo { name: $wire, unit: LimitUnit::$unit, about: concat!($($doc, "\n"),+) },)+
+            ];
+
+            /// These wishes, and the given ones where this has none.
+            #[must_use]
+            pub fn or(self, default: Self) -> Self {
+                Self { $($name: self.$name.or(default.$name),)+ }
+            }
+        }
+    };
+}
+
+/// One limit, for whoever lists them or reads them from a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitInfo {
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// What it counts.
+    pub unit: LimitUnit,
+    /// What it is for, in a sentence or two.
+    pub about: &'static str,
+}
+
+/// What a limit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitUnit {
+    /// Units of fuel.
+    Fuel,
+    /// Milliseconds.
+    Time,
+    /// Bytes.
+    Bytes,
+    /// Things.
+    Count,
+}
+
+limits! {
+    /// Units of fuel, about one for a simple instruction. Default 10¹², one or two minutes of CPU. Protects the machine
+    /// from the guest.
+    fuel: u64 = 1_000_000_000_000, "fuel", Fuel;
+    /// Units of fuel that a task gets in addition when it asks, without anybody being asked. Default none: then each
+    /// request waits for an answer.
+    fuel_on_request: u64 = 0, "fuel_on_request", Fuel;
+    /// Wall time from the start to the end; waiting counts, a pause and a fuel request do not. Default one hour.
+    /// Protects the caller from a task that never ends.
+    timeout: Duration = Duration::from_hours(1), "timeout_ms", Time, "millis";
+    /// Wall time without any call of the host, after which a task that is not parked is given up. Default ten minutes.
+    /// Protects the caller from a task that hangs.
+    idle: Duration = Duration::from_mins(10), "idle_ms", Time, "millis";
+    /// Wall time of burning fuel without any call of the host, after which an event says so. Default one minute.
+    stall: Duration = Duration::from_mins(1), "stall_ms", Time, "millis";
     /// Bytes of all linear memories together. Default 128 MiB. Protects the machine from the guest.
-    pub memory_bytes: u64,
+    memory_bytes: u64 = 128 << 20, "memory_bytes", Bytes;
     /// Elements of all tables together. Default 100 000. Protects the machine from the guest.
-    pub table_elements: u64,
+    table_elements: u64 = 100_000, "table_elements", Count;
+    /// Bytes that cross in one call of the host. Default 4 MiB. Protects the host's memory.
+    call_bytes: u64 = 4 << 20, "call_bytes", Bytes;
+    /// Bytes of the input, as JSON. Default 4 MiB. Protects the guest and the event log.
+    input_bytes: u64 = 4 << 20, "input_bytes", Bytes;
     /// Bytes of a result, of an error's details, and of one message. Default 4 MiB. Protects the host and whoever reads
     /// the outcome.
-    pub result_bytes: u64,
+    result_bytes: u64 = 4 << 20, "result_bytes", Bytes;
+    /// Handles that the guest's component may hold at once. Default 10 000. Protects the host's memory.
+    handles: u32 = 10_000, "handles", Count;
+    /// WASI resources at once: open files, streams, pollables. Default 4 096. Protects the host's memory and its
+    /// descriptors.
+    resources: u32 = 4096, "resources", Count;
+    /// Random bytes in one call. Default 64 KiB. Protects the host's time.
+    random_bytes: u64 = 64 << 10, "random_bytes", Bytes;
     /// Bytes of stdout, and again of stderr and the log, that are kept: the newest. Default 1 MiB.
-    pub output_bytes: u64,
+    output_bytes: u64 = 1 << 20, "output_bytes", Bytes;
+    /// Progress events in a second; reports between them are merged. Default 20. Protects the event log.
+    progress_per_second: u32 = 20, "progress_per_second", Count;
+    /// Other events in a second; a task that makes more waits. Default 1 000. Protects the event log.
+    events_per_second: u32 = 1000, "events_per_second", Count;
+    /// Events in the task's log, after which it may not write more. Default 100 000. Protects the host's memory.
+    log_events: u64 = 100_000, "log_events", Count;
+    /// Bytes of texts and payloads in the task's log, after which it may not write more. Default 16 MiB. Protects the
+    /// host's memory.
+    log_bytes: u64 = 16 << 20, "log_bytes", Bytes;
     /// Signals kept for one key. Default 64. Protects the host from a noisy sender.
-    pub signals_per_key: u32,
+    signals_per_key: u32 = 64, "signals_per_key", Count;
     /// Signals kept for the task in all. Default 1 024.
-    pub signals_in_all: u32,
+    signals_in_all: u32 = 1024, "signals_in_all", Count;
+    /// Bytes of all kept signals' payloads. Default 1 MiB.
+    signal_bytes: u64 = 1 << 20, "signal_bytes", Bytes;
+    /// Bytes of all files in the scratch directory. Default 256 MiB. Protects the host's disk.
+    scratch_bytes: u64 = 256 << 20, "scratch_bytes", Bytes;
+    /// Files, directories and links in the scratch directory. Default 10 000. Protects the host's disk.
+    scratch_inodes: u64 = 10_000, "scratch_inodes", Count;
+    /// Directories within each other in the scratch directory. Default 64. Protects whoever has to remove them.
+    scratch_depth: u32 = 64, "scratch_depth", Count;
+    /// Files that the task attaches. Default 1 024. Protects the host's disk from empty files.
+    artifacts: u32 = 1024, "artifacts", Count;
     /// Bytes of all artifacts together. Default 256 MiB.
-    pub artifact_bytes: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            fuel: 1_000_000_000_000,
-            timeout: Duration::from_hours(1),
-            memory_bytes: 128 << 20,
-            table_elements: 100_000,
-            result_bytes: 4 << 20,
-            output_bytes: 1 << 20,
-            signals_per_key: 64,
-            signals_in_all: 1024,
-            artifact_bytes: 256 << 20,
-        }
-    }
-}
-
-impl Limits {
-    /// These limits, each lowered to the request's where that is lower. A higher wish changes nothing.
-    #[must_use]
-    pub fn lowered_to(self, request: LimitsRequest) -> Self {
-        Self {
-            fuel: request.fuel.map_or(self.fuel, |fuel| fuel.min(self.fuel)),
-            timeout: request.timeout.map_or(self.timeout, |timeout| timeout.min(self.timeout)),
-            memory_bytes: request.memory_bytes.map_or(self.memory_bytes, |bytes| bytes.min(self.memory_bytes)),
-            ..self
-        }
-    }
-}
-
-/// Limits that a plugin's manifest or a start request asks for; `None` leaves a limit as it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LimitsRequest {
-    /// Units of fuel.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fuel: Option<u64>,
-    /// Wall time from start to end; on the wire in milliseconds.
-    #[serde(default, rename = "timeout_ms", with = "millis", skip_serializing_if = "Option::is_none")]
-    pub timeout: Option<Duration>,
-    /// Bytes of all linear memories together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory_bytes: Option<u64>,
-}
-
-impl LimitsRequest {
-    /// These wishes, and the given ones where this has none.
-    #[must_use]
-    pub fn or(self, default: Self) -> Self {
-        Self {
-            fuel: self.fuel.or(default.fuel),
-            timeout: self.timeout.or(default.timeout),
-            memory_bytes: self.memory_bytes.or(default.memory_bytes),
-        }
-    }
+    artifact_bytes: u64 = 256 << 20, "artifact_bytes", Bytes;
 }
 
 mod millis {
@@ -115,7 +170,12 @@ mod tests {
     #[test]
     fn a_request_lowers_and_never_raises() {
         let operator = Limits::default();
-        let greedy = LimitsRequest { fuel: Some(u64::MAX), timeout: Some(Duration::MAX), memory_bytes: Some(u64::MAX) };
+        let greedy = LimitsRequest {
+            fuel: Some(u64::MAX),
+            timeout: Some(Duration::MAX),
+            memory_bytes: Some(u64::MAX),
+            ..LimitsRequest::default()
+        };
         assert_eq!(operator.lowered_to(greedy), operator);
         let modest = LimitsRequest { fuel: Some(10), ..LimitsRequest::default() };
         assert_eq!(operator.lowered_to(modest), Limits { fuel: 10, ..operator });
@@ -125,7 +185,7 @@ mod tests {
     fn a_request_comes_before_the_manifests_defaults() {
         let request = LimitsRequest { fuel: Some(20), ..LimitsRequest::default() };
         let manifest = LimitsRequest { fuel: Some(10), memory_bytes: Some(5), ..LimitsRequest::default() };
-        assert_eq!(request.or(manifest), LimitsRequest { fuel: Some(20), memory_bytes: Some(5), timeout: None });
+        assert_eq!(request.or(manifest), LimitsRequest { fuel: Some(20), memory_bytes: Some(5), ..request });
     }
 
     #[test]

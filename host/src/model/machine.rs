@@ -102,6 +102,8 @@ pub(crate) enum RefusalKind {
     TooLarge,
     NotFound,
     Ended,
+    TimedOut,
+    Cancelled,
     Host,
 }
 
@@ -113,6 +115,8 @@ impl RefusalKind {
             Self::TooLarge => "too-large",
             Self::NotFound => "not-found",
             Self::Ended => "ended",
+            Self::TimedOut => "timed-out",
+            Self::Cancelled => "cancelled",
             Self::Host => "host",
         }
     }
@@ -235,13 +239,20 @@ fn live(state: &TaskState, command: Command) -> Decision {
     }
 }
 
-fn progress(message: String, percent: Option<u8>) -> Decision {
+/// Whether a percent is one.
+pub(crate) fn check_percent(percent: Option<u8>) -> Result<(), Refusal> {
     match percent {
-        Some(percent @ 101..) => Decision::only(Answer::Refused(Refusal::new(
-            RefusalKind::InvalidArgument,
-            format!("percent is 0 to 100, not {percent}"),
-        ))),
-        Some(0..=100) | None => Decision::done(EventBody::Progress { message, percent }),
+        Some(percent @ 101..) => {
+            Err(Refusal::new(RefusalKind::InvalidArgument, format!("percent is 0 to 100, not {percent}")))
+        }
+        Some(0..=100) | None => Ok(()),
+    }
+}
+
+fn progress(message: String, percent: Option<u8>) -> Decision {
+    match check_percent(percent) {
+        Ok(()) => Decision::done(EventBody::Progress { message, percent }),
+        Err(refusal) => Decision::only(Answer::Refused(refusal)),
     }
 }
 

@@ -2,6 +2,9 @@
 
 pub(crate) mod agent;
 pub(crate) mod clock;
+pub(crate) mod gate;
+pub(crate) mod gauges;
+pub(crate) mod news;
 pub(crate) mod output;
 pub(crate) mod runner;
 pub(crate) mod store;

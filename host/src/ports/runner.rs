@@ -3,7 +3,6 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -17,10 +16,13 @@ use crate::model::machine::{Refusal, RefusalKind};
 use crate::model::outcome::CellEnd;
 use crate::model::request::CancelRequest;
 use crate::model::signal::{NotifyAnswer, Signal};
-use crate::model::state::{Artifact, Usage};
+use crate::model::state::Artifact;
 
 use super::agent::Delivery;
 use super::clock::BoxFuture;
+use super::gate::Gate;
+use super::gauges::Gauges;
+use super::news::News;
 use super::output::OutputLog;
 
 /// Runs tasks. Wasm in production; a script in tests of what stands above.
@@ -62,6 +64,8 @@ pub(crate) struct CellLink {
     pub(crate) calls: mpsc::Sender<GuestCall>,
     pub(crate) cancel: watch::Receiver<Option<CancelNotice>>,
     pub(crate) gauges: Arc<Gauges>,
+    pub(crate) news: Arc<News>,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) output: Arc<OutputLog>,
 }
 
@@ -76,13 +80,44 @@ pub(crate) struct CancelNotice {
 /// What a guest asks of its task. Each carries the way back for its answer.
 #[derive(Debug)]
 pub(crate) enum GuestCall {
-    Progress { message: String, percent: Option<u8>, reply: Reply<Result<(), Refusal>> },
-    Wait { key: SignalKey, timeout: Option<Duration>, reply: Reply<Result<Signal, NoSignal>> },
-    Poll { key: SignalKey, reply: Reply<Result<Option<Signal>, Refusal>> },
-    Notify { target: TaskRef, key: SignalKey, payload: Option<Value>, reply: Reply<Result<NotifyAnswer, Refusal>> },
-    MessageAgent { message: String, trigger: bool, reply: Reply<Result<Delivery, Refusal>> },
-    Attach { name: String, media_type: String, source: cap_std::fs::File, reply: Reply<Result<Artifact, Refusal>> },
-    Panic { message: String, place: String, reply: Reply<()> },
+    Wait {
+        key: SignalKey,
+        timeout: Option<Duration>,
+        reply: Reply<Result<Signal, NoSignal>>,
+    },
+    Poll {
+        key: SignalKey,
+        reply: Reply<Result<Option<Signal>, Refusal>>,
+    },
+    Notify {
+        target: TaskRef,
+        key: SignalKey,
+        payload: Option<Value>,
+        reply: Reply<Result<NotifyAnswer, Refusal>>,
+    },
+    MessageAgent {
+        message: String,
+        trigger: bool,
+        reply: Reply<Result<Delivery, Refusal>>,
+    },
+    Attach {
+        name: String,
+        media_type: String,
+        source: cap_std::fs::File,
+        reply: Reply<Result<Artifact, Refusal>>,
+    },
+    /// Answered with the units that were added.
+    RequestFuel {
+        units: u64,
+        reason: String,
+        timeout: Option<Duration>,
+        reply: Reply<Result<u64, Refusal>>,
+    },
+    Panic {
+        message: String,
+        place: String,
+        reply: Reply<()>,
+    },
 }
 
 /// Why a wait has no signal.
@@ -112,41 +147,5 @@ impl CellLink {
     ) -> Result<T, Refusal> {
         let ended = || Refusal::new(RefusalKind::Ended, "the task has its outcome already");
         self.ask(call).await.unwrap_or_else(|| Err(ended()))
-    }
-}
-
-/// What a cell uses, published while it runs. Written by the cell, read by anybody.
-#[derive(Debug, Default)]
-pub(crate) struct Gauges {
-    fuel_used: AtomicU64,
-    memory_peak_bytes: AtomicU64,
-    host_calls: AtomicU64,
-}
-
-impl Gauges {
-    pub(crate) fn set_fuel_used(&self, units: u64) {
-        self.fuel_used.store(units, Ordering::Relaxed);
-    }
-
-    pub(crate) fn raise_memory_peak(&self, bytes: u64) {
-        self.memory_peak_bytes.fetch_max(bytes, Ordering::Relaxed);
-    }
-
-    pub(crate) fn count_host_call(&self) {
-        self.host_calls.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn fuel_used(&self) -> u64 {
-        self.fuel_used.load(Ordering::Relaxed)
-    }
-
-    /// What was used so far, with the wall time that the caller measured.
-    pub(crate) fn usage(&self, wall: Duration) -> Usage {
-        Usage {
-            fuel: self.fuel_used(),
-            memory_peak_bytes: self.memory_peak_bytes.load(Ordering::Relaxed),
-            host_calls: self.host_calls.load(Ordering::Relaxed),
-            wall,
-        }
     }
 }

@@ -117,8 +117,20 @@ impl Actor {
             Some(control) = self.control.recv() => self.on_control(control).await,
             step = cell.advance(&*self.runner) => self.on_cell(step).await,
             Some(found) = self.jobs.join_next() => self.on_finding(found.ok().flatten()).await,
-            Some(asked) = self.calls.recv() => self.on_call(asked).await,
+            () = self.shared.news.changed() => self.on_news().await,
+            Some(asked) = self.calls.recv() => {
+                self.on_news().await?;
+                self.on_call(asked).await
+            }
         }
+    }
+
+    /// Writes down what the cell has put up on its board.
+    async fn on_news(&mut self) -> Result<(), Ended> {
+        if let Some(report) = self.shared.news.take_report() {
+            self.decide(Command::Progress { message: report.message, percent: report.percent }).await?;
+        }
+        Ok(())
     }
 
     async fn on_control(&mut self, control: Control) -> Result<(), Ended> {
@@ -169,6 +181,7 @@ impl Actor {
             CellStep::Started => self.decide(Command::Start).await.map(|_| ()),
             CellStep::Ended(end) => {
                 // What the guest said before it ended comes before its end.
+                self.on_news().await?;
                 while let Ok(call) = self.calls.try_recv() {
                     self.on_call(call).await?;
                 }
@@ -200,10 +213,6 @@ impl Actor {
 
     async fn on_call(&mut self, call: GuestCall) -> Result<(), Ended> {
         match call {
-            GuestCall::Progress { message, percent, reply } => {
-                let answer = self.decide(Command::Progress { message, percent }).await?;
-                let _ = reply.send(done(answer));
-            }
             GuestCall::Wait { key, timeout, reply } => {
                 // Before the decision, because a decision's effects look for it.
                 self.parked = Some(reply);
@@ -247,6 +256,9 @@ impl Actor {
                 let _ = reply.send(answer.map(|()| self.deliver(message, trigger)));
             }
             GuestCall::Attach { name, media_type, source, reply } => self.store_file(name, media_type, source, reply),
+            GuestCall::RequestFuel { reply, .. } => {
+                let _ = reply.send(Err(Refusal::new(RefusalKind::Denied, "nobody gives fuel yet")));
+            }
             GuestCall::Panic { message, place, reply } => {
                 self.decide(Command::Panic { message, place }).await?;
                 let _ = reply.send(());
@@ -354,6 +366,9 @@ impl Actor {
                 self.shared.mark_started();
                 let timeout = self.shared.state().limits.timeout;
                 self.timers.deadline = self.shared.clock.steady().checked_add(timeout);
+                let date = u64::try_from(timeout.as_millis()).ok();
+                let date = date.and_then(|timeout| self.shared.clock.date().0.checked_add(timeout));
+                self.shared.gauges.set_deadline_ms(date);
             }
             EventBody::WaitStarted { wait, timeout, .. } => {
                 let ends = timeout.and_then(|timeout| self.shared.clock.steady().checked_add(timeout));

@@ -12,8 +12,10 @@ use crate::model::request::CancelRequest;
 use crate::model::signal::{NotifyAnswer, Signal};
 use crate::model::state::{Phase, Snapshot, TaskState, Usage};
 use crate::ports::clock::Clock;
+use crate::ports::gate::Gate;
+use crate::ports::gauges::Gauges;
+use crate::ports::news::News;
 use crate::ports::output::OutputLog;
-use crate::ports::runner::Gauges;
 use crate::ports::store::TaskStore;
 
 use super::dirs::HostDirs;
@@ -36,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) task: TaskRef,
     pub(crate) control: mpsc::Sender<Control>,
     pub(crate) gauges: Arc<Gauges>,
+    pub(crate) news: Arc<News>,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) output: Arc<OutputLog>,
     pub(crate) store: Arc<dyn TaskStore>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -75,6 +79,8 @@ impl Shared {
             task,
             control,
             gauges: Arc::default(),
+            news: Arc::default(),
+            gate: Arc::default(),
             output: Arc::new(OutputLog::new(state.limits.output_bytes)),
             store: around.store,
             clock: around.clock,

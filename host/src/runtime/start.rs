@@ -135,8 +135,11 @@ async fn create(
         calls: calls_tx,
         cancel: cancel_rx,
         gauges: Arc::clone(&shared.gauges),
+        news: Arc::clone(&shared.news),
+        gate: Arc::clone(&shared.gate),
         output: Arc::clone(&shared.output),
     };
+    link.gauges.set_fuel_budget(checked.limits.fuel);
     let work = CellWork {
         plugin: checked.plugin,
         id,

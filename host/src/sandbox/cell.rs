@@ -198,7 +198,7 @@ fn prepare(
     })?;
     let scratch = cap_std::fs::Dir::open_ambient_dir(&work.scratch, cap_std::ambient_authority())
         .map_err(|error| Failure::new(FailureKind::Host, format!("failed to open the scratch directory: {error}")))?;
-    let info = Info { document: info_document(work, &*clock), scratch: Some(scratch), limits: work.limits };
+    let info = Info { document: info_document(work), scratch: Some(scratch), limits: work.limits };
     store(engine, data(wasi, link, clock, info)).map_err(|error| host_failure(&error))
 }
 
@@ -207,18 +207,13 @@ fn granted_dirs(grants: &Grants) -> String {
     if dirs.is_empty() { String::new() } else { format!(" (granted: {})", dirs.join(", ")) }
 }
 
-fn info_document(work: &CellWork, clock: &dyn Clock) -> Value {
-    // The deadline began when the cell did, which is now.
-    let timeout = u64::try_from(work.limits.timeout.as_millis()).ok();
-    let deadline = timeout.and_then(|timeout| clock.date().0.checked_add(timeout));
+fn info_document(work: &CellWork) -> Value {
     serde_json::json!({
         "info": 1,
         "id": work.id.to_string(),
         "plugin": work.task.plugin,
         "task_type": work.task.task_type,
         "key": work.task.key.as_str(),
-        "deadline_ms": deadline,
-        "fuel_budget": work.limits.fuel,
         "scratch": SCRATCH,
     })
 }

@@ -6,7 +6,7 @@ use wasmtime::component::Component;
 /// The contract's package name.
 const CONTRACT: &str = "taskcell:plugin";
 /// The contract's newest version that this host knows.
-const CONTRACT_VERSION: (u64, u64, u64) = (0, 1, 0);
+const CONTRACT_VERSION: (u64, u64, u64) = (0, 1, 1);
 
 /// What a component is to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +116,7 @@ mod tests {
             border(&["acme:db/query@1.0.0"], &plugin).shape(),
             Err(Unfit::UnknownImports(vec!["acme:db/query@1.0.0".into()]))
         );
-        for newer in ["taskcell:plugin/task@0.1.1", "taskcell:plugin/plan@0.2.0", "taskcell:plugin/task@1.0.0"] {
+        for newer in ["taskcell:plugin/task@0.1.2", "taskcell:plugin/plan@0.2.0", "taskcell:plugin/task@1.0.0"] {
             assert_eq!(border(&[newer], &plugin).shape(), Err(Unfit::Newer(newer.into())));
         }
     }

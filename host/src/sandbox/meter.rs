@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wasmtime::{ResourceLimiter, Store};
 
 use crate::model::limits::Limits;
-use crate::ports::runner::Gauges;
+use crate::ports::gauges::Gauges;
 
 use super::engine::FUEL_SLICE;
 

@@ -18,7 +18,7 @@ use crate::model::manifest::Manifest;
 use crate::model::outcome::{CellEnd, Failure, FailureKind};
 use crate::ports::clock::{BoxFuture, Clock};
 use crate::ports::output::OutputLog;
-use crate::ports::runner::{CellLink, CellWork, Gauges, Permit, Runner};
+use crate::ports::runner::{CellLink, CellWork, Permit, Runner};
 
 use super::cell::{self, CellData, Linked};
 use super::componentize::componentize;
@@ -273,7 +273,14 @@ fn unfit_error(unfit: Unfit, border: &Border) -> LoadError {
 fn dead_link() -> CellLink {
     let (calls, _) = mpsc::channel(1);
     let (_, cancel) = watch::channel(None);
-    CellLink { calls, cancel, gauges: Arc::new(Gauges::default()), output: Arc::new(OutputLog::new(64 << 10)) }
+    CellLink {
+        calls,
+        cancel,
+        gauges: Arc::default(),
+        news: Arc::default(),
+        gate: Arc::default(),
+        output: Arc::new(OutputLog::new(64 << 10)),
+    }
 }
 
 /// A future on the guests' workers. Dropping it stops the guest at its next slice of fuel or host call.

@@ -206,14 +206,14 @@ async fn a_guest_that_is_woken_by_a_cancel_can_read_who_asked() {
 }
 
 #[tokio::test]
-async fn f14_a_guest_that_never_stops_reporting_is_refused_and_goes_on() {
+async fn f14_a_guest_that_never_stops_talking_is_refused_and_goes_on() {
     let bench = Bench::new(script(|link| async move {
         let message = "x".repeat(60_000);
-        for reports in 0..1000 {
+        for told in 0..1000 {
             let message = message.clone();
-            let told = |reply| GuestCall::Progress { message, percent: None, reply };
-            if link.request(told).await.is_err() {
-                return success(json!(format!("refused after {reports}")));
+            let tell = |reply| GuestCall::MessageAgent { message, trigger: false, reply };
+            if link.request(tell).await.is_err() {
+                return success(json!(format!("refused after {told}")));
             }
         }
         success(None)

@@ -1,5 +1,8 @@
 //! `taskcell:plugin/task`.
 
+use std::time::Duration;
+
+use crate::model::machine::{Refusal, check_percent};
 use crate::ports::runner::GuestCall;
 use crate::sandbox::bindings::taskcell::plugin::{task, types};
 use crate::sandbox::cell::CellData;
@@ -8,10 +11,24 @@ use super::convert;
 
 impl types::Host for CellData {}
 
+impl CellData {
+    /// Puts a report up. It is not waited for: the actor reads the newest when it gets to it.
+    fn report(&self, message: String, percent: Option<u8>, restarted: bool) -> Result<(), Refusal> {
+        check_percent(percent)?;
+        self.link.news.report(convert::message(message)?, percent, restarted);
+        Ok(())
+    }
+}
+
 impl task::Host for CellData {
     async fn info(&mut self) -> wasmtime::Result<String> {
         self.called(0).await;
-        Ok(self.info.document.to_string())
+        let mut document = self.info.document.clone();
+        if let Some(fields) = document.as_object_mut() {
+            fields.insert("deadline_ms".to_owned(), self.link.gauges.deadline_ms().into());
+            fields.insert("fuel_budget".to_owned(), self.link.gauges.fuel_budget().into());
+        }
+        Ok(document.to_string())
     }
 
     async fn cancel_requested(&mut self) -> wasmtime::Result<Option<task::CancelRequest>> {
@@ -32,19 +49,41 @@ impl task::Host for CellData {
         message: String,
         percent: Option<u8>,
     ) -> wasmtime::Result<Result<(), types::Refusal>> {
+        self.called(message.len()).await;
+        Ok(self.report(message, percent, false).map_err(Into::into))
+    }
+
+    async fn restart_progress(&mut self, message: String) -> wasmtime::Result<Result<(), types::Refusal>> {
+        self.called(message.len()).await;
+        Ok(self.report(message, Some(0), true).map_err(Into::into))
+    }
+
+    async fn heartbeat(&mut self) -> wasmtime::Result<()> {
+        // That the call was made is all there is to it.
         self.called(0).await;
-        let message = match convert::message(message) {
-            Ok(message) => message,
+        Ok(())
+    }
+
+    async fn request_fuel(
+        &mut self,
+        units: u64,
+        reason: String,
+        timeout_ms: Option<u64>,
+    ) -> wasmtime::Result<Result<u64, types::Refusal>> {
+        self.called(reason.len()).await;
+        let reason = match convert::message(reason) {
+            Ok(reason) => reason,
             Err(refusal) => return Ok(Err(refusal.into())),
         };
-        let answer = self.link.request(|reply| GuestCall::Progress { message, percent, reply }).await;
+        let timeout = timeout_ms.map(Duration::from_millis);
+        let answer = self.link.request(|reply| GuestCall::RequestFuel { units, reason, timeout, reply }).await;
         Ok(answer.map_err(Into::into))
     }
 
     async fn fuel_remaining(&mut self) -> wasmtime::Result<u64> {
         self.called(0).await;
         // The meter has just been read, on the way into this call.
-        Ok(self.info.limits.fuel.saturating_sub(self.link.gauges.fuel_used()))
+        Ok(self.link.gauges.fuel_budget().saturating_sub(self.link.gauges.fuel_used()))
     }
 
     async fn report_panic(&mut self, message: String, place: String) -> wasmtime::Result<()> {
