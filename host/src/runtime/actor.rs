@@ -198,7 +198,7 @@ impl Actor {
     /// Sees whether the task does anything.
     async fn look(&mut self) -> Result<(), Ended> {
         let (now, reading) = (self.shared.clock.steady(), self.reading());
-        if !self.jobs.is_empty() || self.timers.turn.is_some() {
+        if !self.jobs.is_empty() || !self.calls.is_empty() || self.timers.turn.is_some() {
             // It is the host that works, or lets it wait.
             self.timers.quiet.called(now, reading);
         }
