@@ -16,10 +16,13 @@ use super::signal::{NotifyAnswer, Party, Signal};
 use super::state::{Phase, TaskState, Usage};
 use super::time::Timestamp;
 
+fn task() -> TaskRef {
+    TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::new("k").unwrap() }
+}
+
 fn create() -> Command {
-    let task = TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::new("k").unwrap() };
     let limits = Limits { signals_per_key: 2, signals_in_all: 3, fuel: 100, fuel_on_request: 10, ..Limits::default() };
-    Command::Create { task, input: json!({}), limits }
+    Command::Create { task: task(), input: json!({}), limits }
 }
 
 fn key(number: u8) -> SignalKey {
@@ -59,10 +62,7 @@ fn any_command() -> impl Strategy<Value = Command> {
     prop_oneof![
         8 => control(),
         1 => Just(Command::Idle { usage }),
-        1 => (0..3u8).prop_map(|number| match create() {
-            Command::Create { task, .. } => Command::SendSignal { target: task, key: key(number) },
-            other => other,
-        }),
+        1 => (0..3u8).prop_map(|number| Command::SendSignal { target: task(), key: key(number) }),
         1 => Just(create()),
         2 => Just(Command::Start),
         2 => progress(),
@@ -151,10 +151,8 @@ proptest! {
         }
         let finished = log.iter().filter(|event| matches!(event.body, EventBody::Finished { .. })).count();
         prop_assert_eq!(finished, usize::from(state.phase == Some(Phase::Ended)));
-        let lows: Vec<u64> = log.iter().filter_map(|event| match event.body {
-            EventBody::BudgetLow { limit, .. } => Some(limit),
-            _ => None,
-        }).collect();
+        let low = |event: &Event| if let EventBody::BudgetLow { limit, .. } = event.body { Some(limit) } else { None };
+        let lows: Vec<u64> = log.iter().filter_map(low).collect();
         prop_assert!(lows.is_sorted_by(|one, next| one < next), "each budget is told of once: {:?}", lows);
         let folded = log.iter().fold(TaskState::default(), |mut state, event| { state.apply(event); state });
         prop_assert_eq!(folded, state, "the log alone gives the state");

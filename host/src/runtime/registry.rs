@@ -10,7 +10,7 @@ use crate::model::ids::{TaskId, TaskRef};
 use super::plugin::Plugin;
 use super::shared::Shared;
 
-/// Ended tasks that are looked at when one more ends. It is more than one, so that those which nobody holds any more go.
+/// Ended tasks that are looked at when one more ends: more than one, so that those which nobody holds any more go.
 const SWEPT_AT_ONCE: usize = 16;
 
 /// How long the host remembers an ended task that nobody holds a handle to. Protects its memory from its own past.

@@ -152,14 +152,10 @@ async fn r48_a_budget_that_runs_low_is_told_once_for_each_size() {
     next().await;
     settle().await;
     next().await;
-    let low: Vec<_> = bodies(&task)
-        .await
-        .into_iter()
-        .filter_map(|body| match body {
-            EventBody::BudgetLow { budget: Budget::Fuel, used, limit } => Some((used, limit)),
-            _ => None,
-        })
-        .collect();
+    let told = |body| {
+        if let EventBody::BudgetLow { budget: Budget::Fuel, used, limit } = body { Some((used, limit)) } else { None }
+    };
+    let low: Vec<_> = bodies(&task).await.into_iter().filter_map(told).collect();
     assert_eq!(low, [(80, 100), (100, 125)]);
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::bench::{Bench, key, request, script, settle, success, wait_for};
-use crate::model::event::EventBody;
+use crate::model::event::{EventBody, EventSeq};
 use crate::model::limits::LimitsRequest;
 use crate::model::request::CancelRequest;
 use crate::model::signal::Party;
@@ -76,7 +76,7 @@ async fn limits_are_the_hosts_then_the_plugins_then_the_requests_and_only_become
     for (wish, had) in [(None, 500), (Some(700), 500), (Some(20), 20)] {
         let task = bench.inner.start(request().limits(LimitsRequest { fuel: wish, ..LimitsRequest::default() }));
         let task = task.await.unwrap();
-        let created = task.events(crate::EventSeq::default()).next().await.unwrap().unwrap().body;
+        let created = task.events(EventSeq::default()).next().await.unwrap().unwrap().body;
         let EventBody::Created { limits, .. } = created else { panic!("{created:?}") };
         assert_eq!((limits.fuel, limits.artifacts), (had, 1024));
         assert_eq!(task.state().fuel_budget, had);

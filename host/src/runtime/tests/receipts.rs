@@ -9,11 +9,12 @@ use crate::model::event::{EventBody, EventSeq};
 use crate::model::grants::Grants;
 use crate::model::ids::{TaskKey, TaskRef};
 use crate::model::outcome::Outcome;
-use crate::model::receipt::Effect;
+use crate::model::receipt::{CancelReceipt, Effect};
 use crate::model::request::CancelRequest;
 use crate::model::signal::{NotifyAnswer, Party};
 use crate::model::time::Timestamp;
 use crate::ports::runner::GuestCall;
+use crate::store::memory::MemoryStore;
 
 #[tokio::test]
 async fn r33_a_receipt_says_when_and_what_was_done_before() {
@@ -37,7 +38,7 @@ async fn r33_a_receipt_says_when_and_what_was_done_before() {
     assert_eq!(receipt.effects, [Effect::AgentMessage { seq: EventSeq(3), message: "begun".into() }]);
     assert!(receipt.effects_complete);
     let text = serde_json::to_string(&receipt).unwrap();
-    assert_eq!(serde_json::from_str::<crate::CancelReceipt>(&text).unwrap(), receipt, "{text}");
+    assert_eq!(serde_json::from_str::<CancelReceipt>(&text).unwrap(), receipt, "{text}");
 }
 
 #[tokio::test]
@@ -49,7 +50,7 @@ async fn r33_nobody_asked_so_there_is_no_receipt() {
 
 #[tokio::test]
 async fn r33_a_task_that_never_ran_has_a_receipt_too() {
-    let bench = Bench::with(script(|_| std::future::pending()), 0, std::sync::Arc::new(crate::MemoryStore::new()));
+    let bench = Bench::with(script(|_| std::future::pending()), 0, std::sync::Arc::new(MemoryStore::new()));
     let task = bench.start().await;
     task.cancel(CancelRequest::new(Party::Agent, "")).await;
     let receipt = task.receipt().await.unwrap();

@@ -19,14 +19,11 @@ use crate::store::memory::MemoryStore;
 type Told = (String, Option<u8>, bool, u64, u64);
 
 fn told(log: &[Event]) -> Vec<Told> {
-    log.iter()
-        .filter_map(|event| match &event.body {
-            EventBody::Progress { message, percent, restarted, merged } => {
-                Some((message.clone(), *percent, *restarted, *merged, event.at.0))
-            }
-            _ => None,
-        })
-        .collect()
+    let told = |event: &Event| {
+        let EventBody::Progress { message, percent, restarted, merged } = &event.body else { return None };
+        Some((message.clone(), *percent, *restarted, *merged, event.at.0))
+    };
+    log.iter().filter_map(told).collect()
 }
 
 #[tokio::test]
