@@ -18,6 +18,20 @@ const SWEPT_AT_ONCE: usize = 16;
 pub(crate) struct Keep {
     pub(crate) ended_max: usize,
     pub(crate) ended_kept: Duration,
+    /// Bytes of their logs and outputs together, about.
+    pub(crate) ended_bytes: u64,
+}
+
+/// What a task weighs in memory beside its texts: its state, and some events.
+const TASK_BYTES: u64 = 4 << 10;
+
+/// A task that is over, in the order of the ends.
+#[derive(Debug, Clone, Copy)]
+struct Past {
+    id: TaskId,
+    /// When it ended, on the steady clock.
+    at: Duration,
+    bytes: u64,
 }
 
 /// The host's books.
@@ -33,8 +47,10 @@ struct Books {
     tasks: HashMap<TaskId, Arc<Shared>>,
     /// Live tasks by reference: a key belongs to one of them at a time.
     keys: HashMap<TaskRef, TaskId>,
-    /// Ended tasks and when they ended, on the steady clock, oldest first.
-    ended: VecDeque<(TaskId, Duration)>,
+    /// Ended tasks, oldest first.
+    ended: VecDeque<Past>,
+    /// What they weigh together.
+    ended_bytes: u64,
     /// Those whose time was over while somebody held a handle.
     held: VecDeque<TaskId>,
 }
@@ -50,11 +66,12 @@ impl Books {
             forgotten.extend(self.held.pop_front());
         }
         for _ in 0..SWEPT_AT_ONCE {
-            let too_many = self.ended.len() > keep.ended_max;
-            let over = |(_, ended): &(TaskId, Duration)| too_many || now.saturating_sub(*ended) > keep.ended_kept;
-            let Some((oldest, _)) = self.ended.front().copied().filter(over) else { break };
+            let too_many = self.ended.len() > keep.ended_max || self.ended_bytes > keep.ended_bytes;
+            let over = |past: &Past| too_many || now.saturating_sub(past.at) > keep.ended_kept;
+            let Some(oldest) = self.ended.front().copied().filter(over) else { break };
             self.ended.pop_front();
-            forgotten.push(oldest);
+            self.ended_bytes = self.ended_bytes.saturating_sub(oldest.bytes);
+            forgotten.push(oldest.id);
         }
         // Somebody who holds a handle may still want to read.
         let (held, forgotten): (Vec<_>, Vec<_>) = forgotten.into_iter().partition(|id| self.is_held(*id));
@@ -121,7 +138,9 @@ impl Registry {
     /// Notes that a task is over, and returns the ids of those that are forgotten for it.
     pub(crate) fn retire(&self, id: TaskId, now: Duration) -> Vec<TaskId> {
         let mut books = self.lock();
-        books.ended.push_back((id, now));
+        let bytes = books.tasks.get(&id).map_or(0, |shared| shared.kept_bytes()).saturating_add(TASK_BYTES);
+        books.ended.push_back(Past { id, at: now, bytes });
+        books.ended_bytes = books.ended_bytes.saturating_add(bytes);
         books.sweep(self.keep, now)
     }
 

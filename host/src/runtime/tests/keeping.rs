@@ -94,3 +94,20 @@ async fn r2_the_input_is_held_against_the_operators_limit() {
     assert!(matches!(refused, Err(StartError::InputTooLarge { size: 11, max: 10 })), "{refused:?}");
     bench.inner.start(request().input(json!("12345678"))).await.unwrap();
 }
+
+#[tokio::test]
+async fn f14_ended_tasks_are_forgotten_when_they_weigh_too_much() {
+    let bench = Bench::new(script(|link| async move {
+        for line in 0..600 {
+            link.output.stdout(format!("{line:0>4000}").as_bytes());
+        }
+        success(json!("x".repeat(1 << 20)))
+    }));
+    for _ in 0..40 {
+        bench.start().await.gone().await;
+    }
+    settle().await;
+    // Each keeps 1 MiB of output and twice 1 MiB of a result, and 64 MiB are kept in all.
+    let known = bench.inner.registry.known();
+    assert!((20..=23).contains(&known), "{known}");
+}
