@@ -32,7 +32,7 @@ async fn r29_a_task_that_does_nothing_fails_after_its_idle_time_and_says_what_it
     let outcome = task.wait().await;
     let Outcome::Failed(Failure { kind, message, .. }) = &outcome else { panic!("{outcome:?}") };
     assert_eq!(*kind, FailureKind::Idle);
-    let said = "the task called nothing for its idle time of 1 min; its last report at 40 % was: reading\nthe files";
+    let said = "the task called nothing for its idle time of 60 s; its last report at 40 % was: reading\nthe files";
     assert_eq!(message, said);
     assert!(!outcome.to_string().contains('\n'), "{outcome}");
     log(&task).await;
@@ -157,4 +157,15 @@ async fn a_task_that_sleeps_is_no_stall_and_neither_is_one_that_is_parked() {
     bench.advance(SECOND * 10).await;
     task.cancel(CancelRequest::force(Party::Host, "")).await;
     assert!(!log(&task).await.iter().any(|event| matches!(event.body, EventBody::Stalled { .. })));
+}
+
+#[tokio::test]
+async fn r4_the_first_instruction_finds_the_deadline_set() {
+    let bench = Bench::new(script(|link| {
+        let seen = link.gauges.deadline_ms();
+        async move { success(json!(format!("{seen:?}"))) }
+    }));
+    let task = bench.inner.start(request().timeout(SECOND * 5)).await.unwrap();
+    let outcome = task.wait().await;
+    assert!(matches!(&outcome, Outcome::Succeeded { data: Some(data), .. } if data == "Some(5000)"), "{outcome}");
 }
