@@ -12,7 +12,7 @@ use crate::values::TaskRef;
 pub struct Progress {
     /// The sentence.
     pub message: String,
-    /// 0 to 100, and never less than before: a lower one is kept as the highest since the progress began.
+    /// 0 to 100, as the host shows it: the highest since the progress began, also where the task said none or less.
     pub percent: Option<u8>,
     /// Whether the progress begins anew here, by [`TaskCtl::restart_progress`](crate::TaskCtl::restart_progress).
     pub restarted: bool,

@@ -28,8 +28,6 @@ pub(super) struct State {
     pub(super) scratch: Option<TempDir>,
     pub(super) summary: Option<String>,
     pub(super) progress: Vec<Progress>,
-    /// The highest percent since the progress began.
-    pub(super) percent: Option<u8>,
     pub(super) heartbeats: u64,
     pub(super) messages: Vec<AgentMessage>,
     pub(super) logs: Vec<LogLine>,
@@ -109,10 +107,8 @@ impl State {
 
     /// The task says how far it is. It never goes back, unless it begins anew.
     pub(super) fn report(&mut self, message: &str, percent: Option<u8>, restarted: bool) {
-        self.percent = if restarted { percent } else { percent.max(self.percent) };
-        // Nothing said is nothing said, also after a number.
-        let percent = percent.and(self.percent);
-        self.progress.push(Progress { message: message.to_owned(), percent, restarted });
+        let before = self.progress.last().filter(|_| !restarted).and_then(|report| report.percent);
+        self.progress.push(Progress { message: message.to_owned(), percent: percent.max(before), restarted });
     }
 
     /// Lets time pass until a request for fuel has its answer, and writes both down.

@@ -105,15 +105,15 @@ fn a_request_that_would_never_end_is_explained() {
 fn progress_goes_back_only_when_it_begins_anew() {
     let host = FakeHost::new();
     let ctl = host.ctl();
-    for percent in [Some(50), Some(30), None, Some(60)] {
+    for percent in [None, Some(50), Some(30), None, Some(60)] {
         ctl.report_progress("first", percent).unwrap();
     }
     ctl.restart_progress("once more").unwrap();
     ctl.report_progress("second", 10).unwrap();
     let percents: Vec<Option<u8>> = host.progress().iter().map(|report| report.percent).collect();
-    assert_eq!(percents, [Some(50), Some(50), None, Some(60), Some(0), Some(10)]);
+    assert_eq!(percents, [None, Some(50), Some(50), Some(50), Some(60), Some(0), Some(10)]);
     let restarted = Progress { message: "once more".to_owned(), percent: Some(0), restarted: true };
-    assert_eq!(host.progress()[4], restarted);
+    assert_eq!(host.progress()[5], restarted);
     assert_eq!(host.progress().iter().filter(|report| report.restarted).count(), 1);
 }
 
