@@ -4,12 +4,17 @@
 mod sieve;
 mod tank;
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use taskcell_guest::{FuelError, TaskCtl, TaskError, plugin, task};
 
 use sieve::Sieve;
 use tank::Tank;
+
+/// How long somebody has to answer a request for fuel. The task's deadline stands still meanwhile.
+const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Deserialize, JsonSchema)]
 struct Input {
@@ -27,7 +32,7 @@ struct Output {
 }
 
 /// Counts the primes up to a number and finds the largest, by a segmented sieve of Eratosthenes. Asks for more fuel when
-/// what it has will not do; after a no it fails, with what it has found so far.
+/// what it has will not do; without it, the task fails with what it has found so far.
 #[task]
 fn primes(ctl: &TaskCtl, input: Input) -> Result<Output, TaskError> {
     let mut output = Output { count: 0, largest: None };
@@ -45,11 +50,10 @@ fn primes(ctl: &TaskCtl, input: Input) -> Result<Output, TaskError> {
         }
         if let Some(units) = tank.lacks(ctl, sieve.segments_left()) {
             let reason = format!("to get from {} to {}, at {} %", segment.last, input.upto, segment.percent);
-            match ctl.request_fuel(units, reason) {
+            match ctl.request_fuel_within(units, reason, PATIENCE) {
                 Ok(_) => tank = Tank::new(ctl),
-                Err(FuelError::Denied(why)) => {
-                    let stopped = format!("stopped at {} for want of fuel: {why}", segment.last);
-                    return Err(TaskError::new(stopped).with_details(output));
+                Err(no @ (FuelError::Denied(_) | FuelError::TimedOut)) => {
+                    return Err(TaskError::new(format!("stopped at {}: {no}", segment.last)).with_details(output));
                 }
                 Err(other) => return Err(other.into()),
             }
@@ -143,8 +147,16 @@ mod tests {
         let (host, input) = short_of_fuel();
         host.refuse_fuel("too dear");
         let error = host.run(primes, input).unwrap_err();
-        assert_eq!(error.message(), "stopped at 131073 for want of fuel: too dear");
+        assert_eq!(error.message(), "stopped at 131073: no more fuel: too dear");
         assert_eq!(error.details().unwrap()["largest"], 131_071);
+    }
+
+    #[test]
+    fn it_does_not_wait_for_an_answer_for_ever() {
+        let (host, input) = short_of_fuel();
+        let error = host.run(primes, input).unwrap_err();
+        assert_eq!(error.message(), "stopped at 131073: nobody answered the request for fuel in time");
+        assert_eq!(host.elapsed(), PATIENCE);
     }
 
     #[test]
