@@ -26,7 +26,7 @@ impl Sieve {
     }
 
     pub(crate) fn segments_left(&self) -> u64 {
-        (self.upto + 1).saturating_sub(self.next).div_ceil(SEGMENT)
+        self.upto.saturating_add(1).saturating_sub(self.next).div_ceil(SEGMENT)
     }
 
     pub(crate) fn next_segment(&mut self) -> Option<Segment> {
