@@ -47,7 +47,7 @@ pub mod cli;
 pub use model::event::{Event, EventBody, EventSeq};
 pub use model::grants::{Access, Capability, DirGrant, Grants};
 pub use model::ids::{InvalidKey, PluginDigest, SignalKey, TaskId, TaskKey, TaskRef};
-pub use model::limits::{FUEL_PER_CPU_SECOND, Limits, LimitsRequest};
+pub use model::limits::{FUEL_PER_CPU_SECOND, LimitInfo, LimitUnit, Limits, LimitsRequest};
 pub use model::manifest::{CapabilityRequest, Manifest, ManifestError, TaskType};
 pub use model::outcome::{Failure, FailureKind, Outcome};
 pub use model::request::{CancelRequest, StartRequest};

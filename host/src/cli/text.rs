@@ -39,10 +39,24 @@ pub(super) fn bytes(count: u64) -> String {
     ByteSize::b(count).display().iec().to_string()
 }
 
-/// A number of bytes as `--memory` takes it: `128MiB`.
+/// A number of bytes as `--memory` takes it: `128MiB`, `64KiB`.
 pub(super) fn bytes_flag(count: u64) -> String {
-    let mib = 1 << 20;
-    if count.is_multiple_of(mib) { format!("{}MiB", count / mib) } else { count.to_string() }
+    const STEPS: [(u64, &str); 2] = [(1 << 20, "MiB"), (1 << 10, "KiB")];
+    let step = STEPS.into_iter().find(|(size, _)| count >= *size && count.is_multiple_of(*size));
+    step.map_or_else(|| count.to_string(), |(size, suffix)| format!("{}{suffix}", count / size))
+}
+
+/// A number with its digits in groups of three, as `--limit` takes it: `10_000`.
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push('_');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// A time that passed: `340ms`, `3.2s`, `5m 10s`, `2h 03m`.
@@ -123,7 +137,14 @@ mod tests {
         assert_eq!(cpu_seconds(1_250_000_000), "≈ 0.12 CPU seconds");
         assert_eq!(cpu_seconds(1_000_000_000_000), "≈ 100 CPU seconds");
         assert_eq!(bytes_flag(256 << 20), "256MiB");
+        assert_eq!(
+            (bytes_flag(64 << 10), bytes_flag(1000), bytes_flag(0)),
+            ("64KiB".into(), "1000".into(), "0".into())
+        );
         assert_eq!(bytes(12_800), "12.5 KiB");
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1_000"), (12_345_678, "12_345_678")] {
+            assert_eq!(count(number), text);
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ fn inspect_says_what_a_person_needs_to_run_it() {
         "integer 1 to 50, default 8",
         "dir-read: the folder to read",
         "grant it with --dir HOST::GUEST",
-        "taskcell:plugin@0.1.0: ",
+        "taskcell:plugin@0.1.",
         "taskcell run ",
     ] {
         assert!(done.stdout.contains(expected), "{expected:?} is missing: {}", done.stdout);

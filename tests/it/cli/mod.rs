@@ -4,6 +4,7 @@ mod artifacts;
 mod codes;
 mod commands;
 mod input;
+mod limits;
 mod output;
 mod program;
 mod project;

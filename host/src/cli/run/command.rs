@@ -5,7 +5,7 @@ use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
 use crate::cli::progress::{Manner, Screen};
 use crate::cli::{environment, open, output};
-use crate::{Host, Plugin, TaskHandle};
+use crate::{Host, LimitsRequest, Plugin, TaskHandle};
 
 use super::advice::{Situation, advice};
 use super::session::Session;
@@ -16,10 +16,11 @@ use super::{artifacts, request};
 /// Runs one task to its end.
 pub(in crate::cli) async fn run(arguments: RunArguments) -> Result<Exit, Fault> {
     let input = request::input(&arguments)?;
+    let wishes = request::wishes(&arguments)?;
     let mut stops = Stops::listen()?;
     let mut screen = Screen::new(manner(&arguments));
     screen.begin(&format!("loading {}", arguments.plugin.display()));
-    let host = open::host(request::limits(&arguments))?;
+    let host = open::host(request::limits(&wishes))?;
     let loaded = tokio::select! {
         loaded = open::plugin(&host, &arguments.plugin) => loaded,
         stop = stops.next() => {
@@ -29,7 +30,7 @@ pub(in crate::cli) async fn run(arguments: RunArguments) -> Result<Exit, Fault> 
         }
     };
     let started = match loaded {
-        Ok(plugin) => start(&host, &arguments, plugin, input).await,
+        Ok(plugin) => start(&host, &arguments, &wishes, plugin, input).await,
         Err(fault) => Err(fault),
     };
     let ended = match started {
@@ -60,11 +61,12 @@ fn manner(arguments: &RunArguments) -> Manner {
 async fn start(
     host: &Host,
     arguments: &RunArguments,
+    wishes: &LimitsRequest,
     plugin: Plugin,
     input: serde_json::Value,
 ) -> Result<(Plugin, TaskHandle), Fault> {
     let task_type = request::task_type(arguments, &plugin)?;
-    let request = request::request(arguments, &plugin, task_type, input);
+    let request = request::request(arguments, wishes, &plugin, task_type, input);
     match host.start(request).await {
         Ok(task) => Ok((plugin, task)),
         Err(error) => Err(request::refused(error, arguments)),

@@ -51,7 +51,7 @@ pub(super) struct Ended {
 }
 
 enum Happened {
-    Event(Result<Option<Event>, StoreError>),
+    Event(Box<Result<Option<Event>, StoreError>>),
     Output(OutputPage),
     Stop(Stop),
     Typed(Typed),
@@ -84,16 +84,18 @@ impl<'a> Session<'a> {
         let live = self.screen.is_live();
         loop {
             let happened = tokio::select! {
-                event = events.next() => Happened::Event(event),
+                event = events.next() => Happened::Event(Box::new(event)),
                 page = self.handle.output_after(self.cursor) => Happened::Output(page),
                 stop = self.stops.next() => Happened::Stop(stop),
                 typed = self.person.typed(), if self.asking.is_some() => Happened::Typed(typed),
                 _ = ticks.tick(), if live => Happened::Tick,
             };
             match happened {
-                Happened::Event(Ok(Some(event))) => self.on_event(event.body),
-                Happened::Event(Ok(None)) => break,
-                Happened::Event(Err(error)) => return Err(Fault::new(Exit::Host, error)),
+                Happened::Event(event) => match *event {
+                    Ok(Some(event)) => self.on_event(event.body),
+                    Ok(None) => break,
+                    Err(error) => return Err(Fault::new(Exit::Host, error)),
+                },
                 Happened::Output(page) => self.on_output(&page),
                 Happened::Stop(stop) => self.on_stop(stop).await?,
                 Happened::Typed(typed) => self.on_typed(typed).await,
