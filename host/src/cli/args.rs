@@ -161,6 +161,9 @@ pub(super) enum BuildTarget {
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArguments {
+    /// How many tasks shall run at once: what a host may have as `running_max`
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=8000))]
+    pub(super) cells: u32,
     /// Writes JSON
     #[arg(long)]
     pub(super) json: bool,
