@@ -113,13 +113,18 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// A word of a command line that a shell can take: quoted where it must be.
+/// A word of a command line that a shell can take: quoted where it must be. Of `NAME=VALUE` only the value is quoted,
+/// which is how a person writes it.
 pub(super) fn shell_word(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
+    let quoted = |text: &str| match shlex::try_quote(text) {
+        Ok(quoted) => quoted.into_owned(),
+        // NUL, which no command line can hold.
+        Err(_) => text.to_owned(),
+    };
+    let plain = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    match word.split_once('=') {
+        Some((name, value)) if plain(name) => format!("{name}={}", quoted(value)),
+        _ => quoted(word),
     }
 }
 
@@ -177,7 +182,14 @@ mod tests {
     #[test]
     fn words_are_quoted_only_where_they_must_be() {
         assert_eq!(shell_word("a/b-c.wasm"), "a/b-c.wasm");
-        assert_eq!(shell_word("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(shell_word("it's"), "\"it's\"");
+        assert_eq!(shell_word("$HOME"), "'$HOME'");
         assert_eq!(shell_word(""), "''");
+        assert_eq!(shell_word("approval=true"), "approval=true");
+        assert_eq!(shell_word("name=Ada L"), "name='Ada L'");
+        assert_eq!(shell_word("a b=c"), "'a b=c'");
+        for word in ["it's $HOME!", "a=b=`c`", "\\ \"^\" ~"] {
+            assert_eq!(shlex::split(&shell_word(word)).unwrap(), [word]);
+        }
     }
 }
