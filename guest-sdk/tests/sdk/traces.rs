@@ -14,8 +14,8 @@ fn progress_is_kept_and_over_a_hundred_is_refused() {
     let refused = ctl.report_progress("too much", 101).unwrap_err();
     assert_eq!(refused.kind, RefusalKind::InvalidArgument);
     let expected = [
-        Progress { message: "half".to_owned(), percent: Some(50) },
-        Progress { message: "who knows".to_owned(), percent: None },
+        Progress { message: "half".to_owned(), percent: Some(50), restarted: false },
+        Progress { message: "who knows".to_owned(), percent: None, restarted: false },
     ];
     assert_eq!(host.progress(), expected);
 }

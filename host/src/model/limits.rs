@@ -178,6 +178,8 @@ mod millis {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     #[test]
@@ -217,5 +219,23 @@ mod tests {
         let request: LimitsRequest = serde_json::from_str(r#"{"timeout_ms": 1500}"#).unwrap();
         assert_eq!(request.timeout, Some(Duration::from_millis(1500)));
         assert_eq!(serde_json::to_string(&request).unwrap(), r#"{"timeout_ms":1500}"#);
+    }
+
+    /// What the manifest's schema lists is what is read from a manifest, with the same bounds.
+    #[test]
+    fn the_manifests_schema_lists_every_limit() {
+        let schema: Value = serde_json::from_str(include_str!("../../../wit/manifest.schema.json")).unwrap();
+        let listed = schema["$defs"]["task"]["properties"]["limits"]["properties"].as_object().unwrap();
+        let mut names: Vec<&str> = LimitsRequest::ALL.iter().map(|limit| limit.name).collect();
+        names.sort_unstable();
+        assert_eq!(listed.keys().collect::<Vec<_>>(), names);
+        for (name, schema) in listed {
+            let reads = |value: &Value| serde_json::from_value::<LimitsRequest>(json!({ name: value }));
+            let least = reads(&schema["minimum"]).unwrap();
+            assert_ne!(least, LimitsRequest::default(), "{name} is not read");
+            let most = schema["maximum"].as_u64().unwrap_or(u64::MAX);
+            assert!(reads(&json!(most)).is_ok(), "{name} is at most {most}");
+            assert!(most.checked_add(1).is_none_or(|more| reads(&json!(more)).is_err()), "{name} may be over {most}");
+        }
     }
 }
