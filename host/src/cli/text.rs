@@ -9,15 +9,23 @@ use crate::FUEL_PER_CPU_SECOND;
 /// Two words are alike from here on (Jaro-Winkler). Below, a suggestion confuses more than it helps.
 const ALIKE: f64 = 0.75;
 
+/// Amounts of fuel that have a letter.
+const STEPS: [(u64, &str); 4] = [(1_000_000_000_000, "T"), (1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")];
+
 /// Units of fuel, short: `950`, `1.2M`, `20G`.
 pub(super) fn fuel(units: u64) -> String {
-    const STEPS: [(u64, &str); 4] = [(1_000_000_000_000, "T"), (1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")];
-    for (size, suffix) in STEPS {
-        if units >= size {
-            return format!("{}{suffix}", one_decimal(units / (size / 10)));
-        }
+    match STEPS.into_iter().find(|(size, _)| units >= *size) {
+        Some((size, suffix)) => format!("{}{suffix}", one_decimal(units / (size / 10))),
+        None => units.to_string(),
     }
-    units.to_string()
+}
+
+/// At least so many units of fuel, short and as `--fuel` takes it: rounded up, so that it is enough.
+pub(super) fn fuel_flag(units: u64) -> String {
+    match STEPS.into_iter().find(|(size, _)| units >= *size) {
+        Some((size, suffix)) => format!("{}{suffix}", one_decimal(units.div_ceil(size / 10))),
+        None => units.to_string(),
+    }
 }
 
 /// Fuel as the time that a present-day core takes for it.
@@ -67,6 +75,14 @@ pub(super) fn elapsed(time: Duration) -> String {
         1..60 => format!("{seconds}.{}s", time.subsec_millis() / 100),
         60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
         _ => format!("{}h {:02}m", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+/// A time that is only guessed, in whole seconds: `12s`, `5m 10s`.
+pub(super) fn about(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..60 => format!("{}s", seconds.max(1)),
+        _ => elapsed(time),
     }
 }
 
@@ -138,6 +154,9 @@ mod tests {
         for (units, text) in cases {
             assert_eq!(fuel(units), text);
         }
+        for (units, flag) in [(999, "999"), (1_250, "1.3k"), (5_000_000_000, "5G"), (1_999_999_999, "2G"), (0, "0")] {
+            assert_eq!(fuel_flag(units), flag);
+        }
         assert_eq!(cpu_seconds(10), "< 0.01 CPU seconds");
         assert_eq!(cpu_seconds(1_250_000_000), "≈ 0.12 CPU seconds");
         assert_eq!(cpu_seconds(1_000_000_000_000), "≈ 100 CPU seconds");
@@ -159,6 +178,8 @@ mod tests {
             assert_eq!(elapsed(Duration::from_millis(millis)), text);
         }
         assert_eq!(duration_flag(Duration::from_mins(90)), "1h30m");
+        let guesses = [300, 12_900, 310_000].map(|millis| about(Duration::from_millis(millis)));
+        assert_eq!(guesses, ["1s", "12s", "5m 10s"]);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 mod artifacts;
 mod codes;
 mod commands;
+mod endings;
+mod fuel;
 mod input;
 mod limits;
 mod output;

@@ -10,7 +10,7 @@ use crate::{Host, LimitsRequest, Plugin, TaskHandle};
 use super::advice::{Situation, advice};
 use super::session::Session;
 use super::stops::Stops;
-use super::summary::LastWords;
+use super::summary::{End, LastWords};
 use super::{artifacts, request};
 
 /// Runs one task to its end.
@@ -94,9 +94,31 @@ async fn follow(
         Ok(saved) => (saved, None),
         Err(fault) => (Vec::new(), Some(fault)),
     };
-    let situation = Situation { limits: ended.limits, any_dir: !arguments.dir.is_empty(), plugin };
-    let advice = advice(&ended.outcome, &situation);
-    let last_words = LastWords::new(&task.state(), &ended.outcome, &saved, advice.as_deref(), arguments.json);
+    let state = task.state();
+    // Comes when the cell is gone, which is soon; whoever cannot wait presses Ctrl-C once more.
+    let receipt = if state.cancel.is_none() {
+        None
+    } else {
+        tokio::select! {
+            receipt = task.receipt() => receipt,
+            _ = stops.next() => return Err(Fault::silent(Exit::Interrupted)),
+        }
+    };
+    let situation = Situation {
+        limits: ended.limits,
+        fuel_budget: state.fuel_budget,
+        grace: Some(arguments.grace()).filter(|grace| ended.stops == 1 && !grace.is_zero()),
+        any_dir: !arguments.dir.is_empty(),
+        plugin,
+    };
+    let end = End {
+        state: &state,
+        outcome: &ended.outcome,
+        receipt: receipt.as_ref(),
+        saved: &saved,
+        advice: advice(&ended.outcome, &situation),
+    };
+    let last_words = LastWords::new(&end, arguments.json);
     // Whoever reads stdout may take long, and Ctrl-C works all the same.
     tokio::select! {
         said = tokio::task::spawn_blocking(move || last_words.say()) => said.unwrap_or_else(|error| Err(error.into())).map_err(Fault::stdout)?,
@@ -104,6 +126,6 @@ async fn follow(
     }
     match unsaved {
         Some(fault) => Err(fault),
-        None => Ok(Exit::of(&ended.outcome, ended.interrupted)),
+        None => Ok(Exit::of(&ended.outcome, ended.stops > 0)),
     }
 }
