@@ -95,7 +95,31 @@ pub(super) fn standing(state: &Snapshot, stalled: bool, low_on_fuel: bool) -> Op
 mod tests {
     use std::time::Duration;
 
+    use serde_json::json;
+
+    use crate::Usage;
+
     use super::*;
+
+    #[test]
+    fn what_keeps_a_task_from_going_on_comes_before_what_may() {
+        let state = |field: &str, value: serde_json::Value| -> Snapshot {
+            let mut state = json!({
+                "id": "0".repeat(32), "task": {"plugin": "p", "task_type": "t", "key": "k"}, "phase": "running",
+                "artifacts": [], "usage": Usage::default(), "seq": 1,
+            });
+            state[field] = value;
+            serde_json::from_value(state).unwrap()
+        };
+        let paused = state("paused", json!({"by": "person", "reason": "", "since": 1}));
+        let hungry = state("fuel_request", json!({"units": 5, "reason": "more"}));
+        assert_eq!(standing(&paused, true, true), Some("paused"));
+        assert_eq!(standing(&hungry, true, true), Some("waits for more fuel"));
+        let running = state("seq", json!(2));
+        assert_eq!(standing(&running, true, true), Some("may be stuck"));
+        assert_eq!(standing(&running, false, true), Some("low on fuel"));
+        assert_eq!(standing(&running, false, false), None);
+    }
 
     #[test]
     fn what_happens_is_said_with_who_and_why() {
