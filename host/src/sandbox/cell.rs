@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use wasmtime::component::{HasSelf, InstancePre, Linker};
 use wasmtime::{Engine, Store};
+use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 
@@ -17,6 +18,7 @@ use crate::ports::runner::{CellLink, CellWork};
 
 use super::bindings::exports::taskcell::plugin::runner::Outcome as WitOutcome;
 use super::bindings::{TaskPlugin, TaskPluginPre};
+use super::files::{self, FileRules, Files};
 use super::inspect::Shape;
 use super::meter::{MemoryMeter, meter_fuel};
 use super::trap::{Departure, departure, is_unreadable_result};
@@ -37,6 +39,7 @@ const RESOURCES_MAX: usize = 4096;
 pub(super) struct CellData {
     wasi: WasiCtx,
     table: ResourceTable,
+    files: FileRules,
     memory: MemoryMeter,
     pub(super) link: CellLink,
     pub(super) clock: Arc<dyn Clock>,
@@ -46,6 +49,12 @@ pub(super) struct CellData {
 }
 
 impl CellData {
+    /// Its files, for one call.
+    pub(super) fn files(&mut self) -> Files<'_> {
+        let wasi = WasiFilesystemCtxView { ctx: self.wasi.filesystem(), table: &mut self.table };
+        Files { wasi, rules: &self.files }
+    }
+
     /// Counts a call of the contract, and gives way to others when this guest has had its share. A call that is ready
     /// at once would otherwise never yield, and its fuel says nothing about the work it makes.
     pub(super) async fn called(&mut self, bytes: usize) {
@@ -82,6 +91,7 @@ pub(super) enum Linked {
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<CellData>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    files::add_to_linker(&mut linker)?;
     TaskPlugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |data| data)?;
     Ok(linker)
 }
@@ -115,7 +125,8 @@ fn data(wasi: WasiCtx, link: CellLink, clock: Arc<dyn Clock>, info: Info) -> Cel
     let mut table = ResourceTable::new();
     table.set_max_capacity(RESOURCES_MAX);
     let memory = MemoryMeter::new(&info.limits, Arc::clone(&link.gauges));
-    CellData { wasi, table, memory, link, clock, info, debt: 0 }
+    let files = FileRules::new(info.limits);
+    CellData { wasi, table, files, memory, link, clock, info, debt: 0 }
 }
 
 /// Calls `describe` in a cell that may do nothing.
