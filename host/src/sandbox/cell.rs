@@ -125,7 +125,7 @@ fn data(wasi: WasiCtx, link: CellLink, clock: Arc<dyn Clock>, info: Info) -> Cel
     let mut table = ResourceTable::new();
     table.set_max_capacity(RESOURCES_MAX);
     let memory = MemoryMeter::new(&info.limits, Arc::clone(&link.gauges));
-    let files = FileRules::new(info.limits);
+    let files = FileRules::new(info.limits, Arc::clone(&link.output));
     CellData { wasi, table, files, memory, link, clock, info, debt: 0 }
 }
 

@@ -3,12 +3,14 @@
 //! All functions are listed here, the ones that are only passed on as well. So a function that a later release adds is a
 //! compile error and not a hole. Paths are resolved by wasmtime's own functions alone.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::mem;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use cap_std::fs::Dir;
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtxView};
 use wasmtime_wasi::p2::bindings::filesystem::types::{
@@ -18,25 +20,55 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 use wasmtime_wasi::p2::bindings::filesystem::{preopens, types};
 use wasmtime_wasi::p2::pipe::SinkOutputStream;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult, ReaddirIterator};
+use wasmtime_wasi::runtime::spawn_blocking;
 
 use crate::model::grants::SCRATCH;
 use crate::model::limits::Limits;
+use crate::ports::output::OutputLog;
 
 use super::cell::CellData;
 use super::filestream::{NoEmptyWrites, Place, ScratchStream};
-use super::quota::{self, Amount, Quota, Turn};
+use super::measure::Amount;
+use super::quota::{self, Quota, Turn};
 
 /// What a cell knows of its files beside wasmtime.
 #[derive(Debug)]
 pub(super) struct FileRules {
     limits: Limits,
+    log: Arc<OutputLog>,
     /// There from the moment that the guest has asked for its folders, before which it can reach none.
     scratch: OnceLock<Arc<Quota>>,
+    listings: Mutex<Listings>,
 }
 
 impl FileRules {
-    pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, scratch: OnceLock::new() }
+    pub(super) fn new(limits: Limits, log: Arc<OutputLog>) -> Self {
+        Self { limits, log, scratch: OnceLock::new(), listings: Mutex::default() }
+    }
+
+    fn quota(&self, scratch: &Arc<File>) -> Quota {
+        Quota::new(scratch, &self.limits, Arc::clone(&self.log))
+    }
+
+    fn listings(&self) -> MutexGuard<'_, Listings> {
+        self.listings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The listings of folders that a guest holds. wasmtime keeps all names of each until it is dropped.
+#[derive(Debug, Default)]
+struct Listings {
+    /// By the resource's number: how many names.
+    names: HashMap<u32, u64>,
+}
+
+impl Listings {
+    /// Names a guest may hold at once in all its listings. Protects the host's memory: up to 300 bytes each.
+    const NAMES_MAX: u64 = 200_000;
+
+    fn has_room_for(&self, names: u64) -> bool {
+        let held = self.names.values().fold(0, |sum: u64, names| sum.saturating_add(*names));
+        held.saturating_add(names) <= Self::NAMES_MAX
     }
 }
 
@@ -144,7 +176,7 @@ impl OpenAt {
         if !how.flags.contains(DescriptorFlags::WRITE) {
             how.flags |= DescriptorFlags::READ | DescriptorFlags::WRITE;
         }
-        how.open = how.open & !OpenFlags::CREATE;
+        how.open &= !OpenFlags::CREATE;
         (!self.open.contains(OpenFlags::EXCLUSIVE)).then_some(how)
     }
 }
@@ -152,7 +184,7 @@ impl OpenAt {
 /// Lets a check of depth look at the disk, if anything can be too deep at all.
 async fn check_depth(
     turn: Turn,
-    check: impl FnOnce(&quota::Books) -> io::Result<()> + Send + 'static,
+    check: impl FnOnce(&mut quota::Books) -> io::Result<()> + Send + 'static,
 ) -> FsResult<Turn> {
     if turn.may_be_deep() { quota::check(turn, check).await.map_err(failed) } else { Ok(turn) }
 }
@@ -162,7 +194,7 @@ impl preopens::Host for Files<'_> {
         let dirs = preopens::Host::get_directories(&mut self.wasi)?;
         for (fd, _) in dirs.iter().filter(|(_, name)| name == SCRATCH) {
             if let Descriptor::Dir(dir) = self.wasi.table.get(fd)? {
-                self.rules.scratch.get_or_init(|| Arc::new(Quota::new(&dir.dir, &self.rules.limits)));
+                self.rules.scratch.get_or_init(|| Arc::new(self.rules.quota(&dir.dir)));
             }
         }
         Ok(dirs)
@@ -268,14 +300,14 @@ impl HostDescriptor for Files<'_> {
         // Nothing grows, but a measurement must not miss what moves.
         let (from, into) = (old.clone(), new.clone());
         let check =
-            move |books: &quota::Books| books.check_move(&from_dir, Path::new(&from), &to_dir, Path::new(&into));
+            move |books: &mut quota::Books| books.check_move(&from_dir, Path::new(&from), &to_dir, Path::new(&into));
         let turn = check_depth(quota.turn().await, check).await?;
         let moved = self.wasi.rename_at(fd, old, to, new).await;
         drop(turn);
         moved
     }
 
-    // What follows makes nothing larger.
+    // What follows makes no directory larger.
 
     async fn advise(&mut self, fd: Fd, offset: Filesize, length: Filesize, advice: Advice) -> FsResult<()> {
         self.wasi.advise(fd, offset, length, advice).await
@@ -302,7 +334,17 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn read_directory(&mut self, fd: Fd) -> FsResult<Resource<ReaddirIterator>> {
-        self.wasi.read_directory(fd).await
+        let Descriptor::Dir(dir) = self.wasi.table.get(&fd)? else { return self.wasi.read_directory(fd).await };
+        let dir = Arc::clone(&dir.dir);
+        // A look ahead, because afterwards all names are in memory.
+        let names = spawn_blocking(move || Ok(Dir::from_std_file(dir.try_clone()?).entries()?.count() as u64)).await;
+        let names = names.map_err(failed)?;
+        if !self.rules.listings().has_room_for(names) {
+            return Err(ErrorCode::InsufficientMemory.into());
+        }
+        let listing = self.wasi.read_directory(fd).await?;
+        self.rules.listings().names.insert(listing.rep(), names);
+        Ok(listing)
     }
 
     async fn sync(&mut self, fd: Fd) -> FsResult<()> {
@@ -367,6 +409,7 @@ impl HostDirectoryEntryStream for Files<'_> {
     }
 
     fn drop(&mut self, stream: Resource<ReaddirIterator>) -> wasmtime::Result<()> {
+        self.rules.listings().names.remove(&stream.rep());
         HostDirectoryEntryStream::drop(&mut self.wasi, stream)
     }
 }
@@ -378,5 +421,33 @@ impl Files<'_> {
         let inner = mem::replace(slot, Box::new(SinkOutputStream));
         *slot = Box::new(NoEmptyWrites(inner));
         Ok(stream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t07_listings_together_stay_within_the_cap() {
+        let mut listings = Listings::default();
+        assert!(listings.has_room_for(Listings::NAMES_MAX));
+        listings.names.insert(1, Listings::NAMES_MAX - 1);
+        assert!(listings.has_room_for(1));
+        assert!(!listings.has_room_for(2));
+        assert!(!listings.has_room_for(u64::MAX));
+        listings.names.remove(&1);
+        assert!(listings.has_room_for(Listings::NAMES_MAX));
+    }
+
+    #[test]
+    fn opening_what_is_there_asks_for_the_same_rights_as_making_it() {
+        let (read, write) = (DescriptorFlags::READ, DescriptorFlags::WRITE);
+        let make = |flags, open| OpenAt { path_flags: PathFlags::empty(), path: String::new(), open, flags };
+        for (asked, given) in [(write, write), (read, read | write), (DescriptorFlags::empty(), read | write)] {
+            let how = make(asked, OpenFlags::CREATE | OpenFlags::TRUNCATE).if_there().unwrap();
+            assert_eq!((how.flags, how.open), (given, OpenFlags::TRUNCATE));
+        }
+        assert!(make(write, OpenFlags::CREATE | OpenFlags::EXCLUSIVE).if_there().is_none());
     }
 }

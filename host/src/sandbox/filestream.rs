@@ -167,3 +167,118 @@ impl OutputStream for NoEmptyWrites {
         self.0.cancel().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::limits::Limits;
+    use crate::ports::output::OutputLog;
+
+    /// A stream into an empty file under a quota of ten bytes.
+    fn stream(place: Place) -> (ScratchStream, Arc<File>) {
+        let limits = Limits { scratch_bytes: 10, ..Limits::default() };
+        let top = tempfile::tempdir().unwrap();
+        #[expect(clippy::disallowed_methods, reason = "tests open files of their own")]
+        let root = Arc::new(File::open(top.path()).unwrap());
+        let quota = Quota::new(&root, &limits, Arc::new(OutputLog::new(1000)));
+        let file = Arc::new(tempfile::tempfile_in(top.path()).unwrap());
+        quota.add(&file);
+        (ScratchStream::new(Arc::new(quota), Arc::clone(&file), place), file)
+    }
+
+    fn length(file: &File) -> u64 {
+        file.metadata().unwrap().len()
+    }
+
+    fn over(result: StreamResult<impl Sized>) {
+        let Err(StreamError::LastOperationFailed(error)) = result else { panic!("not a failed write") };
+        assert_eq!(error.downcast_ref::<io::Error>().unwrap().kind(), io::ErrorKind::QuotaExceeded);
+    }
+
+    #[tokio::test]
+    async fn what_is_over_the_quota_fails_once_and_closes_the_stream() {
+        for place in [Place::At(0), Place::End] {
+            let (mut stream, file) = stream(place);
+            assert_eq!(stream.check_write().unwrap(), WRITE_BYTES_MAX);
+            stream.write(Bytes::from_static(b"12345")).unwrap();
+            assert_eq!(stream.check_write().unwrap(), 0, "under way");
+            stream.ready().await;
+            stream.blocking_write_and_flush(Bytes::from_static(b"67890")).await.unwrap();
+            assert_eq!(length(&file), 10);
+
+            assert_eq!(stream.check_write().unwrap(), WRITE_BYTES_MAX);
+            stream.write(Bytes::from_static(b"x")).unwrap();
+            stream.ready().await;
+            over(stream.check_write());
+            assert!(matches!(stream.check_write(), Err(StreamError::Closed)));
+            assert!(matches!(stream.write(Bytes::from_static(b"x")), Err(StreamError::Closed)));
+            assert_eq!(length(&file), 10);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_blocking_write_over_the_quota_fails() {
+        let (mut stream, file) = stream(Place::At(9));
+        over(stream.blocking_write_and_flush(Bytes::from_static(b"xx")).await);
+        assert!(matches!(stream.flush(), Err(StreamError::Closed)));
+        assert_eq!(length(&file), 0);
+    }
+
+    #[tokio::test]
+    async fn t07_empty_writes_start_nothing() {
+        let (mut stream, file) = stream(Place::At(1 << 40));
+        for _ in 0..1000 {
+            stream.write(Bytes::new()).unwrap();
+            stream.blocking_write_and_flush(Bytes::new()).await.unwrap();
+        }
+        assert_eq!(stream.check_write().unwrap(), WRITE_BYTES_MAX, "nothing is under way");
+        assert_eq!(length(&file), 0);
+    }
+
+    #[tokio::test]
+    async fn a_guest_that_writes_more_than_it_may_is_trapped() {
+        let (mut stream, _) = stream(Place::End);
+        let large = Bytes::from(vec![0; WRITE_BYTES_MAX + 1]);
+        assert!(matches!(stream.write(large), Err(StreamError::Trap(_))));
+        stream.write(Bytes::from_static(b"1")).unwrap();
+        assert!(matches!(stream.write(Bytes::from_static(b"2")), Err(StreamError::Trap(_))));
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_is_written_when_the_stream_is_dropped() {
+        let (mut stream, file) = stream(Place::End);
+        stream.write(Bytes::from_static(b"12345")).unwrap();
+        stream.cancel().await;
+        assert_eq!(length(&file), 5);
+    }
+
+    /// A stream that must not be written to.
+    struct Untouched;
+
+    #[wasmtime_wasi::async_trait]
+    impl Pollable for Untouched {
+        async fn ready(&mut self) {}
+    }
+
+    impl OutputStream for Untouched {
+        fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+            panic!("written: {bytes:?}")
+        }
+
+        fn flush(&mut self) -> StreamResult<()> {
+            Ok(())
+        }
+
+        fn check_write(&mut self) -> StreamResult<usize> {
+            Ok(1)
+        }
+    }
+
+    #[tokio::test]
+    async fn t07_empty_writes_to_other_files_go_nowhere() {
+        let mut stream = NoEmptyWrites(Box::new(Untouched));
+        stream.write(Bytes::new()).unwrap();
+        stream.write_zeroes(0).unwrap();
+        stream.blocking_write_and_flush(Bytes::new()).await.unwrap();
+    }
+}

@@ -10,6 +10,7 @@ pub(crate) mod filestream;
 pub(crate) mod identify;
 pub(crate) mod inspect;
 pub(crate) mod load;
+pub(crate) mod measure;
 pub(crate) mod meter;
 pub(crate) mod pool;
 pub(crate) mod quota;

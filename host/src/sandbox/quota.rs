@@ -5,46 +5,21 @@
 //! limit, the directory is measured, which finds what was removed meanwhile; only then is anything refused. The normal
 //! path costs no more than the change itself.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use cap_std::fs::{Dir, DirEntry, MetadataExt, ReadDir};
+use cap_std::fs::{Dir, MetadataExt as _};
 use tokio::sync::OwnedMutexGuard;
 use wasmtime_wasi::runtime::spawn_blocking;
 
 use crate::model::limits::Limits;
+use crate::ports::output::OutputLog;
 
-/// What lies in the directory, or is to be added to it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Amount {
-    /// Bytes of files and of links' targets, holes included.
-    pub(super) bytes: u64,
-    /// Names of files, directories and links, and files without a name that are still open.
-    pub(super) entries: u64,
-    /// How many of them are directories.
-    pub(super) dirs: u64,
-}
-
-impl Amount {
-    pub(super) const FILE: Self = Self { bytes: 0, entries: 1, dirs: 0 };
-    pub(super) const DIR: Self = Self { bytes: 0, entries: 1, dirs: 1 };
-
-    pub(super) fn bytes(bytes: u64) -> Self {
-        Self { bytes, ..Self::default() }
-    }
-
-    fn plus(self, more: Self) -> Self {
-        Self {
-            bytes: self.bytes.saturating_add(more.bytes),
-            entries: self.entries.saturating_add(more.entries),
-            dirs: self.dirs.saturating_add(more.dirs),
-        }
-    }
-}
+use super::measure::{Amount, Walk};
 
 /// At most how much there is, and how much there may be.
 #[derive(Debug)]
@@ -90,16 +65,31 @@ pub(super) struct Books {
     root: Arc<File>,
     open: Arc<OpenFiles>,
     tally: Tally,
+    /// Where the first refusal is told in words; empty afterwards. Many a guest's libc makes a bare I/O error of it.
+    log: Option<Arc<OutputLog>>,
 }
 
 impl Books {
+    /// The refusal, and the first time a line in the task's log.
+    fn over(&mut self) -> io::Error {
+        let Tally { bytes_max, entries_max, depth_max, .. } = self.tally;
+        let told = format!(
+            "the scratch directory is full: it takes {bytes_max} bytes in {entries_max} files and directories, which lie \
+             at most {depth_max} deep"
+        );
+        if let Some(log) = self.log.take() {
+            log.log("warn", "taskcell".to_owned(), &told);
+        }
+        io::Error::new(io::ErrorKind::QuotaExceeded, told)
+    }
+
     /// Makes room in the tally, measuring the directory if that is needed to know.
     fn admit(&mut self, more: Amount) -> io::Result<()> {
         if self.tally.admit(more) {
             return Ok(());
         }
         self.tally.at_most = self.measure()?;
-        if self.tally.admit(more) { Ok(()) } else { Err(over()) }
+        if self.tally.admit(more) { Ok(()) } else { Err(self.over()) }
     }
 
     /// Writes at a place of a file, as many bytes as the system takes at once.
@@ -146,20 +136,20 @@ impl Books {
     }
 
     /// Refuses a new directory at this path if it would lie too deep.
-    pub(super) fn check_new_dir(&self, dir: &File, path: &Path) -> io::Result<()> {
+    pub(super) fn check_new_dir(&mut self, dir: &File, path: &Path) -> io::Result<()> {
         let depth = self.depth(parent(dir, path)?)?.saturating_add(1);
-        if self.tally.too_deep(depth) { Err(over()) } else { Ok(()) }
+        if self.tally.too_deep(depth) { Err(self.over()) } else { Ok(()) }
     }
 
     /// Refuses a move if what is moved is a directory and the deepest in it would lie too deep.
-    pub(super) fn check_move(&self, from: &File, old: &Path, to: &File, new: &Path) -> io::Result<()> {
+    pub(super) fn check_move(&mut self, from: &File, old: &Path, to: &File, new: &Path) -> io::Result<()> {
         let from = Dir::from_std_file(from.try_clone()?);
         if !from.symlink_metadata(old)?.is_dir() {
             return Ok(());
         }
-        let below = Walk::new(&from.open_dir(old)?)?.last()?.height;
+        let below = Walk::through(&from.open_dir(old)?)?.height;
         let depth = self.depth(parent(to, new)?)?.saturating_add(1).saturating_add(below);
-        if self.tally.too_deep(depth) { Err(over()) } else { Ok(()) }
+        if self.tally.too_deep(depth) { Err(self.over()) } else { Ok(()) }
     }
 
     /// How many directories lie between this one and the top, counted on the disk: links, `..` and moves cannot lie.
@@ -180,60 +170,12 @@ impl Books {
 
     /// Counts what there is, files included that have no name any more and are still open.
     fn measure(&self) -> io::Result<Amount> {
-        let mut walk = Walk::new(&Dir::from_std_file(self.root.try_clone()?))?.last()?;
+        let mut walk = Walk::through(&Dir::from_std_file(self.root.try_clone()?))?;
+        // Afterwards, so that a file which loses its name meanwhile is met in one place or the other.
         for file in self.open.alive() {
-            let data = file.metadata()?;
-            use std::os::unix::fs::MetadataExt as _;
-            if data.nlink() == 0 && walk.seen.insert((data.dev(), data.ino())) {
-                let bytes = if data.is_file() { data.len() } else { 0 };
-                walk.found = walk.found.plus(Amount { bytes, ..Amount::FILE });
-            }
+            walk.meet_open(&file)?;
         }
         Ok(walk.found)
-    }
-}
-
-/// A way through a tree, a level of open directories at a time.
-struct Walk {
-    levels: Vec<ReadDir>,
-    found: Amount,
-    /// The most levels there were below the first.
-    height: u64,
-    /// Files that were met and may be met again by another name: device and number.
-    seen: HashSet<(u64, u64)>,
-}
-
-impl Walk {
-    fn new(top: &Dir) -> io::Result<Self> {
-        Ok(Self { levels: vec![top.entries()?], found: Amount::default(), height: 0, seen: HashSet::new() })
-    }
-
-    /// Goes through all of it. What is removed meanwhile may be counted or not.
-    fn last(mut self) -> io::Result<Self> {
-        while let Some(level) = self.levels.last_mut() {
-            match level.next() {
-                None => drop(self.levels.pop()),
-                Some(entry) => match self.meet(&entry?) {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    met => met?,
-                },
-            }
-        }
-        Ok(self)
-    }
-
-    fn meet(&mut self, entry: &DirEntry) -> io::Result<()> {
-        let data = entry.metadata()?;
-        if data.is_dir() {
-            self.found = self.found.plus(Amount::DIR);
-            self.levels.push(entry.open_dir()?.entries()?);
-            self.height = self.height.max(self.levels.len().saturating_sub(1) as u64);
-        } else {
-            let counted = data.nlink() > 1 && !self.seen.insert((data.dev(), data.ino()));
-            let bytes = if counted { 0 } else { data.len() };
-            self.found = self.found.plus(Amount { bytes, ..Amount::FILE });
-        }
-        Ok(())
     }
 }
 
@@ -244,10 +186,6 @@ fn parent(dir: &File, path: &Path) -> io::Result<Dir> {
         Some(parent) if !parent.as_os_str().is_empty() => dir.open_dir(parent),
         _ => Ok(dir),
     }
-}
-
-fn over() -> io::Error {
-    io::Error::new(io::ErrorKind::QuotaExceeded, "the scratch directory is full: its limit is reached")
 }
 
 /// Which files and directories of the scratch directory are open.
@@ -297,9 +235,10 @@ pub(super) type Turn = OwnedMutexGuard<Books>;
 
 impl Quota {
     /// The quota of this empty directory.
-    pub(super) fn new(root: &Arc<File>, limits: &Limits) -> Self {
+    pub(super) fn new(root: &Arc<File>, limits: &Limits, log: Arc<OutputLog>) -> Self {
         let open = Arc::new(OpenFiles::default());
-        let books = Books { root: Arc::clone(root), open: Arc::clone(&open), tally: Tally::new(limits) };
+        let books =
+            Books { root: Arc::clone(root), open: Arc::clone(&open), tally: Tally::new(limits), log: Some(log) };
         let quota = Self { open, books: Arc::new(tokio::sync::Mutex::new(books)) };
         quota.add(root);
         quota
@@ -342,13 +281,202 @@ pub(super) async fn admit(mut turn: Turn, more: Amount) -> io::Result<Turn> {
 
 /// Lets a check look at the disk where a thread may block.
 pub(super) async fn check(
-    turn: Turn,
-    check: impl FnOnce(&Books) -> io::Result<()> + Send + 'static,
+    mut turn: Turn,
+    check: impl FnOnce(&mut Books) -> io::Result<()> + Send + 'static,
 ) -> io::Result<Turn> {
-    spawn_blocking(move || check(&turn).map(|()| turn)).await
+    spawn_blocking(move || check(&mut turn).map(|()| turn)).await
 }
 
 /// Makes room at once or not at all, without a look at the disk.
 pub(super) fn admit_now(turn: &mut Turn, more: Amount) -> bool {
     turn.tally.admit(more)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn tally(bytes: u64, entries: u64) -> Tally {
+        Tally::new(&Limits { scratch_bytes: bytes, scratch_inodes: entries, ..Limits::default() })
+    }
+
+    #[test]
+    fn the_tally_admits_up_to_the_limit_and_keeps_nothing_of_a_refusal() {
+        let mut tally = tally(10, 2);
+        assert!(tally.admit(Amount::bytes(10)));
+        assert!(!tally.admit(Amount::bytes(1)));
+        assert!(!tally.admit(Amount { bytes: 1, ..Amount::FILE }));
+        assert_eq!(tally.at_most, Amount::bytes(10));
+        assert!(tally.admit(Amount::FILE), "bytes are not in the way of entries");
+        assert!(tally.admit(Amount::DIR));
+        assert!(!tally.admit(Amount::DIR));
+        assert!(tally.admit(Amount::default()), "nothing always fits");
+        assert!(!tally.admit(Amount::bytes(u64::MAX)), "and the sum does not wrap");
+    }
+
+    #[test]
+    fn what_is_over_the_limit_in_one_way_may_still_grow_in_the_other() {
+        let mut tally = tally(10, 2);
+        tally.at_most = Amount { bytes: 50, entries: 1, dirs: 0 };
+        assert!(tally.admit(Amount::FILE));
+        assert!(!tally.admit(Amount::bytes(1)));
+    }
+
+    /// A directory on the disk, and its quota of 100 bytes, 10 entries, 3 directories deep.
+    struct Kept {
+        top: tempfile::TempDir,
+        root: Arc<File>,
+        quota: Quota,
+        log: Arc<OutputLog>,
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "tests make files of their own")]
+    impl Kept {
+        fn new() -> Self {
+            let top = tempfile::tempdir().unwrap();
+            let root = Arc::new(File::open(top.path()).unwrap());
+            let limits = Limits { scratch_bytes: 100, scratch_inodes: 10, scratch_depth: 3, ..Limits::default() };
+            let log = Arc::new(OutputLog::new(1000));
+            let quota = Quota::new(&root, &limits, Arc::clone(&log));
+            Self { top, root, quota, log }
+        }
+
+        fn books(&self) -> Turn {
+            Arc::clone(&self.quota.books).try_lock_owned().unwrap()
+        }
+
+        fn dir(&self, path: &str) -> Arc<File> {
+            std::fs::create_dir_all(self.top.path().join(path)).unwrap();
+            Arc::new(File::open(self.top.path().join(path)).unwrap())
+        }
+
+        fn file(&self, name: &str) -> Arc<File> {
+            let file = Arc::new(File::create(self.top.path().join(name)).unwrap());
+            self.quota.add(&file);
+            file
+        }
+    }
+
+    fn over<T: std::fmt::Debug>(result: io::Result<T>) {
+        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::QuotaExceeded);
+    }
+
+    #[test]
+    fn only_growth_is_counted() {
+        let kept = Kept::new();
+        let (mut books, file) = (kept.books(), kept.file("file"));
+        books.write_all_at(&file, &[1; 60], 0).unwrap();
+        for _ in 0..5 {
+            books.write_all_at(&file, &[2; 60], 0).unwrap();
+        }
+        books.append(&file, &[3; 40]).unwrap();
+        assert_eq!(books.tally.at_most.bytes, 100);
+        over(books.append(&file, &[4]));
+        over(books.write_at(&file, &[4; 2], 99));
+        over(books.set_size(&file, 101));
+        over(books.set_size(&file, u64::MAX));
+        assert_eq!(books.write_at(&file, &[4; 2], u64::MAX).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(file.metadata().unwrap().len(), 100, "what is refused has not happened");
+    }
+
+    #[test]
+    fn an_empty_write_changes_nothing_however_far_out() {
+        let kept = Kept::new();
+        let (mut books, file) = (kept.books(), kept.file("file"));
+        assert_eq!(books.write_at(&file, &[], 1 << 40).unwrap(), 0);
+        books.write_all_at(&file, &[], 1 << 40).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), 0);
+    }
+
+    #[test]
+    fn the_directory_is_measured_only_when_the_tally_is_full() {
+        let kept = Kept::new();
+        let (mut books, file) = (kept.books(), kept.file("file"));
+        books.set_size(&file, 80).unwrap();
+        books.set_size(&file, 0).unwrap();
+        assert_eq!(books.tally.at_most.bytes, 80, "what was given back is not seen yet");
+        books.set_size(&file, 30).unwrap();
+        assert_eq!(books.tally.at_most.bytes, 30, "now it is");
+    }
+
+    #[test]
+    fn a_measurement_sees_links_once_and_files_without_a_name() {
+        let kept = Kept::new();
+        let (books, at) = (kept.books(), |name: &str| kept.top.path().join(name));
+        kept.dir("a/b");
+        kept.file("a/b/file").set_len(7).unwrap();
+        std::fs::hard_link(at("a/b/file"), at("a/link")).unwrap();
+        symlink("12345", at("soft")).unwrap();
+        assert_eq!(books.measure().unwrap(), Amount { bytes: 12, entries: 5, dirs: 2 });
+
+        let open = kept.file("gone");
+        open.set_len(50).unwrap();
+        std::fs::remove_file(at("gone")).unwrap();
+        assert_eq!(books.measure().unwrap(), Amount { bytes: 62, entries: 6, dirs: 2 });
+        drop(open);
+        assert_eq!(books.measure().unwrap(), Amount { bytes: 12, entries: 5, dirs: 2 });
+    }
+
+    #[test]
+    fn depth_is_counted_on_the_disk() {
+        let kept = Kept::new();
+        let mut books = kept.books();
+        let deep = kept.dir("a/b/c");
+        symlink("a/b", kept.top.path().join("short")).unwrap();
+        books.check_new_dir(&kept.root, Path::new("a/b/x")).unwrap();
+        books.check_new_dir(&kept.root, Path::new("short/../b/x/")).unwrap();
+        over(books.check_new_dir(&kept.root, Path::new("a/b/c/x")));
+        over(books.check_new_dir(&kept.root, Path::new("short/c/x")));
+        over(books.check_new_dir(&deep, Path::new("x")));
+        assert!(books.check_new_dir(&kept.root, Path::new("../x")).is_err(), "there is no way out");
+
+        let tree = kept.dir("tree");
+        kept.dir("tree/one/two");
+        books.check_move(&kept.root, Path::new("tree/one"), &kept.root, Path::new("a/one")).unwrap();
+        over(books.check_move(&kept.root, Path::new("tree"), &kept.root, Path::new("a/tree")));
+        over(books.check_move(&tree, Path::new("one"), &deep, Path::new("one")));
+        kept.file("tree/file");
+        books.check_move(&tree, Path::new("file"), &deep, Path::new("file")).unwrap();
+    }
+
+    #[test]
+    fn the_first_refusal_is_told_in_the_log_and_no_other() {
+        let kept = Kept::new();
+        let (mut books, file) = (kept.books(), kept.file("file"));
+        over(books.set_size(&file, 101));
+        over(books.set_size(&file, 101));
+        let page = kept.log.read(crate::ports::output::OutputCursor::default());
+        assert_eq!(page.chunks.len(), 1);
+        assert!(page.chunks[0].text.contains("100 bytes in 10 files"), "{:?}", page.chunks);
+    }
+
+    #[test]
+    fn closed_files_are_forgotten_and_open_ones_are_not() {
+        let kept = Kept::new();
+        let open: Vec<_> = (0..100).map(|_| kept.file("open")).collect();
+        for _ in 0..100_000 {
+            let file = Arc::new(kept.root.try_clone().unwrap());
+            kept.quota.add(&file);
+            assert!(kept.quota.has(&file));
+        }
+        assert!(open.iter().all(|file| kept.quota.has(file)));
+        assert!(!kept.quota.has(&Arc::new(kept.root.try_clone().unwrap())), "the same directory, opened elsewhere");
+        let remembered = kept.quota.open.files.lock().unwrap().len();
+        assert!(remembered < 1000, "{remembered}");
+    }
+
+    #[tokio::test]
+    async fn changes_wait_for_each_other() {
+        let kept = Kept::new();
+        let turn = kept.quota.admit(Amount::bytes(100)).await.unwrap();
+        let mut next = Box::pin(kept.quota.admit(Amount::FILE));
+        let waits = std::future::poll_fn(|cx| std::task::Poll::Ready(next.as_mut().poll(cx).is_pending()));
+        assert!(waits.await);
+        drop(turn);
+        drop(next.await.unwrap());
+        // Nothing was written, so what had been admitted is not there.
+        kept.quota.change(|books| books.admit(Amount::bytes(60))).await.unwrap();
+    }
 }

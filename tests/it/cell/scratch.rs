@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use taskcell::{Access, DirGrant, Grants, Host, Limits, SimulatedClock, StartRequest};
+use taskcell::{Access, DirGrant, Grants, Host, Limits, OutputSource, SimulatedClock, StartRequest};
 
 use crate::support::files::{names, scratch_dirs};
-use crate::support::task::{data, outcome, parked, please_stop, result, start, start_as, started};
+use crate::support::task::{data, outcome, parked, please_stop, result, start, start_as, started, written};
 use crate::support::{builder, fixture, request, with_fixture, within};
 
 #[tokio::test]
@@ -356,4 +356,13 @@ async fn t12_granted_folders_do_not_count_and_are_a_device_of_their_own() {
     let across = (0, Some(CROSS_DEVICE));
     assert_eq!(told[..6], [(2 * MIB, None), (MIB, None), (0, None), (30, None), (6, None), (MIB, None)]);
     assert_eq!(told[6..], [across, across, across, across, (0, None), (3 * MIB, None)]);
+}
+
+#[tokio::test]
+async fn t12_a_full_scratch_directory_is_told_in_words_once() {
+    let host = narrow().await;
+    let task = start(&host, "fill", json!({"steps": [write_step("a", 2 * MIB), write_step("b", 2 * MIB)]})).await;
+    outcome(&task).await;
+    let log = written(&task, |source| matches!(source, OutputSource::Log { .. }));
+    assert_eq!(log.matches("the scratch directory is full: it takes 1048576 bytes").count(), 1, "{log}");
 }
