@@ -237,7 +237,12 @@ async fn r13_limits_of_a_request_only_shrink_those_of_the_host() {
     let limits = taskcell::Limits { fuel: 30_000_000, ..taskcell::Limits::default() };
     let (host, _) = with_fixture(builder().limits(limits)).await;
     let mut greedy = request("info", json!(null));
-    greedy.limits = LimitsRequest { fuel: Some(u64::MAX), timeout: Some(Duration::MAX), memory_bytes: Some(u64::MAX) };
+    greedy.limits = LimitsRequest {
+        fuel: Some(u64::MAX),
+        timeout: Some(Duration::MAX),
+        memory_bytes: Some(u64::MAX),
+        ..LimitsRequest::default()
+    };
     let info = data(outcome(&start_as(&host, greedy).await).await);
     assert_eq!(info["info"]["fuel_budget"], json!(30_000_000));
     let left = info["fuel_remaining"].as_u64().unwrap();
