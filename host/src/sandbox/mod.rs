@@ -9,6 +9,7 @@ pub(crate) mod identify;
 pub(crate) mod inspect;
 pub(crate) mod load;
 pub(crate) mod meter;
+pub(crate) mod pace;
 pub(crate) mod pool;
 pub(crate) mod runner;
 pub(crate) mod stdio;

@@ -33,6 +33,7 @@ pub(super) fn advice(outcome: &Outcome, at: &Situation<'_>) -> Option<String> {
             &text::duration_flag(at.limits.timeout),
             &format!("--timeout {}", text::duration_flag(more_time(at.limits.timeout))),
         )),
+        FailureKind::Idle => Some(failure.kind.advice().to_owned()),
         FailureKind::Memory => Some(limit(
             &format!("{} of memory", text::bytes(at.limits.memory_bytes)),
             &format!("--memory {}", text::bytes_flag(at.limits.memory_bytes.saturating_mul(2).min(4 << 30))),

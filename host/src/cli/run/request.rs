@@ -131,6 +131,7 @@ pub(super) fn refused(error: StartError, arguments: &RunArguments) -> Fault {
         | StartError::KeyInUse { .. }
         | StartError::TooManySignals { .. }
         | StartError::Store(_)
+        | StartError::QueueFull { .. }
         | StartError::ShuttingDown => None,
     };
     Fault::new(Exit::Refused, Error::new(error).context("failed to start the task")).maybe_hint(hint)

@@ -117,7 +117,7 @@ impl<'a> Session<'a> {
     fn on_event(&mut self, event: EventBody) {
         match event {
             EventBody::Created { limits, .. } => self.limits = limits,
-            EventBody::Progress { message, percent } => self.screen.progress(&message, percent),
+            EventBody::Progress { message, percent, .. } => self.screen.progress(&message, percent),
             EventBody::WaitStarted { key, timeout, .. } => self.on_wait(key, timeout),
             EventBody::WaitEnded { reason, .. } => {
                 self.asking = None;
@@ -143,6 +143,15 @@ impl<'a> Session<'a> {
             EventBody::Started
             | EventBody::SignalReceived { .. }
             | EventBody::SignalTaken { .. }
+            | EventBody::SignalSent { .. }
+            | EventBody::Paused { .. }
+            | EventBody::Resumed { .. }
+            | EventBody::FuelRequested { .. }
+            | EventBody::FuelAdded { .. }
+            | EventBody::FuelRefused { .. }
+            | EventBody::FuelRequestEnded { .. }
+            | EventBody::BudgetLow { .. }
+            | EventBody::Stalled { .. }
             | EventBody::Panicked { .. }
             | EventBody::CancelRequested(_) => {}
         }
