@@ -22,7 +22,7 @@
 //!
 //! - [`Host`], [`HostBuilder`]: load plugins, start tasks.
 //! - [`StartRequest`], [`Limits`], [`Grants`]: what a task is asked to do, and what it may use.
-//! - [`TaskHandle`]: wait, watch, notify, cancel.
+//! - [`TaskHandle`]: wait, watch, notify, pause, fuel, cancel.
 //! - [`Outcome`], [`FailureKind`], [`CancelledBy`](Party): how a task ended, and why.
 //! - [`Event`]: everything that happened to a task, in order.
 //!
@@ -44,22 +44,23 @@ pub(crate) mod store;
 #[cfg(feature = "cli")]
 pub mod cli;
 
-pub use model::event::{Event, EventBody, EventSeq};
+pub use model::event::{Budget, Event, EventBody, EventSeq, WaitEnd};
 pub use model::grants::{Access, Capability, DirGrant, Grants};
 pub use model::ids::{InvalidKey, PluginDigest, SignalKey, TaskId, TaskKey, TaskRef};
-pub use model::limits::{FUEL_PER_CPU_SECOND, Limits, LimitsRequest};
+pub use model::limits::{FUEL_PER_CPU_SECOND, LimitInfo, LimitUnit, Limits, LimitsRequest};
 pub use model::manifest::{CapabilityRequest, Manifest, ManifestError, TaskType};
 pub use model::outcome::{Failure, FailureKind, Outcome};
+pub use model::receipt::{CancelReceipt, Effect};
 pub use model::request::{CancelRequest, StartRequest};
 pub use model::signal::{NotifyAnswer, Party, Signal};
-pub use model::state::{Artifact, Phase, Progress, Snapshot, Usage, WaitPoint};
+pub use model::state::{Artifact, FuelRequest, Pause, Phase, Progress, Snapshot, Usage, WaitPoint};
 pub use model::text::escape;
 pub use ports::agent::{AgentMessage, AgentSink, Delivery};
 pub use ports::clock::{Clock, SimulatedClock, SystemClock, Timestamp};
 pub use ports::output::{OutputChunk, OutputCursor, OutputPage, OutputSource};
 pub use ports::store::{CommitError, Fence, Record, StoreError, StreamId, TaskStore};
 pub use runtime::builder::{BuildError, HostBuilder};
-pub use runtime::handle::{CancelAnswer, EventStream, TaskHandle};
+pub use runtime::handle::{CancelAnswer, ControlAnswer, EventStream, TaskHandle};
 pub use runtime::host::{Host, StartError};
 pub use runtime::plugin::Plugin;
 pub use sandbox::identify::FileKind;

@@ -9,7 +9,7 @@ use super::ids::{SignalKey, TaskRef};
 use super::limits::Limits;
 use super::outcome::Outcome;
 use super::request::CancelRequest;
-use super::signal::Signal;
+use super::signal::{Party, Signal};
 use super::state::{Artifact, Usage};
 use super::time::Timestamp;
 
@@ -54,8 +54,14 @@ pub enum EventBody {
     Progress {
         /// In its words.
         message: String,
-        /// 0 to 100, when it knows.
+        /// 0 to 100, when it knows. Never lower than in the report before, unless the progress begins anew.
         percent: Option<u8>,
+        /// Whether the progress begins anew here.
+        #[serde(default, skip_serializing_if = "is_false")]
+        restarted: bool,
+        /// How many earlier reports this one stands for, beside its own.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        merged: u64,
     },
     /// It is parked until a signal comes.
     WaitStarted {
@@ -92,8 +98,71 @@ pub enum EventBody {
         /// Whether the agent is asked to act on it.
         trigger: bool,
     },
+    /// It sends a signal to another task. Written before the signal goes out; what became of it only the task knows.
+    SignalSent {
+        /// To which task.
+        target: TaskRef,
+        /// For which key.
+        key: SignalKey,
+    },
     /// It attached a file.
     ArtifactAttached(Artifact),
+    /// It stands still from now on, and its clocks with it.
+    Paused {
+        /// Who wanted that.
+        by: Party,
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// It goes on.
+    Resumed {
+        /// Who let it. Whoever cancels a paused task lets it go on, so that it can end by itself.
+        by: Party,
+    },
+    /// It asks for more fuel, and is parked until there is an answer.
+    FuelRequested {
+        /// How many units.
+        units: u64,
+        /// What for, in its words.
+        reason: String,
+        /// How long it waits at most.
+        timeout: Option<Duration>,
+    },
+    /// It has more fuel. If it had asked for some, this is the answer.
+    FuelAdded {
+        /// How many units more.
+        units: u64,
+        /// Who gave them. The host does so by itself up to `fuel_on_request`.
+        by: Party,
+    },
+    /// Its request for fuel was turned down.
+    FuelRefused {
+        /// By whom.
+        by: Party,
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// Its request for fuel ended without an answer.
+    FuelRequestEnded {
+        /// Why.
+        reason: WaitEnd,
+    },
+    /// Four fifths of a budget are used up. Told once for each size of the budget.
+    BudgetLow {
+        /// Which budget.
+        budget: Budget,
+        /// What is used.
+        used: u64,
+        /// What there is in all.
+        limit: u64,
+    },
+    /// It burns fuel and calls nothing: it may be in an endless loop. Told once for each such time.
+    Stalled {
+        /// Units of fuel that it burnt in that time.
+        fuel: u64,
+        /// How long, at least.
+        quiet: Duration,
+    },
     /// It panicked and said so before it trapped.
     Panicked {
         /// The panic's message.
@@ -112,7 +181,55 @@ pub enum EventBody {
     },
 }
 
-/// Why a wait ended without a signal.
+impl EventBody {
+    /// Whether the guest made this event by a call of its own, so that it counts against `events_per_second`.
+    pub(crate) fn is_by_guest(&self) -> bool {
+        match self {
+            Self::WaitStarted { .. }
+            | Self::SignalTaken { .. }
+            | Self::AgentMessage { .. }
+            | Self::SignalSent { .. }
+            | Self::ArtifactAttached(_)
+            | Self::FuelRequested { .. }
+            | Self::Panicked { .. } => true,
+            Self::SignalReceived { signal, .. } => signal.sender == Party::Itself,
+            // Progress has a limit of its own.
+            Self::Progress { .. }
+            | Self::Created { .. }
+            | Self::Started
+            | Self::WaitEnded { .. }
+            | Self::Paused { .. }
+            | Self::Resumed { .. }
+            | Self::FuelAdded { .. }
+            | Self::FuelRefused { .. }
+            | Self::FuelRequestEnded { .. }
+            | Self::BudgetLow { .. }
+            | Self::Stalled { .. }
+            | Self::CancelRequested(_)
+            | Self::Finished { .. } => false,
+        }
+    }
+}
+
+/// What can run low.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Budget {
+    /// The fuel.
+    Fuel,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde asks for")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde asks for")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// Why a wait ended without a signal, or a request for fuel without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WaitEnd {
@@ -120,6 +237,6 @@ pub enum WaitEnd {
     TimedOut,
     /// The task shall stop.
     Cancelled,
-    /// The host ended this wait; the task goes on.
+    /// The host ended this wait; the task goes on. Requests for fuel do not end so: they are refused.
     WaitCancelled,
 }

@@ -32,6 +32,19 @@ macro_rules! limits {
             pub fn lowered_to(self, request: LimitsRequest) -> Self {
                 Self { $($name: request.$name.map_or(self.$name, |wish| wish.min(self.$name)),)+ }
             }
+
+            /// These limits, each replaced by the request's where it has one, higher or lower. For operators only.
+            #[must_use]
+            pub fn replaced_by(self, request: LimitsRequest) -> Self {
+                Self { $($name: request.$name.unwrap_or(self.$name),)+ }
+            }
+        }
+
+        impl From<Limits> for LimitsRequest {
+            /// A wish for exactly these limits.
+            fn from(limits: Limits) -> Self {
+                Self { $($name: Some(limits.$name),)+ }
+            }
         }
 
         /// Limits that an operator sets for a plugin, a plugin's manifest for a task type, or a start request for a
@@ -181,6 +194,17 @@ mod tests {
         assert_eq!(operator.lowered_to(greedy), operator);
         let modest = LimitsRequest { fuel: Some(10), ..LimitsRequest::default() };
         assert_eq!(operator.lowered_to(modest), Limits { fuel: 10, ..operator });
+    }
+
+    #[test]
+    fn an_operator_raises_and_lowers() {
+        let changed = Limits::default().replaced_by(LimitsRequest {
+            fuel: Some(u64::MAX),
+            handles: Some(1),
+            ..LimitsRequest::default()
+        });
+        assert_eq!(changed, Limits { fuel: u64::MAX, handles: 1, ..Limits::default() });
+        assert_eq!(Limits::default().replaced_by(LimitsRequest::from(changed)), changed);
     }
 
     #[test]

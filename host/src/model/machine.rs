@@ -2,89 +2,17 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
-use super::event::{EventBody, WaitEnd};
-use super::ids::{SignalKey, TaskRef};
-use super::limits::Limits;
+use super::command::{Answer, Command, Decision};
+use super::event::{Budget, EventBody, WaitEnd};
+use super::ids::SignalKey;
 use super::outcome::{CellEnd, Failure, FailureKind, GuestOutcome, Outcome};
 use super::request::CancelRequest;
 use super::signal::{NotifyAnswer, Party, Signal};
-use super::state::{Artifact, Phase, TaskState, Usage, payload_bytes};
+use super::state::{Phase, TaskState, Usage, payload_bytes};
+use super::text;
 
-/// Bytes of payload kept for one task in all. Protects the host from whoever sends signals.
-const KEPT_BYTES_MAX: u64 = 1 << 20;
-
-/// Events of one task, after which it may not write more. Protects the host's memory from a guest that never stops
-/// reporting, sending or waiting.
-const GUEST_EVENTS_MAX: u64 = 100_000;
-/// Bytes of texts and payloads in one task's log, after which it may not write more.
-const GUEST_BYTES_MAX: u64 = 16 << 20;
-
-/// Something that somebody wants of a task, or that happened to it outside.
-#[derive(Debug, Clone)]
-pub(crate) enum Command {
-    /// The caller wants the task to exist.
-    Create { task: TaskRef, input: Value, limits: Limits },
-    /// A cell is free for it.
-    Start,
-    /// The guest says how far it is.
-    Progress { message: String, percent: Option<u8> },
-    /// The guest waits.
-    Wait { key: SignalKey, timeout: Option<Duration> },
-    /// The guest looks for a signal.
-    Poll { key: SignalKey },
-    /// The time of a wait is over.
-    WaitTimedOut { wait: u64 },
-    /// The host ends the wait for a key.
-    CancelWait { key: SignalKey },
-    /// Somebody sends a signal.
-    Notify { key: SignalKey, signal: Signal },
-    /// The guest sends a message to its agent.
-    MessageAgent { message: String, trigger: bool },
-    /// The guest attached a file, and it is stored.
-    Attach(Artifact),
-    /// The guest's panic hook speaks.
-    Panic { message: String, place: String },
-    /// Somebody wants the task to stop.
-    Cancel { request: CancelRequest, usage: Usage },
-    /// The grace of a cancel request is over.
-    GraceOver { usage: Usage },
-    /// The deadline is there.
-    DeadlineReached { usage: Usage },
-    /// The cell ended.
-    CellEnded { end: CellEnd, usage: Usage },
-}
-
-/// What was decided.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Decision {
-    /// What happened, in order. May be empty.
-    pub(crate) events: Vec<EventBody>,
-    /// What whoever asked is told.
-    pub(crate) answer: Answer,
-}
-
-/// What whoever sent a command is told.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Answer {
-    /// It is done.
-    Done,
-    /// The guest is parked in this wait.
-    Parked { wait: u64 },
-    /// Here is the signal.
-    Signal(Signal),
-    /// There is no signal now.
-    NoSignal,
-    /// The wait is over without a signal.
-    WaitOver(WaitEnd),
-    /// What became of the signal.
-    Notified(NotifyAnswer),
-    /// The task has its outcome already, and it stays.
-    AlreadyEnded,
-    /// The command does not fit the state; nothing happened.
-    Refused(Refusal),
-}
+/// Bytes of the task's own words that a sentence about it quotes.
+const QUOTE_BYTES_MAX: usize = 200;
 
 /// Why a guest's call was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -128,22 +56,12 @@ impl Refusal {
     }
 }
 
-impl Decision {
-    fn only(answer: Answer) -> Self {
-        Self { events: Vec::new(), answer }
-    }
-
-    fn done(event: EventBody) -> Self {
-        Self { events: vec![event], answer: Answer::Done }
-    }
-}
-
 /// Decides one command. The caller appends the events, folds them into the state, and only then passes the answer on.
 pub(crate) fn step(state: &TaskState, command: Command) -> Decision {
     match (state.phase, command) {
         (None, Command::Create { task, input, limits }) => Decision::done(EventBody::Created { task, input, limits }),
         (None, _) | (Some(_), Command::Create { .. }) => {
-            Decision::only(Answer::Refused(Refusal::new(RefusalKind::Host, "a task is created once, and first")))
+            Decision::refused(RefusalKind::Host, "a task is created once, and first")
         }
         (Some(Phase::Ended), command) => after_the_end(&command),
         (Some(Phase::Queued), Command::Start) => Decision::done(EventBody::Started),
@@ -156,20 +74,22 @@ pub(crate) fn step(state: &TaskState, command: Command) -> Decision {
 
 /// Keeps a guest from filling the host's memory with its own log. What it may still do then ends or shrinks it.
 fn over_budget(state: &TaskState, command: &Command) -> Option<Decision> {
-    if state.seq.0 < GUEST_EVENTS_MAX && state.written_bytes < GUEST_BYTES_MAX {
+    let (events_max, bytes_max) = (state.limits.log_events, state.limits.log_bytes);
+    if state.seq.0 < events_max && state.written_bytes < bytes_max {
         return None;
     }
     let full = || {
-        let message = format!(
-            "this task has written {GUEST_EVENTS_MAX} events or {} MiB into its log, and may not write more",
-            GUEST_BYTES_MAX >> 20
-        );
-        Refusal::new(RefusalKind::TooLarge, message)
+        let size = text::bytes(bytes_max);
+        format!("this task has written {events_max} events or {size} into its log, and may not write more")
     };
     match command {
-        Command::Progress { .. } | Command::MessageAgent { .. } | Command::Attach(_) | Command::Wait { .. } => {
-            Some(Decision::only(Answer::Refused(full())))
-        }
+        Command::Progress { .. }
+        | Command::MessageAgent { .. }
+        | Command::Attach(_)
+        | Command::Wait { .. }
+        | Command::SendSignal { .. }
+        | Command::RequestFuel { .. } => Some(Decision::refused(RefusalKind::TooLarge, full())),
+        Command::Stalled { .. } => Some(Decision::only(Answer::Unchanged)),
         // A person's yes still comes through.
         Command::Notify { signal: Signal { sender: Party::Itself | Party::Task(_), .. }, .. } => {
             Some(Decision::only(Answer::Notified(NotifyAnswer::Full)))
@@ -181,6 +101,13 @@ fn over_budget(state: &TaskState, command: &Command) -> Option<Decision> {
         | Command::WaitTimedOut { .. }
         | Command::CancelWait { .. }
         | Command::Panic { .. }
+        | Command::Pause { .. }
+        | Command::Resume { .. }
+        | Command::AddFuel { .. }
+        | Command::RefuseFuel { .. }
+        | Command::FuelRequestTimedOut
+        | Command::FuelLow { .. }
+        | Command::Idle { .. }
         | Command::Cancel { .. }
         | Command::GraceOver { .. }
         | Command::DeadlineReached { .. }
@@ -192,7 +119,12 @@ fn after_the_end(command: &Command) -> Decision {
     Decision::only(match command {
         Command::Notify { .. } => Answer::Notified(NotifyAnswer::NoTask),
         Command::Wait { .. } => Answer::WaitOver(WaitEnd::Cancelled),
-        Command::Poll { .. } | Command::Progress { .. } | Command::MessageAgent { .. } | Command::Attach(_) => {
+        Command::Poll { .. }
+        | Command::Progress { .. }
+        | Command::MessageAgent { .. }
+        | Command::Attach(_)
+        | Command::SendSignal { .. }
+        | Command::RequestFuel { .. } => {
             Answer::Refused(Refusal::new(RefusalKind::Ended, "the task has its outcome already"))
         }
         Command::Create { .. }
@@ -200,6 +132,14 @@ fn after_the_end(command: &Command) -> Decision {
         | Command::WaitTimedOut { .. }
         | Command::CancelWait { .. }
         | Command::Panic { .. }
+        | Command::Pause { .. }
+        | Command::Resume { .. }
+        | Command::AddFuel { .. }
+        | Command::RefuseFuel { .. }
+        | Command::FuelRequestTimedOut
+        | Command::FuelLow { .. }
+        | Command::Stalled { .. }
+        | Command::Idle { .. }
         | Command::Cancel { .. }
         | Command::GraceOver { .. }
         | Command::DeadlineReached { .. }
@@ -210,7 +150,9 @@ fn after_the_end(command: &Command) -> Decision {
 fn live(state: &TaskState, command: Command) -> Decision {
     match command {
         Command::Create { .. } | Command::Start => Decision::only(Answer::Done),
-        Command::Progress { message, percent } => progress(message, percent),
+        Command::Progress { message, percent, restarted, merged } => {
+            progress(state, message, percent, restarted, merged)
+        }
         Command::Wait { key, timeout } => wait(state, key, timeout),
         Command::Poll { key } => match state.oldest(&key).cloned() {
             Some(signal) => Decision { events: vec![EventBody::SignalTaken { key }], answer: Answer::Signal(signal) },
@@ -226,13 +168,35 @@ fn live(state: &TaskState, command: Command) -> Decision {
             Some(_) => Decision::only(Answer::Done),
             None => Decision::done(EventBody::Panicked { message, place }),
         },
+        Command::SendSignal { target, key } => Decision::done(EventBody::SignalSent { target, key }),
+        Command::Pause { by, reason } => pause(state, by, reason),
+        Command::Resume { by } => match state.paused {
+            Some(_) => Decision::done(EventBody::Resumed { by }),
+            None => Decision::only(Answer::Unchanged),
+        },
+        Command::RequestFuel { units, reason, timeout } => request_fuel(state, units, reason, timeout),
+        Command::AddFuel { units: 0, .. } => Decision::only(Answer::Unchanged),
+        Command::AddFuel { units, by } => Decision::done(EventBody::FuelAdded { units, by }),
+        Command::RefuseFuel { by, reason } => match state.fuel_request {
+            Some(_) => Decision::done(EventBody::FuelRefused { by, reason }),
+            None => Decision::only(Answer::Unchanged),
+        },
+        Command::FuelRequestTimedOut => match state.fuel_request {
+            Some(_) => Decision::done(EventBody::FuelRequestEnded { reason: WaitEnd::TimedOut }),
+            None => Decision::only(Answer::Unchanged),
+        },
+        Command::FuelLow { used } => fuel_low(state, used),
+        // Whoever looked at the task may have done so just before it was parked.
+        Command::Stalled { .. } | Command::Idle { .. } if !state.idle_runs() => Decision::only(Answer::Unchanged),
+        Command::Stalled { fuel, quiet } => Decision::done(EventBody::Stalled { fuel, quiet }),
+        Command::Idle { usage } => finish(Outcome::Failed(Failure::new(FailureKind::Idle, idle(state))), usage),
         Command::Cancel { request, usage } => cancel(state, request, usage),
         Command::GraceOver { usage } => match &state.cancel {
             Some(request) => finish(cancelled(request, true, String::new()), usage),
             None => Decision::only(Answer::Done),
         },
         Command::DeadlineReached { usage } => {
-            let message = format!("the task did not end within its {}", seconds(state.limits.timeout));
+            let message = format!("the task did not end within its {}", text::duration(state.limits.timeout));
             finish(Outcome::Failed(Failure::new(FailureKind::Timeout, message)), usage)
         }
         Command::CellEnded { end, usage } => finish(outcome_of(state, end), usage),
@@ -249,14 +213,84 @@ pub(crate) fn check_percent(percent: Option<u8>) -> Result<(), Refusal> {
     }
 }
 
-fn progress(message: String, percent: Option<u8>) -> Decision {
-    match check_percent(percent) {
-        Ok(()) => Decision::done(EventBody::Progress { message, percent }),
-        Err(refusal) => Decision::only(Answer::Refused(refusal)),
+fn progress(state: &TaskState, message: String, percent: Option<u8>, restarted: bool, merged: u64) -> Decision {
+    if let Err(refusal) = check_percent(percent) {
+        return Decision::only(Answer::Refused(refusal));
+    }
+    // Progress does not go back unless it begins anew, and a report without a percent says nothing about it.
+    let before = state.progress.as_ref().filter(|_| !restarted).and_then(|progress| progress.percent);
+    Decision::done(EventBody::Progress { message, percent: percent.max(before), restarted, merged })
+}
+
+fn pause(state: &TaskState, by: Party, reason: String) -> Decision {
+    // A task that shall stop needs its grace to do so.
+    if state.paused.is_some() || state.cancel.is_some() {
+        return Decision::only(Answer::Unchanged);
+    }
+    Decision::done(EventBody::Paused { by, reason })
+}
+
+fn request_fuel(state: &TaskState, units: u64, reason: String, timeout: Option<Duration>) -> Decision {
+    if units == 0 {
+        return Decision::refused(RefusalKind::InvalidArgument, "a request for fuel asks for at least one unit");
+    }
+    if let Some(refused) = parked_already(state) {
+        return refused;
+    }
+    if state.cancel.is_some() {
+        return Decision::only(Answer::Refused(no_fuel(WaitEnd::Cancelled)));
+    }
+    let on_request = state.has_on_request(units);
+    if !on_request && timeout == Some(Duration::ZERO) {
+        return Decision::only(Answer::Refused(no_fuel(WaitEnd::TimedOut)));
+    }
+    let mut events = vec![EventBody::FuelRequested { units, reason, timeout }];
+    if on_request {
+        events.push(EventBody::FuelAdded { units, by: Party::Host });
+    }
+    Decision { events, answer: Answer::Parked }
+}
+
+/// What a guest is told whose request for fuel ended without an answer.
+pub(crate) fn no_fuel(reason: WaitEnd) -> Refusal {
+    match reason {
+        WaitEnd::TimedOut => Refusal::new(RefusalKind::TimedOut, "nobody answered the request for fuel in time"),
+        WaitEnd::Cancelled | WaitEnd::WaitCancelled => {
+            Refusal::new(RefusalKind::Cancelled, "the task was asked to stop")
+        }
     }
 }
 
+/// A guest that is parked cannot call; if it could, the first call would never be answered.
+fn parked_already(state: &TaskState) -> Option<Decision> {
+    let parked = state.waiting.is_some() || state.fuel_request.is_some();
+    parked.then(|| Decision::refused(RefusalKind::Host, "the task is parked in another call already"))
+}
+
+fn fuel_low(state: &TaskState, used: u64) -> Decision {
+    let limit = state.fuel_budget;
+    // Told already of this budget; or fuel was added since the cell looked.
+    if state.warned_of == Some(limit) || used < limit / 5 * 4 {
+        return Decision::only(Answer::Unchanged);
+    }
+    Decision::done(EventBody::BudgetLow { budget: Budget::Fuel, used, limit })
+}
+
+fn idle(state: &TaskState) -> String {
+    let last = match &state.progress {
+        Some(progress) => {
+            let percent = progress.percent.map(|percent| format!(" at {percent} %")).unwrap_or_default();
+            format!("its last report{percent} was: {}", text::shortened(&progress.message, QUOTE_BYTES_MAX))
+        }
+        None => "it has never reported anything".to_owned(),
+    };
+    format!("the task called nothing for its idle time of {}; {last}", text::duration(state.limits.idle))
+}
+
 fn wait(state: &TaskState, key: SignalKey, timeout: Option<Duration>) -> Decision {
+    if let Some(refused) = parked_already(state) {
+        return refused;
+    }
     if state.cancel.is_some() {
         return Decision::only(Answer::WaitOver(WaitEnd::Cancelled));
     }
@@ -267,7 +301,7 @@ fn wait(state: &TaskState, key: SignalKey, timeout: Option<Duration>) -> Decisio
         return Decision::only(Answer::WaitOver(WaitEnd::TimedOut));
     }
     let wait = state.waits + 1;
-    Decision { events: vec![EventBody::WaitStarted { wait, key, timeout }], answer: Answer::Parked { wait } }
+    Decision { events: vec![EventBody::WaitStarted { wait, key, timeout }], answer: Answer::Parked }
 }
 
 fn end_wait(state: &TaskState, is_meant: impl Fn(&super::state::WaitPoint) -> bool, reason: WaitEnd) -> Decision {
@@ -285,7 +319,7 @@ fn notify(state: &TaskState, key: SignalKey, signal: Signal) -> Decision {
         let of_key = state.mailbox.get(&key).map_or(0, std::collections::VecDeque::len);
         let full = of_key >= state.limits.signals_per_key as usize
             || state.kept_signals >= state.limits.signals_in_all
-            || state.kept_bytes + payload_bytes(signal.payload.as_ref()) > KEPT_BYTES_MAX;
+            || state.kept_bytes + payload_bytes(signal.payload.as_ref()) > state.limits.signal_bytes;
         if full {
             return Decision::only(Answer::Notified(NotifyAnswer::Full));
         }
@@ -308,10 +342,18 @@ fn cancel(state: &TaskState, request: CancelRequest, usage: Usage) -> Decision {
     // A task that never ran has nothing to tidy up.
     let at_once = request.grace.is_zero() || state.phase == Some(Phase::Queued);
     let outcome = at_once.then(|| cancelled(&request, state.phase == Some(Phase::Running), String::new()));
+    let by = request.by;
     // The request comes first, so that a guest that is woken by it can read who asked.
     let mut events = vec![EventBody::CancelRequested(request)];
     if let Some(point) = &state.waiting {
         events.push(EventBody::WaitEnded { wait: point.wait, reason: WaitEnd::Cancelled });
+    }
+    if state.fuel_request.is_some() {
+        events.push(EventBody::FuelRequestEnded { reason: WaitEnd::Cancelled });
+    }
+    // It needs to run to end by itself.
+    if state.paused.is_some() && outcome.is_none() {
+        events.push(EventBody::Resumed { by });
     }
     events.extend(outcome.map(|outcome| EventBody::Finished { outcome, usage }));
     Decision { events, answer: Answer::Done }
@@ -347,9 +389,4 @@ fn outcome_of(state: &TaskState, end: CellEnd) -> Outcome {
             (Some(_) | None, _) => failure,
         }),
     }
-}
-
-/// A duration as a person says it.
-fn seconds(time: Duration) -> String {
-    if time.subsec_millis() == 0 { format!("{} s", time.as_secs()) } else { format!("{} ms", time.as_millis()) }
 }

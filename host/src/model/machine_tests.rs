@@ -5,10 +5,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::command::{Answer, Command};
 use super::event::{Event, EventBody};
 use super::ids::{SignalKey, TaskKey, TaskRef};
 use super::limits::Limits;
-use super::machine::{Answer, Command, step};
+use super::machine::step;
 use super::outcome::{CellEnd, GuestOutcome};
 use super::request::CancelRequest;
 use super::signal::{NotifyAnswer, Party, Signal};
@@ -31,7 +32,7 @@ fn any_command() -> impl Strategy<Value = Command> {
     prop_oneof![
         1 => Just(create()),
         2 => Just(Command::Start),
-        1 => any::<Option<u8>>().prop_map(|percent| Command::Progress { message: "m".into(), percent }),
+        1 => any::<Option<u8>>().prop_map(|percent| Command::Progress { message: "m".into(), percent, restarted: false, merged: 0 }),
         4 => (0..3u8, any::<Option<bool>>()).prop_map(|(number, zero)| Command::Wait {
             key: key(number),
             timeout: zero.map(|zero| Duration::from_secs(u64::from(!zero))),

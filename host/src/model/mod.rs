@@ -1,5 +1,6 @@
 //! Plain values and the rules that decide over them: no clock, no I/O, no tokio, no wasmtime.
 
+pub(crate) mod command;
 pub(crate) mod event;
 pub(crate) mod grants;
 pub(crate) mod ids;
@@ -9,9 +10,12 @@ pub(crate) mod machine;
 mod machine_tests;
 pub(crate) mod manifest;
 pub(crate) mod outcome;
+pub(crate) mod progress;
+pub(crate) mod receipt;
 pub(crate) mod request;
 pub(crate) mod schema;
 pub(crate) mod signal;
 pub(crate) mod state;
+pub(crate) mod summary;
 pub(crate) mod text;
 pub(crate) mod time;

@@ -72,6 +72,8 @@ pub enum FailureKind {
     OutOfFuel,
     /// The deadline came.
     Timeout,
+    /// It neither called nor reported anything for its idle time.
+    Idle,
     /// The guest wanted more memory than its limit and could not go on without.
     Memory,
     /// The result or an error's details were larger than the limit.
@@ -91,6 +93,7 @@ impl FailureKind {
             Self::Panic => "panic",
             Self::OutOfFuel => "out-of-fuel",
             Self::Timeout => "timeout",
+            Self::Idle => "idle",
             Self::Memory => "memory",
             Self::OutputLimit => "output-limit",
             Self::Exited => "exited",
@@ -101,8 +104,23 @@ impl FailureKind {
     /// Whether one of the task's limits ended it.
     pub fn is_limit(self) -> bool {
         match self {
-            Self::OutOfFuel | Self::Timeout | Self::Memory | Self::OutputLimit => true,
+            Self::OutOfFuel | Self::Timeout | Self::Idle | Self::Memory | Self::OutputLimit => true,
             Self::Guest | Self::Trap | Self::Panic | Self::Exited | Self::Host => false,
+        }
+    }
+
+    /// What somebody can do about it, in a sentence without a capital and a full stop.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Guest => "the task says so itself: its message and details say what it needs",
+            Self::Trap | Self::Panic => "this is a fault in the plugin: show its author the message and the call stack",
+            Self::OutOfFuel => "start it with more fuel, add some while it runs, or give it less to do",
+            Self::Timeout => "start it with a longer timeout, or give it less to do",
+            Self::Idle => "let it call heartbeat during long work, or start it with a longer idle time",
+            Self::Memory => "start it with more memory, or give it less to do at once",
+            Self::OutputLimit => "let it attach a file instead of returning so much",
+            Self::Exited => "the program ended by itself: what it printed says why",
+            Self::Host => "this is not the task's fault: see what the host said, and try again",
         }
     }
 }

@@ -66,6 +66,13 @@ impl StartRequest {
         self
     }
 
+    /// With these limits where they say something; what was set before stays where they do not.
+    #[must_use]
+    pub fn limits(mut self, limits: LimitsRequest) -> Self {
+        self.limits = limits.or(self.limits);
+        self
+    }
+
     /// With this many units of fuel at most.
     #[must_use]
     pub fn fuel(mut self, units: u64) -> Self {

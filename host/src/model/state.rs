@@ -10,8 +10,9 @@ use super::event::{Event, EventBody, EventSeq};
 use super::ids::{SignalKey, TaskId, TaskRef};
 use super::limits::Limits;
 use super::outcome::Outcome;
+use super::progress::Pace;
 use super::request::CancelRequest;
-use super::signal::Signal;
+use super::signal::{Party, Signal};
 use super::time::Timestamp;
 
 /// Where a task is in its life.
@@ -33,6 +34,30 @@ pub struct Progress {
     pub message: String,
     /// 0 to 100, when it knows.
     pub percent: Option<u8>,
+    /// How long it still takes from now on, if it goes on as it went. `None` until two reports with a rising percent
+    /// allow to tell, and while the task stands still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta: Option<Duration>,
+}
+
+/// A task that stands still.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Who wanted it.
+    pub by: Party,
+    /// Why; may be empty.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A request for fuel that a task is parked in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FuelRequest {
+    /// How many units it asks for.
+    pub units: u64,
+    /// What for, in its words: escape them before showing them.
+    pub reason: String,
 }
 
 /// A wait that a task is parked in.
@@ -85,6 +110,15 @@ pub struct Snapshot {
     pub progress: Option<Progress>,
     /// The wait it is parked in.
     pub waiting: Option<WaitPoint>,
+    /// The pause it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Pause>,
+    /// The request for fuel it is parked in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fuel_request: Option<FuelRequest>,
+    /// Units of fuel it was given in all.
+    #[serde(default)]
+    pub fuel_budget: u64,
     /// The wish that it stop, if somebody had one.
     pub cancel: Option<CancelRequest>,
     /// How it ended, once it has.
@@ -109,8 +143,19 @@ pub(crate) struct TaskState {
     pub(crate) task: Option<TaskRef>,
     pub(crate) limits: Limits,
     pub(crate) phase: Option<Phase>,
+    /// What it reported last; its `eta` is not kept but made for each look.
     pub(crate) progress: Option<Progress>,
+    pub(crate) pace: Pace,
     pub(crate) waiting: Option<WaitPoint>,
+    pub(crate) paused: Option<Pause>,
+    pub(crate) fuel_request: Option<FuelRequest>,
+    pub(crate) fuel_budget: u64,
+    /// What it got of `fuel_on_request`.
+    pub(crate) fuel_on_request: u64,
+    /// The budget of which the task was last told that it runs low.
+    pub(crate) warned_of: Option<u64>,
+    /// Since when it is paused or parked in a request for fuel.
+    pub(crate) still_since: Option<Timestamp>,
     pub(crate) waits: u64,
     pub(crate) mailbox: BTreeMap<SignalKey, VecDeque<Signal>>,
     pub(crate) kept_signals: u32,
@@ -137,6 +182,7 @@ impl TaskState {
             EventBody::Created { task, limits, .. } => {
                 self.task = Some(task.clone());
                 self.limits = *limits;
+                self.fuel_budget = limits.fuel;
                 self.phase = Some(Phase::Queued);
                 self.created_at = Some(event.at);
             }
@@ -144,8 +190,9 @@ impl TaskState {
                 self.phase = Some(Phase::Running);
                 self.started_at = Some(event.at);
             }
-            EventBody::Progress { message, percent } => {
-                self.progress = Some(Progress { message: message.clone(), percent: *percent });
+            EventBody::Progress { message, percent, restarted, .. } => {
+                self.progress = Some(Progress { message: message.clone(), percent: *percent, eta: None });
+                self.pace.report(event.at, *percent, *restarted);
             }
             EventBody::WaitStarted { wait, key, .. } => {
                 self.waits = *wait;
@@ -163,7 +210,23 @@ impl TaskState {
                 }
                 self.take(key);
             }
-            EventBody::AgentMessage { .. } => {}
+            EventBody::AgentMessage { .. } | EventBody::SignalSent { .. } | EventBody::Stalled { .. } => {}
+            EventBody::Paused { by, reason } => {
+                self.paused = Some(Pause { by: *by, reason: reason.clone(), since: event.at });
+            }
+            EventBody::Resumed { .. } => self.paused = None,
+            EventBody::FuelRequested { units, reason, .. } => {
+                if self.has_on_request(*units) {
+                    self.fuel_on_request += units;
+                }
+                self.fuel_request = Some(FuelRequest { units: *units, reason: reason.clone() });
+            }
+            EventBody::FuelAdded { units, .. } => {
+                self.fuel_budget = self.fuel_budget.saturating_add(*units);
+                self.fuel_request = None;
+            }
+            EventBody::FuelRefused { .. } | EventBody::FuelRequestEnded { .. } => self.fuel_request = None,
+            EventBody::BudgetLow { limit, .. } => self.warned_of = Some(*limit),
             EventBody::ArtifactAttached(artifact) => self.artifacts.push(artifact.clone()),
             EventBody::Panicked { message, place } => self.panic = Some((message.clone(), place.clone())),
             EventBody::CancelRequested(request) => self.cancel = Some(request.clone()),
@@ -175,8 +238,43 @@ impl TaskState {
                 // Nobody can take them any more.
                 self.mailbox.clear();
                 self.waiting = None;
+                self.paused = None;
+                self.fuel_request = None;
             }
         }
+        self.note_stillness(event.at);
+    }
+
+    /// Takes the time that the task stood still out of how fast it was.
+    fn note_stillness(&mut self, now: Timestamp) {
+        match (self.still_since, self.stands_still()) {
+            (None, true) => self.still_since = Some(now),
+            (Some(since), false) => {
+                self.still_since = None;
+                self.pace.stood_still(now.0.saturating_sub(since.0));
+            }
+            (None, false) | (Some(_), true) => {}
+        }
+    }
+
+    /// Whether somebody else has to do something before the task can go on: then its time does not run.
+    pub(crate) fn stands_still(&self) -> bool {
+        self.paused.is_some() || self.fuel_request.is_some()
+    }
+
+    /// Whether its deadline comes nearer.
+    pub(crate) fn deadline_runs(&self) -> bool {
+        self.phase == Some(Phase::Running) && !self.stands_still()
+    }
+
+    /// Whether its silence is its own: a task that is parked cannot call.
+    pub(crate) fn idle_runs(&self) -> bool {
+        self.deadline_runs() && self.waiting.is_none()
+    }
+
+    /// Whether so many units are left of what the task gets without anybody being asked.
+    pub(crate) fn has_on_request(&self, units: u64) -> bool {
+        self.fuel_on_request.checked_add(units).is_some_and(|sum| sum <= self.limits.fuel_on_request)
     }
 
     /// The oldest kept signal of a key.
@@ -196,13 +294,17 @@ impl TaskState {
     }
 
     /// The public view of this state.
-    pub(crate) fn snapshot(&self, id: TaskId, usage: Usage) -> Option<Snapshot> {
+    pub(crate) fn snapshot(&self, id: TaskId, usage: Usage, now: Timestamp) -> Option<Snapshot> {
+        let eta = self.deadline_runs().then(|| self.pace.left(now)).flatten();
         Some(Snapshot {
             id,
             task: self.task.clone()?,
             phase: self.phase?,
-            progress: self.progress.clone(),
+            progress: self.progress.clone().map(|progress| Progress { eta, ..progress }),
             waiting: self.waiting.clone(),
+            paused: self.paused.clone(),
+            fuel_request: self.fuel_request.clone(),
+            fuel_budget: self.fuel_budget,
             cancel: self.cancel.clone(),
             outcome: self.outcome.clone(),
             artifacts: self.artifacts.clone(),
@@ -225,12 +327,24 @@ fn written_bytes(body: &EventBody) -> u64 {
     match body {
         EventBody::Progress { message, .. } | EventBody::AgentMessage { message, .. } => message.len() as u64,
         EventBody::SignalReceived { signal, .. } => payload_bytes(signal.payload.as_ref()),
+        EventBody::SignalSent { target, key } => {
+            let TaskRef { plugin, task_type, key: task_key } = target;
+            (plugin.len() + task_type.len() + task_key.as_str().len() + key.as_str().len()) as u64
+        }
+        EventBody::FuelRequested { reason, .. }
+        | EventBody::Paused { reason, .. }
+        | EventBody::FuelRefused { reason, .. } => reason.len() as u64,
         EventBody::ArtifactAttached(artifact) => (artifact.name.len() + artifact.media_type.len()) as u64,
         EventBody::Created { .. }
         | EventBody::Started
         | EventBody::WaitStarted { .. }
         | EventBody::WaitEnded { .. }
         | EventBody::SignalTaken { .. }
+        | EventBody::Resumed { .. }
+        | EventBody::FuelAdded { .. }
+        | EventBody::FuelRequestEnded { .. }
+        | EventBody::BudgetLow { .. }
+        | EventBody::Stalled { .. }
         | EventBody::Panicked { .. }
         | EventBody::CancelRequested(_)
         | EventBody::Finished { .. } => 0,

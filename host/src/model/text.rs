@@ -1,7 +1,9 @@
-//! Makes text from outside safe to show to a person.
+//! Text for people: what comes from outside made safe, and figures in words.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// Replaces everything that could move a cursor, start an escape sequence, end a line or turn the reading direction by
 /// its visible form (`\n`, `\u{1b}`). What is left is one line that shows what was really said.
@@ -38,9 +40,86 @@ fn is_dangerous(c: char) -> bool {
             | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// The beginning of a text, with a mark where it was cut.
+pub(crate) fn shortened(text: &str, bytes_max: usize) -> Cow<'_, str> {
+    match text.get(..text.floor_char_boundary(bytes_max)) {
+        Some(begin) if begin.len() < text.len() => Cow::Owned(format!("{begin}…")),
+        Some(_) | None => Cow::Borrowed(text),
+    }
+}
+
+/// A duration as a person says it: exact below a minute, to the second above, to the minute above an hour.
+pub(crate) fn duration(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0 => format!("{} ms", time.as_millis()),
+        1..60 if time.subsec_millis() == 0 => format!("{seconds} s"),
+        1..60 => format!("{} s", format!("{seconds}.{:03}", time.subsec_millis()).trim_end_matches('0')),
+        60..3600 if seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ if (seconds % 3600) < 60 => format!("{} h", seconds / 3600),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// A large number as a person says it: three figures and a word.
+pub(crate) fn count(number: u64) -> String {
+    let (unit, word) = match number {
+        0..1_000 => return number.to_string(),
+        1_000..1_000_000 => (1_000, "thousand"),
+        1_000_000..1_000_000_000 => (1_000_000, "million"),
+        1_000_000_000..1_000_000_000_000 => (1_000_000_000, "billion"),
+        _ => (1_000_000_000_000, "trillion"),
+    };
+    let (whole, tenth) = (number / unit, number % unit / (unit / 10));
+    if tenth == 0 { format!("{whole} {word}") } else { format!("{whole}.{tenth} {word}") }
+}
+
+/// Bytes as a person says them.
+pub(crate) fn bytes(number: u64) -> String {
+    let (unit, word) = match number {
+        0..1024 => return format!("{number} bytes"),
+        1024..0x10_0000 => (1 << 10, "KiB"),
+        0x10_0000..0x4000_0000 => (1 << 20, "MiB"),
+        _ => (1 << 30, "GiB"),
+    };
+    let (whole, tenth) = (number / unit, number % unit * 10 / unit);
+    if tenth == 0 { format!("{whole} {word}") } else { format!("{whole}.{tenth} {word}") }
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn figures_are_said_in_words() {
+        for (millis, said) in [
+            (0, "0 ms"),
+            (999, "999 ms"),
+            (1000, "1 s"),
+            (1500, "1.5 s"),
+            (10_020, "10.02 s"),
+            (60_000, "1 min"),
+            (90_500, "1 min 30 s"),
+            (3_600_000, "1 h"),
+            (5_400_000, "1 h 30 min"),
+        ] {
+            assert_eq!(duration(Duration::from_millis(millis)), said);
+        }
+        assert_eq!(count(999), "999");
+        assert_eq!(count(1_250_000), "1.2 million");
+        assert_eq!(count(1_000_000_000_000), "1 trillion");
+        assert_eq!(bytes(128 << 20), "128 MiB");
+        assert_eq!(bytes(1536), "1.5 KiB");
+        assert_eq!(shortened("größe", 4), "grö…");
+        assert_eq!(shortened("größe", 7), "größe");
+    }
 
     #[test]
     fn dangerous_text_becomes_one_visible_line() {

@@ -1,14 +1,16 @@
 //! How a host is made.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use taskcell_artifact::{ArtifactCache, CacheError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::model::limits::Limits;
+use crate::model::limits::{Limits, LimitsRequest};
 use crate::ports::agent::AgentSink;
 use crate::ports::clock::{Clock, SystemClock};
 use crate::ports::store::TaskStore;
@@ -17,19 +19,30 @@ use crate::store::memory::MemoryStore;
 
 use super::dirs::HostDirs;
 use super::host::{Host, Inner};
-use super::registry::Registry;
+use super::queue::Queue;
+use super::registry::{Keep, Registry};
 use super::shared::Surroundings;
 
 /// Tasks that run at once unless somebody says otherwise; more wait for their turn.
 const RUNNING_DEFAULT: u32 = 1000;
 /// The most tasks that run at once. Each takes six memory mappings, and Linux gives a process 65 530.
 const RUNNING_MAX: u32 = 8000;
+/// Tasks that wait for their turn at once.
+const QUEUED_DEFAULT: usize = 10_000;
+/// Ended tasks that are remembered although nobody holds a handle to them.
+const ENDED_DEFAULT: usize = 100_000;
+/// How long they are remembered: seven days.
+const KEPT_DEFAULT: Duration = Duration::from_hours(7 * 24);
 
 /// Makes a [`Host`]. The defaults suit one machine and untrusted plugins.
 #[derive(Default)]
 pub struct HostBuilder {
     running_max: Option<u32>,
+    queued_max: Option<usize>,
+    ended_max: Option<usize>,
+    ended_kept: Option<Duration>,
     limits: Limits,
+    plugin_limits: HashMap<String, LimitsRequest>,
     cache_dir: Option<PathBuf>,
     work_dir: Option<PathBuf>,
     clock: Option<Arc<dyn Clock>>,
@@ -41,7 +54,11 @@ impl fmt::Debug for HostBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HostBuilder")
             .field("running_max", &self.running_max)
+            .field("queued_max", &self.queued_max)
+            .field("ended_max", &self.ended_max)
+            .field("ended_kept", &self.ended_kept)
             .field("limits", &self.limits)
+            .field("plugin_limits", &self.plugin_limits)
             .field("cache_dir", &self.cache_dir)
             .field("work_dir", &self.work_dir)
             .finish_non_exhaustive()
@@ -77,6 +94,39 @@ impl HostBuilder {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// How many tasks wait for their turn at once; a start beyond that is refused with
+    /// [`StartError::QueueFull`](crate::StartError::QueueFull). Default 10 000. Zero lets no task wait.
+    #[must_use]
+    pub fn queued_max(mut self, tasks: usize) -> Self {
+        self.queued_max = Some(tasks);
+        self
+    }
+
+    /// How many ended tasks are remembered although nobody holds a handle to them; the oldest are forgotten first, with
+    /// their events and artifacts. Default 100 000.
+    #[must_use]
+    pub fn ended_max(mut self, tasks: usize) -> Self {
+        self.ended_max = Some(tasks);
+        self
+    }
+
+    /// How long an ended task is remembered although nobody holds a handle to it. Those that are older are forgotten
+    /// when a task starts or ends. Default seven days.
+    #[must_use]
+    pub fn ended_kept(mut self, time: Duration) -> Self {
+        self.ended_kept = Some(time);
+        self
+    }
+
+    /// The operator's limits for the plugin of this name, below those of [`HostBuilder::limits`]. Said again for the
+    /// same plugin, what is new counts, and what it leaves open stays.
+    #[must_use]
+    pub fn plugin_limits(mut self, plugin: impl Into<String>, limits: LimitsRequest) -> Self {
+        let of_plugin = self.plugin_limits.entry(plugin.into()).or_default();
+        *of_plugin = limits.or(*of_plugin);
         self
     }
 
@@ -126,17 +176,22 @@ impl HostBuilder {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let cache = self.cache_dir.map(ArtifactCache::open).transpose()?;
         let cells = self.running_max.unwrap_or(RUNNING_DEFAULT).clamp(1, RUNNING_MAX);
-        let wasm = WasmRunner::new(cells, self.limits, cache, Arc::clone(&clock))
+        let wasm = WasmRunner::new(cells, self.limits, cache, Arc::clone(&clock), runtime.clone())
             .map_err(|error| BuildError::Engine(format!("{error:#}")))?;
         let wasm = Arc::new(wasm);
         let dirs = HostDirs::new(self.work_dir.as_deref()).map_err(BuildError::WorkDir)?;
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
         let inner = Inner {
-            registry: Arc::new(Registry::default()),
+            registry: Arc::new(Registry::new(Keep {
+                ended_max: self.ended_max.unwrap_or(ENDED_DEFAULT),
+                ended_kept: self.ended_kept.unwrap_or(KEPT_DEFAULT),
+            })),
             runner: Arc::clone(&wasm) as _,
             around: Surroundings { store, clock, dirs: Arc::new(dirs) },
             sink: self.sink,
             limits: self.limits,
+            plugin_limits: self.plugin_limits,
+            queue: Queue::new(self.queued_max.unwrap_or(QUEUED_DEFAULT)),
             shutdown: watch::Sender::new(false),
             runtime,
             actors: Mutex::new(JoinSet::new()),

@@ -1,9 +1,10 @@
 //! Keeps a panic where it happened.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
+
+use crate::model::text::panic_text;
 
 /// Runs a future; a panic in it becomes an error with the panic's message.
 ///
@@ -13,15 +14,9 @@ pub(super) async fn guarded<F: Future>(future: F) -> Result<F::Output, String> {
     std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
-        Err(payload) => Poll::Ready(Err(panic_message(&*payload))),
+        Err(payload) => Poll::Ready(Err(panic_text(&*payload))),
     })
     .await
-}
-
-/// What a panic said.
-fn panic_message(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
 }
 
 #[cfg(test)]

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::model::command::Command;
 use crate::model::event::{Event, EventSeq};
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
 use crate::model::outcome::{Failure, FailureKind, Outcome};
+use crate::model::receipt::{CancelReceipt, Effect};
 use crate::model::request::CancelRequest;
 use crate::model::signal::{NotifyAnswer, Party, Signal};
 use crate::model::state::Snapshot;
@@ -42,6 +44,17 @@ pub enum CancelAnswer {
     /// The task knows. It has its grace to end, and ends as cancelled when that is over.
     Requested,
     /// It had its outcome already, and that stays.
+    AlreadyEnded(Outcome),
+}
+
+/// What became of a wish to pause, resume or fuel a task.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ControlAnswer {
+    /// It is done.
+    Done,
+    /// It was so already, or there was nothing to answer.
+    Unchanged,
+    /// The task had its outcome already, and that stays.
     AlreadyEnded(Outcome),
 }
 
@@ -85,6 +98,7 @@ impl TaskHandle {
             shared: Arc::clone(&self.shared),
             after,
             page: VecDeque::new(),
+            failed: false,
         }
     }
 
@@ -102,14 +116,103 @@ impl TaskHandle {
     ///
     /// Asking again can shorten the grace, and changes neither who asked first nor why.
     pub async fn cancel(&self, request: CancelRequest) -> CancelAnswer {
+        let asked = self.shared.now();
         let before = self.shared.outcome();
         if let Some(outcome) = before {
             return CancelAnswer::AlreadyEnded(outcome);
         }
-        match self.shared.tell(|reply| Control::Cancel { request, reply }).await {
+        match self.shared.tell(|reply| Control::Cancel { request, asked, reply }).await {
             Some(()) => CancelAnswer::Requested,
             None => CancelAnswer::AlreadyEnded(self.wait().await),
         }
+    }
+
+    /// Makes the task stand still: it burns no fuel, and its deadline, idle and stall times do not run. A call of the
+    /// host that it is in is finished first. A task that waits for its turn starts paused.
+    ///
+    /// A task that was asked to stop is not paused any more, and cancelling a paused one lets it go on, so that it can
+    /// end within its grace. Signals reach a paused task; it sees them when it goes on.
+    ///
+    /// Cancel safety: when the future is dropped, the task may or may not be paused.
+    pub async fn pause(&self, by: Party, reason: impl Into<String>) -> ControlAnswer {
+        self.change(Command::Pause { by, reason: reason.into() }).await
+    }
+
+    /// Lets a paused task go on.
+    ///
+    /// Cancel safety: when the future is dropped, the task may or may not go on.
+    pub async fn resume(&self, by: Party) -> ControlAnswer {
+        self.change(Command::Resume { by }).await
+    }
+
+    /// Gives the task more units of fuel, in the middle of a loop too. If it has asked for fuel, this answers it.
+    ///
+    /// Whoever holds the handle may go above every limit here. Cancel safety: when the future is dropped, the fuel may
+    /// or may not have been given.
+    pub async fn add_fuel(&self, units: u64, by: Party) -> ControlAnswer {
+        self.change(Command::AddFuel { units, by }).await
+    }
+
+    /// Turns the task's request for fuel down; it goes on with what it has.
+    ///
+    /// Cancel safety: when the future is dropped, the request may or may not have been answered.
+    pub async fn refuse_fuel(&self, by: Party, reason: impl Into<String>) -> ControlAnswer {
+        self.change(Command::RefuseFuel { by, reason: reason.into() }).await
+    }
+
+    async fn change(&self, command: Command) -> ControlAnswer {
+        if let Some(outcome) = self.shared.outcome() {
+            return ControlAnswer::AlreadyEnded(outcome);
+        }
+        match self.shared.tell(|reply| Control::Change { command, reply }).await {
+            Some(true) => ControlAnswer::Done,
+            Some(false) => ControlAnswer::Unchanged,
+            None => ControlAnswer::AlreadyEnded(self.wait().await),
+        }
+    }
+
+    /// Waits until the task's cell and its directory are gone, which is a little after its outcome.
+    ///
+    /// Cancel safety: dropping the future does nothing to the task.
+    pub async fn gone(&self) {
+        let mut gone = self.shared.gone.subscribe();
+        // The sender lives in `shared`, so this ends only when the cell does.
+        let _ = gone.wait_for(Option::is_some).await;
+    }
+
+    /// Waits until the task is gone, and says what a cancel came to; `None` when nobody had asked for one.
+    ///
+    /// Cancel safety: dropping the future does nothing to the task.
+    pub async fn receipt(&self) -> Option<CancelReceipt> {
+        self.gone().await;
+        let request = self.shared.state().cancel.clone()?;
+        let moments = self.shared.moments();
+        let (asked, ended, gone) = (moments.asked?, moments.ended?, (*self.shared.gone.borrow())?);
+        let (effects, effects_complete) = self.effects().await;
+        Some(CancelReceipt {
+            request,
+            asked_at: asked.date,
+            outcome: self.wait().await,
+            outcome_at: ended.date,
+            gone_at: gone.date,
+            to_outcome: ended.steady.saturating_sub(asked.steady),
+            to_gone: gone.steady.saturating_sub(asked.steady),
+            effects,
+            effects_complete,
+        })
+    }
+
+    /// What the task did outside its cell, and whether that is all of it.
+    async fn effects(&self) -> (Vec<Effect>, bool) {
+        let last = self.shared.head.borrow().seq;
+        let (mut effects, mut after) = (Vec::new(), EventSeq::default());
+        while after < last {
+            let page = self.shared.store.read(StreamId::Task(self.shared.id), after, PAGE).await;
+            let Some(end) = page.as_ref().ok().and_then(|page| page.last()) else { return (effects, false) };
+            after = end.seq;
+            effects.extend(page.iter().flatten().filter_map(Effect::of));
+        }
+        (effects, true)
     }
 
     /// What the task printed and logged, from a cursor on. The newest part is kept.
@@ -155,6 +258,8 @@ pub struct EventStream {
     head: watch::Receiver<super::shared::Head>,
     after: EventSeq,
     page: VecDeque<Event>,
+    /// Whether the newest read failed.
+    failed: bool,
 }
 
 impl fmt::Debug for EventStream {
@@ -167,7 +272,8 @@ impl EventStream {
     /// The next event, as soon as there is one; `None` after the last.
     ///
     /// # Errors
-    /// When the store cannot be read now. The stream keeps its place: call again later.
+    /// When the store cannot be read now. The stream keeps its place: call again later. Only when the task ended
+    /// because of its store, and the store fails twice in a row, the stream goes on with the task's end.
     ///
     /// Cancel safety: no event is lost.
     pub async fn next(&mut self) -> Result<Option<Event>, StoreError> {
@@ -178,11 +284,18 @@ impl EventStream {
             }
             // Looked at before reading, so that an event in between is not slept through.
             let head = *self.head.borrow_and_update();
+            let unstored = if head.ended { self.shared.unstored().filter(|end| end.seq > self.after) } else { None };
             if head.seq > self.after {
-                self.page = self.shared.store.read(StreamId::Task(self.shared.id), self.after, PAGE).await?.into();
-                if self.page.is_empty() {
-                    return Err(StoreError::Unavailable);
+                match (self.read(head.seq).await, unstored) {
+                    (Ok(()), _) => self.failed = false,
+                    (Err(_), Some(end)) if self.failed => self.page.push_back(end),
+                    (Err(error), _) => {
+                        self.failed = true;
+                        return Err(error);
+                    }
                 }
+            } else if let Some(end) = unstored {
+                self.page.push_back(end);
             } else if head.ended {
                 return Ok(None);
             } else {
@@ -190,5 +303,16 @@ impl EventStream {
                 let _ = self.head.changed().await;
             }
         }
+    }
+
+    /// Reads on, up to the last event that is known to be stored.
+    async fn read(&mut self, last: EventSeq) -> Result<(), StoreError> {
+        let mut page = self.shared.store.read(StreamId::Task(self.shared.id), self.after, PAGE).await?;
+        page.retain(|event| event.seq <= last);
+        if page.is_empty() {
+            return Err(StoreError::Unavailable);
+        }
+        self.page = page.into();
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! The root of everything an embedder does: load plugins, start tasks, shut down.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::model::ids::{TaskId, TaskRef};
-use crate::model::limits::Limits;
+use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::request::StartRequest;
 use crate::ports::agent::AgentSink;
 use crate::ports::clock::BoxFuture;
@@ -20,6 +21,7 @@ use crate::sandbox::runner::WasmRunner;
 use super::builder::HostBuilder;
 use super::handle::TaskHandle;
 use super::plugin::Plugin;
+use super::queue::Queue;
 use super::registry::Registry;
 use super::shared::Surroundings;
 use super::start::start;
@@ -40,6 +42,9 @@ pub(crate) struct Inner {
     pub(super) around: Surroundings,
     pub(super) sink: Option<Arc<dyn AgentSink>>,
     pub(super) limits: Limits,
+    /// What the operator gives to single plugins, by name.
+    pub(super) plugin_limits: HashMap<String, LimitsRequest>,
+    pub(super) queue: Queue,
     pub(super) shutdown: watch::Sender<bool>,
     pub(super) runtime: tokio::runtime::Handle,
     /// The tasks' actors, which the host owns.
@@ -84,6 +89,12 @@ pub enum StartError {
     KeyInUse {
         /// The task that has it.
         task: TaskRef,
+    },
+    /// There is no room, and as many tasks as may wait for some.
+    #[error("{max} tasks wait for their turn already, and no more may; start it again when some have ended")]
+    QueueFull {
+        /// The most tasks that may wait.
+        max: usize,
     },
     /// A granted folder cannot be opened.
     #[error("failed to open the granted folder {}: {source}", path.display())]

@@ -2,11 +2,16 @@
 
 pub(crate) mod actor;
 pub(crate) mod builder;
+pub(crate) mod calls;
+pub(crate) mod cell;
 pub(crate) mod dirs;
+pub(crate) mod effects;
 pub(crate) mod guard;
 pub(crate) mod handle;
 pub(crate) mod host;
+pub(crate) mod pace;
 pub(crate) mod plugin;
+pub(crate) mod queue;
 pub(crate) mod registry;
 pub(crate) mod shared;
 pub(crate) mod start;

@@ -3,19 +3,28 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::model::ids::{TaskId, TaskRef};
 
 use super::plugin::Plugin;
 use super::shared::Shared;
 
-/// Ended tasks that are kept although nobody holds a handle to them. Protects the host's memory from its own past.
-const ENDED_KEPT: usize = 256;
+/// Ended tasks that are looked at when one more ends. It is more than one, so that those which nobody holds any more go.
+const SWEPT_AT_ONCE: usize = 16;
+
+/// How long the host remembers an ended task that nobody holds a handle to. Protects its memory from its own past.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keep {
+    pub(crate) ended_max: usize,
+    pub(crate) ended_kept: Duration,
+}
 
 /// The host's books.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Registry {
     books: Mutex<Books>,
+    keep: Keep,
 }
 
 #[derive(Debug, Default)]
@@ -24,11 +33,44 @@ struct Books {
     tasks: HashMap<TaskId, Arc<Shared>>,
     /// Live tasks by reference: a key belongs to one of them at a time.
     keys: HashMap<TaskRef, TaskId>,
-    /// Ended tasks, oldest first.
-    ended: VecDeque<TaskId>,
+    /// Ended tasks and when they ended, on the steady clock, oldest first.
+    ended: VecDeque<(TaskId, Duration)>,
+    /// Those whose time was over while somebody held a handle.
+    held: VecDeque<TaskId>,
+}
+
+impl Books {
+    fn is_held(&self, id: TaskId) -> bool {
+        self.tasks.get(&id).is_some_and(|shared| Arc::strong_count(shared) > 1)
+    }
+
+    fn sweep(&mut self, keep: Keep, now: Duration) -> Vec<TaskId> {
+        let mut forgotten = Vec::new();
+        for _ in 0..self.held.len().min(SWEPT_AT_ONCE) {
+            forgotten.extend(self.held.pop_front());
+        }
+        for _ in 0..SWEPT_AT_ONCE {
+            let too_many = self.ended.len() > keep.ended_max;
+            let over = |(_, ended): &(TaskId, Duration)| too_many || now.saturating_sub(*ended) > keep.ended_kept;
+            let Some((oldest, _)) = self.ended.front().copied().filter(over) else { break };
+            self.ended.pop_front();
+            forgotten.push(oldest);
+        }
+        // Somebody who holds a handle may still want to read.
+        let (held, forgotten): (Vec<_>, Vec<_>) = forgotten.into_iter().partition(|id| self.is_held(*id));
+        self.held.extend(held);
+        for id in &forgotten {
+            self.tasks.remove(id);
+        }
+        forgotten
+    }
 }
 
 impl Registry {
+    pub(crate) fn new(keep: Keep) -> Self {
+        Self { books: Mutex::default(), keep }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -77,21 +119,15 @@ impl Registry {
     }
 
     /// Notes that a task is over, and returns the ids of those that are forgotten for it.
-    pub(crate) fn retire(&self, id: TaskId) -> Vec<TaskId> {
+    pub(crate) fn retire(&self, id: TaskId, now: Duration) -> Vec<TaskId> {
         let mut books = self.lock();
-        books.ended.push_back(id);
-        let mut forgotten = Vec::new();
-        for _ in 0..books.ended.len().saturating_sub(ENDED_KEPT) {
-            let Some(oldest) = books.ended.pop_front() else { break };
-            // Somebody who holds a handle may still want to read: come back to it later.
-            if books.tasks.get(&oldest).is_some_and(|shared| Arc::strong_count(shared) > 1) {
-                books.ended.push_back(oldest);
-            } else {
-                books.tasks.remove(&oldest);
-                forgotten.push(oldest);
-            }
-        }
-        forgotten
+        books.ended.push_back((id, now));
+        books.sweep(self.keep, now)
+    }
+
+    /// Forgets some of the ended tasks whose time is over, and returns their ids.
+    pub(crate) fn sweep(&self, now: Duration) -> Vec<TaskId> {
+        self.lock().sweep(self.keep, now)
     }
 
     pub(crate) fn by_id(&self, id: TaskId) -> Option<Arc<Shared>> {

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::model::event::EventSeq;
+use crate::model::command::Command;
+use crate::model::event::{Event, EventSeq};
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
 use crate::model::outcome::Outcome;
 use crate::model::request::CancelRequest;
 use crate::model::signal::{NotifyAnswer, Signal};
 use crate::model::state::{Phase, Snapshot, TaskState, Usage};
+use crate::model::time::Timestamp;
 use crate::ports::clock::Clock;
 use crate::ports::gate::Gate;
 use crate::ports::gauges::Gauges;
@@ -26,9 +28,43 @@ pub(crate) const CONTROL_QUEUE: usize = 64;
 /// What somebody outside wants of a task.
 #[derive(Debug)]
 pub(crate) enum Control {
-    Notify { key: SignalKey, signal: Signal, reply: oneshot::Sender<NotifyAnswer> },
-    CancelWait { key: SignalKey, reply: oneshot::Sender<bool> },
-    Cancel { request: CancelRequest, reply: oneshot::Sender<()> },
+    Notify {
+        key: SignalKey,
+        signal: Signal,
+        reply: oneshot::Sender<NotifyAnswer>,
+    },
+    CancelWait {
+        key: SignalKey,
+        reply: oneshot::Sender<bool>,
+    },
+    Cancel {
+        request: CancelRequest,
+        asked: Moment,
+        reply: oneshot::Sender<()>,
+    },
+    /// A command of the decider's, and whether it changed anything.
+    Change {
+        command: Command,
+        reply: oneshot::Sender<bool>,
+    },
+}
+
+/// One moment on both clocks: the steady one measures, the date is for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment {
+    pub(crate) steady: Duration,
+    pub(crate) date: Timestamp,
+}
+
+/// The moments of a task's life that somebody wants to know later.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Moments {
+    /// When its cell began to run.
+    pub(crate) started: Option<Moment>,
+    /// When somebody asked for the first time that it stop.
+    pub(crate) asked: Option<Moment>,
+    /// When it had its outcome.
+    pub(crate) ended: Option<Moment>,
 }
 
 /// The common part. The actor is the only one who changes the state.
@@ -47,11 +83,14 @@ pub(crate) struct Shared {
     /// The last event that can be read, and whether it is the very last.
     pub(crate) head: watch::Sender<Head>,
     state: Mutex<TaskState>,
-    /// When its cell began to run, on the steady clock.
-    started: Mutex<Option<Duration>>,
+    moments: Mutex<Moments>,
+    /// When its cell and its directory were gone.
+    pub(crate) gone: watch::Sender<Option<Moment>>,
+    /// The end of a task whose end could not be stored.
+    unstored: Mutex<Option<Event>>,
 }
 
-/// How far a task's log goes.
+/// How far a task's log goes in the store.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) seq: EventSeq,
@@ -87,7 +126,9 @@ impl Shared {
             dirs: around.dirs,
             head: watch::Sender::new(Head { seq: state.seq, ended: false }),
             state: Mutex::new(state),
-            started: Mutex::default(),
+            moments: Mutex::default(),
+            gone: watch::Sender::new(None),
+            unstored: Mutex::default(),
         }
     }
 
@@ -96,26 +137,48 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn mark_started(&self) {
-        *self.started.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.clock.steady());
+    /// Right now, on both clocks.
+    pub(crate) fn now(&self) -> Moment {
+        Moment { steady: self.clock.steady(), date: self.clock.date() }
+    }
+
+    pub(crate) fn moments(&self) -> Moments {
+        *self.moments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a moment; one that is noted already stays.
+    pub(crate) fn note(&self, which: impl FnOnce(&mut Moments) -> &mut Option<Moment>, at: Moment) {
+        which(&mut self.moments.lock().unwrap_or_else(PoisonError::into_inner)).get_or_insert(at);
+    }
+
+    pub(crate) fn keep_unstored(&self, event: Event) {
+        *self.unstored.lock().unwrap_or_else(PoisonError::into_inner) = Some(event);
+    }
+
+    /// The task's end, when it is not in the store.
+    pub(crate) fn unstored(&self) -> Option<Event> {
+        self.unstored.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What the task has used up to now.
     pub(crate) fn usage(&self) -> Usage {
-        let started = *self.started.lock().unwrap_or_else(PoisonError::into_inner);
-        let wall = started.map_or(Duration::ZERO, |started| self.clock.steady().saturating_sub(started));
-        self.gauges.usage(wall)
+        let started = self.moments().started;
+        self.gauges.usage(started.map_or(Duration::ZERO, |started| self.clock.steady().saturating_sub(started.steady)))
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
         let usage = self.usage();
+        let now = self.clock.date();
         let state = self.state();
-        state.snapshot(self.id, usage).unwrap_or_else(|| Snapshot {
+        state.snapshot(self.id, usage, now).unwrap_or_else(|| Snapshot {
             id: self.id,
             task: self.task.clone(),
             phase: Phase::Queued,
             progress: None,
             waiting: None,
+            paused: None,
+            fuel_request: None,
+            fuel_budget: state.fuel_budget,
             cancel: None,
             outcome: None,
             artifacts: Vec::new(),

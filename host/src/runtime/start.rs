@@ -1,31 +1,34 @@
 //! From a request to a running task: checked first, claimed, written down, and only then alive.
 
 use std::sync::Arc;
+use std::task::Poll;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use crate::model::command::{Answer, Command};
 use crate::model::event::{Event, EventSeq};
 use crate::model::grants::Grants;
 use crate::model::ids::{TaskId, TaskKey, TaskRef};
 use crate::model::limits::Limits;
-use crate::model::machine::{Answer, Command, step};
+use crate::model::machine::step;
 use crate::model::manifest::Schemas;
 use crate::model::request::StartRequest;
 use crate::model::signal::NotifyAnswer;
 use crate::model::state::TaskState;
-use crate::ports::runner::{CellLink, CellWork};
+use crate::ports::clock::BoxFuture;
+use crate::ports::runner::{CellLink, CellWork, Permit};
 use crate::ports::store::{Fence, Record, StreamId};
 
 use super::actor::{Actor, CALL_QUEUE};
+use super::effects::forget;
 use super::handle::TaskHandle;
 use super::host::{Inner, StartError};
+use super::pace::Bucket;
+use super::queue::QueuePlace;
 use super::registry::Registry;
 use super::shared::{CONTROL_QUEUE, Shared};
 use super::timers::Timers;
-
-/// Bytes of a task's input, as JSON. Protects the guest and the event log.
-const INPUT_BYTES_MAX: u64 = 4 << 20;
 
 /// A request that has been checked.
 struct Checked {
@@ -54,7 +57,32 @@ pub(super) async fn start(inner: &Inner, request: StartRequest) -> Result<TaskHa
         return Err(StartError::KeyInUse { task });
     }
     let claim = Claim { registry: Arc::clone(&inner.registry), task, id, kept: false };
-    create(inner, request, checked, claim).await
+    let turn = Turn::take(inner, &checked).await?;
+    let forgotten = inner.registry.sweep(inner.around.clock.steady());
+    forget(&*inner.around.store, &inner.around.dirs, forgotten).await;
+    create(inner, request, checked, claim, turn).await
+}
+
+/// The task's turn: come already, or waited for in the queue.
+struct Turn {
+    admission: BoxFuture<'static, Permit>,
+    queued: Option<QueuePlace>,
+}
+
+impl Turn {
+    /// Asks for room. Only who has to wait for it needs a place in the queue.
+    async fn take(inner: &Inner, checked: &Checked) -> Result<Self, StartError> {
+        let mut admission = inner.runner.admit(checked.plugin);
+        let now = std::future::poll_fn(|cx| Poll::Ready(admission.as_mut().poll(cx))).await;
+        match now {
+            Poll::Ready(permit) => Ok(Self { admission: Box::pin(std::future::ready(permit)), queued: None }),
+            Poll::Pending => {
+                let full = || StartError::QueueFull { max: inner.queue.max() };
+                let place = inner.queue.enter().ok_or_else(full)?;
+                Ok(Self { admission, queued: Some(place) })
+            }
+        }
+    }
 }
 
 /// A key that was claimed for a task that is not alive yet: given back when the start does not come to its end, whether
@@ -88,12 +116,13 @@ fn check(inner: &Inner, request: &StartRequest) -> Result<Checked, StartError> {
             name: request.task_type.clone(),
             known: plugin.manifest().tasks.iter().map(|task| task.name.clone()).collect(),
         })?;
+    let for_plugin = inner.plugin_limits.get(plugin.name()).copied().unwrap_or_default();
+    let limits = inner.limits.lowered_to(for_plugin).lowered_to(request.limits.or(task_type.limits));
     let size = request.input.to_string().len() as u64;
-    if size > INPUT_BYTES_MAX {
-        return Err(StartError::InputTooLarge { size, max: INPUT_BYTES_MAX });
+    if size > limits.input_bytes {
+        return Err(StartError::InputTooLarge { size, max: limits.input_bytes });
     }
     schemas.input.check(&request.input).map_err(|faults| StartError::InvalidInput { faults })?;
-    let limits = inner.limits.lowered_to(request.limits.or(task_type.limits));
     Ok(Checked { plugin: plugin.digest(), schemas: schemas.clone(), limits })
 }
 
@@ -111,6 +140,7 @@ async fn create(
     request: StartRequest,
     checked: Checked,
     mut claim: Claim,
+    turn: Turn,
 ) -> Result<TaskHandle, StartError> {
     let (id, task) = (claim.id, claim.task.clone());
     let dirs = Arc::clone(&inner.around.dirs);
@@ -161,12 +191,15 @@ async fn create(
         calls,
         cancel,
         shutdown: inner.shutdown.subscribe(),
-        timers: Timers::default(),
+        timers: Timers::new(&checked.limits),
+        progress_pace: Bucket::even(checked.limits.progress_per_second),
+        event_pace: Bucket::bursting(checked.limits.events_per_second),
         parked: None,
+        queued: turn.queued,
         jobs: JoinSet::new(),
     };
     inner.registry.enter(Arc::clone(&shared));
-    inner.spawn(Box::pin(actor.run(work, link, gone)));
+    inner.spawn(Box::pin(actor.run(turn.admission, work, link, gone)));
     claim.kept = true;
     Ok(TaskHandle::new(shared))
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use crate::model::limits::Limits;
 use crate::ports::clock::Clock;
+
+use super::pace::Quiet;
 
 /// Which moment came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,24 +16,58 @@ pub(crate) enum Alarm {
     Deadline,
     /// A wait's time is over.
     Wait(u64),
+    /// The time of a request for fuel is over.
+    FuelRequest,
+    /// It is time to see whether the task does anything.
+    Look,
+    /// The report that is up may be written down.
+    Progress,
+    /// The guest's next call may be taken.
+    Turn,
 }
 
 /// The moments, on the steady clock. Each is set, moved or cleared; the earliest is waited for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Timers {
     pub(crate) grace: Option<Duration>,
-    pub(crate) deadline: Option<Duration>,
+    pub(crate) deadline: Countdown,
     pub(crate) wait: Option<(u64, Duration)>,
+    pub(crate) fuel_request: Option<Duration>,
+    pub(crate) quiet: Quiet,
+    pub(crate) progress: Option<Duration>,
+    pub(crate) turn: Option<Duration>,
 }
 
 impl Timers {
+    /// For a task that does not run yet.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            grace: None,
+            deadline: Countdown { left: limits.timeout, since: None },
+            wait: None,
+            fuel_request: None,
+            quiet: Quiet::new(limits.idle, limits.stall),
+            progress: None,
+            turn: None,
+        }
+    }
+
     /// The earliest moment. Of two at the same time the one that ends the task truly comes first: a person's wish,
     /// then the deadline, then a wait.
     fn earliest(&self) -> Option<(Duration, Alarm)> {
-        let grace = self.grace.map(|at| (at, Alarm::Grace));
-        let deadline = self.deadline.map(|at| (at, Alarm::Deadline));
-        let wait = self.wait.map(|(wait, at)| (at, Alarm::Wait(wait)));
-        [grace, deadline, wait].into_iter().flatten().min_by_key(|(at, _)| *at)
+        let at = |moment: Option<Duration>, alarm| moment.map(|at| (at, alarm));
+        [
+            at(self.grace, Alarm::Grace),
+            at(self.deadline.ends(), Alarm::Deadline),
+            self.wait.map(|(wait, at)| (at, Alarm::Wait(wait))),
+            at(self.fuel_request, Alarm::FuelRequest),
+            at(self.quiet.next_look(), Alarm::Look),
+            at(self.progress, Alarm::Progress),
+            at(self.turn, Alarm::Turn),
+        ]
+        .into_iter()
+        .flatten()
+        .min_by_key(|(at, _)| *at)
     }
 
     /// Completes at the earliest moment; never, when there is none. Cancel safety: nothing is lost.
@@ -45,16 +82,74 @@ impl Timers {
     }
 }
 
+/// A time that is left, and becomes less only while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Countdown {
+    left: Duration,
+    /// Since when it runs.
+    since: Option<Duration>,
+}
+
+impl Countdown {
+    /// Lets it run or stand. Says whether that was a change.
+    pub(crate) fn run(&mut self, runs: bool, now: Duration) -> bool {
+        if runs == self.since.is_some() {
+            return false;
+        }
+        self.left = self.left(now);
+        self.since = runs.then_some(now);
+        true
+    }
+
+    /// What is left now.
+    pub(crate) fn left(&self, now: Duration) -> Duration {
+        let ran = self.since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
+        // Without an end there is no less of it.
+        if self.left == Duration::MAX { Duration::MAX } else { self.left.saturating_sub(ran) }
+    }
+
+    /// When it will be over, if it runs on; `None` while it stands, and when that is further away than time can count.
+    pub(crate) fn ends(&self) -> Option<Duration> {
+        self.since?.checked_add(self.left)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
     #[test]
     fn the_earliest_comes_first_and_a_wish_before_a_limit() {
-        let second = Duration::from_secs(1);
-        let timers = Timers { grace: None, deadline: Some(second * 3), wait: Some((7, second * 2)) };
-        assert_eq!(timers.earliest(), Some((second * 2, Alarm::Wait(7))));
-        let timers = Timers { grace: Some(second), deadline: Some(second), wait: Some((7, second)) };
-        assert_eq!(timers.earliest(), Some((second, Alarm::Grace)));
+        let mut timers = Timers::new(&Limits { timeout: SECOND * 3, ..Limits::default() });
+        timers.wait = Some((7, SECOND * 2));
+        assert_eq!(timers.earliest(), Some((SECOND * 2, Alarm::Wait(7))));
+        timers.deadline.run(true, Duration::ZERO);
+        timers.grace = Some(SECOND * 3);
+        timers.wait = Some((7, SECOND * 3));
+        assert_eq!(timers.earliest(), Some((SECOND * 3, Alarm::Grace)));
+    }
+
+    #[test]
+    fn a_countdown_stands_while_it_is_stopped() {
+        let mut countdown = Countdown { left: SECOND * 10, since: None };
+        assert_eq!(countdown.ends(), None);
+        assert!(countdown.run(true, SECOND));
+        assert_eq!(countdown.ends(), Some(SECOND * 11));
+        assert!(!countdown.run(true, SECOND * 2), "it runs already");
+        assert!(countdown.run(false, SECOND * 5));
+        assert_eq!((countdown.left(SECOND * 99), countdown.ends()), (SECOND * 6, None));
+        countdown.run(true, SECOND * 100);
+        assert_eq!(countdown.ends(), Some(SECOND * 106));
+    }
+
+    #[test]
+    fn a_countdown_without_an_end_never_ends() {
+        let mut countdown = Countdown { left: Duration::MAX, since: None };
+        countdown.run(true, SECOND);
+        countdown.run(false, SECOND * 5);
+        countdown.run(true, SECOND * 6);
+        assert_eq!((countdown.left(SECOND * 7), countdown.ends()), (Duration::MAX, None));
     }
 }

@@ -53,6 +53,19 @@ fn doctor_finds_that_tasks_can_run_here() {
 }
 
 #[test]
+fn doctor_counts_the_mappings_of_so_many_cells() {
+    let place = Place::new();
+    for cells in ["1", "8000"] {
+        let document = place.taskcell(&["doctor", "--json", "--cells", cells]).ends_with(0).json();
+        let checks = document["checks"].as_array().unwrap();
+        let mappings =
+            checks.iter().find(|check| check["name"].as_str().unwrap().contains("vm.max_map_count")).unwrap();
+        assert!(mappings["says"].as_str().unwrap().contains("cells at once (6 mappings each)"), "{mappings}");
+    }
+    place.taskcell(&["doctor", "--cells", "0"]).ends_with(2).says("1..=8000");
+}
+
+#[test]
 fn doctor_says_what_is_broken_and_what_to_do() {
     let place = Place::new();
     let mut command = place.command(&["doctor"]);

@@ -85,7 +85,7 @@ async fn r40_the_state_of_a_live_task_shows_where_it_is() {
     let state = task.state();
     assert_eq!(state.phase, Phase::Running);
     assert_eq!(state.outcome, None);
-    assert_eq!(state.progress, Some(Progress { message: "waiting for go".to_owned(), percent: None }));
+    assert_eq!(state.progress, Some(Progress { message: "waiting for go".to_owned(), percent: None, eta: None }));
     let waiting = state.waiting.expect("it waits");
     assert_eq!((waiting.wait, waiting.key), (1, key("go")));
     assert!(state.usage.fuel > 0);
@@ -144,7 +144,7 @@ async fn r3_progress_is_told_in_order_with_its_percent() {
         .await
         .into_iter()
         .filter_map(|event| match event.body {
-            EventBody::Progress { message, percent } => Some((message, percent)),
+            EventBody::Progress { message, percent, .. } => Some((message, percent)),
             _ => None,
         })
         .collect();

@@ -21,7 +21,8 @@ use crate::runtime::dirs::HostDirs;
 use crate::runtime::handle::TaskHandle;
 use crate::runtime::host::Inner;
 use crate::runtime::plugin::Plugin;
-use crate::runtime::registry::Registry;
+use crate::runtime::queue::Queue;
+use crate::runtime::registry::{Keep, Registry};
 use crate::runtime::shared::Surroundings;
 use crate::sandbox::identify::FileKind;
 use crate::sandbox::load::LoadedPlugin;
@@ -71,7 +72,7 @@ impl Bench {
 
     pub(super) fn with(script: Script, places: usize, store: Arc<dyn TaskStore>) -> Self {
         let clock = Arc::new(SimulatedClock::new());
-        let registry = Arc::new(Registry::default());
+        let registry = Arc::new(Registry::new(Keep { ended_max: 256, ended_kept: Duration::from_hours(1) }));
         registry.add_plugin(plugin()).unwrap();
         let inner = Inner {
             registry,
@@ -83,6 +84,8 @@ impl Bench {
             },
             sink: None,
             limits: Limits::default(),
+            plugin_limits: std::collections::HashMap::new(),
+            queue: Queue::new(4),
             shutdown: watch::Sender::new(false),
             runtime: tokio::runtime::Handle::current(),
             actors: Mutex::new(JoinSet::new()),

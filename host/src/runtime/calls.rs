@@ -1,0 +1,231 @@
+//! What a guest tells and asks its actor.
+
+use std::sync::Arc;
+
+use crate::model::command::{Answer, Command};
+use crate::model::event::WaitEnd;
+use crate::model::machine::{Refusal, RefusalKind};
+use crate::model::signal::{NotifyAnswer, Party, Signal};
+use crate::model::state::Artifact;
+use crate::ports::agent::{AgentMessage, Delivery};
+use crate::ports::runner::{GuestCall, NoSignal, Reply};
+
+use super::actor::{Actor, Ended, Finding, Parked};
+use super::shared::Shared;
+
+impl Actor {
+    /// Reads what the cell has put up on its board: the warning at once, the report when its turn has come.
+    pub(super) async fn on_news(&mut self) -> Result<(), Ended> {
+        self.warn_of_fuel().await?;
+        let ready = self.progress_pace.ready_at();
+        if ready > self.shared.clock.steady() {
+            // The newest report stays up meanwhile, and takes in those that come.
+            self.timers.progress = Some(ready);
+            return Ok(());
+        }
+        self.write_progress().await
+    }
+
+    pub(super) async fn warn_of_fuel(&mut self) -> Result<(), Ended> {
+        if self.shared.news.take_fuel_warning() {
+            let used = self.shared.gauges.fuel_used();
+            self.decide(Command::FuelLow { used }).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the report that is up down. One that comes before its turn counts against the other events instead, so
+    /// that a guest which makes a call after each report is held up by them.
+    pub(super) async fn write_progress(&mut self) -> Result<(), Ended> {
+        self.timers.progress = None;
+        let Some(report) = self.shared.news.take_report() else { return Ok(()) };
+        let now = self.shared.clock.steady();
+        if self.progress_pace.ready_at() > now {
+            self.event_pace.take(now);
+        } else {
+            self.progress_pace.take(now);
+        }
+        self.timers.quiet.called(now, self.reading());
+        let (message, percent) = (report.message, report.percent);
+        let (restarted, merged) = (report.restarted, report.merged);
+        self.decide(Command::Progress { message, percent, restarted, merged }).await.map(|_| ())
+    }
+
+    pub(super) async fn on_call(&mut self, call: GuestCall) -> Result<(), Ended> {
+        self.timers.quiet.called(self.shared.clock.steady(), self.reading());
+        // What the guest reported before its call comes before what the call makes happen.
+        self.warn_of_fuel().await?;
+        self.write_progress().await?;
+        match call {
+            GuestCall::Wait { key, timeout, reply } => {
+                // Before the decision, because a decision's effects look for it.
+                self.parked = Some(Parked::Wait(reply));
+                let answer = self.decide(Command::Wait { key, timeout }).await?;
+                self.answer_wait(answer);
+            }
+            GuestCall::RequestFuel { units, reason, timeout, reply } => {
+                self.parked = Some(Parked::Fuel(reply));
+                let answer = self.decide(Command::RequestFuel { units, reason, timeout }).await?;
+                if let Err(refusal) = done(answer) {
+                    self.end_fuel_request(Err(refusal));
+                }
+            }
+            GuestCall::Poll { key, reply } => {
+                let answer = self.decide(Command::Poll { key }).await?;
+                let _ = reply.send(if let Answer::Signal(signal) = answer {
+                    Ok(Some(signal))
+                } else {
+                    done(answer).map(|()| None)
+                });
+            }
+            GuestCall::Notify { target, key, payload, reply } if target == self.shared.task => {
+                let signal = Signal { payload, sender: Party::Itself, task: Some(target) };
+                let answer = self.decide(Command::Notify { key, signal }).await?;
+                let _ = reply.send(Ok(notify_answer(&answer)));
+            }
+            GuestCall::Notify { reply, .. } if !self.may_signal => {
+                let message = "sending signals to other tasks needs the capability signal, which was not granted";
+                let _ = reply.send(Err(Refusal::new(RefusalKind::Denied, message)));
+            }
+            GuestCall::Notify { target, key, payload, reply } => match self.registry.by_ref(&target) {
+                Some(to) => {
+                    let command = Command::SendSignal { target, key: key.clone() };
+                    let answer = done(self.decide(command).await?);
+                    let signal =
+                        Signal { payload, sender: Party::Task(self.shared.id), task: Some(self.shared.task.clone()) };
+                    match answer {
+                        Ok(()) => self.send(to, key, signal, reply),
+                        Err(refusal) => drop(reply.send(Err(refusal))),
+                    }
+                }
+                None => drop(reply.send(Ok(NotifyAnswer::NoTask))),
+            },
+            GuestCall::MessageAgent { message, trigger, reply } => {
+                let command = Command::MessageAgent { message: message.clone(), trigger };
+                let answer = done(self.decide(command).await?);
+                let _ = reply.send(answer.map(|()| self.deliver(message, trigger)));
+            }
+            GuestCall::Attach { name, media_type, source, reply } => self.store_file(name, media_type, source, reply),
+            GuestCall::Panic { message, place, reply } => {
+                self.decide(Command::Panic { message, place }).await?;
+                let _ = reply.send(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a signal to another task. Not waited for here: the other task may be sending to this one.
+    fn send(
+        &mut self,
+        to: Arc<Shared>,
+        key: crate::model::ids::SignalKey,
+        signal: Signal,
+        reply: Reply<Result<NotifyAnswer, Refusal>>,
+    ) {
+        self.jobs.spawn(async move {
+            let _ = reply.send(Ok(to.notify(key, signal).await));
+            None
+        });
+    }
+
+    fn deliver(&self, message: String, trigger: bool) -> Delivery {
+        let message = AgentMessage { id: self.shared.id, task: self.shared.task.clone(), message, trigger };
+        self.sink.as_ref().map_or(Delivery::Queued, |sink| sink.deliver(&message))
+    }
+
+    fn store_file(
+        &mut self,
+        name: String,
+        media_type: String,
+        source: cap_std::fs::File,
+        reply: Reply<Result<Artifact, Refusal>>,
+    ) {
+        let (number, max, left) = {
+            let state = self.shared.state();
+            let used: u64 = state.artifacts.iter().map(|artifact| artifact.size).sum();
+            let number = u32::try_from(state.artifacts.len()).unwrap_or(u32::MAX).saturating_add(1);
+            (number, state.limits.artifacts, state.limits.artifact_bytes.saturating_sub(used))
+        };
+        if number > max {
+            let message = format!("a task attaches at most {max} files");
+            let _ = reply.send(Err(Refusal::new(RefusalKind::TooLarge, message)));
+            return;
+        }
+        let (dirs, id) = (Arc::clone(&self.shared.dirs), self.shared.id);
+        self.jobs.spawn_blocking(move || match dirs.store(id, number, source, left) {
+            Ok(stored) => {
+                let artifact = Artifact { number, name, media_type, sha256: stored.sha256, size: stored.size };
+                Some(Finding::Stored { artifact, reply })
+            }
+            Err(refusal) => {
+                let _ = reply.send(Err(refusal));
+                None
+            }
+        });
+    }
+
+    pub(super) async fn on_finding(&mut self, found: Option<Finding>) -> Result<(), Ended> {
+        if let Some(Finding::Stored { artifact, reply }) = found {
+            let answer = self.decide(Command::Attach(artifact.clone())).await?;
+            let _ = reply.send(done(answer).map(|()| artifact));
+        }
+        Ok(())
+    }
+
+    /// Answers a wait that was decided at once; a parked one is answered by a later event.
+    fn answer_wait(&mut self, answer: Answer) {
+        match answer {
+            Answer::Parked => {}
+            Answer::WaitOver(reason) => self.end_wait(Err(NoSignal::Over(reason))),
+            Answer::Refused(refusal) => self.end_wait(Err(NoSignal::Refused(refusal))),
+            Answer::Signal(signal) => self.end_wait(Ok(signal)),
+            Answer::Done | Answer::Unchanged | Answer::NoSignal | Answer::Notified(_) | Answer::AlreadyEnded => {
+                self.end_wait(Err(NoSignal::Over(WaitEnd::Cancelled)));
+            }
+        }
+    }
+
+    /// Answers the guest's open wait, if it is parked in one.
+    pub(super) fn end_wait(&mut self, answer: Result<Signal, NoSignal>) {
+        self.timers.wait = None;
+        if let Some(Parked::Wait(reply)) = self.parked.take_if(|parked| matches!(parked, Parked::Wait(_))) {
+            let _ = reply.send(answer);
+        }
+    }
+
+    /// Answers the guest's open request for fuel, if it is parked in one.
+    pub(super) fn end_fuel_request(&mut self, answer: Result<u64, Refusal>) {
+        self.timers.fuel_request = None;
+        if let Some(Parked::Fuel(reply)) = self.parked.take_if(|parked| matches!(parked, Parked::Fuel(_))) {
+            let _ = reply.send(answer);
+        }
+    }
+}
+
+pub(super) fn done(answer: Answer) -> Result<(), Refusal> {
+    match answer {
+        Answer::Refused(refusal) => Err(refusal),
+        Answer::AlreadyEnded => Err(Refusal::new(RefusalKind::Ended, "the task has its outcome already")),
+        Answer::Done
+        | Answer::Parked
+        | Answer::Unchanged
+        | Answer::Signal(_)
+        | Answer::NoSignal
+        | Answer::WaitOver(_)
+        | Answer::Notified(_) => Ok(()),
+    }
+}
+
+pub(super) fn notify_answer(answer: &Answer) -> NotifyAnswer {
+    match answer {
+        Answer::Notified(answer) => *answer,
+        Answer::Done
+        | Answer::Parked
+        | Answer::Unchanged
+        | Answer::Signal(_)
+        | Answer::NoSignal
+        | Answer::WaitOver(_)
+        | Answer::AlreadyEnded
+        | Answer::Refused(_) => NotifyAnswer::NoTask,
+    }
+}

@@ -1,0 +1,43 @@
+//! Where a task's code is: waiting for room, running, or gone.
+
+use crate::model::outcome::CellEnd;
+use crate::ports::clock::BoxFuture;
+use crate::ports::runner::{CellLink, CellWork, Permit, Runner};
+
+/// Where a task's code is.
+pub(super) enum Cell {
+    /// Waiting for room.
+    Queued { admission: BoxFuture<'static, Permit>, ready: Box<(CellWork, CellLink)> },
+    /// Running, or parked.
+    Running(BoxFuture<'static, CellEnd>),
+    /// There is no cell, or it is being dropped.
+    Gone,
+}
+
+/// What became of the cell.
+pub(super) enum CellStep {
+    Started,
+    Ended(CellEnd),
+}
+
+impl Cell {
+    /// Waits for the next thing that becomes of the cell. Cancel safety: nothing is lost.
+    pub(super) async fn advance(&mut self, runner: &dyn Runner) -> CellStep {
+        match self {
+            Self::Queued { admission, .. } => {
+                let permit = admission.await;
+                if let Self::Queued { ready, .. } = std::mem::replace(self, Self::Gone) {
+                    let (work, link) = *ready;
+                    *self = Self::Running(runner.run(work, link, permit));
+                }
+                CellStep::Started
+            }
+            Self::Running(running) => {
+                let end = running.await;
+                *self = Self::Gone;
+                CellStep::Ended(end)
+            }
+            Self::Gone => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! How something decided becomes true: written down first, then folded in, then done, then told.
+
+use std::sync::Arc;
+
+use crate::model::command::{Answer, Command, Decision};
+use crate::model::event::{Event, EventBody, WaitEnd};
+use crate::model::ids::TaskId;
+use crate::model::machine::{Refusal, RefusalKind, no_fuel, step};
+use crate::model::outcome::{Failure, FailureKind, Outcome};
+use crate::model::signal::Signal;
+use crate::ports::runner::{CancelNotice, NoSignal};
+use crate::ports::store::{Fence, Record, StreamId, TaskStore};
+
+use super::actor::{Actor, Ended};
+use super::dirs::HostDirs;
+use super::shared::Head;
+
+impl Actor {
+    /// Decides, writes down what was decided, and only then lets it have effects.
+    pub(super) async fn decide(&mut self, command: Command) -> Result<Answer, Ended> {
+        let Decision { events, answer } = step(&self.shared.state(), command);
+        if events.is_empty() {
+            return Ok(answer);
+        }
+        let at = self.shared.clock.date();
+        let (fence, mut seq) = {
+            let state = self.shared.state();
+            (Fence::After(state.seq), state.seq)
+        };
+        let events: Vec<Event> = events
+            .into_iter()
+            .map(|body| {
+                seq = seq.next();
+                Event { seq, at, body }
+            })
+            .collect();
+        let records = events.iter().cloned().map(Record::Event).collect();
+        match self.shared.store.commit(StreamId::Task(self.shared.id), fence, records).await {
+            Ok(()) => self.publish(&events, Head { seq, ended: false }),
+            Err(error) => self.give_up(&error.to_string()),
+        }
+        .map(|()| answer)
+    }
+
+    /// Folds the events in, does what follows from them, and tells everybody.
+    fn publish(&mut self, events: &[Event], stored: Head) -> Result<(), Ended> {
+        let mut ended = false;
+        for event in events {
+            let taken = if let EventBody::SignalTaken { key } = &event.body {
+                self.shared.state().oldest(key).cloned()
+            } else {
+                None
+            };
+            self.shared.state().apply(event);
+            if event.body.is_by_guest() {
+                self.event_pace.take(self.shared.clock.steady());
+            }
+            ended |= self.effect(&event.body, taken);
+        }
+        self.follow_clocks();
+        if ended {
+            // The state is visible; now the key is free, and then whoever waits is woken.
+            self.registry.release(&self.shared.task, self.shared.id);
+        }
+        self.shared.head.send_replace(Head { ended, ..stored });
+        if ended { Err(Ended) } else { Ok(()) }
+    }
+
+    /// Lets the deadline and the idle time run or stand, as the state says.
+    fn follow_clocks(&mut self) {
+        let (deadline_runs, idle_runs) = {
+            let state = self.shared.state();
+            (state.deadline_runs(), state.idle_runs())
+        };
+        let now = self.shared.now();
+        self.timers.quiet.run(idle_runs, now.steady, self.reading());
+        if self.timers.deadline.run(deadline_runs, now.steady) {
+            let left = deadline_runs.then(|| self.timers.deadline.left(now.steady).as_millis());
+            let left = left.and_then(|left| u64::try_from(left).ok());
+            self.shared.gauges.set_deadline_ms(left.and_then(|left| now.date.0.checked_add(left)));
+        }
+    }
+
+    /// What follows from an event. Says whether it was the end.
+    fn effect(&mut self, body: &EventBody, taken: Option<Signal>) -> bool {
+        match body {
+            EventBody::Started => {
+                self.shared.note(|moments| &mut moments.started, self.shared.now());
+                self.queued = None;
+            }
+            EventBody::WaitStarted { wait, timeout, .. } => {
+                let ends = timeout.and_then(|timeout| self.shared.clock.steady().checked_add(timeout));
+                self.timers.wait = ends.map(|at| (*wait, at));
+            }
+            EventBody::WaitEnded { reason, .. } => self.end_wait(Err(NoSignal::Over(*reason))),
+            EventBody::SignalTaken { .. } => {
+                if let Some(signal) = taken {
+                    self.end_wait(Ok(signal));
+                }
+            }
+            EventBody::Paused { .. } => self.shared.gate.shut(),
+            EventBody::Resumed { .. } => self.shared.gate.open(),
+            EventBody::FuelRequested { timeout, .. } => {
+                self.timers.fuel_request = timeout.and_then(|timeout| self.shared.clock.steady().checked_add(timeout));
+            }
+            EventBody::FuelAdded { units, .. } => {
+                // Before the answer, so that the guest finds what it was told it has.
+                self.shared.gauges.add_fuel(*units);
+                self.end_fuel_request(Ok(*units));
+            }
+            EventBody::FuelRefused { by, reason } => {
+                let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+                let message = format!("the request for fuel was turned down by {by}{why}");
+                self.end_fuel_request(Err(Refusal::new(RefusalKind::Denied, message)));
+            }
+            EventBody::FuelRequestEnded { reason } => self.end_fuel_request(Err(no_fuel(*reason))),
+            EventBody::CancelRequested(request) => {
+                let asked = self.shared.clock.steady().saturating_add(request.grace);
+                // Asking again may shorten what is left, and never lengthens it.
+                let grace_ends = self.timers.grace.map_or(asked, |ends| ends.min(asked));
+                self.timers.grace = Some(grace_ends);
+                self.cancel.send_replace(Some(CancelNotice { request: request.clone(), grace_ends }));
+            }
+            EventBody::Finished { .. } => {
+                self.shared.note(|moments| &mut moments.ended, self.shared.now());
+                self.queued = None;
+                self.end_wait(Err(NoSignal::Over(WaitEnd::Cancelled)));
+                self.end_fuel_request(Err(no_fuel(WaitEnd::Cancelled)));
+                return true;
+            }
+            EventBody::Created { .. }
+            | EventBody::Progress { .. }
+            | EventBody::SignalReceived { .. }
+            | EventBody::SignalSent { .. }
+            | EventBody::AgentMessage { .. }
+            | EventBody::ArtifactAttached(_)
+            | EventBody::BudgetLow { .. }
+            | EventBody::Stalled { .. }
+            | EventBody::Panicked { .. } => {}
+        }
+        false
+    }
+
+    /// The store cannot be written: the task ends here, and its outcome says so although the log cannot.
+    pub(super) fn give_up(&mut self, error: &str) -> Result<(), Ended> {
+        let message = format!("the task was stopped because its events could not be stored: {error}");
+        let outcome = Outcome::Failed(Failure::new(FailureKind::Host, message));
+        let body = EventBody::Finished { outcome, usage: self.shared.usage() };
+        let stored = *self.shared.head.borrow();
+        let seq = self.shared.state().seq.next();
+        let end = Event { seq, at: self.shared.clock.date(), body };
+        self.shared.keep_unstored(end.clone());
+        self.publish(&[end], stored)
+    }
+
+    pub(super) async fn clean_up(self) {
+        let (dirs, id) = (Arc::clone(&self.shared.dirs), self.shared.id);
+        // A directory that cannot be removed now goes with the host's own.
+        let _ = tokio::task::spawn_blocking(move || dirs.remove_scratch(id)).await;
+        let now = self.shared.now();
+        self.shared.gone.send_replace(Some(now));
+        let forgotten = self.registry.retire(id, now.steady);
+        forget(&*self.shared.store, &self.shared.dirs, forgotten).await;
+    }
+}
+
+/// Removes what is left of tasks that are forgotten.
+pub(super) async fn forget(store: &dyn TaskStore, dirs: &Arc<HostDirs>, tasks: Vec<TaskId>) {
+    for forgotten in tasks {
+        // What cannot be removed now goes with the host.
+        let _ = store.remove(StreamId::Task(forgotten)).await;
+        let dirs = Arc::clone(dirs);
+        let _ = tokio::task::spawn_blocking(move || dirs.remove_artifacts(forgotten)).await;
+    }
+}
