@@ -425,29 +425,4 @@ impl Files<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn t07_listings_together_stay_within_the_cap() {
-        let mut listings = Listings::default();
-        assert!(listings.has_room_for(Listings::NAMES_MAX));
-        listings.names.insert(1, Listings::NAMES_MAX - 1);
-        assert!(listings.has_room_for(1));
-        assert!(!listings.has_room_for(2));
-        assert!(!listings.has_room_for(u64::MAX));
-        listings.names.remove(&1);
-        assert!(listings.has_room_for(Listings::NAMES_MAX));
-    }
-
-    #[test]
-    fn opening_what_is_there_asks_for_the_same_rights_as_making_it() {
-        let (read, write) = (DescriptorFlags::READ, DescriptorFlags::WRITE);
-        let make = |flags, open| OpenAt { path_flags: PathFlags::empty(), path: String::new(), open, flags };
-        for (asked, given) in [(write, write), (read, read | write), (DescriptorFlags::empty(), read | write)] {
-            let how = make(asked, OpenFlags::CREATE | OpenFlags::TRUNCATE).if_there().unwrap();
-            assert_eq!((how.flags, how.open), (given, OpenFlags::TRUNCATE));
-        }
-        assert!(make(write, OpenFlags::CREATE | OpenFlags::EXCLUSIVE).if_there().is_none());
-    }
-}
+mod tests;
