@@ -11,6 +11,7 @@
 mod cell;
 mod cli;
 mod compat;
+mod hostile;
 mod life;
 mod loading;
 mod neighbours;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use wasmtime::component::{HasSelf, InstancePre, Linker};
 use wasmtime::{Engine, Store};
+use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 
@@ -17,44 +18,50 @@ use crate::ports::runner::{CellLink, CellWork};
 
 use super::bindings::exports::taskcell::plugin::runner::Outcome as WitOutcome;
 use super::bindings::{TaskPlugin, TaskPluginPre};
+use super::files::{self, FileRules, Files};
 use super::inspect::Shape;
-use super::meter::{MemoryMeter, meter_fuel};
+use super::meter::MemoryMeter;
+use super::pace::{Account, Pace, Turn, keep_pace, publish};
 use super::trap::{Departure, departure, is_unreadable_result};
 use super::wasi::{self, CommandLine};
 
-/// Bytes that may cross one host call. Protects the host's memory.
-const CALL_BYTES_MAX: u64 = 4 << 20;
 /// What a call may carry beside its one large value: names, messages.
 const CALL_BYTES_SLACK: u64 = 128 << 10;
-/// What one call costs, in bytes that could have been copied meanwhile.
-const CALL_COST: usize = 256;
-/// Cost of calls after which a guest gives way: well under a millisecond.
-const DEBT_MAX: usize = 256 << 10;
-/// WASI resources a guest may hold at once: open files, streams, pollables.
-const RESOURCES_MAX: usize = 4096;
 
 /// What host functions find in the wasm store.
 pub(super) struct CellData {
     wasi: WasiCtx,
     table: ResourceTable,
+    files: FileRules,
     memory: MemoryMeter,
     pub(super) link: CellLink,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) info: Info,
-    /// What the guest's calls have cost since it last gave way, in bytes.
-    debt: usize,
+    pace: Pace,
 }
 
 impl CellData {
-    /// Counts a call of the contract, and gives way to others when this guest has had its share. A call that is ready
-    /// at once would otherwise never yield, and its fuel says nothing about the work it makes.
-    pub(super) async fn called(&mut self, bytes: usize) {
+    /// Its files, for one call.
+    pub(super) fn files(&mut self) -> Files<'_> {
+        self.link.gauges.set_activity(self.pace.count(0));
+        let wasi = WasiFilesystemCtxView { ctx: self.wasi.filesystem(), table: &mut self.table };
+        Files { wasi, rules: &self.files }
+    }
+
+    /// Counts a call of the contract, which moved this many bytes.
+    pub(super) fn called(&mut self, bytes: usize) {
         self.link.gauges.count_host_call();
-        self.debt = self.debt.saturating_add(CALL_COST).saturating_add(bytes);
-        if self.debt >= DEBT_MAX {
-            self.debt = 0;
-            tokio::task::yield_now().await;
-        }
+        self.link.gauges.set_activity(self.pace.count(bytes));
+    }
+}
+
+impl Account for CellData {
+    fn pace(&mut self) -> &mut Pace {
+        &mut self.pace
+    }
+
+    fn link(&self) -> &CellLink {
+        &self.link
     }
 }
 
@@ -68,6 +75,8 @@ pub(super) struct Info {
 
 impl WasiView for CellData {
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        // Every function of WASI comes by here once.
+        self.link.gauges.set_activity(self.pace.count(0));
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }
 }
@@ -82,6 +91,7 @@ pub(super) enum Linked {
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<CellData>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    files::add_to_linker(&mut linker)?;
     TaskPlugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |data| data)?;
     Ok(linker)
 }
@@ -95,73 +105,80 @@ impl Linked {
     }
 }
 
+/// What a cell needs of its host.
+pub(super) struct Around {
+    pub(super) engine: Engine,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) link: CellLink,
+    pub(super) turn: Arc<Turn>,
+}
+
 /// Makes the wasm store of a cell, with everything that bounds it.
-fn store(engine: &Engine, data: CellData) -> wasmtime::Result<Store<CellData>> {
-    let (fuel, gauges) = (data.info.limits.fuel, Arc::clone(&data.link.gauges));
-    let mut store = Store::new(engine, data);
+fn store(around: Around, wasi: WasiCtx, info: Info) -> wasmtime::Result<Store<CellData>> {
+    let Around { engine, clock, link, turn } = around;
+    let limits = info.limits;
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(size(limits.resources.into()));
+    let memory = MemoryMeter::new(&limits, Arc::clone(&link.gauges));
+    let files = FileRules::new(limits, Arc::clone(&link.output));
+    let pace = Pace::new(limits.fuel, turn);
+    let mut store = Store::new(&engine, CellData { wasi, table, files, memory, link, clock, info, pace });
     store.limiter(|data| &mut data.memory);
-    let call_bytes = call_bytes(&store.data().info.limits);
-    store.set_hostcall_fuel(usize::try_from(call_bytes).unwrap_or(usize::MAX));
-    meter_fuel(&mut store, fuel, gauges)?;
+    store.set_hostcall_fuel(size(call_bytes(&limits)));
+    store.set_max_component_handles(size(limits.handles.into()));
+    keep_pace(&mut store)?;
     Ok(store)
+}
+
+fn size(limit: u64) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
 /// The result crosses like any call, and may be as large as its limit.
 fn call_bytes(limits: &Limits) -> u64 {
-    limits.result_bytes.max(CALL_BYTES_MAX).saturating_add(CALL_BYTES_SLACK)
-}
-
-fn data(wasi: WasiCtx, link: CellLink, clock: Arc<dyn Clock>, info: Info) -> CellData {
-    let mut table = ResourceTable::new();
-    table.set_max_capacity(RESOURCES_MAX);
-    let memory = MemoryMeter::new(&info.limits, Arc::clone(&link.gauges));
-    CellData { wasi, table, memory, link, clock, info, debt: 0 }
+    limits.result_bytes.max(limits.call_bytes).saturating_add(CALL_BYTES_SLACK)
 }
 
 /// Calls `describe` in a cell that may do nothing.
 pub(super) async fn describe(
-    engine: &Engine,
+    around: Around,
     plugin: &TaskPluginPre<CellData>,
     limits: Limits,
-    link: CellLink,
-    clock: Arc<dyn Clock>,
 ) -> Result<String, Failure> {
-    let wasi = wasi::nothing(&link.output);
+    let wasi = wasi::nothing(&limits, &around.link.output);
+    around.link.gauges.set_fuel_budget(limits.fuel);
     let info = Info { document: Value::Null, scratch: None, limits };
-    let mut store = store(engine, data(wasi, link, clock, info)).map_err(|error| host_failure(&error))?;
+    let mut store = store(around, wasi, info).map_err(|error| host_failure(&error))?;
     let called = async {
         let instance = plugin.instantiate_async(&mut store).await?;
         instance.taskcell_plugin_plugin_info().call_describe(&mut store).await
     }
     .await;
-    called.map_err(|error| match departure(&error, limits.fuel, store.data().memory.refused()) {
+    called.map_err(|error| match departed(&error, &store) {
         Departure::Exit(code) => exited(code),
         Departure::Failed(failure) => failure,
     })
 }
 
+fn departed(error: &wasmtime::Error, store: &Store<CellData>) -> Departure {
+    let data = store.data();
+    departure(error, data.link.gauges.fuel_budget(), data.memory.refused())
+}
+
 /// Runs one task from a fresh instance to its end.
-pub(super) async fn run(
-    engine: &Engine,
-    plugin: &Linked,
-    work: &CellWork,
-    link: CellLink,
-    clock: Arc<dyn Clock>,
-) -> CellEnd {
-    let prepared = prepare(engine, plugin, work, link, clock);
-    let mut store = match prepared {
+pub(super) async fn run(around: Around, plugin: &Linked, work: &CellWork) -> CellEnd {
+    let mut store = match prepare(around, plugin, work) {
         Ok(store) => store,
         Err(failure) => return CellEnd::Failed(failure),
     };
-    let limits = work.limits;
     let returned = match plugin {
         Linked::TaskPlugin(pre) => run_task(&mut store, pre, work).await,
         Linked::Command(pre) => run_command(&mut store, pre).await,
     };
-    publish_fuel(&store);
+    publish(&mut store);
     match returned {
         Ok(end) => end,
-        Err(error) => match departure(&error, limits.fuel, store.data().memory.refused()) {
+        Err(error) => match departed(&error, &store) {
             Departure::Failed(failure) => CellEnd::Failed(failure),
             Departure::Exit(code) => match plugin {
                 Linked::Command(_) => command_end(code, &store),
@@ -171,26 +188,12 @@ pub(super) async fn run(
     }
 }
 
-/// The end of a run may lie between two readings of the meter.
-fn publish_fuel(store: &Store<CellData>) {
-    if let Ok(left) = store.get_fuel() {
-        let data = store.data();
-        data.link.gauges.set_fuel_used(data.info.limits.fuel.saturating_sub(left));
-    }
-}
-
-fn prepare(
-    engine: &Engine,
-    plugin: &Linked,
-    work: &CellWork,
-    link: CellLink,
-    clock: Arc<dyn Clock>,
-) -> Result<Store<CellData>, Failure> {
+fn prepare(around: Around, plugin: &Linked, work: &CellWork) -> Result<Store<CellData>, Failure> {
     let command = match plugin {
         Linked::TaskPlugin(_) => CommandLine::default(),
         Linked::Command(_) => command_line(work).map_err(|message| Failure::new(FailureKind::Guest, message))?,
     };
-    let wasi = wasi::granted(&work.grants, &work.scratch, command, &link.output).map_err(|error| {
+    let wasi = wasi::granted(work, command, &around.link.output).map_err(|error| {
         Failure::new(
             FailureKind::Host,
             format!("failed to open what was granted: {error:#}{}", granted_dirs(&work.grants)),
@@ -199,7 +202,7 @@ fn prepare(
     let scratch = cap_std::fs::Dir::open_ambient_dir(&work.scratch, cap_std::ambient_authority())
         .map_err(|error| Failure::new(FailureKind::Host, format!("failed to open the scratch directory: {error}")))?;
     let info = Info { document: info_document(work), scratch: Some(scratch), limits: work.limits };
-    store(engine, data(wasi, link, clock, info)).map_err(|error| host_failure(&error))
+    store(around, wasi, info).map_err(|error| host_failure(&error))
 }
 
 fn granted_dirs(grants: &Grants) -> String {

@@ -4,9 +4,6 @@ use wasmtime::{Collector, Config, Enabled, Engine, Inlining, InstanceAllocationS
 
 use crate::model::limits::Limits;
 
-/// Units of fuel a guest burns before it lets others run: about 0.2 ms. Smaller slices cost throughput (at 10 000 units
-/// nearly half of it), larger ones make everybody wait.
-pub(super) const FUEL_SLICE: u64 = 1_000_000;
 /// Bytes of stack a guest's code may use. Protects the host's stack from recursion.
 const WASM_STACK_BYTES: usize = 512 << 10;
 /// Bytes of stack of a guest's fiber: the guest's own, and room for the host functions it calls.

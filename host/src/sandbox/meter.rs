@@ -1,13 +1,11 @@
-//! What a guest uses, counted and capped: memory, tables, fuel.
+//! What a guest has, counted and capped: memories and tables.
 
 use std::sync::Arc;
 
-use wasmtime::{ResourceLimiter, Store};
+use wasmtime::ResourceLimiter;
 
 use crate::model::limits::Limits;
 use crate::ports::gauges::Gauges;
-
-use super::engine::FUEL_SLICE;
 
 /// One cap over all memories and one over all tables of a cell; wasmtime's own caps are for each one alone.
 #[derive(Debug)]
@@ -85,17 +83,6 @@ impl ResourceLimiter for MemoryMeter {
     fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
         if self.refused { Ok(()) } else { Err(error) }
     }
-}
-
-/// Fills the tank and publishes what is burnt, at each slice and each host call.
-pub(super) fn meter_fuel<T: 'static>(store: &mut Store<T>, budget: u64, gauges: Arc<Gauges>) -> wasmtime::Result<()> {
-    store.set_fuel(budget)?;
-    store.fuel_async_yield_interval(Some(FUEL_SLICE))?;
-    store.call_hook(move |store, _| {
-        gauges.set_fuel_used(budget.saturating_sub(store.get_fuel()?));
-        Ok(())
-    });
-    Ok(())
 }
 
 #[cfg(test)]

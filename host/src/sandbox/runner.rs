@@ -1,14 +1,15 @@
 //! The runner of wasm: loads plugins, and runs their tasks on worker threads of its own.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use taskcell_artifact::ArtifactCache;
-use tokio::runtime::Runtime;
+use taskcell_slot::{Guest, GuestEnd, Settings, Workers};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinError, JoinHandle};
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
@@ -20,12 +21,13 @@ use crate::ports::clock::{BoxFuture, Clock};
 use crate::ports::output::OutputLog;
 use crate::ports::runner::{CellLink, CellWork, Permit, Runner};
 
-use super::cell::{self, CellData, Linked};
+use super::cell::{self, Around, CellData, Linked};
 use super::componentize::componentize;
 use super::engine::{Stock, engine};
 use super::identify::{FileKind, identify};
 use super::inspect::{Border, Unfit};
 use super::load::{FILE_BYTES_MAX, LoadError, LoadedPlugin, command_manifest};
+use super::pace::{Paced, Turn};
 use super::pool::{Needs, Pool};
 
 /// Units of fuel for `describe`: about 10 ms. Protects the host from a plugin that never answers.
@@ -45,8 +47,7 @@ pub(crate) struct WasmRunner {
     clock: Arc<dyn Clock>,
     limits: Limits,
     plugins: RwLock<HashMap<PluginDigest, Arc<Code>>>,
-    /// `None` only while it is being dropped.
-    workers: Option<Runtime>,
+    workers: Workers,
 }
 
 /// A plugin's code, linked and ready to be instantiated.
@@ -67,10 +68,16 @@ impl WasmRunner {
         limits: Limits,
         cache: Option<ArtifactCache>,
         clock: Arc<dyn Clock>,
+        runtime: Handle,
     ) -> wasmtime::Result<Self> {
         let stock = Stock::for_cells(cells);
         let engine = engine(stock, &limits)?;
-        let workers = tokio::runtime::Builder::new_multi_thread().thread_name("taskcell-guest").enable_all().build()?;
+        // Timers and files of guests are the caller's runtime's; without its context WASI would start one of its own.
+        let around = move |live: &mut dyn FnMut()| {
+            let _context = runtime.enter();
+            live();
+        };
+        let workers = Workers::new(Settings { around: Arc::new(around), ..Settings::default() })?;
         Ok(Self {
             linker: cell::linker(&engine)?,
             pool: Arc::new(Pool::new(stock)),
@@ -79,7 +86,7 @@ impl WasmRunner {
             clock,
             limits,
             plugins: RwLock::default(),
-            workers: Some(workers),
+            workers,
             engine,
         })
     }
@@ -152,20 +159,19 @@ impl WasmRunner {
 
     async fn describe(&self, code: Arc<Code>) -> Result<Manifest, LoadError> {
         let limits = Limits { fuel: DESCRIBE_FUEL, output_bytes: 64 << 10, ..self.limits };
-        let (engine, clock) = (self.engine.clone(), Arc::clone(&self.clock));
         // The clock starts when there is room: a full host is not the plugin's fault.
         let place = self.pool.admit(code.needs).await;
-        let described = self.on_workers(async move {
+        let described = self.paced(dead_link(), async move |around| {
             let _place = place;
             match &code.linked {
-                Linked::TaskPlugin(plugin) => cell::describe(&engine, plugin, limits, dead_link(), clock).await,
+                Linked::TaskPlugin(plugin) => cell::describe(around, plugin, limits).await,
                 Linked::Command(_) => Err(Failure::new(FailureKind::Host, "a command does not describe itself")),
             }
-        })?;
+        });
         let clock = Arc::clone(&self.clock);
         let late = clock.sleep_until(clock.steady() + DESCRIBE_TIMEOUT);
         let text = tokio::select! {
-            described = described => described.map_err(|error| LoadError::Describe(panic_text(error)))?,
+            described = described => described.map_err(|error| LoadError::Describe(guest_end(error)))?,
             () = late => return Err(LoadError::Describe(format!("no answer within {} s", DESCRIBE_TIMEOUT.as_secs()))),
         };
         let text =
@@ -177,21 +183,17 @@ impl WasmRunner {
         Ok(Manifest::parse(&text)?)
     }
 
-    fn on_workers<T: Send + 'static>(
-        &self,
-        future: impl Future<Output = T> + Send + 'static,
-    ) -> Result<GuestTask<T>, LoadError> {
-        let workers = self.workers.as_ref().ok_or(LoadError::ShuttingDown)?;
-        Ok(GuestTask(workers.spawn(future)))
-    }
-}
-
-impl Drop for WasmRunner {
-    fn drop(&mut self) {
-        if let Some(workers) = self.workers.take() {
-            // Not waited for: this may run inside the caller's async code.
-            workers.shutdown_background();
-        }
+    /// Runs a cell in a slot, at its own pace.
+    fn paced<T, F>(&self, link: CellLink, cell: impl FnOnce(Around) -> F) -> Guest<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let turn = Arc::new(Turn::new());
+        let gate = Arc::clone(&link.gate);
+        let around =
+            Around { engine: self.engine.clone(), clock: Arc::clone(&self.clock), link, turn: Arc::clone(&turn) };
+        self.workers.spawn(Paced { guest: Box::pin(cell(around)), gate, turn })
     }
 }
 
@@ -208,20 +210,14 @@ impl Runner for WasmRunner {
         let Some(code) = self.code(work.plugin) else {
             return host("the plugin's code is not loaded");
         };
-        let (engine, clock) = (self.engine.clone(), Arc::clone(&self.clock));
-        let running = self.on_workers(async move {
-            let end = cell::run(&engine, &code.linked, &work, link, clock).await;
+        let running = self.paced(link, async move |around| {
+            let end = cell::run(around, &code.linked, &work).await;
             drop((permit, work));
             end
         });
-        match running {
-            Ok(running) => Box::pin(async move {
-                running
-                    .await
-                    .unwrap_or_else(|error| CellEnd::Failed(Failure::new(FailureKind::Host, panic_text(error))))
-            }),
-            Err(_) => host("the host is shutting down"),
-        }
+        Box::pin(async move {
+            running.await.unwrap_or_else(|end| CellEnd::Failed(Failure::new(FailureKind::Host, guest_end(end))))
+        })
     }
 }
 
@@ -283,30 +279,16 @@ fn dead_link() -> CellLink {
     }
 }
 
-/// A future on the guests' workers. Dropping it stops the guest at its next slice of fuel or host call.
-struct GuestTask<T>(JoinHandle<T>);
-
-impl<T> Future for GuestTask<T> {
-    type Output = Result<T, JoinError>;
-
-    fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
-        std::pin::Pin::new(&mut self.0).poll(cx)
+/// Why a cell has no end of its own.
+fn guest_end(end: GuestEnd) -> String {
+    match end {
+        GuestEnd::Stopped => "the host is shutting down".to_owned(),
+        GuestEnd::Panicked(payload) => format!("a host function panicked: {}", panic_text(&*payload)),
     }
 }
 
-impl<T> Drop for GuestTask<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// What a panicking host function said.
-fn panic_text(error: JoinError) -> String {
-    if !error.is_panic() {
-        return "the host is shutting down".to_owned();
-    }
-    let payload = error.into_panic();
+/// What a panic said.
+fn panic_text(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-    format!("a host function panicked: {}", text.unwrap_or_else(|| "without a message".to_owned()))
+    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
 }

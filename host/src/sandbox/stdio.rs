@@ -14,23 +14,16 @@ use crate::ports::output::OutputLog;
 /// Bytes a guest may write at once; more comes in several writes. WASI's usual size.
 const WRITE_BYTES_MAX: usize = 64 << 10;
 
-/// What one write costs beside its bytes.
-const WRITE_COST: usize = 256;
-/// Bytes after which a guest that only writes gives way to others: well under a millisecond.
-const DEBT_MAX: usize = 256 << 10;
-
 /// One of the two output streams. It never blocks and never fails: the log drops its oldest when it is full.
 #[derive(Debug, Clone)]
 pub(super) struct GuestOutput {
     log: Arc<OutputLog>,
     stdout: bool,
-    /// What was written since the guest last gave way, in bytes.
-    debt: usize,
 }
 
 impl GuestOutput {
     pub(super) fn new(log: Arc<OutputLog>, stdout: bool) -> Self {
-        Self { log, stdout, debt: 0 }
+        Self { log, stdout }
     }
 
     fn take(&self, bytes: &[u8]) {
@@ -61,18 +54,12 @@ impl StdoutStream for GuestOutput {
 
 #[wasmtime_wasi::async_trait]
 impl Pollable for GuestOutput {
-    async fn ready(&mut self) {
-        if self.debt >= DEBT_MAX {
-            self.debt = 0;
-            tokio::task::yield_now().await;
-        }
-    }
+    async fn ready(&mut self) {}
 }
 
 impl OutputStream for GuestOutput {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         self.take(&bytes);
-        self.debt = self.debt.saturating_add(bytes.len()).saturating_add(WRITE_COST);
         Ok(())
     }
 
@@ -81,8 +68,7 @@ impl OutputStream for GuestOutput {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        // Not ready sends the guest to wait, and that is where it gives way.
-        Ok(if self.debt >= DEBT_MAX { 0 } else { WRITE_BYTES_MAX })
+        Ok(WRITE_BYTES_MAX)
     }
 }
 

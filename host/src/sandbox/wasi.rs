@@ -1,18 +1,16 @@
 //! What a guest sees of the system: exactly its grants, its scratch directory, and nothing else.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{FsPerms, WasiCtx};
 
-use crate::model::grants::{Access, Grants, SCRATCH};
+use crate::model::grants::{Access, SCRATCH};
+use crate::model::limits::Limits;
 use crate::ports::output::OutputLog;
+use crate::ports::runner::CellWork;
 
 use super::stdio::GuestOutput;
-
-/// Random bytes a guest gets in one call. Protects the host's memory and time.
-const RANDOM_BYTES_MAX: u64 = 64 << 10;
 
 /// The guest's command line, for plugins that are plain commands.
 #[derive(Debug, Default)]
@@ -22,25 +20,21 @@ pub(super) struct CommandLine {
 }
 
 /// The system as a describing plugin sees it: nothing at all.
-pub(super) fn nothing(output: &Arc<OutputLog>) -> WasiCtx {
+pub(super) fn nothing(limits: &Limits, output: &Arc<OutputLog>) -> WasiCtx {
     let mut wasi = WasiCtx::builder();
-    shut(&mut wasi, output);
+    shut(&mut wasi, limits, output);
     wasi.build()
 }
 
 /// The system as a task sees it.
-pub(super) fn granted(
-    grants: &Grants,
-    scratch: &Path,
-    command: CommandLine,
-    output: &Arc<OutputLog>,
-) -> wasmtime::Result<WasiCtx> {
+pub(super) fn granted(work: &CellWork, command: CommandLine, output: &Arc<OutputLog>) -> wasmtime::Result<WasiCtx> {
+    let grants = &work.grants;
     let mut wasi = WasiCtx::builder();
-    shut(&mut wasi, output);
+    shut(&mut wasi, &work.limits, output);
     wasi.stdin(MemoryInputPipe::new(command.stdin));
     wasi.args(&command.args);
     wasi.envs(&grants.env);
-    wasi.preopened_dir(scratch, SCRATCH, FsPerms::ReadWrite)?;
+    wasi.preopened_dir(&work.scratch, SCRATCH, FsPerms::ReadWrite)?;
     for dir in &grants.dirs {
         let perms = match dir.access {
             Access::Read => FsPerms::ReadOnly,
@@ -52,9 +46,9 @@ pub(super) fn granted(
 }
 
 /// Sockets and names answer access-denied, output goes to the log.
-fn shut(wasi: &mut wasmtime_wasi::WasiCtxBuilder, output: &Arc<OutputLog>) {
+fn shut(wasi: &mut wasmtime_wasi::WasiCtxBuilder, limits: &Limits, output: &Arc<OutputLog>) {
     wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
-    wasi.max_random_size(RANDOM_BYTES_MAX);
+    wasi.max_random_size(limits.random_bytes);
     wasi.stdout(GuestOutput::new(Arc::clone(output), true));
     wasi.stderr(GuestOutput::new(Arc::clone(output), false));
 }

@@ -110,7 +110,7 @@ async fn t03_a_guest_that_sleeps_is_ended_by_its_deadline() {
     assert_eq!(task.state().outcome, None);
     clock.advance(Duration::from_secs(1));
     let told = failed(outcome(&task).await, FailureKind::Timeout);
-    assert!(told.message.contains("60 s"), "{}", told.message);
+    assert!(told.message.contains("1 min"), "{}", told.message);
     assert_eq!(task.state().usage.wall, Duration::from_mins(1));
 }
 
@@ -237,7 +237,12 @@ async fn r13_limits_of_a_request_only_shrink_those_of_the_host() {
     let limits = taskcell::Limits { fuel: 30_000_000, ..taskcell::Limits::default() };
     let (host, _) = with_fixture(builder().limits(limits)).await;
     let mut greedy = request("info", json!(null));
-    greedy.limits = LimitsRequest { fuel: Some(u64::MAX), timeout: Some(Duration::MAX), memory_bytes: Some(u64::MAX) };
+    greedy.limits = LimitsRequest {
+        fuel: Some(u64::MAX),
+        timeout: Some(Duration::MAX),
+        memory_bytes: Some(u64::MAX),
+        ..LimitsRequest::default()
+    };
     let info = data(outcome(&start_as(&host, greedy).await).await);
     assert_eq!(info["info"]["fuel_budget"], json!(30_000_000));
     let left = info["fuel_remaining"].as_u64().unwrap();

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::imports::Imports;
+
 /// Where the manifest lies in the guest's memory.
 pub(crate) const MANIFEST_AT: usize = 65_536;
 
@@ -17,6 +19,10 @@ pub(crate) struct Handmade {
     imports: String,
     functions: String,
     with: String,
+    /// Pages of memory beyond those that the manifest needs.
+    pages: usize,
+    /// Whether the memory is one that the host's functions can write to while the core module is being made.
+    shared: bool,
 }
 
 impl Handmade {
@@ -31,6 +37,8 @@ impl Handmade {
             imports: String::new(),
             functions: String::new(),
             with: String::new(),
+            pages: 0,
+            shared: false,
         }
     }
 
@@ -64,6 +72,40 @@ impl Handmade {
         self
     }
 
+    /// With so many more pages of memory, of 64 KiB each.
+    pub(crate) fn pages(mut self, pages: usize) -> Self {
+        self.pages += pages;
+        self
+    }
+
+    /// With these functions of the host, which its core module can call.
+    pub(crate) fn imports(mut self, set: &Imports) -> Self {
+        self.shared = true;
+        self.imports.push_str(set.interfaces());
+        self.functions.push_str(&set.lowered());
+        self.with.push_str(&set.with());
+        self.fields.insert_str(0, &set.fields());
+        self
+    }
+
+    /// With a resource of its own, of which its core module can make handles with `$new`, and drop them with `$drop`.
+    pub(crate) fn resource(mut self) -> Self {
+        self.functions.push_str(
+            "(type $thing (resource (rep i32)))
+             (core func $new-thing (canon resource.new $thing))
+             (core func $drop-thing (canon resource.drop $thing))",
+        );
+        self.with.push_str(
+            r#"(with "thing" (instance (export "new" (func $new-thing)) (export "drop" (func $drop-thing))))"#,
+        );
+        self.fields.insert_str(
+            0,
+            r#"(import "thing" "new" (func $new (param i32) (result i32)))
+               (import "thing" "drop" (func $drop (param i32)))"#,
+        );
+        self
+    }
+
     /// With an interface that it imports and does not use.
     pub(crate) fn import(mut self, interface: &str) -> Self {
         let _ = write!(self.imports, r#"(import "{interface}" (instance))"#);
@@ -85,6 +127,19 @@ impl Handmade {
     /// With one more core module, of these fields, which nobody uses.
     pub(crate) fn module(mut self, fields: &str) -> Self {
         let _ = write!(self.functions, "(core module {fields})");
+        self
+    }
+
+    /// With components inside it, each of which makes so many instances of a core module of these fields.
+    pub(crate) fn instances(mut self, fields: &str, instances: usize, components: usize) -> Self {
+        for _ in 0..components {
+            let name = format!("$inside-{}", self.functions.len());
+            let _ = write!(self.functions, "(component {name} (core module $m {fields})");
+            for _ in 0..instances {
+                self.functions.push_str("(core instance (instantiate $m))");
+            }
+            let _ = write!(self.functions, ") (instance (instantiate {name}))");
+        }
         self
     }
 
@@ -130,10 +185,11 @@ impl Handmade {
         let Self { manifest, run, realloc, fields, imports, functions, with, .. } = self;
         let length = manifest.len();
         let describe = self.describe.clone().unwrap_or_else(|| string_at(MANIFEST_AT, length));
-        let pages = (MANIFEST_AT + length).div_ceil(65_536) + 1;
+        let pages = (MANIFEST_AT + length).div_ceil(65_536) + 1 + self.pages;
+        let Memory { shelf, with: with_shelf, first, last } = Memory::new(pages, self.shared);
         let bytes = literal(manifest.as_bytes());
         format!(
-            r#"(component
+            r#"(component $root
   (import "taskcell:plugin/types@0.1.0" (instance $types
     (type $a (record (field "message" string) (field "data" (option string))))
     (export "success" (type $success (eq $a)))
@@ -142,18 +198,23 @@ impl Handmade {
     (type $c (record (field "message" string) (field "data" (option string))))
     (export "cancellation" (type $cancellation (eq $c)))
     (type $d (variant (case "succeeded" $success) (case "failed" $failure) (case "cancelled" $cancellation)))
-    (export "outcome" (type (eq $d)))))
+    (export "outcome" (type (eq $d)))
+    (type $e (record (field "kind" string) (field "message" string)))
+    (export "refusal" (type (eq $e)))))
+  (alias export $types "refusal" (type $refusal))
   (alias export $types "outcome" (type $outcome))
   {imports}
+  {shelf}
   {functions}
   (core module $m
+    {first}
     {fields}
-    (memory (export "memory") {pages})
+    {last}
     (data (i32.const {MANIFEST_AT}) "{bytes}")
     (func (export "describe") (result i32) {describe})
     (func (export "run") (param i32 i32 i32 i32) (result i32) {run})
     (func (export "realloc") (param i32 i32 i32 i32) (result i32) {realloc}))
-  (core instance $i (instantiate $m {with}))
+  (core instance $i (instantiate $m {with} {with_shelf}))
   (func $describe (result string) (canon lift (core func $i "describe") (memory $i "memory")))
   (func $run (param "task-type" string) (param "input" string) (result $outcome)
     (canon lift (core func $i "run") (memory $i "memory") (realloc (func $i "realloc"))))
@@ -162,6 +223,43 @@ impl Handmade {
   (export "taskcell:plugin/plugin-info@0.1.0" (instance $info))
   (export "taskcell:plugin/runner@0.1.0" (instance $runner)))"#
         )
+    }
+}
+
+/// Where the core module's memory comes from.
+struct Memory {
+    /// A core instance before it that has the memory, when the host's functions are to write to it.
+    shelf: String,
+    /// What the core module is instantiated with.
+    with: &'static str,
+    /// Its first field, an import.
+    first: String,
+    /// Its field after all imports.
+    last: String,
+}
+
+impl Memory {
+    fn new(pages: usize, shared: bool) -> Self {
+        if !shared {
+            let last = format!(r#"(memory (export "memory") {pages})"#);
+            return Self { shelf: String::new(), with: "", first: String::new(), last };
+        }
+        // The host's results go to 4096 and on, and after 28 KiB over the oldest of them again.
+        let shelf = format!(
+            r#"(core module $m-shelf
+                 (memory (export "memory") {pages})
+                 (global $next (mut i32) (i32.const 4096))
+                 (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+                   (if (i32.gt_u (i32.add (global.get $next) (local.get 3)) (i32.const 32768))
+                     (then (global.set $next (i32.const 4096))))
+                   (global.get $next)
+                   (global.set $next (i32.and (i32.const -8)
+                     (i32.add (i32.add (global.get $next) (local.get 3)) (i32.const 7))))))
+               (core instance $shelf (instantiate $m-shelf))"#
+        );
+        let first = format!(r#"(import "shelf" "memory" (memory {pages}))"#);
+        let last = r#"(export "memory" (memory 0))"#.to_owned();
+        Self { shelf, with: r#"(with "shelf" (instance $shelf))"#, first, last }
     }
 }
 

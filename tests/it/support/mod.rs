@@ -1,7 +1,11 @@
 //! What the tests share: where things are, a host, a watchdog, and short ways to say what is expected.
 
+pub(crate) mod alone;
 pub(crate) mod component;
 pub(crate) mod files;
+pub(crate) mod imports;
+pub(crate) mod oracle;
+pub(crate) mod process;
 pub(crate) mod task;
 
 use std::path::PathBuf;
@@ -66,6 +70,6 @@ pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the watchdog watches real time")]
-async fn watchdog<T>(future: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn watchdog<T>(future: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(WATCHDOG, future).await.ok()
 }

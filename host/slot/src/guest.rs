@@ -1,0 +1,158 @@
+//! One guest: the future in its slot, and the handle that its owner holds.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+
+use tokio::sync::oneshot;
+
+use crate::pool::Pool;
+use crate::slot::{Slot, Turn};
+
+/// What lies in a slot.
+pub(crate) type Content = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A guest among the others.
+pub(crate) struct Cell {
+    slot: Slot<Content>,
+    pool: Arc<Pool>,
+}
+
+impl Cell {
+    pub(crate) fn new(content: Content, pool: Arc<Pool>) -> Self {
+        Self { slot: Slot::new(content), pool }
+    }
+
+    /// Gives the guest one turn, and puts it where it belongs afterwards.
+    pub(crate) fn turn(self: Arc<Self>) {
+        let waker = Waker::from(Arc::clone(&self));
+        let mut cx = Context::from_waker(&waker);
+        match self.slot.turn(|content| content.as_mut().poll(&mut cx).is_ready()) {
+            Turn::Again => {
+                let pool = Arc::clone(&self.pool);
+                pool.push_busy(self);
+            }
+            Turn::Over(content) => self.pool.bury_here(content),
+            Turn::Parked | Turn::Empty => {}
+        }
+    }
+
+    /// Stops the guest. Never waits for it.
+    pub(crate) fn stop(&self) {
+        if let Some(content) = self.slot.stop() {
+            self.pool.bury(content);
+        }
+    }
+}
+
+impl Wake for Cell {
+    fn wake(self: Arc<Self>) {
+        if self.slot.wake() {
+            let pool = Arc::clone(&self.pool);
+            pool.push_woken(self);
+        }
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.slot.wake() {
+            self.pool.push_woken(Arc::clone(self));
+        }
+    }
+}
+
+/// A guest that was handed to the workers; a future of its result.
+///
+/// Dropping it stops the guest: at once when it is parked or waits for its turn, else when the poll that is under way
+/// ends. What the guest held is then dropped by the reaper, and not by whoever dropped this.
+pub struct Guest<T> {
+    cell: Arc<Cell>,
+    end: oneshot::Receiver<Result<T, Box<dyn Any + Send>>>,
+}
+
+/// Why a guest has no result.
+pub enum GuestEnd {
+    /// It panicked, with this payload.
+    Panicked(Box<dyn Any + Send>),
+    /// It was stopped, or the workers are gone.
+    Stopped,
+}
+
+impl fmt::Debug for GuestEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Panicked(_) => "Panicked",
+            Self::Stopped => "Stopped",
+        })
+    }
+}
+
+impl<T> fmt::Debug for Guest<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guest").finish_non_exhaustive()
+    }
+}
+
+impl<T> Guest<T> {
+    pub(crate) fn new<F>(future: F, pool: &Arc<Pool>) -> Self
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (tell, end) = oneshot::channel();
+        let content = Guarded { future: Box::pin(future), tell: Some(tell) };
+        let cell = Arc::new(Cell::new(Box::pin(content), Arc::clone(pool)));
+        pool.push_woken(Arc::clone(&cell));
+        Self { cell, end }
+    }
+
+    /// Stops the guest, as dropping this would.
+    pub fn stop(&self) {
+        self.cell.stop();
+    }
+}
+
+impl<T> Future for Guest<T> {
+    type Output = Result<T, GuestEnd>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.end).poll(cx).map(|end| match end {
+            Ok(Ok(result)) => Ok(result),
+            Ok(Err(payload)) => Err(GuestEnd::Panicked(payload)),
+            Err(_) => Err(GuestEnd::Stopped),
+        })
+    }
+}
+
+impl<T> Drop for Guest<T> {
+    fn drop(&mut self) {
+        self.cell.stop();
+    }
+}
+
+/// A guest's future whose panics stay within it.
+struct Guarded<F: Future> {
+    /// Boxed, so that it can be pinned without unsafe code.
+    future: Pin<Box<F>>,
+    tell: Option<oneshot::Sender<Result<F::Output, Box<dyn Any + Send>>>>,
+}
+
+impl<F: Future> Future for Guarded<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // A future that panicked is never polled again, so nobody sees what it left half done.
+        let end = match catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(cx))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(result)) => Ok(result),
+            Err(payload) => Err(payload),
+        };
+        if let Some(tell) = self.tell.take() {
+            // Nobody waits for it any more: then it was stopped.
+            let _ = tell.send(end);
+        }
+        Poll::Ready(())
+    }
+}

@@ -1,0 +1,228 @@
+//! The threads: workers that run guests, the reaper, and the watchdog that adds spare workers.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::guest::Guest;
+use crate::pool::{Job, Pool};
+use crate::seats::Seats;
+
+/// How long one poll may take before a spare worker comes: several times the longest slice of guest time there is.
+const SLOW: Duration = Duration::from_millis(5);
+/// How often the watchdog looks while guests run.
+const LOOK: Duration = Duration::from_millis(2);
+/// Looks without anything to see, after which the watchdog sleeps until it is woken.
+const QUIET_LOOKS: u32 = 500;
+
+/// How the workers are to be.
+pub struct Settings {
+    /// Workers that there are all the time.
+    pub threads: usize,
+    /// Workers that may come in addition while others are stuck in a long poll.
+    pub spares: usize,
+    /// How much the workers' priority is below that of the thread that makes them: 0 to 19, in the system's steps. Only
+    /// Linux knows priorities of single threads; elsewhere this does nothing.
+    pub nice: i32,
+    /// What every thread that touches guests does around its life: for instance, entering an async runtime's context.
+    pub around: Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("threads", &self.threads)
+            .field("spares", &self.spares)
+            .field("nice", &self.nice)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Settings {
+    /// As many workers as the machine runs threads at once, as many spare ones, ten steps below the host's priority.
+    fn default() -> Self {
+        let threads = thread::available_parallelism().map_or(1, Into::into);
+        Self { threads, spares: threads.max(2), nice: 10, around: Arc::new(|live| live()) }
+    }
+}
+
+/// Threads that run guests.
+///
+/// Dropping this stops every guest: those that wait at once, those that are being polled when their poll is over. It
+/// does not wait for that.
+pub struct Workers {
+    crew: Arc<Crew>,
+}
+
+struct Crew {
+    pool: Arc<Pool>,
+    seats: Seats,
+    settings: Settings,
+    watch: Watch,
+}
+
+/// Wakes a watchdog that has gone to sleep.
+#[derive(Default)]
+struct Watch {
+    /// Written under the lock, and looked at without it by workers, who nearly always find it awake.
+    asleep: AtomicBool,
+    lock: Mutex<()>,
+    wake: Condvar,
+}
+
+impl fmt::Debug for Workers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Workers").field("settings", &self.crew.settings).finish_non_exhaustive()
+    }
+}
+
+impl Workers {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// When the system has no threads left.
+    pub fn new(settings: Settings) -> std::io::Result<Self> {
+        let seats = Seats::new(settings.threads.max(1) + settings.spares);
+        let crew = Arc::new(Crew { pool: Arc::default(), seats, settings, watch: Watch::default() });
+        // Dropped on an error, which sends those home who are there already.
+        let workers = Self { crew: Arc::clone(&crew) };
+        for _ in 0..crew.settings.threads.max(1) {
+            crew.hire(0)?;
+        }
+        let reaper = Arc::clone(&crew);
+        spawn("taskcell-reaper", move || (reaper.settings.around)(&mut || reaper.pool.reap()))?;
+        spawn("taskcell-watch", move || crew.watch())?;
+        Ok(workers)
+    }
+
+    /// Hands a guest over.
+    pub fn spawn<F>(&self, future: F) -> Guest<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        Guest::new(future, &self.crew.pool)
+    }
+
+    /// How many workers there are now, spare ones included.
+    pub fn threads(&self) -> usize {
+        self.crew.pool.workers()
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.crew.pool.shut();
+        self.crew.watch.wake();
+    }
+}
+
+impl Crew {
+    /// Adds a worker on a free seat from the given one on; without a free seat nothing happens.
+    fn hire(self: &Arc<Self>, from: usize) -> std::io::Result<()> {
+        let Some(seat) = self.seats.take(from) else { return Ok(()) };
+        let crew = Arc::clone(self);
+        self.pool.worker_came();
+        let hired = spawn("taskcell-guest", move || {
+            lower_priority(crew.settings.nice);
+            (crew.settings.around)(&mut || crew.work(seat));
+            crew.seats.leave(seat);
+            crew.pool.worker_went();
+        });
+        hired.inspect_err(|_| {
+            self.seats.leave(seat);
+            self.pool.worker_went();
+        })
+    }
+
+    /// A worker's life.
+    fn work(&self, seat: usize) {
+        let spare = seat >= self.settings.threads.max(1);
+        while let Some(job) = self.pool.next(!spare) {
+            self.seats.begin(seat);
+            self.watch.wake();
+            match job {
+                Job::Turn(cell) => cell.turn(),
+                Job::Burial(content) => self.pool.bury_here(content),
+            }
+            self.seats.end(seat);
+            if spare && self.has_enough() {
+                return;
+            }
+        }
+    }
+
+    /// Whether there are as many workers as there should be, without those that are stuck.
+    fn has_enough(&self) -> bool {
+        let (stuck, all) = self.seats.stuck(SLOW);
+        all - stuck > self.settings.threads.max(1)
+    }
+
+    /// The watchdog's life.
+    fn watch(self: &Arc<Self>) {
+        let mut quiet = 0;
+        while !self.pool.is_shut() {
+            let (stuck, all) = self.seats.stuck(SLOW);
+            if !self.pool.has_work() {
+                quiet += 1;
+            } else if all - stuck < self.settings.threads.max(1) {
+                // Without a spare the others are slower, and that is all.
+                let _ = self.hire(self.settings.threads.max(1));
+            } else {
+                quiet = 0;
+            }
+            if quiet < QUIET_LOOKS {
+                self.watch.rest();
+            } else {
+                self.watch.sleep(|| !self.pool.has_work() && !self.seats.is_polling() && !self.pool.is_shut());
+                quiet = 0;
+            }
+        }
+    }
+}
+
+impl Watch {
+    /// Rests until the next look.
+    fn rest(&self) {
+        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.wake.wait_timeout(lock, LOOK));
+    }
+
+    /// Sleeps until somebody wakes it, if it still `may` once everybody can see that it sleeps.
+    fn sleep(&self, may: impl FnOnce() -> bool) {
+        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        self.asleep.store(true, Ordering::SeqCst);
+        if may() {
+            drop(self.wake.wait_while(lock, |()| self.asleep.load(Ordering::SeqCst)));
+        }
+        self.asleep.store(false, Ordering::SeqCst);
+    }
+
+    fn wake(&self) {
+        if self.asleep.load(Ordering::SeqCst) {
+            let _lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+            self.asleep.store(false, Ordering::SeqCst);
+            self.wake.notify_all();
+        }
+    }
+}
+
+fn spawn(name: &str, life: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    thread::Builder::new().name(name.to_owned()).spawn(life).map(drop)
+}
+
+/// Lets the host's threads go first.
+fn lower_priority(steps: i32) {
+    // On Linux this is the calling thread's own; on other systems it would be the whole process's.
+    if cfg!(target_os = "linux")
+        && let Ok(present) = rustix::process::getpriority_process(None)
+    {
+        // Refused only where priorities are forbidden; then all are equal.
+        let _ = rustix::process::setpriority_process(None, present.saturating_add(steps).min(19));
+    }
+}
+
+#[cfg(test)]
+mod tests;

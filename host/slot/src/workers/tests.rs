@@ -1,0 +1,210 @@
+//! What the workers owe their guests and their owner.
+
+use std::future::{pending, poll_fn};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::task::Poll;
+
+use crate::{GuestEnd, Settings, Workers};
+
+fn workers(threads: usize, spares: usize) -> Workers {
+    Workers::new(Settings { threads, spares, ..Settings::default() }).unwrap()
+}
+
+/// Tells when it is dropped, and on which thread.
+struct Tell(mpsc::Sender<Option<String>>);
+
+impl Drop for Tell {
+    fn drop(&mut self) {
+        let _ = self.0.send(std::thread::current().name().map(str::to_owned));
+    }
+}
+
+fn tell() -> (Tell, mpsc::Receiver<Option<String>>) {
+    let (sender, receiver) = mpsc::channel();
+    (Tell(sender), receiver)
+}
+
+/// Burns for ever, one short turn at a time, and counts its turns.
+async fn burn(turns: Arc<AtomicUsize>) {
+    poll_fn(|cx| {
+        turns.fetch_add(1, Ordering::Relaxed);
+        cx.waker().wake_by_ref();
+        Poll::<()>::Pending
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_guest_returns_its_result() {
+    let workers = workers(1, 0);
+    let answer = workers.spawn(async {
+        let mut turns = 0;
+        poll_fn(|cx| {
+            turns += 1;
+            cx.waker().wake_by_ref();
+            if turns < 5 { Poll::Pending } else { Poll::Ready(turns) }
+        })
+        .await
+    });
+    assert_eq!(answer.await.unwrap(), 5);
+}
+
+#[tokio::test]
+async fn t11_a_panic_stays_within_its_guest() {
+    let workers = workers(1, 0);
+    let end = workers.spawn(async { panic!("boom") }).await;
+    let Err(GuestEnd::Panicked(payload)) = end else { panic!("{end:?}") };
+    assert_eq!(*payload.downcast_ref::<&str>().unwrap(), "boom");
+    assert_eq!(workers.spawn(async { 7 }).await.unwrap(), 7);
+}
+
+#[tokio::test]
+async fn a_panic_while_a_guest_is_dropped_harms_nobody() {
+    struct Mine;
+    impl Drop for Mine {
+        fn drop(&mut self) {
+            panic!("in a drop");
+        }
+    }
+    let workers = workers(1, 0);
+    for _ in 0..3 {
+        let mine = Mine;
+        drop(workers.spawn(async move {
+            let _mine = mine;
+            pending::<()>().await;
+        }));
+        assert_eq!(workers.spawn(async { 7 }).await.unwrap(), 7);
+    }
+}
+
+#[test]
+fn a_parked_guest_is_taken_out_and_dropped_elsewhere() {
+    let workers = workers(1, 0);
+    let (mine, dropped) = tell();
+    let (ready, parked) = mpsc::channel();
+    let guest = workers.spawn(async move {
+        let _mine = mine;
+        let _ = ready.send(());
+        pending::<()>().await;
+    });
+    parked.recv().unwrap();
+    drop(guest);
+    let thread = dropped.recv().unwrap().unwrap();
+    assert!(thread.starts_with("taskcell-"), "{thread}");
+}
+
+#[test]
+fn r33_a_guest_that_only_burns_is_stopped_and_no_other() {
+    let workers = workers(2, 0);
+    let turns: Vec<Arc<AtomicUsize>> = (0..100).map(|_| Arc::default()).collect();
+    let mut guests: Vec<_> = turns.iter().map(|turns| workers.spawn(burn(Arc::clone(turns)))).collect();
+    let (mine, dropped) = tell();
+    let burning = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&burning);
+    let guest = workers.spawn(async move {
+        let _mine = mine;
+        burn(count).await;
+    });
+    while burning.load(Ordering::Relaxed) < 10 {
+        std::thread::yield_now();
+    }
+    drop(guest);
+    dropped.recv().unwrap();
+    let before: Vec<usize> = turns.iter().map(|turns| turns.load(Ordering::Relaxed)).collect();
+    for (turns, before) in turns.iter().zip(before) {
+        while turns.load(Ordering::Relaxed) < before + 3 {
+            std::thread::yield_now();
+        }
+    }
+    guests.clear();
+}
+
+#[test]
+fn who_was_woken_gets_a_turn_while_others_only_burn() {
+    let workers = workers(1, 0);
+    let burning: Vec<_> = (0..50).map(|_| workers.spawn(burn(Arc::default()))).collect();
+    let (tell, steps) = mpsc::channel();
+    let waker = Arc::new(std::sync::Mutex::new(None));
+    let place = Arc::clone(&waker);
+    let _guest = workers.spawn(poll_fn(move |cx| {
+        *place.lock().unwrap() = Some(cx.waker().clone());
+        let _ = tell.send(());
+        Poll::<()>::Pending
+    }));
+    for _ in 0..100 {
+        steps.recv().unwrap();
+        let waker = loop {
+            if let Some(waker) = waker.lock().unwrap().take() {
+                break waker;
+            }
+        };
+        waker.wake();
+    }
+    drop(burning);
+}
+
+#[test]
+fn a_spare_worker_comes_for_one_that_is_stuck_and_goes_again() {
+    let workers = workers(1, 1);
+    let (free, stuck) = mpsc::channel::<()>();
+    let held = Arc::new(AtomicBool::new(false));
+    let holds = Arc::clone(&held);
+    let stuck = std::sync::Mutex::new(stuck);
+    let _holder = workers.spawn(async move {
+        holds.store(true, Ordering::SeqCst);
+        // A poll that does not end, as a host function that blocks would be.
+        let _ = stuck.lock().unwrap().recv();
+    });
+    while !held.load(Ordering::SeqCst) {
+        std::thread::yield_now();
+    }
+    let (tell, told) = mpsc::channel();
+    let _other = workers.spawn(async move { tell.send(()) });
+    told.recv().unwrap();
+    drop(free);
+    // The spare one leaves when there is nothing left to do for it.
+    while workers.threads() > 1 {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn f22_dropping_the_workers_stops_every_guest() {
+    let workers = workers(2, 0);
+    let (mine, dropped) = tell();
+    let (parked, parked_dropped) = tell();
+    let burning = workers.spawn(async move {
+        let _mine = mine;
+        burn(Arc::default()).await;
+    });
+    let waiting = workers.spawn(async move {
+        let _parked = parked;
+        pending::<()>().await;
+    });
+    drop(workers);
+    dropped.recv().unwrap();
+    drop(waiting);
+    parked_dropped.recv().unwrap();
+    drop(burning);
+}
+
+#[tokio::test]
+async fn a_guest_that_comes_too_late_is_stopped() {
+    let workers = workers(1, 0);
+    let crew = Arc::clone(&workers.crew);
+    drop(workers);
+    let late = crate::Guest::new(async { 1 }, &crew.pool);
+    assert!(matches!(late.await, Err(GuestEnd::Stopped)));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn guests_run_at_a_lower_priority_than_whoever_made_the_workers() {
+    let own = rustix::process::getpriority_process(None).unwrap();
+    let workers = workers(1, 0);
+    let guests = workers.spawn(async { rustix::process::getpriority_process(None).unwrap() }).await.unwrap();
+    assert_eq!(guests, (own + 10).min(19));
+    assert_eq!(rustix::process::getpriority_process(None).unwrap(), own, "only theirs");
+}

@@ -1,0 +1,203 @@
+//! A guest's pace: when it gives way, what it has burnt, and where it waits while its task is paused.
+//!
+//! wasmtime yields by fuel alone, so a guest that spends its time in host calls would never yield: a call that is ready
+//! at once does not, and fuel says nothing about it. Therefore the call hook also looks at the time. When a turn was
+//! long enough, it shortens the fuel until the next yield to one unit, and restores it when that yield comes. The
+//! balance stays exact, because changing the interval moves fuel and takes none.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use wasmtime::{AsContextMut, CallHook, Store, StoreContextMut};
+
+use crate::ports::gate::Gate;
+use crate::ports::runner::CellLink;
+
+/// Units of fuel a guest burns before it lets others run: about 0.1 ms. Smaller slices cost throughput (at 10 000 units
+/// nearly half of it), larger ones make everybody wait.
+pub(super) const FUEL_SLICE: u64 = 1_000_000;
+/// How long a guest may go on with host calls before it lets others run: about as long as with fuel.
+const TURN: Duration = Duration::from_micros(200);
+/// Calls between two looks at the time: a look costs a quarter of the cheapest call.
+const CALLS_PER_LOOK: u32 = 16;
+/// Bytes that cost as much as a call.
+const BYTES_PER_CALL: usize = 4096;
+
+/// What the polls of a guest and its call hook tell each other.
+#[derive(Debug)]
+pub(super) struct Turn {
+    origin: Instant,
+    /// When the present poll began, in microseconds since `origin`.
+    began: AtomicU64,
+    /// Whether the guest stands at a fuel yield, or before its first instruction. Only there it can be held.
+    at_yield: AtomicBool,
+}
+
+impl Turn {
+    #[expect(clippy::disallowed_methods, reason = "fairness is about the machine's time, which nobody simulates")]
+    pub(super) fn new() -> Self {
+        Self { origin: Instant::now(), began: AtomicU64::new(0), at_yield: AtomicBool::new(true) }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn is_over(&self) -> bool {
+        u128::from(self.now().saturating_sub(self.began.load(Ordering::Relaxed))) >= TURN.as_micros()
+    }
+}
+
+/// A guest's future, held at the gate while its task is paused. A call of the host that is under way goes on to its
+/// end.
+pub(super) struct Paced<F> {
+    pub(super) guest: Pin<Box<F>>,
+    pub(super) gate: Arc<Gate>,
+    pub(super) turn: Arc<Turn>,
+}
+
+impl<F: Future> Future for Paced<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.turn.at_yield.load(Ordering::Relaxed) && self.gate.poll_open(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.turn.began.store(self.turn.now(), Ordering::Relaxed);
+        self.guest.as_mut().poll(cx)
+    }
+}
+
+/// A cell's account.
+#[derive(Debug)]
+pub(super) struct Pace {
+    turn: Arc<Turn>,
+    /// Everything given so far.
+    budget: u64,
+    /// How much may be used before somebody is warned.
+    warn_at: u64,
+    /// What is left when the present slice is used up.
+    floor: u64,
+    /// Whether the present slice is a single unit, to make the guest yield.
+    hurried: bool,
+    /// What the calls since the last look at the time have cost.
+    cost: u32,
+    /// Calls of the host, WASI's as well.
+    calls: u64,
+}
+
+impl Pace {
+    pub(super) fn new(budget: u64, turn: Arc<Turn>) -> Self {
+        let floor = budget.saturating_sub(FUEL_SLICE);
+        Self { turn, budget, warn_at: warn_at(budget), floor, hurried: false, cost: 0, calls: 0 }
+    }
+
+    /// Counts a call of the host that moved this many bytes, and returns how many calls there have been.
+    pub(super) fn count(&mut self, bytes: usize) -> u64 {
+        let bytes = u32::try_from(bytes / BYTES_PER_CALL).unwrap_or(u32::MAX);
+        self.cost = self.cost.saturating_add(1).saturating_add(bytes);
+        self.calls += 1;
+        self.calls
+    }
+
+    /// Whether the guest had its share of calls.
+    fn is_due(&mut self) -> bool {
+        if self.cost < CALLS_PER_LOOK {
+            return false;
+        }
+        self.cost = 0;
+        self.turn.is_over()
+    }
+}
+
+/// 80 % of a budget.
+fn warn_at(budget: u64) -> u64 {
+    budget / 5 * 4
+}
+
+/// What a wasm store's data must have for its guest to be paced.
+pub(super) trait Account: 'static {
+    fn pace(&mut self) -> &mut Pace;
+    fn link(&self) -> &CellLink;
+}
+
+/// Fills the tank, and from then on meters, warns, tops up and gives way.
+pub(super) fn keep_pace<T: Account>(store: &mut Store<T>) -> wasmtime::Result<()> {
+    let budget = store.data_mut().pace().budget;
+    store.set_fuel(budget)?;
+    store.fuel_async_yield_interval(Some(FUEL_SLICE))?;
+    store.call_hook(|store, event| match event {
+        // At a call of the host, and at the end of a slice: wasmtime looks whether there is fuel after this.
+        CallHook::CallingHost => leaving(store),
+        CallHook::ReturningFromHost => returning(store),
+        CallHook::CallingWasm | CallHook::ReturningFromWasm => Ok(()),
+    });
+    Ok(())
+}
+
+/// Says what is burnt. The end of a run may lie between two calls.
+pub(super) fn publish<T: Account>(store: &mut Store<T>) {
+    if let Ok(left) = store.get_fuel() {
+        let budget = store.data_mut().pace().budget;
+        store.data().link().gauges.set_fuel_used(budget.saturating_sub(left));
+    }
+}
+
+/// The guest leaves its code.
+fn leaving<T: Account>(mut store: StoreContextMut<'_, T>) -> wasmtime::Result<()> {
+    let mut left = store.get_fuel()?;
+    let added = store.data().link().gauges.take_added_fuel();
+    let pace = store.data_mut().pace();
+    // A call in the last instructions of a slice looks the same; it only makes the next slice begin early.
+    let slice_over = left <= pace.floor;
+    let mut refill = added > 0;
+    if refill {
+        pace.budget = pace.budget.saturating_add(added);
+        pace.warn_at = warn_at(pace.budget);
+        left = left.saturating_add(added);
+    }
+    let used = pace.budget.saturating_sub(left);
+    let warn = used >= pace.warn_at;
+    if warn {
+        pace.warn_at = u64::MAX;
+    }
+    if slice_over {
+        refill |= std::mem::take(&mut pace.hurried);
+        pace.cost = 0;
+    }
+    if slice_over || refill {
+        pace.floor = left.saturating_sub(FUEL_SLICE);
+    }
+    pace.turn.at_yield.store(slice_over, Ordering::Relaxed);
+    let link = store.data().link();
+    link.gauges.set_fuel_used(used);
+    if warn {
+        link.news.warn_of_fuel();
+    }
+    if refill {
+        store.set_fuel(left)?;
+        store.fuel_async_yield_interval(Some(FUEL_SLICE))?;
+        store.data_mut().pace().hurried = false;
+    }
+    Ok(())
+}
+
+/// The guest goes back to its code.
+fn returning<T: Account>(mut store: StoreContextMut<'_, T>) -> wasmtime::Result<()> {
+    let shut = store.data().link().gate.is_shut();
+    let pace = store.data_mut().pace();
+    if pace.turn.at_yield.swap(false, Ordering::Relaxed) {
+        return Ok(());
+    }
+    pace.cost += 1;
+    if (shut || pace.is_due()) && !pace.hurried {
+        pace.hurried = true;
+        let left = store.get_fuel()?;
+        store.data_mut().pace().floor = left.saturating_sub(1);
+        store.as_context_mut().fuel_async_yield_interval(Some(1))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! Hostile guests, a file for each row of what the host must withstand: each beside a neighbour that goes on, and with
+//! nothing left behind.
+
+mod t01;
+mod t02;
+mod t03;
+mod t04;
+mod t05;
+mod t06;
+mod t07;
+mod t11;
+mod t15;

@@ -1,0 +1,142 @@
+//! T6: too much of everything that crosses to the host: cut or trapped at its cap, and told.
+
+use serde_json::json;
+use taskcell::{FailureKind, Outcome, OutputCursor, OutputSource, StartRequest};
+
+use crate::support::alone::alone;
+use crate::support::component::{Handmade, MANIFEST_AT, outcome_of};
+use crate::support::imports;
+use crate::support::oracle::Watched;
+use crate::support::request;
+use crate::support::task::{failed, outcome, start_as};
+
+fn go() -> StartRequest {
+    StartRequest::new("made", "go")
+}
+
+/// Runs a guest that fails so, beside a neighbour.
+async fn fails(plugin: Option<Handmade>, request: StartRequest, kind: FailureKind) {
+    let watched = Watched::new().await;
+    if let Some(plugin) = &plugin {
+        watched.load(plugin).await;
+    }
+    watched
+        .withstands(async |beside| {
+            let task = start_as(beside.host, request.clone()).await;
+            let told = failed(outcome(&task).await, kind);
+            assert!(!told.message.is_empty());
+            vec![task]
+        })
+        .await;
+}
+
+/// A guest that hands a text of this length over.
+fn says(length: usize) -> Handmade {
+    let call =
+        format!("(call $log (i32.const 2) (i32.const 0) (i32.const 0) (i32.const {MANIFEST_AT}) (i32.const {length}))");
+    Handmade::new("made").imports(&imports::LOG).run(format!("{call} (i32.const 1024)"))
+}
+
+#[test]
+fn t06_a_text_of_129_mib_is_more_than_the_memory_holds() {
+    alone(|| fails(Some(says(129 << 20)), go(), FailureKind::Trap));
+}
+
+#[test]
+fn t06_a_text_of_100_mib_in_memory_is_more_than_crosses() {
+    alone(|| fails(Some(says(100 << 20).pages(100 * 16)), go(), FailureKind::Trap));
+}
+
+#[test]
+fn t06_a_guest_that_makes_129_mib_of_text_fails_with_memory() {
+    alone(|| fails(None, request("big-message", json!({"bytes": 129 << 20})), FailureKind::Memory));
+}
+
+#[test]
+fn t06_a_result_of_100_mib_fails_with_output_limit() {
+    // `succeeded`, with 100 MiB at 65536 as its data.
+    let plugin = Handmade::new("made").pages(101 * 16).run(outcome_of(&[(12, 1), (16, 65_536), (20, 100 << 20)]));
+    alone(|| fails(Some(plugin), go(), FailureKind::OutputLimit));
+}
+
+#[test]
+fn t06_a_result_of_20_mib_that_a_real_guest_makes_fails_with_output_limit() {
+    alone(|| fails(None, request("big-result", json!({"mib": 20})), FailureKind::OutputLimit));
+}
+
+#[test]
+fn t06_a_result_that_claims_2_gib_does_not_cost_2_gib() {
+    let plugin = Handmade::new("made").run(outcome_of(&[(12, 1), (16, 0), (20, 0x7fff_ffff)]));
+    alone(|| fails(Some(plugin), go(), FailureKind::Trap));
+}
+
+/// Runs a guest that floods its stdout with lines of `o`, beside a neighbour.
+async fn floods(plugin: Option<Handmade>, request: StartRequest, pieces: u64) {
+    let watched = Watched::new().await;
+    if let Some(plugin) = &plugin {
+        watched.load(plugin).await;
+    }
+    watched
+        .withstands(async |beside| {
+            let task = start_as(beside.host, request.clone()).await;
+            beside.goes_on().await;
+            assert!(matches!(outcome(&task).await, Outcome::Succeeded { .. }));
+            let page = task.output(OutputCursor::default());
+            let kept: usize = page.chunks.iter().map(|chunk| chunk.text.len()).sum();
+            assert!((1 << 19..=1 << 20).contains(&kept), "{kept}");
+            assert!(page.lost > pieces, "{}", page.lost);
+            let last = page.chunks.last().unwrap();
+            assert!(last.source == OutputSource::Stdout && last.text.trim_end().ends_with("oo"), "{last:?}");
+            vec![task]
+        })
+        .await;
+}
+
+#[test]
+fn t06_of_1_gib_on_stdout_the_newest_is_kept_and_the_rest_is_told() {
+    let body = format!(
+        "(local $left i32) (local.set $left (i32.const 1024))
+         (memory.fill (i32.const {MANIFEST_AT}) (i32.const {}) (i32.const {1}))
+         (loop (call $write (i32.const 0) (i32.const {MANIFEST_AT}) (i32.const {1}) (i32.const 2048))
+           (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+           (br_if 0 (local.get $left)))
+         (i32.const 1024)",
+        u32::from(b'o'),
+        1 << 20
+    );
+    let plugin = Handmade::new("made").imports(&imports::OUTPUT).pages(16).run(body);
+    // Pieces of 8 KiB at most.
+    alone(|| floods(Some(plugin), go(), 1023 * 128));
+}
+
+#[test]
+fn t06_the_same_through_wasi() {
+    alone(|| floods(None, request("flood-output", json!({"mib": 32})), 31 * 128));
+}
+
+#[test]
+fn t06_of_a_million_log_lines_the_newest_are_kept_and_the_rest_is_told() {
+    let body = format!(
+        "(local $left i32) (local.set $left (i32.const 1000000))
+         (loop (call $log (i32.const 2) (i32.const 0) (i32.const 0) (i32.const {MANIFEST_AT}) (i32.const 40))
+           (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+           (br_if 0 (local.get $left)))
+         (i32.const 1024)"
+    );
+    let plugin = Handmade::new("made").imports(&imports::LOG).run(body);
+    alone(|| async {
+        let watched = Watched::new().await;
+        watched.load(&plugin).await;
+        watched
+            .withstands(async |beside| {
+                let task = start_as(beside.host, go()).await;
+                beside.goes_on().await;
+                assert!(matches!(outcome(&task).await, Outcome::Succeeded { .. }));
+                let page = task.output(OutputCursor::default());
+                assert_eq!(page.chunks.len() as u64 + page.lost, 1_000_000);
+                assert!(page.chunks.len() > 1000 && page.lost > 900_000, "{} {}", page.chunks.len(), page.lost);
+                vec![task]
+            })
+            .await;
+    });
+}

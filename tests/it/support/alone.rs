@@ -1,0 +1,71 @@
+//! Tests in a process of their own, where memory, descriptors and threads can be counted without those of other tests.
+
+use std::any::type_name;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// Marks the process of a test that runs alone; its value is the test's name.
+const CHILD: &str = "TASKCELL_TEST_ALONE";
+/// What the child says when the test's body has come to its end, so that a test which was not found is no success.
+const DONE: &str = "alone: came to its end";
+/// How long a process may take before it is called stuck. Longer than the watchdog inside, which says more.
+const STUCK: Duration = Duration::from_mins(4);
+/// An idle thread of the runtime's pool for blocking calls goes soon, so that the count of threads settles.
+const IDLE_THREAD: Duration = Duration::from_millis(50);
+
+/// Runs the body of a test in a process of its own. To be called from the test itself, with a closure written there:
+/// the closure's type is how the child is told which test it is.
+pub(crate) fn alone<F: Future<Output = ()>>(body: impl FnOnce() -> F) {
+    let name = test_name(&body);
+    if is_child(&name) {
+        run(body());
+        println!("{DONE}");
+        return;
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args([&name, "--exact", "--nocapture", "--test-threads=1"]).env(CHILD, &name).stdin(Stdio::null());
+    // With it, wasmtime takes the host's own backtrace of each trap, and the symbols that it reads for that stay in memory.
+    child.env("RUST_BACKTRACE", "0");
+    let done = child.output().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    let fine = done.status.success() && stdout.contains(DONE);
+    assert!(fine, "alone, it ended with {}:\n{stdout}\n{stderr}", done.status);
+    // What it measured is worth seeing with `--nocapture`.
+    for line in stdout.lines().filter(|line| line.starts_with("measured: ")) {
+        println!("{name}: {line}");
+    }
+}
+
+/// The test's path as the test runner knows it: that of the function in which the closure was written.
+fn test_name<F>(_closure: &F) -> String {
+    let closure = type_name::<F>();
+    let function = closure.strip_suffix("::{{closure}}").expect("a closure written in the test itself");
+    let (_crate, path) = function.split_once("::").unwrap();
+    path.to_owned()
+}
+
+#[expect(clippy::disallowed_methods, reason = "this file is what reads this variable")]
+fn is_child(name: &str) -> bool {
+    std::env::var(CHILD).is_ok_and(|child| child == name)
+}
+
+fn run(body: impl Future<Output = ()>) {
+    let (alive, ended) = mpsc::channel::<()>();
+    watch(ended);
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).thread_keep_alive(IDLE_THREAD).enable_all().build().unwrap();
+    runtime.block_on(body);
+    drop(alive);
+}
+
+/// Ends the process when the test does not end: also when one of its threads is blocked for ever.
+#[expect(clippy::disallowed_methods, reason = "the thread ends with the test, or ends it")]
+fn watch(ended: mpsc::Receiver<()>) {
+    std::thread::spawn(move || {
+        if ended.recv_timeout(STUCK) == Err(mpsc::RecvTimeoutError::Timeout) {
+            eprintln!("stuck: the process is given up");
+            std::process::abort();
+        }
+    });
+}

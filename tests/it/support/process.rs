@@ -1,0 +1,53 @@
+//! What this process holds: memory, descriptors, threads. From `/proc`, so only where a test runs alone.
+#![expect(clippy::disallowed_methods, reason = "the system is read where it says what it knows")]
+
+use std::fs;
+use std::path::Path;
+
+/// Bytes of memory that are really there.
+pub(crate) fn resident_bytes() -> u64 {
+    status("VmRSS:")
+}
+
+/// The most there ever were since [`forget_peak`].
+pub(crate) fn peak_bytes() -> u64 {
+    status("VmHWM:")
+}
+
+/// Lets the peak begin anew from what is there now.
+pub(crate) fn forget_peak() {
+    // 5 is the peak; see proc(5). Where that is forbidden the peak counts from the beginning, which is stricter.
+    let _ = fs::write("/proc/self/clear_refs", "5");
+}
+
+fn status(name: &str) -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    let kibibytes: u64 = line.split_whitespace().next().unwrap().parse().unwrap();
+    kibibytes << 10
+}
+
+pub(crate) fn descriptors() -> usize {
+    // The one that this reading takes is always among them.
+    fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+pub(crate) fn threads() -> usize {
+    fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+/// Files and directories below a directory, at any depth.
+pub(crate) fn entries(dir: &Path) -> usize {
+    let mut count = 0;
+    let mut waiting = vec![dir.to_owned()];
+    while let Some(dir) = waiting.pop() {
+        // A directory may go away while it is looked at.
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            count += 1;
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                waiting.push(entry.path());
+            }
+        }
+    }
+    count
+}
