@@ -195,9 +195,9 @@ impl HostBuilder {
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
         let inner = Inner {
             registry: Arc::new(Registry::new(Keep {
-                ended_max: self.ended_max.unwrap_or(ENDED_DEFAULT),
-                ended_kept: self.ended_kept.unwrap_or(KEPT_DEFAULT),
-                ended_bytes: self.ended_bytes.unwrap_or(ENDED_BYTES_DEFAULT),
+                tasks: self.ended_max.unwrap_or(ENDED_DEFAULT),
+                time: self.ended_kept.unwrap_or(KEPT_DEFAULT),
+                bytes: self.ended_bytes.unwrap_or(ENDED_BYTES_DEFAULT),
             })),
             runner: Arc::clone(&wasm) as _,
             around: Surroundings { store, clock, dirs: Arc::new(dirs) },

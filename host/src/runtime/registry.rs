@@ -16,10 +16,10 @@ const SWEPT_AT_ONCE: usize = 16;
 /// How long the host remembers an ended task that nobody holds a handle to. Protects its memory from its own past.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Keep {
-    pub(crate) ended_max: usize,
-    pub(crate) ended_kept: Duration,
+    pub(crate) tasks: usize,
+    pub(crate) time: Duration,
     /// Bytes of their logs and outputs together, about.
-    pub(crate) ended_bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 /// What a task weighs in memory beside its texts: its state, and some events.
@@ -66,8 +66,8 @@ impl Books {
             forgotten.extend(self.held.pop_front());
         }
         for _ in 0..SWEPT_AT_ONCE {
-            let too_many = self.ended.len() > keep.ended_max || self.ended_bytes > keep.ended_bytes;
-            let over = |past: &Past| too_many || now.saturating_sub(past.at) > keep.ended_kept;
+            let too_many = self.ended.len() > keep.tasks || self.ended_bytes > keep.bytes;
+            let over = |past: &Past| too_many || now.saturating_sub(past.at) > keep.time;
             let Some(oldest) = self.ended.front().copied().filter(over) else { break };
             self.ended.pop_front();
             self.ended_bytes = self.ended_bytes.saturating_sub(oldest.bytes);
