@@ -72,17 +72,15 @@ fn unversioned(name: &str) -> &str {
 }
 
 fn is_known_import(name: &str) -> bool {
-    const WASI: [&str; 7] = [
-        "wasi:cli/",
-        "wasi:clocks/",
-        "wasi:filesystem/",
-        "wasi:io/",
-        "wasi:random/",
-        "wasi:sockets/",
-        "taskcell:plugin/",
-    ];
-    WASI.iter().any(|package| name.starts_with(package))
-        && (name.starts_with(CONTRACT) || name.split_once('@').is_none_or(|(_, version)| version.starts_with("0.2.")))
+    const WASI: [&str; 6] =
+        ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+    /// The contract's imports, and the types that they share.
+    const OURS: [&str; 6] = ["agent", "log", "output", "signals", "task", "types"];
+    let (interface, version) = name.split_once('@').unwrap_or((name, "0.2."));
+    match interface.strip_prefix(CONTRACT).and_then(|rest| rest.strip_prefix('/')) {
+        Some(ours) => OURS.contains(&ours),
+        None => WASI.iter().any(|package| interface.starts_with(package)) && version.starts_with("0.2."),
+    }
 }
 
 fn is_newer(name: &str) -> bool {
@@ -115,6 +113,11 @@ mod tests {
         assert_eq!(
             border(&["acme:db/query@1.0.0"], &plugin).shape(),
             Err(Unfit::UnknownImports(vec!["acme:db/query@1.0.0".into()]))
+        );
+        // Of the contract's own version, and not in it.
+        assert_eq!(
+            border(&["taskcell:plugin/tasks@0.1.0"], &plugin).shape(),
+            Err(Unfit::UnknownImports(vec!["taskcell:plugin/tasks@0.1.0".into()]))
         );
         for newer in ["taskcell:plugin/task@0.1.2", "taskcell:plugin/plan@0.2.0", "taskcell:plugin/task@1.0.0"] {
             assert_eq!(border(&[newer], &plugin).shape(), Err(Unfit::Newer(newer.into())));
