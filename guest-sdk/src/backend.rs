@@ -10,7 +10,10 @@ pub(crate) trait TaskPage {
     fn info(&self) -> TaskInfo;
     fn cancel_requested(&self) -> Option<CancelRequest>;
     fn report_progress(&self, message: &str, percent: Option<u8>) -> Result<(), Refused>;
+    fn restart_progress(&self, message: &str) -> Result<(), Refused>;
+    fn heartbeat(&self);
     fn fuel_remaining(&self) -> u64;
+    fn request_fuel(&self, units: u64, reason: &str, timeout_ms: Option<u64>) -> Result<u64, Refused>;
 }
 
 /// The contract's `signals`.

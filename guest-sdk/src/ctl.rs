@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::backend::{Backend, OutputStream, WireSignal};
-use crate::error::{Cancelled, Refused, WaitError};
+use crate::error::{Cancelled, FuelError, Refused, WaitError};
 use crate::json;
 use crate::values::{Artifact, CancelRequest, Delivery, NotifyResult, Sender, Signal, TaskInfo, TaskRef};
 
@@ -56,7 +56,9 @@ impl TaskCtl {
         self.backend.info()
     }
 
-    /// Says how far the task is: a sentence for a person, and 0 to 100 percent where that is known.
+    /// Says how far the task is: a sentence for a person, and 0 to 100 percent where that is known. A percent that is
+    /// lower than one before does not move the progress back; [`restart_progress`](Self::restart_progress) does. Report
+    /// as often as you like: the host merges what comes too fast.
     ///
     /// ```
     /// # let host = taskcell_guest::testing::FakeHost::new();
@@ -73,6 +75,43 @@ impl TaskCtl {
         self.backend.report_progress(message, percent.into())?;
         self.last_progress.replace(Some(message.to_owned()));
         Ok(())
+    }
+
+    /// Begins the progress anew, at 0 percent: what comes now is another part, or the same once more.
+    ///
+    /// ```
+    /// # let host = taskcell_guest::testing::FakeHost::new();
+    /// # let ctl = host.ctl();
+    /// ctl.report_progress("all of it is read", 100)?;
+    /// ctl.restart_progress("sorting")?;
+    /// ctl.report_progress("a tenth is sorted", 10)?;
+    /// # Ok::<(), taskcell_guest::Refused>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Refused`], for example with `too-large` for too long a message.
+    pub fn restart_progress(&self, message: impl AsRef<str>) -> Result<(), Refused> {
+        let message = message.as_ref();
+        self.backend.restart_progress(message)?;
+        self.last_progress.replace(Some(message.to_owned()));
+        Ok(())
+    }
+
+    /// Says that the task is alive, and nothing else. A task that makes no call at all for its idle time is given up;
+    /// every call counts, so only a task that makes no other one needs this.
+    ///
+    /// ```
+    /// # let host = taskcell_guest::testing::FakeHost::new();
+    /// # let ctl = host.ctl();
+    /// for number in 1..=3_000_000_u64 {
+    ///     if number % 1_000_000 == 0 {
+    ///         ctl.heartbeat();
+    ///     }
+    /// }
+    /// assert_eq!(host.heartbeats(), 3);
+    /// ```
+    pub fn heartbeat(&self) {
+        self.backend.heartbeat();
     }
 
     /// Ends the task here if it shall stop: write `ctl.checkpoint()?` wherever the task may stop.
@@ -117,9 +156,72 @@ impl TaskCtl {
     }
 
     /// Units of fuel that are left of the budget. One unit is about one simple instruction. The task is stopped when
-    /// none is left.
+    /// none is left; [`request_fuel`](Self::request_fuel) asks for more.
     pub fn fuel_remaining(&self) -> u64 {
         self.backend.fuel_remaining()
+    }
+
+    /// Asks for more fuel and parks the task until there is an answer, for however long. Returns how many units were
+    /// added, which may be more or fewer than asked for. The reason is for the person who answers. The deadline does
+    /// not come nearer meanwhile.
+    ///
+    /// ```
+    /// use taskcell_guest::testing::FakeHost;
+    /// use taskcell_guest::{FuelError, TaskCtl, TaskError};
+    ///
+    /// /// As many rounds as there is fuel for.
+    /// fn rounds(ctl: &TaskCtl, (): ()) -> Result<u64, TaskError> {
+    ///     for round in 0_u64.. {
+    ///         if ctl.fuel_remaining() < 1_000 {
+    ///             match ctl.request_fuel(10_000, format!("{round} rounds are done")) {
+    ///                 Ok(_) => {}
+    ///                 Err(FuelError::Denied(_)) => return Ok(round),
+    ///                 Err(other) => return Err(other.into()),
+    ///             }
+    ///         }
+    ///     }
+    ///     Err(TaskError::new("out of numbers"))
+    /// }
+    ///
+    /// let host = FakeHost::new();
+    /// host.set_fuel(5_000);
+    /// host.burn_at_each_look(1_000); // as the task would by its work
+    /// host.grant_fuel(3_000);
+    /// host.refuse_fuel("that was enough");
+    /// assert_eq!(host.run(rounds, ()), Ok(7));
+    /// assert_eq!(host.fuel_requests()[0].reason, "4 rounds are done");
+    /// ```
+    ///
+    /// # Errors
+    /// [`FuelError`]: somebody said no, the task shall stop, or `units` is 0.
+    pub fn request_fuel(&self, units: u64, reason: impl AsRef<str>) -> Result<u64, FuelError> {
+        self.ask_for_fuel(units, reason.as_ref(), None)
+    }
+
+    /// Like [`request_fuel`](Self::request_fuel), but not for longer than `timeout`. A timeout of zero gets what the
+    /// operator gives without being asked, and nothing else.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use taskcell_guest::FuelError;
+    /// # let host = taskcell_guest::testing::FakeHost::new();
+    /// # let ctl = host.ctl();
+    /// host.grant_fuel_after(Duration::from_secs(20), 500);
+    /// let asked = ctl.request_fuel_within(1_000, "to finish", Duration::from_secs(60));
+    /// assert_eq!((asked, host.elapsed()), (Ok(500), Duration::from_secs(20)));
+    /// let asked = ctl.request_fuel_within(1_000, "to finish", Duration::from_secs(60));
+    /// assert_eq!((asked, host.elapsed()), (Err(FuelError::TimedOut), Duration::from_secs(80)));
+    /// ```
+    ///
+    /// # Errors
+    /// As [`request_fuel`](Self::request_fuel), and [`FuelError::TimedOut`].
+    pub fn request_fuel_within(
+        &self,
+        units: u64,
+        reason: impl AsRef<str>,
+        timeout: Duration,
+    ) -> Result<u64, FuelError> {
+        self.ask_for_fuel(units, reason.as_ref(), Some(timeout))
     }
 
     /// Parks the task until a signal with this key is there, and takes it. A timeout of zero only looks; with `None`
@@ -256,6 +358,13 @@ impl TaskCtl {
     pub(crate) fn summary(&self) -> String {
         let set = self.summary.borrow().clone();
         set.or_else(|| self.last_progress.borrow().clone()).unwrap_or_else(|| "done".to_owned())
+    }
+
+    fn ask_for_fuel(&self, units: u64, reason: &str, timeout: Option<Duration>) -> Result<u64, FuelError> {
+        let answer = self.backend.request_fuel(units, reason, timeout.map(millis_rounded_up));
+        answer.map_err(|refused| {
+            FuelError::from_refusal(refused, || Cancelled::at("stopped while waiting for more fuel"))
+        })
     }
 
     fn wait_wire(&self, key: &str, timeout: Option<Duration>) -> Result<WireSignal, WaitError> {

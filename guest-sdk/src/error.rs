@@ -24,7 +24,7 @@ impl Refused {
 pub enum RefusalKind {
     /// A value is out of its range; the message names it.
     InvalidArgument,
-    /// The operator has not granted what the call needs.
+    /// The operator has not granted what the call needs, or somebody said no.
     Denied,
     /// A value is over its limit.
     TooLarge,
@@ -32,6 +32,10 @@ pub enum RefusalKind {
     NotFound,
     /// The task has its outcome already.
     Ended,
+    /// Nobody answered in time.
+    TimedOut,
+    /// The task shall stop.
+    Cancelled,
     /// The host failed; it is not the task's fault.
     Host,
     /// A kind that this version of the SDK does not know, in the contract's word.
@@ -47,6 +51,8 @@ impl RefusalKind {
             Self::TooLarge => "too-large",
             Self::NotFound => "not-found",
             Self::Ended => "ended",
+            Self::TimedOut => "timed-out",
+            Self::Cancelled => "cancelled",
             Self::Host => "host",
             Self::Other(word) => word,
         }
@@ -60,6 +66,8 @@ impl RefusalKind {
             "too-large" => Self::TooLarge,
             "not-found" => Self::NotFound,
             "ended" => Self::Ended,
+            "timed-out" => Self::TimedOut,
+            "cancelled" => Self::Cancelled,
             "host" => Self::Host,
             _ => Self::Other(word),
         }
@@ -108,4 +116,38 @@ pub enum WaitError {
     /// A signal came and was taken, but its payload is not what the task expects. The text says where.
     #[error("the signal's payload does not fit: {0}")]
     BadPayload(String),
+}
+
+/// Why a request for fuel brought none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FuelError {
+    /// Somebody said no, in their words.
+    #[error("no more fuel: {0}")]
+    Denied(String),
+    /// Nobody answered in time.
+    #[error("nobody answered the request for fuel in time")]
+    TimedOut,
+    /// The task shall stop. Returned from a task with `?`, it ends the task as cancelled.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+    /// The call itself was wrong, or the host failed.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+}
+
+impl FuelError {
+    /// What a refusal means here; `cancelled` makes the error for a task that shall stop.
+    pub(crate) fn from_refusal(refused: Refused, cancelled: impl FnOnce() -> Cancelled) -> Self {
+        match refused.kind {
+            RefusalKind::Denied => Self::Denied(refused.message),
+            RefusalKind::TimedOut => Self::TimedOut,
+            RefusalKind::Cancelled => Self::Cancelled(cancelled()),
+            RefusalKind::InvalidArgument
+            | RefusalKind::TooLarge
+            | RefusalKind::NotFound
+            | RefusalKind::Ended
+            | RefusalKind::Host
+            | RefusalKind::Other(_) => Self::Refused(refused),
+        }
+    }
 }

@@ -39,14 +39,14 @@
 //! what it takes and what it gives.
 //!
 //! # What a task can do
-//! All of it is a method of [`TaskCtl`]: report progress, look whether it shall stop, wait for a signal, send one, tell
-//! the agent something, attach a file. Beside that a task has WASI: a scratch directory of its own, the clocks, random
+//! All of it is a method of [`TaskCtl`]: report progress, look whether it shall stop, look how much fuel is left and ask
+//! for more, wait for a signal, send one, tell the agent something, attach a file. Beside that a task has WASI: a scratch directory of its own, the clocks, random
 //! numbers, the folders that the operator granted, and `print!` and `eprint!`, which the host keeps. What `log::info!`
 //! and its siblings write goes to the task's log. A panic ends the task as failed, with the message and the place.
 //!
 //! # How a task ends
-//! With its result, or with a [`TaskError`], into which `?` turns every error. [`TaskCtl::checkpoint`] and
-//! [`TaskCtl::wait`] fail when the task shall stop, and with `?` that ends the task as cancelled.
+//! With its result, or with a [`TaskError`], into which `?` turns every error. [`TaskCtl::checkpoint`],
+//! [`TaskCtl::wait`] and [`TaskCtl::request_fuel`] fail when the task shall stop, and with `?` that ends the task as cancelled.
 //!
 //! # Testing
 //! Everything but the calls to the host compiles natively, and [`testing::FakeHost`](crate::testing) stands in for the
@@ -74,7 +74,7 @@ mod values;
 mod wasm;
 
 pub use ctl::TaskCtl;
-pub use error::{Cancelled, RefusalKind, Refused, WaitError};
+pub use error::{Cancelled, FuelError, RefusalKind, Refused, WaitError};
 pub use plugin::Plugin;
 pub use task_error::TaskError;
 pub use taskcell_guest_macros::{plugin, task};
@@ -85,7 +85,7 @@ pub use {schemars, serde, serde_json};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::check::{TaskType, has_length, is_named_twice};
-    pub use crate::plugin::{Limits, Parts, Request, TaskEntry, input_schema, output_schema, run_json};
+    pub use crate::plugin::{Parts, Request, TaskEntry, input_schema, output_schema, run_json};
     #[cfg(target_family = "wasm")]
     pub use crate::wasm::{bindings, exports};
 }

@@ -1,5 +1,7 @@
 //! The manifest: what a plugin says about itself, as `wit/manifest.schema.json` describes it.
 
+use std::collections::BTreeMap;
+
 use schemars::Schema;
 use serde::Serialize;
 use serde_json::Value;
@@ -39,24 +41,8 @@ struct Task {
     description: Option<&'static str>,
     input: Schema,
     output: Schema,
-    #[serde(skip_serializing_if = "Limits::is_empty")]
-    limits: Limits,
-}
-
-#[derive(Serialize)]
-struct Limits {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fuel: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    timeout_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    memory_bytes: Option<u64>,
-}
-
-impl Limits {
-    fn is_empty(&self) -> bool {
-        self.fuel.is_none() && self.timeout_ms.is_none() && self.memory_bytes.is_none()
-    }
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    limits: BTreeMap<&'static str, u64>,
 }
 
 pub(crate) fn of(parts: &Parts) -> Value {
@@ -81,10 +67,6 @@ fn task(entry: &crate::plugin::TaskEntry) -> Task {
         description: entry.description,
         input: (entry.input_schema)(),
         output: (entry.output_schema)(),
-        limits: Limits {
-            fuel: entry.limits.fuel,
-            timeout_ms: entry.limits.timeout_ms,
-            memory_bytes: entry.limits.memory_bytes,
-        },
+        limits: entry.limits.iter().copied().collect(),
     }
 }

@@ -65,7 +65,8 @@ pub struct Request {
 pub struct TaskEntry {
     pub name: &'static str,
     pub description: Option<&'static str>,
-    pub limits: Limits,
+    /// Defaults by their names in the manifest; those that are not set are not listed.
+    pub limits: &'static [(&'static str, u64)],
     pub input_schema: fn() -> Schema,
     pub output_schema: fn() -> Schema,
     pub run: fn(&TaskCtl, &str) -> Result<String, TaskError>,
@@ -75,15 +76,6 @@ impl fmt::Debug for TaskEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TaskEntry").field("name", &self.name).finish_non_exhaustive()
     }
-}
-
-/// Defaults for one task type.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct Limits {
-    pub fuel: Option<u64>,
-    pub timeout_ms: Option<u64>,
-    pub memory_bytes: Option<u64>,
 }
 
 /// Subschemas are written where they are used, so that a reader that cannot follow a `$ref` (many an agent's tool form)

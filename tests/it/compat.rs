@@ -1,4 +1,4 @@
-//! Plugins frozen at 0.1.0 of the contract (`tests/compat`): they load and run for ever.
+//! Plugins frozen at released versions of the contract (`tests/compat`): they load and run for ever.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,14 +12,17 @@ use crate::support::task::{
 };
 use crate::support::{builder, request, within};
 
+/// Every version of the contract that plugins are frozen at.
+const CONTRACTS: [&str; 2] = ["0.1.0", "0.1.1"];
+
 /// The file of a frozen plugin.
-fn frozen(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("compat").join(format!("{name}-0.1.0.wasm"))
+fn frozen(name: &str, contract: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("compat").join(format!("{name}-{contract}.wasm"))
 }
 
-async fn with(name: &str) -> Host {
+async fn with(name: &str, contract: &str) -> Host {
     let host = builder().build().unwrap();
-    let plugin = within(host.load_plugin(frozen(name))).await.unwrap();
+    let plugin = within(host.load_plugin(frozen(name, contract))).await.unwrap();
     assert_eq!(plugin.name(), name);
     assert_eq!(plugin.manifest().version, "0.1.0");
     host
@@ -27,124 +30,153 @@ async fn with(name: &str) -> Host {
 
 #[tokio::test]
 async fn r1_the_frozen_hello_says_hello() {
-    let host = with("hello").await;
-    let task = start_as(&host, StartRequest::new("hello", "hello").input(json!({"name": "Ada"}))).await;
-    assert_eq!(
-        outcome(&task).await,
-        Outcome::Succeeded { message: "greeting Ada".to_owned(), data: Some(json!({"greeting": "Hello, Ada!"})) }
-    );
+    for contract in CONTRACTS {
+        let host = with("hello", contract).await;
+        let task = start_as(&host, StartRequest::new("hello", "hello").input(json!({"name": "Ada"}))).await;
+        assert_eq!(
+            outcome(&task).await,
+            Outcome::Succeeded { message: "greeting Ada".to_owned(), data: Some(json!({"greeting": "Hello, Ada!"})) }
+        );
+    }
 }
 
 #[tokio::test]
 async fn r1_the_frozen_fixture_imports_and_exports_every_interface_of_the_contract() {
-    let host = with("fixture").await;
-    let plugin = &host.plugins()[0];
-    let of_the_contract = |names: &[String]| -> Vec<String> {
-        let ours = names.iter().filter_map(|name| name.strip_prefix("taskcell:plugin/"));
-        let mut ours: Vec<String> = ours.map(str::to_owned).collect();
-        ours.sort();
-        ours
-    };
-    assert_eq!(
-        of_the_contract(plugin.imports()),
-        ["agent@0.1.0", "log@0.1.0", "output@0.1.0", "signals@0.1.0", "task@0.1.0", "types@0.1.0"]
-    );
-    assert_eq!(of_the_contract(plugin.exports()), ["plugin-info@0.1.0", "runner@0.1.0"]);
+    for contract in CONTRACTS {
+        let host = with("fixture", contract).await;
+        let plugin = &host.plugins()[0];
+        let of_the_contract = |names: &[String]| -> Vec<String> {
+            let ours = names.iter().filter_map(|name| name.strip_prefix("taskcell:plugin/"));
+            let mut ours: Vec<String> = ours.map(str::to_owned).collect();
+            ours.sort();
+            ours
+        };
+        assert_eq!(
+            of_the_contract(plugin.imports()),
+            ["agent", "log", "output", "signals", "task", "types"].map(|name| format!("{name}@{contract}"))
+        );
+        assert_eq!(
+            of_the_contract(plugin.exports()),
+            ["plugin-info", "runner"].map(|name| format!("{name}@{contract}"))
+        );
+    }
 }
 
 #[tokio::test]
 async fn r2_frozen_outcomes_are_understood() {
-    let host = with("fixture").await;
-    assert_eq!(result(&host, "echo", json!({"a": [null, 1]})).await, json!({"a": [null, 1]}));
-    let input = json!({"message": "no", "retryable": true, "details": [1]});
-    let told = failed(run(&host, "fail", input).await, FailureKind::Guest);
-    assert_eq!((told.message.as_str(), told.retryable, told.error), ("no", true, Some(json!([1]))));
-    assert!(matches!(
-        run(&host, "cancel-self", json!(null)).await,
-        Outcome::Cancelled { by: Party::Itself, message, .. } if message == "stopped of its own accord"
-    ));
+    for contract in CONTRACTS {
+        let host = with("fixture", contract).await;
+        assert_eq!(result(&host, "echo", json!({"a": [null, 1]})).await, json!({"a": [null, 1]}));
+        let input = json!({"message": "no", "retryable": true, "details": [1]});
+        let told = failed(run(&host, "fail", input).await, FailureKind::Guest);
+        assert_eq!((told.message.as_str(), told.retryable, told.error), ("no", true, Some(json!([1]))));
+        assert!(matches!(
+            run(&host, "cancel-self", json!(null)).await,
+            Outcome::Cancelled { by: Party::Itself, message, .. } if message == "stopped of its own accord"
+        ));
+    }
 }
 
 #[tokio::test]
 async fn r3_frozen_calls_of_the_interface_task_work() {
-    let host = with("fixture").await;
-    let info = result(&host, "info", json!(null)).await;
-    assert_eq!(info["info"]["task_type"], json!("info"));
-    assert!(info["fuel_remaining"].as_u64().unwrap() > 0);
-    assert_eq!(result(&host, "progress", json!({"percent": 100})).await, json!("ok"));
-    assert_eq!(result(&host, "progress", json!({"percent": 101})).await, json!("invalid-argument"));
-    let told = failed(run(&host, "panic", json!({"message": "oh"})).await, FailureKind::Panic);
-    assert!(told.message.contains("oh") && told.message.contains("ending.rs"), "{}", told.message);
+    for contract in CONTRACTS {
+        let host = with("fixture", contract).await;
+        let info = result(&host, "info", json!(null)).await;
+        assert_eq!(info["info"]["task_type"], json!("info"));
+        assert!(info["fuel_remaining"].as_u64().unwrap() > 0);
+        assert_eq!(result(&host, "progress", json!({"percent": 100})).await, json!("ok"));
+        assert_eq!(result(&host, "progress", json!({"percent": 101})).await, json!("invalid-argument"));
+        let told = failed(run(&host, "panic", json!({"message": "oh"})).await, FailureKind::Panic);
+        assert!(told.message.contains("oh") && told.message.contains("ending.rs"), "{}", told.message);
 
-    let polite = start(&host, "polite", json!(null)).await;
-    reported(&polite).await;
-    within(polite.cancel(please_stop().grace(Duration::from_mins(10)))).await;
-    let Outcome::Cancelled { forced: false, message, .. } = outcome(&polite).await else {
-        panic!("{:?}", polite.state())
-    };
-    assert_eq!(outcome(&polite).await, cancelled(false, &message));
+        let polite = start(&host, "polite", json!(null)).await;
+        reported(&polite).await;
+        within(polite.cancel(please_stop().grace(Duration::from_mins(10)))).await;
+        let Outcome::Cancelled { forced: false, message, .. } = outcome(&polite).await else {
+            panic!("{:?}", polite.state())
+        };
+        assert_eq!(outcome(&polite).await, cancelled(false, &message));
+    }
 }
 
 #[tokio::test]
 async fn r22_frozen_calls_of_the_interface_signals_work() {
-    let host = with("fixture").await;
-    let waiting = start(&host, "wait", json!({"key": "go"})).await;
-    parked(&waiting, 1).await;
-    within(waiting.notify(key("go"), Some(json!(false)), Party::Agent)).await;
-    assert_eq!(
-        data(outcome(&waiting).await),
-        json!({"result": "signal", "payload": false, "absent": false, "sender": "agent"})
-    );
-    assert_eq!(result(&host, "wait", json!({"key": "go", "timeout_ms": 0})).await, json!({"result": "timed-out"}));
-    assert_eq!(result(&host, "poll", json!({"key": "go"})).await, json!({"result": "none"}));
-    assert_eq!(result(&host, "poll", json!({"key": ""})).await, json!({"result": "invalid-argument"}));
+    for contract in CONTRACTS {
+        let host = with("fixture", contract).await;
+        let waiting = start(&host, "wait", json!({"key": "go"})).await;
+        parked(&waiting, 1).await;
+        within(waiting.notify(key("go"), Some(json!(false)), Party::Agent)).await;
+        assert_eq!(
+            data(outcome(&waiting).await),
+            json!({"result": "signal", "payload": false, "absent": false, "sender": "agent"})
+        );
+        assert_eq!(result(&host, "wait", json!({"key": "go", "timeout_ms": 0})).await, json!({"result": "timed-out"}));
+        assert_eq!(result(&host, "poll", json!({"key": "go"})).await, json!({"result": "none"}));
+        assert_eq!(result(&host, "poll", json!({"key": ""})).await, json!({"result": "invalid-argument"}));
 
-    let stopped = start(&host, "wait", json!({"key": "go"})).await;
-    parked(&stopped, 1).await;
-    within(stopped.cancel_wait(key("go"))).await;
-    assert_eq!(data(outcome(&stopped).await), json!({"result": "wait-cancelled"}));
-    let cancelled = start(&host, "wait", json!({"key": "go"})).await;
-    parked(&cancelled, 1).await;
-    within(cancelled.cancel(please_stop().grace(Duration::from_mins(10)))).await;
-    assert_eq!(data(outcome(&cancelled).await), json!({"result": "cancelled"}));
+        let stopped = start(&host, "wait", json!({"key": "go"})).await;
+        parked(&stopped, 1).await;
+        within(stopped.cancel_wait(key("go"))).await;
+        assert_eq!(data(outcome(&stopped).await), json!({"result": "wait-cancelled"}));
+        let cancelled = start(&host, "wait", json!({"key": "go"})).await;
+        parked(&cancelled, 1).await;
+        within(cancelled.cancel(please_stop().grace(Duration::from_mins(10)))).await;
+        assert_eq!(data(outcome(&cancelled).await), json!({"result": "cancelled"}));
 
-    let to = |key: &str| -> Value {
-        json!({
-            "plugin": "fixture", "task_type": "notify", "key": key,
-            "signal": "s", "payload": null, "with_payload": true,
-        })
-    };
-    let itself = start_as(&host, request("notify", to("me")).key(TaskKey::new("me").unwrap())).await;
-    assert_eq!(data(outcome(&itself).await), json!("buffered"));
-    assert_eq!(result(&host, "notify", to("another")).await, json!("denied"));
+        let to = |key: &str| -> Value {
+            json!({
+                "plugin": "fixture", "task_type": "notify", "key": key,
+                "signal": "s", "payload": null, "with_payload": true,
+            })
+        };
+        let itself = start_as(&host, request("notify", to("me")).key(TaskKey::new("me").unwrap())).await;
+        assert_eq!(data(outcome(&itself).await), json!("buffered"));
+        assert_eq!(result(&host, "notify", to("another")).await, json!("denied"));
+    }
 }
 
 #[tokio::test]
 async fn r25_frozen_calls_of_the_interfaces_agent_and_log_work() {
-    let host = with("fixture").await;
-    let task = start(&host, "agent", json!({"message": "hello", "trigger": true})).await;
-    assert_eq!(data(outcome(&task).await), json!("queued"));
-    let message = EventBody::AgentMessage { message: "hello".to_owned(), trigger: true };
-    assert!(events(&task).await.iter().any(|event| event.body == message));
+    for contract in CONTRACTS {
+        let host = with("fixture", contract).await;
+        let task = start(&host, "agent", json!({"message": "hello", "trigger": true})).await;
+        assert_eq!(data(outcome(&task).await), json!("queued"));
+        let message = EventBody::AgentMessage { message: "hello".to_owned(), trigger: true };
+        assert!(events(&task).await.iter().any(|event| event.body == message));
 
-    let task = start(&host, "log", json!({"level": "error", "message": "line"})).await;
-    outcome(&task).await;
-    let line = written(&task, |source| matches!(source, OutputSource::Log { level, .. } if level == "error"));
-    assert_eq!(line, "line");
+        let task = start(&host, "log", json!({"level": "error", "message": "line"})).await;
+        outcome(&task).await;
+        let line = written(&task, |source| matches!(source, OutputSource::Log { level, .. } if level == "error"));
+        assert_eq!(line, "line");
+    }
 }
 
 #[tokio::test]
 async fn r46_frozen_calls_of_the_interface_output_work() {
-    let host = with("fixture").await;
-    let task = start(&host, "print", json!({"stdout": "out", "stderr": "err", "direct": "direct"})).await;
+    for contract in CONTRACTS {
+        let host = with("fixture", contract).await;
+        let task = start(&host, "print", json!({"stdout": "out", "stderr": "err", "direct": "direct"})).await;
+        outcome(&task).await;
+        assert_eq!(stdout(&task), "out\ndirect");
+        let input = json!({"name": "a.txt", "media_type": "text/plain", "text": "abc"});
+        let task = start(&host, "attach", input).await;
+        assert_eq!(data(outcome(&task).await)["size"], json!(3));
+        assert_eq!(within(task.read_artifact(1)).await.unwrap(), b"abc");
+        assert_eq!(
+            result(&host, "attach-path", json!({"path": "/etc/hostname"})).await,
+            json!({"refused": "invalid-argument"})
+        );
+    }
+}
+
+#[tokio::test]
+async fn r4_frozen_calls_that_came_with_0_1_1_work() {
+    let host = with("fixture", "0.1.1").await;
+    assert_eq!(result(&host, "heartbeat", json!({"times": 3, "sleep_ms": 0})).await, json!(3));
+    let task = start(&host, "restart-progress", json!(null)).await;
     outcome(&task).await;
-    assert_eq!(stdout(&task), "out\ndirect");
-    let input = json!({"name": "a.txt", "media_type": "text/plain", "text": "abc"});
-    let task = start(&host, "attach", input).await;
-    assert_eq!(data(outcome(&task).await)["size"], json!(3));
-    assert_eq!(within(task.read_artifact(1)).await.unwrap(), b"abc");
-    assert_eq!(
-        result(&host, "attach-path", json!({"path": "/etc/hostname"})).await,
-        json!({"refused": "invalid-argument"})
-    );
+    let progress = task.state().progress.unwrap();
+    assert_eq!((progress.message.as_str(), progress.percent), ("the second part goes on", Some(10)));
+    let asked = result(&host, "request-fuel", json!({"units": 5, "reason": "more", "timeout_ms": 0})).await;
+    assert!(asked["refused"].is_string() && asked["fuel_remaining"].as_u64() > Some(0), "{asked}");
 }

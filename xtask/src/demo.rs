@@ -168,17 +168,9 @@ fn announced(command: Command) -> Command {
 
 fn command_line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
-}
-
-/// As a shell wants it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/.:=_-".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
+    let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+    // Only NUL cannot be quoted, and no command line holds it.
+    shlex::try_join(words.iter().map(AsRef::as_ref)).unwrap_or_else(|_| words.join(" "))
 }
 
 #[cfg(test)]
@@ -189,7 +181,8 @@ mod tests {
     fn a_command_line_can_be_pasted() {
         let mut command = Command::new("taskcell");
         command.args(["run", "--input", r#"{"a":"it's"}"#, "x y", ""]);
-        assert_eq!(command_line(&command), r#"taskcell run --input '{"a":"it'\''s"}' 'x y' ''"#);
+        let shown = command_line(&command);
+        assert_eq!(shlex::split(&shown).unwrap(), ["taskcell", "run", "--input", r#"{"a":"it's"}"#, "x y", ""]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The macros of `taskcell-guest`, which re-exports them: depend on that crate, not on this one.
 
 mod checks;
+mod limits;
 mod plugin;
 mod quantity;
 mod task;
@@ -18,15 +19,23 @@ use proc_macro::TokenStream;
 ///
 /// - `name = "…"`: the task type's name, up to 64 of `a`-`z`, `0`-`9` and `-`, beginning with a letter. By default the
 ///   function's name with `-` for `_`.
-/// - `fuel = 1_000_000_000`: units of fuel.
-/// - `timeout = "5m"`: from start to end; a whole number with `ms`, `s`, `m` or `h`.
-/// - `memory = "64MiB"`: linear memory, 64 KiB at least; a whole number with `KiB`, `MiB` or `GiB`.
+/// - `fuel = 1_000_000_000`: units of fuel; `fuel_on_request`: what it gets in addition when it asks, without anybody
+///   being asked.
+/// - `timeout = "5m"`: from start to end; a whole number with `ms`, `s`, `m` or `h`. So are `idle`, the time without any
+///   call after which the task is given up, and `stall`, after which an event says that it only burns fuel.
+/// - `memory = "64MiB"`: linear memory, 64 KiB at least; a whole number with `KiB`, `MiB` or `GiB`. So are, without the
+///   least, `call_bytes`, `input_bytes`, `result_bytes`, `random_bytes`, `output_bytes`, `log_bytes`, `signal_bytes`,
+///   `scratch_bytes` and `artifact_bytes`.
+/// - Numbers: `table_elements`, `handles`, `resources`, `progress_per_second`, `events_per_second`, `log_events`,
+///   `signals_per_key`, `signals_in_all`, `scratch_inodes`, `scratch_depth` and `artifacts`.
+///
+/// `wit/manifest.schema.json` says of each what it counts.
 ///
 /// ```
 /// use taskcell_guest::{TaskCtl, TaskError, task};
 ///
 /// /// Adds numbers.
-/// #[task(name = "sum", fuel = 1_000_000, timeout = "10s", memory = "4MiB")]
+/// #[task(name = "sum", fuel = 1_000_000, timeout = "10s", memory = "4MiB", artifacts = 0)]
 /// fn add_up(_ctl: &TaskCtl, input: Vec<u32>) -> Result<u64, TaskError> {
 ///     Ok(input.into_iter().map(u64::from).sum())
 /// }

@@ -11,11 +11,16 @@ pub(crate) fn duration(text: &str) -> Result<u64, String> {
 /// Bytes.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     const UNITS: [(&str, u64); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
-    let bytes = quantity(text, &UNITS).ok_or_else(|| {
+    quantity(text, &UNITS).ok_or_else(|| {
         format!(
             "\"{text}\" is not a size: it takes a whole number above 0 with `KiB`, `MiB` or `GiB`, such as \"64MiB\""
         )
-    })?;
+    })
+}
+
+/// Bytes of linear memory.
+pub(crate) fn memory(text: &str) -> Result<u64, String> {
+    let bytes = size(text)?;
     // One page, the least that a linear memory can have.
     if bytes < 1 << 16 { Err(format!("\"{text}\" is too little memory: 64KiB is the least")) } else { Ok(bytes) }
 }
@@ -30,7 +35,7 @@ fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{duration, size};
+    use super::{duration, memory, size};
 
     #[test]
     fn times() {
@@ -48,8 +53,10 @@ mod tests {
         assert_eq!(size("64KiB"), Ok(65_536));
         assert_eq!(size("64MiB"), Ok(67_108_864));
         assert_eq!(size("1GiB"), Ok(1_073_741_824));
-        for bad in ["", "64", "64MB", "63KiB", "0MiB"] {
+        for bad in ["", "64", "64MB", "0MiB"] {
             assert!(size(bad).is_err(), "{bad}");
         }
+        assert_eq!(memory("64KiB"), Ok(65_536));
+        assert!(memory("63KiB").is_err());
     }
 }

@@ -5,12 +5,10 @@ use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
-use syn::{
-    Attribute, Expr, FnArg, Ident, ItemFn, Lit, LitInt, LitStr, Meta, MetaNameValue, ReturnType, Safety, Token, Type,
-};
+use syn::{Attribute, Expr, FnArg, Ident, ItemFn, Lit, Meta, MetaNameValue, ReturnType, Safety, Token, Type};
 
 use crate::checks;
-use crate::quantity;
+use crate::limits::{self, Limit};
 
 const SIGNATURE: &str = "a task is a plain `fn(ctl: &TaskCtl, input: Input) -> Result<Output, TaskError>`";
 
@@ -33,9 +31,8 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
 #[derive(Default)]
 struct Options {
     name: Option<String>,
-    fuel: Option<u64>,
-    timeout_ms: Option<u64>,
-    memory_bytes: Option<u64>,
+    /// In the order in which they are written.
+    limits: Vec<(&'static Limit, u64)>,
 }
 
 impl Parse for Options {
@@ -45,15 +42,13 @@ impl Parse for Options {
             let key: Ident = input.parse()?;
             input.parse::<Token![=]>()?;
             let word = key.to_string();
-            match word.as_str() {
-                "name" => set(&mut options.name, &key, checks::name(&input.parse()?)?)?,
-                "fuel" => set(&mut options.fuel, &key, fuel(&input.parse()?)?)?,
-                "timeout" => set(&mut options.timeout_ms, &key, read(&input.parse()?, quantity::duration)?)?,
-                "memory" => set(&mut options.memory_bytes, &key, read(&input.parse()?, quantity::size)?)?,
-                _ => {
-                    let known = "there are `name`, `fuel`, `timeout` and `memory`";
-                    return Err(syn::Error::new(key.span(), format!("`{word}` is not an option of a task: {known}")));
-                }
+            if word == "name" {
+                once(options.name.is_none(), &key)?;
+                options.name = Some(checks::name(&input.parse()?)?);
+            } else {
+                let limit = limits::find(&word).ok_or_else(|| limits::unknown(&key))?;
+                once(options.limits.iter().all(|(other, _)| other.option != limit.option), &key)?;
+                options.limits.push((limit, limit.value(input)?));
             }
             if !input.is_empty() {
                 input.parse::<Token![,]>()?;
@@ -63,22 +58,8 @@ impl Parse for Options {
     }
 }
 
-fn set<T>(place: &mut Option<T>, key: &Ident, value: T) -> syn::Result<()> {
-    if place.replace(value).is_some() {
-        return Err(syn::Error::new(key.span(), format!("`{key}` is set twice")));
-    }
-    Ok(())
-}
-
-fn fuel(literal: &LitInt) -> syn::Result<u64> {
-    match literal.base10_parse() {
-        Ok(0) => Err(syn::Error::new(literal.span(), "a task without fuel cannot begin")),
-        other => other,
-    }
-}
-
-fn read(literal: &LitStr, parse: fn(&str) -> Result<u64, String>) -> syn::Result<u64> {
-    parse(&literal.value()).map_err(|problem| syn::Error::new(literal.span(), problem))
+fn once(is_first: bool, key: &Ident) -> syn::Result<()> {
+    if is_first { Ok(()) } else { Err(syn::Error::new(key.span(), format!("`{key}` is set twice"))) }
 }
 
 /// The type of the function's name, which carries what `plugin!` needs. Types and functions have namespaces of their
@@ -89,9 +70,10 @@ fn companion(options: &Options, function: &ItemFn) -> syn::Result<TokenStream> {
     let vis = &function.vis;
     let name = task_name(options, ident)?;
     let description = optional(description(&function.attrs, ident)?);
-    let fuel = optional(options.fuel);
-    let timeout_ms = optional(options.timeout_ms);
-    let memory_bytes = optional(options.memory_bytes);
+    let limits = options.limits.iter().map(|(limit, value)| {
+        let wire = limit.wire;
+        quote! { (#wire, #value) }
+    });
     // With the spans of the types, so that the compiler's complaints point at them.
     let input_schema = quote_spanned! {input.span()=> ::taskcell_guest::__private::input_schema::<#input> };
     let output_schema = quote_spanned! {result.span()=> ::taskcell_guest::__private::output_schema::<#result> };
@@ -109,11 +91,7 @@ fn companion(options: &Options, function: &ItemFn) -> syn::Result<TokenStream> {
             const ENTRY: ::taskcell_guest::__private::TaskEntry = ::taskcell_guest::__private::TaskEntry {
                 name: #name,
                 description: #description,
-                limits: ::taskcell_guest::__private::Limits {
-                    fuel: #fuel,
-                    timeout_ms: #timeout_ms,
-                    memory_bytes: #memory_bytes,
-                },
+                limits: &[#(#limits),*],
                 input_schema: #input_schema,
                 output_schema: #output_schema,
                 run: |#ctl_argument, #input_argument| #run_json(#ctl_argument, #input_argument, #ident),

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::fuel::Answer;
 use super::log;
 use super::pages::Pages;
-use super::records::{AgentMessage, Attached, LogLine, Notified, Progress};
+use super::records::{AgentMessage, Attached, FuelRequest, LogLine, Notified, Progress};
 use super::state::{Pending, PendingCancel, State};
 use crate::ctl::TaskCtl;
 use crate::error::Refused;
@@ -73,6 +74,45 @@ impl FakeHost {
         self.state.borrow_mut().end_next_wait = true;
     }
 
+    /// The task has this many units of fuel, and has used none of it. Without this call it has 10⁹.
+    pub fn set_fuel(&self, units: u64) {
+        let fuel = &mut self.state.borrow_mut().fuel;
+        fuel.budget = units;
+        fuel.used = 0;
+    }
+
+    /// The task uses this many units just before each look at its fuel, which stand for its work. Looks are
+    /// [`TaskCtl::fuel_remaining`]. Without this call it uses none.
+    pub fn burn_at_each_look(&self, units: u64) {
+        self.state.borrow_mut().fuel.burned_at_each_look = units;
+    }
+
+    /// A person answers the task's next request for fuel, at once, with this many units. More answers are for the
+    /// requests after it, in the order in which they were given.
+    pub fn grant_fuel(&self, units: u64) {
+        self.grant_fuel_after(Duration::ZERO, units);
+    }
+
+    /// Like [`grant_fuel`](Self::grant_fuel), but the person takes this long. An answer that comes when the request is
+    /// over already is lost.
+    pub fn grant_fuel_after(&self, after: Duration, units: u64) {
+        self.answer_fuel(after, Ok(units));
+    }
+
+    /// A person answers the task's next request for fuel, at once, with a no. See [`grant_fuel`](Self::grant_fuel).
+    pub fn refuse_fuel(&self, reason: &str) {
+        self.refuse_fuel_after(Duration::ZERO, reason);
+    }
+
+    /// Like [`refuse_fuel`](Self::refuse_fuel), but the person takes this long.
+    pub fn refuse_fuel_after(&self, after: Duration, reason: &str) {
+        self.answer_fuel(after, Err(reason.to_owned()));
+    }
+
+    fn answer_fuel(&self, after: Duration, units: Result<u64, String>) {
+        self.state.borrow_mut().fuel.answers.push_back(Answer { after, units });
+    }
+
     /// What the task gets when it sends signals to other tasks, instead of [`NotifyResult::Delivered`].
     pub fn answer_notify(&self, answer: Result<NotifyResult, Refused>) {
         self.state.borrow_mut().notify_answer = Some(answer);
@@ -124,6 +164,26 @@ impl FakeHost {
     /// What the task reported, in order.
     pub fn progress(&self) -> Vec<Progress> {
         self.state.borrow().progress.clone()
+    }
+
+    /// How often the task said that it is alive, by [`TaskCtl::heartbeat`].
+    pub fn heartbeats(&self) -> u64 {
+        self.state.borrow().heartbeats
+    }
+
+    /// Units of fuel that the task was given in all, with what was added.
+    pub fn fuel_budget(&self) -> u64 {
+        self.state.borrow().fuel.budget
+    }
+
+    /// Units of fuel that the task has used. See [`burn_at_each_look`](Self::burn_at_each_look).
+    pub fn fuel_used(&self) -> u64 {
+        self.state.borrow().fuel.used
+    }
+
+    /// The task's requests for fuel, in order, each with its answer.
+    pub fn fuel_requests(&self) -> Vec<FuelRequest> {
+        self.state.borrow().fuel.requests.clone()
     }
 
     /// What the task told the agent, in order.

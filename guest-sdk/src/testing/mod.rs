@@ -23,14 +23,18 @@
 //! assert_eq!(host.progress()[0].message, "waiting for a yes");
 //! ```
 //!
-//! The fake host does not do these: it never stops a task by force, uses up no fuel, does not catch panics, and has no
-//! deadline.
+//! Fuel is simulated too: a task uses what [`FakeHost::burn_at_each_look`] says, and not what it computes. Requests for
+//! more are answered by [`FakeHost::grant_fuel`] and its siblings, in the order in which the answers were given.
+//!
+//! The fake host does not do these: it never stops a task by force, also when no fuel is left, does not catch panics,
+//! merges no progress, and has no deadline.
 
 mod fake_host;
+mod fuel;
 mod log;
 mod pages;
 mod records;
 mod state;
 
 pub use fake_host::FakeHost;
-pub use records::{AgentMessage, Attached, LogLine, Notified, Progress};
+pub use records::{AgentMessage, Attached, FuelRequest, LogLine, Notified, Progress};

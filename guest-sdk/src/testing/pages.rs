@@ -7,14 +7,11 @@ use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
 
-use super::records::{AgentMessage, Attached, Notified, Progress};
+use super::records::{AgentMessage, Attached, Notified};
 use super::state::{Pending, State, check_key};
 use crate::backend::{OutputPage, OutputStream, SignalsPage, TaskPage, WaitEnd, WireSignal};
 use crate::error::{RefusalKind, Refused};
 use crate::values::{Artifact, CancelRequest, Delivery, NotifyResult, Sender, TaskInfo, TaskRef};
-
-/// What a fake task is told that it has.
-const FUEL_BUDGET: u64 = 1_000_000_000;
 
 pub(super) struct Pages {
     pub(super) state: Rc<RefCell<State>>,
@@ -22,14 +19,15 @@ pub(super) struct Pages {
 
 impl TaskPage for Pages {
     fn info(&self) -> TaskInfo {
+        let state = &mut *self.state.borrow_mut();
         TaskInfo {
             id: "fake-id".to_owned(),
             plugin: "fake-plugin".to_owned(),
             task_type: "fake-task".to_owned(),
             key: "fake-key".to_owned(),
             deadline_ms: None,
-            fuel_budget: FUEL_BUDGET,
-            scratch: scratch(&mut self.state.borrow_mut()),
+            fuel_budget: state.fuel.budget,
+            scratch: scratch(state),
         }
     }
 
@@ -41,12 +39,25 @@ impl TaskPage for Pages {
         if percent.is_some_and(|percent| percent > 100) {
             return Err(Refused::invalid("percent: 0 to 100"));
         }
-        self.state.borrow_mut().progress.push(Progress { message: message.to_owned(), percent });
+        self.state.borrow_mut().report(message, percent, false);
         Ok(())
     }
 
+    fn restart_progress(&self, message: &str) -> Result<(), Refused> {
+        self.state.borrow_mut().report(message, Some(0), true);
+        Ok(())
+    }
+
+    fn heartbeat(&self) {
+        self.state.borrow_mut().heartbeats += 1;
+    }
+
     fn fuel_remaining(&self) -> u64 {
-        FUEL_BUDGET
+        self.state.borrow_mut().fuel.look()
+    }
+
+    fn request_fuel(&self, units: u64, reason: &str, timeout_ms: Option<u64>) -> Result<u64, Refused> {
+        self.state.borrow_mut().request_fuel(units, reason, timeout_ms)
     }
 }
 

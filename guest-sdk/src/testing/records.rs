@@ -1,7 +1,10 @@
 //! What the fake host remembers of a task.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
+use crate::error::Refused;
 use crate::values::TaskRef;
 
 /// One report of progress.
@@ -9,8 +12,23 @@ use crate::values::TaskRef;
 pub struct Progress {
     /// The sentence.
     pub message: String,
-    /// 0 to 100.
+    /// 0 to 100, as the host shows it: the highest since the progress began, also where the task said none or less.
     pub percent: Option<u8>,
+    /// Whether the progress begins anew here, by [`TaskCtl::restart_progress`](crate::TaskCtl::restart_progress).
+    pub restarted: bool,
+}
+
+/// One request for fuel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FuelRequest {
+    /// How many units the task asked for.
+    pub units: u64,
+    /// What for.
+    pub reason: String,
+    /// How long it was ready to wait.
+    pub timeout: Option<Duration>,
+    /// How many units were added, or why none were.
+    pub answer: Result<u64, Refused>,
 }
 
 /// One message to the agent.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::records::{AgentMessage, Attached, LogLine, Notified, Progress};
+use super::fuel::Fuel;
+use super::records::{AgentMessage, Attached, FuelRequest, LogLine, Notified, Progress};
 use crate::backend::{WaitEnd, WireSignal};
 use crate::error::{RefusalKind, Refused};
 use crate::values::{CancelRequest, NotifyResult, Sender};
@@ -15,6 +16,7 @@ const GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) now: Duration,
+    pub(super) fuel: Fuel,
     /// Not yet taken, by the time they come, and for one time in the order they were sent.
     pub(super) signals: Vec<Pending>,
     pub(super) cancel: Option<PendingCancel>,
@@ -26,6 +28,7 @@ pub(super) struct State {
     pub(super) scratch: Option<TempDir>,
     pub(super) summary: Option<String>,
     pub(super) progress: Vec<Progress>,
+    pub(super) heartbeats: u64,
     pub(super) messages: Vec<AgentMessage>,
     pub(super) logs: Vec<LogLine>,
     pub(super) notified: Vec<Notified>,
@@ -100,6 +103,62 @@ impl State {
             return Err(WaitEnd::Cancelled);
         }
         self.take(key).ok_or(WaitEnd::TimedOut)
+    }
+
+    /// The task says how far it is. It never goes back, unless it begins anew.
+    pub(super) fn report(&mut self, message: &str, percent: Option<u8>, restarted: bool) {
+        let before = self.progress.last().filter(|_| !restarted).and_then(|report| report.percent);
+        self.progress.push(Progress { message: message.to_owned(), percent: percent.max(before), restarted });
+    }
+
+    /// Lets time pass until a request for fuel has its answer, and writes both down.
+    pub(super) fn request_fuel(&mut self, units: u64, reason: &str, timeout_ms: Option<u64>) -> Result<u64, Refused> {
+        let timeout = timeout_ms.map(Duration::from_millis);
+        let answer = if units == 0 { Err(Refused::invalid("units: 1 or more")) } else { self.fuel_answer(timeout) };
+        if let Ok(units) = answer {
+            self.fuel.add(units);
+        }
+        self.fuel.requests.push(FuelRequest { units, reason: reason.to_owned(), timeout, answer: answer.clone() });
+        answer
+    }
+
+    fn fuel_answer(&mut self, timeout: Option<Duration>) -> Result<u64, Refused> {
+        let start = self.now;
+        let cancel_at = self.cancel.as_ref().map(|cancel| cancel.at.max(start));
+        if cancel_at == Some(start) {
+            return Err(shall_stop());
+        }
+        // Used up with this request, also when it comes too late.
+        let answer = self.fuel.answers.pop_front();
+        let answer_at = answer.as_ref().map(|answer| start.saturating_add(answer.after));
+        let over_at = timeout.map(|timeout| start.saturating_add(timeout));
+
+        let Some(end) = [answer_at, cancel_at, over_at].into_iter().flatten().min() else {
+            return Err(unanswered());
+        };
+        self.now = end;
+        if cancel_at == Some(end) {
+            return Err(shall_stop());
+        }
+        match answer.filter(|_| answer_at == Some(end)) {
+            Some(answer) => answer.units.map_err(|message| Refused { kind: RefusalKind::Denied, message }),
+            None => Err(Refused { kind: RefusalKind::TimedOut, message: "nobody answered in time".to_owned() }),
+        }
+    }
+}
+
+fn shall_stop() -> Refused {
+    Refused { kind: RefusalKind::Cancelled, message: "the task shall stop".to_owned() }
+}
+
+/// As with [`endless`].
+fn unanswered() -> Refused {
+    Refused {
+        kind: RefusalKind::Other("fake-host".to_owned()),
+        message:
+            "the task asks for fuel without a timeout, and the test answers nothing: it would wait for ever. Call \
+                  `grant_fuel` or `refuse_fuel` before the task runs"
+                .to_owned(),
     }
 }
 

@@ -29,8 +29,20 @@ impl TaskPage for Imports {
         task::report_progress(message, percent).map_err(refused)
     }
 
+    fn restart_progress(&self, message: &str) -> Result<(), Refused> {
+        task::restart_progress(message).map_err(refused)
+    }
+
+    fn heartbeat(&self) {
+        task::heartbeat();
+    }
+
     fn fuel_remaining(&self) -> u64 {
         task::fuel_remaining()
+    }
+
+    fn request_fuel(&self, units: u64, reason: &str, timeout_ms: Option<u64>) -> Result<u64, Refused> {
+        task::request_fuel(units, reason, timeout_ms).map_err(refused)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The SDK from the outside: what the macros make, and what a task meets at the fake host.
 
 mod compile_errors;
+mod fuel;
 mod manifest;
 mod results;
 mod signals;

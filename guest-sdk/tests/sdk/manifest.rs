@@ -46,6 +46,45 @@ mod deeper {
     }
 }
 
+/// Sets every limit there is.
+#[task(
+    fuel = 1,
+    fuel_on_request = 0,
+    timeout = "1ms",
+    idle = "2s",
+    stall = "3m",
+    memory = "64KiB",
+    table_elements = 10,
+    call_bytes = "1KiB",
+    input_bytes = "2KiB",
+    result_bytes = "3KiB",
+    handles = 4_294_967_295,
+    resources = 11,
+    random_bytes = "4KiB",
+    output_bytes = "5KiB",
+    progress_per_second = 1,
+    events_per_second = 2,
+    log_events = 12,
+    log_bytes = "6KiB",
+    signals_per_key = 13,
+    signals_in_all = 14,
+    signal_bytes = "7KiB",
+    scratch_bytes = "8KiB",
+    scratch_inodes = 15,
+    scratch_depth = 16,
+    artifacts = 0,
+    artifact_bytes = "1GiB"
+)]
+fn modest(_ctl: &TaskCtl, (): ()) -> Result<(), TaskError> {
+    Ok(())
+}
+
+mod limited {
+    use super::modest;
+
+    taskcell_guest::plugin! { name: "limited", version: "1", tasks: [modest] }
+}
+
 plugin! {
     name: "sorter",
     version: "1.2.3",
@@ -66,7 +105,7 @@ mod smallest {
 fn it_is_what_the_contract_describes() {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
-    for manifest in [PLUGIN.manifest(), smallest::PLUGIN.manifest()] {
+    for manifest in [PLUGIN.manifest(), smallest::PLUGIN.manifest(), limited::PLUGIN.manifest()] {
         let problems: Vec<String> = validator.iter_errors(&manifest).map(|error| error.to_string()).collect();
         assert!(problems.is_empty(), "{problems:?} in {manifest:#}");
     }
@@ -99,6 +138,17 @@ fn every_field_is_in_it() {
         ],
     });
     assert_eq!(manifest, expected);
+}
+
+/// The host's own test holds the schema against the limits that it knows.
+#[test]
+fn every_limit_of_the_schema_can_be_set() {
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let limits = &limited::PLUGIN.manifest()["tasks"][0]["limits"];
+    assert_eq!(names(limits), names(&schema["$defs"]["task"]["properties"]["limits"]["properties"]));
+    assert_eq!((&limits["idle_ms"], &limits["stall_ms"]), (&json!(2_000), &json!(180_000)));
+    assert_eq!((&limits["call_bytes"], &limits["artifacts"]), (&json!(1024), &json!(0)));
 }
 
 #[test]

@@ -9,13 +9,13 @@ use taskcell_guest::{Delivery, RefusalKind, TaskCtl};
 fn progress_is_kept_and_over_a_hundred_is_refused() {
     let host = FakeHost::new();
     let ctl = host.ctl();
-    ctl.report_progress("half", 50).unwrap();
     ctl.report_progress("who knows", None).unwrap();
+    ctl.report_progress("half", 50).unwrap();
     let refused = ctl.report_progress("too much", 101).unwrap_err();
     assert_eq!(refused.kind, RefusalKind::InvalidArgument);
     let expected = [
-        Progress { message: "half".to_owned(), percent: Some(50) },
-        Progress { message: "who knows".to_owned(), percent: None },
+        Progress { message: "who knows".to_owned(), percent: None, restarted: false },
+        Progress { message: "half".to_owned(), percent: Some(50), restarted: false },
     ];
     assert_eq!(host.progress(), expected);
 }

@@ -1,5 +1,4 @@
 //! Tries every interleaving of workers, wakers and cancellers of one slot.
-#![expect(dead_code, reason = "the slot is compiled here a second time, with loom's locks and atomics")]
 
 #[path = "../src/slot.rs"]
 mod slot;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::{CancelRequest, DirGrant, TaskKey};
 
 use super::help::{BUILD_HELP, EXAMPLES, NEW_HELP, RUN_HELP};
+use super::limits::{Setting, SettingParser};
 use super::values::{self, EarlySignal, Field};
 
 /// Runs other people's long tasks safely, each in a WebAssembly cell of its own
@@ -33,6 +34,8 @@ pub(super) enum Command {
     /// Builds a plugin from its source
     #[command(after_help = BUILD_HELP)]
     Build(BuildArguments),
+    /// Lists every limit of a task, with its default and what it is for
+    Limits(LimitsArguments),
     /// Checks whether this machine can run and build plugins
     Doctor(DoctorArguments),
     /// Writes the completions for a shell to stdout
@@ -62,6 +65,9 @@ pub(super) struct RunArguments {
     /// Memory at most: 64MiB, 1GiB [default: 128MiB]
     #[arg(long, value_name = "SIZE", value_parser = values::memory)]
     pub(super) memory: Option<u64>,
+    /// Sets any limit of the task, also above its default; `taskcell limits` lists them
+    #[arg(long, value_name = "NAME=VALUE", value_parser = SettingParser, hide_possible_values = true)]
+    pub(super) limit: Vec<Setting>,
     /// Grants a folder; the task sees it as GUEST (without it: as HOST), read-only unless :rw is added
     #[arg(long, value_name = "HOST[::GUEST][:rw]", value_parser = OsStringValueParser::new().try_map(|text| values::dir(&text)))]
     pub(super) dir: Vec<DirGrant>,
@@ -110,6 +116,13 @@ pub(super) struct InspectArguments {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct LimitsArguments {
+    /// Writes JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct NewArguments {
     /// The plugin's name: lower-case letters, digits and `-`
     #[arg(value_name = "NAME")]
@@ -148,6 +161,9 @@ pub(super) enum BuildTarget {
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArguments {
+    /// How many tasks shall run at once: what a host may have as `running_max`
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=8000))]
+    pub(super) cells: u32,
     /// Writes JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -209,6 +225,8 @@ mod tests {
             "5m",
             "--memory",
             "64MiB",
+            "--limit",
+            "idle=5m",
             "--dir",
             "a::/a:rw",
             "--dir",
@@ -229,6 +247,7 @@ mod tests {
         ]);
         assert_eq!((run.task.as_deref(), run.fuel, run.memory), (Some("task"), Some(2_000_000_000), Some(64 << 20)));
         assert_eq!((run.dir.len(), run.env.len(), run.allow.len(), run.signal.len()), (2, 1, 1, 1));
+        assert_eq!(run.limit[0].request.idle, Some(Duration::from_mins(5)));
         assert_eq!((run.grace(), run.json), (Duration::ZERO, true));
     }
 

@@ -13,8 +13,13 @@ use super::exit::Exit;
 use super::fault::{Fault, sentence};
 use super::{environment, files, output, text};
 
-/// Memory mappings that a process should be allowed: what Linux gives by default, enough for 1000 tasks at once.
-const MAP_COUNT_MIN: u64 = 65_530;
+/// Memory mappings that one running cell takes.
+const MAPPINGS_PER_CELL: u64 = 6;
+/// Mappings for the program itself: its code, its threads, compiled plugins. When they run out, it is its own
+/// allocations that fail, so there is room to spare.
+const MAPPINGS_OF_PROGRAM: u64 = 2000;
+/// What Linux allows a process by default. Less is never advised.
+const MAP_COUNT_USUAL: u64 = 65_530;
 /// Open files that a process should be allowed.
 const OPEN_FILES_MIN: u64 = 1024;
 /// Bytes that should be free for scratch files: what two tasks may publish, and some.
@@ -66,7 +71,16 @@ impl Check {
 
 /// Checks everything and says what was found. Broken is only what keeps tasks from running.
 pub(super) async fn doctor(arguments: DoctorArguments) -> Result<Exit, Fault> {
-    let checks = [engine().await, map_count(), open_files(), openat2(), temp_dir(), cache_dir(), toolchain()];
+    let cells = arguments.cells;
+    let checks = [
+        engine(cells).await,
+        map_count(cells, mappings_allowed()),
+        open_files(),
+        openat2(),
+        temp_dir(),
+        cache_dir(),
+        toolchain(),
+    ];
     let healthy = checks.iter().all(|check| check.finding != Finding::Broken);
     let written = if arguments.json {
         output::json(&serde_json::json!({ "healthy": healthy, "checks": checks }), true)
@@ -79,18 +93,18 @@ pub(super) async fn doctor(arguments: DoctorArguments) -> Result<Exit, Fault> {
     Ok(if healthy { Exit::Succeeded } else { Exit::Failed })
 }
 
-async fn engine() -> Check {
+async fn engine(cells: u32) -> Check {
     const NAME: &str = "engine";
     let build = |tasks| Host::builder().running_max(tasks).clock(std::sync::Arc::new(SystemClock::new())).build();
     let limit = "the address space may be limited: look at `ulimit -v`";
-    match build(1000) {
+    match build(cells) {
         Ok(host) => {
             host.shutdown().await;
-            Check::ok(NAME, "it can be made, for 1000 tasks at once")
+            Check::ok(NAME, format!("it can be made, for {cells} tasks at once"))
         }
         Err(error) => {
             let error = sentence(&error.into());
-            match build(16) {
+            match build(cells.min(16)) {
                 Ok(_) => Check::bad(NAME, Finding::Warning, format!("only few tasks fit at once ({error})"), limit),
                 Err(_) => Check::bad(NAME, Finding::Broken, error, limit),
             }
@@ -98,19 +112,31 @@ async fn engine() -> Check {
     }
 }
 
-fn map_count() -> Check {
+fn mappings_allowed() -> Option<u64> {
+    files::read_text(Path::new("/proc/sys/vm/max_map_count")).ok()?.trim().parse().ok()
+}
+
+fn map_count(cells: u32, allowed: Option<u64>) -> Check {
     const NAME: &str = "memory mappings (vm.max_map_count)";
-    let read = files::read_text(Path::new("/proc/sys/vm/max_map_count")).ok();
-    match read.and_then(|text| text.trim().parse::<u64>().ok()) {
-        Some(count) if count >= MAP_COUNT_MIN => Check::ok(NAME, count.to_string()),
-        Some(count) => Check::bad(
-            NAME,
-            Finding::Warning,
-            format!("{count}, enough for about {} tasks at once", count / 8),
-            format!("`sysctl -w vm.max_map_count={MAP_COUNT_MIN}` as root raises it"),
-        ),
-        None => Check::bad(NAME, Finding::Warning, "not known here", "nothing to do unless many tasks run at once"),
+    let Some(allowed) = allowed else {
+        return Check::bad(NAME, Finding::Warning, "not known here", "nothing to do unless many tasks run at once");
+    };
+    let needed = u64::from(cells) * MAPPINGS_PER_CELL + MAPPINGS_OF_PROGRAM;
+    let room = allowed.saturating_sub(MAPPINGS_OF_PROGRAM) / MAPPINGS_PER_CELL;
+    let says = format!("{allowed}, enough for {room} cells at once ({MAPPINGS_PER_CELL} mappings each)");
+    if allowed >= needed {
+        return Check::ok(NAME, says);
     }
+    let raised = needed.max(MAP_COUNT_USUAL);
+    Check::bad(
+        NAME,
+        Finding::Warning,
+        format!("{says}; {cells} need {needed}"),
+        format!(
+            "`sysctl -w vm.max_map_count={raised}` as root raises it, a file in /etc/sysctl.d keeps it so; \
+             or let fewer tasks run at once (`HostBuilder::running_max`)"
+        ),
+    )
 }
 
 fn open_files() -> Check {
@@ -199,6 +225,22 @@ fn toolchain() -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mappings_are_held_against_the_number_of_cells() {
+        let fine = map_count(1000, Some(65_530));
+        assert_eq!(
+            (fine.finding, fine.says.as_str()),
+            (Finding::Ok, "65530, enough for 10588 cells at once (6 mappings each)")
+        );
+        assert_eq!(map_count(8000, Some(50_000)).finding, Finding::Ok);
+        let few = map_count(8000, Some(49_999));
+        assert_eq!(few.finding, Finding::Warning);
+        assert!(few.says.ends_with("enough for 7999 cells at once (6 mappings each); 8000 need 50000"), "{}", few.says);
+        assert!(few.advice.unwrap().starts_with("`sysctl -w vm.max_map_count=65530`"));
+        assert_eq!(map_count(1, Some(100)).finding, Finding::Warning);
+        assert_eq!(map_count(1, None).finding, Finding::Warning);
+    }
 
     #[test]
     fn a_finding_is_a_word_and_not_only_a_mark() {

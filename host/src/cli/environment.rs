@@ -2,7 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "here the command line reads the environment, and nowhere else")]
 
 use std::ffi::OsString;
-use std::io::{IsTerminal as _, stderr, stdin};
+use std::io::{IsTerminal as _, stderr, stdin, stdout};
 use std::path::{Path, PathBuf};
 
 /// Where compiled plugins are kept.
@@ -59,6 +59,11 @@ pub(super) fn can_redraw() -> bool {
 /// How many columns the terminal at stderr has right now.
 pub(super) fn columns() -> Option<u16> {
     rustix::termios::tcgetwinsize(stderr()).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
+}
+
+/// How many columns the terminal at stdout has; none when it is something else.
+pub(super) fn columns_of_stdout() -> Option<u16> {
+    rustix::termios::tcgetwinsize(stdout()).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
 }
 
 /// Throws away what was typed before the question was asked: it cannot be the answer.

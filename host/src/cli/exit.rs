@@ -86,7 +86,13 @@ mod tests {
         for kind in [FailureKind::Guest, FailureKind::Trap, FailureKind::Panic, FailureKind::Exited] {
             assert_eq!(code(kind), 1, "{kind:?}");
         }
-        for kind in [FailureKind::OutOfFuel, FailureKind::Timeout, FailureKind::Memory, FailureKind::OutputLimit] {
+        for kind in [
+            FailureKind::OutOfFuel,
+            FailureKind::Timeout,
+            FailureKind::Idle,
+            FailureKind::Memory,
+            FailureKind::OutputLimit,
+        ] {
             assert_eq!(code(kind), 5, "{kind:?}");
         }
         assert_eq!(code(FailureKind::Host), 70);

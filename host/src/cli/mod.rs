@@ -14,6 +14,7 @@ mod fault;
 mod files;
 mod help;
 mod inspect;
+mod limits;
 mod new;
 mod open;
 mod output;

@@ -9,7 +9,7 @@ use super::args::{Arguments, Command};
 use super::exit::Exit;
 use super::fault::Fault;
 use super::output::talk;
-use super::{build, completions, doctor, environment, inspect, new, run};
+use super::{build, completions, doctor, environment, inspect, limits, new, run};
 
 /// Runs the program with the process's arguments and returns its exit code. `host/docs/cli.md` lists the codes.
 ///
@@ -38,6 +38,7 @@ fn dispatch(command: Command) -> Result<Exit, Fault> {
         Command::Inspect(arguments) => in_runtime(inspect::inspect(arguments)),
         Command::New(arguments) => new::new(&arguments),
         Command::Build(arguments) => build::build(&arguments),
+        Command::Limits(arguments) => limits::list(&arguments),
         Command::Doctor(arguments) => in_runtime(doctor::doctor(arguments)),
         Command::Completions(arguments) => completions::completions(&arguments),
     }

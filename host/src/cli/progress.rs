@@ -1,5 +1,8 @@
 //! What is shown while a task runs: a bar on a terminal, plain lines elsewhere, next to nothing with `--json`.
 
+use std::fmt::Write as _;
+use std::time::Duration;
+
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::Usage;
@@ -9,7 +12,9 @@ use super::output::{safe_line, talk, talk_raw};
 use super::{terminal, text};
 
 /// Below so many columns the bar gives way to the message.
-const WIDE_COLUMNS: u16 = 64;
+const MIDDLE_COLUMNS: u16 = 64;
+/// Below so many columns the bar is short.
+const WIDE_COLUMNS: u16 = 100;
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,22 +43,65 @@ struct Shown {
     message: String,
     percent: Option<u8>,
     gauges: String,
+    standing: Option<&'static str>,
+}
+
+/// What is known of a running task at one moment.
+#[derive(Debug, Default)]
+pub(super) struct Moment {
+    /// What it has used.
+    pub(super) usage: Usage,
+    /// How long it still takes, if anybody can tell.
+    pub(super) left: Option<Duration>,
+    /// Why it does not go on, or may not: `paused`.
+    pub(super) standing: Option<&'static str>,
+}
+
+impl Moment {
+    /// The figures in a few words: `3.2s · 1.2G fuel · 12s left`.
+    fn gauges(&self) -> String {
+        let mut gauges = format!("{} · {} fuel", text::elapsed(self.usage.wall), text::fuel(self.usage.fuel));
+        if let Some(left) = self.left {
+            // Writing to a String cannot fail.
+            let _ = write!(gauges, " · {} left", text::about(left));
+        }
+        gauges
+    }
 }
 
 /// What the bar looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Layout {
-    wide: bool,
+    room: Room,
     percent: bool,
+}
+
+/// How much room there is in a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    Narrow,
+    Middle,
+    Wide,
+}
+
+impl Room {
+    fn of(columns: Option<u16>) -> Self {
+        match columns {
+            Some(0..MIDDLE_COLUMNS) => Self::Narrow,
+            Some(MIDDLE_COLUMNS..WIDE_COLUMNS) => Self::Middle,
+            Some(WIDE_COLUMNS..) | None => Self::Wide,
+        }
+    }
 }
 
 impl Layout {
     fn template(self) -> &'static str {
-        match (self.wide, self.percent) {
-            (true, true) => "{bar:24} {percent:>3}%  {prefix}  {wide_msg}",
-            (true, false) => "{spinner} {prefix}  {wide_msg}",
-            (false, true) => "{percent:>3}% {wide_msg}",
-            (false, false) => "{spinner} {wide_msg}",
+        match (self.room, self.percent) {
+            (Room::Wide, true) => "{bar:24} {percent:>3}%  {prefix}  {wide_msg}",
+            (Room::Middle, true) => "{bar:10} {percent:>3}%  {prefix}  {wide_msg}",
+            (Room::Wide | Room::Middle, false) => "{spinner} {prefix}  {wide_msg}",
+            (Room::Narrow, true) => "{percent:>3}% {wide_msg}",
+            (Room::Narrow, false) => "{spinner} {wide_msg}",
         }
     }
 
@@ -116,9 +164,10 @@ impl Screen {
         }
     }
 
-    /// Shows what the task has used, and that it is alive.
-    pub(super) fn tick(&mut self, usage: &Usage) {
-        self.shown.gauges = format!("{} · {} fuel", text::elapsed(usage.wall), text::fuel(usage.fuel));
+    /// Shows what the task has used, whether it goes on, and that the program is alive.
+    pub(super) fn tick(&mut self, moment: &Moment) {
+        self.shown.gauges = moment.gauges();
+        self.shown.standing = moment.standing;
         self.redraw();
         if let Some(bar) = &self.bar {
             bar.tick();
@@ -174,8 +223,7 @@ impl Screen {
         if self.manner != Manner::Live || self.question.is_some() {
             return;
         }
-        let wide = environment::columns().is_none_or(|columns| columns >= WIDE_COLUMNS);
-        let layout = Layout { wide, percent: self.shown.percent.is_some() };
+        let layout = Layout { room: Room::of(environment::columns()), percent: self.shown.percent.is_some() };
         let bar = self.bar.get_or_insert_with(|| ProgressBar::with_draw_target(Some(100), terminal::target()));
         if self.layout != Some(layout) {
             bar.set_style(layout.style());
@@ -183,7 +231,11 @@ impl Screen {
         }
         bar.set_position(self.shown.percent.unwrap_or(0).into());
         bar.set_prefix(self.shown.gauges.clone());
-        bar.set_message(self.shown.message.clone());
+        // In front, where a narrow terminal shows it too.
+        bar.set_message(match self.shown.standing {
+            Some(standing) => format!("{standing} · {}", self.shown.message),
+            None => self.shown.message.clone(),
+        });
     }
 }
 
@@ -198,9 +250,19 @@ mod tests {
 
     #[test]
     fn every_layout_is_a_valid_template() {
-        for (wide, percent) in [(true, true), (true, false), (false, true), (false, false)] {
-            assert!(ProgressStyle::with_template(Layout { wide, percent }.template()).is_ok());
+        for room in [Some(1), Some(MIDDLE_COLUMNS), Some(WIDE_COLUMNS), None].map(Room::of) {
+            for percent in [true, false] {
+                assert!(ProgressStyle::with_template(Layout { room, percent }.template()).is_ok());
+            }
         }
+    }
+
+    #[test]
+    fn the_time_left_is_shown_when_it_is_known() {
+        let usage = Usage { fuel: 1_200_000_000, wall: Duration::from_millis(3_250), ..Usage::default() };
+        let known = Moment { usage, left: Some(Duration::from_millis(12_300)), standing: None };
+        assert_eq!(known.gauges(), "3.2s · 1.2G fuel · 12s left");
+        assert_eq!(Moment { left: None, ..known }.gauges(), "3.2s · 1.2G fuel");
     }
 
     #[test]
@@ -214,7 +276,7 @@ mod tests {
         for manner in [Manner::Plain, Manner::Quiet] {
             let mut screen = Screen::new(manner);
             screen.begin("loading");
-            screen.tick(&Usage::default());
+            screen.tick(&Moment::default());
             assert!(screen.bar.is_none(), "{manner:?}");
         }
     }

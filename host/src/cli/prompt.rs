@@ -1,4 +1,4 @@
-//! Asks the person for a signal, and reads stdin without ever being in the way.
+//! Asks the person for a signal or for fuel, and reads stdin without ever being in the way.
 //!
 //! Reading a line blocks, and nothing can end it. So a thread of its own reads, only when there is a question, and is
 //! left where it is when the program ends.
@@ -11,10 +11,13 @@ use tokio::sync::mpsc;
 
 use crate::SignalKey;
 
-use super::environment;
+use super::{environment, text};
 
 /// Bytes of an answer. A person types less, and a pasted file shall not fill the memory.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
+
+/// Bytes of a guest's reason that a question shows, so that the question itself stays in sight.
+const REASON_BYTES_MAX: usize = 300;
 
 /// What a typed line means.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,6 +69,26 @@ pub(super) fn answer(line: &str) -> Answer {
                 Answer::Unclear(format!("That is neither y, nor n, nor JSON ({error}); a text needs \"quotes\"."))
             }
         },
+    }
+}
+
+/// The question for more fuel.
+pub(super) fn fuel_question(units: u64, reason: &str) -> String {
+    format!("{} [y/N]", fuel_wish(units, reason))
+}
+
+/// What a task asks for: so much fuel, and why, in its own words.
+pub(super) fn fuel_wish(units: u64, reason: &str) -> String {
+    let wish = format!("The task asks for {} units of fuel more ({})", text::fuel(units), text::cpu_seconds(units));
+    if reason.is_empty() { wish } else { format!("{wish}: {}", text::clip(reason, REASON_BYTES_MAX)) }
+}
+
+/// Reads a yes or a no; Enter is a no. `None` for anything else.
+pub(super) fn consent(line: &str) -> Option<bool> {
+    match line.trim().to_ascii_lowercase().as_str() {
+        "y" | "yes" => Some(true),
+        "" | "n" | "no" => Some(false),
+        _ => None,
     }
 }
 
@@ -156,6 +179,18 @@ mod tests {
         for line in ["maybe", "{", "yes please"] {
             assert!(matches!(answer(line), Answer::Unclear(_)), "{line}");
         }
+    }
+
+    #[test]
+    fn fuel_is_given_by_a_yes_and_by_nothing_else() {
+        let cases = [("y", Some(true)), (" YES", Some(true)), ("n", Some(false)), ("", Some(false)), ("5G", None)];
+        for (line, meant) in cases {
+            assert_eq!(consent(line), meant, "{line}");
+        }
+        let asked = "The task asks for 5G units of fuel more (≈ 0.50 CPU seconds)";
+        assert_eq!(fuel_question(5_000_000_000, "one more page"), format!("{asked}: one more page [y/N]"));
+        assert_eq!(fuel_question(5_000_000_000, ""), format!("{asked} [y/N]"));
+        assert!(fuel_question(1, &"x".repeat(10_000)).len() < 500, "the question stays in sight");
     }
 
     #[test]

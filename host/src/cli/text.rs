@@ -9,15 +9,23 @@ use crate::FUEL_PER_CPU_SECOND;
 /// Two words are alike from here on (Jaro-Winkler). Below, a suggestion confuses more than it helps.
 const ALIKE: f64 = 0.75;
 
+/// Amounts of fuel that have a letter.
+const STEPS: [(u64, &str); 4] = [(1_000_000_000_000, "T"), (1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")];
+
 /// Units of fuel, short: `950`, `1.2M`, `20G`.
 pub(super) fn fuel(units: u64) -> String {
-    const STEPS: [(u64, &str); 4] = [(1_000_000_000_000, "T"), (1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")];
-    for (size, suffix) in STEPS {
-        if units >= size {
-            return format!("{}{suffix}", one_decimal(units / (size / 10)));
-        }
+    match STEPS.into_iter().find(|(size, _)| units >= *size) {
+        Some((size, suffix)) => format!("{}{suffix}", one_decimal(units / (size / 10))),
+        None => units.to_string(),
     }
-    units.to_string()
+}
+
+/// At least so many units of fuel, short and as `--fuel` takes it: rounded up, so that it is enough.
+pub(super) fn fuel_flag(units: u64) -> String {
+    match STEPS.into_iter().find(|(size, _)| units >= *size) {
+        Some((size, suffix)) => format!("{}{suffix}", one_decimal(units.div_ceil(size / 10))),
+        None => units.to_string(),
+    }
 }
 
 /// Fuel as the time that a present-day core takes for it.
@@ -39,10 +47,24 @@ pub(super) fn bytes(count: u64) -> String {
     ByteSize::b(count).display().iec().to_string()
 }
 
-/// A number of bytes as `--memory` takes it: `128MiB`.
+/// A number of bytes as `--memory` takes it: `128MiB`, `64KiB`.
 pub(super) fn bytes_flag(count: u64) -> String {
-    let mib = 1 << 20;
-    if count.is_multiple_of(mib) { format!("{}MiB", count / mib) } else { count.to_string() }
+    const STEPS: [(u64, &str); 2] = [(1 << 20, "MiB"), (1 << 10, "KiB")];
+    let step = STEPS.into_iter().find(|(size, _)| count >= *size && count.is_multiple_of(*size));
+    step.map_or_else(|| count.to_string(), |(size, suffix)| format!("{}{suffix}", count / size))
+}
+
+/// A number with its digits in groups of three, as `--limit` takes it: `10_000`.
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push('_');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// A time that passed: `340ms`, `3.2s`, `5m 10s`, `2h 03m`.
@@ -53,6 +75,14 @@ pub(super) fn elapsed(time: Duration) -> String {
         1..60 => format!("{seconds}.{}s", time.subsec_millis() / 100),
         60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
         _ => format!("{}h {:02}m", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+/// A time that is only guessed, in whole seconds: `12s`, `5m 10s`.
+pub(super) fn about(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..60 => format!("{}s", seconds.max(1)),
+        _ => elapsed(time),
     }
 }
 
@@ -99,13 +129,18 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// A word of a command line that a shell can take: quoted where it must be.
+/// A word of a command line that a shell can take: quoted where it must be. Of `NAME=VALUE` only the value is quoted,
+/// which is how a person writes it.
 pub(super) fn shell_word(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
+    let quoted = |text: &str| match shlex::try_quote(text) {
+        Ok(quoted) => quoted.into_owned(),
+        // NUL, which no command line can hold.
+        Err(_) => text.to_owned(),
+    };
+    let plain = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    match word.split_once('=') {
+        Some((name, value)) if plain(name) => format!("{name}={}", quoted(value)),
+        _ => quoted(word),
     }
 }
 
@@ -119,11 +154,21 @@ mod tests {
         for (units, text) in cases {
             assert_eq!(fuel(units), text);
         }
+        for (units, flag) in [(999, "999"), (1_250, "1.3k"), (5_000_000_000, "5G"), (1_999_999_999, "2G"), (0, "0")] {
+            assert_eq!(fuel_flag(units), flag);
+        }
         assert_eq!(cpu_seconds(10), "< 0.01 CPU seconds");
         assert_eq!(cpu_seconds(1_250_000_000), "≈ 0.12 CPU seconds");
         assert_eq!(cpu_seconds(1_000_000_000_000), "≈ 100 CPU seconds");
         assert_eq!(bytes_flag(256 << 20), "256MiB");
+        assert_eq!(
+            (bytes_flag(64 << 10), bytes_flag(1000), bytes_flag(0)),
+            ("64KiB".into(), "1000".into(), "0".into())
+        );
         assert_eq!(bytes(12_800), "12.5 KiB");
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1_000"), (12_345_678, "12_345_678")] {
+            assert_eq!(count(number), text);
+        }
     }
 
     #[test]
@@ -133,6 +178,8 @@ mod tests {
             assert_eq!(elapsed(Duration::from_millis(millis)), text);
         }
         assert_eq!(duration_flag(Duration::from_mins(90)), "1h30m");
+        let guesses = [300, 12_900, 310_000].map(|millis| about(Duration::from_millis(millis)));
+        assert_eq!(guesses, ["1s", "12s", "5m 10s"]);
     }
 
     #[test]
@@ -156,7 +203,14 @@ mod tests {
     #[test]
     fn words_are_quoted_only_where_they_must_be() {
         assert_eq!(shell_word("a/b-c.wasm"), "a/b-c.wasm");
-        assert_eq!(shell_word("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(shell_word("it's"), "\"it's\"");
+        assert_eq!(shell_word("$HOME"), "'$HOME'");
         assert_eq!(shell_word(""), "''");
+        assert_eq!(shell_word("approval=true"), "approval=true");
+        assert_eq!(shell_word("name=Ada L"), "name='Ada L'");
+        assert_eq!(shell_word("a b=c"), "'a b=c'");
+        for word in ["it's $HOME!", "a=b=`c`", "\\ \"^\" ~"] {
+            assert_eq!(shlex::split(&shell_word(word)).unwrap(), [word]);
+        }
     }
 }

@@ -33,23 +33,38 @@ pub(super) struct EarlySignal {
     pub(super) payload: Option<Value>,
 }
 
-/// Units of fuel: a number with k, M, G or T, which are powers of 1000.
+/// Units of fuel to run with: see [`units`], and not none.
 pub(super) fn fuel(text: &str) -> Result<u64, String> {
-    const EXAMPLE: &str = "write for example 500M or 2G (2 000 000 000 units)";
-    if text.ends_with(['b', 'B']) {
-        return Err(format!("fuel is counted in units, not in bytes; {EXAMPLE}"));
-    }
-    let units = text.replace('_', "").parse::<ByteSize>().map_err(|_| format!("this is no amount; {EXAMPLE}"))?;
-    match units.as_u64() {
+    match units(text)? {
         0 => Err("without fuel nothing runs".to_owned()),
         units => Ok(units),
     }
 }
 
+/// Units of fuel: a number with k, M, G or T, which are powers of 1000.
+pub(super) fn units(text: &str) -> Result<u64, String> {
+    const EXAMPLE: &str = "write for example 500M or 2G (2 000 000 000 units)";
+    if text.ends_with(['b', 'B']) {
+        return Err(format!("fuel is counted in units, not in bytes; {EXAMPLE}"));
+    }
+    let units = text.replace('_', "").parse::<ByteSize>().map_err(|_| format!("this is no amount; {EXAMPLE}"))?;
+    Ok(units.as_u64())
+}
+
+/// A number of things.
+pub(super) fn count(text: &str) -> Result<u64, String> {
+    text.replace('_', "").parse().map_err(|_| "this is no number; write for example 500 or 10_000".to_owned())
+}
+
+/// A number of bytes.
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
+    let size = text.parse::<ByteSize>().map_err(|_| "this is no size; write for example 128MiB or 1GiB".to_owned())?;
+    Ok(size.as_u64())
+}
+
 /// Bytes of memory.
 pub(super) fn memory(text: &str) -> Result<u64, String> {
-    let size = text.parse::<ByteSize>().map_err(|_| "this is no size; write for example 128MiB or 1GiB".to_owned())?;
-    match size.as_u64() {
+    match bytes(text)? {
         size @ MEMORY_MIN..=MEMORY_MAX => Ok(size),
         size if size < MEMORY_MIN => Err("a task needs at least 64KiB; write for example 128MiB".to_owned()),
         _ => Err("a task can have at most 4GiB".to_owned()),

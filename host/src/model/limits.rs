@@ -32,6 +32,19 @@ macro_rules! limits {
             pub fn lowered_to(self, request: LimitsRequest) -> Self {
                 Self { $($name: request.$name.map_or(self.$name, |wish| wish.min(self.$name)),)+ }
             }
+
+            /// These limits, each replaced by the request's where it has one, higher or lower. For operators only.
+            #[must_use]
+            pub fn replaced_by(self, request: LimitsRequest) -> Self {
+                Self { $($name: request.$name.unwrap_or(self.$name),)+ }
+            }
+        }
+
+        impl From<Limits> for LimitsRequest {
+            /// A wish for exactly these limits.
+            fn from(limits: Limits) -> Self {
+                Self { $($name: Some(limits.$name),)+ }
+            }
         }
 
         /// Limits that an operator sets for a plugin, a plugin's manifest for a task type, or a start request for a
@@ -165,6 +178,8 @@ mod millis {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     #[test]
@@ -182,6 +197,17 @@ mod tests {
     }
 
     #[test]
+    fn an_operator_raises_and_lowers() {
+        let changed = Limits::default().replaced_by(LimitsRequest {
+            fuel: Some(u64::MAX),
+            handles: Some(1),
+            ..LimitsRequest::default()
+        });
+        assert_eq!(changed, Limits { fuel: u64::MAX, handles: 1, ..Limits::default() });
+        assert_eq!(Limits::default().replaced_by(LimitsRequest::from(changed)), changed);
+    }
+
+    #[test]
     fn a_request_comes_before_the_manifests_defaults() {
         let request = LimitsRequest { fuel: Some(20), ..LimitsRequest::default() };
         let manifest = LimitsRequest { fuel: Some(10), memory_bytes: Some(5), ..LimitsRequest::default() };
@@ -193,5 +219,23 @@ mod tests {
         let request: LimitsRequest = serde_json::from_str(r#"{"timeout_ms": 1500}"#).unwrap();
         assert_eq!(request.timeout, Some(Duration::from_millis(1500)));
         assert_eq!(serde_json::to_string(&request).unwrap(), r#"{"timeout_ms":1500}"#);
+    }
+
+    /// What the manifest's schema lists is what is read from a manifest, with the same bounds.
+    #[test]
+    fn the_manifests_schema_lists_every_limit() {
+        let schema: Value = serde_json::from_str(include_str!("../../../wit/manifest.schema.json")).unwrap();
+        let listed = schema["$defs"]["task"]["properties"]["limits"]["properties"].as_object().unwrap();
+        let mut names: Vec<&str> = LimitsRequest::ALL.iter().map(|limit| limit.name).collect();
+        names.sort_unstable();
+        assert_eq!(listed.keys().collect::<Vec<_>>(), names);
+        for (name, schema) in listed {
+            let reads = |value: &Value| serde_json::from_value::<LimitsRequest>(json!({ name: value }));
+            let least = reads(&schema["minimum"]).unwrap();
+            assert_ne!(least, LimitsRequest::default(), "{name} is not read");
+            let most = schema["maximum"].as_u64().unwrap_or(u64::MAX);
+            assert!(reads(&json!(most)).is_ok(), "{name} is at most {most}");
+            assert!(most.checked_add(1).is_none_or(|more| reads(&json!(more)).is_err()), "{name} may be over {most}");
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use wasmtime::component::{HasSelf, InstancePre, Linker};
 use wasmtime::{Engine, Store};
+use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 
@@ -17,6 +18,7 @@ use crate::ports::runner::{CellLink, CellWork};
 
 use super::bindings::exports::taskcell::plugin::runner::Outcome as WitOutcome;
 use super::bindings::{TaskPlugin, TaskPluginPre};
+use super::files::{self, FileRules, Files};
 use super::inspect::Shape;
 use super::meter::MemoryMeter;
 use super::pace::{Account, Pace, Turn, keep_pace, publish};
@@ -30,6 +32,7 @@ const CALL_BYTES_SLACK: u64 = 128 << 10;
 pub(super) struct CellData {
     wasi: WasiCtx,
     table: ResourceTable,
+    files: FileRules,
     memory: MemoryMeter,
     pub(super) link: CellLink,
     pub(super) clock: Arc<dyn Clock>,
@@ -38,6 +41,13 @@ pub(super) struct CellData {
 }
 
 impl CellData {
+    /// Its files, for one call.
+    pub(super) fn files(&mut self) -> Files<'_> {
+        self.link.gauges.set_activity(self.pace.count(0));
+        let wasi = WasiFilesystemCtxView { ctx: self.wasi.filesystem(), table: &mut self.table };
+        Files { wasi, rules: &self.files }
+    }
+
     /// Counts a call of the contract, which moved this many bytes.
     pub(super) fn called(&mut self, bytes: usize) {
         self.link.gauges.count_host_call();
@@ -81,6 +91,7 @@ pub(super) enum Linked {
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<CellData>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    files::add_to_linker(&mut linker)?;
     TaskPlugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |data| data)?;
     Ok(linker)
 }
@@ -109,8 +120,9 @@ fn store(around: Around, wasi: WasiCtx, info: Info) -> wasmtime::Result<Store<Ce
     let mut table = ResourceTable::new();
     table.set_max_capacity(size(limits.resources.into()));
     let memory = MemoryMeter::new(&limits, Arc::clone(&link.gauges));
+    let files = FileRules::new(limits, Arc::clone(&link.output));
     let pace = Pace::new(limits.fuel, turn);
-    let mut store = Store::new(&engine, CellData { wasi, table, memory, link, clock, info, pace });
+    let mut store = Store::new(&engine, CellData { wasi, table, files, memory, link, clock, info, pace });
     store.limiter(|data| &mut data.memory);
     store.set_hostcall_fuel(size(call_bytes(&limits)));
     store.set_max_component_handles(size(limits.handles.into()));

@@ -1,12 +1,20 @@
-//! Burns CPU: `primes` on a real problem and ready to stop at any moment, `spin` for nothing and deaf.
+//! Burns CPU: `primes` on a real problem, ready to stop at any moment, and asking for more fuel when it runs low; `spin`
+//! for nothing and deaf.
 
 mod sieve;
+mod tank;
+
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use taskcell_guest::{TaskCtl, TaskError, plugin, task};
+use taskcell_guest::{FuelError, TaskCtl, TaskError, plugin, task};
 
 use sieve::Sieve;
+use tank::Tank;
+
+/// How long somebody has to answer a request for fuel. The task's deadline stands still meanwhile.
+const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Deserialize, JsonSchema)]
 struct Input {
@@ -23,12 +31,14 @@ struct Output {
     largest: Option<u64>,
 }
 
-/// Counts the primes up to a number and finds the largest, by a segmented sieve of Eratosthenes.
+/// Counts the primes up to a number and finds the largest, by a segmented sieve of Eratosthenes. Asks for more fuel when
+/// what it has will not do; without it, the task fails with what it has found so far.
 #[task]
 fn primes(ctl: &TaskCtl, input: Input) -> Result<Output, TaskError> {
     let mut output = Output { count: 0, largest: None };
     let mut told = None;
     let mut sieve = Sieve::upto(input.upto);
+    let mut tank = Tank::new(ctl);
     while let Some(segment) = sieve.next_segment() {
         // One look for each 65 536 numbers: often enough to stop at once, and too seldom to cost anything.
         ctl.checkpoint()?;
@@ -37,6 +47,16 @@ fn primes(ctl: &TaskCtl, input: Input) -> Result<Output, TaskError> {
         if told != Some(segment.percent) {
             ctl.report_progress(format!("{} primes up to {}", output.count, segment.last), segment.percent)?;
             told = Some(segment.percent);
+        }
+        if let Some(units) = tank.lacks(ctl, sieve.segments_left()) {
+            let reason = format!("to get from {} to {}, at {} %", segment.last, input.upto, segment.percent);
+            match ctl.request_fuel_within(units, reason, PATIENCE) {
+                Ok(_) => tank = Tank::new(ctl),
+                Err(no @ (FuelError::Denied(_) | FuelError::TimedOut)) => {
+                    return Err(TaskError::new(format!("stopped at {}: {no}", segment.last)).with_details(output));
+                }
+                Err(other) => return Err(other.into()),
+            }
         }
     }
     Ok(output)
@@ -91,6 +111,60 @@ mod tests {
         let percents: Vec<u8> = host.progress().iter().filter_map(|report| report.percent).collect();
         assert!(percents.is_sorted_by(|one, next| one < next), "{percents:?}");
         assert_eq!(percents.last(), Some(&100));
+    }
+
+    /// Ten segments of 100 units each, and fuel for four of them.
+    fn short_of_fuel() -> (FakeHost, Input) {
+        let host = FakeHost::new();
+        host.set_fuel(500);
+        host.burn_at_each_look(100);
+        (host, Input { upto: 655_361 })
+    }
+
+    #[test]
+    fn it_asks_for_the_fuel_that_the_rest_takes() {
+        let (host, input) = short_of_fuel();
+        host.grant_fuel(2_000);
+        assert_eq!(host.run(primes, input).unwrap().largest, Some(655_357));
+        let requests = host.fuel_requests();
+        assert_eq!(requests.len(), 1);
+        assert_eq!(requests[0].reason, "to get from 131073 to 655361, at 20 %");
+        assert!(requests[0].units >= 800, "eight segments of 100 units are left: {requests:?}");
+    }
+
+    #[test]
+    fn it_asks_again_when_it_was_given_little() {
+        let (host, input) = short_of_fuel();
+        for _ in 0..9 {
+            host.grant_fuel(150);
+        }
+        assert!(host.run(primes, input).is_ok());
+        assert!(host.fuel_requests().len() > 1);
+    }
+
+    #[test]
+    fn a_no_ends_it_with_what_it_has_found() {
+        let (host, input) = short_of_fuel();
+        host.refuse_fuel("too dear");
+        let error = host.run(primes, input).unwrap_err();
+        assert_eq!(error.message(), "stopped at 131073: no more fuel: too dear");
+        assert_eq!(error.details().unwrap()["largest"], 131_071);
+    }
+
+    #[test]
+    fn it_does_not_wait_for_an_answer_for_ever() {
+        let (host, input) = short_of_fuel();
+        let error = host.run(primes, input).unwrap_err();
+        assert_eq!(error.message(), "stopped at 131073: nobody answered the request for fuel in time");
+        assert_eq!(host.elapsed(), PATIENCE);
+    }
+
+    #[test]
+    fn it_does_not_ask_when_it_has_enough() {
+        let host = FakeHost::new();
+        host.burn_at_each_look(100);
+        host.run(primes, Input { upto: 655_361 }).unwrap();
+        assert_eq!(host.fuel_requests(), []);
     }
 
     #[test]

@@ -25,6 +25,10 @@ impl Sieve {
         Self { upto, next: 2, crossing: small_primes(upto.isqrt()) }
     }
 
+    pub(crate) fn segments_left(&self) -> u64 {
+        self.upto.saturating_add(1).saturating_sub(self.next).div_ceil(SEGMENT)
+    }
+
     pub(crate) fn next_segment(&mut self) -> Option<Segment> {
         if self.next > self.upto {
             return None;

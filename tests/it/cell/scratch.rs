@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use taskcell::{Host, SimulatedClock, StartRequest};
+use taskcell::{Access, DirGrant, Grants, Host, Limits, OutputSource, SimulatedClock, StartRequest};
 
 use crate::support::files::{names, scratch_dirs};
-use crate::support::task::{outcome, parked, please_stop, result, start, start_as, started};
+use crate::support::task::{data, outcome, parked, please_stop, result, start, start_as, started, written};
 use crate::support::{builder, fixture, request, with_fixture, within};
 
 #[tokio::test]
@@ -125,4 +125,244 @@ async fn f25_scratch_is_gone_after_a_cancel_in_the_queue() {
     outcome(&queued).await;
     within(host.shutdown()).await;
     assert_eq!(scratch_dirs(work_dir.path()), Vec::<String>::new());
+}
+
+/// A host whose tasks may keep 1 MiB, 20 files and directories, and 4 directories within each other.
+async fn narrow() -> Host {
+    let limits = Limits { scratch_bytes: MIB, scratch_inodes: 20, scratch_depth: 4, ..Limits::default() };
+    with_fixture(builder().limits(limits)).await.0
+}
+
+const MIB: u64 = 1 << 20;
+
+/// What WASI calls a quota that is used up, in the guest's libc.
+const OVER: u64 = 19;
+/// What it calls a link or a move from one device to another.
+const CROSS_DEVICE: u64 = 75;
+
+/// Lets one task do these steps, and returns for each how far it came and the number of its error.
+async fn steps(host: &Host, steps: Value) -> Vec<(u64, Option<u64>)> {
+    told(data(outcome(&start(host, "fill-scratch", json!({"steps": steps})).await).await))
+}
+
+fn told(results: Value) -> Vec<(u64, Option<u64>)> {
+    let error = |step: &Value| {
+        step["text"].is_string().then(|| match step["os"].as_u64().unwrap() {
+            // The guest's libc makes this of every stream that fails, whatever the host says about it.
+            29 => OVER,
+            error => error,
+        })
+    };
+    results.as_array().unwrap().iter().map(|step| (step["done"].as_u64().unwrap(), error(step))).collect()
+}
+
+fn path(name: impl std::fmt::Display) -> String {
+    format!("/scratch/{name}")
+}
+
+fn write_step(name: &str, bytes: u64) -> Value {
+    json!({"do": "write", "path": path(name), "bytes": bytes})
+}
+
+#[tokio::test]
+async fn t12_scratch_takes_as_many_bytes_as_the_limit_and_no_more() {
+    let host = narrow().await;
+    let told = steps(
+        &host,
+        json!([
+            write_step("full", MIB),
+            {"do": "append", "path": path("full"), "bytes": 1},
+            write_step("other", 1),
+            {"do": "size", "path": path("full")},
+            // Writing over what is there needs no room.
+            {"do": "write-at", "path": path("full"), "place": 0, "bytes": MIB},
+            {"do": "write-at", "path": path("full"), "place": 1, "bytes": MIB},
+        ]),
+    )
+    .await;
+    let over = Some(OVER);
+    assert_eq!(told[..5], [(MIB, None), (0, over), (0, over), (MIB, None), (MIB, None)]);
+    assert_eq!(told[5].1, over);
+}
+
+#[tokio::test]
+async fn t12_what_is_removed_from_scratch_makes_room_again() {
+    let host = narrow().await;
+    let told = steps(
+        &host,
+        json!([
+            write_step("one", MIB),
+            // Emptied and written again, several times the limit in all.
+            write_step("one", MIB),
+            write_step("one", MIB),
+            {"do": "remove", "path": path("one")},
+            write_step("two", MIB),
+            {"do": "set-size", "path": path("two"), "size": 0},
+            write_step("three", MIB),
+            {"do": "move", "from": path("two"), "to": path("three")},
+            write_step("four", MIB),
+        ]),
+    )
+    .await;
+    assert!(told.iter().all(|(_, error)| error.is_none()), "{told:?}");
+}
+
+#[tokio::test]
+async fn t12_holes_in_scratch_count_like_bytes() {
+    let host = narrow().await;
+    let tebi = 1_u64 << 40;
+    let told = steps(
+        &host,
+        json!([
+            {"do": "set-size", "path": path("sparse"), "size": tebi},
+            {"do": "write-at", "path": path("sparse"), "place": tebi, "bytes": 1},
+            {"do": "write-at", "path": path("sparse"), "place": (1_u64 << 63) - 1, "bytes": 1},
+            {"do": "size", "path": path("sparse")},
+            {"do": "set-size", "path": path("sparse"), "size": MIB},
+            write_step("more", 1),
+        ]),
+    )
+    .await;
+    let over = Some(OVER);
+    assert_eq!(told[..2], [(0, over), (0, over)]);
+    assert!(told[2].1.is_some());
+    assert_eq!(told[3..], [(0, None), (0, None), (0, over)]);
+}
+
+#[tokio::test]
+async fn t12_a_file_without_a_name_counts_until_it_is_closed() {
+    let host = narrow().await;
+    let nameless = |name: &str| json!({"do": "nameless", "path": path(name), "bytes": MIB / 2});
+    let told = steps(&host, json!([nameless("a"), nameless("b"), nameless("c"), write_step("d", 1)])).await;
+    let over = Some(OVER);
+    assert_eq!(told, [(MIB / 2, None), (MIB / 2, None), (0, over), (0, over)]);
+}
+
+#[tokio::test]
+async fn t12_scratch_takes_as_many_files_as_the_limit_and_no_more() {
+    let host = narrow().await;
+    let files = json!({"do": "files", "path": path(""), "count": 30});
+    let over = Some(OVER);
+    let told = steps(
+        &host,
+        json!([
+            files,
+            // What is there can be opened and written, also by those who would make it.
+            {"do": "append", "path": path("3"), "bytes": 5},
+            {"do": "nest", "path": path(""), "levels": 1},
+            {"do": "link", "from": path("1"), "to": path("hard")},
+            {"do": "point", "from": "1", "to": path("soft")},
+            {"do": "remove", "path": path("7")},
+            {"do": "link", "from": path("1"), "to": path("hard")},
+            {"do": "append", "path": path("new"), "bytes": 5},
+        ]),
+    )
+    .await;
+    assert_eq!(told[..5], [(20, over), (5, None), (0, over), (0, over), (0, over)]);
+    assert_eq!(told[5..], [(0, None), (0, None), (0, over)]);
+}
+
+#[tokio::test]
+async fn t12_links_in_scratch_count_one_each_and_their_file_once() {
+    let host = narrow().await;
+    let link = |number: u32| json!({"do": "link", "from": path("file"), "to": path(number)});
+    let mut list = vec![write_step("file", MIB / 2)];
+    list.extend((0..25).map(link));
+    list.push(json!({"do": "remove", "path": path(0)}));
+    // Only a measurement can show that there is room.
+    list.push(write_step("more", MIB / 2));
+    let told = steps(&host, Value::Array(list)).await;
+    let made = told[1..26].iter().filter(|(_, error)| error.is_none()).count();
+    assert_eq!(made, 19);
+    assert_eq!(told[27], (MIB / 2, None), "{told:?}");
+}
+
+#[tokio::test]
+async fn t12_directories_in_scratch_are_not_too_deep_by_any_way() {
+    let host = narrow().await;
+    let told = steps(
+        &host,
+        json!([
+            {"do": "nest", "path": path(""), "levels": 10},
+            {"do": "remove-tree", "path": path("d")},
+            // Beside each other there may be more than within each other.
+            {"do": "nest", "path": path(""), "levels": 3},
+            {"do": "nest", "path": path("d/.."), "levels": 0},
+            write_step("d/d/d/file", 1),
+            {"do": "point", "from": "d/d", "to": path("short")},
+            {"do": "nest", "path": path("short/d"), "levels": 2},
+        ]),
+    )
+    .await;
+    assert_eq!(told[0], (4, Some(OVER)));
+    assert!(told[1..6].iter().all(|(_, error)| error.is_none()), "{told:?}");
+    assert_eq!(told[6], (1, Some(OVER)), "a link is no way around");
+}
+
+#[tokio::test]
+async fn t12_directories_in_scratch_cannot_be_moved_too_deep() {
+    let host = narrow().await;
+    let told = steps(
+        &host,
+        json!([
+            {"do": "nest", "path": path(""), "levels": 3},
+            {"do": "move", "from": path("d"), "to": path("e")},
+            {"do": "nest", "path": path(""), "levels": 2},
+            {"do": "move", "from": path("d"), "to": path("e/d/d/x")},
+            {"do": "move", "from": path("d/d"), "to": path("e/d/d/x")},
+            {"do": "nest", "path": path("e/d/d/x"), "levels": 1},
+            {"do": "move", "from": path("e/d/d"), "to": path("y")},
+            {"do": "nest", "path": path("y/x"), "levels": 3},
+        ]),
+    )
+    .await;
+    let over = Some(OVER);
+    assert_eq!(told[..6], [(3, None), (0, None), (2, None), (0, over), (0, None), (0, over)]);
+    assert_eq!(told[6..], [(0, None), (2, over)]);
+}
+
+#[tokio::test]
+async fn t12_the_quota_is_each_tasks_own() {
+    let host = narrow().await;
+    let first = start(&host, "fill-scratch", json!({"steps": [write_step("mine", MIB)]})).await;
+    let second = start(&host, "fill-scratch", json!({"steps": [write_step("mine", MIB)]})).await;
+    for task in [first, second] {
+        assert_eq!(told(data(outcome(&task).await)), [(MIB, None)]);
+    }
+}
+
+#[tokio::test]
+async fn t12_granted_folders_do_not_count_and_are_a_device_of_their_own() {
+    let host = narrow().await;
+    let folder = tempfile::tempdir().unwrap();
+    let dir = DirGrant { host: folder.path().to_owned(), guest: "/data".to_owned(), access: Access::ReadWrite };
+    let grants = Grants { dirs: vec![dir], ..Grants::default() };
+    let list = json!([
+        {"do": "write", "path": "/data/big", "bytes": 2 * MIB},
+        {"do": "append", "path": "/data/big", "bytes": MIB},
+        {"do": "set-size", "path": "/data/long", "size": 8 * MIB},
+        {"do": "files", "path": "/data", "count": 30},
+        {"do": "nest", "path": "/data", "levels": 6},
+        write_step("mine", MIB),
+        {"do": "move", "from": "/data/big", "to": path("big")},
+        {"do": "link", "from": "/data/big", "to": path("big")},
+        {"do": "move", "from": path("mine"), "to": "/data/mine"},
+        {"do": "link", "from": path("mine"), "to": "/data/mine"},
+        {"do": "move", "from": "/data/big", "to": "/data/bigger"},
+        {"do": "size", "path": "/data/bigger"},
+    ]);
+    let task = start_as(&host, request("fill-scratch", json!({"steps": list})).grants(grants)).await;
+    let told = told(data(outcome(&task).await));
+    let across = (0, Some(CROSS_DEVICE));
+    assert_eq!(told[..6], [(2 * MIB, None), (MIB, None), (0, None), (30, None), (6, None), (MIB, None)]);
+    assert_eq!(told[6..], [across, across, across, across, (0, None), (3 * MIB, None)]);
+}
+
+#[tokio::test]
+async fn t12_a_full_scratch_directory_is_told_in_words_once() {
+    let host = narrow().await;
+    let task = start(&host, "fill-scratch", json!({"steps": [write_step("a", 2 * MIB), write_step("b", 2 * MIB)]})).await;
+    outcome(&task).await;
+    let log = written(&task, |source| matches!(source, OutputSource::Log { .. }));
+    assert_eq!(log.matches("the scratch directory is full: it takes 1048576 bytes").count(), 1, "{log}");
 }

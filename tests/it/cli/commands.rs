@@ -15,7 +15,7 @@ fn inspect_says_what_a_person_needs_to_run_it() {
         "integer 1 to 50, default 8",
         "dir-read: the folder to read",
         "grant it with --dir HOST::GUEST",
-        "taskcell:plugin@0.1.0: ",
+        "taskcell:plugin@0.1.",
         "taskcell run ",
     ] {
         assert!(done.stdout.contains(expected), "{expected:?} is missing: {}", done.stdout);
@@ -50,6 +50,19 @@ fn doctor_finds_that_tasks_can_run_here() {
     let document = place.taskcell(&["doctor", "--json"]).ends_with(0).json();
     assert_eq!(document["healthy"], true);
     assert!(document["checks"].as_array().unwrap().len() >= 6);
+}
+
+#[test]
+fn doctor_counts_the_mappings_of_so_many_cells() {
+    let place = Place::new();
+    for cells in ["1", "8000"] {
+        let document = place.taskcell(&["doctor", "--json", "--cells", cells]).ends_with(0).json();
+        let checks = document["checks"].as_array().unwrap();
+        let mappings =
+            checks.iter().find(|check| check["name"].as_str().unwrap().contains("vm.max_map_count")).unwrap();
+        assert!(mappings["says"].as_str().unwrap().contains("cells at once (6 mappings each)"), "{mappings}");
+    }
+    place.taskcell(&["doctor", "--cells", "0"]).ends_with(2).says("1..=8000");
 }
 
 #[test]

@@ -3,7 +3,10 @@
 mod artifacts;
 mod codes;
 mod commands;
+mod endings;
+mod fuel;
 mod input;
+mod limits;
 mod output;
 mod program;
 mod project;

@@ -136,7 +136,7 @@ fn there_is_a_bar_that_shows_time_and_fuel_and_goes_away() {
     signal(&seated.child, "INT");
     seated.until("Ctrl-C: ");
     seated.until("cancelled by a person");
-    assert!(!seated.seen.contains("going round"), "the bar is gone: {}", seated.seen);
+    assert!(!seated.seen.contains("fuel  going round"), "the bar is gone: {}", seated.seen);
     assert_eq!(seated.end().0, Some(130));
 }
 
@@ -150,6 +150,69 @@ fn ctrl_c_answers_an_open_question() {
     let (code, stdout) = seated.end();
     assert_eq!(code, Some(0));
     assert!(stdout.contains("cancelled"), "{stdout}");
+}
+
+/// A task that asks for half a second's worth of fuel.
+const HUNGRY: [&str; 5] = ["request-fuel", "--set", "units=5000000000", "--set", "reason=one more page"];
+const HUNGRY_QUESTION: &str = "The task asks for 5G units of fuel more (≈ 0.50 CPU seconds): one more page [y/N] ";
+
+#[test]
+fn a_person_is_asked_for_fuel_and_their_yes_gives_it() {
+    let place = Place::new();
+    let mut seated = Seated::run(&place, 120, &HUNGRY);
+    seated.until(HUNGRY_QUESTION);
+    seated.types("y\n");
+    seated.until("5G units more, from a person");
+    let (code, stdout) = seated.end();
+    assert_eq!(code, Some(0));
+    assert!(stdout.contains("\"granted\": 5000000000"), "{stdout}");
+}
+
+#[test]
+fn enter_refuses_fuel_and_what_is_unclear_is_asked_again() {
+    let place = Place::new();
+    let mut seated = Seated::run(&place, 120, &HUNGRY);
+    seated.until(HUNGRY_QUESTION);
+    seated.types("5G\n");
+    seated.until("That is neither y nor n.");
+    seated.until(HUNGRY_QUESTION);
+    seated.types("\n");
+    seated.until("no more fuel: refused by a person");
+    let (code, stdout) = seated.end();
+    assert_eq!(code, Some(0));
+    assert!(stdout.contains("\"denied\"") && !stdout.contains("granted"), "{stdout}");
+}
+
+#[test]
+fn the_question_for_fuel_ends_with_its_time_or_with_the_keyboard() {
+    let place = Place::new();
+    let hasty = [&HUNGRY[..], &["--set", "timeout_ms=50"]].concat();
+    let mut seated = Seated::run(&place, 120, &hasty);
+    seated.until(HUNGRY_QUESTION);
+    seated.until("Its time is over: the task goes on without more fuel.");
+    let (code, stdout) = seated.end();
+    assert_eq!(code, Some(0));
+    assert!(stdout.contains("\"timed-out\""), "{stdout}");
+
+    let mut seated = Seated::run(&place, 120, &HUNGRY);
+    seated.until(HUNGRY_QUESTION);
+    // Ctrl-D.
+    seated.types("\u{4}");
+    seated.until("Nobody answers: stdin is closed.");
+    seated.until("--limit fuel_on_request=5G gives it in advance");
+    assert_eq!(seated.end().0, Some(0));
+}
+
+#[test]
+fn a_task_that_may_be_stuck_is_shown_to_be_on_a_narrow_terminal_too() {
+    let place = Place::new();
+    for columns in [120, 30] {
+        let mut seated = Seated::run(&place, columns, &["spin", "--limit", "stall=50ms", "--grace", "0s"]);
+        seated.until("it may be stuck");
+        seated.until("may be stuck · going");
+        signal(&seated.child, "INT");
+        assert_eq!(seated.end().0, Some(130));
+    }
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! What a plugin is, for people. Lines are escaped when they are printed.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::Value;
 
-use crate::cli::text;
-use crate::{LimitsRequest, Manifest, Plugin, TaskType};
+use crate::cli::{limits, text};
+use crate::{LimitUnit, Limits, LimitsRequest, Manifest, Plugin, TaskType};
 
 use super::document::flag;
 use super::fields::{Field, fields};
@@ -76,7 +77,9 @@ fn hanging(line: &str) -> Vec<String> {
 fn describe(task: &TaskType) -> Vec<String> {
     let mut lines = vec![format!("  {}", task.name)];
     lines.extend(paragraph(task.description.as_deref(), 4));
-    lines.extend(limits(task.limits).map(|limits| format!("    limits: {limits}")));
+    if let Some(limits) = limits(&task.limits) {
+        lines.extend(paragraph(Some(&format!("limits: {limits}")), 4));
+    }
     match &task.input {
         None => lines.push("    input: anything".to_owned()),
         Some(schema) => lines.extend(input(schema)),
@@ -129,11 +132,25 @@ fn kind(field: &Field) -> String {
     }
 }
 
-fn limits(limits: LimitsRequest) -> Option<String> {
-    let fuel = limits.fuel.map(|units| format!("{} fuel ({})", text::fuel(units), text::cpu_seconds(units)));
-    let timeout = limits.timeout.map(text::duration_flag);
-    let memory = limits.memory_bytes.map(|bytes| format!("{} memory", text::bytes(bytes)));
-    let all: Vec<String> = [fuel, timeout, memory].into_iter().flatten().collect();
+/// The limits that a task type asks for, in words. More than the host's default is not given, and that is told.
+fn limits(wishes: &LimitsRequest) -> Option<String> {
+    let defaults: BTreeMap<&str, u64> =
+        limits::named(&Limits::default().into()).map(|(info, value)| (info.name, value)).collect();
+    let all: Vec<String> = limits::named(wishes)
+        .map(|(info, wish)| {
+            let name = limits::name(info).replace('_', " ");
+            let name = name.strip_suffix(" bytes").unwrap_or(&name);
+            let mut words = format!("{name} {}", limits::written(info, wish));
+            if info.unit == LimitUnit::Fuel {
+                let _ = write!(words, " ({})", text::cpu_seconds(wish));
+            }
+            if let Some(default) = defaults.get(info.name).filter(|default| **default < wish) {
+                let _ =
+                    write!(words, " (you would have to allow it: the default is {})", limits::written(info, *default));
+            }
+            words
+        })
+        .collect();
     (!all.is_empty()).then(|| all.join(", "))
 }
 
@@ -193,7 +210,7 @@ mod tests {
             "manifest": 1, "name": "x", "version": "1",
             "requests": [{"capability": "dir-read", "reason": "to read"}, {"capability": "teleport"}, {"capability": "signal"}],
             "tasks": [{
-                "name": "go", "limits": {"fuel": 5_000_000_000_u64, "timeout_ms": 90_000},
+                "name": "go", "limits": {"fuel": 5_000_000_000_u64, "timeout_ms": 90_000, "scratch_inodes": 1_000_000},
                 "input": {"properties": {"n": {"type": "integer"}, "t": {"type": "string", "default": "a"}}, "required": ["n"]},
                 "output": {"properties": {"sum": {"type": "integer"}}},
             }],
@@ -208,7 +225,8 @@ mod tests {
             lines,
             [
                 "  go",
-                "    limits: 5G fuel (≈ 0.50 CPU seconds), 1m30s",
+                "    limits: fuel 5G (≈ 0.50 CPU seconds), timeout 1m30s, scratch inodes 1_000_000 (you would",
+                "    have to allow it: the default is 10_000)",
                 "    input:",
                 "      n  integer, required",
                 "      t  string, default \"a\"",

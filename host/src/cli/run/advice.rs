@@ -5,11 +5,18 @@ use std::time::Duration;
 use crate::cli::text;
 use crate::{Capability, FailureKind, Limits, Outcome, Plugin};
 
+/// The most memory a 32-bit guest can have, in bytes.
+const MEMORY_MAX: u64 = 4 << 30;
+
 /// What the advice depends on.
 #[derive(Debug)]
 pub(super) struct Situation<'a> {
-    /// The limits the task had.
+    /// The limits the task began with.
     pub(super) limits: Limits,
+    /// Units of fuel it had in all.
+    pub(super) fuel_budget: u64,
+    /// The grace that it had, unless that was none or was cut short.
+    pub(super) grace: Option<Duration>,
     /// Whether a folder was granted.
     pub(super) any_dir: bool,
     /// The plugin.
@@ -18,7 +25,11 @@ pub(super) struct Situation<'a> {
 
 /// What to do next, if there is something.
 pub(super) fn advice(outcome: &Outcome, at: &Situation<'_>) -> Option<String> {
-    let Outcome::Failed(failure) = outcome else { return None };
+    let failure = match outcome {
+        Outcome::Failed(failure) => failure,
+        Outcome::Succeeded { .. } => return None,
+        Outcome::Cancelled { forced, .. } => return at.grace.filter(|_| *forced).map(longer_grace),
+    };
     match failure.kind {
         FailureKind::Guest if failure.retryable => Some("the task says that trying again may help".to_owned()),
         FailureKind::Guest => missing_dir(at),
@@ -26,25 +37,40 @@ pub(super) fn advice(outcome: &Outcome, at: &Situation<'_>) -> Option<String> {
             Some("this is a fault in the plugin; its author wants to see the lines above".to_owned())
         }
         FailureKind::OutOfFuel => Some(limit(
-            &format!("{} units of fuel ({})", text::fuel(at.limits.fuel), text::cpu_seconds(at.limits.fuel)),
-            &format!("--fuel {}", text::fuel(at.limits.fuel.saturating_mul(10))),
+            &format!("{} units of fuel ({})", text::fuel(at.fuel_budget), text::cpu_seconds(at.fuel_budget)),
+            &format!("--fuel {}", text::fuel_flag(at.fuel_budget.saturating_mul(10))),
         )),
         FailureKind::Timeout => Some(limit(
             &text::duration_flag(at.limits.timeout),
             &format!("--timeout {}", text::duration_flag(more_time(at.limits.timeout))),
         )),
-        FailureKind::Idle => Some(failure.kind.advice().to_owned()),
+        FailureKind::Idle => Some(format!(
+            "{}, or let its author call `heartbeat` during long work",
+            limit(
+                &text::duration_flag(at.limits.idle),
+                &format!("--limit idle={}", text::duration_flag(more_time(at.limits.idle))),
+            )
+        )),
+        FailureKind::Memory if at.limits.memory_bytes >= MEMORY_MAX => {
+            Some("it had 4 GiB, which is all that a plugin can have; give it less to do at once".to_owned())
+        }
         FailureKind::Memory => Some(limit(
             &format!("{} of memory", text::bytes(at.limits.memory_bytes)),
-            &format!("--memory {}", text::bytes_flag(at.limits.memory_bytes.saturating_mul(2).min(4 << 30))),
+            &format!("--memory {}", text::bytes_flag(at.limits.memory_bytes.saturating_mul(2).min(MEMORY_MAX))),
         )),
         FailureKind::OutputLimit => Some(format!(
-            "a result has at most {}; the plugin can publish a file instead",
-            text::bytes(at.limits.result_bytes)
+            "a result has at most {}, unless --limit result_bytes={} allows more; or the plugin publishes a file instead",
+            text::bytes(at.limits.result_bytes),
+            text::bytes_flag(at.limits.result_bytes.saturating_mul(4)),
         )),
-        FailureKind::Exited => Some("the program ended by itself; what it printed is above".to_owned()),
+        FailureKind::Exited => Some("the program ended by itself; what it printed, if anything, is above".to_owned()),
         FailureKind::Host => Some("this is not the task's fault; `taskcell doctor` checks this machine".to_owned()),
     }
+}
+
+fn longer_grace(had: Duration) -> String {
+    let (had, more) = (text::duration_flag(had), text::duration_flag(more_time(had)));
+    format!("it did not end within its {had}; it may take longer with --grace {more}")
 }
 
 /// Four times as much, in whole seconds.
@@ -70,6 +96,12 @@ fn missing_dir(at: &Situation<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_longer_grace_is_named() {
+        let text = longer_grace(Duration::from_secs(5));
+        assert_eq!(text, "it did not end within its 5s; it may take longer with --grace 20s");
+    }
 
     #[test]
     fn a_limit_names_what_it_was_and_the_flag_that_raises_it() {

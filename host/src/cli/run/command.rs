@@ -5,21 +5,22 @@ use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
 use crate::cli::progress::{Manner, Screen};
 use crate::cli::{environment, open, output};
-use crate::{Host, Plugin, TaskHandle};
+use crate::{Host, LimitsRequest, Plugin, TaskHandle};
 
 use super::advice::{Situation, advice};
 use super::session::Session;
 use super::stops::Stops;
-use super::summary::LastWords;
+use super::summary::{End, LastWords};
 use super::{artifacts, request};
 
 /// Runs one task to its end.
 pub(in crate::cli) async fn run(arguments: RunArguments) -> Result<Exit, Fault> {
     let input = request::input(&arguments)?;
+    let wishes = request::wishes(&arguments)?;
     let mut stops = Stops::listen()?;
     let mut screen = Screen::new(manner(&arguments));
     screen.begin(&format!("loading {}", arguments.plugin.display()));
-    let host = open::host(request::limits(&arguments))?;
+    let host = open::host(request::limits(&wishes))?;
     let loaded = tokio::select! {
         loaded = open::plugin(&host, &arguments.plugin) => loaded,
         stop = stops.next() => {
@@ -29,7 +30,7 @@ pub(in crate::cli) async fn run(arguments: RunArguments) -> Result<Exit, Fault> 
         }
     };
     let started = match loaded {
-        Ok(plugin) => start(&host, &arguments, plugin, input).await,
+        Ok(plugin) => start(&host, &arguments, &wishes, plugin, input).await,
         Err(fault) => Err(fault),
     };
     let ended = match started {
@@ -60,11 +61,12 @@ fn manner(arguments: &RunArguments) -> Manner {
 async fn start(
     host: &Host,
     arguments: &RunArguments,
+    wishes: &LimitsRequest,
     plugin: Plugin,
     input: serde_json::Value,
 ) -> Result<(Plugin, TaskHandle), Fault> {
     let task_type = request::task_type(arguments, &plugin)?;
-    let request = request::request(arguments, &plugin, task_type, input);
+    let request = request::request(arguments, wishes, &plugin, task_type, input);
     match host.start(request).await {
         Ok(task) => Ok((plugin, task)),
         Err(error) => Err(request::refused(error, arguments)),
@@ -92,9 +94,31 @@ async fn follow(
         Ok(saved) => (saved, None),
         Err(fault) => (Vec::new(), Some(fault)),
     };
-    let situation = Situation { limits: ended.limits, any_dir: !arguments.dir.is_empty(), plugin };
-    let advice = advice(&ended.outcome, &situation);
-    let last_words = LastWords::new(&task.state(), &ended.outcome, &saved, advice.as_deref(), arguments.json);
+    let state = task.state();
+    // Comes when the cell is gone, which is soon; whoever cannot wait presses Ctrl-C once more.
+    let receipt = if state.cancel.is_none() {
+        None
+    } else {
+        tokio::select! {
+            receipt = task.receipt() => receipt,
+            _ = stops.next() => return Err(Fault::silent(Exit::Interrupted)),
+        }
+    };
+    let situation = Situation {
+        limits: ended.limits,
+        fuel_budget: state.fuel_budget,
+        grace: Some(arguments.grace()).filter(|grace| ended.stops == 1 && !grace.is_zero()),
+        any_dir: !arguments.dir.is_empty(),
+        plugin,
+    };
+    let end = End {
+        state: &state,
+        outcome: &ended.outcome,
+        receipt: receipt.as_ref(),
+        saved: &saved,
+        advice: advice(&ended.outcome, &situation),
+    };
+    let last_words = LastWords::new(&end, arguments.json);
     // Whoever reads stdout may take long, and Ctrl-C works all the same.
     tokio::select! {
         said = tokio::task::spawn_blocking(move || last_words.say()) => said.unwrap_or_else(|error| Err(error.into())).map_err(Fault::stdout)?,
@@ -102,6 +126,6 @@ async fn follow(
     }
     match unsaved {
         Some(fault) => Err(fault),
-        None => Ok(Exit::of(&ended.outcome, ended.interrupted)),
+        None => Ok(Exit::of(&ended.outcome, ended.stops > 0)),
     }
 }

@@ -1,12 +1,15 @@
 //! `taskcell run`: one task of one plugin, from the command line to the exit code.
 //!
-//! `command` is the order of things; `request` reads what is asked for; `session` follows the task; `stops` is Ctrl-C;
-//! `guest` puts the guest's output into lines; `artifacts` saves files; `summary` and `advice` say how it ended.
+//! `command` is the order of things; `request` reads what is asked for; `session` follows the task, `happenings` has the
+//! words for it; `stops` is Ctrl-C; `guest` puts the guest's output into lines; `artifacts` saves files; `summary`,
+//! `receipt` and `advice` say how it ended.
 
 mod advice;
 mod artifacts;
 mod command;
 mod guest;
+mod happenings;
+mod receipt;
 mod request;
 mod session;
 mod stops;

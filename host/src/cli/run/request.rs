@@ -9,7 +9,7 @@ use crate::cli::args::{Allowed, RunArguments};
 use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
 use crate::cli::{files, text};
-use crate::{Grants, Limits, Manifest, Plugin, StartError, StartRequest};
+use crate::{Grants, Limits, LimitsRequest, Manifest, Plugin, StartError, StartRequest};
 
 /// The input: what `--input` says, with the fields of `--set` laid over it.
 pub(super) fn input(arguments: &RunArguments) -> Result<Value, Fault> {
@@ -61,15 +61,29 @@ fn set(target: &mut Value, path: &[String], value: Value) -> Result<(), String> 
     Ok(())
 }
 
-/// The operator's limits: the person at the command line is the operator, so a flag may also raise a default.
-pub(super) fn limits(arguments: &RunArguments) -> Limits {
-    let defaults = Limits::default();
-    Limits {
-        fuel: arguments.fuel.unwrap_or(defaults.fuel),
-        timeout: arguments.timeout.unwrap_or(defaults.timeout),
-        memory_bytes: arguments.memory.unwrap_or(defaults.memory_bytes),
-        ..defaults
+/// What the person says about limits, by `--limit` and by the flags that have a name of their own. Each limit has one
+/// value: two that differ are a mistake, and which of them is one nobody can tell.
+pub(super) fn wishes(arguments: &RunArguments) -> Result<LimitsRequest, Fault> {
+    let flags = LimitsRequest {
+        fuel: arguments.fuel,
+        timeout: arguments.timeout,
+        memory_bytes: arguments.memory,
+        ..LimitsRequest::default()
+    };
+    let mut all = flags;
+    for setting in &arguments.limit {
+        if all.or(setting.request) != setting.request.or(all) {
+            let name = setting.name();
+            return Err(Fault::usage(format!("the limit `{name}` is given twice, with two values")));
+        }
+        all = all.or(setting.request);
     }
+    Ok(all)
+}
+
+/// The operator's limits: the person at the command line is the operator, so a flag may also raise a default.
+pub(super) fn limits(wishes: &LimitsRequest) -> Limits {
+    Limits::default().replaced_by(*wishes)
 }
 
 /// Which task is meant: the one that was named, or the only one there is.
@@ -92,12 +106,16 @@ fn choose(wanted: Option<&str>, manifest: &Manifest, file: &Path) -> Result<Stri
 }
 
 /// The whole request.
-pub(super) fn request(arguments: &RunArguments, plugin: &Plugin, task_type: String, input: Value) -> StartRequest {
+pub(super) fn request(
+    arguments: &RunArguments,
+    wishes: &LimitsRequest,
+    plugin: &Plugin,
+    task_type: String,
+    input: Value,
+) -> StartRequest {
     let mut request = StartRequest::new(plugin.name(), task_type).input(input).grants(grants(arguments));
     request.key.clone_from(&arguments.key);
-    request.limits.fuel = arguments.fuel;
-    request.limits.timeout = arguments.timeout;
-    request.limits.memory_bytes = arguments.memory;
+    request.limits = *wishes;
     for signal in &arguments.signal {
         request = request.signal(signal.key.clone(), signal.payload.clone(), crate::Party::Person);
     }

@@ -7,16 +7,16 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::cli::environment;
 use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
-use crate::cli::progress::{Screen, labelled};
+use crate::cli::progress::{Moment, Screen, labelled};
 use crate::cli::prompt::{self, Answer, Person, Typed};
 use crate::cli::text;
-use crate::model::event::WaitEnd;
 use crate::{
-    CancelRequest, Event, EventBody, EventSeq, Limits, NotifyAnswer, Outcome, OutputCursor, OutputPage, Party,
+    Budget, CancelRequest, Event, EventBody, EventSeq, Limits, NotifyAnswer, Outcome, OutputCursor, OutputPage, Party,
     SignalKey, StoreError, TaskHandle,
 };
 
 use super::guest::GuestLines;
+use super::happenings::{self, Question};
 use super::stops::{Stop, Stops};
 
 /// How often the time and the fuel on the screen are renewed.
@@ -33,7 +33,11 @@ pub(super) struct Session<'a> {
     cursor: OutputCursor,
     person: Person,
     can_ask: bool,
-    asking: Option<SignalKey>,
+    asking: Option<Question>,
+    /// Whether the task burns fuel without a word, since it was last told so.
+    stalled: bool,
+    /// Whether most of its fuel is used.
+    low_on_fuel: bool,
     stops_seen: u32,
     limits: Limits,
     outcome: Option<Outcome>,
@@ -46,12 +50,12 @@ pub(super) struct Ended {
     pub(super) outcome: Outcome,
     /// The limits it had.
     pub(super) limits: Limits,
-    /// Whether Ctrl-C or SIGTERM asked it to.
-    pub(super) interrupted: bool,
+    /// How often Ctrl-C or SIGTERM asked it to.
+    pub(super) stops: u32,
 }
 
 enum Happened {
-    Event(Result<Option<Event>, StoreError>),
+    Event(Box<Result<Option<Event>, StoreError>>),
     Output(OutputPage),
     Stop(Stop),
     Typed(Typed),
@@ -70,6 +74,8 @@ impl<'a> Session<'a> {
             person: Person::default(),
             can_ask: environment::can_ask(),
             asking: None,
+            stalled: false,
+            low_on_fuel: false,
             stops_seen: 0,
             limits: Limits::default(),
             outcome: None,
@@ -84,20 +90,22 @@ impl<'a> Session<'a> {
         let live = self.screen.is_live();
         loop {
             let happened = tokio::select! {
-                event = events.next() => Happened::Event(event),
+                event = events.next() => Happened::Event(Box::new(event)),
                 page = self.handle.output_after(self.cursor) => Happened::Output(page),
                 stop = self.stops.next() => Happened::Stop(stop),
                 typed = self.person.typed(), if self.asking.is_some() => Happened::Typed(typed),
                 _ = ticks.tick(), if live => Happened::Tick,
             };
             match happened {
-                Happened::Event(Ok(Some(event))) => self.on_event(event.body),
-                Happened::Event(Ok(None)) => break,
-                Happened::Event(Err(error)) => return Err(Fault::new(Exit::Host, error)),
+                Happened::Event(event) => match *event {
+                    Ok(Some(event)) => self.on_event(event.body).await,
+                    Ok(None) => break,
+                    Err(error) => return Err(Fault::new(Exit::Host, error)),
+                },
                 Happened::Output(page) => self.on_output(&page),
                 Happened::Stop(stop) => self.on_stop(stop).await?,
                 Happened::Typed(typed) => self.on_typed(typed).await,
-                Happened::Tick => self.screen.tick(&self.handle.state().usage),
+                Happened::Tick => self.on_tick(),
             }
         }
         self.screen.withdraw("The task has ended.");
@@ -111,56 +119,81 @@ impl<'a> Session<'a> {
             Some(outcome) => outcome,
             None => self.handle.wait().await,
         };
-        Ok(Ended { outcome, limits: self.limits, interrupted: self.stops_seen > 0 })
+        Ok(Ended { outcome, limits: self.limits, stops: self.stops_seen })
     }
 
-    fn on_event(&mut self, event: EventBody) {
+    async fn on_event(&mut self, event: EventBody) {
+        if let Some(why) = self.asking.as_ref().and_then(|question| happenings::answered(&event, question)) {
+            self.asking = None;
+            self.screen.withdraw(why);
+        }
+        if let Some(line) = happenings::line(&event) {
+            // Where nobody can be asked, it is the program that refuses, and nobody else says why.
+            let needed = !self.can_ask && matches!(event, EventBody::FuelRefused { .. });
+            if needed { self.screen.say(&line) } else { self.screen.line(&line) }
+        }
         match event {
             EventBody::Created { limits, .. } => self.limits = limits,
-            EventBody::Progress { message, percent, .. } => self.screen.progress(&message, percent),
+            EventBody::Progress { message, percent, .. } => {
+                self.stalled = false;
+                self.screen.progress(&message, percent);
+            }
             EventBody::WaitStarted { key, timeout, .. } => self.on_wait(key, timeout),
-            EventBody::WaitEnded { reason, .. } => {
-                self.asking = None;
-                self.screen.withdraw(match reason {
-                    WaitEnd::TimedOut => "Its time is over: the task goes on without an answer.",
-                    WaitEnd::Cancelled => "No answer is needed any more: the task shall stop.",
-                    WaitEnd::WaitCancelled => "No answer is needed any more.",
-                });
-            }
-            EventBody::SignalTaken { key } if self.asking.as_ref() == Some(&key) => {
-                self.asking = None;
-                self.screen.withdraw("The signal came from elsewhere.");
-            }
-            EventBody::AgentMessage { message, trigger } => {
-                self.screen.line(&labelled(if trigger { "agent!" } else { "agent" }, &message));
-            }
-            EventBody::ArtifactAttached(artifact) => {
-                let size = text::bytes(artifact.size);
-                self.screen.line(&labelled("file", &format!("{} ({}, {size})", artifact.name, artifact.media_type)));
-            }
+            EventBody::FuelRequested { units, reason, .. } => self.on_fuel_request(units, reason).await,
+            EventBody::FuelAdded { .. } => self.low_on_fuel = false,
+            EventBody::BudgetLow { budget: Budget::Fuel, .. } => self.low_on_fuel = true,
+            EventBody::Stalled { .. } => self.stalled = true,
             EventBody::Finished { outcome, .. } => self.outcome = Some(outcome),
-            // What the task did is shown when it ends; what was done from here is known.
+            // Said already, or shown at the end; what was done from here is known.
             EventBody::Started
+            | EventBody::WaitEnded { .. }
             | EventBody::SignalReceived { .. }
             | EventBody::SignalTaken { .. }
             | EventBody::SignalSent { .. }
+            | EventBody::AgentMessage { .. }
+            | EventBody::ArtifactAttached(_)
             | EventBody::Paused { .. }
             | EventBody::Resumed { .. }
-            | EventBody::FuelRequested { .. }
-            | EventBody::FuelAdded { .. }
             | EventBody::FuelRefused { .. }
             | EventBody::FuelRequestEnded { .. }
-            | EventBody::BudgetLow { .. }
-            | EventBody::Stalled { .. }
             | EventBody::Panicked { .. }
             | EventBody::CancelRequested(_) => {}
         }
     }
 
+    fn on_tick(&mut self) {
+        let state = self.handle.state();
+        let standing = happenings::standing(&state, self.stalled, self.low_on_fuel);
+        let left = state.progress.and_then(|progress| progress.eta);
+        self.screen.tick(&Moment { usage: state.usage, left, standing });
+    }
+
+    /// Asks the person. Where there is none, nobody will answer later either: the task is told so at once.
+    async fn on_fuel_request(&mut self, units: u64, reason: String) {
+        // What it may take without asking, it has already.
+        let open = self.handle.state().fuel_request;
+        if open.is_none_or(|open| open.units != units || open.reason != reason) {
+            return;
+        }
+        if self.can_ask && self.person.listen().is_ok() {
+            self.screen.ask(&prompt::fuel_question(units, &reason));
+            self.asking = Some(Question::Fuel(units, reason));
+            return;
+        }
+        self.screen.say(&labelled("fuel", &prompt::fuel_wish(units, &reason)));
+        self.handle.refuse_fuel(Party::Host, self.nobody_to_ask(units)).await;
+    }
+
+    /// Why fuel is refused without asking, and what gives it in advance.
+    fn nobody_to_ask(&self, units: u64) -> String {
+        let in_all = text::fuel_flag(self.limits.fuel_on_request.saturating_add(units));
+        format!("there is no terminal to ask on; --limit fuel_on_request={in_all} gives it in advance")
+    }
+
     fn on_wait(&mut self, key: SignalKey, timeout: Option<Duration>) {
         if self.can_ask && self.person.listen().is_ok() {
             self.screen.ask(&prompt::question(&key));
-            self.asking = Some(key);
+            self.asking = Some(Question::Signal(key));
             return;
         }
         let time = timeout.map(|time| format!(" for at most {}", text::elapsed(time))).unwrap_or_default();
@@ -177,28 +210,46 @@ impl<'a> Session<'a> {
     }
 
     async fn on_typed(&mut self, typed: Typed) {
-        let Some(key) = self.asking.take() else { return };
-        match typed {
-            Typed::Closed => {
+        let Some(question) = self.asking.take() else { return };
+        match (typed, question) {
+            (Typed::Closed, Question::Signal(key)) => {
                 self.can_ask = false;
                 self.screen
                     .withdraw(&format!("Nobody answers: stdin is closed. The task goes on waiting for `{key}`."));
             }
-            Typed::Line(line) => {
+            (Typed::Closed, Question::Fuel(units, _)) => {
+                self.can_ask = false;
+                self.screen.withdraw("Nobody answers: stdin is closed.");
+                self.handle.refuse_fuel(Party::Host, self.nobody_to_ask(units)).await;
+            }
+            (Typed::Line(line), Question::Signal(key)) => {
                 self.screen.answered();
-                match prompt::answer(&line) {
-                    Answer::Payload(payload) => match self.handle.notify(key, payload, Party::Person).await {
-                        NotifyAnswer::Delivered | NotifyAnswer::Buffered => {}
-                        NotifyAnswer::NoTask => self.screen.say("The task has ended already."),
-                        NotifyAnswer::Full => {
-                            self.screen.say("The task keeps too many signals; this one is not taken.");
-                        }
-                    },
-                    Answer::Unclear(why) => {
-                        self.screen.say(&why);
-                        self.on_wait(key, None);
+                self.on_signal_line(&line, key).await;
+            }
+            (Typed::Line(line), Question::Fuel(units, reason)) => {
+                self.screen.answered();
+                match prompt::consent(&line) {
+                    Some(true) => drop(self.handle.add_fuel(units, Party::Person).await),
+                    Some(false) => drop(self.handle.refuse_fuel(Party::Person, "").await),
+                    None => {
+                        self.screen.say("That is neither y nor n.");
+                        self.on_fuel_request(units, reason).await;
                     }
                 }
+            }
+        }
+    }
+
+    async fn on_signal_line(&mut self, line: &str, key: SignalKey) {
+        match prompt::answer(line) {
+            Answer::Payload(payload) => match self.handle.notify(key, payload, Party::Person).await {
+                NotifyAnswer::Delivered | NotifyAnswer::Buffered => {}
+                NotifyAnswer::NoTask => self.screen.say("The task has ended already."),
+                NotifyAnswer::Full => self.screen.say("The task keeps too many signals; this one is not taken."),
+            },
+            Answer::Unclear(why) => {
+                self.screen.say(&why);
+                self.on_wait(key, None);
             }
         }
     }

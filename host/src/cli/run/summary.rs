@@ -5,12 +5,30 @@ use std::io;
 use serde_json::{Value, json};
 
 use crate::cli::{output, text};
-use crate::{Failure, FailureKind, Outcome, Snapshot, Usage};
+use crate::{CancelReceipt, Failure, FailureKind, Outcome, Progress, Snapshot};
 
 use super::artifacts::Saved;
+use super::receipt;
 
 /// Lines of an error's details that are shown. All of them are in `--json`.
 const DETAIL_LINES_MAX: usize = 40;
+/// Bytes of its last report that are shown.
+const PROGRESS_BYTES_MAX: usize = 300;
+
+/// A task that has ended, and what is known of it.
+#[derive(Debug)]
+pub(super) struct End<'a> {
+    /// How it stood at its end.
+    pub(super) state: &'a Snapshot,
+    /// How it ended.
+    pub(super) outcome: &'a Outcome,
+    /// What a cancel came to, if somebody asked for one.
+    pub(super) receipt: Option<&'a CancelReceipt>,
+    /// Its files.
+    pub(super) saved: &'a [Saved],
+    /// What to do next.
+    pub(super) advice: Option<String>,
+}
 
 /// What is left to say when a task has ended.
 #[derive(Debug)]
@@ -25,15 +43,15 @@ pub(super) struct LastWords {
 
 impl LastWords {
     /// Finds the words: with `json` one document, else the result and how it ended.
-    pub(super) fn new(state: &Snapshot, outcome: &Outcome, saved: &[Saved], advice: Option<&str>, json: bool) -> Self {
+    pub(super) fn new(end: &End<'_>, json: bool) -> Self {
         if json {
-            return Self { data: Some(document(state, outcome, saved)), pretty: false, lines: Vec::new() };
+            return Self { data: Some(document(end)), pretty: false, lines: Vec::new() };
         }
-        let data = match outcome {
+        let data = match end.outcome {
             Outcome::Succeeded { data, .. } => data.clone(),
             Outcome::Failed(_) | Outcome::Cancelled { .. } => None,
         };
-        Self { data, pretty: true, lines: lines(outcome, &state.usage, saved, advice) }
+        Self { data, pretty: true, lines: lines(end) }
     }
 
     /// Says them. Blocks as long as nobody reads.
@@ -49,19 +67,29 @@ impl LastWords {
 }
 
 /// Everything about the end, for a program.
-fn document(state: &Snapshot, outcome: &Outcome, saved: &[Saved]) -> Value {
+fn document(end: &End<'_>) -> Value {
+    let state = end.state;
     let mut document = json!({ "id": state.id, "task": state.task });
-    if let (Value::Object(all), Ok(Value::Object(outcome))) = (&mut document, serde_json::to_value(outcome)) {
+    if let (Value::Object(all), Ok(Value::Object(outcome))) = (&mut document, serde_json::to_value(end.outcome)) {
         all.extend(outcome);
-        all.insert("usage".to_owned(), usage(&state.usage));
-        all.insert("artifacts".to_owned(), saved.iter().map(artifact).collect());
+        all.insert("summary".to_owned(), state.summary().into());
+        all.insert("usage".to_owned(), usage(state));
+        if let Some(progress) = &state.progress {
+            all.insert("progress".to_owned(), json!({ "message": progress.message, "percent": progress.percent }));
+        }
+        if let Some(receipt) = end.receipt {
+            all.insert("receipt".to_owned(), receipt::document(receipt));
+        }
+        all.insert("artifacts".to_owned(), end.saved.iter().map(artifact).collect());
     }
     document
 }
 
-fn usage(usage: &Usage) -> Value {
+fn usage(state: &Snapshot) -> Value {
+    let usage = &state.usage;
     json!({
         "fuel": usage.fuel,
+        "fuel_budget": state.fuel_budget,
         "memory_peak_bytes": usage.memory_peak_bytes,
         "host_calls": usage.host_calls,
         "wall_ms": u64::try_from(usage.wall.as_millis()).unwrap_or(u64::MAX),
@@ -79,13 +107,14 @@ fn artifact(saved: &Saved) -> Value {
     })
 }
 
-/// How it ended, for a person.
-fn lines(outcome: &Outcome, usage: &Usage, saved: &[Saved], advice: Option<&str>) -> Vec<String> {
-    let mut lines: Vec<String> = saved.iter().map(saved_line).collect();
-    lines.push(outcome.to_string());
-    if let Outcome::Failed(failure) = outcome {
+/// How it ended, for a person: what happened and why, what it used, how far it had come, what to do next.
+fn lines(end: &End<'_>) -> Vec<String> {
+    let mut lines: Vec<String> = end.saved.iter().map(saved_line).collect();
+    lines.push(end.outcome.to_string());
+    if let Outcome::Failed(failure) = end.outcome {
         lines.extend(details(failure));
     }
+    let usage = &end.state.usage;
     lines.push(format!(
         "  {} · {} fuel ({}) · {} memory at its peak",
         text::elapsed(usage.wall),
@@ -93,8 +122,24 @@ fn lines(outcome: &Outcome, usage: &Usage, saved: &[Saved], advice: Option<&str>
         text::cpu_seconds(usage.fuel),
         text::bytes(usage.memory_peak_bytes),
     ));
-    lines.extend(advice.map(|advice| format!("hint: {advice}")));
+    let succeeded = matches!(end.outcome, Outcome::Succeeded { .. });
+    if !succeeded {
+        lines.push(reached(end.state.progress.as_ref()));
+        lines.extend(end.receipt.map(receipt::lines).unwrap_or_default());
+    }
+    lines.extend(end.advice.iter().map(|advice| format!("hint: {advice}")));
     lines
+}
+
+/// How far a task had come that did not come to its end.
+fn reached(progress: Option<&Progress>) -> String {
+    match progress {
+        None => "  it had not reported any progress".to_owned(),
+        Some(Progress { message, percent, .. }) => {
+            let percent = percent.map(|percent| format!("{percent}%: ")).unwrap_or_default();
+            format!("  last progress: {percent}{}", text::clip(message, PROGRESS_BYTES_MAX))
+        }
+    }
 }
 
 fn saved_line(saved: &Saved) -> String {
@@ -122,16 +167,44 @@ fn details(failure: &Failure) -> Vec<String> {
 mod tests {
     use std::time::Duration;
 
+    use crate::{EventSeq, Phase, TaskId, TaskKey, TaskRef, Usage};
+
     use super::*;
 
-    const USAGE: Usage =
-        Usage { fuel: 1_250_000_000, memory_peak_bytes: 2 << 20, host_calls: 3, wall: Duration::from_millis(3250) };
+    fn state() -> Snapshot {
+        let usage =
+            Usage { fuel: 1_250_000_000, memory_peak_bytes: 2 << 20, host_calls: 3, wall: Duration::from_millis(3250) };
+        let task = TaskRef { plugin: "p".to_owned(), task_type: "t".to_owned(), key: TaskKey::new("k").unwrap() };
+        Snapshot {
+            id: TaskId::from_random(1),
+            task,
+            phase: Phase::Ended,
+            progress: Some(Progress { message: "reading".to_owned(), percent: Some(45), eta: None }),
+            waiting: None,
+            paused: None,
+            fuel_request: None,
+            fuel_budget: 2_000_000_000,
+            cancel: None,
+            outcome: None,
+            artifacts: Vec::new(),
+            usage,
+            created_at: None,
+            started_at: None,
+            ended_at: None,
+            seq: EventSeq(1),
+        }
+    }
+
+    fn said(outcome: &Outcome, advice: Option<&str>) -> Vec<String> {
+        let advice = advice.map(str::to_owned);
+        lines(&End { state: &state(), outcome, receipt: None, saved: &[], advice })
+    }
 
     #[test]
     fn success_is_two_lines() {
         let done = Outcome::Succeeded { message: "42 read".to_owned(), data: None };
         assert_eq!(
-            lines(&done, &USAGE, &[], None),
+            said(&done, None),
             ["succeeded: 42 read", "  3.2s · 1.2G fuel (≈ 0.12 CPU seconds) · 2.0 MiB memory at its peak"]
         );
     }
@@ -143,16 +216,18 @@ mod tests {
             backtrace: vec!["inner".to_owned(), "outer".to_owned()],
             ..Failure::new(FailureKind::Trap, "unreachable")
         };
-        let shown = lines(&Outcome::Failed(failure), &USAGE, &[], Some("do this")).join("\n");
+        let shown = said(&Outcome::Failed(failure), Some("do this")).join("\n");
         assert!(shown.starts_with("failed (trap): unreachable\n  {\n"), "{shown}");
-        assert!(shown.contains("    at inner\n    at outer\n") && shown.ends_with("\nhint: do this"), "{shown}");
+        assert!(shown.contains("    at inner\n    at outer\n"), "{shown}");
+        assert!(shown.ends_with("\n  last progress: 45%: reading\nhint: do this"), "{shown}");
+        assert_eq!(reached(None), "  it had not reported any progress");
     }
 
     #[test]
     fn long_details_are_cut() {
         let failure = Failure { error: Some(json!(vec![0; 500])), ..Failure::new(FailureKind::Guest, "no") };
-        let shown = lines(&Outcome::Failed(failure), &USAGE, &[], None);
-        assert_eq!(shown.len(), 1 + DETAIL_LINES_MAX + 1 + 1);
+        let shown = said(&Outcome::Failed(failure), None);
+        assert_eq!(shown.len(), 1 + DETAIL_LINES_MAX + 1 + 1 + 1);
         assert!(shown[DETAIL_LINES_MAX + 1].contains("462 lines more"), "{}", shown[DETAIL_LINES_MAX + 1]);
     }
 }

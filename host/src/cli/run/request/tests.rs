@@ -55,8 +55,20 @@ fn an_input_that_cannot_be_read_says_why() {
 
 #[test]
 fn flags_raise_the_defaults_too() {
-    let limits = limits(&arguments(&["--fuel", "5T", "--timeout", "3h", "--memory", "1GiB"]));
+    let line = ["--fuel", "5T", "--timeout", "3h", "--memory", "1GiB", "--limit", "handles=20_000"];
+    let limits = limits(&wishes(&arguments(&line)).unwrap());
     assert_eq!((limits.fuel, limits.timeout.as_secs(), limits.memory_bytes), (5_000_000_000_000, 10800, 1 << 30));
+    assert_eq!((limits.handles, limits.resources), (20_000, Limits::default().resources));
+}
+
+#[test]
+fn a_limit_has_one_value() {
+    let read = |line: &[&str]| wishes(&arguments(line)).map_err(|fault| fault.lines().join("\n"));
+    for line in [["--fuel", "2G", "--limit", "fuel=3G"], ["--limit", "idle=5m", "--limit", "idle=6m"]] {
+        assert!(read(&line).unwrap_err().contains("is given twice, with two values"), "{line:?}");
+    }
+    let same = read(&["--timeout", "90s", "--limit", "timeout=1m30s", "--limit", "idle=5m"]).unwrap();
+    assert_eq!((same.timeout.unwrap().as_secs(), same.idle.unwrap().as_secs()), (90, 300));
 }
 
 #[test]

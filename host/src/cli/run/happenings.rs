@@ -1,0 +1,157 @@
+//! What happens to a task, in words: a line for each thing a person wants to know, and where the task stands.
+
+use crate::cli::progress::labelled;
+use crate::cli::text;
+use crate::{Budget, EventBody, Party, SignalKey, Snapshot, WaitEnd};
+
+/// Why a question is withdrawn when the task was asked to stop.
+const STOPS: &str = "No answer is needed any more: the task shall stop.";
+
+/// What the person is being asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Question {
+    /// For a signal.
+    Signal(SignalKey),
+    /// For so many units of fuel, and what for.
+    Fuel(u64, String),
+}
+
+/// What an event looks like, if it has a line of its own. Not escaped yet.
+pub(super) fn line(event: &EventBody) -> Option<String> {
+    let (label, words) = match event {
+        EventBody::AgentMessage { message, trigger: true } => ("agent!", message.clone()),
+        EventBody::AgentMessage { message, trigger: false } => ("agent", message.clone()),
+        EventBody::SignalSent { target, key } => ("signal", format!("`{key}` to {target}")),
+        EventBody::ArtifactAttached(artifact) => {
+            ("file", format!("{} ({}, {})", artifact.name, artifact.media_type, text::bytes(artifact.size)))
+        }
+        EventBody::Paused { by, reason } => ("pause", because("paused by", *by, reason)),
+        EventBody::Resumed { by } => ("pause", format!("goes on: resumed by {by}")),
+        EventBody::FuelAdded { units, by } => ("fuel", format!("{} units more, from {by}", text::fuel(*units))),
+        EventBody::FuelRefused { by, reason } => ("fuel", because("no more fuel: refused by", *by, reason)),
+        EventBody::BudgetLow { budget: Budget::Fuel, used, limit } => {
+            ("fuel", format!("low: {} of {} units are used", text::fuel(*used), text::fuel(*limit)))
+        }
+        EventBody::Stalled { fuel, quiet } => {
+            let (quiet, fuel) = (text::about(*quiet), text::fuel(*fuel));
+            ("stall", format!("not a word for {quiet}, and {fuel} units of fuel burnt meanwhile: it may be stuck"))
+        }
+        EventBody::Created { .. }
+        | EventBody::Started
+        | EventBody::Progress { .. }
+        | EventBody::WaitStarted { .. }
+        | EventBody::WaitEnded { .. }
+        | EventBody::SignalReceived { .. }
+        | EventBody::SignalTaken { .. }
+        | EventBody::FuelRequested { .. }
+        | EventBody::FuelRequestEnded { .. }
+        | EventBody::Panicked { .. }
+        | EventBody::CancelRequested(_)
+        | EventBody::Finished { .. } => return None,
+    };
+    Some(labelled(label, &words))
+}
+
+/// `what` by whom, and why if somebody said why.
+fn because(what: &str, by: Party, reason: &str) -> String {
+    if reason.is_empty() { format!("{what} {by}") } else { format!("{what} {by}: {reason}") }
+}
+
+/// Why a question needs no answer any more after an event, if so.
+pub(super) fn answered(event: &EventBody, question: &Question) -> Option<&'static str> {
+    match (event, question) {
+        (EventBody::WaitEnded { reason, .. }, Question::Signal(_)) => Some(match reason {
+            WaitEnd::TimedOut => "Its time is over: the task goes on without an answer.",
+            WaitEnd::Cancelled => STOPS,
+            WaitEnd::WaitCancelled => "No answer is needed any more.",
+        }),
+        (EventBody::SignalTaken { key }, Question::Signal(asked)) if key == asked => {
+            Some("The signal came from elsewhere.")
+        }
+        (EventBody::FuelAdded { .. }, Question::Fuel(..)) => Some("The fuel came from elsewhere."),
+        (EventBody::FuelRefused { .. }, Question::Fuel(..)) => Some("It was refused elsewhere."),
+        (EventBody::FuelRequestEnded { reason }, Question::Fuel(..)) => Some(match reason {
+            WaitEnd::TimedOut => "Its time is over: the task goes on without more fuel.",
+            WaitEnd::Cancelled => STOPS,
+            WaitEnd::WaitCancelled => "No answer is needed any more.",
+        }),
+        (_, Question::Signal(_) | Question::Fuel(..)) => None,
+    }
+}
+
+/// Why a running task does not go on, or may soon not.
+pub(super) fn standing(state: &Snapshot, stalled: bool, low_on_fuel: bool) -> Option<&'static str> {
+    let reasons = [
+        (state.paused.is_some(), "paused"),
+        (state.fuel_request.is_some(), "waits for more fuel"),
+        (state.waiting.is_some(), "waits for a signal"),
+        (stalled, "may be stuck"),
+        (low_on_fuel, "low on fuel"),
+    ];
+    reasons.into_iter().find_map(|(holds, words)| holds.then_some(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use crate::Usage;
+
+    use super::*;
+
+    #[test]
+    fn what_keeps_a_task_from_going_on_comes_before_what_may() {
+        let state = |field: &str, value: serde_json::Value| -> Snapshot {
+            let mut state = json!({
+                "id": "0".repeat(32), "task": {"plugin": "p", "task_type": "t", "key": "k"}, "phase": "running",
+                "artifacts": [], "usage": Usage::default(), "seq": 1,
+            });
+            state[field] = value;
+            serde_json::from_value(state).unwrap()
+        };
+        let paused = state("paused", json!({"by": "person", "reason": "", "since": 1}));
+        let hungry = state("fuel_request", json!({"units": 5, "reason": "more"}));
+        assert_eq!(standing(&paused, true, true), Some("paused"));
+        assert_eq!(standing(&hungry, true, true), Some("waits for more fuel"));
+        let running = state("seq", json!(2));
+        assert_eq!(standing(&running, true, true), Some("may be stuck"));
+        assert_eq!(standing(&running, false, true), Some("low on fuel"));
+        assert_eq!(standing(&running, false, false), None);
+    }
+
+    #[test]
+    fn what_happens_is_said_with_who_and_why() {
+        let said = |event| line(&event).unwrap();
+        let paused = |reason: &str| EventBody::Paused { by: Party::Agent, reason: reason.to_owned() };
+        assert_eq!(said(paused("lunch")), " pause | paused by the agent: lunch");
+        assert_eq!(said(paused("")), " pause | paused by the agent");
+        assert_eq!(
+            said(EventBody::FuelAdded { units: 5_000_000_000, by: Party::Person }),
+            "  fuel | 5G units more, from a person"
+        );
+        let low = EventBody::BudgetLow { budget: Budget::Fuel, used: 800_000_000, limit: 1_000_000_000 };
+        assert_eq!(said(low), "  fuel | low: 800M of 1G units are used");
+        let stalled = EventBody::Stalled { fuel: 6_000_000_000, quiet: Duration::from_mins(1) };
+        assert_eq!(
+            said(stalled),
+            " stall | not a word for 1m 00s, and 6G units of fuel burnt meanwhile: it may be stuck"
+        );
+        assert_eq!(line(&EventBody::Started), None);
+    }
+
+    #[test]
+    fn a_question_is_withdrawn_by_what_answers_it_and_by_nothing_else() {
+        let signal = Question::Signal(SignalKey::new("go").unwrap());
+        let fuel = Question::Fuel(5, String::new());
+        let added = EventBody::FuelAdded { units: 5, by: Party::Host };
+        assert_eq!(answered(&added, &fuel), Some("The fuel came from elsewhere."));
+        assert_eq!(answered(&added, &signal), None);
+        let over = EventBody::FuelRequestEnded { reason: WaitEnd::TimedOut };
+        assert!(answered(&over, &fuel).unwrap().contains("without more fuel"));
+        let taken = |key: &str| EventBody::SignalTaken { key: SignalKey::new(key).unwrap() };
+        assert!(answered(&taken("go"), &signal).is_some());
+        assert_eq!((answered(&taken("other"), &signal), answered(&taken("go"), &fuel)), (None, None));
+    }
+}

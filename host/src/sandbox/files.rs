@@ -1,0 +1,428 @@
+//! `wasi:filesystem`: wasmtime's own, with the scratch directory's quota before everything that can grow it.
+//!
+//! All functions are listed here, the ones that are only passed on as well. So a function that a later release adds is a
+//! compile error and not a hole. Paths are resolved by wasmtime's own functions alone.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::mem;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use cap_std::fs::Dir;
+use wasmtime::component::{HasData, Linker, Resource};
+use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtxView};
+use wasmtime_wasi::p2::bindings::filesystem::types::{
+    Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, ErrorCode, Filesize, Host, HostDescriptor,
+    HostDirectoryEntryStream, MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
+};
+use wasmtime_wasi::p2::bindings::filesystem::{preopens, types};
+use wasmtime_wasi::p2::pipe::SinkOutputStream;
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult, ReaddirIterator};
+use wasmtime_wasi::runtime::spawn_blocking;
+
+use crate::model::grants::SCRATCH;
+use crate::model::limits::Limits;
+use crate::ports::output::OutputLog;
+
+use super::cell::CellData;
+use super::filestream::{NoEmptyWrites, Place, ScratchStream};
+use super::measure::Amount;
+use super::quota::{self, Quota, Turn};
+
+/// What a cell knows of its files beside wasmtime.
+#[derive(Debug)]
+pub(super) struct FileRules {
+    limits: Limits,
+    log: Arc<OutputLog>,
+    /// There from the moment that the guest has asked for its folders, before which it can reach none.
+    scratch: OnceLock<Arc<Quota>>,
+    listings: Mutex<Listings>,
+}
+
+impl FileRules {
+    pub(super) fn new(limits: Limits, log: Arc<OutputLog>) -> Self {
+        Self { limits, log, scratch: OnceLock::new(), listings: Mutex::default() }
+    }
+
+    fn quota(&self, scratch: &Arc<File>) -> Quota {
+        Quota::new(scratch, &self.limits, Arc::clone(&self.log))
+    }
+
+    fn listings(&self) -> MutexGuard<'_, Listings> {
+        self.listings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The listings of folders that a guest holds. wasmtime keeps all names of each until it is dropped.
+#[derive(Debug, Default)]
+struct Listings {
+    /// By the resource's number: how many names.
+    names: HashMap<u32, u64>,
+}
+
+impl Listings {
+    /// Names a guest may hold at once in all its listings. Protects the host's memory: up to 300 bytes each.
+    const NAMES_MAX: u64 = 200_000;
+
+    fn has_room_for(&self, names: u64) -> bool {
+        let held = self.names.values().fold(0, |sum: u64, names| sum.saturating_add(*names));
+        held.saturating_add(names) <= Self::NAMES_MAX
+    }
+}
+
+/// The files of a cell, while one of its calls is served.
+pub(super) struct Files<'a> {
+    pub(super) wasi: WasiFilesystemCtxView<'a>,
+    pub(super) rules: &'a FileRules,
+}
+
+struct HasFiles;
+
+impl HasData for HasFiles {
+    type Data<'a> = Files<'a>;
+}
+
+/// Puts these functions in the place of wasmtime's own, which are linked already.
+pub(super) fn add_to_linker(linker: &mut Linker<CellData>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    types::add_to_linker::<_, HasFiles>(linker, CellData::files)?;
+    preopens::add_to_linker::<_, HasFiles>(linker, CellData::files)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+type Fd = Resource<Descriptor>;
+
+/// An error of the disk or of the quota, as the guest is told.
+fn failed(error: io::Error) -> FsError {
+    if error.kind() == io::ErrorKind::QuotaExceeded { ErrorCode::Quota.into() } else { error.into() }
+}
+
+fn again<T: 'static>(resource: &Resource<T>) -> Resource<T> {
+    Resource::new_borrow(resource.rep())
+}
+
+impl Files<'_> {
+    /// The quota that a descriptor is under and what is open behind it, if it lies in the scratch directory.
+    fn scratch(&self, fd: &Fd) -> FsResult<Option<(Arc<Quota>, Arc<File>)>> {
+        let open = match self.wasi.table.get(fd)? {
+            Descriptor::File(file) => &file.file,
+            Descriptor::Dir(dir) => &dir.dir,
+        };
+        let quota = self.rules.scratch.get().filter(|quota| quota.has(open));
+        Ok(quota.map(|quota| (Arc::clone(quota), Arc::clone(open))))
+    }
+
+    /// The same for a descriptor of a file; wasmtime says what is wrong with others.
+    fn scratch_file(&self, fd: &Fd) -> FsResult<Option<(Arc<Quota>, Arc<File>)>> {
+        match self.wasi.table.get(fd)? {
+            Descriptor::File(_) => self.scratch(fd),
+            Descriptor::Dir(_) => Ok(None),
+        }
+    }
+
+    /// The same for a pair of descriptors, between which something is linked or moved. The scratch directory is a device
+    /// of its own: what comes in or goes out is copied, else it would get past the quota.
+    #[expect(clippy::type_complexity, reason = "used twice, and taken apart at once")]
+    fn scratch_pair(&self, from: &Fd, to: &Fd) -> FsResult<Option<(Arc<Quota>, Arc<File>, Arc<File>)>> {
+        match (self.scratch(from)?, self.scratch(to)?) {
+            (Some((quota, from)), Some((_, to))) => Ok(Some((quota, from, to))),
+            (None, None) => Ok(None),
+            (Some(_), None) | (None, Some(_)) => Err(ErrorCode::CrossDevice.into()),
+        }
+    }
+
+    /// Opens a file that is made if it is not there.
+    async fn create_at(&mut self, quota: &Quota, fd: Fd, how: OpenAt) -> FsResult<Fd> {
+        let mut turn = quota.turn().await;
+        if !quota::admit_now(&mut turn, Amount::FILE) {
+            // Opening what is there needs no room, and is no reason to measure.
+            if let Some(existing) = how.if_there() {
+                let opened = self.wasi_open_at(again(&fd), existing).await;
+                let missing = |error: &FsError| matches!(error.downcast_ref(), Some(ErrorCode::NoEntry));
+                if !opened.as_ref().is_err_and(missing) {
+                    return opened;
+                }
+            }
+            turn = quota::admit(turn, Amount::FILE).await.map_err(failed)?;
+        }
+        let opened = self.wasi_open_at(fd, how).await;
+        drop(turn);
+        opened
+    }
+
+    async fn wasi_open_at(&mut self, fd: Fd, how: OpenAt) -> FsResult<Fd> {
+        let OpenAt { path_flags, path, open, flags } = how;
+        self.wasi.open_at(fd, path_flags, path, open, flags).await
+    }
+}
+
+/// What to open and how.
+#[derive(Clone)]
+struct OpenAt {
+    path_flags: PathFlags,
+    path: String,
+    open: OpenFlags,
+    flags: DescriptorFlags,
+}
+
+impl OpenAt {
+    /// The same for a file that must be there already; `None` if it must not.
+    fn if_there(&self) -> Option<Self> {
+        let mut how = self.clone();
+        // Making a file opens it for writing, and for reading too unless writing was asked for.
+        if !how.flags.contains(DescriptorFlags::WRITE) {
+            how.flags |= DescriptorFlags::READ | DescriptorFlags::WRITE;
+        }
+        how.open &= !OpenFlags::CREATE;
+        (!self.open.contains(OpenFlags::EXCLUSIVE)).then_some(how)
+    }
+}
+
+/// Lets a check of depth look at the disk, if anything can be too deep at all.
+async fn check_depth(
+    turn: Turn,
+    check: impl FnOnce(&mut quota::Books) -> io::Result<()> + Send + 'static,
+) -> FsResult<Turn> {
+    if turn.may_be_deep() { quota::check(turn, check).await.map_err(failed) } else { Ok(turn) }
+}
+
+impl preopens::Host for Files<'_> {
+    fn get_directories(&mut self) -> wasmtime::Result<Vec<(Fd, String)>> {
+        let dirs = preopens::Host::get_directories(&mut self.wasi)?;
+        for (fd, _) in dirs.iter().filter(|(_, name)| name == SCRATCH) {
+            if let Descriptor::Dir(dir) = self.wasi.table.get(fd)? {
+                self.rules.scratch.get_or_init(|| Arc::new(self.rules.quota(&dir.dir)));
+            }
+        }
+        Ok(dirs)
+    }
+}
+
+impl Host for Files<'_> {
+    fn convert_error_code(&mut self, error: FsError) -> wasmtime::Result<ErrorCode> {
+        self.wasi.convert_error_code(error)
+    }
+
+    fn filesystem_error_code(&mut self, error: Resource<wasmtime::Error>) -> wasmtime::Result<Option<ErrorCode>> {
+        let over = |error: &io::Error| error.kind() == io::ErrorKind::QuotaExceeded;
+        if self.wasi.table.get(&error)?.downcast_ref().is_some_and(over) {
+            return Ok(Some(ErrorCode::Quota));
+        }
+        self.wasi.filesystem_error_code(error)
+    }
+}
+
+impl HostDescriptor for Files<'_> {
+    async fn open_at(
+        &mut self,
+        fd: Fd,
+        path_flags: PathFlags,
+        path: String,
+        open: OpenFlags,
+        flags: DescriptorFlags,
+    ) -> FsResult<Fd> {
+        let creates = open.contains(OpenFlags::CREATE);
+        let how = OpenAt { path_flags, path, open, flags };
+        let Some((quota, _)) = self.scratch(&fd)? else { return self.wasi_open_at(fd, how).await };
+        let opened = if creates { self.create_at(&quota, fd, how).await? } else { self.wasi_open_at(fd, how).await? };
+        match self.wasi.table.get(&opened)? {
+            Descriptor::File(file) => quota.add(&file.file),
+            Descriptor::Dir(dir) => quota.add(&dir.dir),
+        }
+        Ok(opened)
+    }
+
+    async fn write(&mut self, fd: Fd, bytes: Vec<u8>, place: Filesize) -> FsResult<Filesize> {
+        let Some((quota, file)) = self.scratch_file(&fd)? else { return self.wasi.write(fd, bytes, place).await };
+        let written = quota.change(move |books| books.write_at(&file, &bytes, place)).await;
+        written.map(|bytes| bytes as Filesize).map_err(failed)
+    }
+
+    fn write_via_stream(&mut self, fd: Fd, place: Filesize) -> FsResult<Resource<DynOutputStream>> {
+        if let Some((quota, file)) = self.scratch_file(&fd)? {
+            let stream = ScratchStream::new(quota, file, Place::At(place));
+            return Ok(self.wasi.table.push(Box::new(stream) as DynOutputStream)?);
+        }
+        let stream = self.wasi.write_via_stream(fd, place)?;
+        self.no_empty_writes(stream)
+    }
+
+    fn append_via_stream(&mut self, fd: Fd) -> FsResult<Resource<DynOutputStream>> {
+        if let Some((quota, file)) = self.scratch_file(&fd)? {
+            let stream = ScratchStream::new(quota, file, Place::End);
+            return Ok(self.wasi.table.push(Box::new(stream) as DynOutputStream)?);
+        }
+        let stream = self.wasi.append_via_stream(fd)?;
+        self.no_empty_writes(stream)
+    }
+
+    async fn set_size(&mut self, fd: Fd, size: Filesize) -> FsResult<()> {
+        let Some((quota, file)) = self.scratch_file(&fd)? else { return self.wasi.set_size(fd, size).await };
+        quota.change(move |books| books.set_size(&file, size)).await.map_err(failed)
+    }
+
+    async fn create_directory_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
+        let Some((quota, dir)) = self.scratch(&fd)? else { return self.wasi.create_directory_at(fd, path).await };
+        let turn = quota.admit(Amount::DIR).await.map_err(failed)?;
+        let new = path.clone();
+        let turn = check_depth(turn, move |books| books.check_new_dir(&dir, Path::new(&new))).await?;
+        let made = self.wasi.create_directory_at(fd, path).await;
+        drop(turn);
+        made
+    }
+
+    async fn symlink_at(&mut self, fd: Fd, target: String, path: String) -> FsResult<()> {
+        let Some((quota, _)) = self.scratch(&fd)? else { return self.wasi.symlink_at(fd, target, path).await };
+        let link = Amount { bytes: target.len() as u64, ..Amount::FILE };
+        let turn = quota.admit(link).await.map_err(failed)?;
+        let made = self.wasi.symlink_at(fd, target, path).await;
+        drop(turn);
+        made
+    }
+
+    async fn link_at(&mut self, fd: Fd, flags: PathFlags, old: String, to: Fd, new: String) -> FsResult<()> {
+        let Some((quota, ..)) = self.scratch_pair(&fd, &to)? else {
+            return self.wasi.link_at(fd, flags, old, to, new).await;
+        };
+        let turn = quota.admit(Amount::FILE).await.map_err(failed)?;
+        let made = self.wasi.link_at(fd, flags, old, to, new).await;
+        drop(turn);
+        made
+    }
+
+    async fn rename_at(&mut self, fd: Fd, old: String, to: Fd, new: String) -> FsResult<()> {
+        let Some((quota, from_dir, to_dir)) = self.scratch_pair(&fd, &to)? else {
+            return self.wasi.rename_at(fd, old, to, new).await;
+        };
+        // Nothing grows, but a measurement must not miss what moves.
+        let (from, into) = (old.clone(), new.clone());
+        let check =
+            move |books: &mut quota::Books| books.check_move(&from_dir, Path::new(&from), &to_dir, Path::new(&into));
+        let turn = check_depth(quota.turn().await, check).await?;
+        let moved = self.wasi.rename_at(fd, old, to, new).await;
+        drop(turn);
+        moved
+    }
+
+    // What follows makes no directory larger.
+
+    async fn advise(&mut self, fd: Fd, offset: Filesize, length: Filesize, advice: Advice) -> FsResult<()> {
+        self.wasi.advise(fd, offset, length, advice).await
+    }
+
+    async fn sync_data(&mut self, fd: Fd) -> FsResult<()> {
+        self.wasi.sync_data(fd).await
+    }
+
+    async fn get_flags(&mut self, fd: Fd) -> FsResult<DescriptorFlags> {
+        self.wasi.get_flags(fd).await
+    }
+
+    async fn get_type(&mut self, fd: Fd) -> FsResult<DescriptorType> {
+        self.wasi.get_type(fd).await
+    }
+
+    async fn set_times(&mut self, fd: Fd, read: NewTimestamp, written: NewTimestamp) -> FsResult<()> {
+        self.wasi.set_times(fd, read, written).await
+    }
+
+    async fn read(&mut self, fd: Fd, length: Filesize, offset: Filesize) -> FsResult<(Vec<u8>, bool)> {
+        self.wasi.read(fd, length, offset).await
+    }
+
+    async fn read_directory(&mut self, fd: Fd) -> FsResult<Resource<ReaddirIterator>> {
+        let Descriptor::Dir(dir) = self.wasi.table.get(&fd)? else { return self.wasi.read_directory(fd).await };
+        let dir = Arc::clone(&dir.dir);
+        // A look ahead, because afterwards all names are in memory.
+        let names = spawn_blocking(move || Ok(Dir::from_std_file(dir.try_clone()?).entries()?.count() as u64)).await;
+        let names = names.map_err(failed)?;
+        if !self.rules.listings().has_room_for(names) {
+            return Err(ErrorCode::InsufficientMemory.into());
+        }
+        let listing = self.wasi.read_directory(fd).await?;
+        self.rules.listings().names.insert(listing.rep(), names);
+        Ok(listing)
+    }
+
+    async fn sync(&mut self, fd: Fd) -> FsResult<()> {
+        self.wasi.sync(fd).await
+    }
+
+    async fn stat(&mut self, fd: Fd) -> FsResult<DescriptorStat> {
+        self.wasi.stat(fd).await
+    }
+
+    async fn stat_at(&mut self, fd: Fd, flags: PathFlags, path: String) -> FsResult<DescriptorStat> {
+        self.wasi.stat_at(fd, flags, path).await
+    }
+
+    async fn set_times_at(
+        &mut self,
+        fd: Fd,
+        flags: PathFlags,
+        path: String,
+        read: NewTimestamp,
+        written: NewTimestamp,
+    ) -> FsResult<()> {
+        self.wasi.set_times_at(fd, flags, path, read, written).await
+    }
+
+    fn drop(&mut self, fd: Fd) -> wasmtime::Result<()> {
+        HostDescriptor::drop(&mut self.wasi, fd)
+    }
+
+    async fn readlink_at(&mut self, fd: Fd, path: String) -> FsResult<String> {
+        self.wasi.readlink_at(fd, path).await
+    }
+
+    async fn remove_directory_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
+        self.wasi.remove_directory_at(fd, path).await
+    }
+
+    async fn unlink_file_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
+        self.wasi.unlink_file_at(fd, path).await
+    }
+
+    fn read_via_stream(&mut self, fd: Fd, offset: Filesize) -> FsResult<Resource<DynInputStream>> {
+        self.wasi.read_via_stream(fd, offset)
+    }
+
+    async fn is_same_object(&mut self, one: Fd, other: Fd) -> wasmtime::Result<bool> {
+        self.wasi.is_same_object(one, other).await
+    }
+
+    async fn metadata_hash(&mut self, fd: Fd) -> FsResult<MetadataHashValue> {
+        self.wasi.metadata_hash(fd).await
+    }
+
+    async fn metadata_hash_at(&mut self, fd: Fd, flags: PathFlags, path: String) -> FsResult<MetadataHashValue> {
+        self.wasi.metadata_hash_at(fd, flags, path).await
+    }
+}
+
+impl HostDirectoryEntryStream for Files<'_> {
+    async fn read_directory_entry(&mut self, stream: Resource<ReaddirIterator>) -> FsResult<Option<DirectoryEntry>> {
+        self.wasi.read_directory_entry(stream).await
+    }
+
+    fn drop(&mut self, stream: Resource<ReaddirIterator>) -> wasmtime::Result<()> {
+        self.rules.listings().names.remove(&stream.rep());
+        HostDirectoryEntryStream::drop(&mut self.wasi, stream)
+    }
+}
+
+impl Files<'_> {
+    /// Takes wasmtime's stream out of the table and puts it back behind a filter.
+    fn no_empty_writes(&mut self, stream: Resource<DynOutputStream>) -> FsResult<Resource<DynOutputStream>> {
+        let slot = self.wasi.table.get_mut(&stream)?;
+        let inner = mem::replace(slot, Box::new(SinkOutputStream));
+        *slot = Box::new(NoEmptyWrites(inner));
+        Ok(stream)
+    }
+}
+
+#[cfg(test)]
+mod tests;
