@@ -8,6 +8,7 @@ pub(crate) mod oracle;
 pub(crate) mod process;
 pub(crate) mod task;
 
+use std::panic::Location;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -65,8 +66,10 @@ pub(crate) fn request(task_type: &str, input: Value) -> StartRequest {
 }
 
 /// Waits for something, under the watchdog.
-pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
-    watchdog(future).await.expect("stuck: the watchdog's time is over")
+#[track_caller]
+pub(crate) fn within<T>(future: impl Future<Output = T>) -> impl Future<Output = T> {
+    let caller = Location::caller();
+    async move { watchdog(future).await.unwrap_or_else(|| panic!("stuck at {caller}: the watchdog's time is over")) }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the watchdog watches real time")]

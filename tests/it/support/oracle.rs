@@ -8,15 +8,11 @@ use taskcell::{CancelAnswer, CancelRequest, EventBody, Host, HostBuilder, Outcom
 use tempfile::TempDir;
 
 use super::component::Handmade;
-use super::task::{events, outcome, please_stop, reported, result, start, start_as, started};
-use super::{WATCHDOG, builder, guest, process, request, uncached, within};
+use super::task::{events, outcome, please_stop, reported, result, start, started};
+use super::{WATCHDOG, builder, guest, process, uncached, within};
 
-/// Steps a neighbour must make for it to be said that it goes on.
-const STEPS: u64 = 20;
-/// Host calls of the fixture's task `steps` for each step.
-const CALLS_PER_STEP: u64 = 3;
-/// Steps that no neighbour comes to the end of.
-const ENDLESS: u32 = u32::MAX;
+/// Host calls that a neighbour must make for it to be said that it goes on: several turns of a fair share.
+const CALLS: u64 = 1000;
 
 /// Bytes that may stay behind: what the allocator keeps, and what is remembered of ended tasks. Well under the 128 MiB
 /// that one guest may fill.
@@ -107,7 +103,6 @@ impl Watched {
         for task in &tasks {
             has_one_end(task).await;
         }
-        assert_eq!(result(&self.host, "echo", json!("alive")).await, json!("alive"));
         beside.goes_on().await;
         beside.ends_well().await;
         drop(tasks);
@@ -157,7 +152,7 @@ pub(crate) async fn tick() {
     tokio::time::sleep(Duration::from_millis(5)).await;
 }
 
-/// A well-behaved task, started before the hostile one on the same host.
+/// A well-behaved task, started before the hostile one on the same host. It steps on until it is asked to stop.
 pub(crate) struct Beside<'a> {
     pub(crate) host: &'a Host,
     canary: TaskHandle,
@@ -165,10 +160,8 @@ pub(crate) struct Beside<'a> {
 
 impl<'a> Beside<'a> {
     async fn start(host: &'a Host) -> Self {
-        let mut steps = request("steps", json!({"n": ENDLESS}));
-        // What is remembered of it is to stay small beside what is measured.
-        steps.limits.log_events = Some(1000);
-        let canary = start_as(host, steps).await;
+        // It makes calls all the time and no events, which a clock that stands still would hold up.
+        let canary = start(host, "polite", json!(null)).await;
         reported(&canary).await;
         Self { host, canary }
     }
@@ -179,15 +172,18 @@ impl<'a> Beside<'a> {
         state.usage.host_calls
     }
 
-    /// Waits until the neighbour has made its further steps.
+    /// Waits until the neighbour has made its further steps, and until another one has come and gone.
     pub(crate) async fn goes_on(&self) {
-        let enough = self.calls() + STEPS * CALLS_PER_STEP;
-        within(async {
+        let enough = self.calls() + CALLS;
+        let steps = async {
             while self.calls() < enough {
                 tick().await;
             }
-        })
-        .await;
+        };
+        if super::watchdog(steps).await.is_none() {
+            panic!("the neighbour stands still: {:?}", self.canary.state());
+        }
+        assert_eq!(result(self.host, "echo", json!("alive")).await, json!("alive"));
     }
 
     /// Waits until the neighbour has made its further steps while this task runs on.
