@@ -109,7 +109,7 @@ mod tests {
         EventBody::Finished { outcome, usage: USAGE }
     }
 
-    const USED: &str = "; used 1.2 billion of 2 billion units of fuel, 3 MiB of memory at most, 90 s";
+    const USED: &str = "; used 1.2 billion of 2 billion units of fuel, 3 MiB of memory at most, 1 min 30 s";
 
     #[test]
     fn r37_each_end_is_told_with_what_to_do_and_how_far_it_came() {

@@ -48,15 +48,15 @@ pub(crate) fn shortened(text: &str, bytes_max: usize) -> Cow<'_, str> {
     }
 }
 
-/// A duration as a person says it: exact below two minutes, to the second above, to the minute above an hour.
+/// A duration as a person says it: exact below a minute, to the second above, to the minute above an hour.
 pub(crate) fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
         0 => format!("{} ms", time.as_millis()),
-        1..120 if time.subsec_millis() == 0 => format!("{seconds} s"),
-        1..120 => format!("{} s", format!("{seconds}.{:03}", time.subsec_millis()).trim_end_matches('0')),
-        120..3600 if seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
-        120..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        1..60 if time.subsec_millis() == 0 => format!("{seconds} s"),
+        1..60 => format!("{} s", format!("{seconds}.{:03}", time.subsec_millis()).trim_end_matches('0')),
+        60..3600 if seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
         _ if (seconds % 3600) < 60 => format!("{} h", seconds / 3600),
         _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
     }
@@ -105,9 +105,8 @@ mod tests {
             (1000, "1 s"),
             (1500, "1.5 s"),
             (10_020, "10.02 s"),
-            (60_000, "60 s"),
-            (120_000, "2 min"),
-            (150_500, "2 min 30 s"),
+            (60_000, "1 min"),
+            (90_500, "1 min 30 s"),
             (3_600_000, "1 h"),
             (5_400_000, "1 h 30 min"),
         ] {

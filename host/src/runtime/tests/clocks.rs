@@ -32,7 +32,7 @@ async fn r29_a_task_that_does_nothing_fails_after_its_idle_time_and_says_what_it
     let outcome = task.wait().await;
     let Outcome::Failed(Failure { kind, message, .. }) = &outcome else { panic!("{outcome:?}") };
     assert_eq!(*kind, FailureKind::Idle);
-    let said = "the task called nothing for its idle time of 60 s; its last report at 40 % was: reading\nthe files";
+    let said = "the task called nothing for its idle time of 1 min; its last report at 40 % was: reading\nthe files";
     assert_eq!(message, said);
     assert!(!outcome.to_string().contains('\n'), "{outcome}");
     log(&task).await;

@@ -105,7 +105,7 @@ async fn r35_the_deadline_and_the_idle_time_stand_during_a_pause() {
     bench.advance(Duration::from_secs(1)).await;
     let Outcome::Failed(failure) = task.wait().await else { panic!("{:?}", task.state()) };
     assert_eq!(failure.kind, FailureKind::Timeout, "the idle time began anew with the resume");
-    assert!(failure.message.contains("100 s"), "{}", failure.message);
+    assert!(failure.message.contains("1 min 40 s"), "{}", failure.message);
 }
 
 #[tokio::test]
