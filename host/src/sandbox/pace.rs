@@ -123,6 +123,8 @@ fn warn_at(budget: u64) -> u64 {
 pub(super) trait Account: 'static {
     fn pace(&mut self) -> &mut Pace;
     fn link(&self) -> &CellLink;
+    /// The guest leaves its code.
+    fn left(&mut self);
 }
 
 /// Fills the tank, and from then on meters, warns, tops up and gives way.
@@ -149,6 +151,7 @@ pub(super) fn publish<T: Account>(store: &mut Store<T>) {
 
 /// The guest leaves its code.
 fn leaving<T: Account>(mut store: StoreContextMut<'_, T>) -> wasmtime::Result<()> {
+    store.data_mut().left();
     let mut left = store.get_fuel()?;
     let added = store.data().link().gauges.take_added_fuel();
     let pace = store.data_mut().pace();

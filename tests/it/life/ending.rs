@@ -110,7 +110,7 @@ async fn t03_a_guest_that_sleeps_is_ended_by_its_deadline() {
     assert_eq!(task.state().outcome, None);
     clock.advance(Duration::from_secs(1));
     let told = failed(outcome(&task).await, FailureKind::Timeout);
-    assert!(told.message.contains("60 s"), "{}", told.message);
+    assert!(told.message.contains("1 min"), "{}", told.message);
     assert_eq!(task.state().usage.wall, Duration::from_mins(1));
 }
 
