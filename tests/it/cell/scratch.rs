@@ -361,7 +361,8 @@ async fn t12_granted_folders_do_not_count_and_are_a_device_of_their_own() {
 #[tokio::test]
 async fn t12_a_full_scratch_directory_is_told_in_words_once() {
     let host = narrow().await;
-    let task = start(&host, "fill-scratch", json!({"steps": [write_step("a", 2 * MIB), write_step("b", 2 * MIB)]})).await;
+    let task =
+        start(&host, "fill-scratch", json!({"steps": [write_step("a", 2 * MIB), write_step("b", 2 * MIB)]})).await;
     outcome(&task).await;
     let log = written(&task, |source| matches!(source, OutputSource::Log { .. }));
     assert_eq!(log.matches("the scratch directory is full: it takes 1048576 bytes").count(), 1, "{log}");
