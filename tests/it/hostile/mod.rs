@@ -14,4 +14,5 @@ mod t07;
 mod t08;
 mod t10;
 mod t11;
+mod t12;
 mod t15;
