@@ -3,7 +3,6 @@
 mod agent;
 mod artifacts;
 mod folders;
-mod hostile;
 mod limits;
 mod output;
 mod scratch;

@@ -5,6 +5,7 @@ mod codes;
 mod commands;
 mod endings;
 mod fuel;
+mod hostile;
 mod input;
 mod limits;
 mod output;

@@ -3,14 +3,18 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use taskcell::{FailureKind, Outcome, StartRequest};
 
 use crate::support::alone::alone;
 use crate::support::component::{Handmade, MANIFEST_AT};
 use crate::support::imports::{self, Imports};
-use crate::support::oracle::Watched;
-use crate::support::task::{failed, forced, outcome, please_stop, start_as, started};
+use crate::support::oracle::{Bounds, Watched};
+use crate::support::task::{failed, forced, outcome, please_stop, start, start_as, started};
 use crate::support::within;
+
+/// For half a dozen guests: the pool keeps 2 MiB of each one's memory, and the host their newest output.
+const SIX: Bounds = Bounds { at_most: 256 << 20, left_over: 80 << 20 };
 
 /// A guest that does this over and over.
 fn for_ever(set: &Imports, body: &str) -> Handmade {
@@ -26,7 +30,7 @@ async fn leaves_room_and_is_cancelled(plugin: Handmade) {
     let watched = Watched::new().await;
     watched.load(&plugin.pages(16)).await;
     watched
-        .withstands(async |beside| {
+        .withstands_within(SIX, async |beside| {
             // More than there are cores.
             let mut tasks = Vec::new();
             for _ in 0..6 {
@@ -113,6 +117,35 @@ fn t02_millions_of_cheap_calls_come_to_their_end() {
                 assert!(matches!(outcome(&task).await, Outcome::Succeeded { .. }));
                 assert_eq!(task.state().usage.host_calls, 2_000_000);
                 vec![task]
+            })
+            .await;
+    });
+}
+
+#[test]
+fn t02_calls_that_a_real_guest_makes_leave_room_and_are_cancelled() {
+    let floods = ["log", "clock", "random", "fuel", "progress", "write", "cancel-requested"];
+    alone(|| async {
+        let watched = Watched::new().await;
+        watched
+            .withstands_within(SIX, async |beside| {
+                let mut tasks = Vec::new();
+                for kind in floods {
+                    let bytes = if matches!(kind, "log" | "write") { 1 << 20 } else { 64 };
+                    let task = start(beside.host, "call-flood", json!({"kind": kind, "bytes": bytes})).await;
+                    started(&task).await;
+                    tasks.push(task);
+                }
+                // A bulk instruction cannot be interrupted, only given little to do: 64 MiB are a few milliseconds.
+                let fill = start(beside.host, "fill", json!({"mib": 64})).await;
+                started(&fill).await;
+                tasks.push(fill);
+                for task in &tasks {
+                    beside.goes_on_while(task).await;
+                    within(task.cancel(please_stop().grace(Duration::ZERO))).await;
+                    assert_eq!(outcome(task).await, forced());
+                }
+                tasks
             })
             .await;
     });

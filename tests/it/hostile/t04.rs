@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 
+use serde_json::json;
 use taskcell::{FailureKind, LoadError, Outcome, StartRequest};
 
 use crate::support::alone::alone;
 use crate::support::component::Handmade;
 use crate::support::oracle::Watched;
-use crate::support::task::{failed, outcome, start_as};
+use crate::support::task::{data, failed, outcome, start, start_as};
 use crate::support::{uncached, within};
 
 fn go() -> StartRequest {
@@ -77,6 +78,21 @@ fn t04_a_growth_that_is_refused_is_told_the_guest_and_it_may_go_on() {
             .withstands(async |beside| {
                 let task = start_as(beside.host, go()).await;
                 assert!(matches!(outcome(&task).await, Outcome::Succeeded { .. }));
+                vec![task]
+            })
+            .await;
+    });
+}
+
+#[test]
+fn t04_a_real_guest_grows_up_to_its_limit_and_is_told() {
+    alone(|| async {
+        let watched = Watched::new().await;
+        watched
+            .withstands(async |beside| {
+                let task = start(beside.host, "grow", json!({"mib_step": 1})).await;
+                let bytes = data(outcome(&task).await)["bytes"].as_u64().unwrap();
+                assert!((127 << 20..=128 << 20).contains(&bytes), "{bytes}");
                 vec![task]
             })
             .await;

@@ -5,11 +5,11 @@ use taskcell::{FailureKind, Outcome, StartRequest};
 use crate::support::alone::alone;
 use crate::support::component::Handmade;
 use crate::support::imports;
-use crate::support::oracle::Watched;
+use crate::support::oracle::{Bounds, Watched};
 use crate::support::task::{failed, outcome, start_as};
 
-/// Bytes that the process may grow by: a small guest, and what its handles weigh at their cap.
-const FLAT: u64 = 24 << 20;
+/// A small guest, and what its handles weigh at their cap.
+const FLAT: Bounds = Bounds { at_most: 24 << 20, left_over: 24 << 20 };
 
 /// A body that does this a million times, and then succeeds.
 fn a_million_times(body: &str) -> String {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use taskcell::{FailureKind, LoadError, SimulatedClock};
+use taskcell::{FailureKind, Grants, LoadError, SimulatedClock, TaskKey};
 
 use crate::support::alone::alone;
 use crate::support::component::Handmade;
@@ -19,9 +19,14 @@ fn t15_tasks_that_wait_for_each_other_end_at_their_deadlines() {
         let watched = Watched::with(builder().clock(clock.clone())).await;
         watched
             .withstands(async |beside| {
-                let limited = |key| request("wait", json!({"key": key})).timeout(Duration::from_secs(5));
-                let (one, other) =
-                    (start_as(beside.host, limited("a")).await, start_as(beside.host, limited("b")).await);
+                // Each waits for the other's signal, and would send its own only then.
+                let waits = |own: &str, peer: &str| {
+                    let request = request("two-way", json!({"peer": peer})).timeout(Duration::from_secs(5));
+                    let may_signal = Grants { signal: true, ..Grants::default() };
+                    request.key(TaskKey::new(own).unwrap()).grants(may_signal)
+                };
+                let one = start_as(beside.host, waits("a", "b")).await;
+                let other = start_as(beside.host, waits("b", "a")).await;
                 parked(&one, 1).await;
                 parked(&other, 1).await;
                 beside.goes_on_while(&one).await;

@@ -1,8 +1,14 @@
 //! Plugins whose `describe` is hostile or wrong.
 
-use taskcell::{LoadError, ManifestError};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use taskcell::{Host, LoadError, ManifestError, SimulatedClock, StartError, StartRequest};
 
 use crate::support::component::{Handmade, MANIFEST_AT, string_at};
+use crate::support::imports;
+use crate::support::oracle::tick;
 use crate::support::{uncached, within};
 
 async fn refused(plugin: Handmade) -> LoadError {
@@ -109,6 +115,65 @@ async fn t24_names_that_are_no_names_are_refused() {
 async fn r1_a_duplicate_task_type_is_a_load_error_of_a_real_plugin() {
     let error = manifest(r#"{"manifest":1,"name":"bad","version":"1","tasks":[{"name":"go"},{"name":"go"}]}"#).await;
     assert!(matches!(&error, ManifestError::Duplicate(name) if name == "go"), "{error:?}");
+}
+
+#[tokio::test]
+async fn t24_a_hundred_thousand_task_types_are_refused() {
+    // Together they are more than a manifest may have; in few bytes each, they are still too many.
+    let tasks: Vec<String> = (0..100_000).map(|number| format!(r#"{{"name":"t{number}"}}"#)).collect();
+    let text = format!(r#"{{"manifest":1,"name":"bad","version":"1","tasks":[{}]}}"#, tasks.join(","));
+    assert!(!refused(Handmade::new("bad").manifest(text)).await.to_string().is_empty());
+    let tasks = vec![r#"{"name":"t"}"#; 70_000];
+    let text = format!(r#"{{"manifest":1,"name":"bad","version":"1","tasks":[{}]}}"#, tasks.join(","));
+    assert!(matches!(manifest(text).await, ManifestError::TaskTypes(70_000) | ManifestError::Duplicate(_)));
+}
+
+#[tokio::test]
+async fn t24_a_describe_that_sleeps_is_given_up() {
+    let clock = Arc::new(SimulatedClock::new());
+    let host = Host::builder().running_max(4).clock(clock.clone()).build().unwrap();
+    let sleepy = Handmade::new("bad")
+        .imports(&imports::POLLABLES)
+        .describe("(call $block (call $sleep (i64.const 0x7fffffffffffffff))) unreachable")
+        .bytes();
+    let load = host.load_plugin_bytes("bad", sleepy);
+    let pass = async {
+        // Nobody waits for this host's clock but the one who waits for `describe`.
+        while clock.sleepers() == 0 {
+            tick().await;
+        }
+        clock.advance(Duration::from_secs(10));
+    };
+    let (loaded, ()) = within(async { tokio::join!(load, pass) }).await;
+    let error = loaded.unwrap_err();
+    assert!(matches!(&error, LoadError::Describe(text) if text.contains("10 s")), "{error:?}");
+    // Its place is free again, and others are loaded.
+    within(host.load_plugin_bytes("good", Handmade::new("good").bytes())).await.unwrap();
+}
+
+#[tokio::test]
+async fn t24_schemas_that_blow_up_are_refused_or_run_in_linear_time() {
+    let with_input = |schema: &str| {
+        format!(r#"{{"manifest":1,"name":"bad","version":"1","tasks":[{{"name":"go","input":{schema}}}]}}"#)
+    };
+    let deep = (0..60).fold(json!(true), |inner, _| json!({"items": inner})).to_string();
+    let mut defs = serde_json::Map::from_iter([("a40".to_owned(), json!(true))]);
+    for level in 0..40 {
+        let next = json!({"$ref": format!("#/$defs/a{}", level + 1)});
+        defs.insert(format!("a{level}"), json!({"allOf": [next, next]}));
+    }
+    let chain = json!({"$ref": "#/$defs/a0", "$defs": defs}).to_string();
+    for schema in [&*deep, &chain, r#"{"pattern":"("}"#, r#"{"type":"no-such-type"}"#] {
+        let error = manifest(with_input(schema)).await;
+        assert!(matches!(error, ManifestError::Schema { .. } | ManifestError::Json(_)), "{schema}: {error:?}");
+    }
+    // Backtracking would take years for this one.
+    let host = uncached();
+    let slow = Handmade::new("bad").manifest(with_input(r#"{"type":"string","pattern":"^(a+)+$"}"#));
+    within(host.load_plugin_bytes("bad", slow.bytes())).await.unwrap();
+    let input = json!(format!("{}b", "a".repeat(5_000)));
+    let error = within(host.start(StartRequest::new("bad", "go").input(input))).await.unwrap_err();
+    assert!(matches!(error, StartError::InvalidInput { .. }), "{error:?}");
 }
 
 #[tokio::test]

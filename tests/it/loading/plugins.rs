@@ -4,7 +4,7 @@ use serde_json::json;
 use taskcell::{Capability, CapabilityRequest, FileKind, LoadError, PluginDigest, StartRequest};
 
 use crate::support::component::Handmade;
-use crate::support::files::read;
+use crate::support::files::{names, read, write};
 use crate::support::task::{data, outcome, start_as};
 use crate::support::{builder, fixture, guest, uncached, within};
 
@@ -110,4 +110,33 @@ async fn t22_a_plugin_from_the_cache_is_the_same_plugin() {
         digests.push(plugin.digest());
     }
     assert_eq!(digests[0], digests[1]);
+}
+
+#[tokio::test]
+async fn t22_poisoned_files_in_the_cache_are_not_believed() {
+    let cache = tempfile::tempdir().unwrap();
+    let dir = cache.path().join("compiled");
+    let load = async |name: &str, fields: &str| {
+        let host = taskcell::Host::builder().running_max(4).cache_dir(&dir).build().unwrap();
+        let plugin = Handmade::new(name).module(fields);
+        within(host.load_plugin_bytes(name, plugin.bytes())).await.unwrap();
+        let task = start_as(&host, StartRequest::new(name, "go")).await;
+        assert!(matches!(outcome(&task).await, taskcell::Outcome::Succeeded { .. }), "{name}");
+    };
+    load("one", "(func)").await;
+    load("other", "(func (param i32))").await;
+    let files: Vec<_> = names(&dir).into_iter().map(|name| dir.join(name)).collect();
+    let code: Vec<_> = files.iter().filter(|file| file.extension().is_some_and(|e| e == "cwasm")).collect();
+    assert_eq!(code.len(), 2);
+    for poison in [b"\x7fELF".as_slice(), b"", &[0xff; 4096]] {
+        for file in &code {
+            write(file, poison);
+        }
+        load("one", "(func)").await;
+        load("other", "(func (param i32))").await;
+    }
+    // The code of one under the name of the other.
+    write(code[0], read(code[1]));
+    load("one", "(func)").await;
+    load("other", "(func (param i32))").await;
 }

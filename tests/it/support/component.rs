@@ -200,7 +200,10 @@ impl Handmade {
     (type $d (variant (case "succeeded" $success) (case "failed" $failure) (case "cancelled" $cancellation)))
     (export "outcome" (type (eq $d)))
     (type $e (record (field "kind" string) (field "message" string)))
-    (export "refusal" (type (eq $e)))))
+    (export "refusal" (type (eq $e)))
+    (type $f (record (field "plugin" string) (field "task-type" string) (field "key" string)))
+    (export "task-ref" (type (eq $f)))))
+  (alias export $types "task-ref" (type $task-ref))
   (alias export $types "refusal" (type $refusal))
   (alias export $types "outcome" (type $outcome))
   {imports}

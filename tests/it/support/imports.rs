@@ -186,3 +186,17 @@ pub(crate) const FILES: Imports = Imports {
         ("stream", Of("$files", "[method]descriptor.write-via-stream"), "(param i32 i64 i32)"),
     ],
 };
+
+/// `$wait address length has-timeout timeout result`.
+pub(crate) const SIGNALS: Imports = Imports {
+    interfaces: r#"(import "taskcell:plugin/signals@0.1.0" (instance $signals
+      (alias outer $root $refusal (type $refused))
+      (alias outer $root $task-ref (type $whom))
+      (type $s (record (field "payload" (option string)) (field "sender" string) (field "sender-task" (option $whom))))
+      (export "signal" (type $signal (eq $s)))
+      (type $w (variant (case "timed-out") (case "cancelled") (case "wait-cancelled") (case "refused" $refused)))
+      (export "wait-error" (type $wait-error (eq $w)))
+      (export "wait" (func (param "key" string) (param "timeout-ms" (option u64))
+        (result (result $signal (error $wait-error)))))))"#,
+    functions: &[("wait", Of("$signals", "wait"), "(param i32 i32 i32 i64 i32)")],
+};

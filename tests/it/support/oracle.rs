@@ -14,11 +14,20 @@ use super::{WATCHDOG, builder, guest, process, uncached, within};
 /// Host calls that a neighbour must make for it to be said that it goes on: several turns of a fair share.
 const CALLS: u64 = 1000;
 
-/// Bytes that may stay behind: what the allocator keeps, and what is remembered of ended tasks. Well under the 128 MiB
-/// that one guest may fill.
-pub(crate) const LEFT_OVER: u64 = 32 << 20;
-/// Bytes that a hostile guest may cost at most while it runs: its 128 MiB, and what crosses to the host.
-pub(crate) const AT_MOST: u64 = 256 << 20;
+/// How many bytes more than before the process may have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// While the hostile guests run.
+    pub(crate) at_most: u64,
+    /// When they are gone.
+    pub(crate) left_over: u64,
+}
+
+impl Bounds {
+    /// For one hostile guest: its 128 MiB, and what crosses to the host; and much less than that when it is gone, for
+    /// what the allocator keeps and what is remembered of ended tasks.
+    pub(crate) const ONE: Self = Self { at_most: 256 << 20, left_over: 32 << 20 };
+}
 
 /// What is there at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -87,13 +96,13 @@ impl Watched {
 
     /// Runs something hostile, which returns the tasks that it started, beside a neighbour; and checks that all is well.
     pub(crate) async fn withstands(&self, hostile: impl AsyncFnOnce(&Beside<'_>) -> Vec<TaskHandle>) {
-        self.withstands_within(AT_MOST, hostile).await;
+        self.withstands_within(Bounds::ONE, hostile).await;
     }
 
-    /// The same, where the process may grow by so many bytes meanwhile.
+    /// The same, where the process may grow by other amounts.
     pub(crate) async fn withstands_within(
         &self,
-        at_most: u64,
+        bounds: Bounds,
         hostile: impl AsyncFnOnce(&Beside<'_>) -> Vec<TaskHandle>,
     ) {
         let before = self.settled(None).await;
@@ -106,14 +115,14 @@ impl Watched {
         beside.goes_on().await;
         beside.ends_well().await;
         drop(tasks);
-        let after = self.settled(Some(before)).await;
+        let after = self.settled(Some((before, bounds))).await;
         let peak = process::peak_bytes().saturating_sub(before.memory);
         println!("measured: peak +{} MiB, left {} KiB", peak >> 20, after.memory.saturating_sub(before.memory) >> 10);
-        assert!(peak <= at_most, "the process grew by {} MiB, and {} were expected at most", peak >> 20, at_most >> 20);
+        assert!(peak <= bounds.at_most, "the process grew by {} MiB: {bounds:?}", peak >> 20);
     }
 
     /// Waits until what is there is no more than before, or, without a before, until it stands still.
-    async fn settled(&self, before: Option<Reading>) -> Reading {
+    async fn settled(&self, before: Option<(Reading, Bounds)>) -> Reading {
         let mut last = self.reading();
         let mut still = 0;
         let settle = async {
@@ -121,8 +130,8 @@ impl Watched {
                 tick().await;
                 let now = self.reading();
                 let fine = match before {
-                    Some(before) => {
-                        now.memory <= before.memory + LEFT_OVER
+                    Some((before, bounds)) => {
+                        now.memory <= before.memory + bounds.left_over
                             && now.descriptors <= before.descriptors
                             && now.threads <= before.threads
                             && now.entries == before.entries
