@@ -15,7 +15,6 @@ const SWEPT_AT_ONCE: usize = 16;
 
 /// How long the host remembers an ended task that nobody holds a handle to. Protects its memory from its own past.
 #[derive(Debug, Clone, Copy)]
-#[expect(clippy::struct_field_names, reason = "called as the builder's options are")]
 pub(crate) struct Keep {
     pub(crate) tasks: usize,
     pub(crate) time: Duration,
