@@ -15,6 +15,9 @@ use crate::slot::{Slot, Turn};
 /// What lies in a slot.
 pub(crate) type Content = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// What a guest came to: its result, or a panic's payload.
+type End<T> = Result<T, Box<dyn Any + Send>>;
+
 /// A guest among the others.
 pub(crate) struct Cell {
     slot: Slot<Content>,
@@ -69,7 +72,7 @@ impl Wake for Cell {
 /// ends. What the guest held is then dropped by the reaper, and not by whoever dropped this.
 pub struct Guest<T> {
     cell: Arc<Cell>,
-    end: oneshot::Receiver<Result<T, Box<dyn Any + Send>>>,
+    end: oneshot::Receiver<End<T>>,
 }
 
 /// Why a guest has no result.
@@ -136,7 +139,7 @@ impl<T> Drop for Guest<T> {
 struct Guarded<F: Future> {
     /// Boxed, so that it can be pinned without unsafe code.
     future: Pin<Box<F>>,
-    tell: Option<oneshot::Sender<Result<F::Output, Box<dyn Any + Send>>>>,
+    tell: Option<oneshot::Sender<End<F::Output>>>,
 }
 
 impl<F: Future> Future for Guarded<F> {

@@ -19,4 +19,4 @@ mod sync;
 mod workers;
 
 pub use guest::{Guest, GuestEnd};
-pub use workers::{Settings, Workers};
+pub use workers::{Around, Settings, Workers};

@@ -174,10 +174,8 @@ impl Queues {
         if let Some(content) = self.corpses.pop_front() {
             return Some(Job::Burial(content));
         }
-        let busy_is_due = self.woken_in_a_row >= WOKEN_IN_A_ROW;
-        if !(busy_is_due && !self.busy.is_empty())
-            && let Some(cell) = self.woken.pop_front()
-        {
+        let busy_is_due = self.woken_in_a_row >= WOKEN_IN_A_ROW && !self.busy.is_empty();
+        if !busy_is_due && let Some(cell) = self.woken.pop_front() {
             self.woken_in_a_row += 1;
             return Some(Job::Turn(cell));
         }

@@ -17,6 +17,9 @@ const LOOK: Duration = Duration::from_millis(2);
 /// Looks without anything to see, after which the watchdog sleeps until it is woken.
 const QUIET_LOOKS: u32 = 500;
 
+/// What is done around a thread's life: it is given the life, and calls it.
+pub type Around = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
+
 /// How the workers are to be.
 pub struct Settings {
     /// Workers that there are all the time.
@@ -27,7 +30,7 @@ pub struct Settings {
     /// Linux knows priorities of single threads; elsewhere this does nothing.
     pub nice: i32,
     /// What every thread that touches guests does around its life: for instance, entering an async runtime's context.
-    pub around: Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>,
+    pub around: Around,
 }
 
 impl fmt::Debug for Settings {

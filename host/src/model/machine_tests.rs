@@ -16,23 +16,56 @@ use super::signal::{NotifyAnswer, Party, Signal};
 use super::state::{Phase, TaskState, Usage};
 use super::time::Timestamp;
 
+fn task() -> TaskRef {
+    TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::new("k").unwrap() }
+}
+
 fn create() -> Command {
-    let task = TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::new("k").unwrap() };
-    let limits = Limits { signals_per_key: 2, signals_in_all: 3, ..Limits::default() };
-    Command::Create { task, input: json!({}), limits }
+    let limits = Limits { signals_per_key: 2, signals_in_all: 3, fuel: 100, fuel_on_request: 10, ..Limits::default() };
+    Command::Create { task: task(), input: json!({}), limits }
 }
 
 fn key(number: u8) -> SignalKey {
     SignalKey::new(format!("key{number}")).unwrap()
 }
 
+fn progress() -> impl Strategy<Value = Command> {
+    (any::<Option<u8>>(), prop::bool::weighted(0.1)).prop_map(|(percent, restarted)| Command::Progress {
+        message: "m".into(),
+        percent,
+        restarted,
+        merged: 0,
+    })
+}
+
+/// Pauses, and everything about fuel. The host gives ten units by itself.
+fn control() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        Just(Command::Pause { by: Party::Person, reason: "r".into() }),
+        Just(Command::Resume { by: Party::Agent }),
+        (0..12u64, any::<Option<bool>>()).prop_map(|(units, zero)| Command::RequestFuel {
+            units,
+            reason: "r".into(),
+            timeout: zero.map(|zero| Duration::from_secs(u64::from(!zero))),
+        }),
+        (0..3u64).prop_map(|units| Command::AddFuel { units, by: Party::Host }),
+        Just(Command::RefuseFuel { by: Party::Person, reason: String::new() }),
+        Just(Command::FuelRequestTimedOut),
+        (0..200u64).prop_map(|used| Command::FuelLow { used }),
+        Just(Command::Stalled { fuel: 1, quiet: Duration::from_secs(1) }),
+    ]
+}
+
 fn any_command() -> impl Strategy<Value = Command> {
     let usage = Usage::default();
     let grace = prop_oneof![Just(Duration::ZERO), Just(Duration::from_secs(1)), Just(Duration::from_secs(9))];
     prop_oneof![
+        8 => control(),
+        1 => Just(Command::Idle { usage }),
+        1 => (0..3u8).prop_map(|number| Command::SendSignal { target: task(), key: key(number) }),
         1 => Just(create()),
         2 => Just(Command::Start),
-        1 => any::<Option<u8>>().prop_map(|percent| Command::Progress { message: "m".into(), percent, restarted: false, merged: 0 }),
+        2 => progress(),
         4 => (0..3u8, any::<Option<bool>>()).prop_map(|(number, zero)| Command::Wait {
             key: key(number),
             timeout: zero.map(|zero| Duration::from_secs(u64::from(!zero))),
@@ -59,7 +92,7 @@ fn any_command() -> impl Strategy<Value = Command> {
     ]
 }
 
-/// A guest is parked in its wait: it cannot call again, nor end by itself, until the wait is over.
+/// A guest that is parked cannot call again, nor end by itself, until it is answered.
 fn can_happen(state: &TaskState, command: &Command) -> bool {
     let guest_acts = matches!(
         command,
@@ -67,10 +100,13 @@ fn can_happen(state: &TaskState, command: &Command) -> bool {
             | Command::Wait { .. }
             | Command::Poll { .. }
             | Command::MessageAgent { .. }
+            | Command::SendSignal { .. }
+            | Command::RequestFuel { .. }
             | Command::Panic { .. }
             | Command::CellEnded { .. }
     );
-    !guest_acts || (state.phase != Some(Phase::Queued) && state.waiting.is_none())
+    let parked = state.waiting.is_some() || state.fuel_request.is_some();
+    !guest_acts || (state.phase != Some(Phase::Queued) && !parked)
 }
 
 proptest! {
@@ -84,6 +120,8 @@ proptest! {
             }
             let before = state.clone();
             let notified = matches!(command, Command::Notify { .. });
+            let idle = matches!(command, Command::Idle { .. });
+            let restarted = matches!(command, Command::Progress { restarted: true, .. });
             let decision = step(&state, command);
             for body in decision.events {
                 let event = Event { seq: state.seq.next(), at: Timestamp(0), body };
@@ -100,11 +138,22 @@ proptest! {
             prop_assert!(state.kept_signals <= 3 && state.mailbox.values().all(|kept| kept.len() <= 2));
             let kept: usize = state.mailbox.values().map(std::collections::VecDeque::len).sum();
             prop_assert!(state.outcome.is_some() || kept == state.kept_signals as usize);
+            let percent = |state: &TaskState| state.progress.as_ref().and_then(|progress| progress.percent);
+            prop_assert!(restarted || percent(&state) >= percent(&before), "progress does not go back");
+            prop_assert!(state.fuel_budget >= before.fuel_budget, "a budget never shrinks");
+            prop_assert!(state.fuel_on_request <= 10, "the host gives no more by itself");
+            prop_assert!(state.waiting.is_none() || state.fuel_request.is_none(), "parked in one call");
+            prop_assert!(before.cancel.is_none() || !state.stands_still(), "what shall stop can run");
+            prop_assert!(!idle || !before.idle_runs() || state.outcome.is_some());
+            prop_assert!(!idle || before.idle_runs() || state == before, "silence that is not its own");
             // Whoever is parked has nothing to take: a signal for it would have woken it.
             prop_assert!(state.waiting.as_ref().is_none_or(|point| state.oldest(&point.key).is_none()));
         }
         let finished = log.iter().filter(|event| matches!(event.body, EventBody::Finished { .. })).count();
         prop_assert_eq!(finished, usize::from(state.phase == Some(Phase::Ended)));
+        let low = |event: &Event| if let EventBody::BudgetLow { limit, .. } = event.body { Some(limit) } else { None };
+        let lows: Vec<u64> = log.iter().filter_map(low).collect();
+        prop_assert!(lows.is_sorted_by(|one, next| one < next), "each budget is told of once: {:?}", lows);
         let folded = log.iter().fold(TaskState::default(), |mut state, event| { state.apply(event); state });
         prop_assert_eq!(folded, state, "the log alone gives the state");
     }
@@ -120,6 +169,22 @@ proptest! {
                 let event = Event { seq: state.seq.next(), at: Timestamp(0), body };
                 let text = serde_json::to_string(&event).unwrap();
                 prop_assert_eq!(&serde_json::from_str::<Event>(&text).unwrap(), &event, "{}", text);
+                state.apply(&event);
+            }
+        }
+    }
+
+    /// Nothing in the protocol lets a guest call twice at once; if one did, its first call would still be answered.
+    #[test]
+    fn r20_a_parked_task_is_not_parked_again(commands in prop::collection::vec(any_command(), 0..60)) {
+        let mut state = TaskState::default();
+        for command in [create(), Command::Start].into_iter().chain(commands) {
+            let parked = state.waiting.clone().map(|point| point.wait).or(state.fuel_request.is_some().then_some(0));
+            let parks = matches!(command, Command::Wait { .. } | Command::RequestFuel { .. });
+            let decision = step(&state, command);
+            prop_assert!(!(parks && parked.is_some()) || decision.events.is_empty(), "{:?}", decision);
+            for body in decision.events {
+                let event = Event { seq: state.seq.next(), at: Timestamp(0), body };
                 state.apply(&event);
             }
         }

@@ -171,6 +171,8 @@ pub(crate) struct TaskState {
     pub(crate) seq: EventSeq,
     /// Bytes of texts and payloads in the log.
     pub(crate) written_bytes: u64,
+    /// Bytes of the input and of what the outcome carries, which the log holds as well.
+    pub(crate) ends_bytes: u64,
 }
 
 impl TaskState {
@@ -179,7 +181,8 @@ impl TaskState {
         self.seq = event.seq;
         self.written_bytes += written_bytes(&event.body);
         match &event.body {
-            EventBody::Created { task, limits, .. } => {
+            EventBody::Created { task, limits, input } => {
+                self.ends_bytes = payload_bytes(Some(input));
                 self.task = Some(task.clone());
                 self.limits = *limits;
                 self.fuel_budget = limits.fuel;
@@ -233,6 +236,7 @@ impl TaskState {
             EventBody::Finished { outcome, usage } => {
                 self.phase = Some(Phase::Ended);
                 self.outcome = Some(outcome.clone());
+                self.ends_bytes += outcome_bytes(outcome);
                 self.usage = *usage;
                 self.ended_at = Some(event.at);
                 // Nobody can take them any more.
@@ -320,6 +324,16 @@ impl TaskState {
 /// What a payload weighs: its length as JSON text.
 pub(crate) fn payload_bytes(payload: Option<&Value>) -> u64 {
     payload.map_or(0, |value| value.to_string().len() as u64)
+}
+
+/// What an outcome carries.
+fn outcome_bytes(outcome: &Outcome) -> u64 {
+    match outcome {
+        Outcome::Succeeded { message, data } | Outcome::Cancelled { message, data, .. } => {
+            message.len() as u64 + payload_bytes(data.as_ref())
+        }
+        Outcome::Failed(failure) => failure.message.len() as u64 + payload_bytes(failure.error.as_ref()),
+    }
 }
 
 /// What an event weighs beyond its fixed size, when somebody outside chose what it says.

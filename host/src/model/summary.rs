@@ -8,6 +8,8 @@ use super::text::{bytes, count, duration, escape, shortened};
 
 /// Bytes of the task's own words that fit into a line.
 const WORDS_BYTES_MAX: usize = 200;
+/// Bytes of how it ended that do.
+const OUTCOME_BYTES_MAX: usize = 600;
 
 impl Snapshot {
     /// One safe line: how the task ended, what can be done about it, what it used, and how far it had come. While it is
@@ -62,8 +64,79 @@ impl Snapshot {
 
 /// How it ended, and for a failure what can be done about it.
 fn ended(outcome: &Outcome) -> String {
+    let text = outcome.to_string();
+    let text = shortened(&text, OUTCOME_BYTES_MAX);
     match outcome {
-        Outcome::Failed(failure) => format!("{outcome} - {}", failure.kind.advice()),
-        Outcome::Succeeded { .. } | Outcome::Cancelled { .. } => outcome.to_string(),
+        Outcome::Failed(failure) => format!("{text} - {}", failure.kind.advice()),
+        Outcome::Succeeded { .. } | Outcome::Cancelled { .. } => text.into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::event::{Event, EventBody};
+    use crate::model::ids::{TaskId, TaskKey, TaskRef};
+    use crate::model::limits::Limits;
+    use crate::model::outcome::{Failure, FailureKind};
+    use crate::model::request::CancelRequest;
+    use crate::model::signal::Party;
+    use crate::model::state::{TaskState, Usage};
+    use crate::model::time::Timestamp;
+
+    /// The summary of a task to which this happened.
+    fn summary(bodies: Vec<EventBody>) -> String {
+        let task = TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::new("k").unwrap() };
+        let limits = Limits { fuel: 2_000_000_000, ..Limits::default() };
+        let created = EventBody::Created { task, input: serde_json::Value::Null, limits };
+        let mut state = TaskState::default();
+        for body in std::iter::once(created).chain(bodies) {
+            let event = Event { seq: state.seq.next(), at: Timestamp(0), body };
+            state.apply(&event);
+        }
+        let snapshot = state.snapshot(TaskId::from_random(1), USAGE, Timestamp(0)).unwrap();
+        let line = snapshot.summary();
+        assert_eq!(escape(&line), line, "it is one safe line");
+        line
+    }
+
+    const USAGE: Usage =
+        Usage { fuel: 1_200_000_000, memory_peak_bytes: 3 << 20, host_calls: 7, wall: Duration::from_secs(90) };
+
+    fn finished(outcome: Outcome) -> EventBody {
+        EventBody::Finished { outcome, usage: USAGE }
+    }
+
+    const USED: &str = "; used 1.2 billion of 2 billion units of fuel, 3 MiB of memory at most, 1 min 30 s";
+
+    #[test]
+    fn r37_each_end_is_told_with_what_to_do_and_how_far_it_came() {
+        let progress =
+            EventBody::Progress { message: "row\n7\u{1b}[31m".into(), percent: Some(40), restarted: false, merged: 0 };
+        let failure = Failure::new(FailureKind::Timeout, "the task did not end within its 1 h");
+        assert_eq!(
+            summary(vec![progress, finished(Outcome::Failed(failure))]),
+            format!(
+                "failed (timeout): the task did not end within its 1 h - start it with a longer timeout, or give it \
+                 less to do{USED}; last report: 40 %: row\\n7\\u{{1b}}[31m"
+            )
+        );
+        let success = Outcome::Succeeded { message: "7 files".into(), data: None };
+        assert_eq!(summary(vec![finished(success)]), format!("succeeded: 7 files{USED}"));
+        let long = Outcome::Failed(Failure::new(FailureKind::Guest, "x".repeat(1 << 20)));
+        assert!(summary(vec![finished(long)]).len() < 1000);
+    }
+
+    #[test]
+    fn a_live_task_is_told_by_where_it_is() {
+        let begins = |bodies: Vec<EventBody>| summary(bodies).split(';').next().unwrap().to_owned();
+        assert_eq!(begins(vec![]), "waits for its turn");
+        assert_eq!(begins(vec![EventBody::Started]), "runs");
+        let paused = EventBody::Paused { by: Party::Person, reason: "lunch".into() };
+        assert_eq!(begins(vec![EventBody::Started, paused]), "paused by a person (lunch)");
+        let asked = EventBody::CancelRequested(CancelRequest::new(Party::Agent, ""));
+        assert_eq!(begins(vec![EventBody::Started, asked]), "asked to stop by the agent");
     }
 }

@@ -111,6 +111,11 @@ impl OutputLog {
         self.append(|ring, max| ring.push(&source, message, max));
     }
 
+    /// Bytes that are kept.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.lock().kept.iter().map(|kept| kept.bytes as u64).sum()
+    }
+
     fn append(&self, write: impl FnOnce(&mut Ring, usize)) {
         let mut ring = self.lock();
         write(&mut ring, self.bytes_max);

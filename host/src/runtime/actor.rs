@@ -130,7 +130,7 @@ impl Actor {
             // Before anything that others can send in numbers.
             alarm = self.timers.next(&*clock) => self.on_alarm(alarm).await,
             Some(control) = self.control.recv() => self.on_control(control).await,
-            step = cell.advance(&*self.runner) => self.on_cell(step).await,
+            step = cell.advance() => self.on_cell(step, cell).await,
             Some(found) = self.jobs.join_next() => self.on_finding(found.ok().flatten()).await,
             () = self.shared.news.changed() => self.on_news().await,
             Some(asked) = self.calls.recv(), if open => self.on_call(asked).await,
@@ -198,7 +198,7 @@ impl Actor {
     /// Sees whether the task does anything.
     async fn look(&mut self) -> Result<(), Ended> {
         let (now, reading) = (self.shared.clock.steady(), self.reading());
-        if !self.jobs.is_empty() || self.timers.turn.is_some() {
+        if !self.jobs.is_empty() || !self.calls.is_empty() || self.timers.turn.is_some() {
             // It is the host that works, or lets it wait.
             self.timers.quiet.called(now, reading);
         }
@@ -215,9 +215,14 @@ impl Actor {
         Reading { activity: self.shared.gauges.activity(), fuel: self.shared.gauges.fuel_used() }
     }
 
-    async fn on_cell(&mut self, step: CellStep) -> Result<(), Ended> {
+    async fn on_cell(&mut self, step: CellStep, cell: &mut Cell) -> Result<(), Ended> {
         match step {
-            CellStep::Started => self.decide(Command::Start).await.map(|_| ()),
+            CellStep::Admitted(permit) => {
+                // Written down before the first instruction: the guest finds its deadline set.
+                self.decide(Command::Start).await?;
+                cell.run(&*self.runner, permit);
+                Ok(())
+            }
             CellStep::Ended(end) => {
                 // What the guest said before it ended comes before its end.
                 while let Ok(call) = self.calls.try_recv() {

@@ -33,6 +33,8 @@ const QUEUED_DEFAULT: usize = 10_000;
 const ENDED_DEFAULT: usize = 100_000;
 /// How long they are remembered: seven days.
 const KEPT_DEFAULT: Duration = Duration::from_hours(7 * 24);
+/// Bytes of their events and outputs together, about.
+const ENDED_BYTES_DEFAULT: u64 = 1 << 30;
 
 /// Makes a [`Host`]. The defaults suit one machine and untrusted plugins.
 #[derive(Default)]
@@ -41,6 +43,7 @@ pub struct HostBuilder {
     queued_max: Option<usize>,
     ended_max: Option<usize>,
     ended_kept: Option<Duration>,
+    ended_bytes: Option<u64>,
     limits: Limits,
     plugin_limits: HashMap<String, LimitsRequest>,
     cache_dir: Option<PathBuf>,
@@ -57,6 +60,7 @@ impl fmt::Debug for HostBuilder {
             .field("queued_max", &self.queued_max)
             .field("ended_max", &self.ended_max)
             .field("ended_kept", &self.ended_kept)
+            .field("ended_bytes", &self.ended_bytes)
             .field("limits", &self.limits)
             .field("plugin_limits", &self.plugin_limits)
             .field("cache_dir", &self.cache_dir)
@@ -118,6 +122,14 @@ impl HostBuilder {
     #[must_use]
     pub fn ended_kept(mut self, time: Duration) -> Self {
         self.ended_kept = Some(time);
+        self
+    }
+
+    /// About how many bytes of events and output of ended tasks are remembered in all although nobody holds a handle to
+    /// them; the oldest are forgotten first. Default 1 GiB.
+    #[must_use]
+    pub fn ended_bytes(mut self, bytes: u64) -> Self {
+        self.ended_bytes = Some(bytes);
         self
     }
 
@@ -183,8 +195,9 @@ impl HostBuilder {
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
         let inner = Inner {
             registry: Arc::new(Registry::new(Keep {
-                ended_max: self.ended_max.unwrap_or(ENDED_DEFAULT),
-                ended_kept: self.ended_kept.unwrap_or(KEPT_DEFAULT),
+                tasks: self.ended_max.unwrap_or(ENDED_DEFAULT),
+                time: self.ended_kept.unwrap_or(KEPT_DEFAULT),
+                bytes: self.ended_bytes.unwrap_or(ENDED_BYTES_DEFAULT),
             })),
             runner: Arc::clone(&wasm) as _,
             around: Surroundings { store, clock, dirs: Arc::new(dirs) },

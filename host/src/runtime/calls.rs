@@ -53,9 +53,12 @@ impl Actor {
 
     pub(super) async fn on_call(&mut self, call: GuestCall) -> Result<(), Ended> {
         self.timers.quiet.called(self.shared.clock.steady(), self.reading());
-        // What the guest reported before its call comes before what the call makes happen.
         self.warn_of_fuel().await?;
-        self.write_progress().await?;
+        // What the guest reported before its call comes before what the call makes happen. A look makes nothing happen,
+        // and a guest that looks after each report is not to fill its log.
+        if !matches!(call, GuestCall::Poll { .. }) {
+            self.write_progress().await?;
+        }
         match call {
             GuestCall::Wait { key, timeout, reply } => {
                 // Before the decision, because a decision's effects look for it.

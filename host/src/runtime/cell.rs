@@ -16,28 +16,30 @@ pub(super) enum Cell {
 
 /// What became of the cell.
 pub(super) enum CellStep {
-    Started,
+    /// There is room for it.
+    Admitted(Permit),
     Ended(CellEnd),
 }
 
 impl Cell {
     /// Waits for the next thing that becomes of the cell. Cancel safety: nothing is lost.
-    pub(super) async fn advance(&mut self, runner: &dyn Runner) -> CellStep {
+    pub(super) async fn advance(&mut self) -> CellStep {
         match self {
-            Self::Queued { admission, .. } => {
-                let permit = admission.await;
-                if let Self::Queued { ready, .. } = std::mem::replace(self, Self::Gone) {
-                    let (work, link) = *ready;
-                    *self = Self::Running(runner.run(work, link, permit));
-                }
-                CellStep::Started
-            }
+            Self::Queued { admission, .. } => CellStep::Admitted(admission.await),
             Self::Running(running) => {
                 let end = running.await;
                 *self = Self::Gone;
                 CellStep::Ended(end)
             }
             Self::Gone => std::future::pending().await,
+        }
+    }
+
+    /// Lets a cell run that was waiting for room.
+    pub(super) fn run(&mut self, runner: &dyn Runner, permit: Permit) {
+        if let Self::Queued { ready, .. } = std::mem::replace(self, Self::Gone) {
+            let (work, link) = *ready;
+            *self = Self::Running(runner.run(work, link, permit));
         }
     }
 }

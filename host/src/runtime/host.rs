@@ -181,7 +181,8 @@ impl Host {
     ///
     /// Cancel safety: when the future is dropped, the task was either not started at all or runs without a handle.
     pub async fn start(&self, request: StartRequest) -> Result<TaskHandle, StartError> {
-        start(&self.inner, request).await
+        // A request is large, and a caller's own future should not be.
+        Box::pin(start(&self.inner, request)).await
     }
 
     /// A handle to a task that is running, or has ended not long ago.

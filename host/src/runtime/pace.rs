@@ -186,7 +186,7 @@ mod tests {
                     break now;
                 }
             };
-            let silent = end - ms(call_at);
+            let silent = end.checked_sub(ms(call_at)).unwrap();
             assert!(silent >= ms(100) && silent <= ms(125), "{call_at}: {silent:?}");
         }
     }

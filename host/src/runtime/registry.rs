@@ -10,14 +10,29 @@ use crate::model::ids::{TaskId, TaskRef};
 use super::plugin::Plugin;
 use super::shared::Shared;
 
-/// Ended tasks that are looked at when one more ends. It is more than one, so that those which nobody holds any more go.
+/// Ended tasks that are looked at when one more ends: more than one, so that those which nobody holds any more go.
 const SWEPT_AT_ONCE: usize = 16;
 
 /// How long the host remembers an ended task that nobody holds a handle to. Protects its memory from its own past.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_field_names, reason = "called as the builder's options are")]
 pub(crate) struct Keep {
-    pub(crate) ended_max: usize,
-    pub(crate) ended_kept: Duration,
+    pub(crate) tasks: usize,
+    pub(crate) time: Duration,
+    /// Bytes of their logs and outputs together, about.
+    pub(crate) bytes: u64,
+}
+
+/// What a task weighs in memory beside its texts: its state, and some events.
+const TASK_BYTES: u64 = 4 << 10;
+
+/// A task that is over, in the order of the ends.
+#[derive(Debug, Clone, Copy)]
+struct Past {
+    id: TaskId,
+    /// When it ended, on the steady clock.
+    at: Duration,
+    bytes: u64,
 }
 
 /// The host's books.
@@ -33,8 +48,10 @@ struct Books {
     tasks: HashMap<TaskId, Arc<Shared>>,
     /// Live tasks by reference: a key belongs to one of them at a time.
     keys: HashMap<TaskRef, TaskId>,
-    /// Ended tasks and when they ended, on the steady clock, oldest first.
-    ended: VecDeque<(TaskId, Duration)>,
+    /// Ended tasks, oldest first.
+    ended: VecDeque<Past>,
+    /// What they weigh together.
+    ended_bytes: u64,
     /// Those whose time was over while somebody held a handle.
     held: VecDeque<TaskId>,
 }
@@ -50,11 +67,12 @@ impl Books {
             forgotten.extend(self.held.pop_front());
         }
         for _ in 0..SWEPT_AT_ONCE {
-            let too_many = self.ended.len() > keep.ended_max;
-            let over = |(_, ended): &(TaskId, Duration)| too_many || now.saturating_sub(*ended) > keep.ended_kept;
-            let Some((oldest, _)) = self.ended.front().copied().filter(over) else { break };
+            let too_many = self.ended.len() > keep.tasks || self.ended_bytes > keep.bytes;
+            let over = |past: &Past| too_many || now.saturating_sub(past.at) > keep.time;
+            let Some(oldest) = self.ended.front().copied().filter(over) else { break };
             self.ended.pop_front();
-            forgotten.push(oldest);
+            self.ended_bytes = self.ended_bytes.saturating_sub(oldest.bytes);
+            forgotten.push(oldest.id);
         }
         // Somebody who holds a handle may still want to read.
         let (held, forgotten): (Vec<_>, Vec<_>) = forgotten.into_iter().partition(|id| self.is_held(*id));
@@ -121,7 +139,9 @@ impl Registry {
     /// Notes that a task is over, and returns the ids of those that are forgotten for it.
     pub(crate) fn retire(&self, id: TaskId, now: Duration) -> Vec<TaskId> {
         let mut books = self.lock();
-        books.ended.push_back((id, now));
+        let bytes = books.tasks.get(&id).map_or(0, |shared| shared.kept_bytes()).saturating_add(TASK_BYTES);
+        books.ended.push_back(Past { id, at: now, bytes });
+        books.ended_bytes = books.ended_bytes.saturating_add(bytes);
         books.sweep(self.keep, now)
     }
 

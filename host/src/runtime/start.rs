@@ -58,9 +58,17 @@ pub(super) async fn start(inner: &Inner, request: StartRequest) -> Result<TaskHa
     }
     let claim = Claim { registry: Arc::clone(&inner.registry), task, id, kept: false };
     let turn = Turn::take(inner, &checked).await?;
-    let forgotten = inner.registry.sweep(inner.around.clock.steady());
-    forget(&*inner.around.store, &inner.around.dirs, forgotten).await;
+    sweep(inner);
     create(inner, request, checked, claim, turn).await
+}
+
+/// Forgets ended tasks whose time is over; what is left of them goes in the background.
+fn sweep(inner: &Inner) {
+    let forgotten = inner.registry.sweep(inner.around.clock.steady());
+    if !forgotten.is_empty() {
+        let around = inner.around.clone();
+        inner.spawn(Box::pin(async move { forget(&*around.store, &around.dirs, forgotten).await }));
+    }
 }
 
 /// The task's turn: come already, or waited for in the queue.

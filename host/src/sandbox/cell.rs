@@ -63,6 +63,10 @@ impl Account for CellData {
     fn link(&self) -> &CellLink {
         &self.link
     }
+
+    fn left(&mut self) {
+        self.memory.begin_call();
+    }
 }
 
 /// What the cell knows of its task.

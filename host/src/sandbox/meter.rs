@@ -16,7 +16,16 @@ pub(super) struct MemoryMeter {
     table_elements_max: u64,
     /// Whether a growth was refused: a guest that traps soon after did so for lack of memory.
     refused: bool,
+    /// What the call of the host that is under way was permitted to grow by.
+    permitted: Permitted,
     gauges: Arc<Gauges>,
+}
+
+/// A growth that was permitted and may still fail.
+#[derive(Debug, Clone, Copy, Default)]
+struct Permitted {
+    memory_bytes: Option<u64>,
+    table_elements: Option<u64>,
 }
 
 impl MemoryMeter {
@@ -27,6 +36,7 @@ impl MemoryMeter {
             table_elements: 0,
             table_elements_max: limits.table_elements,
             refused: false,
+            permitted: Permitted::default(),
             gauges,
         }
     }
@@ -39,12 +49,18 @@ impl MemoryMeter {
     pub(super) fn refused(&self) -> bool {
         self.refused
     }
+
+    /// The guest leaves its code, perhaps to grow: what was permitted before has succeeded.
+    pub(super) fn begin_call(&mut self) {
+        self.permitted = Permitted::default();
+    }
 }
 
-/// `total` grown by what lies between `current` and `desired`, unless that is over `max`.
-fn grown(total: u64, current: usize, desired: usize, max: u64) -> Option<u64> {
+/// What lies between `current` and `desired`, and `total` with it, unless that is over `max`.
+fn grown(total: u64, current: usize, desired: usize, max: u64) -> Option<(u64, u64)> {
     let more = u64::try_from(desired.checked_sub(current)?).ok()?;
-    total.checked_add(more).filter(|sum| *sum <= max)
+    let sum = total.checked_add(more).filter(|sum| *sum <= max)?;
+    Some((more, sum))
 }
 
 impl ResourceLimiter for MemoryMeter {
@@ -54,34 +70,47 @@ impl ResourceLimiter for MemoryMeter {
             // The memory's own declared maximum: the guest's affair, not a limit of ours.
             return Ok(false);
         }
-        let Some(total) = grown(self.memory_bytes, current, desired, self.memory_bytes_max) else {
+        let Some((more, total)) = grown(self.memory_bytes, current, desired, self.memory_bytes_max) else {
             self.refused = true;
             return Ok(false);
         };
+        self.permitted.memory_bytes = Some(more);
         self.memory_bytes = total;
         self.gauges.raise_memory_peak(total);
         Ok(true)
     }
 
-    /// The limits are the only reason for a failing growth; any other would differ from machine to machine.
+    /// The limits are the only reason for a failing growth; any other would differ from machine to machine, and traps.
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
-        if self.refused { Ok(()) } else { Err(error) }
+        let Some(more) = self.permitted.memory_bytes.take() else {
+            // Nobody was asked, because it is more than any memory can have.
+            self.refused = true;
+            return Ok(());
+        };
+        self.memory_bytes = self.memory_bytes.saturating_sub(more);
+        Err(error)
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         if maximum.is_some_and(|max| desired > max && (max as u64) < self.table_elements_max) {
             return Ok(false);
         }
-        let Some(total) = grown(self.table_elements, current, desired, self.table_elements_max) else {
+        let Some((more, total)) = grown(self.table_elements, current, desired, self.table_elements_max) else {
             self.refused = true;
             return Ok(false);
         };
+        self.permitted.table_elements = Some(more);
         self.table_elements = total;
         Ok(true)
     }
 
     fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
-        if self.refused { Ok(()) } else { Err(error) }
+        let Some(more) = self.permitted.table_elements.take() else {
+            self.refused = true;
+            return Ok(());
+        };
+        self.table_elements = self.table_elements.saturating_sub(more);
+        Err(error)
     }
 }
 
@@ -101,6 +130,22 @@ mod tests {
         assert_eq!(gauges.usage(std::time::Duration::ZERO).memory_peak_bytes, 100);
         assert!(meter.table_growing(0, 10, None).unwrap());
         assert!(!meter.table_growing(10, 11, None).unwrap());
+    }
+
+    #[test]
+    fn only_a_growth_that_was_permitted_can_fail_for_another_reason() {
+        let mut meter = MemoryMeter::new(&Limits::default(), Arc::default());
+        let failed = || wasmtime::format_err!("the system has no memory");
+        assert!(meter.memory_growing(0, 60, None).unwrap());
+        meter.begin_call();
+        assert!(meter.memory_grow_failed(failed()).is_ok(), "more than a memory can have: the guest is told");
+        assert!(meter.refused());
+        assert!(meter.memory_growing(60, 100, None).unwrap());
+        assert!(meter.memory_grow_failed(failed()).is_err(), "a trap, because another machine would have had it");
+        assert_eq!(meter.bytes(), 60, "what failed is not counted");
+        assert!(meter.table_growing(0, 5, None).unwrap());
+        assert!(meter.table_grow_failed(failed()).is_err());
+        assert_eq!(meter.table_elements, 0);
     }
 
     #[test]

@@ -9,10 +9,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wasmtime::{AsContextMut, CallHook, Store, StoreContextMut};
 
+use crate::ports::clock::{Clock, SystemClock};
 use crate::ports::gate::Gate;
 use crate::ports::runner::CellLink;
 
@@ -29,21 +30,21 @@ const BYTES_PER_CALL: usize = 4096;
 /// What the polls of a guest and its call hook tell each other.
 #[derive(Debug)]
 pub(super) struct Turn {
-    origin: Instant,
-    /// When the present poll began, in microseconds since `origin`.
+    /// The machine's own: fairness is about real time, which nobody simulates.
+    clock: SystemClock,
+    /// When the present poll began, in microseconds of that clock.
     began: AtomicU64,
     /// Whether the guest stands at a fuel yield, or before its first instruction. Only there it can be held.
     at_yield: AtomicBool,
 }
 
 impl Turn {
-    #[expect(clippy::disallowed_methods, reason = "fairness is about the machine's time, which nobody simulates")]
     pub(super) fn new() -> Self {
-        Self { origin: Instant::now(), began: AtomicU64::new(0), at_yield: AtomicBool::new(true) }
+        Self { clock: SystemClock::new(), began: AtomicU64::new(0), at_yield: AtomicBool::new(true) }
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX)
+        u64::try_from(self.clock.steady().as_micros()).unwrap_or(u64::MAX)
     }
 
     fn is_over(&self) -> bool {
@@ -122,6 +123,8 @@ fn warn_at(budget: u64) -> u64 {
 pub(super) trait Account: 'static {
     fn pace(&mut self) -> &mut Pace;
     fn link(&self) -> &CellLink;
+    /// The guest leaves its code.
+    fn left(&mut self);
 }
 
 /// Fills the tank, and from then on meters, warns, tops up and gives way.
@@ -148,6 +151,7 @@ pub(super) fn publish<T: Account>(store: &mut Store<T>) {
 
 /// The guest leaves its code.
 fn leaving<T: Account>(mut store: StoreContextMut<'_, T>) -> wasmtime::Result<()> {
+    store.data_mut().left();
     let mut left = store.get_fuel()?;
     let added = store.data().link().gauges.take_added_fuel();
     let pace = store.data_mut().pace();

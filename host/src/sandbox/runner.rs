@@ -1,6 +1,5 @@
 //! The runner of wasm: loads plugins, and runs their tasks on worker threads of its own.
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -17,6 +16,7 @@ use crate::model::ids::PluginDigest;
 use crate::model::limits::Limits;
 use crate::model::manifest::Manifest;
 use crate::model::outcome::{CellEnd, Failure, FailureKind};
+use crate::model::text::panic_text;
 use crate::ports::clock::{BoxFuture, Clock};
 use crate::ports::output::OutputLog;
 use crate::ports::runner::{CellLink, CellWork, Permit, Runner};
@@ -285,10 +285,4 @@ fn guest_end(end: GuestEnd) -> String {
         GuestEnd::Stopped => "the host is shutting down".to_owned(),
         GuestEnd::Panicked(payload) => format!("a host function panicked: {}", panic_text(&*payload)),
     }
-}
-
-/// What a panic said.
-fn panic_text(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
 }

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// These own something that everybody else gets handed. A new line here is a decision.
-const OWNERS: [&str; 7] = [
+const OWNERS: [&str; 8] = [
     // The cache of compiled plugins.
     "host/artifact/src/cache.rs",
     // The environment, and the files that the command line names.
@@ -18,6 +18,8 @@ const OWNERS: [&str; 7] = [
     "host/src/ports/clock.rs",
     // Plugin files.
     "host/src/sandbox/load.rs",
+    // How long a worker is in one poll.
+    "host/slot/src/seats.rs",
     // The cache of guest toolchains, and the programs that fill it.
     "host/toolchain/src/disk.rs",
     "host/toolchain/src/run.rs",

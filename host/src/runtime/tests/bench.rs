@@ -72,7 +72,7 @@ impl Bench {
 
     pub(super) fn with(script: Script, places: usize, store: Arc<dyn TaskStore>) -> Self {
         let clock = Arc::new(SimulatedClock::new());
-        let registry = Arc::new(Registry::new(Keep { ended_max: 256, ended_kept: Duration::from_hours(1) }));
+        let registry = Arc::new(Registry::new(Keep { tasks: 256, time: Duration::from_hours(1), bytes: 64 << 20 }));
         registry.add_plugin(plugin()).unwrap();
         let inner = Inner {
             registry,

@@ -1,6 +1,12 @@
-//! Tests of the runtime with scripted guests and simulated time.
+//! The runtime with scripted guests and simulated time: everything but wasm.
 
 mod bench;
+mod clocks;
 mod ending;
+mod fuel;
+mod keeping;
+mod pausing;
+mod receipts;
+mod reporting;
 mod stores;
 mod waiting;

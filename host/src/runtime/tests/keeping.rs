@@ -1,0 +1,113 @@
+//! What the host keeps and for how long: the queue, ended tasks, and whose limits count.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::bench::{Bench, key, request, script, settle, success, wait_for};
+use crate::model::event::{EventBody, EventSeq};
+use crate::model::limits::LimitsRequest;
+use crate::model::request::CancelRequest;
+use crate::model::signal::Party;
+use crate::model::state::Phase;
+use crate::runtime::host::StartError;
+use crate::store::memory::MemoryStore;
+
+#[tokio::test]
+async fn r17_a_full_queue_is_an_error_and_a_free_place_is_taken() {
+    let bench = Bench::with(script(|_| std::future::pending()), 2, Arc::new(MemoryStore::new()));
+    let mut tasks = Vec::new();
+    // Two run and four wait, however soon their actors come to it.
+    for _ in 0..6 {
+        tasks.push(bench.start().await);
+    }
+    assert!(matches!(bench.inner.start(request()).await, Err(StartError::QueueFull { max: 4 })));
+    settle().await;
+    let phases: Vec<_> = tasks.iter().map(|task| task.state().phase).collect();
+    assert_eq!(phases.iter().filter(|phase| **phase == Phase::Running).count(), 2);
+    // One of those that wait goes, then one of those that run.
+    for ended in [5, 0] {
+        tasks[ended].cancel(CancelRequest::force(Party::Host, "")).await;
+        tasks[ended].gone().await;
+        settle().await;
+        tasks.push(bench.start().await);
+        assert!(matches!(bench.inner.start(request()).await, Err(StartError::QueueFull { .. })));
+    }
+    let known = bench.inner.registry.known();
+    assert_eq!(known, 8, "a refused start leaves nothing behind");
+}
+
+#[tokio::test]
+async fn f14_ended_tasks_are_forgotten_after_their_time() {
+    let bench = Bench::new(script(|_| async { success(None) }));
+    let first = bench.start().await;
+    first.gone().await;
+    let old = first.id();
+    drop(first);
+    bench.advance(Duration::from_mins(59)).await;
+    let held = bench.start().await;
+    held.gone().await;
+    settle().await;
+    assert!(bench.inner.registry.by_id(old).is_some());
+    bench.advance(Duration::from_mins(2)).await;
+    bench.start().await.gone().await;
+    settle().await;
+    assert!(bench.inner.registry.by_id(old).is_none(), "after an hour");
+    bench.advance(Duration::from_hours(5)).await;
+    bench.start().await.gone().await;
+    settle().await;
+    assert!(bench.inner.registry.by_id(held.id()).is_some(), "somebody holds it");
+    let id = held.id();
+    drop(held);
+    bench.start().await.gone().await;
+    settle().await;
+    assert!(bench.inner.registry.by_id(id).is_none());
+}
+
+#[tokio::test]
+async fn limits_are_the_hosts_then_the_plugins_then_the_requests_and_only_become_lower() {
+    let mut bench = Bench::new(script(|link| async move { success(json!(wait_for(&link, "go", None).await)) }));
+    bench.inner.limits.fuel = 1000;
+    let of_plugin = LimitsRequest { fuel: Some(500), artifacts: Some(u32::MAX), ..LimitsRequest::default() };
+    bench.inner.plugin_limits.insert("scripted".to_owned(), of_plugin);
+    let other = LimitsRequest { fuel: Some(1), ..LimitsRequest::default() };
+    bench.inner.plugin_limits.insert("another".to_owned(), other);
+    for (wish, had) in [(None, 500), (Some(700), 500), (Some(20), 20)] {
+        let task = bench.inner.start(request().limits(LimitsRequest { fuel: wish, ..LimitsRequest::default() }));
+        let task = task.await.unwrap();
+        let created = task.events(EventSeq::default()).next().await.unwrap().unwrap().body;
+        let EventBody::Created { limits, .. } = created else { panic!("{created:?}") };
+        assert_eq!((limits.fuel, limits.artifacts), (had, 1024));
+        assert_eq!(task.state().fuel_budget, had);
+        task.notify(key("go"), None, Party::Host).await;
+    }
+    let merged = request().fuel(7).limits(LimitsRequest { artifacts: Some(3), ..LimitsRequest::default() });
+    assert_eq!((merged.limits.fuel, merged.limits.artifacts), (Some(7), Some(3)));
+}
+
+#[tokio::test]
+async fn r2_the_input_is_held_against_the_operators_limit() {
+    let mut bench = Bench::new(script(|_| async { success(None) }));
+    bench.inner.limits.input_bytes = 10;
+    let refused = bench.inner.start(request().input(json!("12345678_"))).await;
+    assert!(matches!(refused, Err(StartError::InputTooLarge { size: 11, max: 10 })), "{refused:?}");
+    bench.inner.start(request().input(json!("12345678"))).await.unwrap();
+}
+
+#[tokio::test]
+async fn f14_ended_tasks_are_forgotten_when_they_weigh_too_much() {
+    let bench = Bench::new(script(|link| async move {
+        for line in 0..600 {
+            link.output.stdout(format!("{line:0>4000}").as_bytes());
+        }
+        success(json!("x".repeat(1 << 20)))
+    }));
+    for _ in 0..40 {
+        bench.start().await.gone().await;
+    }
+    settle().await;
+    // Each keeps 1 MiB of output and twice 1 MiB of a result, and 64 MiB are kept in all.
+    let known = bench.inner.registry.known();
+    assert!((20..=23).contains(&known), "{known}");
+}
