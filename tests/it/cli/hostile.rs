@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::program::{Done, Place, text};
-use crate::support::component::{Handmade, outcome_of};
+use crate::support::component::{Handmade, literal, outcome_of};
 use crate::support::files::write;
 use crate::support::imports;
 
@@ -36,7 +36,7 @@ fn plugin(place: &Place, ends: &[(u32, i64)]) -> std::path::PathBuf {
             "type": "object", "description": NASTY, "properties": {NASTY: {"type": "string", "description": NASTY}},
         }}],
     });
-    let bytes: String = NASTY.bytes().map(|byte| format!("\\{byte:02x}")).collect();
+    let bytes = literal(NASTY.as_bytes());
     let said = format!("(i32.const 2500) (i32.const {length})");
     let plugin = Handmade::new("nasty")
         .manifest(manifest.to_string())

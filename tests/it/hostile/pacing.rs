@@ -14,7 +14,7 @@ use crate::support::alone::alone;
 use crate::support::builder;
 use crate::support::component::Handmade;
 use crate::support::imports;
-use crate::support::oracle::{Beside, Watched};
+use crate::support::oracle::{Beside, Watched, tick};
 use crate::support::request;
 use crate::support::task::{data, failed, forced, outcome, please_stop, reported, seen, start, start_as};
 use crate::support::within;
@@ -143,17 +143,14 @@ fn r48_a_loop_that_asks_whenever_it_is_low_is_fed_and_ends() {
                 let input = json!({"units": MORE, "grants": 3});
                 let task = start_as(beside.host, request("burn-then-ask", input).fuel(MORE)).await;
                 for number in 0..3 {
-                    let mut asked = 0;
                     within(async {
-                        // Its events are read from the beginning each time.
                         while task.state().fuel_request.is_none() {
-                            asked += 1;
-                            crate::support::oracle::tick().await;
+                            tick().await;
                         }
                     })
                     .await;
                     let answer = within(task.add_fuel(MORE, Party::Agent)).await;
-                    assert_eq!(answer, ControlAnswer::Done, "grant {number} after {asked} looks");
+                    assert_eq!(answer, ControlAnswer::Done, "grant {number}");
                 }
                 assert_eq!(data(outcome(&task).await)["grants"], json!(3));
                 assert!(task.state().usage.fuel > MORE);
@@ -184,7 +181,7 @@ fn r33_a_paused_loop_is_cancelled_by_force_all_the_same() {
 
 #[test]
 fn r33_the_receipt_of_a_cancel_says_when_and_what_was_done_before() {
-    // Two messages of the five, and then a loop.
+    // Two messages, and then a loop.
     let plugin = Handmade::new("made").imports(&imports::AGENT).field(r#"(data (i32.const 2500) "half done")"#).run(
         "(call $agent (i32.const 2500) (i32.const 4) (i32.const 0) (i32.const 2048))
              (call $agent (i32.const 2500) (i32.const 9) (i32.const 0) (i32.const 2048))

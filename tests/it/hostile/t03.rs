@@ -8,7 +8,7 @@ use taskcell::{FailureKind, LimitsRequest, SimulatedClock, StartRequest, TaskHan
 
 use crate::support::alone::alone;
 use crate::support::builder;
-use crate::support::oracle::{Beside, Watched};
+use crate::support::oracle::{Beside, Watched, tick};
 use crate::support::request;
 use crate::support::task::{failed, failure, forced, outcome, parked, please_stop, reported, start_as, started};
 use crate::support::within;
@@ -34,7 +34,7 @@ async fn ends(request: StartRequest, at_it: impl AsyncFn(&TaskHandle)) {
     watched
         .withstands(async |beside| {
             let task = begun(beside).await;
-            clock.advance(MINUTE - Duration::from_millis(1));
+            clock.advance(Duration::from_millis(59_999));
             beside.goes_on_while(&task).await;
             clock.advance(Duration::from_millis(1));
             failed(outcome(&task).await, FailureKind::Timeout);
@@ -108,16 +108,16 @@ fn t03_a_sleep_is_idle_and_a_wait_is_not() {
 /// Lets time pass until the task is given up as idle, which takes its idle time after its last sign of life.
 async fn given_up(clock: &SimulatedClock, task: &TaskHandle) {
     let told = within(async {
-        let mut minutes = 0;
+        let mut halves = 0;
         loop {
             // The last call may be noticed a little late, and the idle time begins then.
             clock.advance(MINUTE / 2);
-            minutes += 1;
-            crate::support::oracle::tick().await;
+            halves += 1;
+            tick().await;
             if let Some(outcome) = task.state().outcome {
                 return outcome;
             }
-            assert!(minutes < 20, "an idle task lives on: {:?}", task.state());
+            assert!(halves < 20, "an idle task lives on: {:?}", task.state());
         }
     })
     .await;

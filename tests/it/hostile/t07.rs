@@ -22,24 +22,24 @@ fn a_million_times(body: &str) -> String {
     )
 }
 
-async fn stays_flat(plugin: Handmade, ends: impl Fn(Outcome)) {
+async fn stays_flat(plugin: Handmade, ends: impl Fn(&Outcome)) {
     let watched = Watched::new().await;
     watched.load(&plugin).await;
     watched
         .withstands_within(FLAT, async |beside| {
             let task = start_as(beside.host, StartRequest::new("made", "go")).await;
-            ends(outcome(&task).await);
+            ends(&outcome(&task).await);
             vec![task]
         })
         .await;
 }
 
-fn trapped(outcome: Outcome) {
-    let told = failed(outcome, FailureKind::Trap);
+fn trapped(outcome: &Outcome) {
+    let told = failed(outcome.clone(), FailureKind::Trap);
     assert!(!told.message.is_empty());
 }
 
-fn succeeded(outcome: Outcome) {
+fn succeeded(outcome: &Outcome) {
     assert!(matches!(outcome, Outcome::Succeeded { .. }), "{outcome:?}");
 }
 

@@ -116,8 +116,7 @@ fn t08_values_that_no_type_has_are_a_trap() {
     alone(|| trap(plugins));
 }
 
-/// A guest that opens a file in its scratch directory with these flags, and traps if that succeeds or fails in an
-/// ordinary way differs from what is expected.
+/// A guest that opens a file in its scratch directory with these flags.
 fn opens(path_flags: i64, open_flags: i64, flags: i64, then: &str) -> Handmade {
     Handmade::new("made").imports(&imports::FILES).field(r#"(data (i32.const 2500) "x")"#).run(format!(
         "(call $directories (i32.const 2048))

@@ -115,33 +115,10 @@ async fn t03_a_guest_that_sleeps_is_ended_by_its_deadline() {
 }
 
 #[tokio::test]
-async fn t03_a_guest_that_waits_for_ever_is_ended_by_its_deadline() {
-    let clock = Arc::new(SimulatedClock::new());
-    let (host, _) = with_fixture(builder().clock(clock.clone())).await;
-    let task = start_as(&host, request("wait", json!({"key": "never"})).timeout(Duration::from_mins(1))).await;
-    parked(&task, 1).await;
-    clock.advance(Duration::from_mins(1));
-    failed(outcome(&task).await, FailureKind::Timeout);
-}
-
-#[tokio::test]
 async fn r37_a_busy_guest_is_ended_by_its_deadline() {
     let (host, _) = fixture().await;
     let task = start_as(&host, request("spin", json!(null)).timeout(Duration::from_millis(20))).await;
     failed(outcome(&task).await, FailureKind::Timeout);
-}
-
-#[tokio::test]
-async fn t15_two_tasks_that_wait_for_each_other_end_at_their_deadlines() {
-    let clock = Arc::new(SimulatedClock::new());
-    let (host, _) = with_fixture(builder().clock(clock.clone())).await;
-    let limited = |key| request("wait", json!({"key": key})).timeout(Duration::from_secs(5));
-    let (one, other) = (start_as(&host, limited("a")).await, start_as(&host, limited("b")).await);
-    parked(&one, 1).await;
-    parked(&other, 1).await;
-    clock.advance(Duration::from_secs(5));
-    failed(outcome(&one).await, FailureKind::Timeout);
-    failed(outcome(&other).await, FailureKind::Timeout);
 }
 
 #[tokio::test]

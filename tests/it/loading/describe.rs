@@ -37,12 +37,6 @@ async fn t24_a_describe_that_loops_runs_out_of_fuel() {
 }
 
 #[tokio::test]
-async fn t01_a_start_function_that_loops_runs_out_of_fuel() {
-    let text = fails(Handmade::new("bad").field("(func $for_ever (loop (br 0))) (start $for_ever)")).await;
-    assert!(text.contains("out-of-fuel"), "{text}");
-}
-
-#[tokio::test]
 async fn t24_a_describe_that_traps_is_told() {
     let text = fails(Handmade::new("bad").describe("unreachable")).await;
     assert!(text.contains("trap"), "{text}");

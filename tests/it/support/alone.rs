@@ -1,4 +1,5 @@
 //! Tests in a process of their own, where memory, descriptors and threads can be counted without those of other tests.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the processes tell each other, and whoever looks, so")]
 
 use std::any::type_name;
 use std::process::{Command, Stdio};

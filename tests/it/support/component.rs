@@ -284,7 +284,7 @@ pub(crate) fn outcome_of(words: &[(u32, i64)]) -> String {
 }
 
 /// Bytes as the text form writes them.
-fn literal(bytes: &[u8]) -> String {
+pub(crate) fn literal(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 3);
     for byte in bytes {
         let _ = write!(text, "\\{byte:02x}");
