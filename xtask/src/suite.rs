@@ -57,8 +57,8 @@ const STEPS: [Step; 7] = [
     Step {
         name: "program",
         what: "the program that the tests run",
-        // The whole workspace's features, so that nothing is built twice.
-        kind: Kind::Program(&["build", "--workspace", "--bin", "taskcell"]),
+        // What the tests are built with, so that nothing is built twice.
+        kind: Kind::Program(&["build", "--workspace", "--all-targets"]),
     },
     Step { name: "test", what: "unit tests, integration tests, examples in the documentation", kind: Kind::Tests },
 ];

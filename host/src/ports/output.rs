@@ -190,10 +190,18 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
 /// What is complete of the bytes kept before and the new ones; the beginning of a character at the end is kept.
 fn complete(partial: &mut Vec<u8>, bytes: &[u8]) -> String {
     partial.extend_from_slice(bytes);
-    let unfinished = partial.utf8_chunks().last().map_or(0, |last| match std::str::from_utf8(last.invalid()) {
-        Err(error) if error.error_len().is_none() => last.invalid().len(),
-        Ok(_) | Err(_) => 0,
-    });
+    let cut = |error: std::str::Utf8Error, of: &[u8]| {
+        if error.error_len().is_none() { of.len() - error.valid_up_to() } else { 0 }
+    };
+    let unfinished = match std::str::from_utf8(partial) {
+        // Nearly always; a guest may print a lot.
+        Ok(_) => 0,
+        Err(error) if error.error_len().is_none() => cut(error, partial),
+        Err(_) => {
+            let last = partial.utf8_chunks().last().map_or(&[][..], |last| last.invalid());
+            std::str::from_utf8(last).map_or_else(|error| cut(error, last), |_| 0)
+        }
+    };
     let tail = partial.split_off(partial.len() - unfinished);
     let text = String::from_utf8_lossy(partial).into_owned();
     *partial = tail;

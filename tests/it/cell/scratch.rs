@@ -142,10 +142,10 @@ const CROSS_DEVICE: u64 = 75;
 
 /// Lets one task do these steps, and returns for each how far it came and the number of its error.
 async fn steps(host: &Host, steps: Value) -> Vec<(u64, Option<u64>)> {
-    told(data(outcome(&start(host, "fill-scratch", json!({"steps": steps})).await).await))
+    told(&data(outcome(&start(host, "fill-scratch", json!({"steps": steps})).await).await))
 }
 
-fn told(results: Value) -> Vec<(u64, Option<u64>)> {
+fn told(results: &Value) -> Vec<(u64, Option<u64>)> {
     let error = |step: &Value| {
         step["text"].is_string().then(|| match step["os"].as_u64().unwrap() {
             // The guest's libc makes this of every stream that fails, whatever the host says about it.
@@ -327,7 +327,7 @@ async fn t12_the_quota_is_each_tasks_own() {
     let first = start(&host, "fill-scratch", json!({"steps": [write_step("mine", MIB)]})).await;
     let second = start(&host, "fill-scratch", json!({"steps": [write_step("mine", MIB)]})).await;
     for task in [first, second] {
-        assert_eq!(told(data(outcome(&task).await)), [(MIB, None)]);
+        assert_eq!(told(&data(outcome(&task).await)), [(MIB, None)]);
     }
 }
 
@@ -352,7 +352,7 @@ async fn t12_granted_folders_do_not_count_and_are_a_device_of_their_own() {
         {"do": "size", "path": "/data/bigger"},
     ]);
     let task = start_as(&host, request("fill-scratch", json!({"steps": list})).grants(grants)).await;
-    let told = told(data(outcome(&task).await));
+    let told = told(&data(outcome(&task).await));
     let across = (0, Some(CROSS_DEVICE));
     assert_eq!(told[..6], [(2 * MIB, None), (MIB, None), (0, None), (30, None), (6, None), (MIB, None)]);
     assert_eq!(told[6..], [across, across, across, across, (0, None), (3 * MIB, None)]);
