@@ -5,6 +5,7 @@ pub(crate) mod event;
 pub(crate) mod grants;
 pub(crate) mod ids;
 pub(crate) mod limits;
+pub(crate) mod load_limits;
 pub(crate) mod machine;
 #[cfg(test)]
 mod machine_tests;

@@ -11,10 +11,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::model::limits::{Limits, LimitsRequest};
+use crate::model::load_limits::LoadLimits;
 use crate::ports::agent::AgentSink;
 use crate::ports::clock::{Clock, SystemClock};
 use crate::ports::store::TaskStore;
-use crate::sandbox::runner::WasmRunner;
+use crate::sandbox::runner::{WasmRunner, WasmSettings};
 use crate::store::memory::MemoryStore;
 
 use super::dirs::HostDirs;
@@ -45,6 +46,7 @@ pub struct HostBuilder {
     ended_kept: Option<Duration>,
     ended_bytes: Option<u64>,
     limits: Limits,
+    load_limits: LoadLimits,
     plugin_limits: HashMap<String, LimitsRequest>,
     cache_dir: Option<PathBuf>,
     work_dir: Option<PathBuf>,
@@ -142,6 +144,13 @@ impl HostBuilder {
         self
     }
 
+    /// What a plugin may take to be loaded.
+    #[must_use]
+    pub fn load_limits(mut self, limits: LoadLimits) -> Self {
+        self.load_limits = limits;
+        self
+    }
+
     /// Where compiled plugins are kept, so that loading one again takes milliseconds. The directory is made with mode
     /// 0700, and one that others can enter is refused. Without this, plugins are compiled each time.
     #[must_use]
@@ -188,8 +197,15 @@ impl HostBuilder {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let cache = self.cache_dir.map(ArtifactCache::open).transpose()?;
         let cells = self.running_max.unwrap_or(RUNNING_DEFAULT).clamp(1, RUNNING_MAX);
-        let wasm = WasmRunner::new(cells, self.limits, cache, Arc::clone(&clock), runtime.clone())
-            .map_err(|error| BuildError::Engine(format!("{error:#}")))?;
+        let settings = WasmSettings {
+            cells,
+            limits: self.limits,
+            load: self.load_limits,
+            cache,
+            clock: Arc::clone(&clock),
+            runtime: runtime.clone(),
+        };
+        let wasm = WasmRunner::new(settings).map_err(|error| BuildError::Engine(format!("{error:#}")))?;
         let wasm = Arc::new(wasm);
         let dirs = HostDirs::new(self.work_dir.as_deref()).map_err(BuildError::WorkDir)?;
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));

@@ -152,7 +152,8 @@ impl Host {
     pub async fn load_plugin(&self, path: impl AsRef<Path>) -> Result<Plugin, LoadError> {
         let path = path.as_ref().to_owned();
         let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        let read = tokio::task::spawn_blocking(move || read_file(&path)).await;
+        let max = self.wasm.load_limits().file_bytes;
+        let read = tokio::task::spawn_blocking(move || read_file(&path, max)).await;
         let bytes = read.unwrap_or(Err(LoadError::ShuttingDown))?;
         self.load_plugin_bytes(name, bytes).await
     }

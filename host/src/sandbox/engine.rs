@@ -3,16 +3,10 @@
 use wasmtime::{Collector, Config, Enabled, Engine, Inlining, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::model::limits::Limits;
+use crate::model::load_limits::LoadLimits;
 
-/// Bytes of stack a guest's code may use. Protects the host's stack from recursion.
-const WASM_STACK_BYTES: usize = 512 << 10;
 /// Bytes of stack of a guest's fiber: the guest's own, and room for the host functions it calls.
 const FIBER_STACK_BYTES: usize = 2 << 20;
-/// The most core instances, memories and tables of one component. Python's runtime needs about twenty instances.
-pub(super) const COMPONENT_INSTANCES_MAX: u32 = 64;
-pub(super) const COMPONENT_MEMORIES_MAX: u32 = 32;
-pub(super) const COMPONENT_TABLES_MAX: u32 = 64;
-
 /// The most tables of one core module.
 const TABLES_PER_MODULE_MAX: u32 = 4;
 
@@ -22,15 +16,18 @@ pub(super) struct Stock {
     pub(super) cells: u32,
     pub(super) memories: u32,
     pub(super) tables: u32,
+    /// What one component may take of it.
+    pub(super) component: LoadLimits,
 }
 
 impl Stock {
     /// Enough for this many ordinary components (one memory, two tables), and always for the largest one allowed.
-    pub(super) fn for_cells(cells: u32) -> Self {
+    pub(super) fn for_cells(cells: u32, component: LoadLimits) -> Self {
         Self {
             cells,
-            memories: cells.saturating_mul(2).max(COMPONENT_MEMORIES_MAX),
-            tables: cells.saturating_mul(4).max(COMPONENT_TABLES_MAX),
+            memories: cells.saturating_mul(2).max(component.memories),
+            tables: cells.saturating_mul(4).max(component.tables),
+            component,
         }
     }
 }
@@ -40,7 +37,10 @@ pub(super) fn engine(stock: Stock, limits: &Limits) -> wasmtime::Result<Engine> 
     let mut config = Config::new();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(stock, limits)));
     config.consume_fuel(true);
-    config.max_wasm_stack(WASM_STACK_BYTES);
+    // The host functions that the guest calls need the rest.
+    let stack =
+        usize::try_from(stock.component.stack_bytes).unwrap_or(usize::MAX).clamp(16 << 10, FIBER_STACK_BYTES / 2);
+    config.max_wasm_stack(stack);
     config.async_stack_size(FIBER_STACK_BYTES);
     config.memory_init_cow(true);
     // Fuel metering costs a third of a call-heavy guest's time without it, and nothing with it.
@@ -73,12 +73,12 @@ fn pool(stock: Stock, limits: &Limits) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(stock.cells);
     pool.total_stacks(stock.cells);
-    pool.total_core_instances(stock.cells.saturating_mul(COMPONENT_INSTANCES_MAX));
+    pool.total_core_instances(stock.cells.saturating_mul(stock.component.instances));
     pool.total_memories(stock.memories);
     pool.total_tables(stock.tables);
-    pool.max_core_instances_per_component(COMPONENT_INSTANCES_MAX);
-    pool.max_memories_per_component(COMPONENT_MEMORIES_MAX);
-    pool.max_tables_per_component(COMPONENT_TABLES_MAX);
+    pool.max_core_instances_per_component(stock.component.instances);
+    pool.max_memories_per_component(stock.component.memories);
+    pool.max_tables_per_component(stock.component.tables);
     // Some languages' modules have a table beside the one for calls.
     pool.max_tables_per_module(TABLES_PER_MODULE_MAX);
     pool.max_memory_size(

@@ -9,8 +9,6 @@ use crate::model::manifest::{Manifest, ManifestError, Schemas, TaskType};
 
 use super::identify::FileKind;
 
-/// Bytes of a plugin file. A Python plugin has 18 MB. Protects the host's memory and the compiler.
-pub(crate) const FILE_BYTES_MAX: u64 = 32 << 20;
 /// The name of the one task type of a plain command.
 pub(crate) const COMMAND: &str = "command";
 
@@ -46,10 +44,12 @@ pub enum LoadError {
         what: &'static str,
     },
     /// It is larger than any plugin may be.
-    #[error("the file has {size} bytes, and a plugin has at most {FILE_BYTES_MAX}")]
+    #[error("the file has {size} bytes, and a plugin has at most {max}")]
     TooLarge {
         /// Its size in bytes.
         size: u64,
+        /// The limit in bytes.
+        max: u64,
     },
     /// It is something else than a component.
     #[error("this is {0}, and a plugin is a WebAssembly component{advice}", advice = advice(*.0))]
@@ -136,7 +136,7 @@ fn advice(kind: FileKind) -> &'static str {
 
 /// Reads a plugin file, once: what is hashed is what is compiled.
 #[expect(clippy::disallowed_methods, reason = "this is where plugin files are read, and nowhere else")]
-pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, LoadError> {
+pub(crate) fn read_file(path: &Path, max: u64) -> Result<Vec<u8>, LoadError> {
     use std::os::unix::fs::FileTypeExt as _;
     let io = |source| LoadError::Io { path: path.to_owned(), source };
     // Looked at before it is opened, because opening a pipe waits for its other end.
@@ -155,14 +155,14 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, LoadError> {
     }
     let file = std::fs::File::open(path).map_err(io)?;
     let size = file.metadata().map_err(io)?.len();
-    if size > FILE_BYTES_MAX {
-        return Err(LoadError::TooLarge { size });
+    if size > max {
+        return Err(LoadError::TooLarge { size, max });
     }
     let mut bytes = Vec::new();
     // The file may grow while it is read.
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(io)?;
+    file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(io)?;
     match bytes.len() as u64 {
-        size if size > FILE_BYTES_MAX => Err(LoadError::TooLarge { size }),
+        size if size > max => Err(LoadError::TooLarge { size, max }),
         _ => Ok(bytes),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::Component;
 
-use super::engine::{COMPONENT_MEMORIES_MAX, COMPONENT_TABLES_MAX, Stock};
+use super::engine::Stock;
 
 /// What is left of the engine's stock.
 #[derive(Debug)]
@@ -34,8 +34,8 @@ impl Needs {
         let over = |what: &str, needed: u32, max: u32| {
             if needed > max { Err(format!("it has {needed} {what}, and at most {max} are allowed")) } else { Ok(()) }
         };
-        over("memories", self.memories, COMPONENT_MEMORIES_MAX.min(stock.memories))?;
-        over("tables", self.tables, COMPONENT_TABLES_MAX.min(stock.tables))
+        over("memories", self.memories, stock.component.memories.min(stock.memories))?;
+        over("tables", self.tables, stock.component.tables.min(stock.tables))
     }
 }
 
@@ -66,10 +66,11 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::load_limits::LoadLimits;
 
     #[tokio::test]
     async fn a_full_pool_queues_and_a_free_place_is_taken() {
-        let pool = Pool::new(Stock { cells: 10, memories: 3, tables: 10 });
+        let pool = Pool::new(Stock { cells: 10, memories: 3, tables: 10, component: LoadLimits::default() });
         let needs = Needs { memories: 2, tables: 1 };
         let first = pool.admit(needs).await;
         let mut second = std::pin::pin!(pool.admit(needs));

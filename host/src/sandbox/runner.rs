@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use taskcell_artifact::ArtifactCache;
 use taskcell_slot::{Guest, GuestEnd, Settings, Workers};
@@ -14,9 +13,10 @@ use wasmtime::component::{Component, Linker};
 
 use crate::model::ids::PluginDigest;
 use crate::model::limits::Limits;
+use crate::model::load_limits::LoadLimits;
 use crate::model::manifest::Manifest;
 use crate::model::outcome::{CellEnd, Failure, FailureKind};
-use crate::model::text::panic_text;
+use crate::model::text::{duration, panic_text};
 use crate::ports::clock::{BoxFuture, Clock};
 use crate::ports::output::OutputLog;
 use crate::ports::runner::{CellLink, CellWork, Permit, Runner};
@@ -26,16 +26,9 @@ use super::componentize::componentize;
 use super::engine::{Stock, engine};
 use super::identify::{FileKind, identify};
 use super::inspect::{Border, Unfit};
-use super::load::{FILE_BYTES_MAX, LoadError, LoadedPlugin, command_manifest};
+use super::load::{LoadError, LoadedPlugin, command_manifest};
 use super::pace::{Paced, Turn};
 use super::pool::{Needs, Pool};
-
-/// Units of fuel for `describe`: about 10 ms. Protects the host from a plugin that never answers.
-const DESCRIBE_FUEL: u64 = 50_000_000;
-/// Wall time for `describe`, which may sleep instead of burning fuel.
-const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes of a manifest. Protects the host from a hostile `describe`.
-const MANIFEST_BYTES_MAX: usize = 1 << 20;
 
 /// Runs wasm.
 pub(crate) struct WasmRunner {
@@ -62,15 +55,23 @@ impl fmt::Debug for WasmRunner {
     }
 }
 
+/// What a runner of wasm is made with.
+pub(crate) struct WasmSettings {
+    /// How many tasks run at once.
+    pub(crate) cells: u32,
+    /// The operator's limits.
+    pub(crate) limits: Limits,
+    pub(crate) load: LoadLimits,
+    pub(crate) cache: Option<ArtifactCache>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Where timers and files of guests are served.
+    pub(crate) runtime: Handle,
+}
+
 impl WasmRunner {
-    pub(crate) fn new(
-        cells: u32,
-        limits: Limits,
-        cache: Option<ArtifactCache>,
-        clock: Arc<dyn Clock>,
-        runtime: Handle,
-    ) -> wasmtime::Result<Self> {
-        let stock = Stock::for_cells(cells);
+    pub(crate) fn new(settings: WasmSettings) -> wasmtime::Result<Self> {
+        let WasmSettings { cells, limits, load, cache, clock, runtime } = settings;
+        let stock = Stock::for_cells(cells, load);
         let engine = engine(stock, &limits)?;
         // Timers and files of guests are the caller's runtime's; without its context WASI would start one of its own.
         let around = move |live: &mut dyn FnMut()| {
@@ -89,6 +90,10 @@ impl WasmRunner {
             workers,
             engine,
         })
+    }
+
+    pub(crate) fn load_limits(&self) -> &LoadLimits {
+        &self.stock.component
     }
 
     /// Loads a plugin from its bytes. `name` is what the file was called, for commands, which have no other name.
@@ -117,8 +122,9 @@ impl WasmRunner {
     }
 
     fn compile(&self, bytes: &[u8]) -> Result<Compiled, LoadError> {
-        if bytes.len() as u64 > FILE_BYTES_MAX {
-            return Err(LoadError::TooLarge { size: bytes.len() as u64 });
+        let max = self.load_limits().file_bytes;
+        if bytes.len() as u64 > max {
+            return Err(LoadError::TooLarge { size: bytes.len() as u64, max });
         }
         let kind = identify(bytes);
         let made;
@@ -158,7 +164,8 @@ impl WasmRunner {
     }
 
     async fn describe(&self, code: Arc<Code>) -> Result<Manifest, LoadError> {
-        let limits = Limits { fuel: DESCRIBE_FUEL, output_bytes: 64 << 10, ..self.limits };
+        let load = *self.load_limits();
+        let limits = Limits { fuel: load.describe_fuel, output_bytes: 64 << 10, ..self.limits };
         // The clock starts when there is room: a full host is not the plugin's fault.
         let place = self.pool.admit(code.needs).await;
         let described = self.paced(dead_link(), async move |around| {
@@ -169,18 +176,23 @@ impl WasmRunner {
             }
         });
         let clock = Arc::clone(&self.clock);
-        let late = clock.sleep_until(clock.steady() + DESCRIBE_TIMEOUT);
+        let late = clock.sleep_until(clock.steady().saturating_add(load.describe_timeout));
         let text = tokio::select! {
             described = described => described.map_err(|error| LoadError::Describe(guest_end(error)))?,
-            () = late => return Err(LoadError::Describe(format!("no answer within {} s", DESCRIBE_TIMEOUT.as_secs()))),
+            () = late => return Err(LoadError::Describe(format!("no answer within {}", duration(load.describe_timeout)))),
         };
         let text =
             text.map_err(|failure| LoadError::Describe(format!("{}: {}", failure.kind.word(), failure.message)))?;
-        if text.len() > MANIFEST_BYTES_MAX {
-            let message = format!("the manifest has {} bytes, and the limit is {MANIFEST_BYTES_MAX}", text.len());
+        if text.len() as u64 > load.manifest_bytes {
+            let message = format!("the manifest has {} bytes, and the limit is {}", text.len(), load.manifest_bytes);
             return Err(LoadError::Describe(message));
         }
-        Ok(Manifest::parse(&text)?)
+        let manifest = Manifest::parse(&text)?;
+        if manifest.tasks.len() > load.task_types as usize {
+            let message = format!("it has {} task types, and the limit is {}", manifest.tasks.len(), load.task_types);
+            return Err(LoadError::Describe(message));
+        }
+        Ok(manifest)
     }
 
     /// Runs a cell in a slot, at its own pace.

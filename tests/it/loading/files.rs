@@ -2,8 +2,9 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use taskcell::{FileKind, LoadError};
+use taskcell::{FileKind, LoadError, LoadLimits};
 
 use crate::support::files::{read, write};
 use crate::support::{builder, guest, uncached, within};
@@ -113,10 +114,30 @@ async fn t20_a_file_over_the_limit_is_refused_without_being_read() {
     let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
     file.set_len(1 << 30).unwrap();
     let error = refused(&path).await;
-    assert!(matches!(error, LoadError::TooLarge { size } if size == 1 << 30), "{error:?}");
+    assert!(matches!(error, LoadError::TooLarge { size, .. } if size == 1 << 30), "{error:?}");
     let bytes = vec![0; (32 << 20) + 1];
     let error = within(uncached().load_plugin_bytes("huge", bytes)).await.unwrap_err();
     assert!(matches!(error, LoadError::TooLarge { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn t20_what_a_plugin_may_take_to_be_loaded_is_the_operators() {
+    let all = LoadLimits::default();
+    for (limits, says) in [
+        (LoadLimits { file_bytes: 1000, ..all }, "at most 1000"),
+        (LoadLimits { memories: 0, ..all }, "memories"),
+        (LoadLimits { tables: 0, ..all }, "tables"),
+        (LoadLimits { describe_fuel: 10, ..all }, "out-of-fuel"),
+        (LoadLimits { describe_timeout: Duration::ZERO, ..all }, "no answer"),
+        (LoadLimits { manifest_bytes: 10, ..all }, "the limit is 10"),
+        (LoadLimits { task_types: 1, ..all }, "the limit is 1"),
+    ] {
+        let host = builder().load_limits(limits).build().unwrap();
+        let error = within(host.load_plugin(guest("fixture"))).await.unwrap_err().to_string();
+        assert!(error.contains(says), "{limits:?}: {error}");
+    }
+    let host = builder().load_limits(LoadLimits { stack_bytes: 64 << 10, ..all }).build().unwrap();
+    within(host.load_plugin(guest("fixture"))).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,0 +1,50 @@
+//! What a plugin may take to be loaded. The host's operator sets it; a plugin has no say in it.
+
+use std::time::Duration;
+
+/// How large a plugin may be, and what its `describe` may use. [`LoadLimits::default`] suits plugins of any language.
+///
+/// ```
+/// use taskcell::LoadLimits;
+///
+/// let small = LoadLimits { file_bytes: 4 << 20, ..LoadLimits::default() };
+/// # let _ = taskcell::Host::builder().load_limits(small);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoadLimits {
+    /// Bytes of a plugin's file. Default 32 MiB: a Python plugin has 18. Protects the host's memory and the compiler.
+    pub file_bytes: u64,
+    /// Core instances of a component. Default 64: Python's runtime needs about twenty. Protects the pool.
+    pub instances: u32,
+    /// Memories of a component. Default 32. Protects the pool.
+    pub memories: u32,
+    /// Tables of a component. Default 64. Protects the pool.
+    pub tables: u32,
+    /// Bytes of stack that a guest's code may use, of the 2 MiB that its fiber has; at most half of them. Default 512 KiB.
+    /// Protects the host's stack from recursion.
+    pub stack_bytes: u64,
+    /// Units of fuel for `describe`. Default 50 million, about 10 ms. Protects the host from a plugin that never answers.
+    pub describe_fuel: u64,
+    /// Wall time for `describe`, which may sleep instead of burning fuel. Default 10 s.
+    pub describe_timeout: Duration,
+    /// Bytes of the manifest. Default 1 MiB. Protects the host from a hostile `describe`.
+    pub manifest_bytes: u64,
+    /// Task types of a plugin. Default 256, and never more.
+    pub task_types: u32,
+}
+
+impl Default for LoadLimits {
+    fn default() -> Self {
+        Self {
+            file_bytes: 32 << 20,
+            instances: 64,
+            memories: 32,
+            tables: 64,
+            stack_bytes: 512 << 10,
+            describe_fuel: 50_000_000,
+            describe_timeout: Duration::from_secs(10),
+            manifest_bytes: 1 << 20,
+            task_types: 256,
+        }
+    }
+}
