@@ -71,6 +71,7 @@ pub(super) fn count(number: u64) -> String {
 pub(super) fn elapsed(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
+        0 if time.as_millis() == 0 => "< 1ms".to_owned(),
         0 => format!("{}ms", time.as_millis()),
         1..60 => format!("{seconds}.{}s", time.subsec_millis() / 100),
         60..3600 => format!("{}m {:02}s", seconds / 60, seconds % 60),
@@ -173,7 +174,7 @@ mod tests {
 
     #[test]
     fn times_read_naturally() {
-        let cases = [(340, "340ms"), (3_250, "3.2s"), (310_000, "5m 10s"), (7_380_000, "2h 03m")];
+        let cases = [(0, "< 1ms"), (340, "340ms"), (3_250, "3.2s"), (310_000, "5m 10s"), (7_380_000, "2h 03m")];
         for (millis, text) in cases {
             assert_eq!(elapsed(Duration::from_millis(millis)), text);
         }
