@@ -21,7 +21,9 @@ pub(crate) enum Command {
     /// A cell is free for it.
     Start,
     /// The guest says how far it is.
-    Progress { message: String, percent: Option<u8>, restarted: bool, merged: u64 },
+    ///
+    /// `last`: before the task's end, so that it is told even when the log is full.
+    Progress { message: String, percent: Option<u8>, restarted: bool, merged: u64, last: bool },
     /// The guest waits.
     Wait { key: SignalKey, timeout: Option<Duration> },
     /// The guest looks for a signal.

@@ -12,6 +12,7 @@ use super::request::CancelRequest;
 use super::signal::{Party, Signal};
 use super::state::{Artifact, Usage};
 use super::time::Timestamp;
+use super::wire::{maybe_millis, millis};
 
 /// An event's place in its task's log: 1, 2, 3, … without gaps. 0 is before the first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -46,7 +47,7 @@ pub enum EventBody {
         /// Its input.
         input: Value,
         /// The limits it runs under.
-        limits: Limits,
+        limits: Box<Limits>,
     },
     /// Its cell runs.
     Started,
@@ -70,6 +71,7 @@ pub enum EventBody {
         /// What it waits for.
         key: SignalKey,
         /// How long at most.
+        #[serde(rename = "timeout_ms", with = "maybe_millis")]
         timeout: Option<Duration>,
     },
     /// A wait ended without a signal.
@@ -126,6 +128,7 @@ pub enum EventBody {
         /// What for, in its words.
         reason: String,
         /// How long it waits at most.
+        #[serde(rename = "timeout_ms", with = "maybe_millis")]
         timeout: Option<Duration>,
     },
     /// It has more fuel. If it had asked for some, this is the answer.
@@ -161,6 +164,7 @@ pub enum EventBody {
         /// Units of fuel that it burnt in that time.
         fuel: u64,
         /// How long, at least.
+        #[serde(rename = "quiet_ms", with = "millis")]
         quiet: Duration,
     },
     /// It panicked and said so before it trapped.

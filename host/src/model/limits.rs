@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::wire::{maybe_millis, millis};
+
 /// About how many units of fuel a present-day core burns in a second.
 ///
 /// Measured on x86-64: 6 × 10⁹ for the `digest` plugin, which works on text, 15 × 10⁹ for tight loops over integers. It
@@ -13,11 +15,12 @@ pub const FUEL_PER_CPU_SECOND: u64 = 10_000_000_000;
 /// Makes the two structs, their default, and the list of names from one table, so that no limit can be forgotten in one
 /// of them.
 macro_rules! limits {
-    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr, $wire:literal, $unit:ident $(, $with:literal)?;)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr, $wire:literal, $unit:ident $(, $with:literal, $maybe:literal)?;)+) => {
         /// What one task may use. [`Limits::default`] is the operator's default; see each field.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(default)]
         pub struct Limits {
-            $($(#[doc = $doc])+ pub $name: $type,)+
+            $($(#[doc = $doc])+ #[serde(rename = $wire $(, with = $with)?)] pub $name: $type,)+
         }
 
         impl Default for Limits {
@@ -53,7 +56,7 @@ macro_rules! limits {
         pub struct LimitsRequest {
             $(
                 $(#[doc = $doc])+
-                #[serde(default, rename = $wire, $(with = $with,)? skip_serializing_if = "Option::is_none")]
+                #[serde(default, rename = $wire, $(with = $maybe,)? skip_serializing_if = "Option::is_none")]
                 pub $name: Option<$type>,
             )+
         }
@@ -106,12 +109,12 @@ limits! {
     fuel_on_request: u64 = 0, "fuel_on_request", Fuel;
     /// Wall time from the start to the end; waiting counts, a pause and a fuel request do not. Default one hour.
     /// Protects the caller from a task that never ends.
-    timeout: Duration = Duration::from_hours(1), "timeout_ms", Time, "millis";
+    timeout: Duration = Duration::from_hours(1), "timeout_ms", Time, "millis", "maybe_millis";
     /// Wall time without any call of the host, after which a task that is not parked is given up. Default ten minutes.
     /// Protects the caller from a task that hangs.
-    idle: Duration = Duration::from_mins(10), "idle_ms", Time, "millis";
+    idle: Duration = Duration::from_mins(10), "idle_ms", Time, "millis", "maybe_millis";
     /// Wall time of burning fuel without any call of the host, after which an event says so. Default one minute.
-    stall: Duration = Duration::from_mins(1), "stall_ms", Time, "millis";
+    stall: Duration = Duration::from_mins(1), "stall_ms", Time, "millis", "maybe_millis";
     /// Bytes of all linear memories together. Default 128 MiB. Protects the machine from the guest.
     memory_bytes: u64 = 128 << 20, "memory_bytes", Bytes;
     /// Elements of all tables together. Default 100 000. Protects the machine from the guest.
@@ -120,7 +123,7 @@ limits! {
     call_bytes: u64 = 4 << 20, "call_bytes", Bytes;
     /// Bytes of the input, as JSON. Default 4 MiB. Protects the guest and the event log.
     input_bytes: u64 = 4 << 20, "input_bytes", Bytes;
-    /// Bytes of a result, of an error's details, and of one message. Default 4 MiB. Protects the host and whoever reads
+    /// Bytes of a result, and of an error's details. Default 4 MiB. Protects the host and whoever reads
     /// the outcome.
     result_bytes: u64 = 4 << 20, "result_bytes", Bytes;
     /// Handles that the guest's component may hold at once. Default 10 000. Protects the host's memory.
@@ -157,23 +160,6 @@ limits! {
     artifacts: u32 = 1024, "artifacts", Count;
     /// Bytes of all artifacts together. Default 256 MiB.
     artifact_bytes: u64 = 256 << 20, "artifact_bytes", Bytes;
-}
-
-mod millis {
-    //! A duration as whole milliseconds.
-
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    #[expect(clippy::ref_option, reason = "the shape serde asks for")]
-    pub(super) fn serialize<S: Serializer>(value: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
-        value.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)).serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
-        Ok(Option::<u64>::deserialize(from)?.map(Duration::from_millis))
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::command::{Answer, Command, Decision};
 use super::event::{Budget, EventBody, WaitEnd};
 use super::ids::SignalKey;
-use super::outcome::{CellEnd, Failure, FailureKind, GuestOutcome, Outcome};
+use super::outcome::{CellEnd, Failure, FailureKind, GuestOutcome, NOT_BEGUN, Outcome};
 use super::request::CancelRequest;
 use super::signal::{NotifyAnswer, Party, Signal};
 use super::state::{Phase, TaskState, Usage, payload_bytes};
@@ -59,7 +59,9 @@ impl Refusal {
 /// Decides one command. The caller appends the events, folds them into the state, and only then passes the answer on.
 pub(crate) fn step(state: &TaskState, command: Command) -> Decision {
     match (state.phase, command) {
-        (None, Command::Create { task, input, limits }) => Decision::done(EventBody::Created { task, input, limits }),
+        (None, Command::Create { task, input, limits }) => {
+            Decision::done(EventBody::Created { task, input, limits: Box::new(limits) })
+        }
         (None, _) | (Some(_), Command::Create { .. }) => {
             Decision::refused(RefusalKind::Host, "a task is created once, and first")
         }
@@ -73,9 +75,15 @@ pub(crate) fn step(state: &TaskState, command: Command) -> Decision {
 }
 
 /// Keeps a guest from filling the host's memory with its own log. What it may still do then ends or shrinks it.
+#[expect(clippy::wildcard_enum_match_arm, reason = "progress is counted apart, and whatever else there is together")]
 fn over_budget(state: &TaskState, command: &Command) -> Option<Decision> {
     let (events_max, bytes_max) = (state.limits.log_events, state.limits.log_bytes);
-    if state.seq.0 < events_max && state.written_bytes < bytes_max {
+    // Progress has a budget of its own, so that a task which reports a lot can still wait.
+    let is_full = match command {
+        Command::Progress { last, .. } => !last && state.is_full_of_progress(),
+        _ => state.is_full(),
+    };
+    if !is_full {
         return None;
     }
     let full = || {
@@ -150,7 +158,7 @@ fn after_the_end(command: &Command) -> Decision {
 fn live(state: &TaskState, command: Command) -> Decision {
     match command {
         Command::Create { .. } | Command::Start => Decision::only(Answer::Done),
-        Command::Progress { message, percent, restarted, merged } => {
+        Command::Progress { message, percent, restarted, merged, last: _ } => {
             progress(state, message, percent, restarted, merged)
         }
         Command::Wait { key, timeout } => wait(state, key, timeout),
@@ -341,7 +349,9 @@ fn cancel(state: &TaskState, request: CancelRequest, usage: Usage) -> Decision {
     };
     // A task that never ran has nothing to tidy up.
     let at_once = request.grace.is_zero() || state.phase == Some(Phase::Queued);
-    let outcome = at_once.then(|| cancelled(&request, state.phase == Some(Phase::Running), String::new()));
+    let forced = state.phase == Some(Phase::Running);
+    let message = if forced { String::new() } else { NOT_BEGUN.to_owned() };
+    let outcome = at_once.then(|| cancelled(&request, forced, message));
     let by = request.by;
     // The request comes first, so that a guest that is woken by it can read who asked.
     let mut events = vec![EventBody::CancelRequested(request)];

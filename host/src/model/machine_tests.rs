@@ -35,6 +35,7 @@ fn progress() -> impl Strategy<Value = Command> {
         percent,
         restarted,
         merged: 0,
+        last: false,
     })
 }
 

@@ -20,3 +20,4 @@ pub(crate) mod state;
 pub(crate) mod summary;
 pub(crate) mod text;
 pub(crate) mod time;
+pub(crate) mod wire;

@@ -8,6 +8,9 @@ use serde_json::Value;
 use super::signal::{Party, present};
 use super::text::escape;
 
+/// What is said of a task that was cancelled while it waited for its turn.
+pub(super) const NOT_BEGUN: &str = "it had not begun";
+
 /// How a task ended. Every started task gets exactly one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
@@ -28,7 +31,7 @@ pub enum Outcome {
         by: Party,
         /// Why, in the words of whoever asked; may be empty.
         reason: String,
-        /// `true` when the grace was over and the task was stopped where it was; `false` when it ended by itself.
+        /// `true` when the task was stopped where it was; `false` when it ended by itself, or had not begun.
         forced: bool,
         /// What the task said when it ended by itself; may be empty.
         message: String,
@@ -142,12 +145,12 @@ impl fmt::Display for Outcome {
                 if !reason.is_empty() {
                     write!(f, " ({})", escape(reason))?;
                 }
-                f.write_str(if *forced {
-                    ", stopped by force when the grace was over"
-                } else {
-                    ", it ended by itself"
-                })?;
-                if message.is_empty() { Ok(()) } else { write!(f, ": {}", escape(message)) }
+                match (*forced, message.as_str()) {
+                    (true, _) => f.write_str(", stopped by force"),
+                    (false, NOT_BEGUN) => write!(f, ": {NOT_BEGUN}"),
+                    (false, "") => f.write_str(", it ended by itself"),
+                    (false, message) => write!(f, ", it ended by itself: {}", escape(message)),
+                }
             }
         }
     }

@@ -10,6 +10,7 @@ use super::outcome::Outcome;
 use super::request::CancelRequest;
 use super::state::Artifact;
 use super::time::Timestamp;
+use super::wire::millis;
 
 /// What a cancelled task came to. The durations are measured on a clock that never jumps; the dates are for people.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,8 +26,10 @@ pub struct CancelReceipt {
     /// When its cell and its directory were gone.
     pub gone_at: Timestamp,
     /// From the asking to the outcome.
+    #[serde(rename = "to_outcome_ms", with = "millis")]
     pub to_outcome: Duration,
     /// From the asking until the cell and its directory were gone.
+    #[serde(rename = "to_gone_ms", with = "millis")]
     pub to_gone: Duration,
     /// What the task had done outside its cell before its end, in order. Nothing of it is undone.
     pub effects: Vec<Effect>,

@@ -9,6 +9,7 @@ use super::grants::Grants;
 use super::ids::{SignalKey, TaskKey};
 use super::limits::LimitsRequest;
 use super::signal::{Party, Signal};
+use super::wire::millis;
 
 /// A task to start.
 ///
@@ -117,6 +118,7 @@ pub struct CancelRequest {
     /// Why; may be empty.
     pub reason: String,
     /// How long the task may take to end by itself. Zero stops it where it is, at once.
+    #[serde(rename = "grace_ms", with = "millis")]
     pub grace: Duration,
 }
 

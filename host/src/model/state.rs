@@ -14,6 +14,7 @@ use super::progress::Pace;
 use super::request::CancelRequest;
 use super::signal::{Party, Signal};
 use super::time::Timestamp;
+use super::wire::{maybe_millis, millis};
 
 /// Where a task is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +38,7 @@ pub struct Progress {
     /// How long it still takes from now on, if it goes on as it went. `None` until two reports with a rising percent
     /// allow to tell, and while the task stands still.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "eta_ms", with = "maybe_millis")]
     pub eta: Option<Duration>,
 }
 
@@ -94,6 +96,7 @@ pub struct Usage {
     /// Calls it made of the contract's functions; WASI is not counted.
     pub host_calls: u64,
     /// Wall time from its start, waiting included.
+    #[serde(rename = "wall_ms", with = "millis")]
     pub wall: Duration,
 }
 
@@ -171,20 +174,39 @@ pub(crate) struct TaskState {
     pub(crate) seq: EventSeq,
     /// Bytes of texts and payloads in the log.
     pub(crate) written_bytes: u64,
+    /// What of the log is progress: events, and bytes of their messages.
+    pub(crate) progress_events: u64,
+    pub(crate) progress_bytes: u64,
     /// Bytes of the input and of what the outcome carries, which the log holds as well.
     pub(crate) ends_bytes: u64,
 }
 
 impl TaskState {
+    /// Whether the guest has written as much about its progress as it may.
+    pub(crate) fn is_full_of_progress(&self) -> bool {
+        self.progress_events >= self.limits.log_events || self.progress_bytes >= self.limits.log_bytes
+    }
+
+    /// Whether the guest has written as much of everything else as it may.
+    pub(crate) fn is_full(&self) -> bool {
+        self.seq.0.saturating_sub(self.progress_events) >= self.limits.log_events
+            || self.written_bytes.saturating_sub(self.progress_bytes) >= self.limits.log_bytes
+    }
+
     /// Takes one more event in. Folding a task's whole log from the default state gives the task's state.
     pub(crate) fn apply(&mut self, event: &Event) {
         self.seq = event.seq;
-        self.written_bytes += written_bytes(&event.body);
+        let bytes = written_bytes(&event.body);
+        self.written_bytes += bytes;
+        if matches!(event.body, EventBody::Progress { .. }) {
+            self.progress_events += 1;
+            self.progress_bytes += bytes;
+        }
         match &event.body {
             EventBody::Created { task, limits, input } => {
                 self.ends_bytes = payload_bytes(Some(input));
                 self.task = Some(task.clone());
-                self.limits = *limits;
+                self.limits = **limits;
                 self.fuel_budget = limits.fuel;
                 self.phase = Some(Phase::Queued);
                 self.created_at = Some(event.at);
@@ -340,7 +362,8 @@ fn outcome_bytes(outcome: &Outcome) -> u64 {
 fn written_bytes(body: &EventBody) -> u64 {
     match body {
         EventBody::Progress { message, .. } | EventBody::AgentMessage { message, .. } => message.len() as u64,
-        EventBody::SignalReceived { signal, .. } => payload_bytes(signal.payload.as_ref()),
+        EventBody::SignalReceived { key, signal } => key.as_str().len() as u64 + payload_bytes(signal.payload.as_ref()),
+        EventBody::SignalTaken { key } | EventBody::WaitStarted { key, .. } => key.as_str().len() as u64,
         EventBody::SignalSent { target, key } => {
             let TaskRef { plugin, task_type, key: task_key } = target;
             (plugin.len() + task_type.len() + task_key.as_str().len() + key.as_str().len()) as u64
@@ -351,9 +374,7 @@ fn written_bytes(body: &EventBody) -> u64 {
         EventBody::ArtifactAttached(artifact) => (artifact.name.len() + artifact.media_type.len()) as u64,
         EventBody::Created { .. }
         | EventBody::Started
-        | EventBody::WaitStarted { .. }
         | EventBody::WaitEnded { .. }
-        | EventBody::SignalTaken { .. }
         | EventBody::Resumed { .. }
         | EventBody::FuelAdded { .. }
         | EventBody::FuelRequestEnded { .. }

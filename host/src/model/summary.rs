@@ -90,7 +90,7 @@ mod tests {
     fn summary(bodies: Vec<EventBody>) -> String {
         let task = TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::new("k").unwrap() };
         let limits = Limits { fuel: 2_000_000_000, ..Limits::default() };
-        let created = EventBody::Created { task, input: serde_json::Value::Null, limits };
+        let created = EventBody::Created { task, input: serde_json::Value::Null, limits: Box::new(limits) };
         let mut state = TaskState::default();
         for body in std::iter::once(created).chain(bodies) {
             let event = Event { seq: state.seq.next(), at: Timestamp(0), body };

@@ -19,7 +19,7 @@ use crate::ports::agent::AgentSink;
 use crate::ports::clock::BoxFuture;
 use crate::ports::runner::{CancelNotice, CellLink, CellWork, GuestCall, NoSignal, Permit, Reply, Runner};
 
-use super::calls::notify_answer;
+use super::calls::{Last, notify_answer};
 use super::cell::{Cell, CellStep};
 use super::guard::guarded;
 use super::pace::{Bucket, Reading, Silence};
@@ -161,7 +161,7 @@ impl Actor {
     }
 
     async fn cancel(&mut self, request: CancelRequest, asked: Moment) -> Result<(), Ended> {
-        self.write_progress().await?;
+        self.write_progress(if request.grace.is_zero() { Last::Yes } else { Last::No }).await?;
         self.shared.note(|moments| &mut moments.asked, asked);
         let usage = self.shared.usage();
         self.decide(Command::Cancel { request, usage }).await.map(|_| ())
@@ -172,11 +172,11 @@ impl Actor {
         let command = match alarm {
             Alarm::Grace => {
                 self.timers.grace = None;
-                self.write_progress().await?;
+                self.write_progress(Last::Yes).await?;
                 Command::GraceOver { usage }
             }
             Alarm::Deadline => {
-                self.write_progress().await?;
+                self.write_progress(Last::Yes).await?;
                 Command::DeadlineReached { usage }
             }
             Alarm::Wait(wait) => {
@@ -188,7 +188,7 @@ impl Actor {
                 Command::FuelRequestTimedOut
             }
             Alarm::Look => return self.look().await,
-            Alarm::Progress => return self.write_progress().await,
+            Alarm::Progress => return self.write_progress(Last::No).await,
             // There is nothing to do but to go on: the guest's call is taken now.
             Alarm::Turn => return Ok(()),
         };
@@ -203,7 +203,11 @@ impl Actor {
             self.timers.quiet.called(now, reading);
         }
         let Some(silence) = self.timers.quiet.look(now, reading) else { return Ok(()) };
-        self.write_progress().await?;
+        self.write_progress(if silence == Silence::Idle { Last::Yes } else { Last::No }).await?;
+        if self.reading().activity != reading.activity {
+            // It woke up while its report was written down.
+            return Ok(());
+        }
         let command = match silence {
             Silence::Idle => Command::Idle { usage: self.shared.usage() },
             Silence::Stalled { fuel, quiet } => Command::Stalled { fuel, quiet },
@@ -229,7 +233,7 @@ impl Actor {
                     self.on_call(call).await?;
                 }
                 self.warn_of_fuel().await?;
-                self.write_progress().await?;
+                self.write_progress(Last::Yes).await?;
                 let end = self.checked(end);
                 let usage = self.shared.usage();
                 self.decide(Command::CellEnded { end, usage }).await.map(|_| ())

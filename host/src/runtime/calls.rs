@@ -13,6 +13,13 @@ use crate::ports::runner::{GuestCall, NoSignal, Reply};
 use super::actor::{Actor, Ended, Finding, Parked};
 use super::shared::Shared;
 
+/// Whether a report is the last before the task's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Last {
+    Yes,
+    No,
+}
+
 impl Actor {
     /// Reads what the cell has put up on its board: the warning at once, the report when its turn has come.
     pub(super) async fn on_news(&mut self) -> Result<(), Ended> {
@@ -23,7 +30,7 @@ impl Actor {
             self.timers.progress = Some(ready);
             return Ok(());
         }
-        self.write_progress().await
+        self.write_progress(Last::No).await
     }
 
     pub(super) async fn warn_of_fuel(&mut self) -> Result<(), Ended> {
@@ -36,8 +43,12 @@ impl Actor {
 
     /// Writes the report that is up down. One that comes before its turn counts against the other events instead, so
     /// that a guest which makes a call after each report is held up by them.
-    pub(super) async fn write_progress(&mut self) -> Result<(), Ended> {
+    /// When the log is full of progress, the newest report stays up, and is told last.
+    pub(super) async fn write_progress(&mut self, last: Last) -> Result<(), Ended> {
         self.timers.progress = None;
+        if last == Last::No && self.shared.state().is_full_of_progress() {
+            return Ok(());
+        }
         let Some(report) = self.shared.news.take_report() else { return Ok(()) };
         let now = self.shared.clock.steady();
         if self.progress_pace.ready_at() > now {
@@ -48,16 +59,25 @@ impl Actor {
         self.timers.quiet.called(now, self.reading());
         let (message, percent) = (report.message, report.percent);
         let (restarted, merged) = (report.restarted, report.merged);
-        self.decide(Command::Progress { message, percent, restarted, merged }).await.map(|_| ())
+        self.decide(Command::Progress { message, percent, restarted, merged, last: last == Last::Yes })
+            .await
+            .map(|_| ())
     }
 
     pub(super) async fn on_call(&mut self, call: GuestCall) -> Result<(), Ended> {
+        let answered = self.answer(call).await;
+        // However long the host took for it: the guest is expected to do something from now on.
+        self.timers.quiet.called(self.shared.clock.steady(), self.reading());
+        answered
+    }
+
+    async fn answer(&mut self, call: GuestCall) -> Result<(), Ended> {
         self.timers.quiet.called(self.shared.clock.steady(), self.reading());
         self.warn_of_fuel().await?;
         // What the guest reported before its call comes before what the call makes happen. A look makes nothing happen,
         // and a guest that looks after each report is not to fill its log.
         if !matches!(call, GuestCall::Poll { .. }) {
-            self.write_progress().await?;
+            self.write_progress(Last::No).await?;
         }
         match call {
             GuestCall::Wait { key, timeout, reply } => {
@@ -172,6 +192,7 @@ impl Actor {
             let answer = self.decide(Command::Attach(artifact.clone())).await?;
             let _ = reply.send(done(answer).map(|()| artifact));
         }
+        self.timers.quiet.called(self.shared.clock.steady(), self.reading());
         Ok(())
     }
 

@@ -190,11 +190,16 @@ impl Shared {
         })
     }
 
-    /// Bytes of texts that its log, its state and its output hold, about.
+    /// Bytes that its log, its state and its output hold, about.
     pub(crate) fn kept_bytes(&self) -> u64 {
         let state = self.state();
+        let events = state.seq.0.saturating_mul(size_of::<Event>() as u64);
         // What it began and ended with is in the log and in the state.
-        self.output.bytes().saturating_add(state.written_bytes).saturating_add(state.ends_bytes.saturating_mul(2))
+        self.output
+            .bytes()
+            .saturating_add(events)
+            .saturating_add(state.written_bytes)
+            .saturating_add(state.ends_bytes.saturating_mul(2))
     }
 
     pub(crate) fn outcome(&self) -> Option<Outcome> {

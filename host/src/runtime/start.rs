@@ -21,6 +21,7 @@ use crate::ports::runner::{CellLink, CellWork, Permit};
 use crate::ports::store::{Fence, Record, StreamId};
 
 use super::actor::{Actor, CALL_QUEUE};
+use super::dirs::HostDirs;
 use super::effects::forget;
 use super::handle::TaskHandle;
 use super::host::{Inner, StartError};
@@ -56,7 +57,14 @@ pub(super) async fn start(inner: &Inner, request: StartRequest) -> Result<TaskHa
     if !inner.registry.claim(&task, id) {
         return Err(StartError::KeyInUse { task });
     }
-    let claim = Claim { registry: Arc::clone(&inner.registry), task, id, kept: false };
+    let claim = Claim {
+        registry: Arc::clone(&inner.registry),
+        task,
+        id,
+        kept: false,
+        scratch: None,
+        runtime: inner.runtime.clone(),
+    };
     let turn = Turn::take(inner, &checked).await?;
     sweep(inner);
     create(inner, request, checked, claim, turn).await
@@ -100,12 +108,21 @@ struct Claim {
     task: TaskRef,
     id: TaskId,
     kept: bool,
+    /// Where its scratch directory is, once it is made.
+    scratch: Option<Arc<HostDirs>>,
+    runtime: tokio::runtime::Handle,
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if !self.kept {
-            self.registry.release(&self.task, self.id);
+        if self.kept {
+            return;
+        }
+        self.registry.release(&self.task, self.id);
+        if let Some(dirs) = self.scratch.take() {
+            let id = self.id;
+            // What cannot be removed now goes with the host's own directory.
+            drop(self.runtime.spawn_blocking(move || dirs.remove_scratch(id)));
         }
     }
 }
@@ -152,17 +169,10 @@ async fn create(
 ) -> Result<TaskHandle, StartError> {
     let (id, task) = (claim.id, claim.task.clone());
     let dirs = Arc::clone(&inner.around.dirs);
+    claim.scratch = Some(Arc::clone(&dirs));
     let scratch = tokio::task::spawn_blocking(move || dirs.make_scratch(id)).await;
     let scratch = scratch.map_err(|_| StartError::ShuttingDown)?.map_err(StartError::Scratch)?;
-    let state = match first_events(inner, &request, &checked, id, &task).await {
-        Ok(state) => state,
-        Err(error) => {
-            let dirs = Arc::clone(&inner.around.dirs);
-            // What cannot be removed now goes with the host's own directory.
-            let _ = tokio::task::spawn_blocking(move || dirs.remove_scratch(id)).await;
-            return Err(error);
-        }
-    };
+    let state = first_events(inner, &request, &checked, id, &task).await?;
 
     let (control_tx, control) = mpsc::channel(CONTROL_QUEUE);
     let (calls_tx, calls) = mpsc::channel(CALL_QUEUE);

@@ -64,8 +64,13 @@ impl Account for CellData {
         &self.link
     }
 
-    fn left(&mut self) {
+    fn left(&mut self) -> usize {
         self.memory.begin_call();
+        size(call_bytes(&self.info.limits))
+    }
+
+    fn returned(&self) -> usize {
+        size(result_bytes(&self.info.limits))
     }
 }
 
@@ -138,9 +143,14 @@ fn size(limit: u64) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
-/// The result crosses like any call, and may be as large as its limit.
+/// What may cross in one call of the host.
 fn call_bytes(limits: &Limits) -> u64 {
-    limits.result_bytes.max(limits.call_bytes).saturating_add(CALL_BYTES_SLACK)
+    limits.call_bytes.saturating_add(CALL_BYTES_SLACK)
+}
+
+/// What may cross when the guest returns.
+fn result_bytes(limits: &Limits) -> u64 {
+    limits.result_bytes.saturating_add(CALL_BYTES_SLACK)
 }
 
 /// Calls `describe` in a cell that may do nothing.
@@ -235,7 +245,7 @@ async fn run_task(
     match instance.taskcell_plugin_runner().call_run(&mut *store, &work.task.task_type, &input).await {
         Ok(outcome) => Ok(returned(outcome, work.limits.result_bytes)),
         // A guest with less memory than that has not returned too much: then it is a fault like any other.
-        Err(error) if is_unreadable_result(&error) && store.data().memory.bytes() > call_bytes(&work.limits) => {
+        Err(error) if is_unreadable_result(&error) && store.data().memory.bytes() > result_bytes(&work.limits) => {
             let message = format!("its result is larger than its limit of {} bytes", work.limits.result_bytes);
             Ok(CellEnd::Failed(Failure::new(FailureKind::OutputLimit, message)))
         }

@@ -86,21 +86,24 @@ pub(super) struct Pace {
     hurried: bool,
     /// What the calls since the last look at the time have cost.
     cost: u32,
-    /// Calls of the host, WASI's as well.
+    /// Beginnings and ends of calls of the host, WASI's as well.
     calls: u64,
+    /// Whether the guest is in such a call.
+    in_call: bool,
 }
 
 impl Pace {
     pub(super) fn new(budget: u64, turn: Arc<Turn>) -> Self {
         let floor = budget.saturating_sub(FUEL_SLICE);
-        Self { turn, budget, warn_at: warn_at(budget), floor, hurried: false, cost: 0, calls: 0 }
+        Self { turn, budget, warn_at: warn_at(budget), floor, hurried: false, cost: 0, calls: 0, in_call: false }
     }
 
-    /// Counts a call of the host that moved this many bytes, and returns how many calls there have been.
+    /// Counts a call of the host that moved this many bytes, and returns how many beginnings and ends there have been.
     pub(super) fn count(&mut self, bytes: usize) -> u64 {
         let bytes = u32::try_from(bytes / BYTES_PER_CALL).unwrap_or(u32::MAX);
         self.cost = self.cost.saturating_add(1).saturating_add(bytes);
         self.calls += 1;
+        self.in_call = true;
         self.calls
     }
 
@@ -123,8 +126,10 @@ fn warn_at(budget: u64) -> u64 {
 pub(super) trait Account: 'static {
     fn pace(&mut self) -> &mut Pace;
     fn link(&self) -> &CellLink;
-    /// The guest leaves its code.
-    fn left(&mut self);
+    /// The guest leaves its code for a call of the host. Returns how many bytes may cross in it.
+    fn left(&mut self) -> usize;
+    /// The guest returned to whoever called it. Returns how many bytes may cross so.
+    fn returned(&self) -> usize;
 }
 
 /// Fills the tank, and from then on meters, warns, tops up and gives way.
@@ -136,7 +141,13 @@ pub(super) fn keep_pace<T: Account>(store: &mut Store<T>) -> wasmtime::Result<()
         // At a call of the host, and at the end of a slice: wasmtime looks whether there is fuel after this.
         CallHook::CallingHost => leaving(store),
         CallHook::ReturningFromHost => returning(store),
-        CallHook::CallingWasm | CallHook::ReturningFromWasm => Ok(()),
+        CallHook::ReturningFromWasm => {
+            let mut store = store;
+            let bytes = store.data().returned();
+            store.set_hostcall_fuel(bytes);
+            Ok(())
+        }
+        CallHook::CallingWasm => Ok(()),
     });
     Ok(())
 }
@@ -151,10 +162,13 @@ pub(super) fn publish<T: Account>(store: &mut Store<T>) {
 
 /// The guest leaves its code.
 fn leaving<T: Account>(mut store: StoreContextMut<'_, T>) -> wasmtime::Result<()> {
-    store.data_mut().left();
+    let bytes = store.data_mut().left();
+    store.set_hostcall_fuel(bytes);
     let mut left = store.get_fuel()?;
     let added = store.data().link().gauges.take_added_fuel();
     let pace = store.data_mut().pace();
+    // More than can be counted is not given.
+    let added = added.min(u64::MAX - pace.budget);
     // A call in the last instructions of a slice looks the same; it only makes the next slice begin early.
     let slice_over = left <= pace.floor;
     let mut refill = added > 0;
@@ -197,6 +211,13 @@ fn returning<T: Account>(mut store: StoreContextMut<'_, T>) -> wasmtime::Result<
         return Ok(());
     }
     pace.cost += 1;
+    if std::mem::take(&mut pace.in_call) {
+        // A call that took long was activity to its end. What wasmtime does for the guest's own instructions is not.
+        pace.calls += 1;
+        let calls = pace.calls;
+        store.data().link().gauges.set_activity(calls);
+    }
+    let pace = store.data_mut().pace();
     if (shut || pace.is_due()) && !pace.hurried {
         pace.hurried = true;
         let left = store.get_fuel()?;

@@ -16,7 +16,7 @@ use crate::model::limits::Limits;
 use crate::model::load_limits::LoadLimits;
 use crate::model::manifest::Manifest;
 use crate::model::outcome::{CellEnd, Failure, FailureKind};
-use crate::model::text::{duration, panic_text};
+use crate::model::text::{self, duration, panic_text};
 use crate::ports::clock::{BoxFuture, Clock};
 use crate::ports::output::OutputLog;
 use crate::ports::runner::{CellLink, CellWork, Permit, Runner};
@@ -144,6 +144,7 @@ impl WasmRunner {
             | FileKind::Unknown => return Err(LoadError::NotAComponent(kind)),
         };
         validate(component)?;
+        needs_no_more_than(component, self.limits.memory_bytes)?;
         let compiled = match &self.cache {
             Some(cache) => cache.load(&self.engine, component),
             None => Component::from_binary(&self.engine, component),
@@ -264,6 +265,24 @@ fn validate(bytes: &[u8]) -> Result<(), LoadError> {
         .validate_all(bytes)
         .map(|_| ())
         .map_err(|error| LoadError::Malformed { offset: error.offset() as u64, message: error.message().to_owned() })
+}
+
+/// Whether each of its memories can be made at all: the compiler's own words about that are not for people.
+fn needs_no_more_than(component: &[u8], memory_bytes: u64) -> Result<(), LoadError> {
+    use wasmparser::{Parser, Payload};
+    let mut most = 0;
+    for payload in Parser::new(0).parse_all(component).map_while(Result::ok) {
+        if let Payload::MemorySection(memories) = payload {
+            let pages = memories.into_iter().filter_map(Result::ok).map(|memory| memory.initial).max();
+            most = most.max(pages.unwrap_or_default());
+        }
+    }
+    let needed = most.saturating_mul(64 << 10);
+    if needed <= memory_bytes {
+        return Ok(());
+    }
+    let (needed, limit) = (text::bytes(needed), text::bytes(memory_bytes));
+    Err(LoadError::TooDemanding(format!("it needs {needed} of memory to begin with, and the limit is {limit}")))
 }
 
 fn unfit_error(unfit: Unfit, border: &Border) -> LoadError {

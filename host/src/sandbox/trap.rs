@@ -1,7 +1,7 @@
 //! From wasmtime's errors to the kinds of failure. The only file that looks inside them.
 
 use wasmtime::{Trap, WasmBacktrace};
-use wasmtime_wasi::I32Exit;
+use wasmtime_wasi::{I32Exit, ResourceTableError};
 
 use crate::model::outcome::{Failure, FailureKind};
 
@@ -37,6 +37,10 @@ pub(super) fn departure(error: &wasmtime::Error, fuel_budget: u64, memory_refuse
             Failure::new(FailureKind::Trap, "its call stack overflowed; it may recurse without end")
         }
         Some(trap) => Failure::new(FailureKind::Trap, trap.to_string()),
+        None if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) => Failure::new(
+            FailureKind::Trap,
+            "it held more of the system's resources (open files, streams, pollables) than its limit `resources` allows",
+        ),
         // A host function refused to go on: the guest broke the canonical ABI, or overdrew a cap on what crosses it.
         None => Failure::new(FailureKind::Trap, root_message(error)),
     };

@@ -100,7 +100,7 @@ async fn f02_a_cancel_before_the_first_instruction_gives_an_outcome_and_runs_not
     let second = start(&host, "spin", json!(null)).await;
     assert_eq!(second.state().phase, Phase::Queued);
     within(second.cancel(please_stop())).await;
-    assert_eq!(outcome(&second).await, cancelled(false, ""));
+    assert_eq!(outcome(&second).await, cancelled(false, "it had not begun"));
     let log = events(&second).await;
     assert!(!log.iter().any(|event| event.body == EventBody::Started), "it must not have run: {log:?}");
     // Its place in the queue is free again.

@@ -133,7 +133,7 @@ impl<'a> Session<'a> {
             if needed { self.screen.say(&line) } else { self.screen.line(&line) }
         }
         match event {
-            EventBody::Created { limits, .. } => self.limits = limits,
+            EventBody::Created { limits, .. } => self.limits = *limits,
             EventBody::Progress { message, percent, .. } => {
                 self.stalled = false;
                 self.screen.progress(&message, percent);

@@ -1,5 +1,6 @@
 //! Idle, stalled, late: the clocks, in the test's hand.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -39,9 +40,8 @@ async fn r29_a_task_that_does_nothing_fails_after_its_idle_time_and_says_what_it
 }
 
 #[tokio::test]
-async fn r29_any_call_keeps_a_task_alive() {
+async fn r29_a_wait_may_be_silent_and_what_follows_may_not() {
     let bench = Bench::new(script(|link| async move {
-        // A WASI call, a report, and a call of the contract, each from outside in.
         for _ in 0..3 {
             wait_for(&link, "tick", None).await;
         }
@@ -56,6 +56,31 @@ async fn r29_any_call_keeps_a_task_alive() {
     bench.advance(SECOND * 9).await;
     assert_eq!(task.state().phase, Phase::Running);
     bench.advance(SECOND * 4).await;
+    assert_eq!(task.state().phase, Phase::Ended);
+}
+
+#[tokio::test]
+async fn r29_a_call_of_the_contract_keeps_a_task_alive() {
+    let (tell, told) = tokio::sync::mpsc::unbounded_channel::<()>();
+    let told = Arc::new(tokio::sync::Mutex::new(told));
+    let bench = Bench::new(script(move |link| {
+        let told = Arc::clone(&told);
+        async move {
+            // When the test says so, and without a wait, which would stand for itself.
+            while told.lock().await.recv().await.is_some() {
+                let _ = link.request(|reply| GuestCall::Poll { key: key("none"), reply }).await;
+            }
+            std::future::pending().await
+        }
+    }));
+    let task = bench.inner.start(idle_after(SECOND * 10)).await.unwrap();
+    for _ in 0..5 {
+        bench.advance(SECOND * 9).await;
+        assert_eq!(task.state().phase, Phase::Running);
+        tell.send(()).unwrap();
+        settle().await;
+    }
+    bench.advance(SECOND * 13).await;
     assert_eq!(task.state().phase, Phase::Ended);
 }
 

@@ -156,12 +156,20 @@ async fn r35_a_task_that_shall_stop_is_not_paused() {
 }
 
 #[tokio::test]
-async fn r35_a_signal_reaches_a_paused_task() {
-    let bench = Bench::new(script(|link| async move { success(json!(wait_for(&link, "yes", None).await)) }));
+async fn r35_a_signal_reaches_a_paused_task_and_it_sees_it_when_it_goes_on() {
+    let bench = Bench::new(script(|link| async move {
+        let told = wait_for(&link, "yes", None).await;
+        // A guest gives way after its call, and is held there.
+        poll_fn(|cx| link.gate.poll_open(cx)).await;
+        success(json!(told))
+    }));
     let task = bench.start().await;
     settle().await;
     task.pause(Party::Person, "").await;
     assert!(task.state().waiting.is_some() && task.state().paused.is_some());
     assert_eq!(task.notify(key("yes"), None, Party::Person).await, NotifyAnswer::Delivered);
+    settle().await;
+    assert_eq!(task.state().phase, Phase::Running, "it is held");
+    task.resume(Party::Person).await;
     assert!(matches!(task.wait().await, Outcome::Succeeded { .. }));
 }
