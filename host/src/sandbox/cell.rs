@@ -240,7 +240,10 @@ async fn run_task(
     plugin: &TaskPluginPre<CellData>,
     work: &CellWork,
 ) -> wasmtime::Result<CellEnd> {
-    let instance = plugin.instantiate_async(&mut *store).await?;
+    let instance = match plugin.instantiate_async(&mut *store).await {
+        Err(error) if is_too_large(&error, store) => return Ok(too_large(&work.limits)),
+        instance => instance?,
+    };
     let input = work.input.to_string();
     match instance.taskcell_plugin_runner().call_run(&mut *store, &work.task.task_type, &input).await {
         Ok(outcome) => Ok(returned(outcome, work.limits.result_bytes)),
@@ -253,8 +256,25 @@ async fn run_task(
     }
 }
 
+/// Whether there was no instance because its memories or tables begin larger than they may be. A guest that runs, and
+/// then fails, leaves a call stack or a code.
+fn is_too_large(error: &wasmtime::Error, store: &Store<CellData>) -> bool {
+    store.data().memory.refused() && is_unreadable_result(error)
+}
+
+fn too_large(limits: &Limits) -> CellEnd {
+    let message = format!(
+        "its memories or tables are larger from the beginning than its limits of {} bytes and {} elements",
+        limits.memory_bytes, limits.table_elements
+    );
+    CellEnd::Failed(Failure::new(FailureKind::Memory, message))
+}
+
 async fn run_command(store: &mut Store<CellData>, plugin: &CommandPre<CellData>) -> wasmtime::Result<CellEnd> {
-    let instance = plugin.instantiate_async(&mut *store).await?;
+    let instance = match plugin.instantiate_async(&mut *store).await {
+        Err(error) if is_too_large(&error, store) => return Ok(too_large(&store.data().info.limits)),
+        instance => instance?,
+    };
     let code = match instance.wasi_cli_run().call_run(&mut *store).await? {
         Ok(()) => 0,
         Err(()) => 1,

@@ -2,8 +2,12 @@
 //!
 //! wasmtime yields by fuel alone, so a guest that spends its time in host calls would never yield: a call that is ready
 //! at once does not, and fuel says nothing about it. Therefore the call hook also looks at the time. When a turn was
-//! long enough, it shortens the fuel until the next yield to one unit, and restores it when that yield comes. The
+//! long enough, it shortens the fuel until the next yield to one unit, and restores it when that yield has been made. The
 //! balance stays exact, because changing the interval moves fuel and takes none.
+//!
+//! The hook also fires for instructions that wasmtime does itself, such as `memory.grow`. During those the guest keeps
+//! its fuel in a register and writes it over whatever is set meanwhile. So fuel is touched only on the way back from a
+//! call of the host, which has been counted, and from a yield, at which the guest was polled anew.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use wasmtime::{AsContextMut, CallHook, Store, StoreContextMut};
+use wasmtime::{CallHook, Store, StoreContextMut};
 
 use crate::ports::clock::{Clock, SystemClock};
 use crate::ports::gate::Gate;
@@ -34,13 +38,20 @@ pub(super) struct Turn {
     clock: SystemClock,
     /// When the present poll began, in microseconds of that clock.
     began: AtomicU64,
+    /// Polls so far.
+    polls: AtomicU64,
     /// Whether the guest stands at a fuel yield, or before its first instruction. Only there it can be held.
     at_yield: AtomicBool,
 }
 
 impl Turn {
     pub(super) fn new() -> Self {
-        Self { clock: SystemClock::new(), began: AtomicU64::new(0), at_yield: AtomicBool::new(true) }
+        Self {
+            clock: SystemClock::new(),
+            began: AtomicU64::new(0),
+            polls: AtomicU64::new(0),
+            at_yield: AtomicBool::new(true),
+        }
     }
 
     fn now(&self) -> u64 {
@@ -68,6 +79,7 @@ impl<F: Future> Future for Paced<F> {
             return Poll::Pending;
         }
         self.turn.began.store(self.turn.now(), Ordering::Relaxed);
+        self.turn.polls.fetch_add(1, Ordering::Relaxed);
         self.guest.as_mut().poll(cx)
     }
 }
@@ -82,20 +94,28 @@ pub(super) struct Pace {
     warn_at: u64,
     /// What is left when the present slice is used up.
     floor: u64,
-    /// Whether the present slice is a single unit, to make the guest yield.
+    /// Whether slices are a single unit, to make the guest yield. They stay so until it has: a guest with many calls in
+    /// a row, and nothing between them that looks at the fuel, does not come to it at once.
     hurried: bool,
     /// What the calls since the last look at the time have cost.
     cost: u32,
     /// Beginnings and ends of calls of the host, WASI's as well.
     calls: u64,
-    /// Whether the guest is in such a call.
-    in_call: bool,
+    /// What the guest left its code for, from the outermost on: an allocator of its own may run in a call of the host.
+    left: Vec<Moment>,
+}
+
+/// When the guest left its code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Moment {
+    calls: u64,
+    polls: u64,
 }
 
 impl Pace {
     pub(super) fn new(budget: u64, turn: Arc<Turn>) -> Self {
         let floor = budget.saturating_sub(FUEL_SLICE);
-        Self { turn, budget, warn_at: warn_at(budget), floor, hurried: false, cost: 0, calls: 0, in_call: false }
+        Self { turn, budget, warn_at: warn_at(budget), floor, hurried: false, cost: 0, calls: 0, left: Vec::new() }
     }
 
     /// Counts a call of the host that moved this many bytes, and returns how many beginnings and ends there have been.
@@ -103,8 +123,18 @@ impl Pace {
         let bytes = u32::try_from(bytes / BYTES_PER_CALL).unwrap_or(u32::MAX);
         self.cost = self.cost.saturating_add(1).saturating_add(bytes);
         self.calls += 1;
-        self.in_call = true;
+        // A call is polled to its end, wherever it was made.
+        self.turn.at_yield.store(false, Ordering::Relaxed);
         self.calls
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { calls: self.calls, polls: self.turn.polls.load(Ordering::Relaxed) }
+    }
+
+    /// Units of fuel between two yields.
+    fn slice(&self) -> u64 {
+        if self.hurried { 1 } else { FUEL_SLICE }
     }
 
     /// Whether the guest had its share of calls.
@@ -164,65 +194,74 @@ pub(super) fn publish<T: Account>(store: &mut Store<T>) {
 fn leaving<T: Account>(mut store: StoreContextMut<'_, T>) -> wasmtime::Result<()> {
     let bytes = store.data_mut().left();
     store.set_hostcall_fuel(bytes);
-    let mut left = store.get_fuel()?;
-    let added = store.data().link().gauges.take_added_fuel();
+    let left = store.get_fuel()?;
     let pace = store.data_mut().pace();
-    // More than can be counted is not given.
-    let added = added.min(u64::MAX - pace.budget);
-    // A call in the last instructions of a slice looks the same; it only makes the next slice begin early.
-    let slice_over = left <= pace.floor;
-    let mut refill = added > 0;
-    if refill {
-        pace.budget = pace.budget.saturating_add(added);
-        pace.warn_at = warn_at(pace.budget);
-        left = left.saturating_add(added);
-    }
-    let used = pace.budget.saturating_sub(left);
-    let warn = used >= pace.warn_at;
-    if warn {
-        pace.warn_at = u64::MAX;
-    }
-    if slice_over {
-        refill |= std::mem::take(&mut pace.hurried);
-        pace.cost = 0;
-    }
-    if slice_over || refill {
-        pace.floor = left.saturating_sub(FUEL_SLICE);
-    }
-    pace.turn.at_yield.store(slice_over, Ordering::Relaxed);
+    pace.left.push(pace.moment());
+    // In a call of the host in the last instructions of a slice as well, which takes it back when it is counted.
+    pace.turn.at_yield.store(left <= pace.floor, Ordering::Relaxed);
+    // Nothing is left to come back with.
+    let left = if left == 0 { top_up(&mut store, left)? } else { left };
+    let pace = store.data_mut().pace();
+    let (budget, warn_at) = (pace.budget, pace.warn_at);
+    let used = budget.saturating_sub(left);
     let link = store.data().link();
     link.gauges.set_fuel_used(used);
-    if warn {
+    // What was added and is not taken over yet is no reason for a warning.
+    if used >= warn_at && link.gauges.fuel_budget() <= budget {
         link.news.warn_of_fuel();
-    }
-    if refill {
-        store.set_fuel(left)?;
-        store.fuel_async_yield_interval(Some(FUEL_SLICE))?;
-        store.data_mut().pace().hurried = false;
+        store.data_mut().pace().warn_at = u64::MAX;
     }
     Ok(())
+}
+
+/// Takes over what was added, and returns what is left with it.
+fn top_up<T: Account>(store: &mut StoreContextMut<'_, T>, left: u64) -> wasmtime::Result<u64> {
+    let added = store.data().link().gauges.take_added_fuel();
+    // More than can be counted is not given.
+    let added = added.min(u64::MAX - store.data_mut().pace().budget);
+    if added == 0 {
+        return Ok(left);
+    }
+    let left = left.saturating_add(added);
+    let pace = store.data_mut().pace();
+    pace.budget = pace.budget.saturating_add(added);
+    pace.warn_at = warn_at(pace.budget);
+    pace.floor = left.saturating_sub(pace.slice());
+    store.set_fuel(left)?;
+    Ok(left)
 }
 
 /// The guest goes back to its code.
 fn returning<T: Account>(mut store: StoreContextMut<'_, T>) -> wasmtime::Result<()> {
     let shut = store.data().link().gate.is_shut();
     let pace = store.data_mut().pace();
-    if pace.turn.at_yield.swap(false, Ordering::Relaxed) {
+    pace.turn.at_yield.store(false, Ordering::Relaxed);
+    pace.cost = pace.cost.saturating_add(1);
+    let now = pace.moment();
+    let then = pace.left.pop().unwrap_or(now);
+    if then == now {
+        // An instruction: its fuel is not ours to touch.
         return Ok(());
     }
-    pace.cost += 1;
-    if std::mem::take(&mut pace.in_call) {
-        // A call that took long was activity to its end. What wasmtime does for the guest's own instructions is not.
+    let yielded = then.calls == now.calls;
+    if yielded {
+        pace.cost = 0;
+    } else {
+        // A call that took long was activity to its end.
         pace.calls += 1;
         let calls = pace.calls;
         store.data().link().gauges.set_activity(calls);
     }
     let pace = store.data_mut().pace();
-    if (shut || pace.is_due()) && !pace.hurried {
-        pace.hurried = true;
-        let left = store.get_fuel()?;
-        store.data_mut().pace().floor = left.saturating_sub(1);
-        store.as_context_mut().fuel_async_yield_interval(Some(1))?;
+    let hurry = shut || (pace.hurried && !yielded) || pace.is_due();
+    let change = yielded || hurry != pace.hurried;
+    pace.hurried = hurry;
+    let slice = pace.slice();
+    let left = store.get_fuel()?;
+    let left = top_up(&mut store, left)?;
+    if change {
+        store.data_mut().pace().floor = left.saturating_sub(slice);
+        store.fuel_async_yield_interval(Some(slice))?;
     }
     Ok(())
 }

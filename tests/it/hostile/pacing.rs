@@ -12,11 +12,11 @@ use taskcell::{
 
 use crate::support::alone::alone;
 use crate::support::builder;
-use crate::support::component::Handmade;
+use crate::support::component::{Handmade, MANIFEST_AT};
 use crate::support::imports;
 use crate::support::oracle::{Beside, Watched, tick};
 use crate::support::request;
-use crate::support::task::{data, failed, forced, outcome, please_stop, reported, seen, start, start_as};
+use crate::support::task::{data, failed, forced, outcome, please_stop, reported, seen, start, start_as, started};
 use crate::support::within;
 
 /// Numbers that take a few thousand million units of fuel to add up.
@@ -221,4 +221,61 @@ fn r33_the_receipt_of_a_cancel_says_when_and_what_was_done_before() {
             })
             .await;
     });
+}
+
+/// Pauses a guest that does this over and over, and sees that it burns nothing.
+async fn is_held(plugin: Handmade) {
+    let watched = Watched::new().await;
+    watched.load(&plugin).await;
+    watched
+        .withstands(async |beside| {
+            let task = start_as(beside.host, StartRequest::new("made", "go")).await;
+            started(&task).await;
+            beside.goes_on_while(&task).await;
+            assert_eq!(within(task.pause(Party::Person, "a break")).await, ControlAnswer::Done);
+            let burnt = within(async {
+                loop {
+                    let before = task.state().usage.fuel;
+                    beside.goes_on().await;
+                    if task.state().usage.fuel == before {
+                        return before;
+                    }
+                }
+            })
+            .await;
+            beside.goes_on_while(&task).await;
+            assert_eq!(task.state().usage.fuel, burnt, "a paused task burns nothing");
+            within(task.resume(Party::Person)).await;
+            within(async {
+                while task.state().usage.fuel == burnt {
+                    crate::support::oracle::tick().await;
+                }
+            })
+            .await;
+            within(task.cancel(please_stop().grace(Duration::ZERO))).await;
+            assert_eq!(outcome(&task).await, forced());
+            vec![task]
+        })
+        .await;
+}
+
+fn over_and_over(body: &str) -> Handmade {
+    Handmade::new("made").run(format!("(loop {body} (br 0)) unreachable"))
+}
+
+#[test]
+fn r35_a_loop_of_fills_is_paused() {
+    // A bulk instruction uses up more than a slice at once.
+    let fill = format!("(memory.fill (i32.const {MANIFEST_AT}) (i32.const 1) (i32.const {}))", 32 << 20);
+    alone(|| is_held(over_and_over(&fill).pages(512)));
+}
+
+#[test]
+fn r35_a_loop_of_calls_is_paused() {
+    alone(|| is_held(over_and_over("(call $heartbeat)").imports(&imports::TASK)));
+}
+
+#[test]
+fn r35_a_loop_of_calls_in_a_row_is_paused() {
+    alone(|| is_held(over_and_over(&"(call $heartbeat)".repeat(72)).imports(&imports::TASK)));
 }

@@ -100,3 +100,20 @@ fn t01_a_loop_while_loading_is_a_load_error() {
             .await;
     });
 }
+
+#[test]
+fn t01_a_loop_that_grows_its_memory_by_nothing_gets_no_fuel_back() {
+    // An instruction that the host does for the guest, whose fuel is in a register meanwhile.
+    let plugin = Handmade::new("made").run(
+        "(local $left i32)
+         (loop
+           (local.set $left (i32.const 100))
+           (loop
+             (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+             (br_if 0 (local.get $left)))
+           (drop (memory.grow (i32.const 0)))
+           (br 0))
+         unreachable",
+    );
+    alone(|| ends_in_all_ways(Some(plugin), go()));
+}

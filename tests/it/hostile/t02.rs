@@ -150,3 +150,13 @@ fn t02_calls_that_a_real_guest_makes_leave_room_and_are_cancelled() {
             .await;
     });
 }
+
+/// As many calls without a loop's head between them as never let the host's own rhythm and the guest's fall together.
+fn in_a_row(call: &str) -> String {
+    call.repeat(72)
+}
+
+#[test]
+fn t02_a_storm_of_calls_in_a_row_leaves_room_and_is_cancelled() {
+    alone(|| leaves_room_and_is_cancelled(for_ever(&imports::TASK, &in_a_row("(call $heartbeat)"))));
+}

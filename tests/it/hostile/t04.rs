@@ -125,3 +125,19 @@ async fn t04_more_memories_tables_or_instances_than_allowed_are_a_load_error() {
     let fits = Handmade::new("made").instances("(func)", 7, 8);
     within(uncached().load_plugin_bytes("made", fits.bytes())).await.unwrap();
 }
+
+#[test]
+fn t04_a_memory_that_is_too_large_from_the_beginning_is_a_lack_of_memory() {
+    alone(|| async {
+        let watched = Watched::new().await;
+        watched.load(&Handmade::new("made").pages(64)).await;
+        watched
+            .withstands(async |beside| {
+                let task = start_as(beside.host, go().memory_bytes(1 << 20)).await;
+                let failure = failed(outcome(&task).await, FailureKind::Memory);
+                assert!(failure.message.contains("1048576 bytes"), "{failure:?}");
+                vec![task]
+            })
+            .await;
+    });
+}
