@@ -248,7 +248,7 @@ async fn is_held(plugin: Handmade) {
             within(task.resume(Party::Person)).await;
             within(async {
                 while task.state().usage.fuel == burnt {
-                    crate::support::oracle::tick().await;
+                    tick().await;
                 }
             })
             .await;
