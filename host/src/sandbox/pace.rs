@@ -9,6 +9,7 @@
 //! its fuel in a register and writes it over whatever is set meanwhile. So fuel is touched only on the way back from a
 //! call of the host, which has been counted, and from a yield, at which the guest was polled anew.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -135,6 +136,21 @@ impl Pace {
     /// Units of fuel between two yields.
     fn slice(&self) -> u64 {
         if self.hurried { 1 } else { FUEL_SLICE }
+    }
+
+    /// Lets others go first when the guest had its share of calls.
+    pub(super) async fn give_way(&mut self) {
+        if self.is_due() {
+            let mut gave = false;
+            let turn = poll_fn(|cx| {
+                if std::mem::replace(&mut gave, true) {
+                    return Poll::Ready(());
+                }
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            });
+            turn.await;
+        }
     }
 
     /// Whether the guest had its share of calls.

@@ -160,3 +160,13 @@ fn in_a_row(call: &str) -> String {
 fn t02_a_storm_of_calls_in_a_row_leaves_room_and_is_cancelled() {
     alone(|| leaves_room_and_is_cancelled(for_ever(&imports::TASK, &in_a_row("(call $heartbeat)"))));
 }
+
+#[test]
+fn t02_thousands_of_1_mib_texts_in_a_row_leave_room_and_are_cancelled() {
+    // Between them the guest's code does not look at its fuel even once.
+    let call = format!(
+        "(call $log (i32.const 2) (i32.const 0) (i32.const 0) (i32.const {MANIFEST_AT}) (i32.const {}))",
+        1 << 20
+    );
+    alone(|| leaves_room_and_is_cancelled(for_ever(&imports::LOG, &call.repeat(3000))));
+}

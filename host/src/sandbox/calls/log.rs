@@ -7,7 +7,7 @@ use super::convert;
 
 impl log::Host for CellData {
     async fn log(&mut self, level: log::Level, target: String, message: String) -> wasmtime::Result<()> {
-        self.called(target.len() + message.len());
+        self.called(target.len() + message.len()).await;
         let level = match level {
             log::Level::Trace => "trace",
             log::Level::Debug => "debug",

@@ -64,7 +64,7 @@ impl output::Host for CellData {
         stream: output::OutputStream,
         bytes: Vec<u8>,
     ) -> wasmtime::Result<Result<(), types::Refusal>> {
-        self.called(bytes.len());
+        self.called(bytes.len()).await;
         match stream {
             output::OutputStream::Stdout => self.link.output.stdout(&bytes),
             output::OutputStream::Stderr => self.link.output.stderr(&bytes),
@@ -78,7 +78,7 @@ impl output::Host for CellData {
         media_type: String,
         path: String,
     ) -> wasmtime::Result<Result<output::Artifact, types::Refusal>> {
-        self.called(0);
+        self.called(0).await;
         let attached = self.attach_file(name, media_type, &path).await;
         let attached = attached.map(|artifact| output::Artifact {
             number: artifact.number,

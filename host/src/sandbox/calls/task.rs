@@ -22,7 +22,7 @@ impl CellData {
 
 impl task::Host for CellData {
     async fn info(&mut self) -> wasmtime::Result<String> {
-        self.called(0);
+        self.called(0).await;
         let mut document = self.info.document.clone();
         if let Some(fields) = document.as_object_mut() {
             fields.insert("deadline_ms".to_owned(), self.link.gauges.deadline_ms().into());
@@ -32,7 +32,7 @@ impl task::Host for CellData {
     }
 
     async fn cancel_requested(&mut self) -> wasmtime::Result<Option<task::CancelRequest>> {
-        self.called(0);
+        self.called(0).await;
         let notice = self.link.cancel.borrow();
         Ok(notice.as_ref().map(|notice| {
             let left = notice.grace_ends.saturating_sub(self.clock.steady());
@@ -49,18 +49,18 @@ impl task::Host for CellData {
         message: String,
         percent: Option<u8>,
     ) -> wasmtime::Result<Result<(), types::Refusal>> {
-        self.called(message.len());
+        self.called(message.len()).await;
         Ok(self.report(message, percent, false).map_err(Into::into))
     }
 
     async fn restart_progress(&mut self, message: String) -> wasmtime::Result<Result<(), types::Refusal>> {
-        self.called(message.len());
+        self.called(message.len()).await;
         Ok(self.report(message, Some(0), true).map_err(Into::into))
     }
 
     async fn heartbeat(&mut self) -> wasmtime::Result<()> {
         // That the call was made is all there is to it.
-        self.called(0);
+        self.called(0).await;
         Ok(())
     }
 
@@ -70,7 +70,7 @@ impl task::Host for CellData {
         reason: String,
         timeout_ms: Option<u64>,
     ) -> wasmtime::Result<Result<u64, types::Refusal>> {
-        self.called(reason.len());
+        self.called(reason.len()).await;
         let reason = match convert::message(reason) {
             Ok(reason) => reason,
             Err(refusal) => return Ok(Err(refusal.into())),
@@ -81,13 +81,13 @@ impl task::Host for CellData {
     }
 
     async fn fuel_remaining(&mut self) -> wasmtime::Result<u64> {
-        self.called(0);
+        self.called(0).await;
         // The meter has just been read, on the way into this call.
         Ok(self.link.gauges.fuel_budget().saturating_sub(self.link.gauges.fuel_used()))
     }
 
     async fn report_panic(&mut self, message: String, place: String) -> wasmtime::Result<()> {
-        self.called(0);
+        self.called(0).await;
         let (message, place) = (convert::clipped(message), convert::clipped(place));
         // When the task is over already, nobody needs to know.
         let _ = self.link.ask(|reply| GuestCall::Panic { message, place, reply }).await;
