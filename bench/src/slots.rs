@@ -24,6 +24,9 @@ type Future = Pin<Box<dyn std::future::Future<Output = Result<()>> + Send>>;
 pub(crate) struct Slot {
     guest: Mutex<Option<Future>>,
     polls: AtomicU64,
+    /// Whether somebody wants it empty: then no worker takes the lock again before him, which it could do for ever,
+    /// because a lock is not a queue.
+    wanted: AtomicBool,
 }
 
 /// Guests that run in turn, and the threads that poll them. The threads end when this is dropped.
@@ -94,6 +97,9 @@ impl Slot {
 
     /// Gives the guest a turn. Whether it wants another.
     fn poll(&self) -> bool {
+        if self.wanted.load(Ordering::Relaxed) {
+            return false;
+        }
         let mut guest = lock(&self.guest);
         let Some(future) = guest.as_mut() else { return false };
         let polled = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
@@ -108,6 +114,7 @@ impl Slot {
     /// Takes the guest out and drops it; how long that took.
     pub(crate) fn empty(&self) -> Duration {
         let before = Instant::now();
+        self.wanted.store(true, Ordering::Relaxed);
         let guest = lock(&self.guest).take();
         drop(guest);
         before.elapsed()
