@@ -139,8 +139,11 @@ pub(crate) fn calls(call: Call, count: u32) -> Result<Vec<u8>> {
     component(&format!("bench-{name}"), 20, &fields, &times(count, &text))
 }
 
+/// Makes a guest.
+type Make = fn() -> Result<Vec<u8>>;
+
 /// The four kinds of work whose speed is compared.
-pub(crate) const KERNELS: [(&str, fn() -> Result<Vec<u8>>); 4] =
+pub(crate) const KERNELS: [(&str, Make); 4] =
     [("integer", integer), ("calls (fib)", fib), ("memory + calls", memory_and_calls), ("sieve", sieve)];
 
 fn integer() -> Result<Vec<u8>> {

@@ -20,7 +20,7 @@ pub(crate) fn cpu() -> Duration {
 pub(crate) fn cpu_each(things: u32, work: impl FnOnce() -> Result<()>) -> Result<f64> {
     let before = cpu();
     work()?;
-    Ok((cpu() - before).as_secs_f64() * 1e9 / f64::from(things))
+    Ok(cpu().saturating_sub(before).as_secs_f64() * 1e9 / f64::from(things))
 }
 
 /// The wall time of some work, in nanoseconds.

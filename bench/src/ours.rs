@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use taskcell::{EventBody, EventSeq, Host, Outcome, StartRequest, TaskHandle};
 use tokio::{runtime::Runtime, task::JoinSet};
@@ -70,11 +70,10 @@ pub(crate) async fn follow(task: &TaskHandle) -> Result<()> {
     while let Some(event) = events.next().await? {
         last = Some(event.body);
     }
-    match last.context("a task without events")? {
-        EventBody::Finished { outcome, .. } => {
-            ensure!(matches!(outcome, Outcome::Succeeded { .. }), "not a success: {outcome}");
-            Ok(())
-        }
-        other => bail!("the last event is no end: {other:?}"),
-    }
+    let last = last.context("a task without events")?;
+    ensure!(
+        matches!(last, EventBody::Finished { outcome: Outcome::Succeeded { .. }, .. }),
+        "the last event is no success: {last:?}"
+    );
+    Ok(())
 }

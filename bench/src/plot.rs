@@ -13,7 +13,7 @@ const NAMES: u32 = 430;
 const WIDTH: u32 = 1100;
 
 /// Writes an SVG: each figure's ratio to raw as a point with its spread, on a logarithmic scale; 1 is raw itself. A
-/// figure that misses what is owed is red.
+/// figure that misses what is owed is a red cross.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -61,7 +61,13 @@ fn draw(figures: &[Figure], lines: i32, backend: SVGBackend<'_>) -> Result<()> {
         let at = SegmentValue::CenterOf(line);
         let spread = PathElement::new([(from, at.clone()), (to, at.clone())], colour.stroke_width(2));
         chart.draw_series([spread]).map_err(|error| failed(&error))?;
-        chart.draw_series([Circle::new((figure.ratio, at), 4, colour.filled())]).map_err(|error| failed(&error))?;
+        let point = (figure.ratio, at);
+        // Colour alone says nothing to some.
+        if figure.reached == Some(false) {
+            chart.draw_series([Cross::new(point, 5, colour.stroke_width(2))]).map_err(|error| failed(&error))?;
+        } else {
+            chart.draw_series([Circle::new(point, 4, colour.filled())]).map_err(|error| failed(&error))?;
+        }
     }
     area.present().map_err(|error| failed(&error))
 }

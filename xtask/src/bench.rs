@@ -27,10 +27,10 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
     let guests = guests::build(&workspace)?;
     let mut build = cargo::host();
     build.current_dir(&workspace.root).args(["build", "--profile", "bench", "-p", PACKAGE, "--bin", PACKAGE]);
-    let built = cargo::build(build)?;
+    let artifacts = cargo::build(build)?;
     let manifest = workspace.root.join("bench/Cargo.toml");
     let is_ours = |artifact: &&cargo::Artifact| artifact.manifest == manifest;
-    let program = built.iter().find(is_ours).context("cargo has built no program")?;
+    let program = artifacts.iter().find(is_ours).context("cargo has built no program")?;
 
     let mut bench = Command::new(&program.file);
     bench.arg("--hello").arg(guests.join("hello.wasm")).arg("--svg").arg(workspace.target_dir.join("bench.svg"));

@@ -185,7 +185,9 @@ fn raw_cancels(crowd: &Crowd<'_>) -> Vec<f64> {
             thread::sleep(Duration::from_millis(1));
         }
     };
-    guests.iter().for_each(|slot| running(slot));
+    for slot in &guests {
+        running(slot);
+    }
     let mut samples = Vec::new();
     for (number, pause) in crowd.victims() {
         thread::sleep(pause);
