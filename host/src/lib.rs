@@ -64,6 +64,8 @@ pub use runtime::builder::{BuildError, HostBuilder};
 pub use runtime::handle::{CancelAnswer, ControlAnswer, EventStream, TaskHandle};
 pub use runtime::host::{Host, StartError};
 pub use runtime::plugin::Plugin;
+#[doc(hidden)]
+pub use sandbox::engine::engine_config;
 pub use sandbox::identify::FileKind;
 pub use sandbox::load::LoadError;
 pub use store::faulty::FaultyStore;

@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask guests`, `cargo xtask demo`, `cargo xtask test`.
+//! The project's own commands: `cargo xtask guests`, `demo`, `test` and `bench`.
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
@@ -6,6 +6,7 @@
     reason = "a tool for this repository: it looks at the clock, the disk and the environment, and it prints"
 )]
 
+mod bench;
 mod cancel;
 mod cargo;
 mod child;
@@ -34,6 +35,8 @@ enum Command {
     Demo,
     /// Runs every check and every test, and says how long each step took.
     Test(suite::Arguments),
+    /// Measures Taskcell beside raw wasmtime: a table, and a picture in target/bench.svg.
+    Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Command::Guests => guests::command(),
         Command::Demo => demo::command(),
         Command::Test(arguments) => suite::command(arguments),
+        Command::Bench(arguments) => bench::command(arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -34,6 +34,17 @@ impl Stock {
 
 /// Makes the engine.
 pub(super) fn engine(stock: Stock, limits: &Limits) -> wasmtime::Result<Engine> {
+    Engine::new(&config(stock, limits))
+}
+
+/// The settings of a host's engine for so many tasks at once. Only for `cargo xtask bench`, which measures raw wasmtime
+/// with the same settings in the same run.
+#[doc(hidden)]
+pub fn engine_config(cells: u32, limits: &Limits) -> Config {
+    config(Stock::for_cells(cells), limits)
+}
+
+fn config(stock: Stock, limits: &Limits) -> Config {
     let mut config = Config::new();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(stock, limits)));
     config.consume_fuel(true);
@@ -66,7 +77,7 @@ pub(super) fn engine(stock: Stock, limits: &Limits) -> wasmtime::Result<Engine> 
     config.shared_memory(false);
     config.wasm_component_model(true);
     config.concurrency_support(false);
-    Engine::new(&config)
+    config
 }
 
 fn pool(stock: Stock, limits: &Limits) -> PoolingAllocationConfig {

@@ -1,0 +1,13 @@
+//! What becomes of samples: figures, a table for people, JSON for programs, a picture.
+//!
+//! Nothing here knows what is measured; the program beside it measures.
+
+mod figure;
+mod plot;
+mod stats;
+mod table;
+
+pub use figure::{Figure, Owed};
+pub use plot::plot;
+pub use stats::{median, quantile};
+pub use table::table;

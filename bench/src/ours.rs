@@ -1,0 +1,79 @@
+//! Taskcell, as an embedder uses it: start, read the events to the last, see the outcome.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use taskcell::{EventBody, EventSeq, Host, Outcome, StartRequest, TaskHandle};
+use tokio::{runtime::Runtime, task::JoinSet};
+
+use crate::raw::CELLS;
+
+/// A host in memory, and the runtime that it lives in.
+pub(crate) struct Ours {
+    pub(crate) runtime: Runtime,
+    pub(crate) host: Arc<Host>,
+}
+
+/// A task type that is loaded, and its input.
+#[derive(Debug, Clone)]
+pub(crate) struct Kind {
+    request: StartRequest,
+}
+
+impl Ours {
+    pub(crate) fn new() -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let host = runtime.block_on(async { Host::builder().running_max(CELLS).build() })?;
+        Ok(Self { runtime, host: Arc::new(host) })
+    }
+
+    pub(crate) fn load(&self, bytes: Vec<u8>, task_type: &str, input: Value) -> Result<Kind> {
+        let plugin = self.runtime.block_on(self.host.load_plugin_bytes("bench", bytes))?;
+        Ok(Kind { request: StartRequest::new(plugin.name(), task_type).input(input) })
+    }
+
+    /// Runs so many tasks, of which `at_once` are in flight.
+    pub(crate) fn run_many(&self, kind: &Kind, count: u32, at_once: u32) -> Result<()> {
+        let left = Arc::new(AtomicU32::new(count));
+        self.runtime.block_on(async {
+            let mut drivers = JoinSet::new();
+            for _ in 0..at_once {
+                let (host, kind, left) = (Arc::clone(&self.host), kind.clone(), Arc::clone(&left));
+                drivers.spawn(async move {
+                    let take =
+                        || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
+                    while take() {
+                        let task = start(&host, &kind).await?;
+                        follow(&task).await?;
+                    }
+                    anyhow::Ok(())
+                });
+            }
+            while let Some(driver) = drivers.join_next().await {
+                driver??;
+            }
+            Ok(())
+        })
+    }
+}
+
+pub(crate) async fn start(host: &Host, kind: &Kind) -> Result<TaskHandle> {
+    Ok(host.start(kind.request.clone()).await?)
+}
+
+/// Reads a task's events to the last, which holds its outcome.
+pub(crate) async fn follow(task: &TaskHandle) -> Result<()> {
+    let mut events = task.events(EventSeq::default());
+    let mut last = None;
+    while let Some(event) = events.next().await? {
+        last = Some(event.body);
+    }
+    let last = last.context("a task without events")?;
+    ensure!(
+        matches!(last, EventBody::Finished { outcome: Outcome::Succeeded { .. }, .. }),
+        "the last event is no success: {last:?}"
+    );
+    Ok(())
+}

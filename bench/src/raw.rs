@@ -1,0 +1,309 @@
+//! Raw wasmtime: the same components with the engine settings of the host, and nothing of Taskcell around them.
+
+use std::{
+    pin::pin,
+    sync::atomic::{AtomicU32, Ordering},
+    task::{Context, Poll, Waker},
+    thread,
+};
+
+use anyhow::{Result, anyhow, bail};
+use taskcell::{Limits, engine_config};
+use tokio::runtime::Handle;
+use wasmtime::{
+    Config, Engine, Store,
+    component::{Component, HasSelf, Linker},
+};
+use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
+
+use contract::taskcell::plugin::{agent, log, output, signals, task, types};
+use contract::{TaskPlugin, TaskPluginPre, exports::taskcell::plugin::runner::Outcome};
+
+/// Tasks at once that both engines are made for.
+pub(crate) const CELLS: u32 = 1024;
+/// Units of fuel that nobody uses up.
+const FUEL: u64 = 1 << 60;
+/// Steps that the guests' threads are below the host's priority, as in the host.
+const NICE: i32 = 10;
+
+/// The contract, with the same bindings as the host's.
+mod contract {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "task-plugin",
+        imports: { default: async | trappable },
+        exports: { default: async },
+    });
+}
+
+/// What raw functions of the host do: they take what they are given, and are ready at once.
+#[derive(Debug, Default)]
+pub(crate) struct Functions;
+
+type Answer<T> = wasmtime::Result<T>;
+
+impl types::Host for Functions {}
+
+impl log::Host for Functions {
+    async fn log(&mut self, _: log::Level, _: String, _: String) -> Answer<()> {
+        Ok(())
+    }
+}
+
+impl output::Host for Functions {
+    async fn write(&mut self, _: output::OutputStream, _: Vec<u8>) -> Answer<Result<(), types::Refusal>> {
+        Ok(Ok(()))
+    }
+
+    async fn attach(&mut self, _: String, _: String, _: String) -> Answer<Result<output::Artifact, types::Refusal>> {
+        Ok(Err(no()))
+    }
+}
+
+impl task::Host for Functions {
+    async fn info(&mut self) -> Answer<String> {
+        Ok("{}".to_owned())
+    }
+
+    async fn cancel_requested(&mut self) -> Answer<Option<task::CancelRequest>> {
+        Ok(None)
+    }
+
+    async fn report_progress(&mut self, _: String, _: Option<u8>) -> Answer<Result<(), types::Refusal>> {
+        Ok(Ok(()))
+    }
+
+    async fn fuel_remaining(&mut self) -> Answer<u64> {
+        Ok(FUEL)
+    }
+
+    async fn restart_progress(&mut self, _: String) -> Answer<Result<(), types::Refusal>> {
+        Ok(Ok(()))
+    }
+
+    async fn heartbeat(&mut self) -> Answer<()> {
+        Ok(())
+    }
+
+    async fn request_fuel(&mut self, _: u64, _: String, _: Option<u64>) -> Answer<Result<u64, types::Refusal>> {
+        Ok(Err(no()))
+    }
+
+    async fn report_panic(&mut self, _: String, _: String) -> Answer<()> {
+        Ok(())
+    }
+}
+
+impl signals::Host for Functions {
+    async fn wait(&mut self, _: String, _: Option<u64>) -> Answer<Result<signals::Signal, signals::WaitError>> {
+        Ok(Err(signals::WaitError::Cancelled))
+    }
+
+    async fn poll(&mut self, _: String) -> Answer<Result<Option<signals::Signal>, types::Refusal>> {
+        Ok(Ok(None))
+    }
+
+    async fn notify(
+        &mut self,
+        _: types::TaskRef,
+        _: String,
+        _: Option<String>,
+    ) -> Answer<Result<signals::NotifyResult, types::Refusal>> {
+        Ok(Err(no()))
+    }
+}
+
+impl agent::Host for Functions {
+    async fn notify_agent(&mut self, _: String, _: bool) -> Answer<Result<agent::Delivery, types::Refusal>> {
+        Ok(Err(no()))
+    }
+}
+
+fn no() -> types::Refusal {
+    types::Refusal { kind: "denied".to_owned(), message: String::new() }
+}
+
+/// What a wasm store holds: the functions, and WASI for guests that import it.
+pub(crate) trait Data: Send + Sized + 'static {
+    fn new() -> Self;
+    fn functions(&mut self) -> &mut Functions;
+    fn link(linker: &mut Linker<Self>) -> wasmtime::Result<()>;
+}
+
+/// For guests without WASI.
+#[derive(Debug, Default)]
+pub(crate) struct Bare(Functions);
+
+impl Data for Bare {
+    fn new() -> Self {
+        Self::default()
+    }
+
+    fn functions(&mut self) -> &mut Functions {
+        &mut self.0
+    }
+
+    fn link(_: &mut Linker<Self>) -> wasmtime::Result<()> {
+        Ok(())
+    }
+}
+
+/// For guests with WASI, which may do nothing.
+pub(crate) struct WithWasi {
+    functions: Functions,
+    wasi: WasiCtx,
+    table: ResourceTable,
+}
+
+impl WasiView for WithWasi {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl Data for WithWasi {
+    fn new() -> Self {
+        Self { functions: Functions, wasi: WasiCtx::builder().build(), table: ResourceTable::new() }
+    }
+
+    fn functions(&mut self) -> &mut Functions {
+        &mut self.functions
+    }
+
+    fn link(linker: &mut Linker<Self>) -> wasmtime::Result<()> {
+        wasmtime_wasi::p2::add_to_linker_async(linker)
+    }
+}
+
+/// An engine with the host's settings.
+pub(crate) fn engine() -> Result<Engine> {
+    Engine::new(&settings()).map_err(plain)
+}
+
+/// The same, without fuel.
+pub(crate) fn unmetered_engine() -> Result<Engine> {
+    let mut settings = settings();
+    settings.consume_fuel(false);
+    Engine::new(&settings).map_err(plain)
+}
+
+fn settings() -> Config {
+    engine_config(CELLS, &Limits::default())
+}
+
+/// How a raw guest is run.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Way {
+    /// Units of fuel between two yields; `None` for no yields.
+    pub(crate) slice: Option<u64>,
+    /// Whether there is a call hook, which does nothing.
+    pub(crate) hook: bool,
+}
+
+/// What tasks are given.
+const INPUT: &str = "{}";
+
+/// Errors of the engine are not of the standard's kind.
+#[expect(clippy::needless_pass_by_value, reason = "it stands behind map_err")]
+fn plain(error: wasmtime::Error) -> anyhow::Error {
+    anyhow!("{error:#}")
+}
+
+/// A component, linked once.
+pub(crate) struct Guest<D: Data> {
+    engine: Engine,
+    plugin: TaskPluginPre<D>,
+    task_type: String,
+    metered: bool,
+}
+
+impl<D: Data> Guest<D> {
+    pub(crate) fn new(engine: &Engine, bytes: &[u8], task_type: &'static str) -> Result<Self> {
+        Self::linked(engine, bytes, task_type).map_err(plain)
+    }
+
+    fn linked(engine: &Engine, bytes: &[u8], task_type: &'static str) -> wasmtime::Result<Self> {
+        let mut linker = Linker::<D>::new(engine);
+        D::link(&mut linker)?;
+        TaskPlugin::add_to_linker::<_, HasSelf<Functions>>(&mut linker, D::functions)?;
+        let plugin = TaskPluginPre::new(linker.instantiate_pre(&Component::from_binary(engine, bytes)?)?)?;
+        // Only an engine with fuel lets a store ask for it.
+        let metered = Store::new(engine, ()).get_fuel().is_ok();
+        Ok(Self { engine: engine.clone(), plugin, task_type: task_type.to_owned(), metered })
+    }
+
+    /// Store, instantiate, call, drop.
+    pub(crate) async fn run(&self, way: Way) -> Result<()> {
+        match self.called(way).await.map_err(plain)? {
+            Outcome::Succeeded(_) => Ok(()),
+            Outcome::Failed(_) | Outcome::Cancelled(_) => bail!("the guest did not succeed"),
+        }
+    }
+
+    async fn called(&self, way: Way) -> wasmtime::Result<Outcome> {
+        let mut store = Store::new(&self.engine, D::new());
+        if self.metered {
+            store.set_fuel(FUEL)?;
+            store.fuel_async_yield_interval(way.slice)?;
+        }
+        if way.hook {
+            store.call_hook(|_, _| Ok(()));
+        }
+        let instance = self.plugin.instantiate_async(&mut store).await?;
+        instance.taskcell_plugin_runner().call_run(&mut store, &self.task_type, &INPUT.to_owned()).await
+    }
+}
+
+/// Polls a future until it is done. Raw guests wait for nothing: when they are pending, they have yielded.
+fn drive<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+    }
+}
+
+/// Runs a guest so many times, on as many threads as the host has for guests and at their priority, one after the other
+/// on each: nothing could be cheaper than that.
+pub(crate) fn run_many<D: Data>(runtime: &Handle, guest: &Guest<D>, way: Way, count: u32) -> Result<()> {
+    let left = AtomicU32::new(count);
+    let take = || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads().min(count as usize))
+            .map(|_| {
+                scope.spawn(|| {
+                    step_back();
+                    let _context = runtime.enter();
+                    while take() {
+                        drive(guest.run(way))?;
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().unwrap_or_else(|_| Err(anyhow!("a raw guest panicked"))))
+    })
+}
+
+/// Runs a guest here and now.
+pub(crate) fn run_here<D: Data>(runtime: &Handle, guest: &Guest<D>, way: Way) -> Result<()> {
+    let _context = runtime.enter();
+    drive(guest.run(way))
+}
+
+/// As many threads as the host has for guests.
+pub(crate) fn threads() -> usize {
+    thread::available_parallelism().map_or(1, Into::into)
+}
+
+/// Lets the host's threads go first, as the host's guest workers do. On Linux the priority is the thread's own.
+pub(crate) fn step_back() {
+    if let Ok(present) = rustix::process::getpriority_process(None) {
+        // Refused only where priorities are forbidden; then all are equal.
+        let _ = rustix::process::setpriority_process(None, present.saturating_add(NICE).min(19));
+    }
+}

@@ -1,0 +1,48 @@
+//! Which rows there are.
+
+use anyhow::{Result, ensure};
+use taskcell_bench::Figure;
+
+use super::{calls, cancel, kernels, start};
+
+/// How to measure.
+pub(crate) struct Bench {
+    /// Fewer and smaller blocks.
+    pub(crate) quick: bool,
+    /// The finished `hello` plugin.
+    pub(crate) hello: Vec<u8>,
+}
+
+impl Bench {
+    /// One of two numbers, for a look and for good.
+    pub(crate) fn pick<T>(&self, quick: T, full: T) -> T {
+        if self.quick { quick } else { full }
+    }
+}
+
+/// Measures a row.
+type Row = fn(&Bench) -> Result<Vec<Figure>>;
+
+/// The rows, by number.
+const ROWS: [(u8, &str, Row); 4] = [
+    (1, "start to outcome in memory, 64 in flight", start::measure),
+    (4, "calls of the host", calls::measure),
+    (7, "guest CPU", kernels::measure),
+    (8, "cancel to cell gone", cancel::measure),
+];
+
+/// Measures the rows of these numbers, or all.
+pub(crate) fn measure(bench: &Bench, wanted: &[u8]) -> Result<Vec<Figure>> {
+    for number in wanted {
+        let known: Vec<_> = ROWS.iter().map(|row| row.0).collect();
+        ensure!(known.contains(number), "there is no row {number}; there are {known:?}");
+    }
+    let mut figures = Vec::new();
+    for (number, what, row) in ROWS {
+        if wanted.is_empty() || wanted.contains(&number) {
+            eprintln!("bench: row {number}, {what}");
+            figures.extend(row(bench)?);
+        }
+    }
+    Ok(figures)
+}
