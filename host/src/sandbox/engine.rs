@@ -41,7 +41,7 @@ pub(super) fn engine(stock: Stock, limits: &Limits) -> wasmtime::Result<Engine> 
 /// with the same settings in the same run.
 #[doc(hidden)]
 pub fn engine_config(cells: u32, limits: &Limits) -> Config {
-    config(Stock::for_cells(cells), limits)
+    config(Stock::for_cells(cells, LoadLimits::default()), limits)
 }
 
 fn config(stock: Stock, limits: &Limits) -> Config {
@@ -49,9 +49,9 @@ fn config(stock: Stock, limits: &Limits) -> Config {
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(stock, limits)));
     config.consume_fuel(true);
     // The host functions that the guest calls need the rest.
-    let stack =
+    let stack_bytes =
         usize::try_from(stock.component.stack_bytes).unwrap_or(usize::MAX).clamp(16 << 10, FIBER_STACK_BYTES / 2);
-    config.max_wasm_stack(stack);
+    config.max_wasm_stack(stack_bytes);
     config.async_stack_size(FIBER_STACK_BYTES);
     config.memory_init_cow(true);
     // Fuel metering costs a third of a call-heavy guest's time without it, and nothing with it.
