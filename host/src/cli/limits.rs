@@ -44,6 +44,7 @@ impl Setting {
         let count = match (info.name, info.unit) {
             ("fuel", _) => values::fuel(value)?,
             ("memory_bytes", _) => values::memory(value)?,
+            ("progress_per_second" | "events_per_second", _) => values::rate(value)?,
             (_, LimitUnit::Fuel) => values::units(value)?,
             (_, LimitUnit::Time) => u64::try_from(values::timeout(value)?.as_millis()).unwrap_or(u64::MAX),
             (_, LimitUnit::Bytes) => values::bytes(value)?,
@@ -220,6 +221,9 @@ mod tests {
         assert!(!fault("zzz=1").contains("did you mean"));
         assert!(fault("fuel").contains("NAME=VALUE"));
         assert!(fault("fuel=0").contains("nothing runs") && fault("idle=5").contains("30s, 5m"));
+        for name in ["progress_per_second", "events-per-second"] {
+            assert!(fault(&format!("{name}=0")).contains("the least is 1 a second"));
+        }
         assert!(fault("memory_bytes=5GiB").contains("at most 4GiB"));
         assert_eq!(fault("handles=5000000000"), "at most 4_294_967_295");
         assert!(fault("handles=5MiB").contains("no number") && fault("log_bytes=much").contains("no size"));

@@ -2,35 +2,35 @@
 
 use std::time::Duration;
 
-use bytesize::ByteSize;
-
 use crate::FUEL_PER_CPU_SECOND;
+use crate::model::text::FUEL_STEPS;
+pub(super) use crate::model::text::{bytes, fuel};
 
 /// Two words are alike from here on (Jaro-Winkler). Below, a suggestion confuses more than it helps.
 const ALIKE: f64 = 0.75;
 
-/// Amounts of fuel that have a letter.
-const STEPS: [(u64, &str); 4] = [(1_000_000_000_000, "T"), (1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")];
-
-/// Units of fuel, short: `950`, `1.2M`, `20G`.
-pub(super) fn fuel(units: u64) -> String {
-    match STEPS.into_iter().find(|(size, _)| units >= *size) {
-        Some((size, suffix)) => format!("{}{suffix}", one_decimal(units / (size / 10))),
-        None => units.to_string(),
-    }
-}
-
 /// At least so many units of fuel, short and as `--fuel` takes it: rounded up, so that it is enough.
 pub(super) fn fuel_flag(units: u64) -> String {
-    match STEPS.into_iter().find(|(size, _)| units >= *size) {
-        Some((size, suffix)) => format!("{}{suffix}", one_decimal(units.div_ceil(size / 10))),
-        None => units.to_string(),
-    }
+    FUEL_STEPS.into_iter().find(|(size, _)| units >= *size).map_or_else(
+        || fuel(units),
+        // A whole number of tenths is said as it is.
+        |(size, _)| fuel(units.checked_next_multiple_of(size / 10).unwrap_or(units)),
+    )
 }
 
 /// Fuel as the time that a present-day core takes for it.
 pub(super) fn cpu_seconds(units: u64) -> String {
-    let hundredths = units / (FUEL_PER_CPU_SECOND / 100);
+    hundredths(units / (FUEL_PER_CPU_SECOND / 100))
+}
+
+/// Fuel that a task burnt in a known time, as the time that a core takes for it. A task has one thread, so it is not more
+/// than that time: some of what costs fuel, such as filling memory, is faster than most.
+pub(super) fn cpu_seconds_within(units: u64, wall: Duration) -> String {
+    let at_most = u64::try_from(wall.as_millis() / 10).unwrap_or(u64::MAX);
+    hundredths((units / (FUEL_PER_CPU_SECOND / 100)).min(at_most))
+}
+
+fn hundredths(hundredths: u64) -> String {
     match hundredths {
         0 => "< 0.01 CPU seconds".to_owned(),
         1..1000 => format!("≈ {}.{:02} CPU seconds", hundredths / 100, hundredths % 100),
@@ -38,20 +38,18 @@ pub(super) fn cpu_seconds(units: u64) -> String {
     }
 }
 
-fn one_decimal(tenths: u64) -> String {
-    if tenths.is_multiple_of(10) { (tenths / 10).to_string() } else { format!("{}.{}", tenths / 10, tenths % 10) }
-}
-
-/// A number of bytes: `12.5 KiB`.
-pub(super) fn bytes(count: u64) -> String {
-    ByteSize::b(count).display().iec().to_string()
-}
-
 /// A number of bytes as `--memory` takes it: `128MiB`, `64KiB`.
 pub(super) fn bytes_flag(count: u64) -> String {
     const STEPS: [(u64, &str); 2] = [(1 << 20, "MiB"), (1 << 10, "KiB")];
     let step = STEPS.into_iter().find(|(size, _)| count >= *size && count.is_multiple_of(*size));
     step.map_or_else(|| count.to_string(), |(size, suffix)| format!("{}{suffix}", count / size))
+}
+
+/// At least so many bytes, short and as `--limit` takes it: rounded up, so that it is enough.
+pub(super) fn bytes_flag_up(count: u64) -> String {
+    const STEPS: [u64; 2] = [1 << 20, 1 << 10];
+    let step = STEPS.into_iter().find(|size| count >= *size).unwrap_or(1);
+    bytes_flag(count.checked_next_multiple_of(step).unwrap_or(count))
 }
 
 /// A number with its digits in groups of three, as `--limit` takes it: `10_000`.
@@ -151,22 +149,20 @@ mod tests {
 
     #[test]
     fn amounts_are_short() {
-        let cases = [(0, "0"), (999, "999"), (1_250, "1.2k"), (2_000_000_000, "2G"), (u64::MAX, "18446744T")];
-        for (units, text) in cases {
-            assert_eq!(fuel(units), text);
-        }
         for (units, flag) in [(999, "999"), (1_250, "1.3k"), (5_000_000_000, "5G"), (1_999_999_999, "2G"), (0, "0")] {
             assert_eq!(fuel_flag(units), flag);
         }
         assert_eq!(cpu_seconds(10), "< 0.01 CPU seconds");
         assert_eq!(cpu_seconds(1_250_000_000), "≈ 0.12 CPU seconds");
         assert_eq!(cpu_seconds(1_000_000_000_000), "≈ 100 CPU seconds");
+        assert_eq!(cpu_seconds_within(30_900_000_000, Duration::from_millis(1_600)), "≈ 1.60 CPU seconds");
+        assert_eq!(cpu_seconds_within(1_250_000_000, Duration::from_mins(5)), "≈ 0.12 CPU seconds");
         assert_eq!(bytes_flag(256 << 20), "256MiB");
         assert_eq!(
             (bytes_flag(64 << 10), bytes_flag(1000), bytes_flag(0)),
             ("64KiB".into(), "1000".into(), "0".into())
         );
-        assert_eq!(bytes(12_800), "12.5 KiB");
+        assert_eq!((bytes_flag_up((4 << 20) + 1), bytes_flag_up(7)), ("5MiB".into(), "7".into()));
         for (number, text) in [(0, "0"), (999, "999"), (1000, "1_000"), (12_345_678, "12_345_678")] {
             assert_eq!(count(number), text);
         }

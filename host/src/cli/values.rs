@@ -56,6 +56,14 @@ pub(super) fn count(text: &str) -> Result<u64, String> {
     text.replace('_', "").parse().map_err(|_| "this is no number; write for example 500 or 10_000".to_owned())
 }
 
+/// How often something may happen in a second.
+pub(super) fn rate(text: &str) -> Result<u64, String> {
+    match count(text)? {
+        0 => Err("the least is 1 a second".to_owned()),
+        rate => Ok(rate),
+    }
+}
+
 /// A number of bytes.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
     let size = text.parse::<ByteSize>().map_err(|_| "this is no size; write for example 128MiB or 1GiB".to_owned())?;

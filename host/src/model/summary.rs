@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::outcome::Outcome;
 use super::state::{Phase, Snapshot};
-use super::text::{bytes, count, duration, escape, shortened};
+use super::text::{bytes, duration, escape, fuel, shortened};
 
 /// Bytes of the task's own words that fit into a line.
 const WORDS_BYTES_MAX: usize = 200;
@@ -14,6 +14,13 @@ const OUTCOME_BYTES_MAX: usize = 600;
 impl Snapshot {
     /// One safe line: how the task ended, what can be done about it, what it used, and how far it had come. While it is
     /// alive, where it is instead of how it ended.
+    ///
+    /// ```no_run
+    /// # async fn example(task: taskcell::TaskHandle) {
+    /// task.wait().await;
+    /// println!("{}", task.state().summary()); // succeeded: 257 documents; used 1.5G of 1T units of fuel, …
+    /// # }
+    /// ```
     pub fn summary(&self) -> String {
         let mut line = match &self.outcome {
             Some(outcome) => ended(outcome),
@@ -24,8 +31,8 @@ impl Snapshot {
         let _ = write!(
             line,
             "; used {} of {} units of fuel, {} of memory at most, {}",
-            count(usage.fuel),
-            count(self.fuel_budget),
+            fuel(usage.fuel),
+            fuel(self.fuel_budget),
             bytes(usage.memory_peak_bytes),
             duration(usage.wall)
         );
@@ -51,7 +58,7 @@ impl Snapshot {
         }
         if let Some(request) = &self.fuel_request {
             let what_for = shortened(&request.reason, WORDS_BYTES_MAX);
-            return format!("asks for {} units of fuel ({})", count(request.units), escape(&what_for));
+            return format!("asks for {} units of fuel ({})", fuel(request.units), escape(&what_for));
         }
         match (self.phase, &self.waiting) {
             (Phase::Queued, _) => "waits for its turn".to_owned(),
@@ -109,7 +116,7 @@ mod tests {
         EventBody::Finished { outcome, usage: USAGE }
     }
 
-    const USED: &str = "; used 1.2 billion of 2 billion units of fuel, 3 MiB of memory at most, 1 min 30 s";
+    const USED: &str = "; used 1.2G of 2G units of fuel, 3 MiB of memory at most, 1 min 30 s";
 
     #[test]
     fn r37_each_end_is_told_with_what_to_do_and_how_far_it_came() {

@@ -62,17 +62,17 @@ pub(crate) fn duration(time: Duration) -> String {
     }
 }
 
-/// A large number as a person says it: three figures and a word.
-pub(crate) fn count(number: u64) -> String {
-    let (unit, word) = match number {
-        0..1_000 => return number.to_string(),
-        1_000..1_000_000 => (1_000, "thousand"),
-        1_000_000..1_000_000_000 => (1_000_000, "million"),
-        1_000_000_000..1_000_000_000_000 => (1_000_000_000, "billion"),
-        _ => (1_000_000_000_000, "trillion"),
+/// Amounts of fuel that have a letter, the largest first.
+pub(crate) const FUEL_STEPS: [(u64, &str); 4] =
+    [(1_000_000_000_000, "T"), (1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")];
+
+/// Units of fuel, short and as they are typed too: `950`, `1.2M`, `20G`.
+pub(crate) fn fuel(units: u64) -> String {
+    let Some((unit, letter)) = FUEL_STEPS.into_iter().find(|(unit, _)| units >= *unit) else {
+        return units.to_string();
     };
-    let (whole, tenth) = (number / unit, number % unit / (unit / 10));
-    if tenth == 0 { format!("{whole} {word}") } else { format!("{whole}.{tenth} {word}") }
+    let (whole, tenth) = (units / unit, units % unit / (unit / 10));
+    if tenth == 0 { format!("{whole}{letter}") } else { format!("{whole}.{tenth}{letter}") }
 }
 
 /// Bytes as a person says them.
@@ -112,9 +112,10 @@ mod tests {
         ] {
             assert_eq!(duration(Duration::from_millis(millis)), said);
         }
-        assert_eq!(count(999), "999");
-        assert_eq!(count(1_250_000), "1.2 million");
-        assert_eq!(count(1_000_000_000_000), "1 trillion");
+        let amounts = [(0, "0"), (999, "999"), (1_250, "1.2k"), (2_000_000_000, "2G"), (u64::MAX, "18446744T")];
+        for (units, said) in amounts {
+            assert_eq!(fuel(units), said);
+        }
         assert_eq!(bytes(128 << 20), "128 MiB");
         assert_eq!(bytes(1536), "1.5 KiB");
         assert_eq!(shortened("größe", 4), "grö…");

@@ -133,6 +133,18 @@ impl TaskHandle {
     /// A task that was asked to stop is not paused any more, and cancelling a paused one lets it go on, so that it can
     /// end within its grace. Signals reach a paused task; it sees them when it goes on.
     ///
+    /// ```no_run
+    /// use taskcell::{ControlAnswer, Party, TaskHandle};
+    ///
+    /// # async fn example(task: TaskHandle) {
+    /// match task.pause(Party::Person, "lunch").await {
+    ///     ControlAnswer::Done => drop(task.resume(Party::Person).await),
+    ///     ControlAnswer::Unchanged => println!("it stands still already, or was asked to stop"),
+    ///     ControlAnswer::AlreadyEnded(outcome) => println!("{outcome}"),
+    /// }
+    /// # }
+    /// ```
+    ///
     /// Cancel safety: when the future is dropped, the task may or may not be paused.
     pub async fn pause(&self, by: Party, reason: impl Into<String>) -> ControlAnswer {
         self.change(Command::Pause { by, reason: reason.into() }).await
@@ -146,6 +158,17 @@ impl TaskHandle {
     }
 
     /// Gives the task more units of fuel, in the middle of a loop too. If it has asked for fuel, this answers it.
+    ///
+    /// ```no_run
+    /// # async fn example(task: taskcell::TaskHandle) {
+    /// use taskcell::Party;
+    ///
+    /// if let Some(request) = task.state().fuel_request {
+    ///     println!("{} units more, for {}", request.units, taskcell::escape(&request.reason));
+    ///     task.add_fuel(request.units, Party::Person).await;
+    /// }
+    /// # }
+    /// ```
     ///
     /// Whoever holds the handle may go above every limit here. Cancel safety: when the future is dropped, the fuel may
     /// or may not have been given.
@@ -181,6 +204,17 @@ impl TaskHandle {
     }
 
     /// Waits until the task is gone, and says what a cancel came to; `None` when nobody had asked for one.
+    ///
+    /// ```no_run
+    /// use taskcell::{CancelRequest, Party};
+    ///
+    /// # async fn example(task: taskcell::TaskHandle) {
+    /// task.cancel(CancelRequest::new(Party::Person, "no longer needed")).await;
+    /// if let Some(receipt) = task.receipt().await {
+    ///     println!("gone after {:?}, with {} effects that stay", receipt.to_gone, receipt.effects.len());
+    /// }
+    /// # }
+    /// ```
     ///
     /// Cancel safety: dropping the future does nothing to the task.
     pub async fn receipt(&self) -> Option<CancelReceipt> {

@@ -48,11 +48,15 @@ impl CellData {
         Files { wasi, rules: &self.files }
     }
 
-    /// Counts a call of the contract, which moved this many bytes, and lets others go first when the guest had its share.
-    /// Many calls in a row would otherwise come to no yield at all.
-    pub(super) async fn called(&mut self, bytes: usize) {
+    /// Counts a call of the contract, which moved this many bytes.
+    pub(super) fn called(&mut self, bytes: usize) {
         self.link.gauges.count_host_call();
         self.link.gauges.set_activity(self.pace.count(bytes));
+    }
+
+    /// Lets others go first when the guest had its share: many calls in a row would otherwise come to no yield at all.
+    /// For calls that wait for nobody, and when they hold nothing large any more.
+    pub(super) async fn give_way(&mut self) {
         self.pace.give_way().await;
     }
 }

@@ -16,7 +16,9 @@ fn save(place: &Place, name: &str, content: &str, extra: &[&str]) -> super::prog
 #[test]
 fn files_are_saved_and_never_overwritten() {
     let place = Place::new();
-    save(&place, "report.md", "one", &["--artifacts", "out/deep"]).ends_with(0).says("saved out/deep/report.md (3 B)");
+    save(&place, "report.md", "one", &["--artifacts", "out/deep"])
+        .ends_with(0)
+        .says("saved out/deep/report.md (3 bytes)");
     save(&place, "report.md", "two", &["--artifacts", "out/deep"]).ends_with(0).says("saved out/deep/report-1.md");
     assert_eq!(place.read("out/deep/report.md"), "one");
     assert_eq!(place.read("out/deep/report-1.md"), "two");

@@ -26,6 +26,7 @@ fn exit_2_the_command_line_is_wrong() {
     place.run("hello", &["--input", "@missing.json"]).ends_with(2).says("missing.json: No such file");
     place.run("hello", &["--input", "{name: Ada}"]).ends_with(2).says("is not JSON").says("hint: ");
     place.run("hello", &["--fuel", "2GB"]).ends_with(2).says("counted in units");
+    place.run("hello", &["--limit", "events_per_second=0"]).ends_with(2).says("the least is 1 a second");
     place.run("hello", &["--timeout", "5"]).ends_with(2).says("30s, 5m or 1h30m");
     place.run("hello", &["--signal", "approval=yes"]).ends_with(2).says("approval=true");
     place.run("hello", &["--allow", "dir-read"]).ends_with(2).says("--dir DIR::/data");
@@ -55,6 +56,7 @@ fn exit_4_refused_before_it_started() {
     let place = Place::new();
     place.run("crunch", &["prims"]).ends_with(4).says("primes, spin").says("did you mean `primes`?");
     place.run("crunch", &["primes", "--set", "upto=many"]).ends_with(4).says("at /upto").says("taskcell inspect");
+    place.run("hello", &["--set", "name=Ada", "--limit", "input_bytes=5"]).ends_with(4).says("--limit input_bytes=14 ");
     place.run("hello", &["--dir", "missing::/x"]).ends_with(4).says("the granted folder missing");
     place.run("hello", &["--dir", ".::/x", "--dir", ".::/x"]).ends_with(4).says("--dir a::/a --dir b::/b");
 }

@@ -11,6 +11,8 @@ fn every_limit_names_the_flag_that_raises_it() {
     fuel.says("failed (out-of-fuel)").says("it had 25M units of fuel").says("--fuel 250M").says("\n    at ");
     let large = place.fixture(&["big-result", "--set", "mib=5"]).ends_with(5);
     large.says("failed (output-limit)").says("--limit result_bytes=16MiB").says("it had not reported any progress");
+    let none = place.fixture(&["info", "--limit", "result_bytes=0"]).ends_with(5);
+    none.says("a result has at most 0 bytes, unless --limit result_bytes=64KiB allows more");
 }
 
 #[test]

@@ -134,7 +134,7 @@ fn there_is_a_bar_that_shows_time_and_fuel_and_goes_away() {
     let mut seated = Seated::run(&place, 120, &["spin", "--grace", "0s"]);
     seated.until("fuel  going round");
     signal(&seated.child, "INT");
-    seated.until("Ctrl-C: ");
+    seated.until("Ctrl-C: the task is stopped at once");
     seated.until("cancelled by a person");
     assert!(!seated.seen.contains("fuel  going round"), "the bar is gone: {}", seated.seen);
     assert_eq!(seated.end().0, Some(130));
@@ -199,7 +199,7 @@ fn the_question_for_fuel_ends_with_its_time_or_with_the_keyboard() {
     // Ctrl-D.
     seated.types("\u{4}");
     seated.until("Nobody answers: stdin is closed.");
-    seated.until("--limit fuel_on_request=5G gives it in advance");
+    seated.until("stdin is closed, so nobody answers; --limit fuel_on_request=5G gives it in advance");
     assert_eq!(seated.end().0, Some(0));
 }
 

@@ -2,11 +2,31 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::cli::text;
-use crate::{Capability, FailureKind, Limits, Outcome, Plugin};
+use crate::{Capability, Failure, FailureKind, Limits, Outcome, Plugin};
 
 /// The most memory a 32-bit guest can have, in bytes.
 const MEMORY_MAX: u64 = 4 << 30;
+
+// The least that a hint names, for limits of next to nothing.
+const FUEL_HINT_MIN: u64 = 10_000_000;
+const MEMORY_HINT_MIN: u64 = 16 << 20;
+const RESULT_HINT_MIN: u64 = 64 << 10;
+
+/// What an error about files says somewhere: Rust, C, WASI and Python. In lower case.
+const FILE_WORDS: [&str; 9] = [
+    "no such file",
+    "not found",
+    "does not exist",
+    "pre-opened",
+    "preopen",
+    "permission denied",
+    "not permitted",
+    "read-only file system",
+    "not-capable",
+];
 
 /// What the advice depends on.
 #[derive(Debug)]
@@ -32,13 +52,14 @@ pub(super) fn advice(outcome: &Outcome, at: &Situation<'_>) -> Option<String> {
     };
     match failure.kind {
         FailureKind::Guest if failure.retryable => Some("the task says that trying again may help".to_owned()),
-        FailureKind::Guest => missing_dir(at),
+        FailureKind::Guest if is_about_files(failure) => missing_dir(at),
+        FailureKind::Guest => None,
         FailureKind::Trap | FailureKind::Panic => {
             Some("this is a fault in the plugin; its author wants to see the lines above".to_owned())
         }
         FailureKind::OutOfFuel => Some(limit(
             &format!("{} units of fuel ({})", text::fuel(at.fuel_budget), text::cpu_seconds(at.fuel_budget)),
-            &format!("--fuel {}", text::fuel_flag(at.fuel_budget.saturating_mul(10))),
+            &format!("--fuel {}", text::fuel_flag(at.fuel_budget.saturating_mul(10).max(FUEL_HINT_MIN))),
         )),
         FailureKind::Timeout => Some(limit(
             &text::duration_flag(at.limits.timeout),
@@ -56,12 +77,15 @@ pub(super) fn advice(outcome: &Outcome, at: &Situation<'_>) -> Option<String> {
         }
         FailureKind::Memory => Some(limit(
             &format!("{} of memory", text::bytes(at.limits.memory_bytes)),
-            &format!("--memory {}", text::bytes_flag(at.limits.memory_bytes.saturating_mul(2).min(MEMORY_MAX))),
+            &format!(
+                "--memory {}",
+                text::bytes_flag(at.limits.memory_bytes.saturating_mul(2).clamp(MEMORY_HINT_MIN, MEMORY_MAX))
+            ),
         )),
         FailureKind::OutputLimit => Some(format!(
             "a result has at most {}, unless --limit result_bytes={} allows more; or the plugin publishes a file instead",
             text::bytes(at.limits.result_bytes),
-            text::bytes_flag(at.limits.result_bytes.saturating_mul(4)),
+            text::bytes_flag(at.limits.result_bytes.saturating_mul(4).max(RESULT_HINT_MIN)),
         )),
         FailureKind::Exited => Some("the program ended by itself; what it printed, if anything, is above".to_owned()),
         FailureKind::Host => Some("this is not the task's fault; `taskcell doctor` checks this machine".to_owned()),
@@ -82,6 +106,17 @@ fn limit(had: &str, flag: &str) -> String {
     format!("it had {had}; give it more with {flag}")
 }
 
+/// Whether a failure may come from a folder that is not there: it says what such errors say, or names a path.
+fn is_about_files(failure: &Failure) -> bool {
+    let error = failure.error.as_ref().map(Value::to_string).unwrap_or_default();
+    let said = format!("{} {error}", failure.message).to_lowercase();
+    let names_a_path = |word: &str| {
+        let path = word.trim_start_matches(|c: char| "\"'`([{<:=".contains(c));
+        path.strip_prefix('/').is_some_and(|rest| rest.starts_with(|c: char| c.is_alphanumeric() || "._-".contains(c)))
+    };
+    FILE_WORDS.iter().any(|words| said.contains(words)) || said.split([' ', ',', ':']).any(names_a_path)
+}
+
 fn missing_dir(at: &Situation<'_>) -> Option<String> {
     if at.any_dir {
         return None;
@@ -95,12 +130,32 @@ fn missing_dir(at: &Situation<'_>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn a_longer_grace_is_named() {
         let text = longer_grace(Duration::from_secs(5));
         assert_eq!(text, "it did not end within its 5s; it may take longer with --grace 20s");
+    }
+
+    #[test]
+    fn only_what_may_be_about_files_is() {
+        let failure = |message: &str| Failure::new(FailureKind::Guest, message);
+        for message in [
+            "failed to read the folder /docs: No such file or directory (os error 44)",
+            "failed to find a pre-opened file descriptor",
+            "cannot open '/data/x.csv'",
+            "Permission denied",
+        ] {
+            assert!(is_about_files(&failure(message)), "{message}");
+        }
+        for message in ["not today", "3 / 4 of the rows are bad", "see https://example.org/help", "and/or", "1/2"] {
+            assert!(!is_about_files(&failure(message)), "{message}");
+        }
+        let in_details = Failure { error: Some(json!({"path": "/data"})), ..failure("no") };
+        assert!(is_about_files(&in_details));
     }
 
     #[test]

@@ -43,7 +43,9 @@ pub(super) async fn save(handle: &TaskHandle, dir: &Path) -> Result<Vec<Saved>, 
 
 async fn save_one(handle: &TaskHandle, artifact: &Artifact, dir: &Path) -> Result<PathBuf, Error> {
     let content = handle.read_artifact(artifact.number).await.context("failed to read it")?;
-    Ok(files::save_new(dir, &safe_name(&artifact.name), &content)?)
+    let (dir, name) = (dir.to_owned(), safe_name(&artifact.name));
+    // A folder can be slow, and Ctrl-C works all the same.
+    Ok(tokio::task::spawn_blocking(move || files::save_new(&dir, &name, &content)).await??)
 }
 
 /// A file name made of what a guest called its file: no folders, nothing hidden, nothing that a terminal or a command

@@ -42,8 +42,11 @@ pub(in crate::cli) async fn run(arguments: RunArguments) -> Result<Exit, Fault> 
     };
     let in_a_hurry = ended.as_ref().is_err_and(|fault| fault.exit() == Exit::Interrupted);
     if !in_a_hurry {
-        // So that the scratch files are gone when the program is.
-        host.shutdown().await;
+        // So that the scratch files are gone when the program is. All is said, so the code stays what it was.
+        tokio::select! {
+            () = host.shutdown() => {}
+            _ = stops.next() => {}
+        }
     }
     ended
 }
@@ -90,9 +93,12 @@ async fn follow(
     let ended = Session::new(task, screen, stops, arguments.grace()).follow().await?;
 
     let dir = arguments.artifacts.clone().unwrap_or_else(|| artifacts::default_dir(task.id()));
-    let (saved, unsaved) = match artifacts::save(task, &dir).await {
-        Ok(saved) => (saved, None),
-        Err(fault) => (Vec::new(), Some(fault)),
+    let (saved, unsaved) = tokio::select! {
+        saved = artifacts::save(task, &dir) => match saved {
+            Ok(saved) => (saved, None),
+            Err(fault) => (Vec::new(), Some(fault)),
+        },
+        _ = stops.next() => return Err(Fault::silent(Exit::Interrupted)),
     };
     let state = task.state();
     // Comes when the cell is gone, which is soon; whoever cannot wait presses Ctrl-C once more.

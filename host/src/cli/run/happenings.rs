@@ -33,7 +33,7 @@ pub(super) fn line(event: &EventBody) -> Option<String> {
             ("fuel", format!("low: {} of {} units are used", text::fuel(*used), text::fuel(*limit)))
         }
         EventBody::Stalled { fuel, quiet } => {
-            let (quiet, fuel) = (text::about(*quiet), text::fuel(*fuel));
+            let (quiet, fuel) = (text::elapsed(*quiet), text::fuel(*fuel));
             ("stall", format!("not a word for {quiet}, and {fuel} units of fuel burnt meanwhile: it may be stuck"))
         }
         EventBody::Created { .. }
@@ -77,6 +77,11 @@ pub(super) fn answered(event: &EventBody, question: &Question) -> Option<&'stati
         }),
         (_, Question::Signal(_) | Question::Fuel(..)) => None,
     }
+}
+
+/// Whether it is the task itself that made this happen.
+pub(super) fn is_sign_of_life(event: &EventBody) -> bool {
+    event.is_by_guest() || matches!(event, EventBody::Progress { .. })
 }
 
 /// Why a running task does not go on, or may soon not.
@@ -138,7 +143,22 @@ mod tests {
             said(stalled),
             " stall | not a word for 1m 00s, and 6G units of fuel burnt meanwhile: it may be stuck"
         );
+        let soon = EventBody::Stalled { fuel: 6_000_000, quiet: Duration::from_millis(200) };
+        assert_eq!(
+            line(&soon).unwrap(),
+            " stall | not a word for 200ms, and 6M units of fuel burnt meanwhile: it may be stuck"
+        );
         assert_eq!(line(&EventBody::Started), None);
+    }
+
+    #[test]
+    fn only_what_the_task_does_itself_shows_that_it_is_not_stuck() {
+        let message = EventBody::AgentMessage { message: "here".to_owned(), trigger: false };
+        let wait = EventBody::WaitStarted { wait: 1, key: SignalKey::new("go").unwrap(), timeout: None };
+        assert!(is_sign_of_life(&message) && is_sign_of_life(&wait));
+        let stalled = EventBody::Stalled { fuel: 5, quiet: Duration::from_mins(1) };
+        let added = EventBody::FuelAdded { units: 5, by: Party::Person };
+        assert!(!is_sign_of_life(&stalled) && !is_sign_of_life(&added));
     }
 
     #[test]

@@ -141,11 +141,13 @@ pub(super) fn refused(error: StartError, arguments: &RunArguments) -> Fault {
             "`taskcell inspect {file}` shows the fields; a text that looks like JSON needs quotes, as in --set 'name=\"7\"'"
         )),
         StartError::InvalidInput { .. } => Some(format!("`taskcell inspect {file}` shows the fields of the input")),
+        StartError::InputTooLarge { size, .. } => {
+            Some(format!("--limit input_bytes={} allows it", text::bytes_flag_up(*size)))
+        }
         StartError::GrantedDir { .. } => Some("--dir takes a folder that is there: --dir HOST::GUEST".to_owned()),
         StartError::Scratch(_) => Some("`taskcell doctor` checks the folder for temporary files".to_owned()),
         StartError::GuestPath { .. } => Some("give each folder a path of its own: --dir a::/a --dir b::/b".to_owned()),
         StartError::UnknownPlugin { .. }
-        | StartError::InputTooLarge { .. }
         | StartError::KeyInUse { .. }
         | StartError::TooManySignals { .. }
         | StartError::Store(_)

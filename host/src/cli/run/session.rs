@@ -22,6 +22,11 @@ use super::stops::{Stop, Stops};
 /// How often the time and the fuel on the screen are renewed.
 const TICK: Duration = Duration::from_millis(100);
 
+/// Why nobody can be asked.
+const NO_TERMINAL: &str = "there is no terminal to ask on";
+const STDIN_CLOSED: &str = "stdin is closed, so nobody answers";
+const NO_THREAD: &str = "there is no thread to read an answer with";
+
 /// One task being followed.
 #[derive(Debug)]
 pub(super) struct Session<'a> {
@@ -32,10 +37,11 @@ pub(super) struct Session<'a> {
     guest: GuestLines,
     cursor: OutputCursor,
     person: Person,
-    can_ask: bool,
+    /// Why nobody can be asked, if so.
+    nobody: Option<&'static str>,
     asking: Option<Question>,
-    /// Whether the task burns fuel without a word, since it was last told so.
-    stalled: bool,
+    /// How many calls the task had made when it was told to burn fuel without a word; `None` once it gave a sign of life.
+    stalled: Option<u64>,
     /// Whether most of its fuel is used.
     low_on_fuel: bool,
     stops_seen: u32,
@@ -72,9 +78,9 @@ impl<'a> Session<'a> {
             guest: GuestLines::default(),
             cursor: OutputCursor::default(),
             person: Person::default(),
-            can_ask: environment::can_ask(),
+            nobody: (!environment::can_ask()).then_some(NO_TERMINAL),
             asking: None,
-            stalled: false,
+            stalled: None,
             low_on_fuel: false,
             stops_seen: 0,
             limits: Limits::default(),
@@ -129,20 +135,20 @@ impl<'a> Session<'a> {
         }
         if let Some(line) = happenings::line(&event) {
             // Where nobody can be asked, it is the program that refuses, and nobody else says why.
-            let needed = !self.can_ask && matches!(event, EventBody::FuelRefused { .. });
+            let needed = self.nobody.is_some() && matches!(event, EventBody::FuelRefused { .. });
             if needed { self.screen.say(&line) } else { self.screen.line(&line) }
+        }
+        if happenings::is_sign_of_life(&event) {
+            self.stalled = None;
         }
         match event {
             EventBody::Created { limits, .. } => self.limits = *limits,
-            EventBody::Progress { message, percent, .. } => {
-                self.stalled = false;
-                self.screen.progress(&message, percent);
-            }
+            EventBody::Progress { message, percent, .. } => self.screen.progress(&message, percent),
             EventBody::WaitStarted { key, timeout, .. } => self.on_wait(key, timeout),
             EventBody::FuelRequested { units, reason, .. } => self.on_fuel_request(units, reason).await,
             EventBody::FuelAdded { .. } => self.low_on_fuel = false,
             EventBody::BudgetLow { budget: Budget::Fuel, .. } => self.low_on_fuel = true,
-            EventBody::Stalled { .. } => self.stalled = true,
+            EventBody::Stalled { .. } => self.stalled = Some(self.handle.state().usage.host_calls),
             EventBody::Finished { outcome, .. } => self.outcome = Some(outcome),
             // Said already, or shown at the end; what was done from here is known.
             EventBody::Started
@@ -163,7 +169,9 @@ impl<'a> Session<'a> {
 
     fn on_tick(&mut self) {
         let state = self.handle.state();
-        let standing = happenings::standing(&state, self.stalled, self.low_on_fuel);
+        // Not every call makes an event.
+        self.stalled = self.stalled.filter(|calls| *calls == state.usage.host_calls);
+        let standing = happenings::standing(&state, self.stalled.is_some(), self.low_on_fuel);
         let left = state.progress.and_then(|progress| progress.eta);
         self.screen.tick(&Moment { usage: state.usage, left, standing });
     }
@@ -175,35 +183,42 @@ impl<'a> Session<'a> {
         if open.is_none_or(|open| open.units != units || open.reason != reason) {
             return;
         }
-        if self.can_ask && self.person.listen().is_ok() {
+        let Some(nobody) = self.nobody() else {
             self.screen.ask(&prompt::fuel_question(units, &reason));
             self.asking = Some(Question::Fuel(units, reason));
             return;
-        }
+        };
         self.screen.say(&labelled("fuel", &prompt::fuel_wish(units, &reason)));
-        self.handle.refuse_fuel(Party::Host, self.nobody_to_ask(units)).await;
+        self.handle.refuse_fuel(Party::Host, self.refusal(nobody, units)).await;
     }
 
-    /// Why fuel is refused without asking, and what gives it in advance.
-    fn nobody_to_ask(&self, units: u64) -> String {
+    /// Why nobody can be asked; `None` when somebody can, and is listened to.
+    fn nobody(&mut self) -> Option<&'static str> {
+        self.nobody.or_else(|| self.person.listen().is_err().then_some(NO_THREAD))
+    }
+
+    /// Why fuel is refused without an answer, and what gives it in advance.
+    fn refusal(&self, nobody: &str, units: u64) -> String {
         let in_all = text::fuel_flag(self.limits.fuel_on_request.saturating_add(units));
-        format!("there is no terminal to ask on; --limit fuel_on_request={in_all} gives it in advance")
+        format!("{nobody}; --limit fuel_on_request={in_all} gives it in advance")
     }
 
     fn on_wait(&mut self, key: SignalKey, timeout: Option<Duration>) {
-        if self.can_ask && self.person.listen().is_ok() {
+        let Some(nobody) = self.nobody() else {
             self.screen.ask(&prompt::question(&key));
             self.asking = Some(Question::Signal(key));
             return;
-        }
+        };
         let time = timeout.map(|time| format!(" for at most {}", text::elapsed(time))).unwrap_or_default();
         let flag = text::shell_word(&format!("{key}=true"));
-        let advice = format!("there is no terminal to ask on; give it in advance: --signal {flag}");
+        let advice = format!("{nobody}; give it in advance: --signal {flag}");
         self.screen.say(&labelled("wait", &format!("the task waits for the signal `{key}`{time}; {advice}")));
     }
 
     fn on_output(&mut self, page: &OutputPage) {
         self.cursor = page.next;
+        // Whoever writes is alive.
+        self.stalled = None;
         for line in self.guest.take(page) {
             self.screen.line(&line);
         }
@@ -213,14 +228,14 @@ impl<'a> Session<'a> {
         let Some(question) = self.asking.take() else { return };
         match (typed, question) {
             (Typed::Closed, Question::Signal(key)) => {
-                self.can_ask = false;
+                self.nobody = Some(STDIN_CLOSED);
                 self.screen
                     .withdraw(&format!("Nobody answers: stdin is closed. The task goes on waiting for `{key}`."));
             }
             (Typed::Closed, Question::Fuel(units, _)) => {
-                self.can_ask = false;
+                self.nobody = Some(STDIN_CLOSED);
                 self.screen.withdraw("Nobody answers: stdin is closed.");
-                self.handle.refuse_fuel(Party::Host, self.nobody_to_ask(units)).await;
+                self.handle.refuse_fuel(Party::Host, self.refusal(STDIN_CLOSED, units)).await;
             }
             (Typed::Line(line), Question::Signal(key)) => {
                 self.screen.answered();
@@ -259,11 +274,9 @@ impl<'a> Session<'a> {
         let name = stop.name();
         match self.stops_seen {
             1 => {
-                let grace = text::duration_flag(self.grace);
                 // Every wait ends with it.
                 self.asking = None;
-                self.screen
-                    .say_instead(&format!("{name}: the task has {grace} to end by itself; once more stops it at once"));
+                self.screen.say_instead(&stopping(name, self.grace));
                 self.handle.cancel(CancelRequest::new(Party::Person, name).grace(self.grace)).await;
             }
             2 => {
@@ -276,5 +289,26 @@ impl<'a> Session<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// What the first wish to stop comes to.
+fn stopping(name: &str, grace: Duration) -> String {
+    if grace.is_zero() {
+        return format!("{name}: the task is stopped at once");
+    }
+    let grace = text::duration_flag(grace);
+    format!("{name}: the task has {grace} to end by itself; once more stops it at once")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_grace_nothing_is_promised() {
+        assert_eq!(stopping("Ctrl-C", Duration::ZERO), "Ctrl-C: the task is stopped at once");
+        let graceful = stopping("SIGTERM", Duration::from_secs(5));
+        assert_eq!(graceful, "SIGTERM: the task has 5s to end by itself; once more stops it at once");
     }
 }

@@ -119,7 +119,7 @@ fn lines(end: &End<'_>) -> Vec<String> {
         "  {} · {} fuel ({}) · {} memory at its peak",
         text::elapsed(usage.wall),
         text::fuel(usage.fuel),
-        text::cpu_seconds(usage.fuel),
+        text::cpu_seconds_within(usage.fuel, usage.wall),
         text::bytes(usage.memory_peak_bytes),
     ));
     let succeeded = matches!(end.outcome, Outcome::Succeeded { .. });
@@ -205,7 +205,7 @@ mod tests {
         let done = Outcome::Succeeded { message: "42 read".to_owned(), data: None };
         assert_eq!(
             said(&done, None),
-            ["succeeded: 42 read", "  3.2s · 1.2G fuel (≈ 0.12 CPU seconds) · 2.0 MiB memory at its peak"]
+            ["succeeded: 42 read", "  3.2s · 1.2G fuel (≈ 0.12 CPU seconds) · 2 MiB memory at its peak"]
         );
     }
 

@@ -13,7 +13,7 @@ impl agent::Host for CellData {
         message: String,
         trigger: bool,
     ) -> wasmtime::Result<Result<agent::Delivery, types::Refusal>> {
-        self.called(0).await;
+        self.called(0);
         let message = match convert::message(message) {
             Ok(message) => message,
             Err(refusal) => return Ok(Err(refusal.into())),

@@ -7,7 +7,7 @@ use super::convert;
 
 impl log::Host for CellData {
     async fn log(&mut self, level: log::Level, target: String, message: String) -> wasmtime::Result<()> {
-        self.called(target.len() + message.len()).await;
+        self.called(target.len() + message.len());
         let level = match level {
             log::Level::Trace => "trace",
             log::Level::Debug => "debug",
@@ -16,6 +16,7 @@ impl log::Host for CellData {
             log::Level::Error => "error",
         };
         self.link.output.log(level, convert::clipped(target), &convert::clipped(message));
+        self.give_way().await;
         Ok(())
     }
 }

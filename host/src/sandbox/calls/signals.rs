@@ -36,7 +36,7 @@ impl signals::Host for CellData {
         key: String,
         timeout_ms: Option<u64>,
     ) -> wasmtime::Result<Result<signals::Signal, signals::WaitError>> {
-        self.called(0).await;
+        self.called(0);
         let key = match convert::signal_key(key) {
             Ok(key) => key,
             Err(refusal) => return Ok(Err(signals::WaitError::Refused(refusal.into()))),
@@ -54,7 +54,7 @@ impl signals::Host for CellData {
     }
 
     async fn poll(&mut self, key: String) -> wasmtime::Result<Result<Option<signals::Signal>, types::Refusal>> {
-        self.called(0).await;
+        self.called(0);
         let answer = self.poll_signal(key).await;
         Ok(answer.map(|signal| signal.map(Into::into)).map_err(Into::into))
     }
@@ -65,7 +65,7 @@ impl signals::Host for CellData {
         key: String,
         payload: Option<String>,
     ) -> wasmtime::Result<Result<signals::NotifyResult, types::Refusal>> {
-        self.called(0).await;
+        self.called(0);
         let answer = self.send_signal(target, key, payload).await;
         Ok(answer.map(Into::into).map_err(Into::into))
     }

@@ -22,7 +22,8 @@ impl CellData {
 
 impl task::Host for CellData {
     async fn info(&mut self) -> wasmtime::Result<String> {
-        self.called(0).await;
+        self.called(0);
+        self.give_way().await;
         let mut document = self.info.document.clone();
         if let Some(fields) = document.as_object_mut() {
             fields.insert("deadline_ms".to_owned(), self.link.gauges.deadline_ms().into());
@@ -32,7 +33,8 @@ impl task::Host for CellData {
     }
 
     async fn cancel_requested(&mut self) -> wasmtime::Result<Option<task::CancelRequest>> {
-        self.called(0).await;
+        self.called(0);
+        self.give_way().await;
         let notice = self.link.cancel.borrow();
         Ok(notice.as_ref().map(|notice| {
             let left = notice.grace_ends.saturating_sub(self.clock.steady());
@@ -49,18 +51,23 @@ impl task::Host for CellData {
         message: String,
         percent: Option<u8>,
     ) -> wasmtime::Result<Result<(), types::Refusal>> {
-        self.called(message.len()).await;
-        Ok(self.report(message, percent, false).map_err(Into::into))
+        self.called(message.len());
+        let answer = self.report(message, percent, false);
+        self.give_way().await;
+        Ok(answer.map_err(Into::into))
     }
 
     async fn restart_progress(&mut self, message: String) -> wasmtime::Result<Result<(), types::Refusal>> {
-        self.called(message.len()).await;
-        Ok(self.report(message, Some(0), true).map_err(Into::into))
+        self.called(message.len());
+        let answer = self.report(message, Some(0), true);
+        self.give_way().await;
+        Ok(answer.map_err(Into::into))
     }
 
     async fn heartbeat(&mut self) -> wasmtime::Result<()> {
         // That the call was made is all there is to it.
-        self.called(0).await;
+        self.called(0);
+        self.give_way().await;
         Ok(())
     }
 
@@ -70,7 +77,7 @@ impl task::Host for CellData {
         reason: String,
         timeout_ms: Option<u64>,
     ) -> wasmtime::Result<Result<u64, types::Refusal>> {
-        self.called(reason.len()).await;
+        self.called(reason.len());
         let reason = match convert::message(reason) {
             Ok(reason) => reason,
             Err(refusal) => return Ok(Err(refusal.into())),
@@ -81,13 +88,14 @@ impl task::Host for CellData {
     }
 
     async fn fuel_remaining(&mut self) -> wasmtime::Result<u64> {
-        self.called(0).await;
+        self.called(0);
+        self.give_way().await;
         // The meter has just been read, on the way into this call.
         Ok(self.link.gauges.fuel_budget().saturating_sub(self.link.gauges.fuel_used()))
     }
 
     async fn report_panic(&mut self, message: String, place: String) -> wasmtime::Result<()> {
-        self.called(0).await;
+        self.called(0);
         let (message, place) = (convert::clipped(message), convert::clipped(place));
         // When the task is over already, nobody needs to know.
         let _ = self.link.ask(|reply| GuestCall::Panic { message, place, reply }).await;
