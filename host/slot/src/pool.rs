@@ -111,8 +111,10 @@ impl Pool {
     /// Drops this now. What a guest held may panic, and that must not end a worker.
     #[expect(clippy::unused_self, reason = "it stands beside its sibling")]
     pub(crate) fn bury_here(&self, content: Content) {
-        // The panic's own payload is dropped here as well.
-        let _ = catch_unwind(AssertUnwindSafe(move || drop(content)));
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(move || drop(content))) {
+            // Its own drop may panic too: it is left where it is.
+            std::mem::forget(payload);
+        }
     }
 
     /// The reaper's life: drops what was taken out, until the workers are gone.

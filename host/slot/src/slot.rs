@@ -1,6 +1,6 @@
 //! The protocol between a slot's workers, wakers and cancellers: one word decides who may touch what is inside.
 
-use crate::sync::{AtomicU8, Mutex, Ordering, PoisonError};
+use crate::sync::{AtomicU8, Mutex, MutexGuard, Ordering, TryLockError};
 
 /// It is in the run queue, or will be put there by whoever polls it now.
 const QUEUED: u8 = 1;
@@ -49,7 +49,8 @@ impl<F> Slot<F> {
         if self.word.fetch_xor(QUEUED | RUNNING, Ordering::AcqRel) & STOPPED != 0 {
             return Turn::Empty;
         }
-        let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody else has it now; a failure here would be a fault of the protocol, and the model check finds those.
+        let Some(mut content) = self.try_lock() else { return Turn::Empty };
         if content.as_mut().is_none_or(poll) {
             // `RUNNING` stays, so that no canceller looks for the content.
             return content.take().map_or(Turn::Empty, Turn::Over);
@@ -69,6 +70,15 @@ impl<F> Slot<F> {
     }
 
     fn take(&self) -> Option<F> {
-        self.content.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.try_lock()?.take()
+    }
+
+    fn try_lock(&self) -> Option<MutexGuard<'_, Option<F>>> {
+        match self.content.try_lock() {
+            Ok(content) => Some(content),
+            // A guest that panicked is over, and what is inside is dropped like any other.
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 }

@@ -53,8 +53,8 @@ impl Default for Settings {
 
 /// Threads that run guests.
 ///
-/// Dropping this stops every guest: those that wait at once, those that are being polled when their poll is over. It
-/// does not wait for that.
+/// Dropping this stops every guest that wants to run: those that wait for their turn at once, those that are being
+/// polled when their poll is over. A parked guest runs no more, and is dropped with its [`Guest`]. It does not wait.
 pub struct Workers {
     crew: Arc<Crew>,
 }

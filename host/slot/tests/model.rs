@@ -5,9 +5,9 @@ mod slot;
 
 mod sync {
     //! In the place of the crate's own: what loom can look into.
-    pub(crate) use loom::sync::Mutex;
     pub(crate) use loom::sync::atomic::{AtomicU8, Ordering};
-    pub(crate) use std::sync::PoisonError;
+    pub(crate) use loom::sync::{Mutex, MutexGuard};
+    pub(crate) use std::sync::TryLockError;
 }
 
 use loom::sync::Arc;

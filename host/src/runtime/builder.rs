@@ -197,14 +197,8 @@ impl HostBuilder {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let cache = self.cache_dir.map(ArtifactCache::open).transpose()?;
         let cells = self.running_max.unwrap_or(RUNNING_DEFAULT).clamp(1, RUNNING_MAX);
-        let settings = WasmSettings {
-            cells,
-            limits: self.limits,
-            load: self.load_limits,
-            cache,
-            clock: Arc::clone(&clock),
-            runtime: runtime.clone(),
-        };
+        let settings =
+            WasmSettings { cells, limits: self.limits, load: self.load_limits, cache, clock: Arc::clone(&clock) };
         let wasm = WasmRunner::new(settings).map_err(|error| BuildError::Engine(format!("{error:#}")))?;
         let wasm = Arc::new(wasm);
         let dirs = HostDirs::new(self.work_dir.as_deref()).map_err(BuildError::WorkDir)?;

@@ -44,9 +44,11 @@ pub(super) async fn start(inner: &Inner, request: StartRequest) -> Result<TaskHa
     if let Some(guest) = request.grants.clash() {
         return Err(StartError::GuestPath { guest: guest.to_owned() });
     }
-    let grants = request.grants.clone();
-    let opened = tokio::task::spawn_blocking(move || open_dirs(&grants)).await;
-    opened.map_err(|_| StartError::ShuttingDown)??;
+    if !request.grants.dirs.is_empty() {
+        let grants = request.grants.clone();
+        let opened = tokio::task::spawn_blocking(move || open_dirs(&grants)).await;
+        opened.map_err(|_| StartError::ShuttingDown)??;
+    }
 
     let id = TaskId::from_random(uuid::Uuid::new_v4().as_u128());
     let task = TaskRef {

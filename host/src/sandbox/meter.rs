@@ -21,6 +21,11 @@ pub(super) struct MemoryMeter {
     gauges: Arc<Gauges>,
 }
 
+/// The system did not give what the limits permit: not the guest's fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the system has no more memory for the guest, although its limit permits it")]
+pub(super) struct SystemRefused;
+
 /// A growth that was permitted and may still fail.
 #[derive(Debug, Clone, Copy, Default)]
 struct Permitted {
@@ -75,6 +80,8 @@ impl ResourceLimiter for MemoryMeter {
             return Ok(false);
         };
         self.permitted.memory_bytes = Some(more);
+        // It coped with less than it had wanted.
+        self.refused = false;
         self.memory_bytes = total;
         self.gauges.raise_memory_peak(total);
         Ok(true)
@@ -88,7 +95,7 @@ impl ResourceLimiter for MemoryMeter {
             return Ok(());
         };
         self.memory_bytes = self.memory_bytes.saturating_sub(more);
-        Err(error)
+        Err(error.context(SystemRefused))
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
@@ -110,7 +117,7 @@ impl ResourceLimiter for MemoryMeter {
             return Ok(());
         };
         self.table_elements = self.table_elements.saturating_sub(more);
-        Err(error)
+        Err(error.context(SystemRefused))
     }
 }
 
@@ -141,7 +148,8 @@ mod tests {
         assert!(meter.memory_grow_failed(failed()).is_ok(), "more than a memory can have: the guest is told");
         assert!(meter.refused());
         assert!(meter.memory_growing(60, 100, None).unwrap());
-        assert!(meter.memory_grow_failed(failed()).is_err(), "a trap, because another machine would have had it");
+        let error = meter.memory_grow_failed(failed()).unwrap_err();
+        assert!(error.is::<SystemRefused>(), "not the guest's fault, because another machine would have had it");
         assert_eq!(meter.bytes(), 60, "what failed is not counted");
         assert!(meter.table_growing(0, 5, None).unwrap());
         assert!(meter.table_grow_failed(failed()).is_err());

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use taskcell_artifact::ArtifactCache;
 use taskcell_slot::{Guest, GuestEnd, Settings, Workers};
-use tokio::runtime::Handle;
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
@@ -30,6 +30,9 @@ use super::load::{LoadError, LoadedPlugin, command_manifest};
 use super::pace::{Paced, Turn};
 use super::pool::{Needs, Pool};
 
+/// Threads that work on guests' files at once. Protects the machine; more wait for their turn.
+const BLOCKING_MAX: usize = 64;
+
 /// Runs wasm.
 pub(crate) struct WasmRunner {
     engine: Engine,
@@ -41,6 +44,18 @@ pub(crate) struct WasmRunner {
     limits: Limits,
     plugins: RwLock<HashMap<PluginDigest, Arc<Code>>>,
     workers: Workers,
+    /// Where timers and files of guests are served: not in the caller's runtime, whose threads for blocking calls would
+    /// take the guests' low priority over from the workers that start them. `None` only while it is being dropped.
+    system: Option<Runtime>,
+}
+
+impl Drop for WasmRunner {
+    fn drop(&mut self) {
+        if let Some(system) = self.system.take() {
+            // Not waited for: this may run inside the caller's async code.
+            system.shutdown_background();
+        }
+    }
 }
 
 /// A plugin's code, linked and ready to be instantiated.
@@ -64,18 +79,22 @@ pub(crate) struct WasmSettings {
     pub(crate) load: LoadLimits,
     pub(crate) cache: Option<ArtifactCache>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// Where timers and files of guests are served.
-    pub(crate) runtime: Handle,
 }
 
 impl WasmRunner {
     pub(crate) fn new(settings: WasmSettings) -> wasmtime::Result<Self> {
-        let WasmSettings { cells, limits, load, cache, clock, runtime } = settings;
+        let WasmSettings { cells, limits, load, cache, clock } = settings;
         let stock = Stock::for_cells(cells, load);
         let engine = engine(stock, &limits)?;
-        // Timers and files of guests are the caller's runtime's; without its context WASI would start one of its own.
+        let system = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(BLOCKING_MAX)
+            .thread_name("taskcell-wasi")
+            .enable_all()
+            .build()?;
+        let context = system.handle().clone();
         let around = move |live: &mut dyn FnMut()| {
-            let _context = runtime.enter();
+            let _context = context.enter();
             live();
         };
         let workers = Workers::new(Settings { around: Arc::new(around), ..Settings::default() })?;
@@ -88,6 +107,7 @@ impl WasmRunner {
             limits,
             plugins: RwLock::default(),
             workers,
+            system: Some(system),
             engine,
         })
     }

@@ -5,6 +5,8 @@ use wasmtime_wasi::{I32Exit, ResourceTableError};
 
 use crate::model::outcome::{Failure, FailureKind};
 
+use super::meter::SystemRefused;
+
 /// Frames of the guest's call stack that are kept.
 const FRAMES_MAX: usize = 32;
 /// Bytes of a frame's name that are kept; names come from the guest.
@@ -37,6 +39,7 @@ pub(super) fn departure(error: &wasmtime::Error, fuel_budget: u64, memory_refuse
             Failure::new(FailureKind::Trap, "its call stack overflowed; it may recurse without end")
         }
         Some(trap) => Failure::new(FailureKind::Trap, trap.to_string()),
+        None if error.is::<SystemRefused>() => Failure::new(FailureKind::Host, SystemRefused.to_string()),
         None if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) => Failure::new(
             FailureKind::Trap,
             "it held more of the system's resources (open files, streams, pollables) than its limit `resources` allows",
