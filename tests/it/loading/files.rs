@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use taskcell::{FileKind, LoadError, LoadLimits};
 
+use crate::support::component::Handmade;
 use crate::support::files::{read, write};
 use crate::support::{builder, guest, uncached, within};
 
@@ -128,7 +129,6 @@ async fn t20_what_a_plugin_may_take_to_be_loaded_is_the_operators() {
         (LoadLimits { memories: 0, ..all }, "memories"),
         (LoadLimits { tables: 0, ..all }, "tables"),
         (LoadLimits { describe_fuel: 10, ..all }, "out-of-fuel"),
-        (LoadLimits { describe_timeout: Duration::ZERO, ..all }, "no answer"),
         (LoadLimits { manifest_bytes: 10, ..all }, "the limit is 10"),
         (LoadLimits { task_types: 1, ..all }, "the limit is 1"),
     ] {
@@ -136,6 +136,12 @@ async fn t20_what_a_plugin_may_take_to_be_loaded_is_the_operators() {
         let error = within(host.load_plugin(guest("fixture"))).await.unwrap_err().to_string();
         assert!(error.contains(says), "{limits:?}: {error}");
     }
+    // With fuel for years and a moment of time.
+    let patient = LoadLimits { describe_fuel: 1 << 60, describe_timeout: Duration::from_millis(50), ..all };
+    let silent = Handmade::new("silent").describe("(loop (br 0)) unreachable");
+    let host = builder().load_limits(patient).build().unwrap();
+    let error = within(host.load_plugin_bytes("silent", silent.bytes())).await.unwrap_err().to_string();
+    assert!(error.contains("no answer within 50 ms"), "{error}");
     let host = builder().load_limits(LoadLimits { stack_bytes: 64 << 10, ..all }).build().unwrap();
     within(host.load_plugin(guest("fixture"))).await.unwrap();
 }
