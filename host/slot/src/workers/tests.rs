@@ -146,6 +146,38 @@ fn who_was_woken_gets_a_turn_while_others_only_burn() {
 }
 
 #[test]
+fn who_only_burns_gets_a_turn_while_others_wake_each_other_all_the_time() {
+    let workers = workers(1, 0);
+    let places: Arc<[std::sync::Mutex<Option<std::task::Waker>>; 2]> = Arc::default();
+    let passes = Arc::new(AtomicUsize::new(0));
+    let players: Vec<_> = [(0, 1), (1, 0)]
+        .into_iter()
+        .map(|(mine, theirs)| {
+            let (places, passes) = (Arc::clone(&places), Arc::clone(&passes));
+            workers.spawn(poll_fn(move |cx| {
+                *places[mine].lock().unwrap() = Some(cx.waker().clone());
+                passes.fetch_add(1, Ordering::Relaxed);
+                if let Some(waker) = places[theirs].lock().unwrap().take() {
+                    waker.wake();
+                }
+                Poll::<()>::Pending
+            }))
+        })
+        .collect();
+    while passes.load(Ordering::Relaxed) < 100 {
+        std::thread::yield_now();
+    }
+    let turns = Arc::new(AtomicUsize::new(0));
+    let burning = workers.spawn(burn(Arc::clone(&turns)));
+    let before = passes.load(Ordering::Relaxed);
+    while turns.load(Ordering::Relaxed) < 100 {
+        assert!(passes.load(Ordering::Relaxed) - before < 10_000_000, "starved");
+        std::thread::yield_now();
+    }
+    drop((players, burning));
+}
+
+#[test]
 fn a_spare_worker_comes_for_one_that_is_stuck_and_goes_again() {
     let workers = workers(1, 1);
     let (free, stuck) = mpsc::channel::<()>();
