@@ -69,7 +69,8 @@ impl Wake for Cell {
 /// A guest that was handed to the workers; a future of its result.
 ///
 /// Dropping it stops the guest: at once when it is parked or waits for its turn, else when the poll that is under way
-/// ends. What the guest held is then dropped by the reaper, and not by whoever dropped this.
+/// ends. What the guest held is then dropped by the reaper or a worker, and not by whoever dropped this; only when the
+/// workers are gone is there nobody else.
 pub struct Guest<T> {
     cell: Arc<Cell>,
     end: oneshot::Receiver<End<T>>,
@@ -109,11 +110,6 @@ impl<T> Guest<T> {
         let cell = Arc::new(Cell::new(Box::pin(content), Arc::clone(pool)));
         pool.push_woken(Arc::clone(&cell));
         Self { cell, end }
-    }
-
-    /// Stops the guest, as dropping this would.
-    pub fn stop(&self) {
-        self.cell.stop();
     }
 }
 

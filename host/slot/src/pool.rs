@@ -154,6 +154,7 @@ impl Pool {
         self.lock().shut
     }
 
+    #[cfg(test)]
     pub(crate) fn workers(&self) -> usize {
         self.lock().workers
     }

@@ -18,7 +18,7 @@ pub(crate) struct Seats {
 impl Seats {
     #[expect(
         clippy::disallowed_methods,
-        reason = "how long a poll takes is a matter of real time, and decides nothing"
+        reason = "how long a poll takes is a matter of real time; it decides about spare workers only"
     )]
     pub(crate) fn new(seats: usize) -> Self {
         Self { origin: Instant::now(), since: (0..seats).map(|_| AtomicU64::new(FREE)).collect() }

@@ -110,7 +110,8 @@ impl Workers {
     }
 
     /// How many workers there are now, spare ones included.
-    pub fn threads(&self) -> usize {
+    #[cfg(test)]
+    fn threads(&self) -> usize {
         self.crew.pool.workers()
     }
 }
