@@ -17,7 +17,7 @@ pub(crate) struct Gauges {
     memory_peak_bytes: AtomicU64,
     /// Calls of the contract's functions.
     host_calls: AtomicU64,
-    /// Calls of the host of any kind, WASI's as well.
+    /// Beginnings and ends of calls of the host of any kind, WASI's as well.
     activity: AtomicU64,
     /// Milliseconds since 1970, for the guest's own information; 0 for none.
     deadline_ms: AtomicU64,

@@ -70,12 +70,12 @@ impl Account for CellData {
         &self.link
     }
 
-    fn left(&mut self) -> usize {
+    fn begin_call(&mut self) -> usize {
         self.memory.begin_call();
         size(call_bytes(&self.info.limits))
     }
 
-    fn returned(&self) -> usize {
+    fn result_bytes(&self) -> usize {
         size(result_bytes(&self.info.limits))
     }
 }

@@ -103,7 +103,7 @@ pub(super) struct Pace {
     /// Beginnings and ends of calls of the host, WASI's as well.
     calls: u64,
     /// What the guest left its code for, from the outermost on: an allocator of its own may run in a call of the host.
-    left: Vec<Moment>,
+    departures: Vec<Moment>,
 }
 
 /// When the guest left its code.
@@ -116,7 +116,16 @@ struct Moment {
 impl Pace {
     pub(super) fn new(budget: u64, turn: Arc<Turn>) -> Self {
         let floor = budget.saturating_sub(FUEL_SLICE);
-        Self { turn, budget, warn_at: warn_at(budget), floor, hurried: false, cost: 0, calls: 0, left: Vec::new() }
+        Self {
+            turn,
+            budget,
+            warn_at: warn_at(budget),
+            floor,
+            hurried: false,
+            cost: 0,
+            calls: 0,
+            departures: Vec::new(),
+        }
     }
 
     /// Counts a call of the host that moved this many bytes, and returns how many beginnings and ends there have been.
@@ -173,9 +182,9 @@ pub(super) trait Account: 'static {
     fn pace(&mut self) -> &mut Pace;
     fn link(&self) -> &CellLink;
     /// The guest leaves its code for a call of the host. Returns how many bytes may cross in it.
-    fn left(&mut self) -> usize;
-    /// The guest returned to whoever called it. Returns how many bytes may cross so.
-    fn returned(&self) -> usize;
+    fn begin_call(&mut self) -> usize;
+    /// How many bytes may cross when the guest returns to whoever called it.
+    fn result_bytes(&self) -> usize;
 }
 
 /// Fills the tank, and from then on meters, warns, tops up and gives way.
@@ -189,7 +198,7 @@ pub(super) fn keep_pace<T: Account>(store: &mut Store<T>) -> wasmtime::Result<()
         CallHook::ReturningFromHost => returning(store),
         CallHook::ReturningFromWasm => {
             let mut store = store;
-            let bytes = store.data().returned();
+            let bytes = store.data().result_bytes();
             store.set_hostcall_fuel(bytes);
             Ok(())
         }
@@ -208,11 +217,11 @@ pub(super) fn publish<T: Account>(store: &mut Store<T>) {
 
 /// The guest leaves its code.
 fn leaving<T: Account>(mut store: StoreContextMut<'_, T>) -> wasmtime::Result<()> {
-    let bytes = store.data_mut().left();
+    let bytes = store.data_mut().begin_call();
     store.set_hostcall_fuel(bytes);
     let left = store.get_fuel()?;
     let pace = store.data_mut().pace();
-    pace.left.push(pace.moment());
+    pace.departures.push(pace.moment());
     // In a call of the host in the last instructions of a slice as well, which takes it back when it is counted.
     pace.turn.at_yield.store(left <= pace.floor, Ordering::Relaxed);
     // Nothing is left to come back with.
@@ -254,7 +263,7 @@ fn returning<T: Account>(mut store: StoreContextMut<'_, T>) -> wasmtime::Result<
     pace.turn.at_yield.store(false, Ordering::Relaxed);
     pace.cost = pace.cost.saturating_add(1);
     let now = pace.moment();
-    let then = pace.left.pop().unwrap_or(now);
+    let then = pace.departures.pop().unwrap_or(now);
     if then == now {
         // An instruction: its fuel is not ours to touch.
         return Ok(());
