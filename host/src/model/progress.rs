@@ -7,14 +7,14 @@ use super::time::Timestamp;
 /// The two reports that an estimate rests on. They are known by their events' dates, so that the log alone gives the
 /// same estimate again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Pace {
+pub(crate) struct Estimate {
     /// The first report with a percent since the progress began.
     first: Option<(Timestamp, u8)>,
     /// The newest report whose percent was higher than all before it.
     newest: Option<(Timestamp, u8)>,
 }
 
-impl Pace {
+impl Estimate {
     /// Takes a report in.
     pub(crate) fn report(&mut self, at: Timestamp, percent: Option<u8>, restarted: bool) {
         if restarted {
@@ -52,41 +52,41 @@ impl Pace {
 mod tests {
     use super::*;
 
-    fn pace(reports: &[(u64, Option<u8>)]) -> Pace {
-        let mut pace = Pace::default();
+    fn estimate(reports: &[(u64, Option<u8>)]) -> Estimate {
+        let mut estimate = Estimate::default();
         for (at, percent) in reports {
-            pace.report(Timestamp(*at), *percent, false);
+            estimate.report(Timestamp(*at), *percent, false);
         }
-        pace
+        estimate
     }
 
     #[test]
     fn r3_two_rising_reports_give_the_time_left_now() {
-        let pace = pace(&[(10_000, Some(20)), (20_000, Some(40)), (21_000, None), (22_000, Some(40))]);
-        assert_eq!(pace.left(Timestamp(20_000)), Some(Duration::from_secs(30)));
-        assert_eq!(pace.left(Timestamp(45_000)), Some(Duration::from_secs(5)));
+        let estimate = estimate(&[(10_000, Some(20)), (20_000, Some(40)), (21_000, None), (22_000, Some(40))]);
+        assert_eq!(estimate.left(Timestamp(20_000)), Some(Duration::from_secs(30)));
+        assert_eq!(estimate.left(Timestamp(45_000)), Some(Duration::from_secs(5)));
     }
 
     #[test]
     fn r3_numbers_that_do_not_allow_an_estimate_give_none() {
-        assert_eq!(pace(&[]).left(Timestamp(1)), None);
-        assert_eq!(pace(&[(1, Some(10))]).left(Timestamp(9)), None, "one report");
-        assert_eq!(pace(&[(1, Some(10)), (2, Some(10))]).left(Timestamp(9)), None, "it does not rise");
-        assert_eq!(pace(&[(1, None), (2, Some(10))]).left(Timestamp(9)), None, "one percent");
-        assert_eq!(pace(&[(1, Some(0)), (1, Some(50))]).left(Timestamp(1)), None, "no time between them");
-        assert_eq!(pace(&[(1, Some(0)), (9, Some(100))]).left(Timestamp(9)), None, "it is done");
-        assert_eq!(pace(&[(9, Some(0)), (1, Some(50))]).left(Timestamp(9)), None, "the date went back");
-        assert_eq!(pace(&[(0, Some(0)), (10, Some(50))]).left(Timestamp(20)), None, "the estimate was wrong");
-        assert_eq!(pace(&[(0, Some(0)), (u64::MAX, Some(1))]).left(Timestamp(u64::MAX)), None, "too large");
+        assert_eq!(estimate(&[]).left(Timestamp(1)), None);
+        assert_eq!(estimate(&[(1, Some(10))]).left(Timestamp(9)), None, "one report");
+        assert_eq!(estimate(&[(1, Some(10)), (2, Some(10))]).left(Timestamp(9)), None, "it does not rise");
+        assert_eq!(estimate(&[(1, None), (2, Some(10))]).left(Timestamp(9)), None, "one percent");
+        assert_eq!(estimate(&[(1, Some(0)), (1, Some(50))]).left(Timestamp(1)), None, "no time between them");
+        assert_eq!(estimate(&[(1, Some(0)), (9, Some(100))]).left(Timestamp(9)), None, "it is done");
+        assert_eq!(estimate(&[(9, Some(0)), (1, Some(50))]).left(Timestamp(9)), None, "the date went back");
+        assert_eq!(estimate(&[(0, Some(0)), (10, Some(50))]).left(Timestamp(20)), None, "the estimate was wrong");
+        assert_eq!(estimate(&[(0, Some(0)), (u64::MAX, Some(1))]).left(Timestamp(u64::MAX)), None, "too large");
     }
 
     #[test]
     fn r3_progress_that_begins_anew_and_time_that_stood_still_do_not_count() {
-        let mut pace = pace(&[(0, Some(0)), (10_000, Some(90))]);
-        pace.report(Timestamp(20_000), Some(0), true);
-        assert_eq!(pace.left(Timestamp(20_000)), None);
-        pace.stood_still(100_000);
-        pace.report(Timestamp(130_000), Some(50), false);
-        assert_eq!(pace.left(Timestamp(130_000)), Some(Duration::from_secs(10)));
+        let mut estimate = estimate(&[(0, Some(0)), (10_000, Some(90))]);
+        estimate.report(Timestamp(20_000), Some(0), true);
+        assert_eq!(estimate.left(Timestamp(20_000)), None);
+        estimate.stood_still(100_000);
+        estimate.report(Timestamp(130_000), Some(50), false);
+        assert_eq!(estimate.left(Timestamp(130_000)), Some(Duration::from_secs(10)));
     }
 }

@@ -10,7 +10,7 @@ use super::event::{Event, EventBody, EventSeq};
 use super::ids::{SignalKey, TaskId, TaskRef};
 use super::limits::Limits;
 use super::outcome::Outcome;
-use super::progress::Pace;
+use super::progress::Estimate;
 use super::request::CancelRequest;
 use super::signal::{Party, Signal};
 use super::time::Timestamp;
@@ -148,7 +148,7 @@ pub(crate) struct TaskState {
     pub(crate) phase: Option<Phase>,
     /// What it reported last; its `eta` is not kept but made for each look.
     pub(crate) progress: Option<Progress>,
-    pub(crate) pace: Pace,
+    pub(crate) estimate: Estimate,
     pub(crate) waiting: Option<WaitPoint>,
     pub(crate) paused: Option<Pause>,
     pub(crate) fuel_request: Option<FuelRequest>,
@@ -217,7 +217,7 @@ impl TaskState {
             }
             EventBody::Progress { message, percent, restarted, .. } => {
                 self.progress = Some(Progress { message: message.clone(), percent: *percent, eta: None });
-                self.pace.report(event.at, *percent, *restarted);
+                self.estimate.report(event.at, *percent, *restarted);
             }
             EventBody::WaitStarted { wait, key, .. } => {
                 self.waits = *wait;
@@ -277,7 +277,7 @@ impl TaskState {
             (None, true) => self.still_since = Some(now),
             (Some(since), false) => {
                 self.still_since = None;
-                self.pace.stood_still(now.0.saturating_sub(since.0));
+                self.estimate.stood_still(now.0.saturating_sub(since.0));
             }
             (None, false) | (Some(_), true) => {}
         }
@@ -321,7 +321,7 @@ impl TaskState {
 
     /// The public view of this state.
     pub(crate) fn snapshot(&self, id: TaskId, usage: Usage, now: Timestamp) -> Option<Snapshot> {
-        let eta = self.deadline_runs().then(|| self.pace.left(now)).flatten();
+        let eta = self.deadline_runs().then(|| self.estimate.left(now)).flatten();
         Some(Snapshot {
             id,
             task: self.task.clone()?,
