@@ -16,7 +16,7 @@ use wasmtime::{
 };
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 
-use contract::taskcell::plugin::{agent, log, output, signals, task, types};
+use contract::taskcell::plugin::{agent, approvals, log, output, signals, task, types};
 use contract::{TaskPlugin, TaskPluginPre, exports::taskcell::plugin::runner::Outcome};
 
 /// Tasks at once that both engines are made for.
@@ -89,6 +89,10 @@ impl task::Host for Functions {
         Ok(Err(no()))
     }
 
+    async fn record_usage(&mut self, _: String, _: u64, _: u64) -> Answer<Result<(), types::Refusal>> {
+        Ok(Err(no()))
+    }
+
     async fn report_panic(&mut self, _: String, _: String) -> Answer<()> {
         Ok(())
     }
@@ -111,10 +115,63 @@ impl signals::Host for Functions {
     ) -> Answer<Result<signals::NotifyResult, types::Refusal>> {
         Ok(Err(no()))
     }
+
+    async fn wait_any(
+        &mut self,
+        _: Vec<String>,
+        _: Vec<String>,
+        _: Option<u64>,
+    ) -> Answer<Result<signals::Taken, signals::WaitError>> {
+        Ok(Err(signals::WaitError::Cancelled))
+    }
+
+    async fn notify_scope(
+        &mut self,
+        _: signals::Scope,
+        _: String,
+        _: Option<String>,
+        _: bool,
+    ) -> Answer<Result<u32, types::Refusal>> {
+        Ok(Err(no()))
+    }
+
+    async fn cancel_wait(&mut self, _: types::TaskRef, _: String) -> Answer<Result<bool, types::Refusal>> {
+        Ok(Err(no()))
+    }
+
+    async fn cancel_all_waits(&mut self, _: types::TaskRef) -> Answer<Result<u32, types::Refusal>> {
+        Ok(Err(no()))
+    }
 }
 
 impl agent::Host for Functions {
     async fn notify_agent(&mut self, _: String, _: bool) -> Answer<Result<agent::Delivery, types::Refusal>> {
+        Ok(Err(no()))
+    }
+
+    async fn notify_agent_once(
+        &mut self,
+        _: String,
+        _: String,
+        _: bool,
+    ) -> Answer<Result<agent::Delivery, types::Refusal>> {
+        Ok(Err(no()))
+    }
+
+    async fn next_message(&mut self, _: Option<u64>) -> Answer<Result<Option<agent::Instruction>, types::Refusal>> {
+        Ok(Err(no()))
+    }
+}
+
+impl approvals::Host for Functions {
+    async fn request(
+        &mut self,
+        _: String,
+        _: String,
+        _: String,
+        _: Option<String>,
+        _: Option<u64>,
+    ) -> Answer<Result<String, types::Refusal>> {
         Ok(Err(no()))
     }
 }

@@ -44,6 +44,9 @@ pub(crate) mod store;
 #[cfg(feature = "cli")]
 pub mod cli;
 
+pub use model::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, Approvers, PendingApproval};
+pub use model::children::{Child, ChildOutcome};
+pub use model::details::{AgentInfo, DetailsError, Routing, TaskDetails};
 pub use model::event::{Budget, Event, EventBody, EventSeq, WaitEnd};
 pub use model::grants::{Access, Capability, DirGrant, Grants};
 pub use model::ids::{InvalidKey, PluginDigest, SignalKey, TaskId, TaskKey, TaskRef};
@@ -53,17 +56,19 @@ pub use model::manifest::{CapabilityRequest, Manifest, ManifestError, TaskType};
 pub use model::outcome::{Failure, FailureKind, Outcome};
 pub use model::receipt::{CancelReceipt, Effect};
 pub use model::request::{CancelRequest, StartRequest};
-pub use model::signal::{NotifyAnswer, Party, Signal};
-pub use model::state::{Artifact, FuelRequest, Pause, Phase, Progress, Snapshot, Usage, WaitPoint};
+pub use model::retry::RetryPolicy;
+pub use model::signal::{Instruction, NotifyAnswer, Party, SenderClass, Senders, Signal};
+pub use model::snapshot::{Artifact, FuelRequest, Pause, Phase, Progress, Snapshot, Usage, WaitPoint};
 pub use model::text::escape;
 pub use ports::agent::{AgentMessage, AgentSink, Delivery};
 pub use ports::clock::{Clock, SimulatedClock, SystemClock, Timestamp};
 pub use ports::output::{OutputChunk, OutputCursor, OutputPage, OutputSource};
 pub use ports::store::{CommitError, Fence, Record, StoreError, StreamId, TaskStore};
 pub use runtime::builder::{BuildError, HostBuilder};
-pub use runtime::handle::{CancelAnswer, ControlAnswer, EventStream, TaskHandle};
+pub use runtime::handle::{ApprovalAnswer, CancelAnswer, ControlAnswer, EventStream, TaskHandle};
 pub use runtime::host::{Host, StartError};
 pub use runtime::plugin::Plugin;
+pub use runtime::reach::Scope;
 #[doc(hidden)]
 pub use sandbox::engine::engine_config;
 pub use sandbox::identify::FileKind;

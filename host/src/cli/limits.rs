@@ -48,6 +48,7 @@ impl Setting {
             (_, LimitUnit::Fuel) => values::units(value)?,
             (_, LimitUnit::Time) => u64::try_from(values::timeout(value)?.as_millis()).unwrap_or(u64::MAX),
             (_, LimitUnit::Bytes) => values::bytes(value)?,
+            (_, LimitUnit::Count) if value == NONE => u64::MAX,
             (_, LimitUnit::Count) => values::count(value)?,
         };
         // The wire's form is the one place where every limit has a name.
@@ -58,6 +59,9 @@ impl Setting {
         }
     }
 }
+
+/// How no limit at all is written.
+const NONE: &str = "none";
 
 /// Reads `--limit`, and tells the shell's completions the names.
 #[derive(Debug, Clone, Copy)]
@@ -106,6 +110,7 @@ pub(super) fn written(info: &LimitInfo, value: u64) -> String {
         LimitUnit::Fuel => text::fuel(value),
         LimitUnit::Time => text::duration_flag(Duration::from_millis(value)),
         LimitUnit::Bytes => text::bytes_flag(value),
+        LimitUnit::Count if value == u64::MAX => NONE.to_owned(),
         LimitUnit::Count => text::count(value),
     }
 }

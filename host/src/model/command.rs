@@ -4,20 +4,27 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber};
+use super::children::ChildOutcome;
+use super::details::TaskDetails;
 use super::event::{EventBody, WaitEnd};
-use super::ids::{SignalKey, TaskRef};
+use super::ids::{SignalKey, TaskId, TaskRef};
 use super::limits::Limits;
 use super::machine::{Refusal, RefusalKind};
-use super::outcome::CellEnd;
+use super::outcome::{CellEnd, Outcome};
 use super::request::CancelRequest;
-use super::signal::{NotifyAnswer, Party, Signal};
-use super::state::{Artifact, Usage};
+use super::signal::{Instruction, NotifyAnswer, Party, Senders, Signal};
+use super::snapshot::{Artifact, Usage};
 
 /// Something that somebody wants of a task, or that happened to it outside.
 #[derive(Debug, Clone)]
 pub(crate) enum Command {
     /// The caller wants the task to exist.
-    Create { task: TaskRef, input: Value, limits: Limits },
+    ///
+    /// `approval`: it may not begin before somebody has approved of this.
+    Create { task: TaskRef, input: Value, limits: Limits, details: Box<TaskDetails>, approval: Option<ApprovalAsk> },
+    /// The moment has come at which the task may begin, or be tried again.
+    Due,
     /// A cell is free for it.
     Start,
     /// The guest says how far it is.
@@ -25,17 +32,45 @@ pub(crate) enum Command {
     /// `last`: before the task's end, so that it is told even when the log is full.
     Progress { message: String, percent: Option<u8>, restarted: bool, merged: u64, last: bool },
     /// The guest waits.
-    Wait { key: SignalKey, timeout: Option<Duration> },
+    Wait { keys: Vec<SignalKey>, senders: Senders, timeout: Option<Duration> },
     /// The guest looks for a signal.
     Poll { key: SignalKey },
     /// The time of a wait is over.
     WaitTimedOut { wait: u64 },
-    /// The host ends the wait for a key.
-    CancelWait { key: SignalKey },
+    /// Somebody ends the wait for a key, or whatever wait there is.
+    CancelWait { key: Option<SignalKey> },
     /// Somebody sends a signal.
     Notify { key: SignalKey, signal: Signal },
     /// The guest sends a message to its agent.
-    MessageAgent { message: String, trigger: bool },
+    ///
+    /// `once`: only if it has not sent one with this key.
+    MessageAgent { message: String, trigger: bool, once: Option<SignalKey> },
+    /// The agent has a message for certain.
+    AgentMessageAcked { number: u64 },
+    /// Somebody says something to the task.
+    Instruct(Instruction),
+    /// The guest looks for something said to it, or waits for it.
+    NextInstruction { timeout: Option<Duration> },
+    /// The time of that wait is over.
+    InstructionTimedOut,
+    /// The guest asks for approval.
+    RequestApproval(ApprovalAsk),
+    /// Somebody decides.
+    DecideApproval { number: ApprovalNumber, decision: ApprovalDecision },
+    /// Nobody decided in time.
+    ApprovalTimedOut { number: ApprovalNumber, usage: Usage },
+    /// The guest spent something elsewhere.
+    RecordUsage { tool: String, tokens: u64, actions: u64, usage: Usage },
+    /// The guest starts a child, which gets this much of its fuel.
+    StartChild { child: TaskId, task: TaskRef, fuel: u64, detached: bool },
+    /// A child ended, or could not be started after all.
+    ChildEnded { child: TaskId, outcome: ChildOutcome, fuel: u64 },
+    /// The guest waits for a child.
+    WaitChild { child: TaskId, timeout: Option<Duration> },
+    /// The time of that wait is over.
+    ChildTimedOut,
+    /// The host knows how the task ended, because it is over elsewhere.
+    SetOutcome { outcome: Outcome, by: Party, usage: Usage },
     /// The guest attached a file, and it is stored.
     Attach(Artifact),
     /// The guest's panic hook speaks.
@@ -67,7 +102,9 @@ pub(crate) enum Command {
     /// The deadline is there.
     DeadlineReached { usage: Usage },
     /// The cell ended.
-    CellEnded { end: CellEnd, usage: Usage },
+    ///
+    /// `chance`: 0 to 1, for the time until the next attempt.
+    CellEnded { end: CellEnd, usage: Usage, chance: f64 },
 }
 
 /// What was decided.
@@ -89,7 +126,11 @@ pub(crate) enum Answer {
     /// It was so already, or there was nothing to change.
     Unchanged,
     /// Here is the signal.
-    Signal(Signal),
+    Signal(SignalKey, Signal),
+    /// Here is what was said, or nothing was.
+    Instruction(Option<Instruction>),
+    /// The child has its outcome already.
+    ChildOver,
     /// There is no signal now.
     NoSignal,
     /// The wait is over without a signal.

@@ -5,12 +5,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ids::{SignalKey, TaskRef};
+use super::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber};
+use super::children::ChildOutcome;
+use super::details::TaskDetails;
+use super::ids::{SignalKey, TaskId, TaskRef};
 use super::limits::Limits;
-use super::outcome::Outcome;
+use super::outcome::{Failure, Outcome};
 use super::request::CancelRequest;
-use super::signal::{Party, Signal};
-use super::state::{Artifact, Usage};
+use super::signal::{Instruction, Party, Senders, Signal};
+use super::snapshot::{Artifact, Usage};
 use super::time::Timestamp;
 use super::wire::{maybe_millis, millis};
 
@@ -48,9 +51,29 @@ pub enum EventBody {
         input: Value,
         /// The limits it runs under.
         limits: Box<Limits>,
+        /// Whose it is, and how it shall be treated.
+        #[serde(default)]
+        details: Box<TaskDetails>,
     },
+    /// The moment has come at which it may begin, or be tried again; it waits for its turn.
+    Due,
     /// Its cell runs.
-    Started,
+    Started {
+        /// Which attempt this is, counted from 1.
+        attempt: u32,
+    },
+    /// An attempt failed, and another follows.
+    AttemptEnded {
+        /// Which attempt.
+        attempt: u32,
+        /// Why it failed.
+        failure: Failure,
+        /// What the task has used so far.
+        usage: Usage,
+        /// The time until the next attempt.
+        #[serde(rename = "pause_ms", with = "millis")]
+        pause: Duration,
+    },
     /// It said how far it is.
     Progress {
         /// In its words.
@@ -68,8 +91,11 @@ pub enum EventBody {
     WaitStarted {
         /// Which of its waits this is, counted from 1.
         wait: u64,
-        /// What it waits for.
-        key: SignalKey,
+        /// What it waits for: a signal with one of these keys.
+        keys: Vec<SignalKey>,
+        /// From whom.
+        #[serde(default, skip_serializing_if = "Senders::is_everybody")]
+        senders: Senders,
         /// How long at most.
         #[serde(rename = "timeout_ms", with = "maybe_millis")]
         timeout: Option<Duration>,
@@ -88,17 +114,100 @@ pub enum EventBody {
         /// What and from whom.
         signal: Signal,
     },
-    /// The task took the oldest signal of a key. If it was parked, it goes on.
+    /// The task took a signal. If it was parked in a wait, it goes on.
     SignalTaken {
         /// Which key.
         key: SignalKey,
+        /// The event that brought it.
+        signal: EventSeq,
     },
     /// It sent a message to its agent.
     AgentMessage {
+        /// Which of its messages this is, counted from 1.
+        number: u64,
         /// The message.
         message: String,
         /// Whether the agent is asked to act on it.
         trigger: bool,
+        /// The key by which the task sends it only once.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        once: Option<SignalKey>,
+    },
+    /// The agent has a message for certain.
+    AgentMessageAcked {
+        /// Which one.
+        number: u64,
+    },
+    /// Somebody said something to it.
+    Instructed(Instruction),
+    /// It took the oldest thing that was said to it. If it was parked for that, it goes on.
+    InstructionTaken,
+    /// It is parked until somebody says something to it.
+    InstructionWaitStarted {
+        /// How long at most.
+        #[serde(rename = "timeout_ms", with = "maybe_millis")]
+        timeout: Option<Duration>,
+    },
+    /// Nobody said anything to it.
+    InstructionWaitEnded {
+        /// Why it no longer waits.
+        reason: WaitEnd,
+    },
+    /// It needs somebody's approval, and is parked, or does not begin, until there is a decision.
+    ApprovalRequested {
+        /// Its number.
+        number: ApprovalNumber,
+        /// What is asked.
+        ask: ApprovalAsk,
+    },
+    /// There is a decision.
+    ApprovalDecided {
+        /// About which question.
+        number: ApprovalNumber,
+        /// What was decided.
+        decision: ApprovalDecision,
+    },
+    /// It spent something elsewhere.
+    UsageRecorded {
+        /// In the name of which tool.
+        tool: String,
+        /// Tokens of a model.
+        tokens: u64,
+        /// Actions of a tool.
+        actions: u64,
+    },
+    /// It started a child.
+    ChildStarted {
+        /// The child.
+        child: TaskId,
+        /// Its reference.
+        task: TaskRef,
+        /// Units of fuel that the child got of this task's.
+        fuel: u64,
+        /// Whether the child goes on when this task ends.
+        detached: bool,
+    },
+    /// A child ended.
+    ChildEnded {
+        /// The child.
+        child: TaskId,
+        /// How.
+        outcome: ChildOutcome,
+        /// Units of fuel that it used, its own children's included. The rest came back.
+        fuel: u64,
+    },
+    /// It is parked until a child ends.
+    ChildWaitStarted {
+        /// The child.
+        child: TaskId,
+        /// How long at most.
+        #[serde(rename = "timeout_ms", with = "maybe_millis")]
+        timeout: Option<Duration>,
+    },
+    /// It no longer waits for a child that has not ended.
+    ChildWaitEnded {
+        /// Why.
+        reason: WaitEnd,
     },
     /// It sends a signal to another task. Written before the signal goes out; what became of it only the task knows.
     SignalSent {
@@ -182,6 +291,9 @@ pub enum EventBody {
         outcome: Outcome,
         /// What it used.
         usage: Usage,
+        /// Who said so, when it was not found out by running the task.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        set_by: Option<Party>,
     },
 }
 
@@ -195,12 +307,26 @@ impl EventBody {
             | Self::SignalSent { .. }
             | Self::ArtifactAttached(_)
             | Self::FuelRequested { .. }
+            | Self::InstructionTaken
+            | Self::InstructionWaitStarted { .. }
+            | Self::UsageRecorded { .. }
+            | Self::ChildStarted { .. }
+            | Self::ChildWaitStarted { .. }
             | Self::Panicked { .. } => true,
             Self::SignalReceived { signal, .. } => signal.sender == Party::Itself,
+            Self::ApprovalRequested { ask, .. } => ask.kind != ApprovalAsk::START,
             // Progress has a limit of its own.
             Self::Progress { .. }
             | Self::Created { .. }
-            | Self::Started
+            | Self::Due
+            | Self::Started { .. }
+            | Self::AttemptEnded { .. }
+            | Self::AgentMessageAcked { .. }
+            | Self::Instructed(_)
+            | Self::InstructionWaitEnded { .. }
+            | Self::ApprovalDecided { .. }
+            | Self::ChildEnded { .. }
+            | Self::ChildWaitEnded { .. }
             | Self::WaitEnded { .. }
             | Self::Paused { .. }
             | Self::Resumed { .. }
@@ -221,6 +347,10 @@ impl EventBody {
 pub enum Budget {
     /// The fuel.
     Fuel,
+    /// The tokens that it may spend elsewhere.
+    Tokens,
+    /// The actions that it may do elsewhere.
+    Actions,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde asks for")]

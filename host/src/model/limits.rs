@@ -158,6 +158,19 @@ limits! {
     scratch_depth: u32 = 64, "scratch_depth", Count;
     /// Files that the task attaches. Default 1 024. Protects the host's disk from empty files.
     artifacts: u32 = 1024, "artifacts", Count;
+    /// Tokens of a model that the task may record. Default no limit.
+    tokens: u64 = u64::MAX, "tokens", Count;
+    /// Actions of a tool that the task may record. Default no limit.
+    actions: u64 = u64::MAX, "actions", Count;
+    /// Children that the task may have at once. Default 64. Protects the host from a task that starts without end.
+    children: u32 = 64, "children", Count;
+    /// Children that the task may start in its life. Default 4 096. Protects the host's memory.
+    children_in_all: u32 = 4096, "children_in_all", Count;
+    /// Tasks of its tree at once, itself included: counted at the oldest ancestor. Default 256. Protects the host from a
+    /// fork bomb.
+    tree: u32 = 256, "tree", Count;
+    /// Tasks between it and its oldest ancestor. Default 8.
+    tree_depth: u32 = 8, "tree_depth", Count;
     /// Bytes of all artifacts together. Default 256 MiB.
     artifact_bytes: u64 = 256 << 20, "artifact_bytes", Bytes;
 }

@@ -1,18 +1,22 @@
 //! The one place that decides: state and command in, events and an answer out. No clock, no I/O, no surprise.
 
-use std::time::Duration;
+mod asking;
+mod ending;
+mod spending;
+mod waiting;
 
+use super::approval::ApprovalNumber;
 use super::command::{Answer, Command, Decision};
-use super::event::{Budget, EventBody, WaitEnd};
-use super::ids::SignalKey;
-use super::outcome::{CellEnd, Failure, FailureKind, GuestOutcome, NOT_BEGUN, Outcome};
-use super::request::CancelRequest;
+use super::event::{EventBody, WaitEnd};
+use super::outcome::{Failure, FailureKind, Outcome};
 use super::signal::{NotifyAnswer, Party, Signal};
-use super::state::{Phase, TaskState, Usage, payload_bytes};
+use super::snapshot::{Phase, Usage, WaitPoint};
+use super::state::TaskState;
 use super::text;
 
-/// Bytes of the task's own words that a sentence about it quotes.
-const QUOTE_BYTES_MAX: usize = 200;
+pub(crate) use asking::no_fuel;
+pub(crate) use spending::check_percent;
+pub(crate) use waiting::over;
 
 /// Why a guest's call was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +37,7 @@ pub(crate) enum RefusalKind {
     TimedOut,
     Cancelled,
     Host,
+    Failed,
 }
 
 impl RefusalKind {
@@ -46,6 +51,7 @@ impl RefusalKind {
             Self::TimedOut => "timed-out",
             Self::Cancelled => "cancelled",
             Self::Host => "host",
+            Self::Failed => "failed",
         }
     }
 }
@@ -59,18 +65,23 @@ impl Refusal {
 /// Decides one command. The caller appends the events, folds them into the state, and only then passes the answer on.
 pub(crate) fn step(state: &TaskState, command: Command) -> Decision {
     match (state.phase, command) {
-        (None, Command::Create { task, input, limits }) => {
-            Decision::done(EventBody::Created { task, input, limits: Box::new(limits) })
+        (None, Command::Create { task, input, limits, details, approval }) => {
+            let created = EventBody::Created { task, input, limits: Box::new(limits), details };
+            let ask = approval.map(|ask| EventBody::ApprovalRequested { number: ApprovalNumber(1), ask });
+            Decision { events: std::iter::once(created).chain(ask).collect(), answer: Answer::Done }
         }
         (None, _) | (Some(_), Command::Create { .. }) => {
             Decision::refused(RefusalKind::Host, "a task is created once, and first")
         }
         (Some(Phase::Ended), command) => after_the_end(&command),
-        (Some(Phase::Queued), Command::Start) => Decision::done(EventBody::Started),
-        (Some(Phase::Queued | Phase::Running), command) => match over_budget(state, &command) {
-            Some(decision) => decision,
-            None => live(state, command),
-        },
+        (Some(Phase::Queued), Command::Start) => Decision::done(EventBody::Started { attempt: state.attempt + 1 }),
+        (Some(Phase::Delayed), Command::Due) => Decision::done(EventBody::Due),
+        (Some(Phase::Held | Phase::Delayed | Phase::Queued | Phase::Running), command) => {
+            match over_budget(state, &command) {
+                Some(decision) => decision,
+                None => live(state, command),
+            }
+        }
     }
 }
 
@@ -95,6 +106,11 @@ fn over_budget(state: &TaskState, command: &Command) -> Option<Decision> {
         | Command::MessageAgent { .. }
         | Command::Attach(_)
         | Command::Wait { .. }
+        | Command::NextInstruction { .. }
+        | Command::RequestApproval(_)
+        | Command::RecordUsage { .. }
+        | Command::StartChild { .. }
+        | Command::WaitChild { .. }
         | Command::SendSignal { .. }
         | Command::RequestFuel { .. } => Some(Decision::refused(RefusalKind::TooLarge, full())),
         Command::Stalled { .. } => Some(Decision::only(Answer::Unchanged)),
@@ -104,10 +120,19 @@ fn over_budget(state: &TaskState, command: &Command) -> Option<Decision> {
         }
         Command::Notify { .. }
         | Command::Create { .. }
+        | Command::Due
         | Command::Start
         | Command::Poll { .. }
         | Command::WaitTimedOut { .. }
         | Command::CancelWait { .. }
+        | Command::AgentMessageAcked { .. }
+        | Command::Instruct(_)
+        | Command::InstructionTimedOut
+        | Command::DecideApproval { .. }
+        | Command::ApprovalTimedOut { .. }
+        | Command::ChildEnded { .. }
+        | Command::ChildTimedOut
+        | Command::SetOutcome { .. }
         | Command::Panic { .. }
         | Command::Pause { .. }
         | Command::Resume { .. }
@@ -125,20 +150,33 @@ fn over_budget(state: &TaskState, command: &Command) -> Option<Decision> {
 
 fn after_the_end(command: &Command) -> Decision {
     Decision::only(match command {
-        Command::Notify { .. } => Answer::Notified(NotifyAnswer::NoTask),
+        Command::Notify { .. } | Command::Instruct(_) => Answer::Notified(NotifyAnswer::NoTask),
         Command::Wait { .. } => Answer::WaitOver(WaitEnd::Cancelled),
         Command::Poll { .. }
         | Command::Progress { .. }
         | Command::MessageAgent { .. }
         | Command::Attach(_)
         | Command::SendSignal { .. }
+        | Command::NextInstruction { .. }
+        | Command::RequestApproval(_)
+        | Command::RecordUsage { .. }
+        | Command::StartChild { .. }
+        | Command::WaitChild { .. }
         | Command::RequestFuel { .. } => {
             Answer::Refused(Refusal::new(RefusalKind::Ended, "the task has its outcome already"))
         }
         Command::Create { .. }
+        | Command::Due
         | Command::Start
         | Command::WaitTimedOut { .. }
         | Command::CancelWait { .. }
+        | Command::AgentMessageAcked { .. }
+        | Command::InstructionTimedOut
+        | Command::DecideApproval { .. }
+        | Command::ApprovalTimedOut { .. }
+        | Command::ChildEnded { .. }
+        | Command::ChildTimedOut
+        | Command::SetOutcome { .. }
         | Command::Panic { .. }
         | Command::Pause { .. }
         | Command::Resume { .. }
@@ -158,18 +196,41 @@ fn after_the_end(command: &Command) -> Decision {
 fn live(state: &TaskState, command: Command) -> Decision {
     match command {
         Command::Create { .. } | Command::Start => Decision::only(Answer::Done),
+        Command::Due => Decision::only(Answer::Unchanged),
         Command::Progress { message, percent, restarted, merged, last: _ } => {
-            progress(state, message, percent, restarted, merged)
+            spending::progress(state, message, percent, restarted, merged)
         }
-        Command::Wait { key, timeout } => wait(state, key, timeout),
-        Command::Poll { key } => match state.oldest(&key).cloned() {
-            Some(signal) => Decision { events: vec![EventBody::SignalTaken { key }], answer: Answer::Signal(signal) },
-            None => Decision::only(Answer::NoSignal),
-        },
-        Command::WaitTimedOut { wait } => end_wait(state, |point| point.wait == wait, WaitEnd::TimedOut),
-        Command::CancelWait { key } => end_wait(state, |point| point.key == key, WaitEnd::WaitCancelled),
-        Command::Notify { key, signal } => notify(state, key, signal),
-        Command::MessageAgent { message, trigger } => Decision::done(EventBody::AgentMessage { message, trigger }),
+        Command::Wait { keys, senders, timeout } => waiting::wait(state, keys, senders, timeout),
+        Command::Poll { key } => waiting::poll(state, key),
+        Command::WaitTimedOut { wait } => waiting::end_wait(state, |point| point.wait == wait, WaitEnd::TimedOut),
+        Command::CancelWait { key } => {
+            let is_meant = |point: &WaitPoint| key.as_ref().is_none_or(|key| point.keys.contains(key));
+            waiting::end_wait(state, is_meant, WaitEnd::WaitCancelled)
+        }
+        Command::Notify { key, signal } => waiting::notify(state, key, signal),
+        Command::Instruct(instruction) => waiting::instruct(state, instruction),
+        Command::NextInstruction { timeout } => waiting::next_instruction(state, timeout),
+        Command::InstructionTimedOut => waiting::instruction_timed_out(state),
+        Command::MessageAgent { message, trigger, once } => {
+            if once.as_ref().is_some_and(|key| state.sent_once.contains(key)) {
+                return Decision::only(Answer::Unchanged);
+            }
+            Decision::done(EventBody::AgentMessage { number: state.agent_messages + 1, message, trigger, once })
+        }
+        Command::AgentMessageAcked { number } => Decision::done(EventBody::AgentMessageAcked { number }),
+        Command::RequestApproval(ask) => asking::request_approval(state, ask),
+        Command::DecideApproval { number, decision } => asking::decide_approval(state, number, decision),
+        Command::ApprovalTimedOut { number, usage } => asking::approval_timed_out(state, number, usage),
+        Command::RecordUsage { tool, tokens, actions, usage } => {
+            spending::record(state, tool, tokens, actions, state.with_told(usage))
+        }
+        Command::StartChild { child, task, fuel, detached } => {
+            spending::start_child(state, child, task, fuel, detached)
+        }
+        Command::ChildEnded { child, outcome, fuel } => spending::child_ended(state, child, outcome, fuel),
+        Command::WaitChild { child, timeout } => waiting::wait_child(state, child, timeout),
+        Command::ChildTimedOut => waiting::child_timed_out(state),
+        Command::SetOutcome { outcome, by, usage } => ending::set_outcome(outcome, by, state.with_told(usage)),
         Command::Attach(artifact) => Decision::done(EventBody::ArtifactAttached(artifact)),
         Command::Panic { message, place } => match state.panic {
             // The first panic is the cause; one inside a panic hook is its consequence.
@@ -182,52 +243,37 @@ fn live(state: &TaskState, command: Command) -> Decision {
             Some(_) => Decision::done(EventBody::Resumed { by }),
             None => Decision::only(Answer::Unchanged),
         },
-        Command::RequestFuel { units, reason, timeout } => request_fuel(state, units, reason, timeout),
+        Command::RequestFuel { units, reason, timeout } => asking::request_fuel(state, units, reason, timeout),
         Command::AddFuel { units: 0, .. } => Decision::only(Answer::Unchanged),
         Command::AddFuel { units, by } => Decision::done(EventBody::FuelAdded { units, by }),
-        Command::RefuseFuel { by, reason } => match state.fuel_request {
+        Command::RefuseFuel { by, reason } => match state.fuel_request() {
             Some(_) => Decision::done(EventBody::FuelRefused { by, reason }),
             None => Decision::only(Answer::Unchanged),
         },
-        Command::FuelRequestTimedOut => match state.fuel_request {
+        Command::FuelRequestTimedOut => match state.fuel_request() {
             Some(_) => Decision::done(EventBody::FuelRequestEnded { reason: WaitEnd::TimedOut }),
             None => Decision::only(Answer::Unchanged),
         },
-        Command::FuelLow { used } => fuel_low(state, used),
+        Command::FuelLow { used } => spending::fuel_low(state, used),
         // Whoever looked at the task may have done so just before it was parked.
         Command::Stalled { .. } | Command::Idle { .. } if !state.idle_runs() => Decision::only(Answer::Unchanged),
         Command::Stalled { fuel, quiet } => Decision::done(EventBody::Stalled { fuel, quiet }),
-        Command::Idle { usage } => finish(Outcome::Failed(Failure::new(FailureKind::Idle, idle(state))), usage),
-        Command::Cancel { request, usage } => cancel(state, request, usage),
+        Command::Idle { usage } => failed(state, FailureKind::Idle, spending::idle(state), usage),
+        Command::Cancel { request, usage } => ending::cancel(state, request, usage),
         Command::GraceOver { usage } => match &state.cancel {
-            Some(request) => finish(cancelled(request, true, String::new()), usage),
+            Some(request) => ending::finish(ending::cancelled(request, true, String::new()), state.with_told(usage)),
             None => Decision::only(Answer::Done),
         },
         Command::DeadlineReached { usage } => {
             let message = format!("the task did not end within its {}", text::duration(state.limits.timeout));
-            finish(Outcome::Failed(Failure::new(FailureKind::Timeout, message)), usage)
+            failed(state, FailureKind::Timeout, message, usage)
         }
-        Command::CellEnded { end, usage } => finish(outcome_of(state, end), usage),
+        Command::CellEnded { end, usage, chance } => ending::cell_ended(state, end, state.with_told(usage), chance),
     }
 }
 
-/// Whether a percent is one.
-pub(crate) fn check_percent(percent: Option<u8>) -> Result<(), Refusal> {
-    match percent {
-        Some(percent @ 101..) => {
-            Err(Refusal::new(RefusalKind::InvalidArgument, format!("percent is 0 to 100, not {percent}")))
-        }
-        Some(0..=100) | None => Ok(()),
-    }
-}
-
-fn progress(state: &TaskState, message: String, percent: Option<u8>, restarted: bool, merged: u64) -> Decision {
-    if let Err(refusal) = check_percent(percent) {
-        return Decision::only(Answer::Refused(refusal));
-    }
-    // Progress does not go back unless it begins anew, and a report without a percent says nothing about it.
-    let before = state.progress.as_ref().filter(|_| !restarted).and_then(|progress| progress.percent);
-    Decision::done(EventBody::Progress { message, percent: percent.max(before), restarted, merged })
+fn failed(state: &TaskState, kind: FailureKind, message: String, usage: Usage) -> Decision {
+    ending::finish(Outcome::Failed(Failure::new(kind, message)), state.with_told(usage))
 }
 
 fn pause(state: &TaskState, by: Party, reason: String) -> Decision {
@@ -236,167 +282,4 @@ fn pause(state: &TaskState, by: Party, reason: String) -> Decision {
         return Decision::only(Answer::Unchanged);
     }
     Decision::done(EventBody::Paused { by, reason })
-}
-
-fn request_fuel(state: &TaskState, units: u64, reason: String, timeout: Option<Duration>) -> Decision {
-    if units == 0 {
-        return Decision::refused(RefusalKind::InvalidArgument, "a request for fuel asks for at least one unit");
-    }
-    if let Some(refused) = parked_already(state) {
-        return refused;
-    }
-    if state.cancel.is_some() {
-        return Decision::only(Answer::Refused(no_fuel(WaitEnd::Cancelled)));
-    }
-    let on_request = state.has_on_request(units);
-    if !on_request && timeout == Some(Duration::ZERO) {
-        return Decision::only(Answer::Refused(no_fuel(WaitEnd::TimedOut)));
-    }
-    let mut events = vec![EventBody::FuelRequested { units, reason, timeout }];
-    if on_request {
-        events.push(EventBody::FuelAdded { units, by: Party::Host });
-    }
-    Decision { events, answer: Answer::Parked }
-}
-
-/// What a guest is told whose request for fuel ended without an answer.
-pub(crate) fn no_fuel(reason: WaitEnd) -> Refusal {
-    match reason {
-        WaitEnd::TimedOut => Refusal::new(RefusalKind::TimedOut, "nobody answered the request for fuel in time"),
-        WaitEnd::Cancelled | WaitEnd::WaitCancelled => {
-            Refusal::new(RefusalKind::Cancelled, "the task was asked to stop")
-        }
-    }
-}
-
-/// A guest that is parked cannot call; if it could, the first call would never be answered.
-fn parked_already(state: &TaskState) -> Option<Decision> {
-    let parked = state.waiting.is_some() || state.fuel_request.is_some();
-    parked.then(|| Decision::refused(RefusalKind::Host, "the task is parked in another call already"))
-}
-
-fn fuel_low(state: &TaskState, used: u64) -> Decision {
-    let limit = state.fuel_budget;
-    // Told already of this budget; or fuel was added since the cell looked.
-    if state.warned_of == Some(limit) || used < limit / 5 * 4 {
-        return Decision::only(Answer::Unchanged);
-    }
-    Decision::done(EventBody::BudgetLow { budget: Budget::Fuel, used, limit })
-}
-
-fn idle(state: &TaskState) -> String {
-    let last = match &state.progress {
-        Some(progress) => {
-            let percent = progress.percent.map(|percent| format!(" at {percent} %")).unwrap_or_default();
-            format!("its last report{percent} was: {}", text::shortened(&progress.message, QUOTE_BYTES_MAX))
-        }
-        None => "it has never reported anything".to_owned(),
-    };
-    format!("the task called nothing for its idle time of {}; {last}", text::duration(state.limits.idle))
-}
-
-fn wait(state: &TaskState, key: SignalKey, timeout: Option<Duration>) -> Decision {
-    if let Some(refused) = parked_already(state) {
-        return refused;
-    }
-    if state.cancel.is_some() {
-        return Decision::only(Answer::WaitOver(WaitEnd::Cancelled));
-    }
-    if let Some(signal) = state.oldest(&key).cloned() {
-        return Decision { events: vec![EventBody::SignalTaken { key }], answer: Answer::Signal(signal) };
-    }
-    if timeout == Some(Duration::ZERO) {
-        return Decision::only(Answer::WaitOver(WaitEnd::TimedOut));
-    }
-    let wait = state.waits + 1;
-    Decision { events: vec![EventBody::WaitStarted { wait, key, timeout }], answer: Answer::Parked }
-}
-
-fn end_wait(state: &TaskState, is_meant: impl Fn(&super::state::WaitPoint) -> bool, reason: WaitEnd) -> Decision {
-    match &state.waiting {
-        Some(point) if is_meant(point) => {
-            Decision { events: vec![EventBody::WaitEnded { wait: point.wait, reason }], answer: Answer::Done }
-        }
-        Some(_) | None => Decision::only(Answer::NoSignal),
-    }
-}
-
-fn notify(state: &TaskState, key: SignalKey, signal: Signal) -> Decision {
-    let parked = state.waiting.as_ref().is_some_and(|point| point.key == key);
-    if !parked {
-        let of_key = state.mailbox.get(&key).map_or(0, std::collections::VecDeque::len);
-        let full = of_key >= state.limits.signals_per_key as usize
-            || state.kept_signals >= state.limits.signals_in_all
-            || state.kept_bytes + payload_bytes(signal.payload.as_ref()) > state.limits.signal_bytes;
-        if full {
-            return Decision::only(Answer::Notified(NotifyAnswer::Full));
-        }
-    }
-    let mut events = vec![EventBody::SignalReceived { key: key.clone(), signal }];
-    if parked {
-        events.push(EventBody::SignalTaken { key });
-    }
-    let answer = if parked { NotifyAnswer::Delivered } else { NotifyAnswer::Buffered };
-    Decision { events, answer: Answer::Notified(answer) }
-}
-
-fn cancel(state: &TaskState, request: CancelRequest, usage: Usage) -> Decision {
-    // A later request may only shorten the grace: who asked first, and why, stays.
-    let request = match &state.cancel {
-        Some(first) if first.grace <= request.grace => return Decision::only(Answer::Done),
-        Some(first) => CancelRequest { grace: request.grace, ..first.clone() },
-        None => request,
-    };
-    // A task that never ran has nothing to tidy up.
-    let at_once = request.grace.is_zero() || state.phase == Some(Phase::Queued);
-    let forced = state.phase == Some(Phase::Running);
-    let message = if forced { String::new() } else { NOT_BEGUN.to_owned() };
-    let outcome = at_once.then(|| cancelled(&request, forced, message));
-    let by = request.by;
-    // The request comes first, so that a guest that is woken by it can read who asked.
-    let mut events = vec![EventBody::CancelRequested(request)];
-    if let Some(point) = &state.waiting {
-        events.push(EventBody::WaitEnded { wait: point.wait, reason: WaitEnd::Cancelled });
-    }
-    if state.fuel_request.is_some() {
-        events.push(EventBody::FuelRequestEnded { reason: WaitEnd::Cancelled });
-    }
-    // It needs to run to end by itself.
-    if state.paused.is_some() && outcome.is_none() {
-        events.push(EventBody::Resumed { by });
-    }
-    events.extend(outcome.map(|outcome| EventBody::Finished { outcome, usage }));
-    Decision { events, answer: Answer::Done }
-}
-
-fn cancelled(request: &CancelRequest, forced: bool, message: String) -> Outcome {
-    Outcome::Cancelled { by: request.by, reason: request.reason.clone(), forced, message, data: None }
-}
-
-fn finish(outcome: Outcome, usage: Usage) -> Decision {
-    Decision::done(EventBody::Finished { outcome, usage })
-}
-
-fn outcome_of(state: &TaskState, end: CellEnd) -> Outcome {
-    match end {
-        CellEnd::Returned(GuestOutcome::Succeeded { message, data }) => Outcome::Succeeded { message, data },
-        CellEnd::Returned(GuestOutcome::Failed { message, error, retryable }) => {
-            Outcome::Failed(Failure { error, retryable, ..Failure::new(FailureKind::Guest, message) })
-        }
-        CellEnd::Returned(GuestOutcome::Cancelled { message, data }) => {
-            let (by, reason) = match &state.cancel {
-                Some(request) => (request.by, request.reason.clone()),
-                None => (Party::Itself, String::new()),
-            };
-            Outcome::Cancelled { by, reason, forced: false, message, data }
-        }
-        CellEnd::Failed(failure) => Outcome::Failed(match (&state.panic, failure.kind) {
-            // A Rust guest panics by saying so and then trapping; the trap is only the end of it. A lack of memory
-            // does not panic: if one was refused before, the guest had coped with that.
-            (Some((message, place)), FailureKind::Trap | FailureKind::Memory) => {
-                Failure { kind: FailureKind::Panic, message: format!("panicked at {place}: {message}"), ..failure }
-            }
-            (Some(_) | None, _) => failure,
-        }),
-    }
 }

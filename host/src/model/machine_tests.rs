@@ -12,8 +12,9 @@ use super::limits::Limits;
 use super::machine::step;
 use super::outcome::{CellEnd, GuestOutcome};
 use super::request::CancelRequest;
-use super::signal::{NotifyAnswer, Party, Signal};
-use super::state::{Phase, TaskState, Usage};
+use super::signal::{NotifyAnswer, Party, Senders, Signal};
+use super::snapshot::{Phase, Usage, WaitPoint};
+use super::state::TaskState;
 use super::time::Timestamp;
 
 fn task() -> TaskRef {
@@ -22,7 +23,7 @@ fn task() -> TaskRef {
 
 fn create() -> Command {
     let limits = Limits { signals_per_key: 2, signals_in_all: 3, fuel: 100, fuel_on_request: 10, ..Limits::default() };
-    Command::Create { task: task(), input: json!({}), limits }
+    Command::Create { task: task(), input: json!({}), limits, details: Box::default(), approval: None }
 }
 
 fn key(number: u8) -> SignalKey {
@@ -68,17 +69,18 @@ fn any_command() -> impl Strategy<Value = Command> {
         2 => Just(Command::Start),
         2 => progress(),
         4 => (0..3u8, any::<Option<bool>>()).prop_map(|(number, zero)| Command::Wait {
-            key: key(number),
+            keys: vec![key(number), key(0)],
+            senders: Senders::default(),
             timeout: zero.map(|zero| Duration::from_secs(u64::from(!zero))),
         }),
         1 => (0..3u8).prop_map(|number| Command::Poll { key: key(number) }),
         1 => (0..5u64).prop_map(|wait| Command::WaitTimedOut { wait }),
-        1 => (0..3u8).prop_map(|number| Command::CancelWait { key: key(number) }),
+        1 => (0..3u8).prop_map(|number| Command::CancelWait { key: (number > 0).then(|| key(number)) }),
         6 => (0..3u8, any::<bool>()).prop_map(|(number, payload)| Command::Notify {
             key: key(number),
             signal: Signal::new(payload.then(|| json!(number)), Party::Host),
         }),
-        1 => Just(Command::MessageAgent { message: "m".into(), trigger: true }),
+        1 => Just(Command::MessageAgent { message: "m".into(), trigger: true, once: None }),
         1 => Just(Command::Panic { message: "m".into(), place: "p".into() }),
         1 => grace.prop_map(move |grace| Command::Cancel {
             request: CancelRequest::new(Party::Person, "r").grace(grace),
@@ -89,6 +91,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         1 => Just(Command::CellEnded {
             end: CellEnd::Returned(GuestOutcome::Cancelled { message: String::new(), data: None }),
             usage,
+            chance: 0.0,
         }),
     ]
 }
@@ -106,7 +109,7 @@ fn can_happen(state: &TaskState, command: &Command) -> bool {
             | Command::Panic { .. }
             | Command::CellEnded { .. }
     );
-    let parked = state.waiting.is_some() || state.fuel_request.is_some();
+    let parked = state.parked.is_some();
     !guest_acts || (state.phase != Some(Phase::Queued) && !parked)
 }
 
@@ -136,19 +139,17 @@ proptest! {
                 let dropped = matches!(answer, NotifyAnswer::NoTask | NotifyAnswer::Full);
                 prop_assert!(notified && dropped == (before == state), "a signal is taken or refused, and it is said");
             }
-            prop_assert!(state.kept_signals <= 3 && state.mailbox.values().all(|kept| kept.len() <= 2));
-            let kept: usize = state.mailbox.values().map(std::collections::VecDeque::len).sum();
-            prop_assert!(state.outcome.is_some() || kept == state.kept_signals as usize);
+            prop_assert!(state.mailbox.count() <= 3);
             let percent = |state: &TaskState| state.progress.as_ref().and_then(|progress| progress.percent);
             prop_assert!(restarted || percent(&state) >= percent(&before), "progress does not go back");
             prop_assert!(state.fuel_budget >= before.fuel_budget, "a budget never shrinks");
             prop_assert!(state.fuel_on_request <= 10, "the host gives no more by itself");
-            prop_assert!(state.waiting.is_none() || state.fuel_request.is_none(), "parked in one call");
             prop_assert!(before.cancel.is_none() || !state.stands_still(), "what shall stop can run");
             prop_assert!(!idle || !before.idle_runs() || state.outcome.is_some());
             prop_assert!(!idle || before.idle_runs() || state == before, "silence that is not its own");
             // Whoever is parked has nothing to take: a signal for it would have woken it.
-            prop_assert!(state.waiting.as_ref().is_none_or(|point| state.oldest(&point.key).is_none()));
+            let is_for = |point: &WaitPoint| state.mailbox.oldest(&point.keys, &point.senders).is_some();
+            prop_assert!(!state.waiting().is_some_and(is_for));
         }
         let finished = log.iter().filter(|event| matches!(event.body, EventBody::Finished { .. })).count();
         prop_assert_eq!(finished, usize::from(state.phase == Some(Phase::Ended)));
@@ -180,7 +181,7 @@ proptest! {
     fn r20_a_parked_task_is_not_parked_again(commands in prop::collection::vec(any_command(), 0..60)) {
         let mut state = TaskState::default();
         for command in [create(), Command::Start].into_iter().chain(commands) {
-            let parked = state.waiting.clone().map(|point| point.wait).or(state.fuel_request.is_some().then_some(0));
+            let parked = state.parked.clone();
             let parks = matches!(command, Command::Wait { .. } | Command::RequestFuel { .. });
             let decision = step(&state, command);
             prop_assert!(!(parks && parked.is_some()) || decision.events.is_empty(), "{:?}", decision);

@@ -1,6 +1,9 @@
 //! Plain values and the rules that decide over them: no clock, no I/O, no tokio, no wasmtime.
 
+pub(crate) mod approval;
+pub(crate) mod children;
 pub(crate) mod command;
+pub(crate) mod details;
 pub(crate) mod event;
 pub(crate) mod grants;
 pub(crate) mod ids;
@@ -9,13 +12,16 @@ pub(crate) mod load_limits;
 pub(crate) mod machine;
 #[cfg(test)]
 mod machine_tests;
+pub(crate) mod mailbox;
 pub(crate) mod manifest;
 pub(crate) mod outcome;
 pub(crate) mod progress;
 pub(crate) mod receipt;
 pub(crate) mod request;
+pub(crate) mod retry;
 pub(crate) mod schema;
 pub(crate) mod signal;
+pub(crate) mod snapshot;
 pub(crate) mod state;
 pub(crate) mod summary;
 pub(crate) mod text;

@@ -83,6 +83,12 @@ pub enum FailureKind {
     OutputLimit,
     /// The program exited with a code other than 0, or exited without an outcome.
     Exited,
+    /// A budget for what it spends elsewhere was used up: tokens, actions.
+    Budget,
+    /// It was not allowed to begin, or to do what it could not do without.
+    Denied,
+    /// It could not begin.
+    NotStarted,
     /// The host failed; it is not the task's fault.
     Host,
 }
@@ -100,6 +106,9 @@ impl FailureKind {
             Self::Memory => "memory",
             Self::OutputLimit => "output-limit",
             Self::Exited => "exited",
+            Self::Budget => "budget",
+            Self::Denied => "denied",
+            Self::NotStarted => "not-started",
             Self::Host => "host",
         }
     }
@@ -107,8 +116,10 @@ impl FailureKind {
     /// Whether one of the task's limits ended it.
     pub fn is_limit(self) -> bool {
         match self {
-            Self::OutOfFuel | Self::Timeout | Self::Idle | Self::Memory | Self::OutputLimit => true,
-            Self::Guest | Self::Trap | Self::Panic | Self::Exited | Self::Host => false,
+            Self::OutOfFuel | Self::Timeout | Self::Idle | Self::Memory | Self::OutputLimit | Self::Budget => true,
+            Self::Guest | Self::Trap | Self::Panic | Self::Exited | Self::Denied | Self::NotStarted | Self::Host => {
+                false
+            }
         }
     }
 
@@ -123,6 +134,9 @@ impl FailureKind {
             Self::Memory => "start it with more memory, or give it less to do at once",
             Self::OutputLimit => "let it attach a file instead of returning so much",
             Self::Exited => "the program ended by itself: what it printed says why",
+            Self::Budget => "start it with a larger budget, or give it less to do",
+            Self::Denied => "whoever said no can say why; start it again when it may",
+            Self::NotStarted => "nothing has happened: start it again",
             Self::Host => "this is not the task's fault: see what the host said, and try again",
         }
     }

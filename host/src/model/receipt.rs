@@ -8,7 +8,7 @@ use super::event::{Event, EventBody, EventSeq};
 use super::ids::{SignalKey, TaskRef};
 use super::outcome::Outcome;
 use super::request::CancelRequest;
-use super::state::Artifact;
+use super::snapshot::Artifact;
 use super::time::Timestamp;
 use super::wire::millis;
 
@@ -77,7 +77,21 @@ impl Effect {
             }
             EventBody::ArtifactAttached(artifact) => Some(Self::ArtifactAttached { seq, artifact: artifact.clone() }),
             EventBody::Created { .. }
-            | EventBody::Started
+            | EventBody::Due
+            | EventBody::Started { .. }
+            | EventBody::AttemptEnded { .. }
+            | EventBody::AgentMessageAcked { .. }
+            | EventBody::Instructed(_)
+            | EventBody::InstructionTaken
+            | EventBody::InstructionWaitStarted { .. }
+            | EventBody::InstructionWaitEnded { .. }
+            | EventBody::ApprovalRequested { .. }
+            | EventBody::ApprovalDecided { .. }
+            | EventBody::UsageRecorded { .. }
+            | EventBody::ChildStarted { .. }
+            | EventBody::ChildEnded { .. }
+            | EventBody::ChildWaitStarted { .. }
+            | EventBody::ChildWaitEnded { .. }
             | EventBody::Progress { .. }
             | EventBody::WaitStarted { .. }
             | EventBody::WaitEnded { .. }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::approval::ApprovalAsk;
+use super::details::TaskDetails;
 use super::grants::Grants;
 use super::ids::{SignalKey, TaskKey};
 use super::limits::LimitsRequest;
@@ -35,6 +37,10 @@ pub struct StartRequest {
     pub limits: LimitsRequest,
     /// What the task may touch.
     pub grants: Grants,
+    /// Whose it is, and how it shall be treated.
+    pub details: TaskDetails,
+    /// What somebody has to approve of before the task begins.
+    pub approval: Option<ApprovalAsk>,
     /// Signals that are there before the task runs.
     pub signals: Vec<(SignalKey, Signal)>,
 }
@@ -49,6 +55,8 @@ impl StartRequest {
             input: Value::Object(serde_json::Map::new()),
             limits: LimitsRequest::default(),
             grants: Grants::default(),
+            details: TaskDetails::default(),
+            approval: None,
             signals: Vec::new(),
         }
     }

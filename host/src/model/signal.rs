@@ -68,6 +68,76 @@ impl Signal {
     }
 }
 
+/// From whom a wait takes signals. The default is from everybody.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Senders(Vec<SenderClass>);
+
+/// A kind of sender, as the contract names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum SenderClass {
+    /// A person.
+    Person,
+    /// The agent.
+    Agent,
+    /// The program that embeds the host.
+    Host,
+    /// Another task.
+    Task,
+    /// The task itself.
+    #[serde(rename = "self")]
+    Itself,
+}
+
+impl Senders {
+    /// From these only; from everybody when there are none.
+    pub fn only(classes: impl IntoIterator<Item = SenderClass>) -> Self {
+        Self(classes.into_iter().collect())
+    }
+
+    /// Whether a signal of this sender is taken.
+    pub fn allow(&self, sender: Party) -> bool {
+        let class = match sender {
+            Party::Person => SenderClass::Person,
+            Party::Agent => SenderClass::Agent,
+            Party::Host => SenderClass::Host,
+            Party::Task(_) => SenderClass::Task,
+            Party::Itself => SenderClass::Itself,
+        };
+        self.0.is_empty() || self.0.contains(&class)
+    }
+
+    /// Whether everybody is allowed.
+    pub fn is_everybody(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl SenderClass {
+    /// The class of this name, as the contract writes it.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "person" => Self::Person,
+            "agent" => Self::Agent,
+            "host" => Self::Host,
+            "task" => Self::Task,
+            "self" => Self::Itself,
+            _ => return None,
+        })
+    }
+}
+
+/// Something that was said to a running task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instruction {
+    /// What was said.
+    pub text: String,
+    /// Who said it.
+    pub by: Party,
+}
+
 /// What became of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

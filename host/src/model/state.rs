@@ -1,168 +1,70 @@
-//! What a task's log adds up to.
+//! A task's state: its log, folded.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
+use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::approval::PendingApproval;
+use super::children::Child;
+use super::details::TaskDetails;
 use super::event::{Event, EventBody, EventSeq};
 use super::ids::{SignalKey, TaskId, TaskRef};
 use super::limits::Limits;
+use super::mailbox::Mailbox;
 use super::outcome::Outcome;
 use super::progress::Estimate;
 use super::request::CancelRequest;
-use super::signal::{Party, Signal};
+use super::signal::Instruction;
+use super::snapshot::{Artifact, FuelRequest, Pause, Phase, Progress, Snapshot, Usage, WaitPoint};
 use super::time::Timestamp;
-use super::wire::{maybe_millis, millis};
 
-/// Where a task is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Phase {
-    /// `created`: it waits for a free cell.
-    Queued,
-    /// `started`: its cell runs, or is parked in a wait.
-    Running,
-    /// `finished`: it has its outcome.
-    Ended,
+/// What a guest is parked in. It makes one call at a time.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum ParkPoint {
+    Wait(WaitPoint),
+    Fuel(FuelRequest),
+    Approval,
+    Instruction,
+    Child(TaskId),
 }
 
-/// How far a task is, in its own words.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
-    /// What it is doing.
-    pub message: String,
-    /// 0 to 100, when it knows.
-    pub percent: Option<u8>,
-    /// How long it still takes from now on, if it goes on as it went. `None` until two reports with a rising percent
-    /// allow to tell, and while the task stands still.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[serde(rename = "eta_ms", with = "maybe_millis")]
-    pub eta: Option<Duration>,
-}
-
-/// A task that stands still.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pause {
-    /// Who wanted it.
-    pub by: Party,
-    /// Why; may be empty.
-    pub reason: String,
-    /// Since when.
-    pub since: Timestamp,
-}
-
-/// A request for fuel that a task is parked in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FuelRequest {
-    /// How many units it asks for.
-    pub units: u64,
-    /// What for, in its words: escape them before showing them.
-    pub reason: String,
-}
-
-/// A wait that a task is parked in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WaitPoint {
-    /// Which of its waits this is, counted from 1.
-    pub wait: u64,
-    /// What it waits for.
-    pub key: SignalKey,
-}
-
-/// A file that a task attached.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Artifact {
-    /// Its number among the task's artifacts, counted from 1.
-    pub number: u32,
-    /// The name people see. It comes from the guest: escape it before showing it, never use it as a path unchecked.
-    pub name: String,
-    /// Its media type, as the guest gave it.
-    pub media_type: String,
-    /// The SHA-256 of its content, 64 lower-case hex digits.
-    pub sha256: String,
-    /// Its size in bytes.
-    pub size: u64,
-}
-
-/// What a task has used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Usage {
-    /// Units of fuel.
-    pub fuel: u64,
-    /// The most bytes of linear memory it had at once.
-    pub memory_peak_bytes: u64,
-    /// Calls it made of the contract's functions; WASI is not counted.
-    pub host_calls: u64,
-    /// Wall time from its start, waiting included.
-    #[serde(rename = "wall_ms", with = "millis")]
-    pub wall: Duration,
-}
-
-/// Everything there is to know about a task at one moment.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Snapshot {
-    /// Its id.
-    pub id: TaskId,
-    /// Its reference.
-    pub task: TaskRef,
-    /// Where it is in its life.
-    pub phase: Phase,
-    /// How far it is.
-    pub progress: Option<Progress>,
-    /// The wait it is parked in.
-    pub waiting: Option<WaitPoint>,
-    /// The pause it is in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub paused: Option<Pause>,
-    /// The request for fuel it is parked in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fuel_request: Option<FuelRequest>,
-    /// Units of fuel it was given in all.
-    #[serde(default)]
-    pub fuel_budget: u64,
-    /// The wish that it stop, if somebody had one.
-    pub cancel: Option<CancelRequest>,
-    /// How it ended, once it has.
-    pub outcome: Option<Outcome>,
-    /// The files it attached.
-    pub artifacts: Vec<Artifact>,
-    /// What it has used so far.
-    pub usage: Usage,
-    /// When it was created.
-    pub created_at: Option<Timestamp>,
-    /// When its cell began to run.
-    pub started_at: Option<Timestamp>,
-    /// When it got its outcome.
-    pub ended_at: Option<Timestamp>,
-    /// The last event that this snapshot has seen.
-    pub seq: EventSeq,
-}
-
-/// A task's state: its log, folded. Only [`TaskState::apply`] changes it.
+/// A task's state. Only [`TaskState::apply`] changes it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct TaskState {
     pub(crate) task: Option<TaskRef>,
+    pub(crate) input: Value,
     pub(crate) limits: Limits,
+    pub(crate) details: TaskDetails,
     pub(crate) phase: Option<Phase>,
+    /// Which attempt it is in, counted from 1; 0 before the first.
+    pub(crate) attempt: u32,
     /// What it reported last; its `eta` is not kept but made for each look.
     pub(crate) progress: Option<Progress>,
     pub(crate) estimate: Estimate,
-    pub(crate) waiting: Option<WaitPoint>,
+    pub(crate) parked: Option<ParkPoint>,
     pub(crate) paused: Option<Pause>,
-    pub(crate) fuel_request: Option<FuelRequest>,
     pub(crate) fuel_budget: u64,
     /// What it got of `fuel_on_request`.
     pub(crate) fuel_on_request: u64,
     /// The budget of which the task was last told that it runs low.
     pub(crate) warned_of: Option<u64>,
-    /// Since when it is paused or parked in a request for fuel.
+    pub(crate) warned_of_tokens: bool,
+    pub(crate) warned_of_actions: bool,
+    /// Since when it is paused or parked in a request for fuel or approval.
     pub(crate) still_since: Option<Timestamp>,
     pub(crate) waits: u64,
-    pub(crate) mailbox: BTreeMap<SignalKey, VecDeque<Signal>>,
-    pub(crate) kept_signals: u32,
-    pub(crate) kept_bytes: u64,
+    pub(crate) mailbox: Mailbox,
+    /// How many approvals it has asked for.
+    pub(crate) asked: u64,
+    pub(crate) approvals: Vec<PendingApproval>,
+    /// What was said to it and not taken.
+    pub(crate) instructions: std::collections::VecDeque<Instruction>,
+    pub(crate) agent_messages: u64,
+    pub(crate) sent_once: BTreeSet<SignalKey>,
+    pub(crate) children: Vec<Child>,
+    pub(crate) children_fuel: u64,
+    pub(crate) tokens: u64,
+    pub(crate) actions: u64,
     pub(crate) cancel: Option<CancelRequest>,
     pub(crate) panic: Option<(String, String)>,
     pub(crate) artifacts: Vec<Artifact>,
@@ -193,6 +95,34 @@ impl TaskState {
             || self.written_bytes.saturating_sub(self.progress_bytes) >= self.limits.log_bytes
     }
 
+    /// The wait that it is parked in.
+    pub(crate) fn waiting(&self) -> Option<&WaitPoint> {
+        match &self.parked {
+            Some(ParkPoint::Wait(point)) => Some(point),
+            Some(ParkPoint::Fuel(_) | ParkPoint::Approval | ParkPoint::Instruction | ParkPoint::Child(_)) | None => {
+                None
+            }
+        }
+    }
+
+    /// The request for fuel that it is parked in.
+    pub(crate) fn fuel_request(&self) -> Option<&FuelRequest> {
+        match &self.parked {
+            Some(ParkPoint::Fuel(request)) => Some(request),
+            Some(ParkPoint::Wait(_) | ParkPoint::Approval | ParkPoint::Instruction | ParkPoint::Child(_)) | None => {
+                None
+            }
+        }
+    }
+
+    /// The child that it is parked for.
+    pub(crate) fn awaited_child(&self) -> Option<TaskId> {
+        match &self.parked {
+            Some(ParkPoint::Child(child)) => Some(*child),
+            Some(ParkPoint::Wait(_) | ParkPoint::Approval | ParkPoint::Instruction | ParkPoint::Fuel(_)) | None => None,
+        }
+    }
+
     /// Takes one more event in. Folding a task's whole log from the default state gives the task's state.
     pub(crate) fn apply(&mut self, event: &Event) {
         self.seq = event.seq;
@@ -203,39 +133,91 @@ impl TaskState {
             self.progress_bytes += bytes;
         }
         match &event.body {
-            EventBody::Created { task, limits, input } => {
+            EventBody::Created { task, limits, input, details } => {
                 self.ends_bytes = payload_bytes(Some(input));
                 self.task = Some(task.clone());
+                self.input = input.clone();
                 self.limits = **limits;
+                self.details = (**details).clone();
                 self.fuel_budget = limits.fuel;
-                self.phase = Some(Phase::Queued);
+                self.phase = Some(self.after_approval());
                 self.created_at = Some(event.at);
             }
-            EventBody::Started => {
+            EventBody::Due => self.phase = Some(Phase::Queued),
+            EventBody::Started { attempt } => {
                 self.phase = Some(Phase::Running);
-                self.started_at = Some(event.at);
+                self.attempt = *attempt;
+                self.started_at.get_or_insert(event.at);
+            }
+            EventBody::AttemptEnded { usage, .. } => {
+                self.phase = Some(Phase::Delayed);
+                self.usage = *usage;
+                self.parked = None;
+                self.panic = None;
             }
             EventBody::Progress { message, percent, restarted, .. } => {
                 self.progress = Some(Progress { message: message.clone(), percent: *percent, eta: None });
                 self.estimate.report(event.at, *percent, *restarted);
             }
-            EventBody::WaitStarted { wait, key, .. } => {
+            EventBody::WaitStarted { wait, keys, senders, .. } => {
                 self.waits = *wait;
-                self.waiting = Some(WaitPoint { wait: *wait, key: key.clone() });
+                let point = WaitPoint { wait: *wait, keys: keys.clone(), senders: senders.clone() };
+                self.parked = Some(ParkPoint::Wait(point));
             }
-            EventBody::WaitEnded { .. } => self.waiting = None,
-            EventBody::SignalReceived { key, signal } => {
-                self.kept_signals += 1;
-                self.kept_bytes += payload_bytes(signal.payload.as_ref());
-                self.mailbox.entry(key.clone()).or_default().push_back(signal.clone());
-            }
-            EventBody::SignalTaken { key } => {
-                if self.waiting.as_ref().is_some_and(|point| point.key == *key) {
-                    self.waiting = None;
+            EventBody::WaitEnded { .. }
+            | EventBody::FuelRefused { .. }
+            | EventBody::FuelRequestEnded { .. }
+            | EventBody::InstructionWaitEnded { .. }
+            | EventBody::ChildWaitEnded { .. } => self.parked = None,
+            EventBody::SignalReceived { key, signal } => self.mailbox.put(event.seq, key.clone(), signal.clone()),
+            EventBody::SignalTaken { key, signal } => {
+                if self.waiting().is_some_and(|point| point.keys.contains(key)) {
+                    self.parked = None;
                 }
-                self.take(key);
+                self.mailbox.take(key, *signal);
             }
-            EventBody::AgentMessage { .. } | EventBody::SignalSent { .. } | EventBody::Stalled { .. } => {}
+            EventBody::AgentMessage { number, once, .. } => {
+                self.agent_messages = *number;
+                self.sent_once.extend(once.clone());
+            }
+            EventBody::AgentMessageAcked { .. } | EventBody::SignalSent { .. } | EventBody::Stalled { .. } => {}
+            EventBody::Instructed(instruction) => self.instructions.push_back(instruction.clone()),
+            EventBody::InstructionTaken => {
+                self.instructions.pop_front();
+                self.parked = None;
+            }
+            EventBody::InstructionWaitStarted { .. } => self.parked = Some(ParkPoint::Instruction),
+            EventBody::ApprovalRequested { number, ask } => {
+                self.asked = number.0;
+                self.approvals.push(PendingApproval { number: *number, ask: ask.clone(), since: event.at });
+                if self.phase == Some(Phase::Running) {
+                    self.parked = Some(ParkPoint::Approval);
+                } else {
+                    self.phase = Some(Phase::Held);
+                }
+            }
+            EventBody::ApprovalDecided { number, decision } => self.decided(*number, decision),
+            EventBody::UsageRecorded { tokens, actions, .. } => {
+                self.tokens = self.tokens.saturating_add(*tokens);
+                self.actions = self.actions.saturating_add(*actions);
+            }
+            EventBody::ChildStarted { child, task, fuel, detached } => self.children.push(Child {
+                id: *child,
+                task: task.clone(),
+                fuel: *fuel,
+                detached: *detached,
+                outcome: None,
+            }),
+            EventBody::ChildEnded { child, outcome, fuel } => {
+                self.children_fuel = self.children_fuel.saturating_add(*fuel);
+                if let Some(child) = self.children.iter_mut().find(|known| known.id == *child) {
+                    child.outcome = Some(*outcome);
+                }
+                if self.awaited_child() == Some(*child) {
+                    self.parked = None;
+                }
+            }
+            EventBody::ChildWaitStarted { child, .. } => self.parked = Some(ParkPoint::Child(*child)),
             EventBody::Paused { by, reason } => {
                 self.paused = Some(Pause { by: *by, reason: reason.clone(), since: event.at });
             }
@@ -244,31 +226,59 @@ impl TaskState {
                 if self.has_on_request(*units) {
                     self.fuel_on_request += units;
                 }
-                self.fuel_request = Some(FuelRequest { units: *units, reason: reason.clone() });
+                self.parked = Some(ParkPoint::Fuel(FuelRequest { units: *units, reason: reason.clone() }));
             }
             EventBody::FuelAdded { units, .. } => {
                 self.fuel_budget = self.fuel_budget.saturating_add(*units);
-                self.fuel_request = None;
+                if self.fuel_request().is_some() {
+                    self.parked = None;
+                }
             }
-            EventBody::FuelRefused { .. } | EventBody::FuelRequestEnded { .. } => self.fuel_request = None,
-            EventBody::BudgetLow { limit, .. } => self.warned_of = Some(*limit),
+            EventBody::BudgetLow { budget, limit, .. } => match budget {
+                super::event::Budget::Fuel => self.warned_of = Some(*limit),
+                super::event::Budget::Tokens => self.warned_of_tokens = true,
+                super::event::Budget::Actions => self.warned_of_actions = true,
+            },
             EventBody::ArtifactAttached(artifact) => self.artifacts.push(artifact.clone()),
             EventBody::Panicked { message, place } => self.panic = Some((message.clone(), place.clone())),
             EventBody::CancelRequested(request) => self.cancel = Some(request.clone()),
-            EventBody::Finished { outcome, usage } => {
-                self.phase = Some(Phase::Ended);
-                self.outcome = Some(outcome.clone());
-                self.ends_bytes += outcome_bytes(outcome);
-                self.usage = *usage;
-                self.ended_at = Some(event.at);
-                // Nobody can take them any more.
-                self.mailbox.clear();
-                self.waiting = None;
-                self.paused = None;
-                self.fuel_request = None;
-            }
+            EventBody::Finished { outcome, usage, .. } => self.finished(event.at, outcome, *usage),
         }
         self.note_stillness(event.at);
+    }
+
+    /// Where a task is that needs no approval any more.
+    fn after_approval(&self) -> Phase {
+        if self.details.run_at.is_some() { Phase::Delayed } else { Phase::Queued }
+    }
+
+    fn decided(&mut self, number: super::approval::ApprovalNumber, decision: &super::approval::ApprovalDecision) {
+        self.approvals.retain(|pending| pending.number != number);
+        if self.phase == Some(Phase::Held) {
+            self.phase = Some(self.after_approval());
+            if let super::approval::ApprovalDecision::Approved { input: Some(input), .. } = decision {
+                self.ends_bytes = payload_bytes(Some(input));
+                self.input = input.clone();
+            }
+        } else {
+            self.parked = None;
+        }
+    }
+
+    fn finished(&mut self, at: Timestamp, outcome: &Outcome, usage: Usage) {
+        self.phase = Some(Phase::Ended);
+        self.outcome = Some(outcome.clone());
+        self.ends_bytes += outcome_bytes(outcome);
+        self.usage = usage;
+        self.ended_at = Some(at);
+        // Nobody can take them any more.
+        self.mailbox.clear();
+        self.instructions.clear();
+        self.approvals.clear();
+        self.sent_once.clear();
+        self.input = Value::Null;
+        self.parked = None;
+        self.paused = None;
     }
 
     /// Takes the time that the task stood still out of how fast it was.
@@ -285,7 +295,7 @@ impl TaskState {
 
     /// Whether somebody else has to do something before the task can go on: then its time does not run.
     pub(crate) fn stands_still(&self) -> bool {
-        self.paused.is_some() || self.fuel_request.is_some()
+        self.paused.is_some() || matches!(self.parked, Some(ParkPoint::Fuel(_) | ParkPoint::Approval))
     }
 
     /// Whether its deadline comes nearer.
@@ -295,28 +305,12 @@ impl TaskState {
 
     /// Whether its silence is its own: a task that is parked cannot call.
     pub(crate) fn idle_runs(&self) -> bool {
-        self.deadline_runs() && self.waiting.is_none()
+        self.deadline_runs() && self.parked.is_none()
     }
 
     /// Whether so many units are left of what the task gets without anybody being asked.
     pub(crate) fn has_on_request(&self, units: u64) -> bool {
         self.fuel_on_request.checked_add(units).is_some_and(|sum| sum <= self.limits.fuel_on_request)
-    }
-
-    /// The oldest kept signal of a key.
-    pub(crate) fn oldest(&self, key: &SignalKey) -> Option<&Signal> {
-        self.mailbox.get(key)?.front()
-    }
-
-    fn take(&mut self, key: &SignalKey) {
-        let Some(kept) = self.mailbox.get_mut(key) else { return };
-        if let Some(signal) = kept.pop_front() {
-            self.kept_signals -= 1;
-            self.kept_bytes -= payload_bytes(signal.payload.as_ref());
-        }
-        if kept.is_empty() {
-            self.mailbox.remove(key);
-        }
     }
 
     /// The public view of this state.
@@ -326,20 +320,31 @@ impl TaskState {
             id,
             task: self.task.clone()?,
             phase: self.phase?,
+            details: self.details.clone(),
+            attempt: self.attempt,
             progress: self.progress.clone().map(|progress| Progress { eta, ..progress }),
-            waiting: self.waiting.clone(),
+            approvals: self.approvals.clone(),
+            children: self.children.clone(),
+            awaits_instruction: self.parked == Some(ParkPoint::Instruction),
+            awaits_child: self.awaited_child(),
+            waiting: self.waiting().cloned(),
             paused: self.paused.clone(),
-            fuel_request: self.fuel_request.clone(),
+            fuel_request: self.fuel_request().cloned(),
             fuel_budget: self.fuel_budget,
             cancel: self.cancel.clone(),
             outcome: self.outcome.clone(),
             artifacts: self.artifacts.clone(),
-            usage: if self.outcome.is_some() { self.usage } else { usage },
+            usage: if self.outcome.is_some() { self.usage } else { self.with_told(usage) },
             created_at: self.created_at,
             started_at: self.started_at,
             ended_at: self.ended_at,
             seq: self.seq,
         })
+    }
+
+    /// What the cell used, and what only the log knows beside it.
+    pub(crate) fn with_told(&self, usage: Usage) -> Usage {
+        Usage { children_fuel: self.children_fuel, tokens: self.tokens, actions: self.actions, ..usage }
     }
 }
 
@@ -358,23 +363,53 @@ fn outcome_bytes(outcome: &Outcome) -> u64 {
     }
 }
 
+fn ref_bytes(task: &TaskRef) -> usize {
+    task.plugin.len() + task.task_type.len() + task.key.as_str().len()
+}
+
 /// What an event weighs beyond its fixed size, when somebody outside chose what it says.
 fn written_bytes(body: &EventBody) -> u64 {
-    match body {
-        EventBody::Progress { message, .. } | EventBody::AgentMessage { message, .. } => message.len() as u64,
-        EventBody::SignalReceived { key, signal } => key.as_str().len() as u64 + payload_bytes(signal.payload.as_ref()),
-        EventBody::SignalTaken { key } | EventBody::WaitStarted { key, .. } => key.as_str().len() as u64,
-        EventBody::SignalSent { target, key } => {
-            let TaskRef { plugin, task_type, key: task_key } = target;
-            (plugin.len() + task_type.len() + task_key.as_str().len() + key.as_str().len()) as u64
+    let text = match body {
+        EventBody::Progress { message, .. } => message.len(),
+        EventBody::AgentMessage { message, once, .. } => {
+            message.len() + once.as_ref().map_or(0, |key| key.as_str().len())
         }
+        EventBody::SignalReceived { key, signal } => {
+            return key.as_str().len() as u64 + payload_bytes(signal.payload.as_ref());
+        }
+        EventBody::SignalTaken { key, .. } => key.as_str().len(),
+        EventBody::WaitStarted { keys, .. } => keys.iter().map(|key| key.as_str().len()).sum(),
+        EventBody::SignalSent { target, key } => ref_bytes(target) + key.as_str().len(),
         EventBody::FuelRequested { reason, .. }
         | EventBody::Paused { reason, .. }
-        | EventBody::FuelRefused { reason, .. } => reason.len() as u64,
-        EventBody::ArtifactAttached(artifact) => (artifact.name.len() + artifact.media_type.len()) as u64,
+        | EventBody::FuelRefused { reason, .. } => reason.len(),
+        EventBody::ArtifactAttached(artifact) => artifact.name.len() + artifact.media_type.len(),
+        EventBody::Instructed(instruction) => instruction.text.len(),
+        EventBody::ApprovalRequested { ask, .. } => {
+            let texts = ask.kind.len() + ask.reason.len() + ask.summary.len();
+            return texts as u64 + payload_bytes(ask.metadata.as_ref());
+        }
+        EventBody::ApprovalDecided { decision, .. } => match decision {
+            super::approval::ApprovalDecision::Approved { input, .. } => return payload_bytes(input.as_ref()),
+            super::approval::ApprovalDecision::Denied { reason, .. } => reason.len(),
+            super::approval::ApprovalDecision::TimedOut | super::approval::ApprovalDecision::Cancelled => 0,
+        },
+        EventBody::UsageRecorded { tool, .. } => tool.len(),
+        EventBody::ChildStarted { task, .. } => ref_bytes(task),
+        EventBody::AttemptEnded { failure, .. } => {
+            return failure.message.len() as u64 + payload_bytes(failure.error.as_ref());
+        }
         EventBody::Created { .. }
-        | EventBody::Started
+        | EventBody::Due
+        | EventBody::Started { .. }
         | EventBody::WaitEnded { .. }
+        | EventBody::AgentMessageAcked { .. }
+        | EventBody::InstructionTaken
+        | EventBody::InstructionWaitStarted { .. }
+        | EventBody::InstructionWaitEnded { .. }
+        | EventBody::ChildEnded { .. }
+        | EventBody::ChildWaitStarted { .. }
+        | EventBody::ChildWaitEnded { .. }
         | EventBody::Resumed { .. }
         | EventBody::FuelAdded { .. }
         | EventBody::FuelRequestEnded { .. }
@@ -383,5 +418,6 @@ fn written_bytes(body: &EventBody) -> u64 {
         | EventBody::Panicked { .. }
         | EventBody::CancelRequested(_)
         | EventBody::Finished { .. } => 0,
-    }
+    };
+    text as u64
 }

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
+use super::ids::SignalKey;
 use super::outcome::Outcome;
-use super::state::{Phase, Snapshot};
+use super::snapshot::{Phase, Snapshot};
 use super::text::{bytes, duration, escape, fuel, shortened};
 
 /// Bytes of the task's own words that fit into a line.
@@ -60,9 +61,22 @@ impl Snapshot {
             let what_for = shortened(&request.reason, WORDS_BYTES_MAX);
             return format!("asks for {} units of fuel ({})", fuel(request.units), escape(&what_for));
         }
+        if let (Phase::Running, Some(pending)) = (self.phase, self.approvals.first()) {
+            return format!(
+                "asks for approval ({})",
+                escape(shortened(&pending.ask.summary, WORDS_BYTES_MAX).as_ref())
+            );
+        }
         match (self.phase, &self.waiting) {
+            (Phase::Held, _) => "waits for somebody to approve of its start".to_owned(),
+            (Phase::Delayed, _) => "waits for its moment".to_owned(),
             (Phase::Queued, _) => "waits for its turn".to_owned(),
-            (Phase::Running, Some(point)) => format!("waits for the signal {}", escape(point.key.as_str())),
+            (Phase::Running, Some(point)) => {
+                let keys: Vec<&str> = point.keys.iter().map(SignalKey::as_str).collect();
+                format!("waits for the signal {}", escape(shortened(&keys.join(" or "), WORDS_BYTES_MAX).as_ref()))
+            }
+            (Phase::Running, None) if self.awaits_instruction => "waits to be told something".to_owned(),
+            (Phase::Running, None) if self.awaits_child.is_some() => "waits for a task that it started".to_owned(),
             (Phase::Running, None) => "runs".to_owned(),
             (Phase::Ended, _) => "ended".to_owned(),
         }
@@ -90,30 +104,38 @@ mod tests {
     use crate::model::outcome::{Failure, FailureKind};
     use crate::model::request::CancelRequest;
     use crate::model::signal::Party;
-    use crate::model::state::{TaskState, Usage};
+    use crate::model::snapshot::Usage;
+    use crate::model::state::TaskState;
     use crate::model::time::Timestamp;
 
     /// The summary of a task to which this happened.
     fn summary(bodies: Vec<EventBody>) -> String {
         let task = TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::new("k").unwrap() };
         let limits = Limits { fuel: 2_000_000_000, ..Limits::default() };
-        let created = EventBody::Created { task, input: serde_json::Value::Null, limits: Box::new(limits) };
+        let created = EventBody::Created {
+            task,
+            input: serde_json::Value::Null,
+            limits: Box::new(limits),
+            details: Box::default(),
+        };
         let mut state = TaskState::default();
         for body in std::iter::once(created).chain(bodies) {
             let event = Event { seq: state.seq.next(), at: Timestamp(0), body };
             state.apply(&event);
         }
-        let snapshot = state.snapshot(TaskId::from_random(1), USAGE, Timestamp(0)).unwrap();
+        let snapshot = state.snapshot(TaskId::from_random(1), usage(), Timestamp(0)).unwrap();
         let line = snapshot.summary();
         assert_eq!(escape(&line), line, "it is one safe line");
         line
     }
 
-    const USAGE: Usage =
-        Usage { fuel: 1_200_000_000, memory_peak_bytes: 3 << 20, host_calls: 7, wall: Duration::from_secs(90) };
+    fn usage() -> Usage {
+        let wall = Duration::from_secs(90);
+        Usage { fuel: 1_200_000_000, memory_peak_bytes: 3 << 20, host_calls: 7, wall, ..Usage::default() }
+    }
 
     fn finished(outcome: Outcome) -> EventBody {
-        EventBody::Finished { outcome, usage: USAGE }
+        EventBody::Finished { outcome, usage: usage(), set_by: None }
     }
 
     const USED: &str = "; used 1.2G of 2G units of fuel, 3 MiB of memory at most, 1 min 30 s";
@@ -140,10 +162,10 @@ mod tests {
     fn a_live_task_is_told_by_where_it_is() {
         let begins = |bodies: Vec<EventBody>| summary(bodies).split(';').next().unwrap().to_owned();
         assert_eq!(begins(vec![]), "waits for its turn");
-        assert_eq!(begins(vec![EventBody::Started]), "runs");
+        assert_eq!(begins(vec![EventBody::Started { attempt: 1 }]), "runs");
         let paused = EventBody::Paused { by: Party::Person, reason: "lunch".into() };
-        assert_eq!(begins(vec![EventBody::Started, paused]), "paused by a person (lunch)");
+        assert_eq!(begins(vec![EventBody::Started { attempt: 1 }, paused]), "paused by a person (lunch)");
         let asked = EventBody::CancelRequested(CancelRequest::new(Party::Agent, ""));
-        assert_eq!(begins(vec![EventBody::Started, asked]), "asked to stop by the agent");
+        assert_eq!(begins(vec![EventBody::Started { attempt: 1 }, asked]), "asked to stop by the agent");
     }
 }

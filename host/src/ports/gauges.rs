@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::model::state::Usage;
+use crate::model::snapshot::Usage;
 
 /// Written by the cell, read by anybody; only [`Gauges::add_fuel`] goes the other way. Each figure is exact for itself,
 /// at most one slice of fuel old.
@@ -89,6 +89,7 @@ impl Gauges {
             memory_peak_bytes: self.memory_peak_bytes.load(Ordering::Relaxed),
             host_calls: self.host_calls.load(Ordering::Relaxed),
             wall,
+            ..Usage::default()
         }
     }
 }

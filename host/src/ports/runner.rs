@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::model::approval::{ApprovalAsk, ApprovalDecision};
 use crate::model::event::WaitEnd;
 use crate::model::grants::Grants;
 use crate::model::ids::{PluginDigest, SignalKey, TaskId, TaskRef};
@@ -15,8 +16,8 @@ use crate::model::limits::Limits;
 use crate::model::machine::{Refusal, RefusalKind};
 use crate::model::outcome::CellEnd;
 use crate::model::request::CancelRequest;
-use crate::model::signal::{NotifyAnswer, Signal};
-use crate::model::state::Artifact;
+use crate::model::signal::{Instruction, NotifyAnswer, Senders, Signal};
+use crate::model::snapshot::Artifact;
 
 use super::agent::Delivery;
 use super::clock::BoxFuture;
@@ -81,9 +82,10 @@ pub(crate) struct CancelNotice {
 #[derive(Debug)]
 pub(crate) enum GuestCall {
     Wait {
-        key: SignalKey,
+        keys: Vec<SignalKey>,
+        senders: Senders,
         timeout: Option<Duration>,
-        reply: Reply<Result<Signal, NoSignal>>,
+        reply: Reply<Result<(SignalKey, Signal), NoSignal>>,
     },
     Poll {
         key: SignalKey,
@@ -98,6 +100,7 @@ pub(crate) enum GuestCall {
     MessageAgent {
         message: String,
         trigger: bool,
+        once: Option<SignalKey>,
         reply: Reply<Result<Delivery, Refusal>>,
     },
     Attach {
@@ -112,6 +115,34 @@ pub(crate) enum GuestCall {
         reason: String,
         timeout: Option<Duration>,
         reply: Reply<Result<u64, Refusal>>,
+    },
+    /// To the tasks of a tree or a session. Answered with how many took or kept it.
+    NotifyScope {
+        session: bool,
+        key: SignalKey,
+        payload: Option<Value>,
+        all: bool,
+        reply: Reply<Result<u32, Refusal>>,
+    },
+    /// Ends another task's wait for this key, or whatever wait there is. Answered with how many there were.
+    CancelWait {
+        target: TaskRef,
+        key: Option<SignalKey>,
+        reply: Reply<Result<u32, Refusal>>,
+    },
+    NextInstruction {
+        timeout: Option<Duration>,
+        reply: Reply<Result<Option<Instruction>, Refusal>>,
+    },
+    RequestApproval {
+        ask: ApprovalAsk,
+        reply: Reply<Result<ApprovalDecision, Refusal>>,
+    },
+    RecordUsage {
+        tool: String,
+        tokens: u64,
+        actions: u64,
+        reply: Reply<Result<(), Refusal>>,
     },
     Panic {
         message: String,

@@ -8,13 +8,15 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use crate::model::approval::ApprovalDecision;
 use crate::model::command::{Answer, Command};
+use crate::model::ids::SignalKey;
 use crate::model::machine::Refusal;
 use crate::model::manifest::Schemas;
 use crate::model::outcome::{CellEnd, Failure, FailureKind, GuestOutcome};
 use crate::model::request::CancelRequest;
-use crate::model::signal::{Party, Signal};
-use crate::model::state::Artifact;
+use crate::model::signal::{Instruction, Party, Signal};
+use crate::model::snapshot::Artifact;
 use crate::ports::agent::AgentSink;
 use crate::ports::clock::BoxFuture;
 use crate::ports::runner::{CancelNotice, CellLink, CellWork, GuestCall, NoSignal, Permit, Reply, Runner};
@@ -59,8 +61,10 @@ pub(crate) struct Actor {
 /// The call that a guest is parked in.
 #[derive(Debug)]
 pub(crate) enum Parked {
-    Wait(Reply<Result<Signal, NoSignal>>),
+    Wait(Reply<Result<(SignalKey, Signal), NoSignal>>),
     Fuel(Reply<Result<u64, Refusal>>),
+    Approval(Reply<Result<ApprovalDecision, Refusal>>),
+    Instruction(Reply<Result<Option<Instruction>, Refusal>>),
 }
 
 /// What a job found out that must go through the actor.
@@ -70,6 +74,7 @@ pub(crate) enum Finding {
 }
 
 /// The task is over; nothing more is decided.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Ended;
 
 impl Actor {
@@ -107,7 +112,7 @@ impl Actor {
     async fn on_panic(&mut self, panic: &str) {
         let failure =
             Failure::new(FailureKind::Host, format!("the host panicked while it worked for this task: {panic}"));
-        let command = Command::CellEnded { end: CellEnd::Failed(failure), usage: self.shared.usage() };
+        let command = Command::CellEnded { end: CellEnd::Failed(failure), usage: self.shared.usage(), chance: 0.0 };
         let ended = matches!(guarded(self.decide(command)).await, Ok(Err(Ended)));
         if !ended {
             let _ = self.give_up("the store panicked");
@@ -146,6 +151,16 @@ impl Actor {
             Control::CancelWait { key, reply } => {
                 let answer = self.decide(Command::CancelWait { key }).await?;
                 let _ = reply.send(answer == Answer::Done);
+            }
+            Control::Instruct { instruction, reply } => {
+                let answer = self.decide(Command::Instruct(instruction)).await?;
+                let _ = reply.send(notify_answer(&answer));
+            }
+            Control::DecideApproval { number, decision, reply } => {
+                let answer = self.decide(Command::DecideApproval { number, decision }).await;
+                let ended = answer.as_ref().err().copied();
+                let _ = reply.send(answer.unwrap_or(Answer::Done));
+                ended.map_or(Ok(()), Err)?;
             }
             Control::Cancel { request, asked, reply } => {
                 let ended = self.cancel(request, asked).await;
@@ -186,6 +201,14 @@ impl Actor {
             Alarm::FuelRequest => {
                 self.timers.fuel_request = None;
                 Command::FuelRequestTimedOut
+            }
+            Alarm::Instruction => {
+                self.timers.instruction = None;
+                Command::InstructionTimedOut
+            }
+            Alarm::Approval(number) => {
+                self.timers.approval = None;
+                Command::ApprovalTimedOut { number, usage }
             }
             Alarm::Look => return self.look().await,
             Alarm::Progress => return self.write_progress(Last::No).await,
@@ -236,7 +259,7 @@ impl Actor {
                 self.write_progress(Last::Yes).await?;
                 let end = self.checked(end);
                 let usage = self.shared.usage();
-                self.decide(Command::CellEnded { end, usage }).await.map(|_| ())
+                self.decide(Command::CellEnded { end, usage, chance: 0.0 }).await.map(|_| ())
             }
         }
     }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::model::approval::ApprovalDecision;
 use crate::model::command::{Answer, Command};
 use crate::model::event::WaitEnd;
+use crate::model::ids::SignalKey;
 use crate::model::machine::{Refusal, RefusalKind};
-use crate::model::signal::{NotifyAnswer, Party, Signal};
-use crate::model::state::Artifact;
+use crate::model::signal::{Instruction, NotifyAnswer, Party, Signal};
+use crate::model::snapshot::Artifact;
 use crate::ports::agent::{AgentMessage, Delivery};
 use crate::ports::runner::{GuestCall, NoSignal, Reply};
 
@@ -80,11 +82,33 @@ impl Actor {
             self.write_progress(Last::No).await?;
         }
         match call {
-            GuestCall::Wait { key, timeout, reply } => {
+            GuestCall::Wait { keys, senders, timeout, reply } => {
                 // Before the decision, because a decision's effects look for it.
                 self.parked = Some(Parked::Wait(reply));
-                let answer = self.decide(Command::Wait { key, timeout }).await?;
+                let answer = self.decide(Command::Wait { keys, senders, timeout }).await?;
                 self.answer_wait(answer);
+            }
+            GuestCall::NextInstruction { timeout, reply } => {
+                self.parked = Some(Parked::Instruction(reply));
+                match self.decide(Command::NextInstruction { timeout }).await? {
+                    Answer::Parked => {}
+                    Answer::Instruction(said) => self.end_instruction_wait(Ok(said)),
+                    answer => self.end_instruction_wait(done(answer).map(|()| None)),
+                }
+            }
+            GuestCall::RequestApproval { ask, reply } => {
+                self.parked = Some(Parked::Approval(reply));
+                match self.decide(Command::RequestApproval(ask)).await? {
+                    Answer::Parked => {}
+                    Answer::WaitOver(WaitEnd::TimedOut) => self.end_approval(Ok(ApprovalDecision::TimedOut)),
+                    Answer::WaitOver(_) => self.end_approval(Ok(ApprovalDecision::Cancelled)),
+                    answer => self.end_approval(done(answer).map(|()| ApprovalDecision::Cancelled)),
+                }
+            }
+            GuestCall::RecordUsage { tool, tokens, actions, reply } => {
+                let usage = self.shared.usage();
+                let answer = self.decide(Command::RecordUsage { tool, tokens, actions, usage }).await?;
+                let _ = reply.send(done(answer));
             }
             GuestCall::RequestFuel { units, reason, timeout, reply } => {
                 self.parked = Some(Parked::Fuel(reply));
@@ -95,7 +119,7 @@ impl Actor {
             }
             GuestCall::Poll { key, reply } => {
                 let answer = self.decide(Command::Poll { key }).await?;
-                let _ = reply.send(if let Answer::Signal(signal) = answer {
+                let _ = reply.send(if let Answer::Signal(_, signal) = answer {
                     Ok(Some(signal))
                 } else {
                     done(answer).map(|()| None)
@@ -106,12 +130,8 @@ impl Actor {
                 let answer = self.decide(Command::Notify { key, signal }).await?;
                 let _ = reply.send(Ok(notify_answer(&answer)));
             }
-            GuestCall::Notify { reply, .. } if !self.may_signal => {
-                let message = "sending signals to other tasks needs the capability signal, which was not granted";
-                let _ = reply.send(Err(Refusal::new(RefusalKind::Denied, message)));
-            }
-            GuestCall::Notify { target, key, payload, reply } => match self.registry.by_ref(&target) {
-                Some(to) => {
+            GuestCall::Notify { target, key, payload, reply } => match self.reach(&target) {
+                Ok(Some(to)) => {
                     let command = Command::SendSignal { target, key: key.clone() };
                     let answer = done(self.decide(command).await?);
                     let signal =
@@ -121,12 +141,21 @@ impl Actor {
                         Err(refusal) => drop(reply.send(Err(refusal))),
                     }
                 }
-                None => drop(reply.send(Ok(NotifyAnswer::NoTask))),
+                Ok(None) => drop(reply.send(Ok(NotifyAnswer::NoTask))),
+                Err(refusal) => drop(reply.send(Err(refusal))),
             },
-            GuestCall::MessageAgent { message, trigger, reply } => {
-                let command = Command::MessageAgent { message: message.clone(), trigger };
-                let answer = done(self.decide(command).await?);
-                let _ = reply.send(answer.map(|()| self.deliver(message, trigger)));
+            GuestCall::MessageAgent { message, trigger, once, reply } => {
+                let command = Command::MessageAgent { message: message.clone(), trigger, once };
+                let answer = match self.decide(command).await? {
+                    // It was sent before.
+                    Answer::Unchanged => Ok(Delivery::Queued),
+                    answer => done(answer).map(|()| self.deliver(message, trigger)),
+                };
+                let _ = reply.send(answer);
+            }
+            GuestCall::CancelWait { target, key, reply } => self.cancel_wait_of(&target, key, reply),
+            GuestCall::NotifyScope { session, key, payload, all, reply } => {
+                self.notify_scope(session, key, payload, all, reply);
             }
             GuestCall::Attach { name, media_type, source, reply } => self.store_file(name, media_type, source, reply),
             GuestCall::Panic { message, place, reply } => {
@@ -138,13 +167,7 @@ impl Actor {
     }
 
     /// Sends a signal to another task. Not waited for here: the other task may be sending to this one.
-    fn send(
-        &mut self,
-        to: Arc<Shared>,
-        key: crate::model::ids::SignalKey,
-        signal: Signal,
-        reply: Reply<Result<NotifyAnswer, Refusal>>,
-    ) {
+    fn send(&mut self, to: Arc<Shared>, key: SignalKey, signal: Signal, reply: Reply<Result<NotifyAnswer, Refusal>>) {
         self.jobs.spawn(async move {
             let _ = reply.send(Ok(to.notify(key, signal).await));
             None
@@ -202,17 +225,40 @@ impl Actor {
             Answer::Parked => {}
             Answer::WaitOver(reason) => self.end_wait(Err(NoSignal::Over(reason))),
             Answer::Refused(refusal) => self.end_wait(Err(NoSignal::Refused(refusal))),
-            Answer::Signal(signal) => self.end_wait(Ok(signal)),
-            Answer::Done | Answer::Unchanged | Answer::NoSignal | Answer::Notified(_) | Answer::AlreadyEnded => {
+            Answer::Signal(key, signal) => self.end_wait(Ok((key, signal))),
+            Answer::Done
+            | Answer::Unchanged
+            | Answer::NoSignal
+            | Answer::Instruction(_)
+            | Answer::ChildOver
+            | Answer::Notified(_)
+            | Answer::AlreadyEnded => {
                 self.end_wait(Err(NoSignal::Over(WaitEnd::Cancelled)));
             }
         }
     }
 
     /// Answers the guest's open wait, if it is parked in one.
-    pub(super) fn end_wait(&mut self, answer: Result<Signal, NoSignal>) {
+    pub(super) fn end_wait(&mut self, answer: Result<(SignalKey, Signal), NoSignal>) {
         self.timers.wait = None;
         if let Some(Parked::Wait(reply)) = self.parked.take_if(|parked| matches!(parked, Parked::Wait(_))) {
+            let _ = reply.send(answer);
+        }
+    }
+
+    /// Answers the guest's open wait for an instruction, if it is parked in one.
+    pub(super) fn end_instruction_wait(&mut self, answer: Result<Option<Instruction>, Refusal>) {
+        self.timers.instruction = None;
+        if let Some(Parked::Instruction(reply)) = self.parked.take_if(|parked| matches!(parked, Parked::Instruction(_)))
+        {
+            let _ = reply.send(answer);
+        }
+    }
+
+    /// Answers the guest's open request for approval, if it is parked in one.
+    pub(super) fn end_approval(&mut self, answer: Result<ApprovalDecision, Refusal>) {
+        self.timers.approval = None;
+        if let Some(Parked::Approval(reply)) = self.parked.take_if(|parked| matches!(parked, Parked::Approval(_))) {
             let _ = reply.send(answer);
         }
     }
@@ -233,7 +279,9 @@ pub(super) fn done(answer: Answer) -> Result<(), Refusal> {
         Answer::Done
         | Answer::Parked
         | Answer::Unchanged
-        | Answer::Signal(_)
+        | Answer::Signal(..)
+        | Answer::Instruction(_)
+        | Answer::ChildOver
         | Answer::NoSignal
         | Answer::WaitOver(_)
         | Answer::Notified(_) => Ok(()),
@@ -246,7 +294,9 @@ pub(super) fn notify_answer(answer: &Answer) -> NotifyAnswer {
         Answer::Done
         | Answer::Parked
         | Answer::Unchanged
-        | Answer::Signal(_)
+        | Answer::Signal(..)
+        | Answer::Instruction(_)
+        | Answer::ChildOver
         | Answer::NoSignal
         | Answer::WaitOver(_)
         | Answer::AlreadyEnded

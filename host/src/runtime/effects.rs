@@ -1,19 +1,28 @@
 //! How something decided becomes true: written down first, then folded in, then done, then told.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use crate::model::approval::ApprovalDecision;
 use crate::model::command::{Answer, Command, Decision};
 use crate::model::event::{Event, EventBody, WaitEnd};
-use crate::model::ids::TaskId;
-use crate::model::machine::{Refusal, RefusalKind, no_fuel, step};
+use crate::model::ids::{SignalKey, TaskId};
+use crate::model::machine::{Refusal, RefusalKind, no_fuel, over, step};
 use crate::model::outcome::{Failure, FailureKind, Outcome};
-use crate::model::signal::Signal;
+use crate::model::signal::{Instruction, Signal};
 use crate::ports::runner::{CancelNotice, NoSignal};
 use crate::ports::store::{Fence, Record, StreamId, TaskStore};
 
 use super::actor::{Actor, Ended};
 use super::dirs::HostDirs;
 use super::shared::Head;
+
+/// What an event takes out of the state for its guest.
+enum Taken {
+    Signal(SignalKey, Signal),
+    Instruction(Instruction),
+}
 
 impl Actor {
     /// Decides, writes down what was decided, and only then lets it have effects.
@@ -46,11 +55,7 @@ impl Actor {
     fn publish(&mut self, events: &[Event], stored: Head) -> Result<(), Ended> {
         let mut ended = false;
         for event in events {
-            let taken = if let EventBody::SignalTaken { key } = &event.body {
-                self.shared.state().oldest(key).cloned()
-            } else {
-                None
-            };
+            let taken = self.about_to_take(&event.body);
             self.shared.state().apply(event);
             if event.body.is_by_guest() {
                 self.event_pace.take(self.shared.clock.steady());
@@ -81,27 +86,50 @@ impl Actor {
         }
     }
 
+    /// What an event takes out of the state: the guest gets it once the event is folded in.
+    fn about_to_take(&self, body: &EventBody) -> Option<Taken> {
+        let state = self.shared.state();
+        if let EventBody::SignalTaken { key, signal } = body {
+            return Some(Taken::Signal(key.clone(), state.mailbox.get(key, *signal)?.clone()));
+        }
+        if let EventBody::InstructionTaken = body {
+            return Some(Taken::Instruction(state.instructions.front()?.clone()));
+        }
+        None
+    }
+
+    fn in_time(&self, timeout: Option<Duration>) -> Option<Duration> {
+        timeout.and_then(|timeout| self.shared.clock.steady().checked_add(timeout))
+    }
+
     /// What follows from an event. Says whether it was the end.
-    fn effect(&mut self, body: &EventBody, taken: Option<Signal>) -> bool {
+    fn effect(&mut self, body: &EventBody, taken: Option<Taken>) -> bool {
         match body {
-            EventBody::Started => {
+            EventBody::Started { .. } => {
                 self.shared.note(|moments| &mut moments.started, self.shared.now());
                 self.queued = None;
             }
             EventBody::WaitStarted { wait, timeout, .. } => {
-                let ends = timeout.and_then(|timeout| self.shared.clock.steady().checked_add(timeout));
-                self.timers.wait = ends.map(|at| (*wait, at));
+                self.shared.waiting_since.store(self.registry.next_number(), Ordering::Relaxed);
+                self.timers.wait = self.in_time(*timeout).map(|at| (*wait, at));
             }
             EventBody::WaitEnded { reason, .. } => self.end_wait(Err(NoSignal::Over(*reason))),
-            EventBody::SignalTaken { .. } => {
-                if let Some(signal) = taken {
-                    self.end_wait(Ok(signal));
-                }
+            EventBody::SignalTaken { .. } | EventBody::InstructionTaken => match taken {
+                Some(Taken::Signal(key, signal)) => self.end_wait(Ok((key, signal))),
+                Some(Taken::Instruction(said)) => self.end_instruction_wait(Ok(Some(said))),
+                None => {}
+            },
+            EventBody::InstructionWaitStarted { timeout } => self.timers.instruction = self.in_time(*timeout),
+            EventBody::InstructionWaitEnded { reason: WaitEnd::TimedOut } => self.end_instruction_wait(Ok(None)),
+            EventBody::InstructionWaitEnded { reason } => self.end_instruction_wait(Err(over(*reason))),
+            EventBody::ApprovalRequested { number, ask } => {
+                self.timers.approval = self.in_time(ask.timeout).map(|at| (*number, at));
             }
+            EventBody::ApprovalDecided { decision, .. } => self.end_approval(Ok(decision.clone())),
             EventBody::Paused { .. } => self.shared.gate.shut(),
             EventBody::Resumed { .. } => self.shared.gate.open(),
             EventBody::FuelRequested { timeout, .. } => {
-                self.timers.fuel_request = timeout.and_then(|timeout| self.shared.clock.steady().checked_add(timeout));
+                self.timers.fuel_request = self.in_time(*timeout);
             }
             EventBody::FuelAdded { units, .. } => {
                 // Before the answer, so that the guest finds what it was told it has.
@@ -126,9 +154,20 @@ impl Actor {
                 self.queued = None;
                 self.end_wait(Err(NoSignal::Over(WaitEnd::Cancelled)));
                 self.end_fuel_request(Err(no_fuel(WaitEnd::Cancelled)));
+                self.end_instruction_wait(Err(over(WaitEnd::Cancelled)));
+                self.end_approval(Ok(ApprovalDecision::Cancelled));
                 return true;
             }
             EventBody::Created { .. }
+            | EventBody::Due
+            | EventBody::AttemptEnded { .. }
+            | EventBody::AgentMessageAcked { .. }
+            | EventBody::Instructed(_)
+            | EventBody::UsageRecorded { .. }
+            | EventBody::ChildStarted { .. }
+            | EventBody::ChildEnded { .. }
+            | EventBody::ChildWaitStarted { .. }
+            | EventBody::ChildWaitEnded { .. }
             | EventBody::Progress { .. }
             | EventBody::SignalReceived { .. }
             | EventBody::SignalSent { .. }
@@ -145,7 +184,7 @@ impl Actor {
     pub(super) fn give_up(&mut self, error: &str) -> Result<(), Ended> {
         let message = format!("the task was stopped because its events could not be stored: {error}");
         let outcome = Outcome::Failed(Failure::new(FailureKind::Host, message));
-        let body = EventBody::Finished { outcome, usage: self.shared.usage() };
+        let body = EventBody::Finished { outcome, usage: self.shared.usage(), set_by: None };
         let stored = *self.shared.head.borrow();
         let seq = self.shared.state().seq.next();
         let end = Event { seq, at: self.shared.clock.date(), body };

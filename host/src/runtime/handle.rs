@@ -7,14 +7,15 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::model::command::Command;
+use crate::model::approval::{ApprovalDecision, ApprovalNumber};
+use crate::model::command::{Answer, Command};
 use crate::model::event::{Event, EventSeq};
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
 use crate::model::outcome::{Failure, FailureKind, Outcome};
 use crate::model::receipt::{CancelReceipt, Effect};
 use crate::model::request::CancelRequest;
-use crate::model::signal::{NotifyAnswer, Party, Signal};
-use crate::model::state::Snapshot;
+use crate::model::signal::{Instruction, NotifyAnswer, Party, Signal};
+use crate::model::snapshot::Snapshot;
 use crate::ports::output::{OutputCursor, OutputPage};
 use crate::ports::store::{StoreError, StreamId};
 
@@ -44,6 +45,20 @@ pub enum CancelAnswer {
     /// The task knows. It has its grace to end, and ends as cancelled when that is over.
     Requested,
     /// It had its outcome already, and that stays.
+    AlreadyEnded(Outcome),
+}
+
+/// What became of a decision about an approval.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum ApprovalAnswer {
+    /// It stands.
+    Decided,
+    /// There is no such question, or it was decided already: the first decision stands.
+    NotAsked,
+    /// This party may not decide; why.
+    NotAllowed(String),
+    /// The task had its outcome already.
     AlreadyEnded(Outcome),
 }
 
@@ -109,7 +124,57 @@ impl TaskHandle {
 
     /// Ends the wait that the task is parked in, if it is for this key; the task goes on. Says whether there was one.
     pub async fn cancel_wait(&self, key: SignalKey) -> bool {
-        self.shared.tell(|reply| Control::CancelWait { key, reply }).await.unwrap_or(false)
+        self.shared.cancel_wait(Some(key)).await
+    }
+
+    /// Ends whatever wait the task is parked in; the task goes on. Returns how many there were: a task makes one call at
+    /// a time, so it is 0 or 1.
+    pub async fn cancel_all_waits(&self) -> u32 {
+        u32::from(self.shared.cancel_wait(None).await)
+    }
+
+    /// Says something to the task, which it reads when it looks for it.
+    ///
+    /// Cancel safety: when the future is dropped, it may or may not have been said.
+    pub async fn instruct(&self, text: impl Into<String>, by: Party) -> NotifyAnswer {
+        let instruction = Instruction { text: text.into(), by };
+        let said = self.shared.tell(|reply| Control::Instruct { instruction, reply }).await;
+        said.unwrap_or(NotifyAnswer::NoTask)
+    }
+
+    /// Says yes to one of the task's questions, which are in its state. With `input` something else is to be done than
+    /// what was asked for.
+    ///
+    /// ```no_run
+    /// # async fn example(task: taskcell::TaskHandle) {
+    /// use taskcell::Party;
+    ///
+    /// for pending in task.state().approvals {
+    ///     println!("{}", taskcell::escape(&pending.ask.summary));
+    ///     task.approve(pending.number, None, Party::Person).await;
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// Cancel safety: when the future is dropped, it may or may not have been decided.
+    pub async fn approve(&self, number: ApprovalNumber, input: Option<Value>, by: Party) -> ApprovalAnswer {
+        self.decide_approval(number, ApprovalDecision::Approved { by, input }).await
+    }
+
+    /// Says no to one of the task's questions.
+    ///
+    /// Cancel safety: when the future is dropped, it may or may not have been decided.
+    pub async fn deny(&self, number: ApprovalNumber, reason: impl Into<String>, by: Party) -> ApprovalAnswer {
+        self.decide_approval(number, ApprovalDecision::Denied { by, reason: reason.into() }).await
+    }
+
+    async fn decide_approval(&self, number: ApprovalNumber, decision: ApprovalDecision) -> ApprovalAnswer {
+        match self.shared.tell(|reply| Control::DecideApproval { number, decision, reply }).await {
+            Some(Answer::Done) => ApprovalAnswer::Decided,
+            Some(Answer::Refused(refusal)) => ApprovalAnswer::NotAllowed(refusal.message),
+            Some(_) => ApprovalAnswer::NotAsked,
+            None => ApprovalAnswer::AlreadyEnded(self.wait().await),
+        }
     }
 
     /// Asks the task to stop. Every wait of it ends at once; when the grace is over, it is stopped wherever it is.

@@ -8,9 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::model::ids::{TaskId, TaskRef};
+use serde_json::Value;
+
+use crate::model::ids::{SignalKey, TaskId, TaskRef};
 use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::request::StartRequest;
+use crate::model::signal::{Party, Signal};
 use crate::ports::agent::AgentSink;
 use crate::ports::clock::BoxFuture;
 use crate::ports::runner::Runner;
@@ -22,6 +25,7 @@ use super::builder::HostBuilder;
 use super::handle::TaskHandle;
 use super::plugin::Plugin;
 use super::queue::Queue;
+use super::reach::{Scope, notify_tasks};
 use super::registry::Registry;
 use super::shared::Surroundings;
 use super::start::start;
@@ -189,6 +193,15 @@ impl Host {
     /// A handle to a task that is running, or has ended not long ago.
     pub fn task(&self, id: TaskId) -> Option<TaskHandle> {
         self.inner.registry.by_id(id).map(TaskHandle::new)
+    }
+
+    /// Sends a signal to the tasks of a scope that wait for its key: to the one that has waited longest, or with `all`
+    /// to each. When none waits, the oldest task of the scope, or with `all` each of them, keeps it. Returns how many took
+    /// or kept it.
+    ///
+    /// Cancel safety: when the future is dropped, some of them may have it.
+    pub async fn notify(&self, scope: &Scope, key: SignalKey, payload: Option<Value>, sender: Party, all: bool) -> u32 {
+        notify_tasks(self.inner.registry.live_in(scope), key, Signal::new(payload, sender), all).await
     }
 
     /// Stops every task where it is and waits until all are gone. No task can be started any more.

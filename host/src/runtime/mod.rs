@@ -12,6 +12,7 @@ pub(crate) mod host;
 pub(crate) mod pace;
 pub(crate) mod plugin;
 pub(crate) mod queue;
+pub(crate) mod reach;
 pub(crate) mod registry;
 pub(crate) mod shared;
 pub(crate) mod start;

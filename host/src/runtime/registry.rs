@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +40,7 @@ struct Past {
 pub(crate) struct Registry {
     books: Mutex<Books>,
     keep: Keep,
+    numbers: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -85,7 +87,7 @@ impl Books {
 
 impl Registry {
     pub(crate) fn new(keep: Keep) -> Self {
-        Self { books: Mutex::default(), keep }
+        Self { books: Mutex::default(), keep, numbers: AtomicU64::new(1) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Books> {
@@ -157,6 +159,20 @@ impl Registry {
     pub(crate) fn by_ref(&self, task: &TaskRef) -> Option<Arc<Shared>> {
         let books = self.lock();
         books.keys.get(task).and_then(|id| books.tasks.get(id)).cloned()
+    }
+
+    /// The tasks that have no outcome yet, oldest first.
+    pub(crate) fn live(&self) -> Vec<Arc<Shared>> {
+        let books = self.lock();
+        let mut live: Vec<Arc<Shared>> =
+            books.keys.values().filter_map(|id| books.tasks.get(id)).map(Arc::clone).collect();
+        live.sort_by_key(|task| task.number);
+        live
+    }
+
+    /// The next number in the host's own order of starts and waits.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
     /// How many tasks are known, ended ones included.

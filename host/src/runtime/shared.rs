@@ -1,17 +1,20 @@
 //! What a task's actor and everybody who holds a handle to it have in common.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::model::command::Command;
+use crate::model::approval::{ApprovalDecision, ApprovalNumber};
+use crate::model::command::{Answer, Command};
 use crate::model::event::{Event, EventSeq};
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
 use crate::model::outcome::Outcome;
 use crate::model::request::CancelRequest;
-use crate::model::signal::{NotifyAnswer, Signal};
-use crate::model::state::{Phase, Snapshot, TaskState, Usage};
+use crate::model::signal::{Instruction, NotifyAnswer, Signal};
+use crate::model::snapshot::{Snapshot, Usage};
+use crate::model::state::TaskState;
 use crate::model::time::Timestamp;
 use crate::ports::clock::Clock;
 use crate::ports::gate::Gate;
@@ -34,8 +37,17 @@ pub(crate) enum Control {
         reply: oneshot::Sender<NotifyAnswer>,
     },
     CancelWait {
-        key: SignalKey,
+        key: Option<SignalKey>,
         reply: oneshot::Sender<bool>,
+    },
+    Instruct {
+        instruction: Instruction,
+        reply: oneshot::Sender<NotifyAnswer>,
+    },
+    DecideApproval {
+        number: ApprovalNumber,
+        decision: ApprovalDecision,
+        reply: oneshot::Sender<Answer>,
     },
     Cancel {
         request: CancelRequest,
@@ -72,6 +84,12 @@ pub(crate) struct Moments {
 pub(crate) struct Shared {
     pub(crate) id: TaskId,
     pub(crate) task: TaskRef,
+    /// Its place in the host's order of starts.
+    pub(crate) number: u64,
+    pub(crate) session: Option<String>,
+    pub(crate) parent: Option<TaskId>,
+    /// The number of the wait that it is parked in, in the host's order.
+    pub(crate) waiting_since: AtomicU64,
     pub(crate) control: mpsc::Sender<Control>,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) news: Arc<News>,
@@ -109,6 +127,7 @@ impl Shared {
     pub(crate) fn new(
         id: TaskId,
         task: TaskRef,
+        number: u64,
         state: TaskState,
         control: mpsc::Sender<Control>,
         around: Surroundings,
@@ -116,6 +135,10 @@ impl Shared {
         Self {
             id,
             task,
+            number,
+            session: state.details.session.clone(),
+            parent: state.details.parent,
+            waiting_since: AtomicU64::new(u64::MAX),
             control,
             gauges: Arc::default(),
             news: Arc::default(),
@@ -170,24 +193,8 @@ impl Shared {
         let usage = self.usage();
         let now = self.clock.date();
         let state = self.state();
-        state.snapshot(self.id, usage, now).unwrap_or_else(|| Snapshot {
-            id: self.id,
-            task: self.task.clone(),
-            phase: Phase::Queued,
-            progress: None,
-            waiting: None,
-            paused: None,
-            fuel_request: None,
-            fuel_budget: state.fuel_budget,
-            cancel: None,
-            outcome: None,
-            artifacts: Vec::new(),
-            usage,
-            created_at: None,
-            started_at: None,
-            ended_at: None,
-            seq: state.seq,
-        })
+        let nothing = || Snapshot { usage, seq: state.seq, ..Snapshot::of_nothing(self.id, self.task.clone()) };
+        state.snapshot(self.id, usage, now).unwrap_or_else(nothing)
     }
 
     /// Bytes that its log, its state and its output hold, about.
@@ -211,6 +218,11 @@ impl Shared {
         let (reply, answer) = oneshot::channel();
         self.control.send(control(reply)).await.ok()?;
         answer.await.ok()
+    }
+
+    /// Ends the wait for a key, or whatever wait there is. Says whether there was one.
+    pub(crate) async fn cancel_wait(&self, key: Option<SignalKey>) -> bool {
+        self.tell(|reply| Control::CancelWait { key, reply }).await.unwrap_or(false)
     }
 
     /// Sends a signal.

@@ -180,7 +180,8 @@ async fn create(
     let (calls_tx, calls) = mpsc::channel(CALL_QUEUE);
     let (cancel, cancel_rx) = watch::channel(None);
     let (alive, gone) = oneshot::channel();
-    let shared = Arc::new(Shared::new(id, task.clone(), state, control_tx, inner.around.clone()));
+    let shared =
+        Arc::new(Shared::new(id, task.clone(), inner.registry.next_number(), state, control_tx, inner.around.clone()));
     let link = CellLink {
         calls: calls_tx,
         cancel: cancel_rx,
@@ -232,7 +233,13 @@ async fn first_events(
     id: TaskId,
     task: &TaskRef,
 ) -> Result<TaskState, StartError> {
-    let create = Command::Create { task: task.clone(), input: request.input.clone(), limits: checked.limits };
+    let create = Command::Create {
+        task: task.clone(),
+        input: request.input.clone(),
+        limits: checked.limits,
+        details: Box::new(request.details.clone()),
+        approval: request.approval.clone(),
+    };
     let signals =
         request.signals.iter().map(|(key, signal)| Command::Notify { key: key.clone(), signal: signal.clone() });
     let at = inner.around.clock.date();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::model::approval::ApprovalNumber;
 use crate::model::limits::Limits;
 use crate::ports::clock::Clock;
 
@@ -18,6 +19,10 @@ pub(crate) enum Alarm {
     Wait(u64),
     /// The time of a request for fuel is over.
     FuelRequest,
+    /// The time of a wait for an instruction is over.
+    Instruction,
+    /// The time to decide is over.
+    Approval(ApprovalNumber),
     /// It is time to see whether the task does anything.
     Look,
     /// The report that is up may be written down.
@@ -33,6 +38,8 @@ pub(crate) struct Timers {
     pub(crate) deadline: Countdown,
     pub(crate) wait: Option<(u64, Duration)>,
     pub(crate) fuel_request: Option<Duration>,
+    pub(crate) instruction: Option<Duration>,
+    pub(crate) approval: Option<(ApprovalNumber, Duration)>,
     pub(crate) quiet: Quiet,
     pub(crate) progress: Option<Duration>,
     pub(crate) turn: Option<Duration>,
@@ -46,6 +53,8 @@ impl Timers {
             deadline: Countdown { left: limits.timeout, since: None },
             wait: None,
             fuel_request: None,
+            instruction: None,
+            approval: None,
             quiet: Quiet::new(limits.idle, limits.stall),
             progress: None,
             turn: None,
@@ -61,6 +70,8 @@ impl Timers {
             at(self.deadline.ends(), Alarm::Deadline),
             self.wait.map(|(wait, at)| (at, Alarm::Wait(wait))),
             at(self.fuel_request, Alarm::FuelRequest),
+            at(self.instruction, Alarm::Instruction),
+            self.approval.map(|(number, at)| (at, Alarm::Approval(number))),
             at(self.quiet.next_look(), Alarm::Look),
             at(self.progress, Alarm::Progress),
             at(self.turn, Alarm::Turn),

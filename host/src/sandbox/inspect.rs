@@ -6,7 +6,7 @@ use wasmtime::component::Component;
 /// The contract's package name.
 const CONTRACT: &str = "taskcell:plugin";
 /// The contract's newest version that this host knows.
-const CONTRACT_VERSION: (u64, u64, u64) = (0, 1, 1);
+const CONTRACT_VERSION: (u64, u64, u64) = (0, 1, 2);
 
 /// What a component is to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +73,7 @@ fn unversioned(name: &str) -> &str {
 
 fn is_known_import(name: &str) -> bool {
     /// The pages of the contract.
-    const PAGES: [&str; 6] = ["types", "task", "signals", "agent", "output", "log"];
+    const PAGES: [&str; 7] = ["types", "task", "signals", "agent", "output", "log", "approvals"];
     const WASI: [&str; 6] =
         ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
     let (interface, version) = name.split_once('@').unwrap_or((name, ""));
@@ -121,7 +121,7 @@ mod tests {
             border(&["taskcell:plugin/tasks@0.1.0"], &plugin).shape(),
             Err(Unfit::UnknownImports(vec!["taskcell:plugin/tasks@0.1.0".into()]))
         );
-        for newer in ["taskcell:plugin/task@0.1.2", "taskcell:plugin/plan@0.2.0", "taskcell:plugin/task@1.0.0"] {
+        for newer in ["taskcell:plugin/task@0.1.3", "taskcell:plugin/plan@0.2.0", "taskcell:plugin/task@1.0.0"] {
             assert_eq!(border(&[newer], &plugin).shape(), Err(Unfit::Newer(newer.into())));
         }
     }

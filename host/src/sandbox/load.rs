@@ -77,7 +77,7 @@ pub enum LoadError {
     },
     /// It was built for a newer contract than this host knows.
     #[error(
-        "this plugin was built for a newer contract: it needs {interface}, and this host knows taskcell:plugin@0.1.1; use a newer Taskcell"
+        "this plugin was built for a newer contract: it needs {interface}, and this host knows taskcell:plugin@0.1.2; use a newer Taskcell"
     )]
     NewerContract {
         /// The interface and its version.

@@ -66,7 +66,7 @@ async fn r30_the_state_is_what_the_events_say() {
         let state = task.state();
         let events = events(&task).await;
         let last = events.last().unwrap();
-        let EventBody::Finished { outcome, usage } = &last.body else { panic!("{last:?}") };
+        let EventBody::Finished { outcome, usage, set_by: None } = &last.body else { panic!("{last:?}") };
         assert_eq!(state.phase, Phase::Ended);
         assert_eq!(state.outcome.as_ref(), Some(outcome));
         assert_eq!(state.usage, *usage);
@@ -87,7 +87,7 @@ async fn r40_the_state_of_a_live_task_shows_where_it_is() {
     assert_eq!(state.outcome, None);
     assert_eq!(state.progress, Some(Progress { message: "waiting for go".to_owned(), percent: None, eta: None }));
     let waiting = state.waiting.expect("it waits");
-    assert_eq!((waiting.wait, waiting.key), (1, key("go")));
+    assert_eq!((waiting.wait, waiting.keys), (1, vec![key("go")]));
     assert!(state.usage.fuel > 0);
     assert!(state.created_at.is_some() && state.started_at.is_some() && state.ended_at.is_none());
 }
@@ -131,11 +131,11 @@ async fn r16_created_comes_before_started_and_holds_the_request() {
     let (host, _) = fixture().await;
     let task = start_as(&host, request("echo", json!([1])).fuel(800_000_000)).await;
     let events = events(&task).await;
-    let EventBody::Created { task: reference, input, limits } = &events[0].body else { panic!("{events:?}") };
+    let EventBody::Created { task: reference, input, limits, .. } = &events[0].body else { panic!("{events:?}") };
     assert_eq!(reference, task.task_ref());
     assert_eq!(*input, json!([1]));
     assert_eq!(limits.fuel, 800_000_000);
-    assert_eq!(events[1].body, EventBody::Started);
+    assert_eq!(events[1].body, EventBody::Started { attempt: 1 });
 }
 
 #[tokio::test]

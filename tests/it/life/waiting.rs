@@ -36,7 +36,7 @@ async fn r22_a_signal_for_another_key_is_kept_and_ends_no_wait() {
     let task = start(&host, "wait", json!({"key": "go"})).await;
     parked(&task, 1).await;
     assert_eq!(tell(&task, "come", Some(json!(1))).await, NotifyAnswer::Buffered);
-    assert_eq!(task.state().waiting.map(|point| point.key), Some(key("go")));
+    assert_eq!(task.state().waiting.map(|point| point.keys), Some(vec![key("go")]));
     tell(&task, "go", Some(json!(2))).await;
     assert_eq!(data(outcome(&task).await), signal(&json!(2)));
 }

@@ -32,8 +32,8 @@ async fn r1_a_plugin_knows_its_digest_its_size_its_imports_and_exports() {
     assert_eq!(plugin.digest(), PluginDigest::of(&bytes));
     assert_eq!(plugin.size(), bytes.len() as u64);
     assert_eq!(plugin.file_kind(), FileKind::Component);
-    assert!(plugin.imports().iter().any(|name| name == "taskcell:plugin/task@0.1.1"));
-    assert!(plugin.exports().iter().any(|name| name == "taskcell:plugin/runner@0.1.1"));
+    assert!(plugin.imports().iter().any(|name| name == "taskcell:plugin/task@0.1.2"));
+    assert!(plugin.exports().iter().any(|name| name == "taskcell:plugin/runner@0.1.2"));
 }
 
 #[tokio::test]

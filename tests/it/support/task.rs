@@ -48,7 +48,7 @@ pub(crate) async fn reported(task: &TaskHandle) {
 
 /// Waits until the task's cell runs.
 pub(crate) async fn started(task: &TaskHandle) {
-    seen(task, |body| matches!(body, EventBody::Started)).await;
+    seen(task, |body| matches!(body, EventBody::Started { .. })).await;
 }
 
 /// Waits until the task is parked for this many-th time.

@@ -57,6 +57,7 @@ pub(super) fn advice(outcome: &Outcome, at: &Situation<'_>) -> Option<String> {
         FailureKind::Trap | FailureKind::Panic => {
             Some("this is a fault in the plugin; its author wants to see the lines above".to_owned())
         }
+        FailureKind::Budget | FailureKind::Denied | FailureKind::NotStarted => Some(failure.kind.advice().to_owned()),
         FailureKind::OutOfFuel => Some(limit(
             &format!("{} units of fuel ({})", text::fuel(at.fuel_budget), text::cpu_seconds(at.fuel_budget)),
             &format!("--fuel {}", text::fuel_flag(at.fuel_budget.saturating_mul(10).max(FUEL_HINT_MIN))),

@@ -2,7 +2,7 @@
 
 use crate::cli::progress::labelled;
 use crate::cli::text;
-use crate::{Budget, EventBody, Party, SignalKey, Snapshot, WaitEnd};
+use crate::{ApprovalDecision, Budget, EventBody, Party, SignalKey, Snapshot, WaitEnd};
 
 /// Why a question is withdrawn when the task was asked to stop.
 const STOPS: &str = "No answer is needed any more: the task shall stop.";
@@ -19,8 +19,24 @@ pub(super) enum Question {
 /// What an event looks like, if it has a line of its own. Not escaped yet.
 pub(super) fn line(event: &EventBody) -> Option<String> {
     let (label, words) = match event {
-        EventBody::AgentMessage { message, trigger: true } => ("agent!", message.clone()),
-        EventBody::AgentMessage { message, trigger: false } => ("agent", message.clone()),
+        EventBody::AgentMessage { message, trigger: true, .. } => ("agent!", message.clone()),
+        EventBody::AgentMessage { message, trigger: false, .. } => ("agent", message.clone()),
+        EventBody::AttemptEnded { attempt, failure, pause, .. } => {
+            let again = text::elapsed(*pause);
+            (
+                "retry",
+                format!("attempt {attempt} failed ({}): {}; again in {again}", failure.kind.word(), failure.message),
+            )
+        }
+        EventBody::Instructed(said) => ("told", format!("by {}: {}", said.by, said.text)),
+        EventBody::ApprovalDecided { decision, .. } => ("answer", decided(decision)),
+        EventBody::ChildStarted { task, .. } => ("child", format!("starts {task}")),
+        EventBody::BudgetLow { budget: Budget::Tokens, used, limit } => {
+            ("budget", format!("low: {used} of {limit} tokens are used"))
+        }
+        EventBody::BudgetLow { budget: Budget::Actions, used, limit } => {
+            ("budget", format!("low: {used} of {limit} actions are used"))
+        }
         EventBody::SignalSent { target, key } => ("signal", format!("`{key}` to {target}")),
         EventBody::ArtifactAttached(artifact) => {
             ("file", format!("{} ({}, {})", artifact.name, artifact.media_type, text::bytes(artifact.size)))
@@ -37,7 +53,17 @@ pub(super) fn line(event: &EventBody) -> Option<String> {
             ("stall", format!("not a word for {quiet}, and {fuel} units of fuel burnt meanwhile: it may be stuck"))
         }
         EventBody::Created { .. }
-        | EventBody::Started
+        | EventBody::Due
+        | EventBody::Started { .. }
+        | EventBody::AgentMessageAcked { .. }
+        | EventBody::InstructionTaken
+        | EventBody::InstructionWaitStarted { .. }
+        | EventBody::InstructionWaitEnded { .. }
+        | EventBody::ApprovalRequested { .. }
+        | EventBody::UsageRecorded { .. }
+        | EventBody::ChildEnded { .. }
+        | EventBody::ChildWaitStarted { .. }
+        | EventBody::ChildWaitEnded { .. }
         | EventBody::Progress { .. }
         | EventBody::WaitStarted { .. }
         | EventBody::WaitEnded { .. }
@@ -50,6 +76,17 @@ pub(super) fn line(event: &EventBody) -> Option<String> {
         | EventBody::Finished { .. } => return None,
     };
     Some(labelled(label, &words))
+}
+
+/// What was decided about a question.
+fn decided(decision: &ApprovalDecision) -> String {
+    match decision {
+        ApprovalDecision::Approved { by, input: None } => format!("approved by {by}"),
+        ApprovalDecision::Approved { by, input: Some(_) } => format!("approved by {by}, with a change"),
+        ApprovalDecision::Denied { by, reason } => because("denied by", *by, reason),
+        ApprovalDecision::TimedOut => "nobody decided in time, which is a no".to_owned(),
+        ApprovalDecision::Cancelled => "no decision is needed any more: the task shall stop".to_owned(),
+    }
 }
 
 /// `what` by whom, and why if somebody said why.
@@ -65,7 +102,7 @@ pub(super) fn answered(event: &EventBody, question: &Question) -> Option<&'stati
             WaitEnd::Cancelled => STOPS,
             WaitEnd::WaitCancelled => "No answer is needed any more.",
         }),
-        (EventBody::SignalTaken { key }, Question::Signal(asked)) if key == asked => {
+        (EventBody::SignalTaken { key, .. }, Question::Signal(asked)) if key == asked => {
             Some("The signal came from elsewhere.")
         }
         (EventBody::FuelAdded { .. }, Question::Fuel(..)) => Some("The fuel came from elsewhere."),
@@ -148,13 +185,18 @@ mod tests {
             line(&soon).unwrap(),
             " stall | not a word for 200ms, and 6M units of fuel burnt meanwhile: it may be stuck"
         );
-        assert_eq!(line(&EventBody::Started), None);
+        assert_eq!(line(&EventBody::Started { attempt: 1 }), None);
     }
 
     #[test]
     fn only_what_the_task_does_itself_shows_that_it_is_not_stuck() {
-        let message = EventBody::AgentMessage { message: "here".to_owned(), trigger: false };
-        let wait = EventBody::WaitStarted { wait: 1, key: SignalKey::new("go").unwrap(), timeout: None };
+        let message = EventBody::AgentMessage { number: 1, message: "here".to_owned(), trigger: false, once: None };
+        let wait = EventBody::WaitStarted {
+            wait: 1,
+            keys: vec![SignalKey::new("go").unwrap()],
+            senders: crate::Senders::default(),
+            timeout: None,
+        };
         assert!(is_sign_of_life(&message) && is_sign_of_life(&wait));
         let stalled = EventBody::Stalled { fuel: 5, quiet: Duration::from_mins(1) };
         let added = EventBody::FuelAdded { units: 5, by: Party::Person };
@@ -170,7 +212,8 @@ mod tests {
         assert_eq!(answered(&added, &signal), None);
         let over = EventBody::FuelRequestEnded { reason: WaitEnd::TimedOut };
         assert!(answered(&over, &fuel).unwrap().contains("without more fuel"));
-        let taken = |key: &str| EventBody::SignalTaken { key: SignalKey::new(key).unwrap() };
+        let taken =
+            |key: &str| EventBody::SignalTaken { key: SignalKey::new(key).unwrap(), signal: crate::EventSeq(1) };
         assert!(answered(&taken("go"), &signal).is_some());
         assert_eq!((answered(&taken("other"), &signal), answered(&taken("go"), &fuel)), (None, None));
     }

@@ -144,14 +144,33 @@ impl<'a> Session<'a> {
         match event {
             EventBody::Created { limits, .. } => self.limits = *limits,
             EventBody::Progress { message, percent, .. } => self.screen.progress(&message, percent),
-            EventBody::WaitStarted { key, timeout, .. } => self.on_wait(key, timeout),
+            EventBody::WaitStarted { keys, timeout, .. } => {
+                if let Some(key) = keys.into_iter().next() {
+                    self.on_wait(key, timeout);
+                }
+            }
             EventBody::FuelRequested { units, reason, .. } => self.on_fuel_request(units, reason).await,
             EventBody::FuelAdded { .. } => self.low_on_fuel = false,
             EventBody::BudgetLow { budget: Budget::Fuel, .. } => self.low_on_fuel = true,
             EventBody::Stalled { .. } => self.stalled = Some(self.handle.state().usage.host_calls),
             EventBody::Finished { outcome, .. } => self.outcome = Some(outcome),
             // Said already, or shown at the end; what was done from here is known.
-            EventBody::Started
+            EventBody::Due
+            | EventBody::Started { .. }
+            | EventBody::AttemptEnded { .. }
+            | EventBody::AgentMessageAcked { .. }
+            | EventBody::Instructed(_)
+            | EventBody::InstructionTaken
+            | EventBody::InstructionWaitStarted { .. }
+            | EventBody::InstructionWaitEnded { .. }
+            | EventBody::ApprovalRequested { .. }
+            | EventBody::ApprovalDecided { .. }
+            | EventBody::UsageRecorded { .. }
+            | EventBody::ChildStarted { .. }
+            | EventBody::ChildEnded { .. }
+            | EventBody::ChildWaitStarted { .. }
+            | EventBody::ChildWaitEnded { .. }
+            | EventBody::BudgetLow { .. }
             | EventBody::WaitEnded { .. }
             | EventBody::SignalReceived { .. }
             | EventBody::SignalTaken { .. }

@@ -167,31 +167,20 @@ fn details(failure: &Failure) -> Vec<String> {
 mod tests {
     use std::time::Duration;
 
-    use crate::{EventSeq, Phase, TaskId, TaskKey, TaskRef, Usage};
+    use crate::{Phase, TaskId, TaskKey, TaskRef, Usage};
 
     use super::*;
 
     fn state() -> Snapshot {
-        let usage =
-            Usage { fuel: 1_250_000_000, memory_peak_bytes: 2 << 20, host_calls: 3, wall: Duration::from_millis(3250) };
+        let wall = Duration::from_millis(3250);
+        let usage = Usage { fuel: 1_250_000_000, memory_peak_bytes: 2 << 20, host_calls: 3, wall, ..Usage::default() };
         let task = TaskRef { plugin: "p".to_owned(), task_type: "t".to_owned(), key: TaskKey::new("k").unwrap() };
         Snapshot {
-            id: TaskId::from_random(1),
-            task,
             phase: Phase::Ended,
             progress: Some(Progress { message: "reading".to_owned(), percent: Some(45), eta: None }),
-            waiting: None,
-            paused: None,
-            fuel_request: None,
             fuel_budget: 2_000_000_000,
-            cancel: None,
-            outcome: None,
-            artifacts: Vec::new(),
             usage,
-            created_at: None,
-            started_at: None,
-            ended_at: None,
-            seq: EventSeq(1),
+            ..Snapshot::of_nothing(TaskId::from_random(1), task)
         }
     }
 

@@ -14,6 +14,7 @@ use crate::model::limits::Limits;
 use crate::model::manifest::{Manifest, TaskType};
 use crate::model::outcome::{CellEnd, GuestOutcome};
 use crate::model::request::StartRequest;
+use crate::model::signal::Senders;
 use crate::ports::clock::{BoxFuture, SimulatedClock};
 use crate::ports::runner::{CellLink, CellWork, GuestCall, NoSignal, Permit, Runner};
 use crate::ports::store::TaskStore;
@@ -163,8 +164,9 @@ pub(super) fn key(text: &str) -> SignalKey {
 
 /// Waits for a signal as a guest does, and succeeds with what became of it.
 pub(super) async fn wait_for(link: &CellLink, name: &str, timeout: Option<Duration>) -> String {
-    match link.ask(|reply| GuestCall::Wait { key: key(name), timeout, reply }).await {
-        Some(Ok(signal)) => format!("{:?} from {}", signal.payload, signal.sender.word()),
+    match link.ask(|reply| GuestCall::Wait { keys: vec![key(name)], senders: Senders::default(), timeout, reply }).await
+    {
+        Some(Ok((_, signal))) => format!("{:?} from {}", signal.payload, signal.sender.word()),
         Some(Err(NoSignal::Over(end))) => format!("{end:?}"),
         Some(Err(NoSignal::Refused(refusal))) => refusal.message,
         None => "nobody".to_owned(),

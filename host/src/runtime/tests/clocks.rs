@@ -11,7 +11,7 @@ use crate::model::limits::LimitsRequest;
 use crate::model::outcome::{Failure, FailureKind, Outcome};
 use crate::model::request::{CancelRequest, StartRequest};
 use crate::model::signal::Party;
-use crate::model::state::Phase;
+use crate::model::snapshot::Phase;
 use crate::ports::runner::GuestCall;
 
 const SECOND: Duration = Duration::from_secs(1);

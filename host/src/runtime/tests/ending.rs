@@ -10,7 +10,7 @@ use crate::model::ids::TaskKey;
 use crate::model::outcome::{Failure, FailureKind, Outcome};
 use crate::model::request::CancelRequest;
 use crate::model::signal::Party;
-use crate::model::state::Phase;
+use crate::model::snapshot::Phase;
 use crate::ports::runner::GuestCall;
 use crate::runtime::handle::CancelAnswer;
 use crate::runtime::host::StartError;
@@ -69,7 +69,7 @@ async fn f02_a_task_that_never_ran_can_be_cancelled_and_has_its_outcome() {
     assert_eq!(task.cancel(CancelRequest::new(Party::Agent, "not needed")).await, CancelAnswer::Requested);
     assert!(!forced(&task.wait().await), "there was nothing to force");
     let log = log(&task).await;
-    assert!(!log.iter().any(|event| matches!(event.body, EventBody::Started)));
+    assert!(!log.iter().any(|event| matches!(event.body, EventBody::Started { .. })));
 }
 
 #[tokio::test]
@@ -211,7 +211,7 @@ async fn f14_a_guest_that_never_stops_talking_is_refused_and_goes_on() {
         let message = "x".repeat(60_000);
         for told in 0..1000 {
             let message = message.clone();
-            let tell = |reply| GuestCall::MessageAgent { message, trigger: false, reply };
+            let tell = |reply| GuestCall::MessageAgent { message, trigger: false, once: None, reply };
             if link.request(tell).await.is_err() {
                 return success(json!(format!("refused after {told}")));
             }

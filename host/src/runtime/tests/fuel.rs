@@ -10,7 +10,7 @@ use crate::model::limits::LimitsRequest;
 use crate::model::outcome::Outcome;
 use crate::model::request::CancelRequest;
 use crate::model::signal::Party;
-use crate::model::state::{FuelRequest, Phase};
+use crate::model::snapshot::{FuelRequest, Phase};
 use crate::ports::runner::{CellLink, GuestCall};
 use crate::runtime::handle::{ControlAnswer, TaskHandle};
 

@@ -10,7 +10,7 @@ use crate::model::event::{EventBody, EventSeq};
 use crate::model::limits::LimitsRequest;
 use crate::model::request::CancelRequest;
 use crate::model::signal::Party;
-use crate::model::state::Phase;
+use crate::model::snapshot::Phase;
 use crate::runtime::host::StartError;
 use crate::store::memory::MemoryStore;
 

@@ -11,7 +11,7 @@ use crate::model::limits::LimitsRequest;
 use crate::model::outcome::{FailureKind, Outcome};
 use crate::model::request::CancelRequest;
 use crate::model::signal::{NotifyAnswer, Party};
-use crate::model::state::Phase;
+use crate::model::snapshot::Phase;
 use crate::runtime::handle::ControlAnswer;
 use crate::store::memory::MemoryStore;
 

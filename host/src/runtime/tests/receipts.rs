@@ -19,7 +19,7 @@ use crate::store::memory::MemoryStore;
 #[tokio::test]
 async fn r33_a_receipt_says_when_and_what_was_done_before() {
     let bench = Bench::new(script(|link| async move {
-        let tell = |reply| GuestCall::MessageAgent { message: "begun".into(), trigger: false, reply };
+        let tell = |reply| GuestCall::MessageAgent { message: "begun".into(), trigger: false, once: None, reply };
         link.request(tell).await.unwrap();
         std::future::pending().await
     }));

@@ -7,10 +7,11 @@ use serde_json::json;
 
 use super::bench::{Bench, key, log, request, script, settle, success, wait_for};
 use crate::model::event::{Event, EventBody};
+use crate::model::ids::SignalKey;
 use crate::model::limits::LimitsRequest;
 use crate::model::outcome::Outcome;
 use crate::model::request::CancelRequest;
-use crate::model::signal::{NotifyAnswer, Party, Signal};
+use crate::model::signal::{NotifyAnswer, Party, Senders, Signal};
 use crate::ports::runner::{GuestCall, NoSignal};
 use crate::runtime::handle::TaskHandle;
 use crate::store::memory::MemoryStore;
@@ -72,8 +73,14 @@ async fn t10_a_report_that_was_held_back_is_written_down_when_its_time_comes() {
 }
 
 /// A wait that only looks: a report that was made before it is written down first.
-async fn look(link: &crate::ports::runner::CellLink) -> Option<Result<Signal, NoSignal>> {
-    link.ask(|reply| GuestCall::Wait { key: key("none"), timeout: Some(Duration::ZERO), reply }).await
+async fn look(link: &crate::ports::runner::CellLink) -> Option<Result<(SignalKey, Signal), NoSignal>> {
+    link.ask(|reply| GuestCall::Wait {
+        keys: vec![key("none")],
+        senders: Senders::default(),
+        timeout: Some(Duration::ZERO),
+        reply,
+    })
+    .await
 }
 
 #[tokio::test]
@@ -202,7 +209,7 @@ async fn r3_the_time_left_is_told_from_two_rising_reports() {
 async fn t02_a_guest_that_makes_too_much_happen_waits_and_nobody_else_does() {
     let flood = script(|link| async move {
         for _ in 0..1500 {
-            let tell = |reply| GuestCall::MessageAgent { message: "m".into(), trigger: false, reply };
+            let tell = |reply| GuestCall::MessageAgent { message: "m".into(), trigger: false, once: None, reply };
             link.request(tell).await.unwrap();
         }
         wait_for(&link, "go", None).await;
@@ -232,7 +239,7 @@ async fn t02_a_guest_that_makes_too_much_happen_waits_and_nobody_else_does() {
 async fn t02_a_rate_of_none_is_one() {
     let bench = Bench::new(script(|link| async move {
         for _ in 0..3 {
-            let tell = |reply| GuestCall::MessageAgent { message: "m".into(), trigger: false, reply };
+            let tell = |reply| GuestCall::MessageAgent { message: "m".into(), trigger: false, once: None, reply };
             link.request(tell).await.unwrap();
         }
         success(json!("told"))

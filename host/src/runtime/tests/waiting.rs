@@ -23,7 +23,7 @@ async fn r20_a_parked_task_goes_on_when_its_signal_comes() {
     let bench = waiter(None);
     let task = bench.start().await;
     settle().await;
-    assert_eq!(task.state().waiting.map(|point| point.key), Some(key("yes")));
+    assert_eq!(task.state().waiting.map(|point| point.keys), Some(vec![key("yes")]));
     let told = task.notify(key("yes"), Some(json!({"ok": true})), Party::Person).await;
     assert_eq!(told, NotifyAnswer::Delivered);
     assert_eq!(answer(task.wait().await), r#"Some(Object {"ok": Bool(true)}) from person"#);

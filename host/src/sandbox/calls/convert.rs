@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::model::ids::{InvalidKey, SignalKey, TaskKey, TaskRef};
 use crate::model::machine::{Refusal, RefusalKind};
-use crate::model::signal::{NotifyAnswer, Signal};
+use crate::model::signal::{NotifyAnswer, SenderClass, Senders, Signal};
 use crate::sandbox::bindings::taskcell::plugin::{signals, types};
 
 impl From<Refusal> for types::Refusal {
@@ -46,6 +46,16 @@ impl From<NotifyAnswer> for signals::NotifyResult {
 
 pub(super) fn signal_key(text: String) -> Result<SignalKey, Refusal> {
     Ok(SignalKey::new(text)?)
+}
+
+pub(super) fn senders(names: &[String]) -> Result<Senders, Refusal> {
+    let unknown = |name: &String| {
+        let message = format!("{name:?} is no sender: there are person, agent, host, task and self");
+        Refusal::new(RefusalKind::InvalidArgument, message)
+    };
+    let classes: Result<Vec<SenderClass>, Refusal> =
+        names.iter().map(|name| SenderClass::from_name(name).ok_or_else(|| unknown(name))).collect();
+    Ok(Senders::only(classes?))
 }
 
 pub(super) fn task_ref(reference: types::TaskRef) -> Result<TaskRef, Refusal> {

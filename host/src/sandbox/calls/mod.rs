@@ -3,6 +3,7 @@
 //! These run on the guest's own stack, so they do little: check, convert, ask, convert back.
 
 mod agent;
+mod approvals;
 mod convert;
 mod log;
 mod output;

@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::model::grants::SCRATCH;
 use crate::model::machine::{Refusal, RefusalKind};
-use crate::model::state::Artifact;
+use crate::model::snapshot::Artifact;
 use crate::ports::runner::GuestCall;
 use crate::sandbox::bindings::taskcell::plugin::{output, types};
 use crate::sandbox::cell::CellData;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::model::event::WaitEnd;
+use crate::model::ids::SignalKey;
 use crate::model::machine::Refusal;
 use crate::model::signal::{NotifyAnswer, Signal};
 use crate::ports::runner::{GuestCall, NoSignal};
@@ -12,6 +13,44 @@ use crate::sandbox::cell::CellData;
 use super::convert;
 
 impl CellData {
+    async fn wait_for(
+        &mut self,
+        keys: Vec<String>,
+        senders: Vec<String>,
+        timeout_ms: Option<u64>,
+    ) -> Result<(SignalKey, Signal), signals::WaitError> {
+        let keys: Result<Vec<SignalKey>, Refusal> = keys.into_iter().map(convert::signal_key).collect();
+        let refused = |refusal: Refusal| signals::WaitError::Refused(refusal.into());
+        let (keys, senders) = (keys.map_err(refused)?, convert::senders(&senders).map_err(refused)?);
+        let timeout = timeout_ms.map(Duration::from_millis);
+        match self.link.ask(|reply| GuestCall::Wait { keys, senders, timeout, reply }).await {
+            Some(Ok(taken)) => Ok(taken),
+            Some(Err(NoSignal::Refused(refusal))) => Err(refused(refusal)),
+            Some(Err(NoSignal::Over(WaitEnd::TimedOut))) => Err(signals::WaitError::TimedOut),
+            Some(Err(NoSignal::Over(WaitEnd::WaitCancelled))) => Err(signals::WaitError::WaitCancelled),
+            // Nobody answers any more: the task is over.
+            Some(Err(NoSignal::Over(WaitEnd::Cancelled))) | None => Err(signals::WaitError::Cancelled),
+        }
+    }
+
+    async fn send_to_scope(
+        &mut self,
+        scope: signals::Scope,
+        key: String,
+        payload: Option<String>,
+        all: bool,
+    ) -> Result<u32, Refusal> {
+        let (key, payload) = (convert::signal_key(key)?, convert::json(payload)?);
+        let session = matches!(scope, signals::Scope::Session);
+        self.link.request(|reply| GuestCall::NotifyScope { session, key, payload, all, reply }).await
+    }
+
+    async fn end_wait_of(&mut self, target: types::TaskRef, key: Option<String>) -> Result<u32, Refusal> {
+        let target = convert::task_ref(target)?;
+        let key = key.map(convert::signal_key).transpose()?;
+        self.link.request(|reply| GuestCall::CancelWait { target, key, reply }).await
+    }
+
     async fn poll_signal(&mut self, key: String) -> Result<Option<Signal>, Refusal> {
         let key = convert::signal_key(key)?;
         self.link.request(|reply| GuestCall::Poll { key, reply }).await
@@ -37,20 +76,18 @@ impl signals::Host for CellData {
         timeout_ms: Option<u64>,
     ) -> wasmtime::Result<Result<signals::Signal, signals::WaitError>> {
         self.called(0);
-        let key = match convert::signal_key(key) {
-            Ok(key) => key,
-            Err(refusal) => return Ok(Err(signals::WaitError::Refused(refusal.into()))),
-        };
-        let timeout = timeout_ms.map(Duration::from_millis);
-        let answer = self.link.ask(|reply| GuestCall::Wait { key, timeout, reply }).await;
-        Ok(match answer {
-            Some(Ok(signal)) => Ok(signal.into()),
-            Some(Err(NoSignal::Refused(refusal))) => Err(signals::WaitError::Refused(refusal.into())),
-            Some(Err(NoSignal::Over(WaitEnd::TimedOut))) => Err(signals::WaitError::TimedOut),
-            Some(Err(NoSignal::Over(WaitEnd::WaitCancelled))) => Err(signals::WaitError::WaitCancelled),
-            // Nobody answers any more: the task is over.
-            Some(Err(NoSignal::Over(WaitEnd::Cancelled))) | None => Err(signals::WaitError::Cancelled),
-        })
+        Ok(self.wait_for(vec![key], Vec::new(), timeout_ms).await.map(|(_, signal)| signal.into()))
+    }
+
+    async fn wait_any(
+        &mut self,
+        keys: Vec<String>,
+        senders: Vec<String>,
+        timeout_ms: Option<u64>,
+    ) -> wasmtime::Result<Result<signals::Taken, signals::WaitError>> {
+        self.called(0);
+        let taken = self.wait_for(keys, senders, timeout_ms).await;
+        Ok(taken.map(|(key, signal)| signals::Taken { key: key.into(), signal: signal.into() }))
     }
 
     async fn poll(&mut self, key: String) -> wasmtime::Result<Result<Option<signals::Signal>, types::Refusal>> {
@@ -68,5 +105,30 @@ impl signals::Host for CellData {
         self.called(0);
         let answer = self.send_signal(target, key, payload).await;
         Ok(answer.map(Into::into).map_err(Into::into))
+    }
+
+    async fn notify_scope(
+        &mut self,
+        scope: signals::Scope,
+        key: String,
+        payload: Option<String>,
+        all: bool,
+    ) -> wasmtime::Result<Result<u32, types::Refusal>> {
+        self.called(0);
+        Ok(self.send_to_scope(scope, key, payload, all).await.map_err(Into::into))
+    }
+
+    async fn cancel_wait(
+        &mut self,
+        target: types::TaskRef,
+        key: String,
+    ) -> wasmtime::Result<Result<bool, types::Refusal>> {
+        self.called(0);
+        Ok(self.end_wait_of(target, Some(key)).await.map(|ended| ended > 0).map_err(Into::into))
+    }
+
+    async fn cancel_all_waits(&mut self, target: types::TaskRef) -> wasmtime::Result<Result<u32, types::Refusal>> {
+        self.called(0);
+        Ok(self.end_wait_of(target, None).await.map_err(Into::into))
     }
 }

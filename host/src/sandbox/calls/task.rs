@@ -94,6 +94,17 @@ impl task::Host for CellData {
         Ok(self.link.gauges.fuel_budget().saturating_sub(self.link.gauges.fuel_used()))
     }
 
+    async fn record_usage(
+        &mut self,
+        tool: String,
+        tokens: u64,
+        actions: u64,
+    ) -> wasmtime::Result<Result<(), types::Refusal>> {
+        self.called(tool.len());
+        let answer = self.link.request(|reply| GuestCall::RecordUsage { tool, tokens, actions, reply }).await;
+        Ok(answer.map_err(Into::into))
+    }
+
     async fn report_panic(&mut self, message: String, place: String) -> wasmtime::Result<()> {
         self.called(0);
         let (message, place) = (convert::clipped(message), convert::clipped(place));

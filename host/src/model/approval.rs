@@ -1,0 +1,115 @@
+//! Approvals: a question to somebody outside, and the decision. They are state: they lie in the log until decided.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::signal::{Party, present};
+use super::time::Timestamp;
+use super::wire::maybe_millis;
+
+/// An approval's number within its task, counted from 1.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ApprovalNumber(pub u64);
+
+/// What is asked. The texts come from whoever asks: escape them before showing them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ApprovalAsk {
+    /// A short name for programs, such as `deploy`. [`ApprovalAsk::START`] is the start of the task itself.
+    pub kind: String,
+    /// Why it is needed.
+    pub reason: String,
+    /// What will be done.
+    pub summary: String,
+    /// For whatever shows the question.
+    #[serde(default, with = "present", skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Value>,
+    /// How long there is to decide. Nobody deciding is a no.
+    #[serde(default, rename = "timeout_ms", with = "maybe_millis", skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+}
+
+impl ApprovalAsk {
+    /// The kind of the approval that a task's start needs.
+    pub const START: &'static str = "start";
+
+    /// A question of this kind.
+    pub fn new(kind: impl Into<String>, reason: impl Into<String>, summary: impl Into<String>) -> Self {
+        Self { kind: kind.into(), reason: reason.into(), summary: summary.into(), metadata: None, timeout: None }
+    }
+
+    /// With this much time to decide.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+}
+
+/// A question that nobody has decided yet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PendingApproval {
+    /// Its number within its task.
+    pub number: ApprovalNumber,
+    /// What is asked.
+    pub ask: ApprovalAsk,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// What became of a question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "decision", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ApprovalDecision {
+    /// It may be done.
+    Approved {
+        /// Who said so.
+        by: Party,
+        /// What is to be done instead of what was asked, if the approver changed it. For the start of a task this is
+        /// its input.
+        #[serde(default, with = "present", skip_serializing_if = "Option::is_none")]
+        input: Option<Value>,
+    },
+    /// It may not.
+    Denied {
+        /// Who said so.
+        by: Party,
+        /// Why; may be empty.
+        reason: String,
+    },
+    /// Nobody decided in time, which is a no.
+    TimedOut,
+    /// The task was asked to stop meanwhile, or ended.
+    Cancelled,
+}
+
+/// Who may decide a task's approvals.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Approvers {
+    /// A person, and the program that embeds the host. Not the agent: it is the one that asked.
+    #[default]
+    PersonOrHost,
+    /// A person and nobody else.
+    Person,
+    /// The agent as well.
+    Anybody,
+}
+
+impl Approvers {
+    /// Whether this party may decide. A task never decides about itself or another.
+    pub fn allow(self, by: Party) -> bool {
+        match (self, by) {
+            (_, Party::Task(_) | Party::Itself) => false,
+            (Self::Anybody, Party::Person | Party::Agent | Party::Host) => true,
+            (Self::PersonOrHost, Party::Person | Party::Host) | (Self::Person, Party::Person) => true,
+            (Self::PersonOrHost, Party::Agent) | (Self::Person, Party::Agent | Party::Host) => false,
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! What a caller says about a task beyond what it shall do: whose it is, and how it shall be treated.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::approval::Approvers;
+use super::ids::TaskId;
+use super::retry::RetryPolicy;
+use super::signal::present;
+use super::time::Timestamp;
+use super::wire::millis;
+
+/// Bytes of a title, a label, or any other name that a caller gives.
+const TEXT_BYTES_MAX: usize = 256;
+/// Labels of one task.
+const LABELS_MAX: usize = 64;
+
+/// Whose a task is, what it belongs to, and how it shall be treated. Everything is optional.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct TaskDetails {
+    /// The session it belongs to: whoever shares one sees the same tasks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// The turn of the session's agent in which it was started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turn: Option<String>,
+    /// What people call it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Names and values for finding it again.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// The task that started it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<TaskId>,
+    /// Whether it goes on when its parent ends.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub detached: bool,
+    /// Which of the waiting tasks runs first: the higher. Default 0.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub priority: i32,
+    /// Not before this moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_at: Option<Timestamp>,
+    /// Whether it is tried again.
+    #[serde(skip_serializing_if = "is_default")]
+    pub retry: RetryPolicy,
+    /// Starting again with the same key gives the first task's handle and starts nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+    /// Where the caller waits for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub routing: Option<Routing>,
+    /// Who may decide its approvals.
+    #[serde(skip_serializing_if = "is_default")]
+    pub approvers: Approvers,
+    /// The tool call that started it, as the agent's model numbered it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<String>,
+    /// What the caller wants to find with it again; Taskcell does not look into it.
+    #[serde(with = "present", skip_serializing_if = "Option::is_none")]
+    pub call_metadata: Option<Value>,
+    /// The agent that it works for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentInfo>,
+    /// The user in whose name it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The registered function that is called when it has its outcome.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_terminal: Option<String>,
+    /// The W3C trace context (`traceparent`) that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
+}
+
+/// An agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentInfo {
+    /// Its id.
+    pub id: String,
+    /// Its version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+/// Where the caller of a task waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "routing", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Routing {
+    /// With the caller waiting until it has its outcome.
+    Foreground,
+    /// Beside the caller, who gets a handle at once.
+    Background,
+    /// With the caller waiting for this long, and then beside it.
+    DetachAfter {
+        /// How long the caller waits.
+        #[serde(rename = "after_ms", with = "millis")]
+        after: Duration,
+    },
+}
+
+/// What is wrong with a request's details.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DetailsError {
+    /// A text is empty, too long, or holds control characters.
+    #[error("the {what} has 1 to {TEXT_BYTES_MAX} bytes and no control characters")]
+    Text {
+        /// Which text.
+        what: &'static str,
+    },
+    /// More labels than a task has.
+    #[error("a task has at most {LABELS_MAX} labels, and this one has {0}")]
+    Labels(usize),
+}
+
+impl TaskDetails {
+    /// Whether every text is one line of bearable length.
+    pub(crate) fn check(&self) -> Result<(), DetailsError> {
+        let agent = self.agent.as_ref();
+        let texts = [
+            ("session", self.session.as_deref()),
+            ("turn", self.turn.as_deref()),
+            ("title", self.title.as_deref()),
+            ("idempotency key", self.idempotency_key.as_deref()),
+            ("call id", self.call_id.as_deref()),
+            ("agent's id", agent.map(|agent| agent.id.as_str())),
+            ("agent's version", agent.and_then(|agent| agent.version.as_deref())),
+            ("user", self.user.as_deref()),
+            ("name of the on-terminal function", self.on_terminal.as_deref()),
+            ("trace context", self.trace.as_deref()),
+        ];
+        let given = texts.into_iter().filter_map(|(what, text)| Some((what, text?)));
+        let names = self.labels.keys().map(|name| ("label's name", name.as_str()));
+        for (what, text) in given.chain(names) {
+            if text.is_empty() || !is_line(text) {
+                return Err(DetailsError::Text { what });
+            }
+        }
+        if self.labels.len() > LABELS_MAX {
+            return Err(DetailsError::Labels(self.labels.len()));
+        }
+        if self.labels.values().all(|value| is_line(value)) {
+            Ok(())
+        } else {
+            Err(DetailsError::Text { what: "label's value" })
+        }
+    }
+}
+
+fn is_line(text: &str) -> bool {
+    text.len() <= TEXT_BYTES_MAX && !text.chars().any(char::is_control)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde asks for")]
+fn is_zero(number: &i32) -> bool {
+    *number == 0
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_said_is_not_written() {
+        assert_eq!(serde_json::to_string(&TaskDetails::default()).unwrap(), "{}");
+        assert_eq!(serde_json::from_str::<TaskDetails>("{}").unwrap(), TaskDetails::default());
+    }
+
+    #[test]
+    fn texts_are_bounded_lines() {
+        let title = |text: &str| TaskDetails { title: Some(text.to_owned()), ..TaskDetails::default() }.check();
+        assert_eq!(title("Build the app"), Ok(()));
+        for bad in ["", "two\nlines", "\u{1b}[31m", &"x".repeat(257)] {
+            assert_eq!(title(bad), Err(DetailsError::Text { what: "title" }), "{bad:?}");
+        }
+        let labels = (0..65).map(|number| (number.to_string(), String::new())).collect();
+        let many = TaskDetails { labels, ..TaskDetails::default() };
+        assert_eq!(many.check(), Err(DetailsError::Labels(65)));
+    }
+}

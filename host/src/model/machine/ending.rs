@@ -1,0 +1,87 @@
+//! How a task ends. The first of all ends wins, because nothing is decided after `finished`.
+
+use super::waiting::unpark;
+use crate::model::approval::ApprovalDecision;
+use crate::model::command::{Answer, Decision};
+use crate::model::event::{EventBody, WaitEnd};
+use crate::model::outcome::{CellEnd, Failure, FailureKind, GuestOutcome, NOT_BEGUN, Outcome};
+use crate::model::request::CancelRequest;
+use crate::model::signal::Party;
+use crate::model::snapshot::{Phase, Usage};
+use crate::model::state::TaskState;
+
+pub(super) fn cancel(state: &TaskState, request: CancelRequest, usage: Usage) -> Decision {
+    // A later request may only shorten the grace: who asked first, and why, stays.
+    let request = match &state.cancel {
+        Some(first) if first.grace <= request.grace => return Decision::only(Answer::Done),
+        Some(first) => CancelRequest { grace: request.grace, ..first.clone() },
+        None => request,
+    };
+    let running = state.phase == Some(Phase::Running);
+    // A task that does not run has nothing to tidy up.
+    let at_once = request.grace.is_zero() || !running;
+    let message = if running || state.attempt > 0 { String::new() } else { NOT_BEGUN.to_owned() };
+    let outcome = at_once.then(|| cancelled(&request, running, message));
+    let by = request.by;
+    // The request comes first, so that a guest that is woken by it can read who asked.
+    let mut events = vec![EventBody::CancelRequested(request)];
+    events.extend(unpark(state, WaitEnd::Cancelled));
+    let asked = state.approvals.iter().map(|pending| pending.number);
+    events.extend(asked.map(|number| EventBody::ApprovalDecided { number, decision: ApprovalDecision::Cancelled }));
+    // It needs to run to end by itself.
+    if state.paused.is_some() && outcome.is_none() {
+        events.push(EventBody::Resumed { by });
+    }
+    events.extend(outcome.map(|outcome| EventBody::Finished { outcome, usage: state.with_told(usage), set_by: None }));
+    Decision { events, answer: Answer::Done }
+}
+
+pub(super) fn cancelled(request: &CancelRequest, forced: bool, message: String) -> Outcome {
+    Outcome::Cancelled { by: request.by, reason: request.reason.clone(), forced, message, data: None }
+}
+
+pub(super) fn finish(outcome: Outcome, usage: Usage) -> Decision {
+    Decision::done(EventBody::Finished { outcome, usage, set_by: None })
+}
+
+/// Somebody who knows that the task is over elsewhere says how it ended.
+pub(super) fn set_outcome(outcome: Outcome, by: Party, usage: Usage) -> Decision {
+    Decision::done(EventBody::Finished { outcome, usage, set_by: Some(by) })
+}
+
+/// An attempt is over: the task too, or another follows.
+pub(super) fn cell_ended(state: &TaskState, end: CellEnd, usage: Usage, chance: f64) -> Decision {
+    let outcome = outcome_of(state, end);
+    let retry = state.details.retry;
+    match outcome {
+        Outcome::Failed(failure) if state.cancel.is_none() && retry.tries_again(&failure, state.attempt) => {
+            let pause = retry.pause(state.attempt, chance);
+            Decision::done(EventBody::AttemptEnded { attempt: state.attempt, failure, usage, pause })
+        }
+        Outcome::Failed(_) | Outcome::Succeeded { .. } | Outcome::Cancelled { .. } => finish(outcome, usage),
+    }
+}
+
+fn outcome_of(state: &TaskState, end: CellEnd) -> Outcome {
+    match end {
+        CellEnd::Returned(GuestOutcome::Succeeded { message, data }) => Outcome::Succeeded { message, data },
+        CellEnd::Returned(GuestOutcome::Failed { message, error, retryable }) => {
+            Outcome::Failed(Failure { error, retryable, ..Failure::new(FailureKind::Guest, message) })
+        }
+        CellEnd::Returned(GuestOutcome::Cancelled { message, data }) => {
+            let (by, reason) = match &state.cancel {
+                Some(request) => (request.by, request.reason.clone()),
+                None => (Party::Itself, String::new()),
+            };
+            Outcome::Cancelled { by, reason, forced: false, message, data }
+        }
+        CellEnd::Failed(failure) => Outcome::Failed(match (&state.panic, failure.kind) {
+            // A Rust guest panics by saying so and then trapping; the trap is only the end of it. A lack of memory
+            // does not panic: if one was refused before, the guest had coped with that.
+            (Some((message, place)), FailureKind::Trap | FailureKind::Memory) => {
+                Failure { kind: FailureKind::Panic, message: format!("panicked at {place}: {message}"), ..failure }
+            }
+            (Some(_) | None, _) => failure,
+        }),
+    }
+}

@@ -1,0 +1,204 @@
+//! What anybody may know about a task at one moment.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::approval::PendingApproval;
+use super::children::Child;
+use super::details::TaskDetails;
+use super::event::EventSeq;
+use super::ids::{SignalKey, TaskId, TaskRef};
+use super::outcome::Outcome;
+use super::request::CancelRequest;
+use super::signal::{Party, Senders};
+use super::time::Timestamp;
+use super::wire::{maybe_millis, millis};
+
+/// Where a task is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// `created` with `approval-requested`: it may not begin before somebody has approved of it.
+    Held,
+    /// `created` with a moment to begin at, or `attempt-ended`: it waits for its moment.
+    Delayed,
+    /// `created`, or `due`: it waits for a free cell.
+    Queued,
+    /// `started`: its cell runs, or is parked in a wait.
+    Running,
+    /// `finished`: it has its outcome.
+    Ended,
+}
+
+/// How far a task is, in its own words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What it is doing.
+    pub message: String,
+    /// 0 to 100, when it knows.
+    pub percent: Option<u8>,
+    /// How long it still takes from now on, if it goes on as it went. `None` until two reports with a rising percent
+    /// allow to tell, and while the task stands still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "eta_ms", with = "maybe_millis")]
+    pub eta: Option<Duration>,
+}
+
+/// A task that stands still.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Who wanted it.
+    pub by: Party,
+    /// Why; may be empty.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A request for fuel that a task is parked in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FuelRequest {
+    /// How many units it asks for.
+    pub units: u64,
+    /// What for, in its words: escape them before showing them.
+    pub reason: String,
+}
+
+/// A wait that a task is parked in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitPoint {
+    /// Which of its waits this is, counted from 1.
+    pub wait: u64,
+    /// What it waits for: a signal with one of these keys.
+    pub keys: Vec<SignalKey>,
+    /// From whom.
+    #[serde(default, skip_serializing_if = "Senders::is_everybody")]
+    pub senders: Senders,
+}
+
+/// A file that a task attached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Its number among the task's artifacts, counted from 1.
+    pub number: u32,
+    /// The name people see. It comes from the guest: escape it before showing it, never use it as a path unchecked.
+    pub name: String,
+    /// Its media type, as the guest gave it.
+    pub media_type: String,
+    /// The SHA-256 of its content, 64 lower-case hex digits.
+    pub sha256: String,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// What a task has used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Units of fuel.
+    pub fuel: u64,
+    /// The most bytes of linear memory it had at once.
+    pub memory_peak_bytes: u64,
+    /// Calls it made of the contract's functions; WASI is not counted.
+    pub host_calls: u64,
+    /// Units of fuel that its children used, and theirs.
+    #[serde(default)]
+    pub children_fuel: u64,
+    /// Tokens that it said it spent elsewhere.
+    #[serde(default)]
+    pub tokens: u64,
+    /// Actions that it said it did elsewhere.
+    #[serde(default)]
+    pub actions: u64,
+    /// Wall time from its start, waiting included.
+    #[serde(rename = "wall_ms", with = "millis")]
+    pub wall: Duration,
+}
+
+/// Everything there is to know about a task at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Its id.
+    pub id: TaskId,
+    /// Its reference.
+    pub task: TaskRef,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// Whose it is, and how it shall be treated.
+    #[serde(default)]
+    pub details: TaskDetails,
+    /// Which attempt runs or ran last, counted from 1; 0 before the first.
+    #[serde(default)]
+    pub attempt: u32,
+    /// How far it is.
+    pub progress: Option<Progress>,
+    /// The questions that nobody has decided yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<PendingApproval>,
+    /// Its children, in the order they were started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<Child>,
+    /// Whether it is parked until somebody says something to it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub awaits_instruction: bool,
+    /// The child that it is parked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaits_child: Option<TaskId>,
+    /// The wait it is parked in.
+    pub waiting: Option<WaitPoint>,
+    /// The pause it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Pause>,
+    /// The request for fuel it is parked in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fuel_request: Option<FuelRequest>,
+    /// Units of fuel it was given in all.
+    #[serde(default)]
+    pub fuel_budget: u64,
+    /// The wish that it stop, if somebody had one.
+    pub cancel: Option<CancelRequest>,
+    /// How it ended, once it has.
+    pub outcome: Option<Outcome>,
+    /// The files it attached.
+    pub artifacts: Vec<Artifact>,
+    /// What it has used so far.
+    pub usage: Usage,
+    /// When it was created.
+    pub created_at: Option<Timestamp>,
+    /// When its cell began to run.
+    pub started_at: Option<Timestamp>,
+    /// When it got its outcome.
+    pub ended_at: Option<Timestamp>,
+    /// The last event that this snapshot has seen.
+    pub seq: EventSeq,
+}
+
+impl Snapshot {
+    /// A task that nothing is known about.
+    pub(crate) fn of_nothing(id: TaskId, task: TaskRef) -> Self {
+        Self {
+            id,
+            task,
+            phase: Phase::Queued,
+            details: TaskDetails::default(),
+            attempt: 0,
+            progress: None,
+            approvals: Vec::new(),
+            children: Vec::new(),
+            awaits_instruction: false,
+            awaits_child: None,
+            waiting: None,
+            paused: None,
+            fuel_request: None,
+            fuel_budget: 0,
+            cancel: None,
+            outcome: None,
+            artifacts: Vec::new(),
+            usage: Usage::default(),
+            created_at: None,
+            started_at: None,
+            ended_at: None,
+            seq: EventSeq::default(),
+        }
+    }
+}
