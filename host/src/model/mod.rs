@@ -1,5 +1,6 @@
 //! Plain values and the rules that decide over them: no clock, no I/O, no tokio, no wasmtime.
 
+pub(crate) mod admission;
 pub(crate) mod approval;
 pub(crate) mod children;
 pub(crate) mod command;

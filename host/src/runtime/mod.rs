@@ -4,6 +4,7 @@ pub(crate) mod actor;
 pub(crate) mod builder;
 pub(crate) mod calls;
 pub(crate) mod cell;
+pub(crate) mod desk;
 pub(crate) mod dirs;
 pub(crate) mod effects;
 pub(crate) mod guard;
