@@ -21,6 +21,7 @@
 //! # Where things are
 //!
 //! - [`Host`], [`HostBuilder`]: load plugins, start tasks.
+//! - [`compile_child`], [`Compiler`], [`LoadLimits`]: where plugins are compiled, and what that may take.
 //! - [`StartRequest`], [`Limits`], [`Grants`]: what a task is asked to do, and what it may use.
 //! - [`TaskHandle`]: wait, watch, notify, pause, fuel, cancel.
 //! - [`Outcome`], [`FailureKind`], [`CancelledBy`](Party): how a task ended, and why.
@@ -69,6 +70,8 @@ pub use runtime::handle::{ApprovalAnswer, CancelAnswer, ControlAnswer, EventStre
 pub use runtime::host::{Host, StartError};
 pub use runtime::plugin::Plugin;
 pub use runtime::reach::Scope;
+pub use sandbox::compile::Compiler;
+pub use sandbox::compile_child::compile_child;
 #[doc(hidden)]
 pub use sandbox::engine::engine_config;
 pub use sandbox::identify::FileKind;

@@ -1,18 +1,4 @@
-//! A private cache of compiled components.
-//!
-//! # Why mapping these files is safe
-//!
-//! `Component::deserialize_file` runs whatever native code the file holds, so the file must be one that this program
-//! wrote, unchanged:
-//!
-//! - The cache is a directory of our own user with mode 0700; [`ArtifactCache::open`] refuses any other, and a link in
-//!   its place. Whoever can write there is this user already and needs no trick.
-//! - A file comes into being under a temporary name in the same directory and is renamed, so nobody sees half of one.
-//!   Nothing ever writes to a file in place, so a mapping never changes under a running task.
-//! - Its name is the SHA-256 of the component's own digest and of wasmtime's version and compatibility hash, so code
-//!   compiled for another component, engine setting or version is another file. Wasmtime checks the latter once more.
-//! - The file carries a SHA-256 of itself in a second file beside it; a file that was torn or rotted is compiled anew.
-//! - Nothing from outside is ever put in: the only writer is [`ArtifactCache::load`], with what Cranelift just made.
+//! A private cache of compiled components. Why it is safe to map what is in it stands in `code.rs`.
 
 use std::hash::{Hash, Hasher};
 use std::io::Write as _;
@@ -22,6 +8,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
+
+use crate::code::{self, Code};
 
 /// A directory of compiled components that only this program writes to.
 #[derive(Debug, Clone)]
@@ -68,23 +56,22 @@ impl ArtifactCache {
         if private { Ok(Self { dir }) } else { Err(CacheError::NotPrivate { dir }) }
     }
 
-    /// The compiled form of a component: from the cache if it is there and sound, else compiled now and kept.
+    /// The compiled form of a component, if it is there and sound.
     ///
-    /// A cache that cannot be read or written costs time and nothing else.
-    ///
-    /// # Errors
-    /// What Cranelift says about a component that it cannot compile.
-    pub fn load(&self, engine: &Engine, component: &[u8]) -> wasmtime::Result<Component> {
-        let path = self.dir.join(name(engine, component));
-        if let Some(component) = read(engine, &path) {
-            return Ok(component);
-        }
-        let compiled = Component::from_binary(engine, component)?;
-        if let Ok(code) = compiled.serialize() {
-            // A full disk is no reason not to run.
-            let _ = self.write(&path, &code);
-        }
-        Ok(compiled)
+    /// `source` is what it was compiled from, and says so itself when something else than Cranelift's input decides over
+    /// the code. A cache that cannot be read costs time and nothing else.
+    #[must_use]
+    pub fn find(&self, engine: &Engine, source: &[&[u8]]) -> Option<Component> {
+        let path = self.dir.join(name(engine, source));
+        // Read for the seal's sake: what is mapped is a file that nobody writes to in place.
+        is_sound(&path).then(|| code::map(engine, &path).ok()).flatten()
+    }
+
+    /// Keeps compiled code for [`ArtifactCache::find`] under the same `source`. A full disk is no reason not to run, so
+    /// nobody hears of one.
+    pub fn keep(&self, engine: &Engine, source: &[&[u8]], code: &Code) {
+        let path = self.dir.join(name(engine, source));
+        let _ = self.write(&path, code.bytes());
     }
 
     fn write(&self, path: &Path, code: &[u8]) -> std::io::Result<()> {
@@ -105,24 +92,21 @@ fn seal_path(path: &Path) -> PathBuf {
 }
 
 /// The file's name: everything that the code depends on.
-fn name(engine: &Engine, component: &[u8]) -> String {
+fn name(engine: &Engine, source: &[&[u8]]) -> String {
     let mut compatibility = HexHasher(Sha256::new());
     engine.precompile_compatibility_hash().hash(&mut compatibility);
     let mut all = compatibility.0;
-    all.update(Sha256::digest(component));
+    for part in source {
+        // Each by itself, so that no two sources of different parts are alike.
+        all.update(Sha256::digest(part));
+    }
     format!("{}.cwasm", hex::encode(all.finalize()))
 }
 
 #[expect(clippy::disallowed_methods, reason = "this file owns the cache directory")]
-fn read(engine: &Engine, path: &Path) -> Option<Component> {
-    let seal = std::fs::read(seal_path(path)).ok()?;
-    let code = std::fs::read(path).ok()?;
-    if self::seal(&code).as_bytes() != seal {
-        return None;
-    }
-    // SAFETY: the module's documentation is the argument. In short: the file lies in a directory that only this user
-    // can write to, under a name that only `write` makes, holds what Cranelift made, and has just been checked.
-    unsafe { Component::deserialize_file(engine, path) }.ok()
+fn is_sound(path: &Path) -> bool {
+    let read = |path: &Path| std::fs::read(path).ok();
+    matches!((read(&seal_path(path)), read(path)), (Some(told), Some(code)) if seal(&code).as_bytes() == told)
 }
 
 /// What the file's second file says of it.
@@ -156,23 +140,30 @@ mod tests {
     }
 
     #[test]
-    fn compiles_once_and_again_when_the_file_is_damaged() {
+    fn what_was_kept_is_found_for_the_same_source_and_settings_while_it_is_sound() {
         let dir = tempfile::tempdir().unwrap();
         let cache = ArtifactCache::open(dir.path().join("cache")).unwrap();
         let engine = Engine::default();
         let component = wat::parse_str("(component (core module (func (export \"f\"))))").unwrap();
-        cache.load(&engine, &component).unwrap();
+        let source = [component.as_slice()];
+        assert!(cache.find(&engine, &source).is_none());
+        let code = Code::compile(&engine, &component).unwrap();
+        code.load(&engine).unwrap();
+        cache.keep(&engine, &source, &code);
         let files = cwasm_files(&dir.path().join("cache"));
         assert_eq!(files.len(), 1);
-        assert!(read(&engine, &files[0]).is_some());
+        assert!(cache.find(&engine, &source).is_some());
+        let other = Engine::new(wasmtime::Config::new().consume_fuel(true)).unwrap();
+        assert!(cache.find(&other, &source).is_none(), "other settings are other code");
+        assert!(cache.find(&engine, &[&component, b"x"]).is_none(), "another source is other code");
 
-        let mut code = std::fs::read(&files[0]).unwrap();
-        let middle = code.len() / 2;
-        code[middle] ^= 1;
-        std::fs::write(&files[0], code).unwrap();
-        assert!(read(&engine, &files[0]).is_none(), "a damaged file is not mapped");
-        cache.load(&engine, &component).unwrap();
-        assert!(read(&engine, &files[0]).is_some(), "and it is made anew");
+        let mut bytes = std::fs::read(&files[0]).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&files[0], bytes).unwrap();
+        assert!(cache.find(&engine, &source).is_none(), "a damaged file is not mapped");
+        cache.keep(&engine, &source, &code);
+        assert!(cache.find(&engine, &source).is_some(), "and it is made anew");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Error;
 
-use crate::{BuildError, Delivery, Host, Limits, LoadError, Plugin};
+use crate::{BuildError, Compiler, Delivery, Host, Limits, LoadError, Plugin};
 
 use super::environment;
 use super::exit::Exit;
@@ -17,7 +17,10 @@ const CELLS: u32 = 16;
 /// Makes a host with the person's limits. A cache that cannot be used costs time, and a warning.
 pub(super) fn host(limits: Limits) -> Result<Host, Fault> {
     // Messages to the agent are shown as they come out of the event log; this says that somebody reads them.
-    let builder = || Host::builder().running_max(CELLS).limits(limits).agent_sink(|_: &_| Delivery::Accepted);
+    let builder = || {
+        let builder = Host::builder().running_max(CELLS).limits(limits).compiler(Compiler::ThisProgram);
+        builder.agent_sink(|_: &_| Delivery::Accepted)
+    };
     let built = match environment::cache_dir() {
         None => builder().build(),
         Some(dir) => match builder().cache_dir(dir).build() {
@@ -35,9 +38,11 @@ pub(super) fn host(limits: Limits) -> Result<Host, Fault> {
 /// Loads a plugin from its file.
 pub(super) async fn plugin(host: &Host, path: &Path) -> Result<Plugin, Fault> {
     host.load_plugin(path).await.map_err(|error| {
+        // That is no fault of the plugin's.
+        let exit = if matches!(error, LoadError::NoCompiler { .. }) { Exit::Host } else { Exit::Plugin };
         let names_the_file = matches!(error, LoadError::Io { .. } | LoadError::NotAFile { .. });
         let error = Error::new(error);
         let error = if names_the_file { error } else { error.context(format!("failed to load {}", path.display())) };
-        Fault::new(Exit::Plugin, error)
+        Fault::new(exit, error)
     })
 }

@@ -15,6 +15,10 @@ use super::{build, completions, doctor, environment, inspect, limits, new, run};
 ///
 /// Reads the environment, prints, and makes a tokio runtime of its own: for `main` only.
 pub fn main() -> ExitCode {
+    // Before anything else: as the child that compiles a plugin it is another program.
+    if let Some(done) = crate::compile_child() {
+        return done;
+    }
     let arguments = match Arguments::try_parse_from(environment::arguments()) {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -14,6 +14,14 @@ use std::time::Duration;
 pub struct LoadLimits {
     /// Bytes of a plugin's file. Default 32 MiB: a Python plugin has 18. Protects the host's memory and the compiler.
     pub file_bytes: u64,
+    /// Time that compiling it may take in a child process. Default 60 s. Protects the machine; see
+    /// [`Compiler`](crate::Compiler).
+    pub compile_timeout: Duration,
+    /// Bytes of memory that the child process may take which compiles it. Default 1 GiB, and never less than
+    /// 64 MiB; two children compile at once. Protects the machine's memory from a file that makes the compiler ask for much.
+    pub compile_memory_bytes: u64,
+    /// Bytes of its compiled code that a child process may answer with. Default 256 MiB. Protects the host's memory.
+    pub code_bytes: u64,
     /// Core instances of a component. Default 64: Python's runtime needs about twenty. Protects the pool.
     pub instances: u32,
     /// Memories of a component. Default 32. Protects the pool.
@@ -31,12 +39,17 @@ pub struct LoadLimits {
     pub manifest_bytes: u64,
     /// Task types of a plugin. Default 256, and never more.
     pub task_types: u32,
+    /// How deep its JSON Schemas may be nested; JSON itself ends at 128. Default 32. Protects the host's stack.
+    pub schema_depth: u32,
 }
 
 impl Default for LoadLimits {
     fn default() -> Self {
         Self {
             file_bytes: 32 << 20,
+            compile_timeout: Duration::from_mins(1),
+            compile_memory_bytes: 1 << 30,
+            code_bytes: 256 << 20,
             instances: 64,
             memories: 32,
             tables: 64,
@@ -45,6 +58,7 @@ impl Default for LoadLimits {
             describe_timeout: Duration::from_secs(10),
             manifest_bytes: 1 << 20,
             task_types: 256,
+            schema_depth: 32,
         }
     }
 }

@@ -191,13 +191,11 @@ impl Manifest {
 }
 
 impl TaskType {
-    pub(crate) fn schemas(&self) -> Result<Schemas, ManifestError> {
+    /// Its schemas, compiled; each nested no deeper than this.
+    pub(crate) fn schemas(&self, depth_max: u32) -> Result<Schemas, ManifestError> {
         let compile = |what, schema: &Option<Value>| {
-            Schema::new(schema.as_ref().unwrap_or(&Value::Bool(true))).map_err(|source| ManifestError::Schema {
-                what,
-                task_type: self.name.clone(),
-                source,
-            })
+            Schema::new(schema.as_ref().unwrap_or(&Value::Bool(true)), depth_max)
+                .map_err(|source| ManifestError::Schema { what, task_type: self.name.clone(), source })
         };
         Ok(Schemas { input: compile("input", &self.input)?, output: compile("output", &self.output)? })
     }

@@ -5,8 +5,6 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-/// How deep a schema may be nested. Protects the host's stack.
-const DEPTH_MAX: usize = 32;
 /// Bytes that one regular expression may compile to. Protects the host's memory.
 const REGEX_BYTES_MAX: usize = 1 << 20;
 /// How many faults of a value are told at once.
@@ -31,8 +29,11 @@ pub(crate) struct Schema {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SchemaError {
     /// It is nested too deeply.
-    #[error("it is nested more than {DEPTH_MAX} deep")]
-    TooDeep,
+    #[error("it is nested more than {max} deep")]
+    TooDeep {
+        /// How deep a schema may be: the load limit `schema_depth`.
+        max: u32,
+    },
     /// With its references followed it is too large.
     #[error("it has more than {PLACES_MAX} places when its references are followed")]
     TooLarge,
@@ -42,10 +43,10 @@ pub enum SchemaError {
 }
 
 impl Schema {
-    /// Compiles a schema. References to anything outside the schema itself are an error: nothing is ever fetched.
-    pub(crate) fn new(schema: &Value) -> Result<Self, SchemaError> {
-        if depth(schema) > DEPTH_MAX {
-            return Err(SchemaError::TooDeep);
+    /// Compiles a schema that is nested no deeper than this. References to anything outside the schema itself are an error: nothing is ever fetched.
+    pub(crate) fn new(schema: &Value, depth_max: u32) -> Result<Self, SchemaError> {
+        if depth(schema) > depth_max {
+            return Err(SchemaError::TooDeep { max: depth_max });
         }
         let mut size = Size { root: schema, known: HashMap::new(), recursive: false, level: 0 };
         if size.of(schema) > PLACES_MAX {
@@ -136,7 +137,7 @@ impl<'a> Size<'a> {
     }
 }
 
-fn depth(value: &Value) -> usize {
+fn depth(value: &Value) -> u32 {
     // Not recursive: the text may be nested as deeply as its reader allows, which is deeper than we do.
     let mut deepest = 0;
     let mut open = vec![(value, 1)];
@@ -157,9 +158,15 @@ mod tests {
 
     use super::*;
 
+    const DEPTH: u32 = 32;
+
+    fn new(schema: &Value) -> Result<Schema, SchemaError> {
+        Schema::new(schema, DEPTH)
+    }
+
     #[test]
     fn faults_name_the_place() {
-        let schema = Schema::new(&json!({
+        let schema = new(&json!({
             "type": "object", "required": ["name"], "properties": {"name": {"type": "string"}, "age": {"minimum": 0}},
         }))
         .unwrap();
@@ -172,10 +179,10 @@ mod tests {
     #[test]
     fn t24_nothing_is_fetched_and_depth_is_capped() {
         for reference in ["https://example.com/schema.json", "file:///etc/passwd"] {
-            assert!(matches!(Schema::new(&json!({"$ref": reference})), Err(SchemaError::Invalid(_))), "{reference}");
+            assert!(matches!(new(&json!({"$ref": reference})), Err(SchemaError::Invalid(_))), "{reference}");
         }
         let deep = (0..40).fold(json!(true), |inner, _| json!({"items": inner}));
-        assert_eq!(Schema::new(&deep).unwrap_err(), SchemaError::TooDeep);
+        assert_eq!(new(&deep).unwrap_err(), SchemaError::TooDeep { max: DEPTH });
         // A chain of references, each taken twice: 2^40 places in 40 lines.
         let mut defs = serde_json::Map::from_iter([("a40".to_owned(), json!({"type": "string"}))]);
         for level in 0..40 {
@@ -183,13 +190,13 @@ mod tests {
             defs.insert(format!("a{level}"), json!({"allOf": [next, next]}));
         }
         let chain = json!({"$ref": "#/$defs/a0", "$defs": defs});
-        assert_eq!(Schema::new(&chain).unwrap_err(), SchemaError::TooLarge);
+        assert_eq!(new(&chain).unwrap_err(), SchemaError::TooLarge);
         // A schema that contains itself is fine: a list of lists. Its faults are only not told one by one.
         let list = json!({"$ref": "#/$defs/l", "$defs": {"l": {"type": "array", "items": {"$ref": "#/$defs/l"}}}});
-        assert!(Schema::new(&list).unwrap().check(&json!([[], [[]]])).is_ok());
-        assert!(Schema::new(&list).unwrap().check(&json!([[], [1]])).is_err());
+        assert!(new(&list).unwrap().check(&json!([[], [[]]])).is_ok());
+        assert!(new(&list).unwrap().check(&json!([[], [1]])).is_err());
         // Backtracking would take years for this one.
-        let schema = Schema::new(&json!({"pattern": "^(a+)+$"})).unwrap();
+        let schema = new(&json!({"pattern": "^(a+)+$"})).unwrap();
         assert!(schema.check(&json!(format!("{}b", "a".repeat(5000)))).is_err());
     }
 }

@@ -15,6 +15,8 @@ use crate::model::load_limits::LoadLimits;
 use crate::ports::agent::AgentSink;
 use crate::ports::clock::{Clock, SystemClock};
 use crate::ports::store::TaskStore;
+use crate::sandbox::compile::Compiler;
+use crate::sandbox::compile_child::can_be_child;
 use crate::sandbox::runner::{WasmRunner, WasmSettings};
 use crate::store::memory::MemoryStore;
 
@@ -48,6 +50,7 @@ pub struct HostBuilder {
     limits: Limits,
     load_limits: LoadLimits,
     plugin_limits: HashMap<String, LimitsRequest>,
+    compiler: Option<Compiler>,
     cache_dir: Option<PathBuf>,
     work_dir: Option<PathBuf>,
     clock: Option<Arc<dyn Clock>>,
@@ -65,6 +68,8 @@ impl fmt::Debug for HostBuilder {
             .field("ended_bytes", &self.ended_bytes)
             .field("limits", &self.limits)
             .field("plugin_limits", &self.plugin_limits)
+            .field("load_limits", &self.load_limits)
+            .field("compiler", &self.compiler)
             .field("cache_dir", &self.cache_dir)
             .field("work_dir", &self.work_dir)
             .finish_non_exhaustive()
@@ -80,6 +85,12 @@ pub enum BuildError {
     /// The cache of compiled plugins cannot be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// Plugins should be compiled by this program in a child process, and it cannot be one.
+    #[error(
+        "this program cannot compile plugins in a child process: let its main begin with `taskcell::compile_child()`, or \
+         choose another `HostBuilder::compiler`"
+    )]
+    NoCompileChild,
     /// The host's own directory cannot be made.
     #[error("failed to make a working directory: {0}")]
     WorkDir(std::io::Error),
@@ -151,6 +162,17 @@ impl HostBuilder {
         self
     }
 
+    /// Where plugins are compiled. Default: [`Compiler::ThisProgram`] in a program whose `main` begins with
+    /// [`compile_child`](crate::compile_child()), and [`Compiler::InProcess`] in any other, where the compiler's memory
+    /// and time are not bounded. To load plugins of people you do not know, choose one of the other two.
+    ///
+    /// Nothing is compiled, and no child is started, for a plugin that is in the cache.
+    #[must_use]
+    pub fn compiler(mut self, compiler: Compiler) -> Self {
+        self.compiler = Some(compiler);
+        self
+    }
+
     /// Where compiled plugins are kept, so that loading one again takes milliseconds. The directory is made with mode
     /// 0700, and one that others can enter is refused. Without this, plugins are compiled each time.
     #[must_use]
@@ -197,8 +219,20 @@ impl HostBuilder {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let cache = self.cache_dir.map(ArtifactCache::open).transpose()?;
         let cells = self.running_max.unwrap_or(RUNNING_DEFAULT).clamp(1, RUNNING_MAX);
-        let settings =
-            WasmSettings { cells, limits: self.limits, load: self.load_limits, cache, clock: Arc::clone(&clock) };
+        let compiler = match self.compiler {
+            Some(Compiler::ThisProgram) if !can_be_child() => return Err(BuildError::NoCompileChild),
+            Some(compiler) => compiler,
+            None if can_be_child() => Compiler::ThisProgram,
+            None => Compiler::InProcess,
+        };
+        let settings = WasmSettings {
+            cells,
+            limits: self.limits,
+            load: self.load_limits,
+            cache,
+            compiler,
+            clock: Arc::clone(&clock),
+        };
         let wasm = WasmRunner::new(settings).map_err(|error| BuildError::Engine(format!("{error:#}")))?;
         let wasm = Arc::new(wasm);
         let dirs = HostDirs::new(self.work_dir.as_deref()).map_err(BuildError::WorkDir)?;

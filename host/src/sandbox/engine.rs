@@ -44,15 +44,26 @@ pub fn engine_config(cells: u32, limits: &Limits) -> Config {
     config(Stock::for_cells(cells, LoadLimits::default()), limits)
 }
 
+/// An engine that compiles for every host's engine and runs nothing: without their pools, which do not matter to code.
+pub(super) fn compiling() -> wasmtime::Result<Engine> {
+    Engine::new(&rules())
+}
+
 fn config(stock: Stock, limits: &Limits) -> Config {
-    let mut config = Config::new();
+    let mut config = rules();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(stock, limits)));
-    config.consume_fuel(true);
     // The host functions that the guest calls need the rest.
     let stack_bytes =
         usize::try_from(stock.component.stack_bytes).unwrap_or(usize::MAX).clamp(16 << 10, FIBER_STACK_BYTES / 2);
     config.max_wasm_stack(stack_bytes);
     config.async_stack_size(FIBER_STACK_BYTES);
+    config
+}
+
+/// What code is compiled by: the same for every host, whatever its limits.
+fn rules() -> Config {
+    let mut config = Config::new();
+    config.consume_fuel(true);
     config.memory_init_cow(true);
     // Fuel metering costs a third of a call-heavy guest's time without it, and nothing with it.
     config.compiler_inlining(Inlining::Yes);
@@ -102,4 +113,26 @@ fn pool(stock: Stock, limits: &Limits) -> PoolingAllocationConfig {
     pool.table_keep_resident(64 << 10);
     pool.pagemap_scan(Enabled::Auto);
     pool
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+    use super::*;
+
+    #[test]
+    fn what_the_child_compiles_fits_every_hosts_engine() {
+        let hash = |engine: &Engine| {
+            let mut hasher = DefaultHasher::new();
+            engine.precompile_compatibility_hash().hash(&mut hasher);
+            hasher.finish()
+        };
+        let compiling = hash(&compiling().unwrap());
+        let small = LoadLimits { stack_bytes: 64 << 10, memories: 1, ..LoadLimits::default() };
+        let memory = Limits { memory_bytes: 1 << 30, ..Limits::default() };
+        for (load, limits) in [(LoadLimits::default(), Limits::default()), (small, memory)] {
+            assert_eq!(hash(&engine(Stock::for_cells(2, load), &limits).unwrap()), compiling);
+        }
+    }
 }

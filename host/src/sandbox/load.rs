@@ -3,9 +3,11 @@
 use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::model::ids::PluginDigest;
 use crate::model::manifest::{Manifest, ManifestError, Schemas, TaskType};
+use crate::model::text;
 
 use super::identify::FileKind;
 
@@ -98,6 +100,61 @@ pub enum LoadError {
     /// The compiler refused it.
     #[error("this component cannot be compiled: {0}")]
     Compile(String),
+    /// Compiling it takes more memory than it may.
+    #[error(
+        "compiling this plugin takes more than {} of memory ({said}); a plugin that you trust can be given more with the \
+         load limit `compile_memory_bytes`",
+        text::bytes(*max)
+    )]
+    CompileMemory {
+        /// The limit in bytes.
+        max: u64,
+        /// What the compiler said at its end.
+        said: String,
+    },
+    /// Compiling it takes longer than it may.
+    #[error(
+        "compiling this plugin takes longer than {}; a plugin that you trust can be given more with the load limit \
+         `compile_timeout`",
+        text::duration(*max)
+    )]
+    CompileTimeout {
+        /// The limit.
+        max: Duration,
+    },
+    /// Its compiled code is larger than it may be.
+    #[error(
+        "the compiled code of this plugin has more than {}; a plugin that you trust can be given more with the load \
+         limit `code_bytes`",
+        text::bytes(*max)
+    )]
+    CodeTooLarge {
+        /// The limit in bytes.
+        max: u64,
+    },
+    /// The process that compiled it was killed, by the system or by somebody else than the host.
+    #[error(
+        "the process that compiled this plugin was ended by signal {signal}{}; it may have been short of memory: try \
+         again, and if it happens again do not use this plugin",
+        said_by(said)
+    )]
+    CompilerDied {
+        /// The signal's number.
+        signal: i32,
+        /// What the process said at its end.
+        said: String,
+    },
+    /// The program that should compile plugins does not.
+    #[error(
+        "{} should compile plugins, and {what}; `HostBuilder::compiler` takes the path of a `taskcell` of this version",
+        program.display()
+    )]
+    NoCompiler {
+        /// The program.
+        program: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// Its `describe` did not answer.
     #[error("the plugin's describe function failed: {0}")]
     Describe(String),
@@ -117,6 +174,10 @@ pub enum LoadError {
     /// The host is shutting down.
     #[error("the host is shutting down")]
     ShuttingDown,
+}
+
+fn said_by(said: &str) -> String {
+    if said.is_empty() { String::new() } else { format!(" ({said})") }
 }
 
 fn advice(kind: FileKind) -> &'static str {

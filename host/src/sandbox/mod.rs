@@ -3,6 +3,8 @@
 pub(crate) mod bindings;
 pub(crate) mod calls;
 pub(crate) mod cell;
+pub(crate) mod compile;
+pub(crate) mod compile_child;
 pub(crate) mod componentize;
 pub(crate) mod engine;
 pub(crate) mod files;

@@ -1,15 +1,16 @@
 //! The runner of wasm: loads plugins, and runs their tasks on worker threads of its own.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use taskcell_artifact::ArtifactCache;
 use taskcell_slot::{Guest, GuestEnd, Settings, Workers};
 use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use wasmtime::Engine;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::Linker;
 
 use crate::model::ids::PluginDigest;
 use crate::model::limits::Limits;
@@ -22,7 +23,7 @@ use crate::ports::output::OutputLog;
 use crate::ports::runner::{CellLink, CellWork, Permit, Runner};
 
 use super::cell::{self, Around, CellData, Linked};
-use super::componentize::componentize;
+use super::compile::{Compiler, Compilers, Form, Surroundings};
 use super::engine::{Stock, engine};
 use super::identify::{FileKind, identify};
 use super::inspect::{Border, Unfit};
@@ -39,7 +40,7 @@ pub(crate) struct WasmRunner {
     linker: Linker<CellData>,
     pool: Arc<Pool>,
     stock: Stock,
-    cache: Option<ArtifactCache>,
+    compilers: Compilers,
     clock: Arc<dyn Clock>,
     limits: Limits,
     plugins: RwLock<HashMap<PluginDigest, Arc<Code>>>,
@@ -78,12 +79,13 @@ pub(crate) struct WasmSettings {
     pub(crate) limits: Limits,
     pub(crate) load: LoadLimits,
     pub(crate) cache: Option<ArtifactCache>,
+    pub(crate) compiler: Compiler,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl WasmRunner {
     pub(crate) fn new(settings: WasmSettings) -> wasmtime::Result<Self> {
-        let WasmSettings { cells, limits, load, cache, clock } = settings;
+        let WasmSettings { cells, limits, load, cache, compiler, clock } = settings;
         let stock = Stock::for_cells(cells, load);
         let engine = engine(stock, &limits)?;
         let system = tokio::runtime::Builder::new_multi_thread()
@@ -102,7 +104,7 @@ impl WasmRunner {
             linker: cell::linker(&engine)?,
             pool: Arc::new(Pool::new(stock)),
             stock,
-            cache,
+            compilers: Compilers::new(compiler, cache, load),
             clock,
             limits,
             plugins: RwLock::default(),
@@ -119,15 +121,19 @@ impl WasmRunner {
     /// Loads a plugin from its bytes. `name` is what the file was called, for commands, which have no other name.
     pub(crate) async fn load(self: &Arc<Self>, name: String, bytes: Vec<u8>) -> Result<LoadedPlugin, LoadError> {
         let this = Arc::clone(self);
-        // Compiling takes seconds of CPU.
-        let compiled = tokio::task::spawn_blocking(move || this.compile(&bytes)).await;
+        // When this future is dropped, so is `wanting`, and a child that compiles is stopped.
+        let (wanting, wanted) = oneshot::channel();
+        // Compiling takes seconds.
+        let compiled = tokio::task::spawn_blocking(move || this.compile(&bytes, wanted)).await;
+        drop(wanting);
         let compiled = compiled.unwrap_or_else(|error| Err(LoadError::Compile(error.to_string())))?;
         let code = Arc::new(compiled.code);
         let manifest = match &code.linked {
             Linked::Command(_) => command_manifest(&name),
             Linked::TaskPlugin(_) => self.describe(Arc::clone(&code)).await?,
         };
-        let schemas = manifest.tasks.iter().map(|task| Ok((task.name.clone(), task.schemas()?)));
+        let depth_max = self.load_limits().schema_depth;
+        let schemas = manifest.tasks.iter().map(|task| Ok((task.name.clone(), task.schemas(depth_max)?)));
         let schemas = schemas.collect::<Result<Vec<_>, LoadError>>()?;
         self.plugins.write().unwrap_or_else(PoisonError::into_inner).insert(compiled.digest, code);
         Ok(LoadedPlugin {
@@ -141,20 +147,15 @@ impl WasmRunner {
         })
     }
 
-    fn compile(&self, bytes: &[u8]) -> Result<Compiled, LoadError> {
+    fn compile(&self, bytes: &[u8], wanted: oneshot::Receiver<Infallible>) -> Result<Compiled, LoadError> {
         let max = self.load_limits().file_bytes;
         if bytes.len() as u64 > max {
             return Err(LoadError::TooLarge { size: bytes.len() as u64, max });
         }
         let kind = identify(bytes);
-        let made;
-        let component = match kind {
-            FileKind::Component => bytes,
-            FileKind::ModuleWithContract => {
-                validate(bytes)?;
-                made = componentize(bytes).map_err(LoadError::Componentize)?;
-                &made
-            }
+        let form = match kind {
+            FileKind::Component => Form::Component,
+            FileKind::ModuleWithContract => Form::Module,
             FileKind::PlainModule
             | FileKind::WasmText
             | FileKind::Precompiled
@@ -163,13 +164,13 @@ impl WasmRunner {
             | FileKind::Empty
             | FileKind::Unknown => return Err(LoadError::NotAComponent(kind)),
         };
-        validate(component)?;
-        needs_no_more_than(component, self.limits.memory_bytes)?;
-        let compiled = match &self.cache {
-            Some(cache) => cache.load(&self.engine, component),
-            None => Component::from_binary(&self.engine, component),
-        }
-        .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+        validate(bytes)?;
+        needs_no_more_than(bytes, self.limits.memory_bytes)?;
+        let Some(system) = self.system.as_ref().map(|system| system.handle().clone()) else {
+            return Err(LoadError::ShuttingDown);
+        };
+        let around = Surroundings { engine: &self.engine, system, clock: &*self.clock, wanted };
+        let compiled = self.compilers.component(form, bytes, around)?;
         let border = Border::of(&compiled, &self.engine);
         let shape = border.shape().map_err(|unfit| unfit_error(unfit, &border))?;
         let needs = Needs::of(&compiled)

@@ -9,14 +9,11 @@ use std::sync::mpsc;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{WATCHDOG, guest};
+use crate::support::{WATCHDOG, guest, process};
 
-/// The program, which lies beside this test's own folder.
+/// The program.
 pub(super) fn path() -> PathBuf {
-    let exe = std::env::current_exe().unwrap();
-    let path = exe.parent().unwrap().parent().unwrap().join("taskcell");
-    assert!(path.is_file(), "{} is missing: run `cargo build -p taskcell` first", path.display());
-    path
+    process::taskcell()
 }
 
 /// The build directory as a whole.

@@ -131,6 +131,7 @@ async fn t20_what_a_plugin_may_take_to_be_loaded_is_the_operators() {
         (LoadLimits { describe_fuel: 10, ..all }, "out-of-fuel"),
         (LoadLimits { manifest_bytes: 10, ..all }, "the limit is 10"),
         (LoadLimits { task_types: 1, ..all }, "the limit is 1"),
+        (LoadLimits { schema_depth: 2, ..all }, "nested more than 2 deep"),
     ] {
         let host = builder().load_limits(limits).build().unwrap();
         let error = within(host.load_plugin(guest("fixture"))).await.unwrap_err().to_string();

@@ -1,6 +1,8 @@
 //! Loading plugins, and everything that is none.
 
+mod beside;
 mod commands;
+mod compiling;
 mod contract;
 mod damaged;
 mod describe;

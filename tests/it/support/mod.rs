@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::Value;
-use taskcell::{Host, HostBuilder, Plugin, StartRequest};
+use taskcell::{Compiler, Host, HostBuilder, Plugin, StartRequest};
 
 /// How long anything may take before a test is called stuck. Generous: it decides about hanging, never about speed.
 pub(crate) const WATCHDOG: Duration = Duration::from_mins(2);
@@ -38,14 +38,19 @@ fn cache_dir() -> &'static PathBuf {
     DIR.get_or_init(|| target_profile().parent().unwrap().join("guests/compiled"))
 }
 
-/// A host for tests: small, with compiled guests cached.
+/// A host for tests: small, with compiled guests cached, and what is not compiled in a child process.
 pub(crate) fn builder() -> HostBuilder {
-    Host::builder().running_max(32).cache_dir(cache_dir())
+    compiling().running_max(32).cache_dir(cache_dir())
 }
 
 /// A host that compiles what it is given and keeps nothing: for files that are like no other.
 pub(crate) fn uncached() -> Host {
-    Host::builder().running_max(4).build().unwrap()
+    compiling().build().unwrap()
+}
+
+/// The builder of such a host.
+pub(crate) fn compiling() -> HostBuilder {
+    Host::builder().running_max(4).compiler(Compiler::Helper(process::taskcell()))
 }
 
 /// A host with the fixture guest loaded.

@@ -67,7 +67,7 @@ impl Watched {
 
     /// Everything that is made at its first use is made here.
     async fn warm_up(&self) {
-        // The compiler keeps its threads; the host under watch finds most plugins in the cache.
+        // Compiled in a child, for which something stays; the host under watch finds most plugins in the cache.
         within(uncached().load_plugin_bytes("warm", Handmade::new("warm").bytes())).await.unwrap();
         for _ in 0..2 {
             assert_eq!(result(&self.host, "steps", json!({"n": 10})).await["done"], json!(10));

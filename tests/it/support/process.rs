@@ -2,7 +2,25 @@
 #![expect(clippy::disallowed_methods, reason = "the system is read where it says what it knows")]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// The program `taskcell` that cargo built, which lies beside this test's own folder.
+pub(crate) fn taskcell() -> PathBuf {
+    let exe = std::env::current_exe().unwrap();
+    let path = exe.parent().unwrap().parent().unwrap().join("taskcell");
+    assert!(path.is_file(), "{} is missing: run `cargo build --workspace` first", path.display());
+    path
+}
+
+/// Whether there is a process of this number, be it one that nobody waited for.
+pub(crate) fn is_there(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}
+
+/// The limits of a process, as the system lists them: name, soft, hard.
+pub(crate) fn limits(pid: u32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/limits")).unwrap()
+}
 
 /// Bytes of memory that are really there.
 pub(crate) fn resident_bytes() -> u64 {

@@ -126,7 +126,7 @@ fn plugin() -> Plugin {
         output: Some(serde_json::json!({ "type": ["string", "null"] })),
         limits: crate::model::limits::LimitsRequest::default(),
     };
-    let schemas = vec![(task.name.clone(), task.schemas().unwrap())];
+    let schemas = vec![(task.name.clone(), task.schemas(32).unwrap())];
     Plugin::new(LoadedPlugin {
         digest: PluginDigest::of(b"script"),
         manifest: Manifest {

@@ -1,0 +1,208 @@
+//! From a checked plugin to native code: out of the cache, or compiled where the operator wants it.
+
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use taskcell_artifact::{Answer, ArtifactCache, Bounds, ChildError, Code, Job};
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, oneshot};
+use wasmtime::component::Component;
+use wasmtime::{Engine, OutOfMemory};
+
+use crate::model::load_limits::LoadLimits;
+use crate::ports::clock::Clock;
+
+use super::componentize::componentize;
+use super::load::LoadError;
+
+/// Children that compile at once; more plugins wait for their turn. Protects the host's machine: each may take the whole
+/// memory limit.
+const CHILDREN_MAX: usize = 2;
+/// Bytes of memory that the child needs for itself and its threads.
+const MEMORY_MIN: u64 = 64 << 20;
+/// This very program, also when its file was replaced or removed since it started.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+
+/// Where plugins are compiled. See [`HostBuilder::compiler`](crate::HostBuilder::compiler).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compiler {
+    /// In a child process under [`LoadLimits`], which is this program once more: its `main` has to begin with
+    /// [`compile_child`](crate::compile_child()).
+    ThisProgram,
+    /// In a child process under [`LoadLimits`], which is another program that can do the same: `taskcell`, of this very
+    /// version. Its path; it is trusted like the host itself.
+    Helper(PathBuf),
+    /// In this process, by whatever memory and time it takes: for plugins of people you know.
+    InProcess,
+}
+
+/// What a plugin's bytes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Component,
+    /// A core module with the contract in it.
+    Module,
+}
+
+impl Form {
+    pub(super) fn to_byte(self) -> u8 {
+        match self {
+            Self::Component => 0,
+            Self::Module => 1,
+        }
+    }
+
+    pub(super) fn from_byte(byte: u8) -> Option<Self> {
+        [Self::Component, Self::Module].into_iter().find(|form| form.to_byte() == byte)
+    }
+
+    /// What is hashed beside the plugin: a component that is made of a module depends on the program that makes it.
+    fn maker(self) -> &'static [u8] {
+        match self {
+            Self::Component => b"",
+            Self::Module => concat!("taskcell ", env!("CARGO_PKG_VERSION")).as_bytes(),
+        }
+    }
+}
+
+/// Compiles plugins for one host.
+#[derive(Debug)]
+pub(super) struct Compilers {
+    compiler: Compiler,
+    cache: Option<ArtifactCache>,
+    limits: LoadLimits,
+    children: Semaphore,
+}
+
+/// What a compilation takes place in.
+#[derive(Debug)]
+pub(super) struct Surroundings<'a> {
+    pub(super) engine: &'a Engine,
+    /// A runtime that outlives the compilation, and is another than the caller's.
+    pub(super) system: Handle,
+    pub(super) clock: &'a dyn Clock,
+    /// Closed when nobody wants the plugin any more.
+    pub(super) wanted: oneshot::Receiver<Infallible>,
+}
+
+/// Why a child was stopped.
+enum Stop {
+    Late,
+    Unwanted,
+}
+
+impl Compilers {
+    pub(super) fn new(compiler: Compiler, cache: Option<ArtifactCache>, limits: LoadLimits) -> Self {
+        let limits = LoadLimits { compile_memory_bytes: limits.compile_memory_bytes.max(MEMORY_MIN), ..limits };
+        Self { compiler, cache, limits, children: Semaphore::new(CHILDREN_MAX) }
+    }
+
+    /// The component, ready to be linked. Blocks for as long as it takes.
+    pub(super) fn component(
+        &self,
+        form: Form,
+        plugin: &[u8],
+        around: Surroundings<'_>,
+    ) -> Result<Component, LoadError> {
+        let source = [form.maker(), plugin];
+        let engine = around.engine;
+        if let Some(found) = self.cache.as_ref().and_then(|cache| cache.find(engine, &source)) {
+            return Ok(found);
+        }
+        let answer = match &self.compiler {
+            Compiler::InProcess => compile(engine, form, plugin),
+            Compiler::ThisProgram => self.in_child(Path::new(THIS_PROGRAM), form, plugin, around)?,
+            Compiler::Helper(program) => self.in_child(program, form, plugin, around)?,
+        };
+        let code = self.code(answer)?;
+        let component = code.load(engine).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+        // Only what this engine has taken is worth keeping.
+        if let Some(cache) = &self.cache {
+            cache.keep(engine, &source, &code);
+        }
+        Ok(component)
+    }
+
+    fn code(&self, answer: Answer) -> Result<Code, LoadError> {
+        match answer {
+            Answer::Code(code) => Ok(code),
+            Answer::NoComponent(text) => Err(LoadError::Componentize(text)),
+            Answer::Refused(text) => Err(LoadError::Compile(text)),
+            Answer::NoMemory(said) => Err(LoadError::CompileMemory { max: self.limits.compile_memory_bytes, said }),
+        }
+    }
+
+    fn in_child(
+        &self,
+        program: &Path,
+        form: Form,
+        plugin: &[u8],
+        around: Surroundings<'_>,
+    ) -> Result<Answer, LoadError> {
+        let max = self.limits.compile_timeout;
+        let bounds = Bounds {
+            memory_bytes: self.limits.compile_memory_bytes,
+            code_bytes: self.limits.code_bytes,
+            seconds: max.as_secs().saturating_add(u64::from(max.subsec_nanos() > 0)),
+        };
+        let Surroundings { system, clock, mut wanted, .. } = around;
+        let compiled = system.block_on(async {
+            let _turn = tokio::select! {
+                turn = self.children.acquire() => turn,
+                _ = &mut wanted => return Err(ChildError::Stopped(Stop::Unwanted)),
+            };
+            // The time begins with its turn: a host with much to load is not the plugin's fault.
+            let late = clock.sleep_until(clock.steady().saturating_add(max));
+            let stop = async {
+                tokio::select! {
+                    () = late => Stop::Late,
+                    _ = wanted => Stop::Unwanted,
+                }
+            };
+            taskcell_artifact::compile(Job { program, kind: form.to_byte(), plugin, bounds }, stop).await
+        });
+        compiled.map_err(|error| self.error(program, max, error))
+    }
+
+    fn error(&self, program: &Path, max: Duration, error: ChildError<Stop>) -> LoadError {
+        use rustix::process::Signal;
+        let unusable = |what: String| LoadError::NoCompiler { program: program.to_owned(), what };
+        match error {
+            ChildError::Stopped(Stop::Late) => LoadError::CompileTimeout { max },
+            ChildError::Stopped(Stop::Unwanted) => LoadError::ShuttingDown,
+            // Rust's answer to an allocation that fails, and to a stack that is full.
+            ChildError::Signal(signal, said) if signal == Signal::ABORT.as_raw() => {
+                LoadError::CompileMemory { max: self.limits.compile_memory_bytes, said }
+            }
+            ChildError::Signal(signal, _) if signal == Signal::XCPU.as_raw() => LoadError::CompileTimeout { max },
+            ChildError::Signal(signal, said) => LoadError::CompilerDied { signal, said },
+            ChildError::TooMuch => LoadError::CodeTooLarge { max: self.limits.code_bytes },
+            ChildError::Start(error) => unusable(format!("it cannot be started: {error}")),
+            ChildError::Failed(code, said) => unusable(format!("it ended with code {code}: {said:?}")),
+            ChildError::Rubbish => unusable("it answers with something else than code".to_owned()),
+            ChildError::Io(error) => unusable(format!("it cannot be talked to: {error}")),
+        }
+    }
+}
+
+/// Compiles in this process, whichever that is.
+pub(super) fn compile(engine: &Engine, form: Form, plugin: &[u8]) -> Answer {
+    let made;
+    let component = match form {
+        Form::Component => plugin,
+        Form::Module => match componentize(plugin) {
+            Ok(component) => {
+                made = component;
+                &made
+            }
+            Err(text) => return Answer::NoComponent(text),
+        },
+    };
+    match Code::compile(engine, component) {
+        Ok(code) => Answer::Code(code),
+        Err(error) if error.is::<OutOfMemory>() => Answer::NoMemory(format!("{error:#}")),
+        Err(error) => Answer::Refused(format!("{error:#}")),
+    }
+}
