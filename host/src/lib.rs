@@ -63,6 +63,7 @@ pub use model::snapshot::{Artifact, FuelRequest, Pause, Phase, Progress, Snapsho
 pub use model::text::escape;
 pub use ports::agent::{AgentMessage, AgentSink, Delivery};
 pub use ports::clock::{Clock, SimulatedClock, SystemClock, Timestamp};
+pub use ports::functions::{HostCall, HostCallError, HostFunction};
 pub use ports::output::{OutputChunk, OutputCursor, OutputPage, OutputSource};
 pub use ports::store::{CommitError, Fence, Record, StoreError, StreamId, TaskStore};
 pub use runtime::builder::{BuildError, HostBuilder};

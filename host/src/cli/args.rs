@@ -74,9 +74,9 @@ pub(super) struct RunArguments {
     /// Sets a variable in the task's environment, which is empty otherwise
     #[arg(long, value_name = "NAME=VALUE", value_parser = values::variable)]
     pub(super) env: Vec<(String, String)>,
-    /// Allows a capability: `signal`, to send signals to other tasks
-    #[arg(long, value_name = "CAPABILITY", value_parser = allowed)]
-    pub(super) allow: Vec<Allowed>,
+    /// Allows a capability: `signal`, to reach other tasks; `kv`, to use the plugin's own store
+    #[arg(long, value_name = "CAPABILITY", value_parser = values::capability)]
+    pub(super) allow: Vec<values::Allowed>,
     /// Sends a signal in advance; without JSON it has no payload
     #[arg(long, value_name = "KEY[=JSON]", value_parser = values::signal)]
     pub(super) signal: Vec<EarlySignal>,
@@ -92,17 +92,6 @@ pub(super) struct RunArguments {
     /// Writes everything about the end as one line of JSON to stdout, and shows no progress
     #[arg(long)]
     pub(super) json: bool,
-}
-
-/// A capability that is allowed by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Allowed {
-    /// To send signals to other tasks.
-    Signal,
-}
-
-fn allowed(text: &str) -> Result<Allowed, String> {
-    values::capability(text).map(|()| Allowed::Signal)
 }
 
 #[derive(Debug, Args)]

@@ -73,6 +73,8 @@ pub(crate) enum Command {
     SetOutcome { outcome: Outcome, by: Party, usage: Usage },
     /// The guest attached a file, and it is stored.
     Attach(Artifact),
+    /// The guest calls a function of the host's.
+    CallHost { name: String },
     /// The guest's panic hook speaks.
     Panic { message: String, place: String },
     /// The guest sends a signal to another task.

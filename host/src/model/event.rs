@@ -216,6 +216,11 @@ pub enum EventBody {
         /// For which key.
         key: SignalKey,
     },
+    /// It calls a function of the host's. Written before the call; what came of it only the task knows.
+    HostCalled {
+        /// The function's name.
+        name: String,
+    },
     /// It attached a file.
     ArtifactAttached(Artifact),
     /// It stands still from now on, and its clocks with it.
@@ -305,6 +310,7 @@ impl EventBody {
             | Self::SignalTaken { .. }
             | Self::AgentMessage { .. }
             | Self::SignalSent { .. }
+            | Self::HostCalled { .. }
             | Self::ArtifactAttached(_)
             | Self::FuelRequested { .. }
             | Self::InstructionTaken

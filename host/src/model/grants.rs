@@ -1,5 +1,6 @@
 //! What a task may touch. Nothing by default; a grant is given by the operator and can only shrink.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -12,8 +13,10 @@ pub enum Capability {
     DirRead,
     /// To write folders that the operator names; granted with [`DirGrant`].
     DirWrite,
-    /// To send signals to tasks other than itself.
+    /// To reach tasks outside of its own tree: to send them signals, and to end their waits.
     Signal,
+    /// To use the plugin's own store.
+    Kv,
 }
 
 impl Capability {
@@ -23,6 +26,7 @@ impl Capability {
             "dir-read" => Some(Self::DirRead),
             "dir-write" => Some(Self::DirWrite),
             "signal" => Some(Self::Signal),
+            "kv" => Some(Self::Kv),
             _ => None,
         }
     }
@@ -59,8 +63,14 @@ pub struct Grants {
     pub dirs: Vec<DirGrant>,
     /// Environment variables, which the task sees and nothing else of the host's environment.
     pub env: Vec<(String, String)>,
-    /// Whether it may send signals to other tasks.
+    /// Whether it may reach tasks outside of its own tree.
     pub signal: bool,
+    /// Whether it may use its plugin's store.
+    #[serde(default)]
+    pub kv: bool,
+    /// The names of the host's functions that it may call.
+    #[serde(default)]
+    pub functions: BTreeSet<String>,
 }
 
 impl Grants {

@@ -105,6 +105,7 @@ fn over_budget(state: &TaskState, command: &Command) -> Option<Decision> {
         Command::Progress { .. }
         | Command::MessageAgent { .. }
         | Command::Attach(_)
+        | Command::CallHost { .. }
         | Command::Wait { .. }
         | Command::NextInstruction { .. }
         | Command::RequestApproval(_)
@@ -156,6 +157,7 @@ fn after_the_end(command: &Command) -> Decision {
         | Command::Progress { .. }
         | Command::MessageAgent { .. }
         | Command::Attach(_)
+        | Command::CallHost { .. }
         | Command::SendSignal { .. }
         | Command::NextInstruction { .. }
         | Command::RequestApproval(_)
@@ -231,6 +233,10 @@ fn live(state: &TaskState, command: Command) -> Decision {
         Command::WaitChild { child, timeout } => waiting::wait_child(state, child, timeout),
         Command::ChildTimedOut => waiting::child_timed_out(state),
         Command::SetOutcome { outcome, by, usage } => ending::set_outcome(outcome, by, state.with_told(usage)),
+        Command::CallHost { .. } if state.cancel.is_some() => {
+            Decision::refused(RefusalKind::Cancelled, "the task was asked to stop")
+        }
+        Command::CallHost { name } => Decision::done(EventBody::HostCalled { name }),
         Command::Attach(artifact) => Decision::done(EventBody::ArtifactAttached(artifact)),
         Command::Panic { message, place } => match state.panic {
             // The first panic is the cause; one inside a panic hook is its consequence.

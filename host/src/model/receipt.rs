@@ -57,6 +57,13 @@ pub enum Effect {
         /// For which key.
         key: SignalKey,
     },
+    /// It called a function of the host's.
+    HostCalled {
+        /// The event that says so.
+        seq: EventSeq,
+        /// The function's name.
+        name: String,
+    },
     /// It attached a file.
     ArtifactAttached {
         /// The event that says so.
@@ -75,6 +82,7 @@ impl Effect {
             EventBody::SignalSent { target, key } => {
                 Some(Self::SignalSent { seq, target: target.clone(), key: key.clone() })
             }
+            EventBody::HostCalled { name } => Some(Self::HostCalled { seq, name: name.clone() }),
             EventBody::ArtifactAttached(artifact) => Some(Self::ArtifactAttached { seq, artifact: artifact.clone() }),
             EventBody::Created { .. }
             | EventBody::Due

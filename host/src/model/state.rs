@@ -180,7 +180,10 @@ impl TaskState {
                 self.agent_messages = *number;
                 self.sent_once.extend(once.clone());
             }
-            EventBody::AgentMessageAcked { .. } | EventBody::SignalSent { .. } | EventBody::Stalled { .. } => {}
+            EventBody::AgentMessageAcked { .. }
+            | EventBody::SignalSent { .. }
+            | EventBody::HostCalled { .. }
+            | EventBody::Stalled { .. } => {}
             EventBody::Instructed(instruction) => self.instructions.push_back(instruction.clone()),
             EventBody::InstructionTaken => {
                 self.instructions.pop_front();
@@ -394,7 +397,7 @@ fn written_bytes(body: &EventBody) -> u64 {
             super::approval::ApprovalDecision::Denied { reason, .. } => reason.len(),
             super::approval::ApprovalDecision::TimedOut | super::approval::ApprovalDecision::Cancelled => 0,
         },
-        EventBody::UsageRecorded { tool, .. } => tool.len(),
+        EventBody::UsageRecorded { tool: name, .. } | EventBody::HostCalled { name } => name.len(),
         EventBody::ChildStarted { task, .. } => ref_bytes(task),
         EventBody::AttemptEnded { failure, .. } => {
             return failure.message.len() as u64 + payload_bytes(failure.error.as_ref());

@@ -2,8 +2,10 @@
 
 pub(crate) mod agent;
 pub(crate) mod clock;
+pub(crate) mod functions;
 pub(crate) mod gate;
 pub(crate) mod gauges;
+pub(crate) mod kv;
 pub(crate) mod news;
 pub(crate) mod output;
 pub(crate) mod runner;

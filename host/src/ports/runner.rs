@@ -21,8 +21,10 @@ use crate::model::snapshot::Artifact;
 
 use super::agent::Delivery;
 use super::clock::BoxFuture;
+use super::functions::HostCallError;
 use super::gate::Gate;
 use super::gauges::Gauges;
+use super::kv::PluginStore;
 use super::news::News;
 use super::output::OutputLog;
 
@@ -68,6 +70,10 @@ pub(crate) struct CellLink {
     pub(crate) news: Arc<News>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) output: Arc<OutputLog>,
+    /// The plugin's configuration.
+    pub(crate) config: Arc<Value>,
+    /// The plugin's store, if the task may use it.
+    pub(crate) kv: Option<Arc<PluginStore>>,
 }
 
 /// A cancel request as the guest sees it.
@@ -143,6 +149,11 @@ pub(crate) enum GuestCall {
         tokens: u64,
         actions: u64,
         reply: Reply<Result<(), Refusal>>,
+    },
+    CallHost {
+        name: String,
+        input: Value,
+        reply: Reply<Result<Value, HostCallError>>,
     },
     Panic {
         message: String,

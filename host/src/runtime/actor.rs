@@ -3,6 +3,7 @@
 //! Here it waits for what happens next; `calls` holds what its guest may ask, `effects` how something decided is
 //! written down and done.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -19,6 +20,7 @@ use crate::model::signal::{Instruction, Party, Signal};
 use crate::model::snapshot::Artifact;
 use crate::ports::agent::AgentSink;
 use crate::ports::clock::BoxFuture;
+use crate::ports::functions::Functions;
 use crate::ports::runner::{CancelNotice, CellLink, CellWork, GuestCall, NoSignal, Permit, Reply, Runner};
 
 use super::calls::{Last, notify_answer};
@@ -41,6 +43,9 @@ pub(crate) struct Actor {
     pub(crate) sink: Option<Arc<dyn AgentSink>>,
     pub(crate) schemas: Schemas,
     pub(crate) may_signal: bool,
+    /// The names of the host's functions that the guest may call.
+    pub(crate) granted_functions: BTreeSet<String>,
+    pub(crate) functions: Arc<Functions>,
     pub(crate) control: mpsc::Receiver<Control>,
     pub(crate) calls: mpsc::Receiver<GuestCall>,
     pub(crate) cancel: watch::Sender<Option<CancelNotice>>,

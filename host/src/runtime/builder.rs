@@ -6,20 +6,24 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use serde_json::Value;
 use taskcell_artifact::{ArtifactCache, CacheError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::load_limits::LoadLimits;
+use crate::model::schema::SchemaError;
 use crate::ports::agent::AgentSink;
 use crate::ports::clock::{Clock, SystemClock};
+use crate::ports::functions::{FunctionBody, Functions, HostCall, HostCallError, HostFunction};
 use crate::ports::store::TaskStore;
 use crate::sandbox::compile::Compiler;
 use crate::sandbox::compile_child::can_be_child;
 use crate::sandbox::runner::{WasmRunner, WasmSettings};
 use crate::store::memory::MemoryStore;
 
+use super::belongings::{Belongings, STORE_BYTES_DEFAULT};
 use super::dirs::HostDirs;
 use super::host::{Host, Inner};
 use super::queue::Queue;
@@ -56,6 +60,9 @@ pub struct HostBuilder {
     clock: Option<Arc<dyn Clock>>,
     store: Option<Arc<dyn TaskStore>>,
     sink: Option<Arc<dyn AgentSink>>,
+    functions: Vec<(HostFunction, FunctionBody)>,
+    configs: HashMap<String, Value>,
+    store_bytes: Option<u64>,
 }
 
 impl fmt::Debug for HostBuilder {
@@ -91,6 +98,14 @@ pub enum BuildError {
          choose another `HostBuilder::compiler`"
     )]
     NoCompileChild,
+    /// A schema of a function for guests cannot be used.
+    #[error("the schema of the function {name:?} cannot be used: {source}")]
+    Function {
+        /// The function's name.
+        name: String,
+        /// What is wrong.
+        source: SchemaError,
+    },
     /// The host's own directory cannot be made.
     #[error("failed to make a working directory: {0}")]
     WorkDir(std::io::Error),
@@ -210,6 +225,46 @@ impl HostBuilder {
         self
     }
 
+    /// Provides a function to guests, which call it by its name. Each task that may call it is granted it by name
+    /// ([`Grants::functions`](crate::Grants)). One of the same name replaces the one before.
+    ///
+    /// The function runs in the caller's runtime. It is dropped when its time is over, when the task is asked to stop,
+    /// and when the task ends; a panic in it is the call's error and nobody else's.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use taskcell::{Host, HostFunction};
+    ///
+    /// let function = HostFunction::new("double").input(json!({"type": "integer"}));
+    /// let builder = Host::builder().provide(function, |call| async move {
+    ///     Ok(json!(call.input.as_i64().unwrap_or_default() * 2))
+    /// });
+    /// ```
+    #[must_use]
+    pub fn provide<F, Fut>(mut self, function: HostFunction, body: F) -> Self
+    where
+        F: Fn(HostCall) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Value, HostCallError>> + Send + 'static,
+    {
+        self.functions.push((function, Arc::new(move |call| Box::pin(body(call)))));
+        self
+    }
+
+    /// The configuration of the plugin of this name: what its tasks read, and cannot change. Without this it is an empty
+    /// object.
+    #[must_use]
+    pub fn plugin_config(mut self, plugin: impl Into<String>, config: Value) -> Self {
+        self.configs.insert(plugin.into(), config);
+        self
+    }
+
+    /// Bytes of keys and values that each plugin's own store holds. Default 1 MiB.
+    #[must_use]
+    pub fn plugin_store_bytes(mut self, bytes: u64) -> Self {
+        self.store_bytes = Some(bytes);
+        self
+    }
+
     /// Makes the host, inside the current tokio runtime.
     ///
     /// # Errors
@@ -237,7 +292,15 @@ impl HostBuilder {
         let wasm = Arc::new(wasm);
         let dirs = HostDirs::new(self.work_dir.as_deref()).map_err(BuildError::WorkDir)?;
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
+        let mut functions = Functions::default();
+        for (function, body) in self.functions {
+            let name = function.name().to_owned();
+            let provided = functions.provide(function, body, self.load_limits.schema_depth);
+            provided.map_err(|source| BuildError::Function { name, source })?;
+        }
         let inner = Inner {
+            functions: Arc::new(functions),
+            plugins: Belongings::new(self.configs, self.store_bytes.unwrap_or(STORE_BYTES_DEFAULT)),
             registry: Arc::new(Registry::new(Keep {
                 tasks: self.ended_max.unwrap_or(ENDED_DEFAULT),
                 time: self.ended_kept.unwrap_or(KEPT_DEFAULT),

@@ -153,6 +153,7 @@ impl Actor {
                 };
                 let _ = reply.send(answer);
             }
+            GuestCall::CallHost { name, input, reply } => self.call_host(name, input, reply).await?,
             GuestCall::CancelWait { target, key, reply } => self.cancel_wait_of(&target, key, reply),
             GuestCall::NotifyScope { session, key, payload, all, reply } => {
                 self.notify_scope(session, key, payload, all, reply);

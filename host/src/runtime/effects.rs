@@ -171,6 +171,7 @@ impl Actor {
             | EventBody::Progress { .. }
             | EventBody::SignalReceived { .. }
             | EventBody::SignalSent { .. }
+            | EventBody::HostCalled { .. }
             | EventBody::AgentMessage { .. }
             | EventBody::ArtifactAttached(_)
             | EventBody::BudgetLow { .. }

@@ -16,11 +16,13 @@ use crate::model::request::StartRequest;
 use crate::model::signal::{Party, Signal};
 use crate::ports::agent::AgentSink;
 use crate::ports::clock::BoxFuture;
+use crate::ports::functions::Functions;
 use crate::ports::runner::Runner;
 use crate::ports::store::CommitError;
 use crate::sandbox::load::{LoadError, read_file};
 use crate::sandbox::runner::WasmRunner;
 
+use super::belongings::Belongings;
 use super::builder::HostBuilder;
 use super::handle::TaskHandle;
 use super::plugin::Plugin;
@@ -48,6 +50,8 @@ pub(crate) struct Inner {
     pub(super) limits: Limits,
     /// What the operator gives to single plugins, by name.
     pub(super) plugin_limits: HashMap<String, LimitsRequest>,
+    pub(super) functions: Arc<Functions>,
+    pub(super) plugins: Belongings,
     pub(super) queue: Queue,
     pub(super) shutdown: watch::Sender<bool>,
     pub(super) runtime: tokio::runtime::Handle,

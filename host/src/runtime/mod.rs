@@ -1,12 +1,14 @@
 //! What makes a task live: the host, one actor per task, and the handles to it.
 
 pub(crate) mod actor;
+pub(crate) mod belongings;
 pub(crate) mod builder;
 pub(crate) mod calls;
 pub(crate) mod cell;
 pub(crate) mod desk;
 pub(crate) mod dirs;
 pub(crate) mod effects;
+pub(crate) mod functions;
 pub(crate) mod guard;
 pub(crate) mod handle;
 pub(crate) mod host;

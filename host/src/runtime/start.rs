@@ -189,6 +189,8 @@ async fn create(
         news: Arc::clone(&shared.news),
         gate: Arc::clone(&shared.gate),
         output: Arc::clone(&shared.output),
+        config: inner.plugins.config(&task.plugin),
+        kv: request.grants.kv.then(|| inner.plugins.store(&task.plugin)),
     };
     link.gauges.set_fuel_budget(checked.limits.fuel);
     let work = CellWork {
@@ -208,6 +210,8 @@ async fn create(
         sink: inner.sink.clone(),
         schemas: checked.schemas,
         may_signal: work.grants.signal,
+        granted_functions: work.grants.functions.clone(),
+        functions: Arc::clone(&inner.functions),
         control,
         calls,
         cancel,

@@ -73,7 +73,8 @@ fn unversioned(name: &str) -> &str {
 
 fn is_known_import(name: &str) -> bool {
     /// The pages of the contract.
-    const PAGES: [&str; 7] = ["types", "task", "signals", "agent", "output", "log", "approvals"];
+    const PAGES: [&str; 10] =
+        ["types", "task", "signals", "agent", "output", "log", "approvals", "host", "config", "kv"];
     const WASI: [&str; 6] =
         ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
     let (interface, version) = name.split_once('@').unwrap_or((name, ""));

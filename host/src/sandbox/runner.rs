@@ -328,6 +328,8 @@ fn dead_link() -> CellLink {
         news: Arc::default(),
         gate: Arc::default(),
         output: Arc::new(OutputLog::new(64 << 10)),
+        config: Arc::default(),
+        kv: None,
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) fn flag(wish: &CapabilityRequest) -> Option<&'static str> {
         Capability::DirRead => "--dir HOST::GUEST",
         Capability::DirWrite => "--dir HOST::GUEST:rw",
         Capability::Signal => "--allow signal",
+        Capability::Kv => "--allow kv",
     })
 }
 

@@ -38,6 +38,7 @@ pub(super) fn line(event: &EventBody) -> Option<String> {
             ("budget", format!("low: {used} of {limit} actions are used"))
         }
         EventBody::SignalSent { target, key } => ("signal", format!("`{key}` to {target}")),
+        EventBody::HostCalled { name } => ("call", format!("`{name}`")),
         EventBody::ArtifactAttached(artifact) => {
             ("file", format!("{} ({}, {})", artifact.name, artifact.media_type, text::bytes(artifact.size)))
         }

@@ -38,6 +38,7 @@ fn words(effect: &Effect) -> String {
             format!("a message to the agent: {}", text::clip(message, MESSAGE_BYTES_MAX))
         }
         Effect::SignalSent { target, key, .. } => format!("the signal `{key}` to {target}"),
+        Effect::HostCalled { name, .. } => format!("a call of `{name}`"),
         Effect::ArtifactAttached { artifact, .. } => {
             format!("the file {} ({})", text::clip(&artifact.name, MESSAGE_BYTES_MAX), text::bytes(artifact.size))
         }

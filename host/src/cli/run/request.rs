@@ -5,9 +5,10 @@ use std::path::Path;
 use anyhow::{Context as _, Error};
 use serde_json::{Map, Value};
 
-use crate::cli::args::{Allowed, RunArguments};
+use crate::cli::args::RunArguments;
 use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
+use crate::cli::values::Allowed;
 use crate::cli::{files, text};
 use crate::{Grants, Limits, LimitsRequest, Manifest, Plugin, StartError, StartRequest};
 
@@ -127,6 +128,8 @@ fn grants(arguments: &RunArguments) -> Grants {
         dirs: arguments.dir.clone(),
         env: arguments.env.clone(),
         signal: arguments.allow.contains(&Allowed::Signal),
+        kv: arguments.allow.contains(&Allowed::Kv),
+        ..Grants::default()
     }
 }
 

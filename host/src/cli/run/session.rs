@@ -175,6 +175,7 @@ impl<'a> Session<'a> {
             | EventBody::SignalReceived { .. }
             | EventBody::SignalTaken { .. }
             | EventBody::SignalSent { .. }
+            | EventBody::HostCalled { .. }
             | EventBody::AgentMessage { .. }
             | EventBody::ArtifactAttached(_)
             | EventBody::Paused { .. }

@@ -92,7 +92,8 @@ fn variables_have_a_name() {
 
 #[test]
 fn folders_are_not_allowed_by_name() {
-    assert_eq!(capability("signal"), Ok(()));
+    assert_eq!(capability("signal"), Ok(Allowed::Signal));
+    assert_eq!(capability("kv"), Ok(Allowed::Kv));
     assert!(capability("dir-write").unwrap_err().contains(":rw"));
     assert!(capability("network").is_err());
 }

@@ -18,6 +18,7 @@ use crate::model::signal::Senders;
 use crate::ports::clock::{BoxFuture, SimulatedClock};
 use crate::ports::runner::{CellLink, CellWork, GuestCall, NoSignal, Permit, Runner};
 use crate::ports::store::TaskStore;
+use crate::runtime::belongings::Belongings;
 use crate::runtime::dirs::HostDirs;
 use crate::runtime::handle::TaskHandle;
 use crate::runtime::host::Inner;
@@ -86,6 +87,8 @@ impl Bench {
             sink: None,
             limits: Limits::default(),
             plugin_limits: std::collections::HashMap::new(),
+            functions: Arc::default(),
+            plugins: Belongings::new(std::collections::HashMap::new(), 1 << 20),
             queue: Queue::new(4),
             shutdown: watch::Sender::new(false),
             runtime: tokio::runtime::Handle::current(),

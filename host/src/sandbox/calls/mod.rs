@@ -5,6 +5,8 @@
 mod agent;
 mod approvals;
 mod convert;
+mod host;
+mod kv;
 mod log;
 mod output;
 mod signals;

@@ -1,0 +1,43 @@
+//! What belongs to a plugin beside its code: its configuration, and its store.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Map, Value};
+
+use crate::ports::kv::PluginStore;
+
+/// Bytes of one plugin's keys and values unless somebody says otherwise. Protects the host's memory.
+pub(crate) const STORE_BYTES_DEFAULT: u64 = 1 << 20;
+
+/// The plugins' belongings, by the plugins' names. They outlive the code: a new version finds what the old one kept.
+#[derive(Debug)]
+pub(crate) struct Belongings {
+    configs: HashMap<String, Arc<Value>>,
+    nothing: Arc<Value>,
+    stores: Mutex<HashMap<String, Arc<PluginStore>>>,
+    store_bytes: u64,
+}
+
+impl Belongings {
+    pub(crate) fn new(configs: HashMap<String, Value>, store_bytes: u64) -> Self {
+        Self {
+            configs: configs.into_iter().map(|(name, config)| (name, Arc::new(config))).collect(),
+            nothing: Arc::new(Value::Object(Map::new())),
+            stores: Mutex::default(),
+            store_bytes,
+        }
+    }
+
+    /// The plugin's configuration; an empty object when there is none.
+    pub(crate) fn config(&self, plugin: &str) -> Arc<Value> {
+        Arc::clone(self.configs.get(plugin).unwrap_or(&self.nothing))
+    }
+
+    /// The plugin's store, made when it is first wanted.
+    pub(crate) fn store(&self, plugin: &str) -> Arc<PluginStore> {
+        let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        let store = stores.entry(plugin.to_owned()).or_insert_with(|| Arc::new(PluginStore::new(self.store_bytes)));
+        Arc::clone(store)
+    }
+}

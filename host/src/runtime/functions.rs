@@ -1,0 +1,111 @@
+//! A guest's calls of the host's functions: granted, checked, bounded in time, and ended with the task.
+
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::model::command::Command;
+use crate::model::limits::Limits;
+use crate::model::machine::{Refusal, RefusalKind};
+use crate::model::schema::Schema;
+use crate::model::text;
+use crate::ports::clock::Clock;
+use crate::ports::functions::{HostCall, HostCallError, Provided};
+use crate::ports::runner::{CancelNotice, Reply};
+
+use super::actor::{Actor, Ended};
+use super::calls::done;
+use super::guard::guarded;
+
+impl From<Refusal> for HostCallError {
+    fn from(refusal: Refusal) -> Self {
+        Self::of(refusal.kind, refusal.message)
+    }
+}
+
+impl Actor {
+    /// Calls a function for the guest. The call is a job of the actor's, and dropped with it.
+    pub(super) async fn call_host(
+        &mut self,
+        name: String,
+        input: Value,
+        reply: Reply<Result<Value, HostCallError>>,
+    ) -> Result<(), Ended> {
+        let function = match self.granted(&name).and_then(|function| {
+            check(&function.input, &input, RefusalKind::InvalidArgument, "the input")?;
+            Ok(function)
+        }) {
+            Ok(function) => function,
+            Err(error) => {
+                let _ = reply.send(Err(error));
+                return Ok(());
+            }
+        };
+        if let Err(refusal) = done(self.decide(Command::CallHost { name }).await?) {
+            let _ = reply.send(Err(refusal.into()));
+            return Ok(());
+        }
+        let call = HostCall { id: self.shared.id, task: self.shared.task.clone(), input };
+        let (clock, limits) = (self.shared.clock.clone(), self.shared.state().limits);
+        let cancelled = self.cancel.subscribe();
+        self.jobs.spawn(async move {
+            let _ = reply.send(answer(&function, call, &*clock, &limits, cancelled).await);
+            None
+        });
+        Ok(())
+    }
+
+    fn granted(&self, name: &str) -> Result<Provided, HostCallError> {
+        if !self.granted_functions.contains(name) {
+            let message =
+                format!("the host's function {name:?} needs the capability `host:{name}`, which was not granted");
+            return Err(HostCallError::of(RefusalKind::Denied, message));
+        }
+        let missing = || HostCallError::of(RefusalKind::NotFound, format!("this host has no function {name:?}"));
+        self.functions.get(name).cloned().ok_or_else(missing)
+    }
+}
+
+/// Waits for the function, for the end of its time, or until the task shall stop.
+async fn answer(
+    function: &Provided,
+    call: HostCall,
+    clock: &dyn Clock,
+    limits: &Limits,
+    mut cancelled: watch::Receiver<Option<CancelNotice>>,
+) -> Result<Value, HostCallError> {
+    let over = clock.steady().checked_add(function.timeout);
+    let timeout = async {
+        match over {
+            Some(over) => clock.sleep_until(over).await,
+            None => std::future::pending().await,
+        }
+    };
+    let result = tokio::select! {
+        biased;
+        result = guarded(async { function.call(call).await }) => result.unwrap_or_else(|panic| {
+            Err(HostCallError::of(RefusalKind::Host, format!("the function panicked: {panic}")))
+        })?,
+        Ok(_) = cancelled.wait_for(Option::is_some) => {
+            return Err(HostCallError::of(RefusalKind::Cancelled, "the task was asked to stop"));
+        }
+        () = timeout => {
+            let time = text::duration(function.timeout);
+            return Err(HostCallError::of(RefusalKind::TimedOut, format!("the function took longer than its {time}")));
+        }
+    };
+    check(&function.output, &result, RefusalKind::Host, "the function's result")?;
+    let size = result.to_string().len() as u64;
+    if size > limits.call_bytes {
+        let message =
+            format!("the function's result has {size} bytes, and a call carries at most {}", limits.call_bytes);
+        return Err(HostCallError::of(RefusalKind::TooLarge, message));
+    }
+    Ok(result)
+}
+
+fn check(schema: &Schema, value: &Value, kind: RefusalKind, what: &str) -> Result<(), HostCallError> {
+    schema.check(value).map_err(|faults| {
+        let message = format!("{what} does not match the function's schema: {}", faults.join("; "));
+        HostCallError::of(kind, message)
+    })
+}

@@ -1,0 +1,87 @@
+//! `taskcell:plugin/kv` and `taskcell:plugin/config`.
+
+use std::sync::Arc;
+
+use crate::model::machine::{Refusal, RefusalKind};
+use crate::ports::kv::{PluginStore, StoreFull};
+use crate::sandbox::bindings::taskcell::plugin::{config, kv, types};
+use crate::sandbox::cell::CellData;
+
+use super::convert;
+
+impl CellData {
+    /// The plugin's store, if it may use it, and the key, if it is one.
+    fn store_for(&self, key: &str) -> Result<Arc<PluginStore>, Refusal> {
+        convert::signal_key(key.to_owned())?;
+        self.own_store()
+    }
+
+    fn own_store(&self) -> Result<Arc<PluginStore>, Refusal> {
+        self.link.kv.clone().ok_or_else(|| {
+            let message = "the plugin's store needs the capability kv, which was not granted";
+            Refusal::new(RefusalKind::Denied, message)
+        })
+    }
+}
+
+impl From<StoreFull> for Refusal {
+    fn from(full: StoreFull) -> Self {
+        Self::new(RefusalKind::TooLarge, full.to_string())
+    }
+}
+
+impl config::Host for CellData {
+    async fn get(&mut self) -> wasmtime::Result<String> {
+        let config = self.link.config.to_string();
+        self.called(config.len());
+        self.give_way().await;
+        Ok(config)
+    }
+}
+
+impl kv::Host for CellData {
+    async fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, types::Refusal>> {
+        let value = self.store_for(&key).map(|store| store.get(&key));
+        self.called(value.as_ref().map_or(0, |value| value.as_ref().map_or(0, Vec::len)));
+        self.give_way().await;
+        Ok(value.map_err(Into::into))
+    }
+
+    async fn set(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), types::Refusal>> {
+        self.called(value.len());
+        let set = self.store_for(&key).and_then(|store| Ok(store.set(key, value)?));
+        self.give_way().await;
+        Ok(set.map_err(Into::into))
+    }
+
+    async fn compare_and_set(
+        &mut self,
+        key: String,
+        current: Option<Vec<u8>>,
+        value: Vec<u8>,
+    ) -> wasmtime::Result<Result<bool, types::Refusal>> {
+        self.called(value.len() + current.as_ref().map_or(0, Vec::len));
+        let set = self.store_for(&key).and_then(|store| Ok(store.compare_and_set(key, current.as_deref(), value)?));
+        drop(current);
+        self.give_way().await;
+        Ok(set.map_err(Into::into))
+    }
+
+    async fn delete(&mut self, key: String) -> wasmtime::Result<Result<bool, types::Refusal>> {
+        self.called(0);
+        let was = self.store_for(&key).map(|store| store.delete(&key));
+        self.give_way().await;
+        Ok(was.map_err(Into::into))
+    }
+
+    async fn keys(
+        &mut self,
+        prefix: String,
+        after: Option<String>,
+    ) -> wasmtime::Result<Result<Vec<String>, types::Refusal>> {
+        let keys = self.own_store().map(|store| store.keys(&prefix, after.as_deref()));
+        self.called(keys.as_ref().map_or(0, |keys| keys.iter().map(String::len).sum()));
+        self.give_way().await;
+        Ok(keys.map_err(Into::into))
+    }
+}
