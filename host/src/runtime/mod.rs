@@ -14,6 +14,7 @@ pub(crate) mod plugin;
 pub(crate) mod queue;
 pub(crate) mod registry;
 pub(crate) mod shared;
+mod spill;
 pub(crate) mod start;
 #[cfg(test)]
 mod tests;
