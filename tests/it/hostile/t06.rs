@@ -115,7 +115,7 @@ fn t06_of_1_gib_on_stdout_the_newest_is_kept_and_the_rest_is_told() {
 
 #[test]
 fn t06_the_same_through_wasi() {
-    alone(|| floods(None, request("flood-output", json!({"mib": 32})), 26 * 128));
+    alone(|| floods(None, request("flood-output", json!({"mib": 32})), 26 * 16));
 }
 
 #[test]

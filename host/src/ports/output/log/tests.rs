@@ -1,3 +1,5 @@
+//! Tests of what is read back, through a disk that the test holds in its hand.
+
 use std::io;
 use std::sync::atomic::AtomicUsize;
 
