@@ -89,8 +89,8 @@ async fn floods(plugin: Option<Handmade>, request: StartRequest, pieces: u64) {
             let kept: u64 = chunks.iter().map(|chunk| chunk.text.len() as u64).sum();
             assert!((SPILL * 3 / 4..=SPILL + (1 << 20)).contains(&kept), "{kept}");
             assert!(lost > pieces, "{lost}");
-            let last = chunks.last().unwrap();
-            assert!(last.source == OutputSource::Stdout && last.text.trim_end().ends_with("oo"), "{last:?}");
+            let newest = chunks.last().unwrap();
+            assert!(newest.source == OutputSource::Stdout && newest.text.trim_end().ends_with("oo"), "{newest:?}");
             vec![task]
         })
         .await;

@@ -1,4 +1,4 @@
-//! Bytes as they come, made text.
+//! Where characters end in bytes as they come.
 
 /// Puts characters that are cut between two writes together again.
 #[derive(Debug, Default)]
@@ -8,30 +8,30 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    /// The complete characters of what was kept before and the new bytes, with what is not UTF-8 replaced. The
-    /// beginning of a character at the end is kept.
-    pub(super) fn text(&mut self, bytes: Vec<u8>) -> String {
-        let bytes = if self.partial.is_empty() {
+    /// What was kept before and the new bytes, without the beginning of a character at the end, which is kept.
+    pub(super) fn whole(&mut self, bytes: Vec<u8>) -> Vec<u8> {
+        let mut bytes = if self.partial.is_empty() {
             bytes
         } else {
             let mut joined = std::mem::take(&mut self.partial);
             joined.extend_from_slice(&bytes);
             joined
         };
-        // Nearly always this is all; a guest may print a lot.
-        String::from_utf8(bytes).unwrap_or_else(|error| {
-            let mut bytes = error.into_bytes();
-            self.partial = bytes.split_off(bytes.len() - unfinished(&bytes));
-            String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-        })
+        let unfinished = unfinished(&bytes);
+        if unfinished > 0 {
+            self.partial = bytes.split_off(bytes.len() - unfinished);
+        }
+        bytes
     }
 }
 
-/// How many bytes at the end are the beginning of a character.
-fn unfinished(bytes: &[u8]) -> usize {
-    let last = bytes.utf8_chunks().last().map_or(&[][..], |last| last.invalid());
+/// How many bytes at the end are the beginning of a character. Only the end is looked at: a guest may print a lot.
+pub(super) fn unfinished(bytes: &[u8]) -> usize {
+    let is_first = |byte: &u8| !(0x80..0xc0).contains(byte);
+    let tail = bytes.get(bytes.len().saturating_sub(3)..).unwrap_or_default();
+    let last = tail.iter().rposition(is_first).and_then(|first| tail.get(first..)).unwrap_or_default();
     match std::str::from_utf8(last) {
-        Err(error) if error.error_len().is_none() => last.len() - error.valid_up_to(),
+        Err(error) if error.error_len().is_none() => last.len(),
         Ok(_) | Err(_) => 0,
     }
 }
@@ -42,7 +42,7 @@ mod tests {
 
     fn decoded<'a>(writes: impl IntoIterator<Item = &'a [u8]>) -> String {
         let mut decoder = Decoder::default();
-        writes.into_iter().map(|bytes| decoder.text(bytes.to_vec())).collect()
+        writes.into_iter().map(|bytes| String::from_utf8_lossy(&decoder.whole(bytes.to_vec())).into_owned()).collect()
     }
 
     #[test]
@@ -55,5 +55,6 @@ mod tests {
     fn f31_bytes_that_are_no_text_are_replaced() {
         assert_eq!(decoded([&b"a\xff b"[..], b"\xffc"]), "a\u{fffd} b\u{fffd}c");
         assert_eq!(decoded([&b"\xff\xe2\x82"[..], b"\xac\xc3", b"x"]), "\u{fffd}€\u{fffd}x");
+        assert_eq!(decoded([&b"\x80\x80\x80\x80"[..]]), "\u{fffd}".repeat(4));
     }
 }

@@ -73,7 +73,7 @@ impl OutputLog {
 
     /// Takes one log line, like [`OutputLog::stdout`].
     pub(crate) fn log(&self, level: &'static str, target: String, message: impl Into<String>) -> bool {
-        self.append(|ring| ring.push(Source::Log { level, target }, message.into()))
+        self.append(|ring| ring.push(Source::Log { level, target }, message.into().into_bytes()))
     }
 
     fn append(&self, write: impl FnOnce(&mut Ring)) -> bool {

@@ -16,19 +16,19 @@ use super::page::{OutputChunk, OutputSource};
 use super::ring::Chunk;
 
 #[derive(Serialize, Deserialize)]
-struct Header {
+struct Header<S> {
     n: u64,
-    source: OutputSource,
+    source: S,
     bytes: usize,
 }
 
 /// Writes a piece at the end of a batch.
 pub(super) fn write(chunk: &Chunk, batch: &mut Vec<u8>) -> std::io::Result<()> {
     let text = chunk.text();
-    let header = Header { n: chunk.number, source: (&chunk.source).into(), bytes: text.len() };
+    let header = Header { n: chunk.number, source: &chunk.source, bytes: text.len() };
     serde_json::to_writer(&mut *batch, &header)?;
     batch.push(b'\n');
-    batch.extend_from_slice(text.as_bytes());
+    batch.extend_from_slice(text);
     batch.push(b'\n');
     Ok(())
 }
@@ -39,9 +39,9 @@ pub(super) fn read(batch: &[u8]) -> impl Iterator<Item = (u64, OutputChunk)> {
     std::iter::from_fn(move || {
         let line = rest.iter().position(|byte| *byte == b'\n')?;
         let (header, text) = rest.split_at_checked(line)?;
-        let Header { n, source, bytes } = serde_json::from_slice(header).ok()?;
+        let Header::<OutputSource> { n, source, bytes } = serde_json::from_slice(header).ok()?;
         let (text, after) = text.get(1..)?.split_at_checked(bytes)?;
         rest = after.get(1..)?;
-        Some((n, OutputChunk { source, text: String::from_utf8(text.to_vec()).ok()? }))
+        Some((n, OutputChunk { source, text: String::from_utf8_lossy(text).into_owned() }))
     })
 }

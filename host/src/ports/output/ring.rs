@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::decode::Decoder;
+use serde::Serialize;
+
+use super::decode::{Decoder, unfinished};
 use super::page::{OutputChunk, OutputSource};
 
 /// Small writes to one stream are joined up to this size.
@@ -17,7 +19,8 @@ const PIECES_MIN: usize = 16;
 pub(super) const CHUNK_OVERHEAD: usize = 96;
 
 /// Where a chunk comes from, without what can be shared.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum Source {
     Stdout,
     Stderr,
@@ -34,16 +37,16 @@ impl From<&Source> for OutputSource {
     }
 }
 
-/// A piece of text.
+/// A piece of text, as bytes: what is not UTF-8 is replaced for whoever reads it, because most of it is never read.
 #[derive(Debug, Clone)]
 enum Text {
-    Own(String),
+    Own(Vec<u8>),
     /// Pieces of one long write share it, so that nothing is copied.
-    Part(Arc<String>, Range<usize>),
+    Part(Arc<Vec<u8>>, Range<usize>),
 }
 
 impl Text {
-    fn as_str(&self) -> &str {
+    fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Own(text) => text,
             Self::Part(whole, range) => whole.get(range.clone()).unwrap_or_default(),
@@ -60,8 +63,8 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
-    pub(super) fn text(&self) -> &str {
-        self.text.as_str()
+    pub(super) fn text(&self) -> &[u8] {
+        self.text.as_bytes()
     }
 
     fn weight(&self) -> usize {
@@ -73,7 +76,7 @@ impl Chunk {
     }
 
     pub(super) fn shown(&self) -> OutputChunk {
-        OutputChunk { source: (&self.source).into(), text: self.text().to_owned() }
+        OutputChunk { source: (&self.source).into(), text: String::from_utf8_lossy(self.text()).into_owned() }
     }
 }
 
@@ -153,14 +156,18 @@ impl Ring {
     /// Takes bytes of stdout, or of stderr.
     pub(super) fn push_bytes(&mut self, to_stdout: bool, bytes: Vec<u8>) {
         let [stdout, stderr] = &mut self.decoders;
-        let text = if to_stdout { stdout } else { stderr }.text(bytes);
+        let text = if to_stdout { stdout } else { stderr }.whole(bytes);
         self.push(if to_stdout { Source::Stdout } else { Source::Stderr }, text);
     }
 
     /// Takes a text. An empty one leaves no trace.
-    pub(super) fn push(&mut self, source: Source, text: String) {
+    pub(super) fn push(&mut self, source: Source, mut text: Vec<u8>) {
         if text.is_empty() {
             return;
+        }
+        if text.capacity() - text.len() > CHUNK_OVERHEAD {
+            // What is kept is what is counted.
+            text.shrink_to_fit();
         }
         let Sizes { bytes_max, piece_max, .. } = self.sizes;
         let [stdout, stderr, log] = &mut self.lanes;
@@ -179,7 +186,7 @@ impl Ring {
             && let Text::Own(before) = &mut last.text
             && before.len() + text.len() <= JOINED_BYTES_MAX.min(piece_max)
         {
-            before.push_str(&text);
+            before.extend_from_slice(&text);
             lane.bytes += text.len();
         } else {
             for text in pieces(text, piece_max, bytes_max) {
@@ -233,20 +240,20 @@ impl Ring {
     }
 }
 
-/// Cuts a text into pieces of at most `piece_max` bytes, at character boundaries. They share it, unless it is larger than
-/// a whole ring: its last piece would hold all of it.
-fn pieces(text: String, piece_max: usize, bytes_max: usize) -> impl Iterator<Item = Text> {
-    let whole = text.len();
-    let share = whole <= bytes_max;
-    let (mut own, long) =
-        if whole <= JOINED_BYTES_MAX.min(piece_max) { (Some(text), None) } else { (None, Some(Arc::new(text))) };
+/// Cuts a text into pieces of at most `piece_max` bytes, between characters. They share it, unless it is larger than a
+/// whole ring: its last piece would hold all of it.
+fn pieces(text: Vec<u8>, piece_max: usize, bytes_max: usize) -> impl Iterator<Item = Text> {
+    let share = text.len() <= bytes_max;
+    let is_short = text.len() <= JOINED_BYTES_MAX.min(piece_max);
+    let (mut own, long) = if is_short { (Some(text), None) } else { (None, Some(Arc::new(text))) };
     let mut from = 0;
     std::iter::from_fn(move || {
         if let Some(short) = own.take() {
             return Some(Text::Own(short));
         }
-        let long = long.as_ref().filter(|long| from < long.len())?;
-        let range = from..long.floor_char_boundary(from + piece_max);
+        let long = long.as_ref()?;
+        let rest = long.get(from..).filter(|rest| !rest.is_empty())?;
+        let range = from..from + cut(rest, piece_max);
         from = range.end;
         Some(if share {
             Text::Part(Arc::clone(long), range)
@@ -254,4 +261,12 @@ fn pieces(text: String, piece_max: usize, bytes_max: usize) -> impl Iterator<Ite
             Text::Own(long.get(range).unwrap_or_default().to_owned())
         })
     })
+}
+
+/// Where to cut a text so that its beginning has at most `max` bytes and ends between characters.
+fn cut(text: &[u8], max: usize) -> usize {
+    match text.get(..max) {
+        Some(piece) if text.len() > max => max - unfinished(piece),
+        Some(_) | None => text.len(),
+    }
 }
