@@ -16,8 +16,8 @@ use wasmtime::{
 };
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 
-use contract::taskcell::plugin::{agent, approvals, log, output, signals, task, types};
-use contract::{TaskPlugin, TaskPluginPre, exports::taskcell::plugin::runner::Outcome};
+use contract::taskcell::plugin::{agent, log, output, signals, task, types};
+use contract::{Raw as RawPlugin, RawPre, exports::taskcell::plugin::runner::Outcome};
 
 /// Tasks at once that both engines are made for.
 pub(crate) const CELLS: u32 = 1024;
@@ -30,7 +30,20 @@ const NICE: i32 = 10;
 mod contract {
     wasmtime::component::bindgen!({
         path: "../wit",
-        world: "task-plugin",
+        // The pages that the benchmarks' guests import, and no more.
+        inline: "
+            package taskcell:bench;
+            world raw {
+                import taskcell:plugin/task@0.1.2;
+                import taskcell:plugin/signals@0.1.2;
+                import taskcell:plugin/agent@0.1.2;
+                import taskcell:plugin/output@0.1.2;
+                import taskcell:plugin/log@0.1.2;
+                export taskcell:plugin/plugin-info@0.1.2;
+                export taskcell:plugin/runner@0.1.2;
+            }
+        ",
+        world: "taskcell:bench/raw",
         imports: { default: async | trappable },
         exports: { default: async },
     });
@@ -163,19 +176,6 @@ impl agent::Host for Functions {
     }
 }
 
-impl approvals::Host for Functions {
-    async fn request(
-        &mut self,
-        _: String,
-        _: String,
-        _: String,
-        _: Option<String>,
-        _: Option<u64>,
-    ) -> Answer<Result<String, types::Refusal>> {
-        Ok(Err(no()))
-    }
-}
-
 fn no() -> types::Refusal {
     types::Refusal { kind: "denied".to_owned(), message: String::new() }
 }
@@ -269,7 +269,7 @@ fn plain(error: wasmtime::Error) -> anyhow::Error {
 /// A component, linked once.
 pub(crate) struct Guest<D: Data> {
     engine: Engine,
-    plugin: TaskPluginPre<D>,
+    plugin: RawPre<D>,
     task_type: String,
     metered: bool,
 }
@@ -282,8 +282,8 @@ impl<D: Data> Guest<D> {
     fn linked(engine: &Engine, bytes: &[u8], task_type: &'static str) -> wasmtime::Result<Self> {
         let mut linker = Linker::<D>::new(engine);
         D::link(&mut linker)?;
-        TaskPlugin::add_to_linker::<_, HasSelf<Functions>>(&mut linker, D::functions)?;
-        let plugin = TaskPluginPre::new(linker.instantiate_pre(&Component::from_binary(engine, bytes)?)?)?;
+        RawPlugin::add_to_linker::<_, HasSelf<Functions>>(&mut linker, D::functions)?;
+        let plugin = RawPre::new(linker.instantiate_pre(&Component::from_binary(engine, bytes)?)?)?;
         // Only an engine with fuel lets a store ask for it.
         let metered = Store::new(engine, ()).get_fuel().is_ok();
         Ok(Self { engine: engine.clone(), plugin, task_type: task_type.to_owned(), metered })

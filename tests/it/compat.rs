@@ -146,7 +146,7 @@ async fn r25_frozen_calls_of_the_interfaces_agent_and_log_work() {
 
         let task = start(&host, "log", json!({"level": "error", "message": "line"})).await;
         outcome(&task).await;
-        let line = written(&task, |source| matches!(source, OutputSource::Log { level, .. } if level == "error"));
+        let line = written(&task, |source| matches!(source, OutputSource::Log { level, .. } if level == "error")).await;
         assert_eq!(line, "line");
     }
 }
@@ -157,7 +157,7 @@ async fn r46_frozen_calls_of_the_interface_output_work() {
         let host = with("fixture", contract).await;
         let task = start(&host, "print", json!({"stdout": "out", "stderr": "err", "direct": "direct"})).await;
         outcome(&task).await;
-        assert_eq!(stdout(&task), "out\ndirect");
+        assert_eq!(stdout(&task).await, "out\ndirect");
         let input = json!({"name": "a.txt", "media_type": "text/plain", "text": "abc"});
         let task = start(&host, "attach", input).await;
         assert_eq!(data(outcome(&task).await)["size"], json!(3));

@@ -24,8 +24,8 @@ use proc_macro::TokenStream;
 /// - `timeout = "5m"`: from start to end; a whole number with `ms`, `s`, `m` or `h`. So are `idle`, the time without any
 ///   call after which the task is given up, and `stall`, after which an event says that it only burns fuel.
 /// - `memory = "64MiB"`: linear memory, 64 KiB at least; a whole number with `KiB`, `MiB` or `GiB`. So are, without the
-///   least, `call_bytes`, `input_bytes`, `result_bytes`, `random_bytes`, `output_bytes`, `log_bytes`, `signal_bytes`,
-///   `scratch_bytes` and `artifact_bytes`.
+///   least, `call_bytes`, `input_bytes`, `result_bytes`, `random_bytes`, `output_bytes`, `spill_bytes`, `log_bytes`,
+///   `signal_bytes`, `scratch_bytes` and `artifact_bytes`.
 /// - Numbers: `table_elements`, `handles`, `resources`, `progress_per_second`, `events_per_second`, `log_events`,
 ///   `signals_per_key`, `signals_in_all`, `scratch_inodes`, `scratch_depth` and `artifacts`.
 ///

@@ -33,7 +33,7 @@ enum Unit {
 }
 
 /// A limit is called as in the manifest. A time goes without `_ms`, because it says its unit, and so does `memory`.
-const LIMITS: [Limit; 26] = [
+const LIMITS: [Limit; 27] = [
     Limit { option: "fuel", wire: "fuel", unit: Unit::Number(1) },
     Limit { option: "fuel_on_request", wire: "fuel_on_request", unit: Unit::Number(0) },
     Limit { option: "timeout", wire: "timeout_ms", unit: Unit::Time },
@@ -48,6 +48,7 @@ const LIMITS: [Limit; 26] = [
     Limit { option: "resources", wire: "resources", unit: Unit::Small(0) },
     Limit { option: "random_bytes", wire: "random_bytes", unit: Unit::Size },
     Limit { option: "output_bytes", wire: "output_bytes", unit: Unit::Size },
+    Limit { option: "spill_bytes", wire: "spill_bytes", unit: Unit::Size },
     Limit { option: "progress_per_second", wire: "progress_per_second", unit: Unit::Small(1) },
     Limit { option: "events_per_second", wire: "events_per_second", unit: Unit::Small(1) },
     Limit { option: "log_events", wire: "log_events", unit: Unit::Number(0) },

@@ -62,6 +62,7 @@ mod deeper {
     resources = 11,
     random_bytes = "4KiB",
     output_bytes = "5KiB",
+    spill_bytes = "9KiB",
     progress_per_second = 1,
     events_per_second = 2,
     log_events = 12,

@@ -133,8 +133,12 @@ limits! {
     resources: u32 = 4096, "resources", Count;
     /// Random bytes in one call. Default 64 KiB. Protects the host's time.
     random_bytes: u64 = 64 << 10, "random_bytes", Bytes;
-    /// Bytes of stdout, and again of stderr and the log, that are kept: the newest. Default 1 MiB.
+    /// Bytes of stdout, and again of stderr and the log, that are kept in memory: the newest. Default
+    /// 1 MiB. Protects the host's memory.
     output_bytes: u64 = 1 << 20, "output_bytes", Bytes;
+    /// Bytes of older stdout, stderr and log together that are kept on disk; with 0 they are lost. Default 64 MiB.
+    /// Protects the host's disk.
+    spill_bytes: u64 = 64 << 20, "spill_bytes", Bytes;
     /// Progress events in a second; reports between them are merged. Default 20. Protects the event log.
     progress_per_second: u32 = 20, "progress_per_second", Count;
     /// Other events in a second; a task that makes more waits. Default 1 000. Protects the event log.

@@ -1,4 +1,4 @@
-//! The host's own directory: a scratch directory for each task, and the files that tasks attached.
+//! The host's own directory: a scratch directory for each task, the files that tasks attached, and their older output.
 //!
 //! It is made privately for this host and removed with it. Paths inside are built from task ids and numbers, never from
 //! anything that a guest or a caller wrote.
@@ -42,6 +42,7 @@ impl HostDirs {
         let dir = Dir::open_ambient_dir(root.path(), cap_std::ambient_authority())?;
         dir.create_dir("scratch")?;
         dir.create_dir("artifacts")?;
+        dir.create_dir("output")?;
         Ok(Self { root, dir })
     }
 
@@ -107,6 +108,22 @@ impl HostDirs {
         self.dir.read(artifact_dir(id).join(number.to_string()))
     }
 
+    /// Opens the file of a task's older output to write to, and makes it first if it is `new`.
+    pub(crate) fn write_output(&self, id: TaskId, new: bool) -> std::io::Result<File> {
+        self.dir.open_with(output_file(id), OpenOptions::new().write(true).create_new(new))
+    }
+
+    /// Opens the file of a task's older output to read from.
+    pub(crate) fn read_output(&self, id: TaskId) -> std::io::Result<File> {
+        self.dir.open(output_file(id))
+    }
+
+    /// Removes the file of a task's older output. A task without one is fine.
+    pub(crate) fn remove_output(&self, id: TaskId) {
+        // What cannot be removed now goes with the whole directory later.
+        let _ = self.dir.remove_file(output_file(id));
+    }
+
     /// Removes a task's artifacts. A task without any is fine.
     pub(crate) fn remove_artifacts(&self, id: TaskId) {
         // What cannot be removed now goes with the whole directory later.
@@ -134,6 +151,10 @@ fn copy_hashed(source: &mut File, copy: &mut File, bytes_max: u64) -> Result<Sto
         copy.write_all(bytes).map_err(host)?;
     }
     Ok(Stored { sha256: hex::encode(hash.finalize()), size })
+}
+
+fn output_file(id: TaskId) -> PathBuf {
+    Path::new("output").join(id.to_string())
 }
 
 fn artifact_dir(id: TaskId) -> PathBuf {

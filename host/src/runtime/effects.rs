@@ -194,9 +194,14 @@ impl Actor {
     }
 
     pub(super) async fn clean_up(self) {
-        let (dirs, id) = (Arc::clone(&self.shared.dirs), self.shared.id);
-        // A directory that cannot be removed now goes with the host's own.
-        let _ = tokio::task::spawn_blocking(move || dirs.remove_scratch(id)).await;
+        let (dirs, output, id) = (Arc::clone(&self.shared.dirs), Arc::clone(&self.shared.output), self.shared.id);
+        let cleaned = tokio::task::spawn_blocking(move || {
+            // A guest that was stopped may have left a write to the spill behind.
+            output.close();
+            // A directory that cannot be removed now goes with the host's own.
+            let _ = dirs.remove_scratch(id);
+        });
+        let _ = cleaned.await;
         let now = self.shared.now();
         self.shared.gone.send_replace(Some(now));
         let forgotten = self.registry.retire(id, now.steady);
@@ -210,6 +215,10 @@ pub(super) async fn forget(store: &dyn TaskStore, dirs: &Arc<HostDirs>, tasks: V
         // What cannot be removed now goes with the host.
         let _ = store.remove(StreamId::Task(forgotten)).await;
         let dirs = Arc::clone(dirs);
-        let _ = tokio::task::spawn_blocking(move || dirs.remove_artifacts(forgotten)).await;
+        let removed = tokio::task::spawn_blocking(move || {
+            dirs.remove_artifacts(forgotten);
+            dirs.remove_output(forgotten);
+        });
+        let _ = removed.await;
     }
 }

@@ -314,9 +314,37 @@ impl TaskHandle {
         (effects, true)
     }
 
-    /// What the task printed and logged, from a cursor on. The newest part is kept.
-    pub fn output(&self, after: OutputCursor) -> OutputPage {
-        self.shared.output.read(after)
+    /// What the task printed and logged, from a cursor on. The newest is in memory; older pieces are on disk, as many as
+    /// [`Limits::spill_bytes`](crate::Limits) lets there be.
+    ///
+    /// A page of older output holds about 1 MiB: read on from [`OutputPage::next`] until a page has no pieces and nothing
+    /// was lost.
+    ///
+    /// ```no_run
+    /// # async fn example(task: taskcell::TaskHandle) {
+    /// let mut cursor = taskcell::OutputCursor::default();
+    /// loop {
+    ///     let page = task.output(cursor).await;
+    ///     if page.is_empty() {
+    ///         break;
+    ///     }
+    ///     for chunk in &page.chunks {
+    ///         print!("{}", taskcell::escape(&chunk.text));
+    ///     }
+    ///     cursor = page.next;
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// Cancel safety: nothing is lost; the cursor is the caller's.
+    pub async fn output(&self, after: OutputCursor) -> OutputPage {
+        if let Some(page) = self.shared.output.read_memory(after) {
+            return page;
+        }
+        let output = Arc::clone(&self.shared.output);
+        let read = tokio::task::spawn_blocking(move || output.read(after)).await;
+        // When the runtime is being shut down, memory is what is left.
+        read.unwrap_or_else(|_| self.shared.output.newest(after))
     }
 
     /// Completes when there is output after the cursor, or the task has ended; then the page may be empty.
@@ -326,8 +354,8 @@ impl TaskHandle {
         let mut changes = self.shared.output.follow();
         loop {
             changes.mark_unchanged();
-            let page = self.output(after);
-            if !page.chunks.is_empty() || page.lost > 0 {
+            let page = self.output(after).await;
+            if !page.is_empty() {
                 return page;
             }
             let mut head = self.shared.head.subscribe();
@@ -335,7 +363,7 @@ impl TaskHandle {
                 // The senders live in `shared`.
                 _ = changes.changed() => {}
                 // After the end nothing more comes, but what came just before it.
-                _ = head.wait_for(|head| head.ended) => return self.output(after),
+                _ = head.wait_for(|head| head.ended) => return self.output(after).await,
             }
         }
     }

@@ -18,6 +18,7 @@ pub(crate) mod queue;
 pub(crate) mod reach;
 pub(crate) mod registry;
 pub(crate) mod shared;
+mod spill;
 pub(crate) mod start;
 #[cfg(test)]
 mod tests;

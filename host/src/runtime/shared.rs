@@ -20,10 +20,11 @@ use crate::ports::clock::Clock;
 use crate::ports::gate::Gate;
 use crate::ports::gauges::Gauges;
 use crate::ports::news::News;
-use crate::ports::output::OutputLog;
+use crate::ports::output::{OutputLog, Spill};
 use crate::ports::store::TaskStore;
 
 use super::dirs::HostDirs;
+use super::spill::OutputFile;
 
 /// Messages on their way to an actor. A sender waits when there are more.
 pub(crate) const CONTROL_QUEUE: usize = 64;
@@ -132,6 +133,8 @@ impl Shared {
         control: mpsc::Sender<Control>,
         around: Surroundings,
     ) -> Self {
+        let file = OutputFile::new(Arc::clone(&around.dirs), id);
+        let spill = Spill::new(Box::new(file), state.limits.spill_bytes);
         Self {
             id,
             task,
@@ -143,7 +146,7 @@ impl Shared {
             gauges: Arc::default(),
             news: Arc::default(),
             gate: Arc::default(),
-            output: Arc::new(OutputLog::new(state.limits.output_bytes)),
+            output: Arc::new(OutputLog::with_spill(state.limits.output_bytes, spill)),
             store: around.store,
             clock: around.clock,
             dirs: around.dirs,

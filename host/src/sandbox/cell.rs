@@ -336,7 +336,7 @@ fn command_end(code: i32, store: &Store<CellData>) -> CellEnd {
     if code != 0 {
         return CellEnd::Failed(exited(code));
     }
-    let page = store.data().link.output.read(OutputCursor::default());
+    let page = store.data().link.output.newest(OutputCursor::default());
     let is_stdout = |source: &OutputSource| match source {
         OutputSource::Stdout => true,
         OutputSource::Stderr | OutputSource::Log { .. } => false,

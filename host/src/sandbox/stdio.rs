@@ -14,7 +14,23 @@ use crate::ports::output::OutputLog;
 /// Bytes a guest may write at once; more comes in several writes. WASI's usual size.
 const WRITE_BYTES_MAX: usize = 64 << 10;
 
-/// One of the two output streams. It never blocks and never fails: the log drops its oldest when it is full.
+/// Waits until the output's older part is on the disk, as far as memory has no room for it. The writing runs where
+/// guests' files are served, and goes on when nobody waits for it any more.
+///
+/// Cancel safety: dropping the future loses nothing.
+pub(super) async fn make_room(log: &Arc<OutputLog>) {
+    while log.is_over() {
+        let Some(turn) = log.turn().await else { return };
+        let log = Arc::clone(log);
+        let made = tokio::task::spawn_blocking(move || log.make_room(turn)).await;
+        if made.is_err() {
+            // The host is shutting down.
+            return;
+        }
+    }
+}
+
+/// One of the two output streams. It never fails, and is ready when there is room.
 #[derive(Debug, Clone)]
 pub(super) struct GuestOutput {
     log: Arc<OutputLog>,
@@ -26,13 +42,9 @@ impl GuestOutput {
         Self { log, stdout }
     }
 
-    fn take(&self, bytes: &[u8]) {
-        // An empty write leaves no trace at all, else a guest could grow the host's memory with nothing.
-        match (bytes.is_empty(), self.stdout) {
-            (true, _) => {}
-            (false, true) => self.log.stdout(bytes),
-            (false, false) => self.log.stderr(bytes),
-        }
+    fn take(&self, bytes: impl Into<Vec<u8>>) {
+        // Whoever writes without asking for leave before loses the oldest.
+        let _is_over = if self.stdout { self.log.stdout(bytes) } else { self.log.stderr(bytes) };
     }
 }
 
@@ -54,12 +66,14 @@ impl StdoutStream for GuestOutput {
 
 #[wasmtime_wasi::async_trait]
 impl Pollable for GuestOutput {
-    async fn ready(&mut self) {}
+    async fn ready(&mut self) {
+        make_room(&self.log).await;
+    }
 }
 
 impl OutputStream for GuestOutput {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.take(&bytes);
+        self.take(bytes);
         Ok(())
     }
 
@@ -68,7 +82,7 @@ impl OutputStream for GuestOutput {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(WRITE_BYTES_MAX)
+        Ok(if self.log.is_over() { 0 } else { WRITE_BYTES_MAX })
     }
 }
 

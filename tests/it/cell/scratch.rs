@@ -364,6 +364,6 @@ async fn t12_a_full_scratch_directory_is_told_in_words_once() {
     let task =
         start(&host, "fill-scratch", json!({"steps": [write_step("a", 2 * MIB), write_step("b", 2 * MIB)]})).await;
     outcome(&task).await;
-    let log = written(&task, |source| matches!(source, OutputSource::Log { .. }));
+    let log = written(&task, |source| matches!(source, OutputSource::Log { .. })).await;
     assert_eq!(log.matches("the scratch directory is full: it takes 1048576 bytes").count(), 1, "{log}");
 }

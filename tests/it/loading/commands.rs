@@ -34,7 +34,7 @@ async fn r2_a_command_gets_its_arguments_and_its_input_and_its_output_is_the_res
         data(outcome(&task).await),
         json!({"exit_code": 0, "stdout": "argument: one\nargument: two ü\nin\nput", "truncated": false})
     );
-    assert_eq!(stderr(&task), "6 bytes of input\n");
+    assert_eq!(stderr(&task).await, "6 bytes of input\n");
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn r37_an_exit_with_3_is_a_failure_and_arrives_as_1() {
     // WASI 0.2 knows only success and failure.
     assert_eq!(told.exit_code, Some(1));
     assert!(told.message.contains('1'), "{}", told.message);
-    assert_eq!(stderr(&task), "1 bytes of input\n");
+    assert_eq!(stderr(&task).await, "1 bytes of input\n");
 }
 
 #[tokio::test]

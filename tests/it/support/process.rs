@@ -54,7 +54,8 @@ pub(crate) fn threads() -> usize {
     fs::read_dir("/proc/self/task").unwrap().count()
 }
 
-/// Files and directories below a directory, at any depth.
+/// Files and directories below a directory, at any depth. Not what is in a folder `output`: the host keeps the older output
+/// of a task there for as long as it remembers the task.
 pub(crate) fn entries(dir: &Path) -> usize {
     let mut count = 0;
     let mut waiting = vec![dir.to_owned()];
@@ -62,7 +63,7 @@ pub(crate) fn entries(dir: &Path) -> usize {
         // A directory may go away while it is looked at.
         for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
             count += 1;
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) && entry.file_name() != "output" {
                 waiting.push(entry.path());
             }
         }

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use taskcell::{
-    CancelRequest, Event, EventBody, EventSeq, Failure, FailureKind, Host, Outcome, OutputCursor, OutputSource, Party,
-    SignalKey, StartRequest, TaskHandle,
+    CancelRequest, Event, EventBody, EventSeq, Failure, FailureKind, Host, Outcome, OutputChunk, OutputCursor,
+    OutputSource, Party, SignalKey, StartRequest, TaskHandle,
 };
 
 use super::{request, within};
@@ -124,17 +124,31 @@ pub(crate) fn cancelled(forced: bool, message: &str) -> Outcome {
     }
 }
 
+/// All output of a task that is kept, and how many pieces are not.
+pub(crate) async fn output(task: &TaskHandle) -> (Vec<OutputChunk>, u64) {
+    let (mut chunks, mut lost, mut cursor) = (Vec::new(), 0, OutputCursor::default());
+    loop {
+        let page = within(task.output(cursor)).await;
+        if page.is_empty() {
+            return (chunks, lost);
+        }
+        chunks.extend(page.chunks);
+        lost += page.lost;
+        cursor = page.next;
+    }
+}
+
 /// What a task has written to one of its streams or its log.
-pub(crate) fn written(task: &TaskHandle, to: impl Fn(&OutputSource) -> bool) -> String {
-    let page = task.output(OutputCursor::default());
-    let chunks = page.chunks.into_iter().filter(|chunk| to(&chunk.source));
+pub(crate) async fn written(task: &TaskHandle, to: impl Fn(&OutputSource) -> bool) -> String {
+    let (chunks, _) = output(task).await;
+    let chunks = chunks.into_iter().filter(|chunk| to(&chunk.source));
     chunks.map(|chunk| chunk.text).collect()
 }
 
-pub(crate) fn stdout(task: &TaskHandle) -> String {
-    written(task, |source| *source == OutputSource::Stdout)
+pub(crate) async fn stdout(task: &TaskHandle) -> String {
+    written(task, |source| *source == OutputSource::Stdout).await
 }
 
-pub(crate) fn stderr(task: &TaskHandle) -> String {
-    written(task, |source| *source == OutputSource::Stderr)
+pub(crate) async fn stderr(task: &TaskHandle) -> String {
+    written(task, |source| *source == OutputSource::Stderr).await
 }

@@ -115,8 +115,13 @@ impl<'a> Session<'a> {
             }
         }
         self.screen.withdraw("The task has ended.");
-        let page = self.handle.output(self.cursor);
-        self.on_output(&page);
+        loop {
+            let page = self.handle.output(self.cursor).await;
+            if page.is_empty() {
+                break;
+            }
+            self.on_output(&page);
+        }
         for line in self.guest.finish() {
             self.screen.line(&line);
         }

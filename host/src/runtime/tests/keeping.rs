@@ -11,6 +11,8 @@ use crate::model::limits::LimitsRequest;
 use crate::model::request::CancelRequest;
 use crate::model::signal::Party;
 use crate::model::snapshot::Phase;
+use crate::ports::output::{OutputChunk, OutputCursor};
+use crate::ports::runner::CellLink;
 use crate::runtime::host::StartError;
 use crate::store::memory::MemoryStore;
 
@@ -110,4 +112,64 @@ async fn f14_ended_tasks_are_forgotten_when_they_weigh_too_much() {
     // Each keeps 1 MiB of output and twice 1 MiB of a result, and 64 MiB are kept in all.
     let known = bench.inner.registry.known();
     assert!((20..=23).contains(&known), "{known}");
+}
+
+/// Prints more than memory holds, and waits for the disk as a guest does.
+async fn prints(link: &CellLink) {
+    for line in 0..1000 {
+        if link.output.stdout(format!("{line:0>4000}").as_bytes()) {
+            let turn = link.output.turn().await.unwrap();
+            link.output.make_room(turn);
+        }
+    }
+}
+
+#[tokio::test]
+async fn f14_older_output_stays_on_disk_until_its_task_is_forgotten() {
+    let bench = Bench::new(script(|link| async move {
+        prints(&link).await;
+        success(None)
+    }));
+    let task = bench.start().await;
+    let (id, dirs) = (task.id(), Arc::clone(&bench.inner.around.dirs));
+    task.gone().await;
+    settle().await;
+    let page = task.output(OutputCursor::default()).await;
+    assert!(page.lost == 0 && page.chunks.first().is_some_and(|chunk| chunk.text.starts_with("000")));
+    assert!(dirs.read_output(id).is_ok());
+    drop(task);
+    bench.advance(Duration::from_mins(61)).await;
+    bench.start().await.gone().await;
+    while bench.inner.registry.by_id(id).is_some() || dirs.read_output(id).is_ok() {
+        settle().await;
+    }
+}
+
+#[tokio::test]
+async fn r44_a_quiet_task_has_no_file_for_its_output() {
+    let bench = Bench::new(script(|link| async move {
+        link.output.stdout("a word");
+        success(None)
+    }));
+    let task = bench.start().await;
+    task.gone().await;
+    assert!(bench.inner.around.dirs.read_output(task.id()).is_err());
+    assert_eq!(task.output(OutputCursor::default()).await.chunks.len(), 1);
+}
+
+#[tokio::test]
+async fn f26_a_file_that_is_there_already_is_not_written_to() {
+    let bench = Bench::new(script(|link| async move {
+        wait_for(&link, "go", None).await;
+        prints(&link).await;
+        success(None)
+    }));
+    let task = bench.start().await;
+    drop(bench.inner.around.dirs.write_output(task.id(), true).unwrap());
+    task.notify(key("go"), None, Party::Host).await;
+    task.gone().await;
+    let page = task.output(OutputCursor::default()).await;
+    let told = |chunk: &OutputChunk| chunk.text.contains("cannot be kept on disk");
+    assert!(page.lost > 0 && page.chunks.iter().filter(|chunk| told(chunk)).count() == 1);
+    assert_eq!(bench.inner.around.dirs.read_output(task.id()).unwrap().metadata().unwrap().len(), 0);
 }

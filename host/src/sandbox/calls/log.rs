@@ -2,6 +2,7 @@
 
 use crate::sandbox::bindings::taskcell::plugin::log;
 use crate::sandbox::cell::CellData;
+use crate::sandbox::stdio::make_room;
 
 use super::convert;
 
@@ -15,7 +16,9 @@ impl log::Host for CellData {
             log::Level::Warn => "warn",
             log::Level::Error => "error",
         };
-        self.link.output.log(level, convert::clipped(target), &convert::clipped(message));
+        if self.link.output.log(level, convert::clipped(target), convert::clipped(message)) {
+            make_room(&self.link.output).await;
+        }
         self.give_way().await;
         Ok(())
     }

@@ -8,6 +8,7 @@ use crate::model::snapshot::Artifact;
 use crate::ports::runner::GuestCall;
 use crate::sandbox::bindings::taskcell::plugin::{output, types};
 use crate::sandbox::cell::CellData;
+use crate::sandbox::stdio::make_room;
 
 impl CellData {
     async fn attach_file(&mut self, name: String, media_type: String, path: &str) -> Result<Artifact, Refusal> {
@@ -65,11 +66,13 @@ impl output::Host for CellData {
         bytes: Vec<u8>,
     ) -> wasmtime::Result<Result<(), types::Refusal>> {
         self.called(bytes.len());
-        match stream {
-            output::OutputStream::Stdout => self.link.output.stdout(&bytes),
-            output::OutputStream::Stderr => self.link.output.stderr(&bytes),
+        let is_over = match stream {
+            output::OutputStream::Stdout => self.link.output.stdout(bytes),
+            output::OutputStream::Stderr => self.link.output.stderr(bytes),
+        };
+        if is_over {
+            make_room(&self.link.output).await;
         }
-        drop(bytes);
         self.give_way().await;
         Ok(Ok(()))
     }

@@ -1,0 +1,52 @@
+//! What a reader of output gets.
+
+use serde::{Deserialize, Serialize};
+
+/// Where a piece of output comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutputSource {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// The log.
+    Log {
+        /// `trace`, `debug`, `info`, `warn` or `error`.
+        level: String,
+        /// Which part of the plugin speaks.
+        target: String,
+    },
+}
+
+/// A place in a task's output. The default is the beginning.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OutputCursor(pub(super) u64);
+
+/// A piece of output. Small writes to one stream that follow each other may be one piece.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputChunk {
+    /// Where it comes from.
+    pub source: OutputSource,
+    /// What was written, with bytes that are not UTF-8 replaced. Not escaped: see [`escape`](crate::escape).
+    pub text: String,
+}
+
+/// What was read from a task's output.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputPage {
+    /// The pieces, oldest first.
+    pub chunks: Vec<OutputChunk>,
+    /// Pieces between the cursor and `next` that are no longer kept.
+    pub lost: u64,
+    /// Where to read on.
+    pub next: OutputCursor,
+}
+
+impl OutputPage {
+    /// Whether there was nothing after the cursor: no pieces, and none that were lost.
+    pub fn is_empty(&self) -> bool {
+        self.chunks.is_empty() && self.lost == 0
+    }
+}

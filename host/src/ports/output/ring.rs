@@ -1,0 +1,272 @@
+//! The newest output, in memory: three rings that are numbered as one.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::decode::{Decoder, unfinished};
+use super::page::{OutputChunk, OutputSource};
+
+/// Small writes to one stream are joined up to this size.
+const JOINED_BYTES_MAX: usize = 8 << 10;
+/// The smallest and the largest size of the pieces that long writes are cut into.
+const PIECE_BYTES: (usize, usize) = (1 << 10, 64 << 10);
+/// A ring holds at least so many pieces, so that one more does not push much out.
+const PIECES_MIN: usize = 16;
+/// What a chunk costs beside its text, so that a flood of empty lines is bounded too.
+pub(super) const CHUNK_OVERHEAD: usize = 96;
+
+/// Where a chunk comes from, without what can be shared.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Source {
+    Stdout,
+    Stderr,
+    Log { level: &'static str, target: String },
+}
+
+impl From<&Source> for OutputSource {
+    fn from(source: &Source) -> Self {
+        match source {
+            Source::Stdout => Self::Stdout,
+            Source::Stderr => Self::Stderr,
+            Source::Log { level, target } => Self::Log { level: (*level).to_owned(), target: target.clone() },
+        }
+    }
+}
+
+/// A piece of text, as bytes: what is not UTF-8 is replaced for whoever reads it, because most of it is never read.
+#[derive(Debug, Clone)]
+enum Text {
+    Own(Vec<u8>),
+    /// Pieces of one long write share it, so that nothing is copied.
+    Part(Arc<Vec<u8>>, Range<usize>),
+}
+
+impl Text {
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Own(text) => text,
+            Self::Part(whole, range) => whole.get(range.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// A numbered piece.
+#[derive(Debug, Clone)]
+pub(super) struct Chunk {
+    pub(super) number: u64,
+    pub(super) source: Source,
+    text: Text,
+}
+
+impl Chunk {
+    pub(super) fn text(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+
+    fn weight(&self) -> usize {
+        let source = match &self.source {
+            Source::Log { target, .. } => target.len(),
+            Source::Stdout | Source::Stderr => 0,
+        };
+        self.text().len() + source + CHUNK_OVERHEAD
+    }
+
+    pub(super) fn shown(&self) -> OutputChunk {
+        OutputChunk { source: (&self.source).into(), text: String::from_utf8_lossy(self.text()).into_owned() }
+    }
+}
+
+/// What is kept of one kind.
+#[derive(Debug, Default)]
+struct Lane {
+    chunks: VecDeque<Chunk>,
+    bytes: usize,
+}
+
+impl Lane {
+    fn push(&mut self, chunk: Chunk) {
+        self.bytes += chunk.weight();
+        self.chunks.push_back(chunk);
+    }
+
+    /// Lets go of the oldest while there is more than `bytes_max` and they are below `before`. Returns the number after
+    /// the last that went, or zero.
+    fn shrink(&mut self, bytes_max: usize, before: u64) -> u64 {
+        let mut gone = 0;
+        while self.bytes > bytes_max
+            && let Some(oldest) = self.chunks.pop_front_if(|oldest| oldest.number < before)
+        {
+            self.bytes -= oldest.weight();
+            gone = oldest.number + 1;
+        }
+        gone
+    }
+
+    fn from(&self, number: u64) -> impl Iterator<Item = &Chunk> {
+        self.chunks.range(self.chunks.partition_point(|chunk| chunk.number < number)..)
+    }
+}
+
+/// How much a ring keeps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sizes {
+    /// Bytes of each kind.
+    bytes_max: usize,
+    /// Bytes of a piece.
+    piece_max: usize,
+    /// Whether pieces must be written before they go.
+    spills: bool,
+}
+
+impl Sizes {
+    pub(super) fn new(bytes_max: u64, spill_max: Option<u64>) -> Self {
+        let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
+        let smallest = spill_max.map_or(bytes_max, |spill| usize::try_from(spill).unwrap_or(usize::MAX).min(bytes_max));
+        let (least, most) = PIECE_BYTES;
+        Self { bytes_max, piece_max: (smallest / PIECES_MIN).clamp(least, most), spills: spill_max.is_some() }
+    }
+}
+
+/// The rings.
+#[derive(Debug)]
+pub(super) struct Ring {
+    sizes: Sizes,
+    /// Stdout, stderr, the log.
+    lanes: [Lane; 3],
+    decoders: [Decoder; 2],
+    /// The next chunk's number.
+    pub(super) next: u64,
+    /// Chunks below this number have been handed to the spill.
+    written: u64,
+    /// Chunks below this number may be gone from here.
+    pub(super) gone: u64,
+    /// Chunks below this number have been read or handed on, and are not added to.
+    sealed: u64,
+}
+
+impl Ring {
+    pub(super) fn new(sizes: Sizes) -> Self {
+        Self { sizes, lanes: Default::default(), decoders: Default::default(), next: 0, written: 0, gone: 0, sealed: 0 }
+    }
+
+    /// Takes bytes of stdout, or of stderr.
+    pub(super) fn push_bytes(&mut self, to_stdout: bool, bytes: Vec<u8>) {
+        let [stdout, stderr] = &mut self.decoders;
+        let text = if to_stdout { stdout } else { stderr }.whole(bytes);
+        self.push(if to_stdout { Source::Stdout } else { Source::Stderr }, text);
+    }
+
+    /// Takes a text. An empty one leaves no trace.
+    pub(super) fn push(&mut self, source: Source, mut text: Vec<u8>) {
+        if text.is_empty() {
+            return;
+        }
+        if text.capacity() - text.len() > CHUNK_OVERHEAD {
+            // What is kept is what is counted.
+            text.shrink_to_fit();
+        }
+        let Sizes { bytes_max, piece_max, .. } = self.sizes;
+        let [stdout, stderr, log] = &mut self.lanes;
+        let (lane, is_line) = match source {
+            Source::Stdout => (stdout, false),
+            Source::Stderr => (stderr, false),
+            Source::Log { .. } => (log, true),
+        };
+        // Whoever writes on without waiting for the spill pushes the oldest out for good.
+        self.gone = self.gone.max(lane.shrink(bytes_max, u64::MAX));
+        if is_line {
+            lane.push(Chunk { number: self.next, source, text: Text::Own(text) });
+            self.next += 1;
+        } else if let Some(last) = lane.chunks.back_mut().filter(|last| last.number + 1 == self.next)
+            && last.number >= self.sealed
+            && let Text::Own(before) = &mut last.text
+            && before.len() + text.len() <= JOINED_BYTES_MAX.min(piece_max)
+        {
+            before.extend_from_slice(&text);
+            lane.bytes += text.len();
+        } else {
+            for text in pieces(text, piece_max, bytes_max) {
+                lane.push(Chunk { number: self.next, source: source.clone(), text });
+                self.next += 1;
+            }
+        }
+        self.shrink();
+    }
+
+    fn shrink(&mut self) {
+        let before = if self.sizes.spills { self.written } else { u64::MAX };
+        for lane in &mut self.lanes {
+            self.gone = self.gone.max(lane.shrink(self.sizes.bytes_max, before));
+        }
+    }
+
+    /// Whether there is more than may be kept, because it has not been written.
+    pub(super) fn is_over(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.bytes > self.sizes.bytes_max)
+    }
+
+    /// What has not been written, in order.
+    pub(super) fn unwritten(&mut self) -> Vec<Chunk> {
+        self.sealed = self.next;
+        self.in_order(self.written..self.next).cloned().collect()
+    }
+
+    /// Everything below this number has been handed to the spill.
+    pub(super) fn wrote(&mut self, below: u64) {
+        self.written = below;
+        self.shrink();
+    }
+
+    /// What is here of these numbers, for a reader.
+    pub(super) fn read(&mut self, numbers: Range<u64>) -> impl Iterator<Item = &Chunk> {
+        self.sealed = self.sealed.max(numbers.end.min(self.next));
+        self.in_order(numbers)
+    }
+
+    fn in_order(&self, numbers: Range<u64>) -> impl Iterator<Item = &Chunk> {
+        let here = self.lanes.iter().flat_map(|lane| lane.from(numbers.start));
+        let mut chunks: Vec<_> = here.filter(|chunk| chunk.number < numbers.end).collect();
+        chunks.sort_unstable_by_key(|chunk| chunk.number);
+        chunks.into_iter()
+    }
+
+    /// Bytes that are kept.
+    pub(super) fn bytes(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.bytes as u64).sum()
+    }
+}
+
+/// Cuts a text into pieces of at most `piece_max` bytes, between characters. They share it, unless it is larger than a
+/// whole ring: its last piece would hold all of it.
+fn pieces(text: Vec<u8>, piece_max: usize, bytes_max: usize) -> impl Iterator<Item = Text> {
+    let share = text.len() <= bytes_max;
+    let is_short = text.len() <= JOINED_BYTES_MAX.min(piece_max);
+    let (mut own, long) = if is_short { (Some(text), None) } else { (None, Some(Arc::new(text))) };
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        if let Some(short) = own.take() {
+            return Some(Text::Own(short));
+        }
+        let long = long.as_ref()?;
+        let rest = long.get(from..).filter(|rest| !rest.is_empty())?;
+        let range = from..from + cut(rest, piece_max);
+        from = range.end;
+        Some(if share {
+            Text::Part(Arc::clone(long), range)
+        } else {
+            Text::Own(long.get(range).unwrap_or_default().to_owned())
+        })
+    })
+}
+
+/// Where to cut a text so that its beginning has at most `max` bytes and ends between characters.
+fn cut(text: &[u8], max: usize) -> usize {
+    match text.get(..max) {
+        Some(piece) if text.len() > max => max - unfinished(piece),
+        Some(_) | None => text.len(),
+    }
+}
