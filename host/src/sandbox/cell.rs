@@ -43,7 +43,7 @@ pub(super) struct CellData {
 impl CellData {
     /// Its files, for one call.
     pub(super) fn files(&mut self) -> Files<'_> {
-        self.link.gauges.set_activity(self.pace.count(0));
+        self.link.gauges.set_activity(self.pace.count_wasi());
         let wasi = WasiFilesystemCtxView { ctx: self.wasi.filesystem(), table: &mut self.table };
         Files { wasi, rules: &self.files }
     }
@@ -52,12 +52,6 @@ impl CellData {
     pub(super) fn called(&mut self, bytes: usize) {
         self.link.gauges.count_host_call();
         self.link.gauges.set_activity(self.pace.count(bytes));
-    }
-
-    /// Lets others go first when the guest had its share: many calls in a row would otherwise come to no yield at all.
-    /// For calls that wait for nobody, and when they hold nothing large any more.
-    pub(super) async fn give_way(&mut self) {
-        self.pace.give_way().await;
     }
 }
 
@@ -91,7 +85,7 @@ pub(super) struct Info {
 impl WasiView for CellData {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         // Every function of WASI comes by here once.
-        self.link.gauges.set_activity(self.pace.count(0));
+        self.link.gauges.set_activity(self.pace.count_wasi());
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }
 }

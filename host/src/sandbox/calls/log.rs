@@ -16,7 +16,6 @@ impl log::Host for CellData {
             log::Level::Error => "error",
         };
         self.link.output.log(level, convert::clipped(target), &convert::clipped(message));
-        self.give_way().await;
         Ok(())
     }
 }

@@ -70,7 +70,6 @@ impl output::Host for CellData {
             output::OutputStream::Stderr => self.link.output.stderr(&bytes),
         }
         drop(bytes);
-        self.give_way().await;
         Ok(Ok(()))
     }
 
