@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::command::{Answer, Command, Decision};
 use super::event::{Budget, EventBody, WaitEnd};
 use super::ids::SignalKey;
-use super::outcome::{CellEnd, Failure, FailureKind, GuestOutcome, NOT_BEGUN, Outcome};
+use super::outcome::{CellEnd, Failure, FailureKind, GuestOutcome, Outcome};
 use super::request::CancelRequest;
 use super::signal::{NotifyAnswer, Party, Signal};
 use super::state::{Phase, TaskState, Usage, payload_bytes};
@@ -197,15 +197,17 @@ fn live(state: &TaskState, command: Command) -> Decision {
         // Whoever looked at the task may have done so just before it was parked.
         Command::Stalled { .. } | Command::Idle { .. } if !state.idle_runs() => Decision::only(Answer::Unchanged),
         Command::Stalled { fuel, quiet } => Decision::done(EventBody::Stalled { fuel, quiet }),
-        Command::Idle { usage } => finish(Outcome::Failed(Failure::new(FailureKind::Idle, idle(state))), usage),
+        Command::Idle { usage } => {
+            finish(Outcome::Failed(Failure::at_limit(FailureKind::Idle, "idle_ms", idle(state))), usage)
+        }
         Command::Cancel { request, usage } => cancel(state, request, usage),
         Command::GraceOver { usage } => match &state.cancel {
-            Some(request) => finish(cancelled(request, true, String::new()), usage),
+            Some(request) => finish(cancelled(request, true, true), usage),
             None => Decision::only(Answer::Done),
         },
         Command::DeadlineReached { usage } => {
             let message = format!("the task did not end within its {}", text::duration(state.limits.timeout));
-            finish(Outcome::Failed(Failure::new(FailureKind::Timeout, message)), usage)
+            finish(Outcome::Failed(Failure::at_limit(FailureKind::Timeout, "timeout_ms", message)), usage)
         }
         Command::CellEnded { end, usage } => finish(outcome_of(state, end), usage),
     }
@@ -350,8 +352,7 @@ fn cancel(state: &TaskState, request: CancelRequest, usage: Usage) -> Decision {
     // A task that never ran has nothing to tidy up.
     let at_once = request.grace.is_zero() || state.phase == Some(Phase::Queued);
     let forced = state.phase == Some(Phase::Running);
-    let message = if forced { String::new() } else { NOT_BEGUN.to_owned() };
-    let outcome = at_once.then(|| cancelled(&request, forced, message));
+    let outcome = at_once.then(|| cancelled(&request, forced, state.phase != Some(Phase::Queued)));
     let by = request.by;
     // The request comes first, so that a guest that is woken by it can read who asked.
     let mut events = vec![EventBody::CancelRequested(request)];
@@ -369,8 +370,9 @@ fn cancel(state: &TaskState, request: CancelRequest, usage: Usage) -> Decision {
     Decision { events, answer: Answer::Done }
 }
 
-fn cancelled(request: &CancelRequest, forced: bool, message: String) -> Outcome {
-    Outcome::Cancelled { by: request.by, reason: request.reason.clone(), forced, message, data: None }
+fn cancelled(request: &CancelRequest, forced: bool, begun: bool) -> Outcome {
+    let (by, reason) = (request.by, request.reason.clone());
+    Outcome::Cancelled { by, reason, forced, begun, message: String::new(), data: None }
 }
 
 fn finish(outcome: Outcome, usage: Usage) -> Decision {
@@ -388,13 +390,14 @@ fn outcome_of(state: &TaskState, end: CellEnd) -> Outcome {
                 Some(request) => (request.by, request.reason.clone()),
                 None => (Party::Itself, String::new()),
             };
-            Outcome::Cancelled { by, reason, forced: false, message, data }
+            Outcome::Cancelled { by, reason, forced: false, begun: true, message, data }
         }
         CellEnd::Failed(failure) => Outcome::Failed(match (&state.panic, failure.kind) {
             // A Rust guest panics by saying so and then trapping; the trap is only the end of it. A lack of memory
             // does not panic: if one was refused before, the guest had coped with that.
             (Some((message, place)), FailureKind::Trap | FailureKind::Memory) => {
-                Failure { kind: FailureKind::Panic, message: format!("panicked at {place}: {message}"), ..failure }
+                let message = format!("panicked at {place}: {message}");
+                Failure { kind: FailureKind::Panic, message, limit: None, ..failure }
             }
             (Some(_) | None, _) => failure,
         }),
