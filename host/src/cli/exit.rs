@@ -35,7 +35,7 @@ impl Exit {
         match outcome {
             Outcome::Succeeded { .. } => Self::Succeeded,
             Outcome::Failed(failure) if failure.kind == FailureKind::Host => Self::Host,
-            Outcome::Failed(failure) if failure.kind.is_limit() => Self::Limit,
+            Outcome::Failed(failure) if failure.is_limit() => Self::Limit,
             Outcome::Failed(_) => Self::Failed,
             Outcome::Cancelled { .. } if interrupted => Self::Interrupted,
             Outcome::Cancelled { .. } => Self::Cancelled,
@@ -75,6 +75,7 @@ mod tests {
             by: Party::Person,
             reason: String::new(),
             forced: false,
+            begun: true,
             message: String::new(),
             data: None,
         }

@@ -264,22 +264,22 @@ fn live(state: &TaskState, command: Command) -> Decision {
         // Whoever looked at the task may have done so just before it was parked.
         Command::Stalled { .. } | Command::Idle { .. } if !state.idle_runs() => Decision::only(Answer::Unchanged),
         Command::Stalled { fuel, quiet } => Decision::done(EventBody::Stalled { fuel, quiet }),
-        Command::Idle { usage } => failed(state, FailureKind::Idle, spending::idle(state), usage),
+        Command::Idle { usage } => failed(state, FailureKind::Idle, "idle_ms", spending::idle(state), usage),
         Command::Cancel { request, usage } => ending::cancel(state, request, usage),
         Command::GraceOver { usage } => match &state.cancel {
-            Some(request) => ending::finish(ending::cancelled(request, true, String::new()), state.with_told(usage)),
+            Some(request) => ending::finish(ending::cancelled(request, true, true), state.with_told(usage)),
             None => Decision::only(Answer::Done),
         },
         Command::DeadlineReached { usage } => {
             let message = format!("the task did not end within its {}", text::duration(state.limits.timeout));
-            failed(state, FailureKind::Timeout, message, usage)
+            failed(state, FailureKind::Timeout, "timeout_ms", message, usage)
         }
         Command::CellEnded { end, usage, chance } => ending::cell_ended(state, end, state.with_told(usage), chance),
     }
 }
 
-fn failed(state: &TaskState, kind: FailureKind, message: String, usage: Usage) -> Decision {
-    ending::finish(Outcome::Failed(Failure::new(kind, message)), state.with_told(usage))
+fn failed(state: &TaskState, kind: FailureKind, limit: &'static str, message: String, usage: Usage) -> Decision {
+    ending::finish(Outcome::Failed(Failure::at_limit(kind, limit, message)), state.with_told(usage))
 }
 
 fn pause(state: &TaskState, by: Party, reason: String) -> Decision {

@@ -1,5 +1,6 @@
 //! How a task ends: one outcome, told truly.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -7,9 +8,6 @@ use serde_json::Value;
 
 use super::signal::{Party, present};
 use super::text::escape;
-
-/// What is said of a task that was cancelled while it waited for its turn.
-pub(super) const NOT_BEGUN: &str = "it had not begun";
 
 /// How a task ended. Every started task gets exactly one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,12 +31,24 @@ pub enum Outcome {
         reason: String,
         /// `true` when the task was stopped where it was; `false` when it ended by itself, or had not begun.
         forced: bool,
+        /// `false` when it was cancelled while it waited for its turn.
+        #[serde(default = "yes", skip_serializing_if = "is_yes")]
+        begun: bool,
         /// What the task said when it ended by itself; may be empty.
         message: String,
         /// What it had done so far, if it handed that over.
         #[serde(default, with = "present", skip_serializing_if = "Option::is_none")]
         data: Option<Value>,
     },
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 /// A bad end.
@@ -53,6 +63,10 @@ pub struct Failure {
     pub error: Option<Value>,
     /// Whether the same task may succeed when it is tried again.
     pub retryable: bool,
+    /// The limit that ended it, by its name in [`LimitsRequest::ALL`](super::limits::LimitsRequest::ALL); `None` when
+    /// none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Cow<'static, str>>,
     /// The exit code, for [`FailureKind::Exited`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
@@ -123,8 +137,7 @@ impl FailureKind {
         }
     }
 
-    /// What somebody can do about it, in a sentence without a capital and a full stop.
-    pub fn advice(self) -> &'static str {
+    fn advice(self) -> &'static str {
         match self {
             Self::Guest => "the task says so itself: its message and details say what it needs",
             Self::Trap | Self::Panic => "this is a fault in the plugin: show its author the message and the call stack",
@@ -144,7 +157,35 @@ impl FailureKind {
 
 impl Failure {
     pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), error: None, retryable: false, exit_code: None, backtrace: Vec::new() }
+        Self {
+            kind,
+            message: message.into(),
+            error: None,
+            retryable: false,
+            limit: None,
+            exit_code: None,
+            backtrace: Vec::new(),
+        }
+    }
+
+    /// The end of a task that met this limit, by its name on the wire.
+    pub(crate) fn at_limit(kind: FailureKind, limit: &'static str, message: impl Into<String>) -> Self {
+        Self { limit: Some(limit.into()), ..Self::new(kind, message) }
+    }
+
+    /// Whether one of the task's limits ended it.
+    pub fn is_limit(&self) -> bool {
+        self.limit.is_some() || self.kind.is_limit()
+    }
+
+    /// What somebody can do about it, in a sentence without a capital and a full stop.
+    pub fn advice(&self) -> Cow<'static, str> {
+        match (self.kind, &self.limit) {
+            (FailureKind::Trap, Some(limit)) => {
+                format!("start it with a higher limit `{limit}`, or let the plugin use less at once").into()
+            }
+            (kind, _) => kind.advice().into(),
+        }
     }
 }
 
@@ -154,16 +195,16 @@ impl fmt::Display for Outcome {
         match self {
             Self::Succeeded { message, .. } => write!(f, "succeeded: {}", escape(message)),
             Self::Failed(failure) => write!(f, "failed ({}): {}", failure.kind.word(), escape(&failure.message)),
-            Self::Cancelled { by, reason, forced, message, .. } => {
+            Self::Cancelled { by, reason, forced, begun, message, .. } => {
                 write!(f, "cancelled by {by}")?;
                 if !reason.is_empty() {
                     write!(f, " ({})", escape(reason))?;
                 }
-                match (*forced, message.as_str()) {
-                    (true, _) => f.write_str(", stopped by force"),
-                    (false, NOT_BEGUN) => write!(f, ": {NOT_BEGUN}"),
-                    (false, "") => f.write_str(", it ended by itself"),
-                    (false, message) => write!(f, ", it ended by itself: {}", escape(message)),
+                match (*begun, *forced, message.as_str()) {
+                    (false, ..) => f.write_str(": it had not begun"),
+                    (true, true, _) => f.write_str(", stopped by force"),
+                    (true, false, "") => f.write_str(", it ended by itself"),
+                    (true, false, message) => write!(f, ", it ended by itself: {}", escape(message)),
                 }
             }
         }

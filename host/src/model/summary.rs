@@ -88,7 +88,7 @@ fn ended(outcome: &Outcome) -> String {
     let text = outcome.to_string();
     let text = shortened(&text, OUTCOME_BYTES_MAX);
     match outcome {
-        Outcome::Failed(failure) => format!("{text} - {}", failure.kind.advice()),
+        Outcome::Failed(failure) => format!("{text} - {}", failure.advice()),
         Outcome::Succeeded { .. } | Outcome::Cancelled { .. } => text.into_owned(),
     }
 }

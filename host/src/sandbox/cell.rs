@@ -22,7 +22,8 @@ use super::files::{self, FileRules, Files};
 use super::inspect::Shape;
 use super::meter::MemoryMeter;
 use super::pace::{Account, Pace, Turn, keep_pace, publish};
-use super::trap::{Departure, departure, is_unreadable_result};
+use super::random::{self, Random};
+use super::trap::{Departure, Scene, departure, is_unreadable_result};
 use super::wasi::{self, CommandLine};
 
 /// What a call may carry beside its one large value: names, messages.
@@ -43,21 +44,21 @@ pub(super) struct CellData {
 impl CellData {
     /// Its files, for one call.
     pub(super) fn files(&mut self) -> Files<'_> {
-        self.link.gauges.set_activity(self.pace.count(0));
+        self.link.gauges.set_activity(self.pace.count_wasi());
         let wasi = WasiFilesystemCtxView { ctx: self.wasi.filesystem(), table: &mut self.table };
         Files { wasi, rules: &self.files }
+    }
+
+    /// Its random numbers, for one call.
+    pub(super) fn random(&mut self) -> Random<'_> {
+        self.link.gauges.set_activity(self.pace.count_wasi());
+        Random { wasi: self.wasi.random(), limit: self.info.limits.random_bytes }
     }
 
     /// Counts a call of the contract, which moved this many bytes.
     pub(super) fn called(&mut self, bytes: usize) {
         self.link.gauges.count_host_call();
         self.link.gauges.set_activity(self.pace.count(bytes));
-    }
-
-    /// Lets others go first when the guest had its share: many calls in a row would otherwise come to no yield at all.
-    /// For calls that wait for nobody, and when they hold nothing large any more.
-    pub(super) async fn give_way(&mut self) {
-        self.pace.give_way().await;
     }
 }
 
@@ -91,7 +92,7 @@ pub(super) struct Info {
 impl WasiView for CellData {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         // Every function of WASI comes by here once.
-        self.link.gauges.set_activity(self.pace.count(0));
+        self.link.gauges.set_activity(self.pace.count_wasi());
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }
 }
@@ -107,6 +108,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<CellData>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     files::add_to_linker(&mut linker)?;
+    random::add_to_linker(&mut linker)?;
     TaskPlugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |data| data)?;
     Ok(linker)
 }
@@ -169,11 +171,12 @@ pub(super) async fn describe(
     around.link.gauges.set_fuel_budget(limits.fuel);
     let info = Info { document: Value::Null, scratch: None, limits };
     let mut store = store(around, wasi, info).map_err(|error| host_failure(&error))?;
-    let called = async {
-        let instance = plugin.instantiate_async(&mut store).await?;
-        instance.taskcell_plugin_plugin_info().call_describe(&mut store).await
-    }
-    .await;
+    let instance = plugin.instantiate_async(&mut store).await;
+    let called = match instance {
+        Err(error) if is_too_large(&error, &store) => return Err(too_large(&store)),
+        Err(error) => Err(error),
+        Ok(instance) => instance.taskcell_plugin_plugin_info().call_describe(&mut store).await,
+    };
     called.map_err(|error| match departed(&error, &store) {
         Departure::Exit(code) => exited(code),
         Departure::Failed(failure) => failure,
@@ -182,7 +185,8 @@ pub(super) async fn describe(
 
 fn departed(error: &wasmtime::Error, store: &Store<CellData>) -> Departure {
     let data = store.data();
-    departure(error, data.link.gauges.fuel_budget(), data.memory.refused())
+    let fuel_budget = data.link.gauges.fuel_budget();
+    departure(error, &Scene { fuel_budget, limits: &data.info.limits, refused: data.memory.refused() })
 }
 
 /// Runs one task from a fresh instance to its end.
@@ -247,7 +251,7 @@ async fn run_task(
     work: &CellWork,
 ) -> wasmtime::Result<CellEnd> {
     let instance = match plugin.instantiate_async(&mut *store).await {
-        Err(error) if is_too_large(&error, store) => return Ok(too_large(&work.limits)),
+        Err(error) if is_too_large(&error, store) => return Ok(CellEnd::Failed(too_large(store))),
         instance => instance?,
     };
     let input = work.input.to_string();
@@ -256,7 +260,7 @@ async fn run_task(
         // A guest with less memory than that has not returned too much: then it is a fault like any other.
         Err(error) if is_unreadable_result(&error) && store.data().memory.bytes() > result_bytes(&work.limits) => {
             let message = format!("its result is larger than its limit of {} bytes", work.limits.result_bytes);
-            Ok(CellEnd::Failed(Failure::new(FailureKind::OutputLimit, message)))
+            Ok(CellEnd::Failed(Failure::at_limit(FailureKind::OutputLimit, "result_bytes", message)))
         }
         Err(error) => Err(error),
     }
@@ -265,20 +269,22 @@ async fn run_task(
 /// Whether there was no instance because its memories or tables begin larger than they may be. A guest that runs, and
 /// then fails, leaves a call stack or a code.
 fn is_too_large(error: &wasmtime::Error, store: &Store<CellData>) -> bool {
-    store.data().memory.refused() && is_unreadable_result(error)
+    store.data().memory.refused().is_some() && is_unreadable_result(error)
 }
 
-fn too_large(limits: &Limits) -> CellEnd {
+fn too_large(store: &Store<CellData>) -> Failure {
+    let data = store.data();
+    let limits = &data.info.limits;
     let message = format!(
         "its memories or tables are larger from the beginning than its limits of {} bytes and {} elements",
         limits.memory_bytes, limits.table_elements
     );
-    CellEnd::Failed(Failure::new(FailureKind::Memory, message))
+    Failure::at_limit(FailureKind::Memory, data.memory.refused().unwrap_or("memory_bytes"), message)
 }
 
 async fn run_command(store: &mut Store<CellData>, plugin: &CommandPre<CellData>) -> wasmtime::Result<CellEnd> {
     let instance = match plugin.instantiate_async(&mut *store).await {
-        Err(error) if is_too_large(&error, store) => return Ok(too_large(&store.data().info.limits)),
+        Err(error) if is_too_large(&error, store) => return Ok(CellEnd::Failed(too_large(store))),
         instance => instance?,
     };
     let code = match instance.wasi_cli_run().call_run(&mut *store).await? {
@@ -292,8 +298,9 @@ async fn run_command(store: &mut Store<CellData>, plugin: &CommandPre<CellData>)
 fn returned(outcome: WitOutcome, bytes_max: u64) -> CellEnd {
     let json = |what: &str, text: Option<String>| match text {
         None => Ok(None),
-        Some(text) if text.len() as u64 > bytes_max => Err(Failure::new(
+        Some(text) if text.len() as u64 > bytes_max => Err(Failure::at_limit(
             FailureKind::OutputLimit,
+            "result_bytes",
             format!("its {what} has {} bytes, and the limit is {bytes_max}", text.len()),
         )),
         Some(text) => serde_json::from_str(&text)

@@ -7,6 +7,10 @@ use wasmtime::ResourceLimiter;
 use crate::model::limits::Limits;
 use crate::ports::gauges::Gauges;
 
+/// The names of the limits.
+const MEMORY: &str = "memory_bytes";
+const TABLES: &str = "table_elements";
+
 /// One cap over all memories and one over all tables of a cell; wasmtime's own caps are for each one alone.
 #[derive(Debug)]
 pub(super) struct MemoryMeter {
@@ -14,8 +18,8 @@ pub(super) struct MemoryMeter {
     memory_bytes_max: u64,
     table_elements: u64,
     table_elements_max: u64,
-    /// Whether a growth was refused: a guest that traps soon after did so for lack of memory.
-    refused: bool,
+    /// The limit for which a growth was refused: a guest that traps soon after did so for lack of memory.
+    refused: Option<&'static str>,
     /// What the call of the host that is under way was permitted to grow by.
     permitted: Permitted,
     gauges: Arc<Gauges>,
@@ -40,7 +44,7 @@ impl MemoryMeter {
             memory_bytes_max: limits.memory_bytes,
             table_elements: 0,
             table_elements_max: limits.table_elements,
-            refused: false,
+            refused: None,
             permitted: Permitted::default(),
             gauges,
         }
@@ -51,7 +55,8 @@ impl MemoryMeter {
         self.memory_bytes
     }
 
-    pub(super) fn refused(&self) -> bool {
+    /// The name of the limit for which the last growth was refused.
+    pub(super) fn refused(&self) -> Option<&'static str> {
         self.refused
     }
 
@@ -76,12 +81,12 @@ impl ResourceLimiter for MemoryMeter {
             return Ok(false);
         }
         let Some((more, total)) = grown(self.memory_bytes, current, desired, self.memory_bytes_max) else {
-            self.refused = true;
+            self.refused = Some(MEMORY);
             return Ok(false);
         };
         self.permitted.memory_bytes = Some(more);
         // It coped with less than it had wanted.
-        self.refused = false;
+        self.refused = None;
         self.memory_bytes = total;
         self.gauges.raise_memory_peak(total);
         Ok(true)
@@ -91,7 +96,7 @@ impl ResourceLimiter for MemoryMeter {
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
         let Some(more) = self.permitted.memory_bytes.take() else {
             // Nobody was asked, because it is more than any memory can have.
-            self.refused = true;
+            self.refused = Some(MEMORY);
             return Ok(());
         };
         self.memory_bytes = self.memory_bytes.saturating_sub(more);
@@ -103,7 +108,7 @@ impl ResourceLimiter for MemoryMeter {
             return Ok(false);
         }
         let Some((more, total)) = grown(self.table_elements, current, desired, self.table_elements_max) else {
-            self.refused = true;
+            self.refused = Some(TABLES);
             return Ok(false);
         };
         self.permitted.table_elements = Some(more);
@@ -113,7 +118,7 @@ impl ResourceLimiter for MemoryMeter {
 
     fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
         let Some(more) = self.permitted.table_elements.take() else {
-            self.refused = true;
+            self.refused = Some(TABLES);
             return Ok(());
         };
         self.table_elements = self.table_elements.saturating_sub(more);
@@ -132,7 +137,7 @@ mod tests {
         let mut meter = MemoryMeter::new(&limits, Arc::clone(&gauges));
         assert!(meter.memory_growing(0, 60, None).unwrap());
         assert!(!meter.memory_growing(0, 50, None).unwrap(), "a second memory does not start a second cap");
-        assert!(meter.refused());
+        assert_eq!(meter.refused(), Some(MEMORY));
         assert!(meter.memory_growing(0, 40, None).unwrap());
         assert_eq!(gauges.usage(std::time::Duration::ZERO).memory_peak_bytes, 100);
         assert!(meter.table_growing(0, 10, None).unwrap());
@@ -146,7 +151,7 @@ mod tests {
         assert!(meter.memory_growing(0, 60, None).unwrap());
         meter.begin_call();
         assert!(meter.memory_grow_failed(failed()).is_ok(), "more than a memory can have: the guest is told");
-        assert!(meter.refused());
+        assert_eq!(meter.refused(), Some(MEMORY));
         assert!(meter.memory_growing(60, 100, None).unwrap());
         let error = meter.memory_grow_failed(failed()).unwrap_err();
         assert!(error.is::<SystemRefused>(), "not the guest's fault, because another machine would have had it");
@@ -160,6 +165,6 @@ mod tests {
     fn a_memory_that_reaches_its_own_maximum_is_no_refusal() {
         let mut meter = MemoryMeter::new(&Limits::default(), Arc::default());
         assert!(!meter.memory_growing(0, 60, Some(50)).unwrap());
-        assert!(!meter.refused());
+        assert_eq!(meter.refused(), None);
     }
 }

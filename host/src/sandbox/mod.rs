@@ -17,6 +17,7 @@ pub(crate) mod meter;
 pub(crate) mod pace;
 pub(crate) mod pool;
 pub(crate) mod quota;
+pub(crate) mod random;
 pub(crate) mod runner;
 pub(crate) mod stdio;
 pub(crate) mod trap;

@@ -1,22 +1,22 @@
 //! A guest's pace: when it gives way, what it has burnt, and where it waits while its task is paused.
 //!
 //! wasmtime yields by fuel alone, so a guest that spends its time in host calls would never yield: a call that is ready
-//! at once does not, and fuel says nothing about it. Therefore the call hook also looks at the time. When a turn was
-//! long enough, it shortens the fuel until the next yield to one unit, and restores it when that yield has been made. The
-//! balance stays exact, because changing the interval moves fuel and takes none.
+//! at once does not, and fuel says nothing about it. Therefore the call hook also looks at the time, and on the way back
+//! to the guest's code it waits until the others had their turn. It is all the same to it whose call that was: the
+//! contract's, WASI's, or an instruction that wasmtime does itself.
 //!
-//! The hook also fires for instructions that wasmtime does itself, such as `memory.grow`. During those the guest keeps
-//! its fuel in a register and writes it over whatever is set meanwhile. So fuel is touched only on the way back from a
-//! call of the host, which has been counted, and from a yield, at which the guest was polled anew.
+//! The hook fires for such instructions too, `memory.grow` for one. During those the guest keeps its fuel in a register
+//! and writes it over whatever is set meanwhile. So fuel is touched only on the way back from a call of the host, which
+//! has been counted, and from a yield, at which the guest was polled anew. Waiting touches none.
 
-use std::future::poll_fn;
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use wasmtime::{CallHook, Store, StoreContextMut};
+use wasmtime::{CallHook, CallHookHandler, Store, StoreContextMut};
 
 use crate::ports::clock::{Clock, SystemClock};
 use crate::ports::gate::Gate;
@@ -41,7 +41,7 @@ pub(super) struct Turn {
     began: AtomicU64,
     /// Polls so far.
     polls: AtomicU64,
-    /// Whether the guest stands at a fuel yield, or before its first instruction. Only there it can be held.
+    /// Whether the guest stands where it gives way, or before its first instruction. Only there it can be held.
     at_yield: AtomicBool,
 }
 
@@ -95,9 +95,6 @@ pub(super) struct Pace {
     warn_at: u64,
     /// What is left when the present slice is used up.
     floor: u64,
-    /// Whether slices are a single unit, to make the guest yield. They stay so until it has: a guest with many calls in
-    /// a row, and nothing between them that looks at the fuel, does not come to it at once.
-    hurried: bool,
     /// What the calls since the last look at the time have cost.
     cost: u32,
     /// Beginnings and ends of calls of the host, WASI's as well.
@@ -116,16 +113,12 @@ struct Moment {
 impl Pace {
     pub(super) fn new(budget: u64, turn: Arc<Turn>) -> Self {
         let floor = budget.saturating_sub(FUEL_SLICE);
-        Self {
-            turn,
-            budget,
-            warn_at: warn_at(budget),
-            floor,
-            hurried: false,
-            cost: 0,
-            calls: 0,
-            departures: Vec::new(),
-        }
+        Self { turn, budget, warn_at: warn_at(budget), floor, cost: 0, calls: 0, departures: Vec::new() }
+    }
+
+    /// Counts a call of WASI. What it moves or takes is not told, so the time is looked at after each.
+    pub(super) fn count_wasi(&mut self) -> u64 {
+        self.count(CALLS_PER_LOOK as usize * BYTES_PER_CALL)
     }
 
     /// Counts a call of the host that moved this many bytes, and returns how many beginnings and ends there have been.
@@ -140,26 +133,6 @@ impl Pace {
 
     fn moment(&self) -> Moment {
         Moment { calls: self.calls, polls: self.turn.polls.load(Ordering::Relaxed) }
-    }
-
-    /// Units of fuel between two yields.
-    fn slice(&self) -> u64 {
-        if self.hurried { 1 } else { FUEL_SLICE }
-    }
-
-    /// Lets others go first when the guest had its share of calls.
-    pub(super) async fn give_way(&mut self) {
-        if self.is_due() {
-            let mut gave = false;
-            let turn = poll_fn(|cx| {
-                if std::mem::replace(&mut gave, true) {
-                    return Poll::Ready(());
-                }
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            });
-            turn.await;
-        }
     }
 
     /// Whether the guest had its share of calls.
@@ -192,19 +165,80 @@ pub(super) fn keep_pace<T: Account>(store: &mut Store<T>) -> wasmtime::Result<()
     let budget = store.data_mut().pace().budget;
     store.set_fuel(budget)?;
     store.fuel_async_yield_interval(Some(FUEL_SLICE))?;
-    store.call_hook(|store, event| match event {
-        // At a call of the host, and at the end of a slice: wasmtime looks whether there is fuel after this.
-        CallHook::CallingHost => leaving(store),
-        CallHook::ReturningFromHost => returning(store),
-        CallHook::ReturningFromWasm => {
-            let mut store = store;
-            let bytes = store.data().result_bytes();
-            store.set_hostcall_fuel(bytes);
-            Ok(())
-        }
-        CallHook::CallingWasm => Ok(()),
-    });
+    store.call_hook_async(Hook);
     Ok(())
+}
+
+/// The call hook.
+struct Hook;
+
+impl<T: Account> CallHookHandler<T> for Hook {
+    fn handle_call_event<'hook, 'store, 'event>(
+        &'hook self,
+        store: StoreContextMut<'store, T>,
+        event: CallHook,
+    ) -> Pin<Box<dyn Future<Output = wasmtime::Result<()>> + Send + 'event>>
+    where
+        'hook: 'event,
+        'store: 'event,
+        Self: 'event,
+    {
+        let next = match event {
+            // At a call of the host, and at the end of a slice: wasmtime looks whether there is fuel after this.
+            CallHook::CallingHost => leaving(store),
+            CallHook::ReturningFromHost => returning(store),
+            CallHook::ReturningFromWasm => {
+                let mut store = store;
+                let bytes = store.data().result_bytes();
+                store.set_hostcall_fuel(bytes);
+                Ok(Next::GoOn)
+            }
+            CallHook::CallingWasm => Ok(Next::GoOn),
+        };
+        match next {
+            Ok(Next::GoOn) => Box::pin(AtOnce),
+            Ok(Next::GiveWay(turn)) => Box::pin(GiveWay { turn, gave: false }),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
+    }
+}
+
+/// What a guest does after the hook.
+enum Next {
+    GoOn,
+    /// When the others had their turn.
+    GiveWay(Arc<Turn>),
+}
+
+/// Nothing to wait for. Without a size, so that its box costs no allocation: this is on the way of every call.
+struct AtOnce;
+
+impl Future for AtOnce {
+    type Output = wasmtime::Result<()>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Lets others go first. Meanwhile the guest can be held.
+struct GiveWay {
+    turn: Arc<Turn>,
+    gave: bool,
+}
+
+impl Future for GiveWay {
+    type Output = wasmtime::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let gave = std::mem::replace(&mut self.gave, true);
+        self.turn.at_yield.store(!gave, Ordering::Relaxed);
+        if gave {
+            return Poll::Ready(Ok(()));
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
 }
 
 /// Says what is burnt. The end of a run may lie between two calls.
@@ -216,7 +250,7 @@ pub(super) fn publish<T: Account>(store: &mut Store<T>) {
 }
 
 /// The guest leaves its code.
-fn leaving<T: Account>(mut store: StoreContextMut<'_, T>) -> wasmtime::Result<()> {
+fn leaving<T: Account>(mut store: StoreContextMut<'_, T>) -> wasmtime::Result<Next> {
     let bytes = store.data_mut().begin_call();
     store.set_hostcall_fuel(bytes);
     let left = store.get_fuel()?;
@@ -236,7 +270,7 @@ fn leaving<T: Account>(mut store: StoreContextMut<'_, T>) -> wasmtime::Result<()
         link.news.warn_of_fuel();
         store.data_mut().pace().warn_at = u64::MAX;
     }
-    Ok(())
+    Ok(Next::GoOn)
 }
 
 /// Takes over what was added, and returns what is left with it.
@@ -251,42 +285,36 @@ fn top_up<T: Account>(store: &mut StoreContextMut<'_, T>, left: u64) -> wasmtime
     let pace = store.data_mut().pace();
     pace.budget = pace.budget.saturating_add(added);
     pace.warn_at = warn_at(pace.budget);
-    pace.floor = left.saturating_sub(pace.slice());
+    pace.floor = left.saturating_sub(FUEL_SLICE);
     store.set_fuel(left)?;
     Ok(left)
 }
 
-/// The guest goes back to its code.
-fn returning<T: Account>(mut store: StoreContextMut<'_, T>) -> wasmtime::Result<()> {
+/// The guest goes back to its code, now or after the others.
+fn returning<T: Account>(mut store: StoreContextMut<'_, T>) -> wasmtime::Result<Next> {
     let shut = store.data().link().gate.is_shut();
     let pace = store.data_mut().pace();
     pace.turn.at_yield.store(false, Ordering::Relaxed);
     pace.cost = pace.cost.saturating_add(1);
     let now = pace.moment();
     let then = pace.departures.pop().unwrap_or(now);
-    if then == now {
-        // An instruction: its fuel is not ours to touch.
-        return Ok(());
-    }
-    let yielded = then.calls == now.calls;
-    if yielded {
-        pace.cost = 0;
-    } else {
+    if then.calls != now.calls {
         // A call that took long was activity to its end.
         pace.calls += 1;
         let calls = pace.calls;
         store.data().link().gauges.set_activity(calls);
+        let left = store.get_fuel()?;
+        top_up(&mut store, left)?;
+    } else if then.polls != now.polls {
+        // A yield. What is neither is an instruction: its fuel is not ours to touch.
+        pace.cost = 0;
+        let left = store.get_fuel()?;
+        let left = top_up(&mut store, left)?;
+        store.data_mut().pace().floor = left.saturating_sub(FUEL_SLICE);
     }
     let pace = store.data_mut().pace();
-    let hurry = shut || (pace.hurried && !yielded) || pace.is_due();
-    let change = yielded || hurry != pace.hurried;
-    pace.hurried = hurry;
-    let slice = pace.slice();
-    let left = store.get_fuel()?;
-    let left = top_up(&mut store, left)?;
-    if change {
-        store.data_mut().pace().floor = left.saturating_sub(slice);
-        store.fuel_async_yield_interval(Some(slice))?;
-    }
-    Ok(())
+    Ok(if shut || pace.is_due() { Next::GiveWay(Arc::clone(&pace.turn)) } else { Next::GoOn })
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::{I32Exit, ResourceTableError};
 
+use crate::model::limits::Limits;
 use crate::model::outcome::{Failure, FailureKind};
 
 use super::meter::SystemRefused;
@@ -21,33 +22,71 @@ pub(super) enum Departure {
     Failed(Failure),
 }
 
-/// Says why a call into the guest failed. `memory_refused`: whether a growth had been refused before.
-pub(super) fn departure(error: &wasmtime::Error, fuel_budget: u64, memory_refused: bool) -> Departure {
+/// A guest asked for more random bytes in one call than it may have.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("it asked for {asked} random bytes in one call, and its limit is {limit}")]
+pub(super) struct TooMuchRandom {
+    pub(super) asked: u64,
+    pub(super) limit: u64,
+}
+
+/// What is known of a cell whose call failed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scene<'a> {
+    pub(super) fuel_budget: u64,
+    pub(super) limits: &'a Limits,
+    /// The limit for which a growth had been refused before.
+    pub(super) refused: Option<&'static str>,
+}
+
+/// Says why a call into the guest failed.
+pub(super) fn departure(error: &wasmtime::Error, scene: &Scene<'_>) -> Departure {
+    let Scene { fuel_budget, limits, refused } = *scene;
     if let Some(I32Exit(code)) = error.downcast_ref() {
         return Departure::Exit(*code);
     }
     let backtrace = error.downcast_ref::<WasmBacktrace>().map(frames).unwrap_or_default();
     let failure = match error.downcast_ref::<Trap>() {
-        Some(Trap::OutOfFuel) => Failure::new(
+        Some(Trap::OutOfFuel) => Failure::at_limit(
             FailureKind::OutOfFuel,
+            "fuel",
             format!("the budget of {fuel_budget} units of fuel is used up; start it with more, or give it less to do"),
         ),
-        Some(trap) if memory_refused && *trap == Trap::UnreachableCodeReached => {
-            Failure::new(FailureKind::Memory, "it wanted more memory than its limit allows and could not go on")
-        }
+        Some(Trap::UnreachableCodeReached) if let Some(limit) = refused => lack_of_memory(limit),
         Some(Trap::StackOverflow) => {
             Failure::new(FailureKind::Trap, "its call stack overflowed; it may recurse without end")
         }
         Some(trap) => Failure::new(FailureKind::Trap, trap.to_string()),
         None if error.is::<SystemRefused>() => Failure::new(FailureKind::Host, SystemRefused.to_string()),
-        None if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) => Failure::new(
-            FailureKind::Trap,
-            "it held more of the system's resources (open files, streams, pollables) than its limit `resources` allows",
-        ),
+        None if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) => {
+            let message = format!(
+                "it held more of the system's resources (open files, streams, pollables) than its limit of {}",
+                limits.resources
+            );
+            Failure::at_limit(FailureKind::Trap, "resources", message)
+        }
+        None if let Some(much) = error.downcast_ref::<TooMuchRandom>() => {
+            Failure::at_limit(FailureKind::Trap, "random_bytes", much.to_string())
+        }
+        None if is_too_large_call(error) => {
+            let message =
+                format!("it passed more in one call of the host than its limit of {} bytes", limits.call_bytes);
+            Failure::at_limit(FailureKind::Trap, "call_bytes", message)
+        }
         // A host function refused to go on: the guest broke the canonical ABI, or overdrew a cap on what crosses it.
         None => Failure::new(FailureKind::Trap, root_message(error)),
     };
     Departure::Failed(Failure { backtrace, ..failure })
+}
+
+fn lack_of_memory(limit: &'static str) -> Failure {
+    Failure::at_limit(FailureKind::Memory, limit, "it wanted more memory than its limit allows and could not go on")
+}
+
+/// Whether more was to be copied out of the guest than the host had allowed for this call. wasmtime keeps the type of
+/// that error to itself, so only its name is left to go by; `t06` tells if it is another one day.
+fn is_too_large_call(error: &wasmtime::Error) -> bool {
+    format!("{:?}", error.root_cause()) == "HostcallFuelExhausted"
 }
 
 /// Whether the guest returned and what it returned could not be taken over: too much of it, or bad pointers.

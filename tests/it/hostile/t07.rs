@@ -39,6 +39,12 @@ fn trapped(outcome: &Outcome) {
     assert!(!told.message.is_empty());
 }
 
+fn stopped_by(outcome: &Outcome, limit: &str) {
+    let told = failed(outcome.clone(), FailureKind::Trap);
+    assert_eq!(told.limit.as_deref(), Some(limit), "{told:?}");
+    assert!(told.is_limit());
+}
+
 fn succeeded(outcome: &Outcome) {
     assert!(matches!(outcome, Outcome::Succeeded { .. }), "{outcome:?}");
 }
@@ -46,7 +52,11 @@ fn succeeded(outcome: &Outcome) {
 #[test]
 fn t07_a_million_pollables_are_a_trap_at_the_cap() {
     let body = a_million_times("(drop (call $sleep (i64.const 1000000000000)))");
-    alone(|| stays_flat(Handmade::new("made").imports(&imports::POLLABLES).run(body), trapped));
+    alone(|| {
+        stays_flat(Handmade::new("made").imports(&imports::POLLABLES).run(body), |outcome| {
+            stopped_by(outcome, "resources")
+        })
+    });
 }
 
 #[test]
@@ -121,7 +131,7 @@ fn t07_huge_random_numbers_are_a_trap() {
     alone(|| async {
         stays_flat(get("65536"), succeeded).await;
         for bytes in ["65537", "1073741824", "-1"] {
-            stays_flat(get(bytes), trapped).await;
+            stays_flat(get(bytes), |outcome| stopped_by(outcome, "random_bytes")).await;
         }
     });
 }

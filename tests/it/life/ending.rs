@@ -165,6 +165,7 @@ async fn f13_a_task_may_end_as_cancelled_by_itself() {
             by: Party::Itself,
             reason: String::new(),
             forced: false,
+            begun: true,
             message: "stopped of its own accord".to_owned(),
             data: None,
         }

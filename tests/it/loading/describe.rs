@@ -43,6 +43,13 @@ async fn t24_a_describe_that_traps_is_told() {
 }
 
 #[tokio::test]
+async fn t24_memories_that_are_too_large_together_are_told_with_their_limit() {
+    // 100 MiB each.
+    let text = fails(Handmade::new("bad").instances("(memory 1600)", 1, 2)).await;
+    assert!(text.contains("memory") && text.contains("134217728 bytes"), "{text}");
+}
+
+#[tokio::test]
 async fn t24_a_describe_that_returns_no_text_is_told() {
     let outside = string_at(0x7000_0000, 16);
     assert!(!fails(Handmade::new("bad").describe(outside)).await.is_empty());

@@ -119,6 +119,7 @@ pub(crate) fn cancelled(forced: bool, message: &str) -> Outcome {
         by: Party::Person,
         reason: "no longer needed".to_owned(),
         forced,
+        begun: true,
         message: message.to_owned(),
         data: None,
     }

@@ -54,10 +54,15 @@ pub(super) fn advice(outcome: &Outcome, at: &Situation<'_>) -> Option<String> {
         FailureKind::Guest if failure.retryable => Some("the task says that trying again may help".to_owned()),
         FailureKind::Guest if is_about_files(failure) => missing_dir(at),
         FailureKind::Guest => None,
-        FailureKind::Trap | FailureKind::Panic => {
-            Some("this is a fault in the plugin; its author wants to see the lines above".to_owned())
+        FailureKind::Trap if let Some(limit) = &failure.limit => {
+            Some(format!("{}: --limit {limit}=N; `taskcell limits` shows what it is", failure.advice()))
         }
-        FailureKind::Budget | FailureKind::Denied | FailureKind::NotStarted => Some(failure.kind.advice().to_owned()),
+        FailureKind::Trap
+        | FailureKind::Panic
+        | FailureKind::Exited
+        | FailureKind::Budget
+        | FailureKind::Denied
+        | FailureKind::NotStarted => Some(failure.advice().into_owned()),
         FailureKind::OutOfFuel => Some(limit(
             &format!("{} units of fuel ({})", text::fuel(at.fuel_budget), text::cpu_seconds(at.fuel_budget)),
             &format!("--fuel {}", text::fuel_flag(at.fuel_budget.saturating_mul(10).max(FUEL_HINT_MIN))),
@@ -88,8 +93,7 @@ pub(super) fn advice(outcome: &Outcome, at: &Situation<'_>) -> Option<String> {
             text::bytes(at.limits.result_bytes),
             text::bytes_flag(at.limits.result_bytes.saturating_mul(4).max(RESULT_HINT_MIN)),
         )),
-        FailureKind::Exited => Some("the program ended by itself; what it printed, if anything, is above".to_owned()),
-        FailureKind::Host => Some("this is not the task's fault; `taskcell doctor` checks this machine".to_owned()),
+        FailureKind::Host => Some(format!("{}; `taskcell doctor` checks this machine", failure.advice())),
     }
 }
 

@@ -4,7 +4,7 @@ use super::waiting::unpark;
 use crate::model::approval::ApprovalDecision;
 use crate::model::command::{Answer, Decision};
 use crate::model::event::{EventBody, WaitEnd};
-use crate::model::outcome::{CellEnd, Failure, FailureKind, GuestOutcome, NOT_BEGUN, Outcome};
+use crate::model::outcome::{CellEnd, Failure, FailureKind, GuestOutcome, Outcome};
 use crate::model::request::CancelRequest;
 use crate::model::signal::Party;
 use crate::model::snapshot::{Phase, Usage};
@@ -20,8 +20,7 @@ pub(super) fn cancel(state: &TaskState, request: CancelRequest, usage: Usage) ->
     let running = state.phase == Some(Phase::Running);
     // A task that does not run has nothing to tidy up.
     let at_once = request.grace.is_zero() || !running;
-    let message = if running || state.attempt > 0 { String::new() } else { NOT_BEGUN.to_owned() };
-    let outcome = at_once.then(|| cancelled(&request, running, message));
+    let outcome = at_once.then(|| cancelled(&request, running, state.attempt > 0));
     let by = request.by;
     // The request comes first, so that a guest that is woken by it can read who asked.
     let mut events = vec![EventBody::CancelRequested(request)];
@@ -36,8 +35,9 @@ pub(super) fn cancel(state: &TaskState, request: CancelRequest, usage: Usage) ->
     Decision { events, answer: Answer::Done }
 }
 
-pub(super) fn cancelled(request: &CancelRequest, forced: bool, message: String) -> Outcome {
-    Outcome::Cancelled { by: request.by, reason: request.reason.clone(), forced, message, data: None }
+pub(super) fn cancelled(request: &CancelRequest, forced: bool, begun: bool) -> Outcome {
+    let (by, reason) = (request.by, request.reason.clone());
+    Outcome::Cancelled { by, reason, forced, begun, message: String::new(), data: None }
 }
 
 pub(super) fn finish(outcome: Outcome, usage: Usage) -> Decision {
@@ -73,13 +73,14 @@ fn outcome_of(state: &TaskState, end: CellEnd) -> Outcome {
                 Some(request) => (request.by, request.reason.clone()),
                 None => (Party::Itself, String::new()),
             };
-            Outcome::Cancelled { by, reason, forced: false, message, data }
+            Outcome::Cancelled { by, reason, forced: false, begun: true, message, data }
         }
         CellEnd::Failed(failure) => Outcome::Failed(match (&state.panic, failure.kind) {
             // A Rust guest panics by saying so and then trapping; the trap is only the end of it. A lack of memory
             // does not panic: if one was refused before, the guest had coped with that.
             (Some((message, place)), FailureKind::Trap | FailureKind::Memory) => {
-                Failure { kind: FailureKind::Panic, message: format!("panicked at {place}: {message}"), ..failure }
+                let message = format!("panicked at {place}: {message}");
+                Failure { kind: FailureKind::Panic, message, limit: None, ..failure }
             }
             (Some(_) | None, _) => failure,
         }),

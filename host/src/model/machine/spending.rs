@@ -62,7 +62,7 @@ pub(super) fn record(state: &TaskState, tool: String, tokens: u64, actions: u64,
             actions: state.actions.saturating_add(actions),
             ..usage
         };
-        events.extend(finish(Outcome::Failed(Failure::new(FailureKind::Budget, message)), usage).events);
+        events.extend(finish(Outcome::Failed(Failure::at_limit(FailureKind::Budget, name, message)), usage).events);
     }
     Decision { events, answer: Answer::Done }
 }

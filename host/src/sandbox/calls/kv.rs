@@ -34,7 +34,6 @@ impl config::Host for CellData {
     async fn get(&mut self) -> wasmtime::Result<String> {
         let config = self.link.config.to_string();
         self.called(config.len());
-        self.give_way().await;
         Ok(config)
     }
 }
@@ -43,14 +42,12 @@ impl kv::Host for CellData {
     async fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, types::Refusal>> {
         let value = self.store_for(&key).map(|store| store.get(&key));
         self.called(value.as_ref().map_or(0, |value| value.as_ref().map_or(0, Vec::len)));
-        self.give_way().await;
         Ok(value.map_err(Into::into))
     }
 
     async fn set(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), types::Refusal>> {
         self.called(value.len());
         let set = self.store_for(&key).and_then(|store| Ok(store.set(key, value)?));
-        self.give_way().await;
         Ok(set.map_err(Into::into))
     }
 
@@ -63,14 +60,12 @@ impl kv::Host for CellData {
         self.called(value.len() + current.as_ref().map_or(0, Vec::len));
         let set = self.store_for(&key).and_then(|store| Ok(store.compare_and_set(key, current.as_deref(), value)?));
         drop(current);
-        self.give_way().await;
         Ok(set.map_err(Into::into))
     }
 
     async fn delete(&mut self, key: String) -> wasmtime::Result<Result<bool, types::Refusal>> {
         self.called(0);
         let was = self.store_for(&key).map(|store| store.delete(&key));
-        self.give_way().await;
         Ok(was.map_err(Into::into))
     }
 
@@ -81,7 +76,6 @@ impl kv::Host for CellData {
     ) -> wasmtime::Result<Result<Vec<String>, types::Refusal>> {
         let keys = self.own_store().map(|store| store.keys(&prefix, after.as_deref()));
         self.called(keys.as_ref().map_or(0, |keys| keys.iter().map(String::len).sum()));
-        self.give_way().await;
         Ok(keys.map_err(Into::into))
     }
 }

@@ -19,7 +19,6 @@ impl log::Host for CellData {
         if self.link.output.log(level, convert::clipped(target), convert::clipped(message)) {
             make_room(&self.link.output).await;
         }
-        self.give_way().await;
         Ok(())
     }
 }

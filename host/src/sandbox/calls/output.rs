@@ -73,7 +73,6 @@ impl output::Host for CellData {
         if is_over {
             make_room(&self.link.output).await;
         }
-        self.give_way().await;
         Ok(Ok(()))
     }
 

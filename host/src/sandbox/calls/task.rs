@@ -23,7 +23,6 @@ impl CellData {
 impl task::Host for CellData {
     async fn info(&mut self) -> wasmtime::Result<String> {
         self.called(0);
-        self.give_way().await;
         let mut document = self.info.document.clone();
         if let Some(fields) = document.as_object_mut() {
             fields.insert("deadline_ms".to_owned(), self.link.gauges.deadline_ms().into());
@@ -34,7 +33,6 @@ impl task::Host for CellData {
 
     async fn cancel_requested(&mut self) -> wasmtime::Result<Option<task::CancelRequest>> {
         self.called(0);
-        self.give_way().await;
         let notice = self.link.cancel.borrow();
         Ok(notice.as_ref().map(|notice| {
             let left = notice.grace_ends.saturating_sub(self.clock.steady());
@@ -53,21 +51,18 @@ impl task::Host for CellData {
     ) -> wasmtime::Result<Result<(), types::Refusal>> {
         self.called(message.len());
         let answer = self.report(message, percent, false);
-        self.give_way().await;
         Ok(answer.map_err(Into::into))
     }
 
     async fn restart_progress(&mut self, message: String) -> wasmtime::Result<Result<(), types::Refusal>> {
         self.called(message.len());
         let answer = self.report(message, Some(0), true);
-        self.give_way().await;
         Ok(answer.map_err(Into::into))
     }
 
     async fn heartbeat(&mut self) -> wasmtime::Result<()> {
         // That the call was made is all there is to it.
         self.called(0);
-        self.give_way().await;
         Ok(())
     }
 
@@ -89,7 +84,6 @@ impl task::Host for CellData {
 
     async fn fuel_remaining(&mut self) -> wasmtime::Result<u64> {
         self.called(0);
-        self.give_way().await;
         // The meter has just been read, on the way into this call.
         Ok(self.link.gauges.fuel_budget().saturating_sub(self.link.gauges.fuel_used()))
     }

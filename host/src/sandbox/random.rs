@@ -1,0 +1,59 @@
+//! `wasi:random`: wasmtime's own, behind a limit that says its name.
+
+use wasmtime::component::{HasData, Linker};
+use wasmtime_wasi::p2::bindings::random::{insecure, random};
+use wasmtime_wasi::random::WasiRandomCtx;
+
+use super::cell::CellData;
+use super::trap::TooMuchRandom;
+
+/// The random numbers of a cell, while one of its calls is served.
+pub(super) struct Random<'a> {
+    pub(super) wasi: &'a mut WasiRandomCtx,
+    /// Bytes in one call.
+    pub(super) limit: u64,
+}
+
+struct HasRandom;
+
+impl HasData for HasRandom {
+    type Data<'a> = Random<'a>;
+}
+
+/// Puts these functions in the place of wasmtime's own, which are linked already.
+pub(super) fn add_to_linker(linker: &mut Linker<CellData>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    random::add_to_linker::<_, HasRandom>(linker, CellData::random)?;
+    insecure::add_to_linker::<_, HasRandom>(linker, CellData::random)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+impl Random<'_> {
+    fn check(&self, asked: u64) -> wasmtime::Result<()> {
+        let limit = self.limit;
+        if asked > limit { Err(TooMuchRandom { asked, limit }.into()) } else { Ok(()) }
+    }
+}
+
+impl random::Host for Random<'_> {
+    fn get_random_bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
+        self.check(len)?;
+        random::Host::get_random_bytes(self.wasi, len)
+    }
+
+    fn get_random_u64(&mut self) -> wasmtime::Result<u64> {
+        random::Host::get_random_u64(self.wasi)
+    }
+}
+
+impl insecure::Host for Random<'_> {
+    fn get_insecure_random_bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
+        self.check(len)?;
+        insecure::Host::get_insecure_random_bytes(self.wasi, len)
+    }
+
+    fn get_insecure_random_u64(&mut self) -> wasmtime::Result<u64> {
+        insecure::Host::get_insecure_random_u64(self.wasi)
+    }
+}
