@@ -27,6 +27,7 @@ impl EventSeq {
 
 /// One thing that happened to a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Event {
     /// Its place in the log.
     pub seq: EventSeq,
@@ -39,8 +40,10 @@ pub struct Event {
 /// What can happen to a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum EventBody {
     /// The task exists and waits for its turn.
+    #[non_exhaustive]
     Created {
         /// Which task it is.
         task: TaskRef,
@@ -52,6 +55,7 @@ pub enum EventBody {
     /// Its cell runs.
     Started,
     /// It said how far it is.
+    #[non_exhaustive]
     Progress {
         /// In its words.
         message: String,
@@ -65,6 +69,7 @@ pub enum EventBody {
         merged: u64,
     },
     /// It is parked until a signal comes.
+    #[non_exhaustive]
     WaitStarted {
         /// Which of its waits this is, counted from 1.
         wait: u64,
@@ -75,6 +80,7 @@ pub enum EventBody {
         timeout: Option<Duration>,
     },
     /// A wait ended without a signal.
+    #[non_exhaustive]
     WaitEnded {
         /// Which wait.
         wait: u64,
@@ -82,6 +88,7 @@ pub enum EventBody {
         reason: WaitEnd,
     },
     /// A signal came and is kept.
+    #[non_exhaustive]
     SignalReceived {
         /// For which key.
         key: SignalKey,
@@ -89,11 +96,13 @@ pub enum EventBody {
         signal: Signal,
     },
     /// The task took the oldest signal of a key. If it was parked, it goes on.
+    #[non_exhaustive]
     SignalTaken {
         /// Which key.
         key: SignalKey,
     },
     /// It sent a message to its agent.
+    #[non_exhaustive]
     AgentMessage {
         /// The message.
         message: String,
@@ -101,6 +110,7 @@ pub enum EventBody {
         trigger: bool,
     },
     /// It sends a signal to another task. Written before the signal goes out; what became of it only the task knows.
+    #[non_exhaustive]
     SignalSent {
         /// To which task.
         target: TaskRef,
@@ -110,6 +120,7 @@ pub enum EventBody {
     /// It attached a file.
     ArtifactAttached(Artifact),
     /// It stands still from now on, and its clocks with it.
+    #[non_exhaustive]
     Paused {
         /// Who wanted that.
         by: Party,
@@ -117,11 +128,13 @@ pub enum EventBody {
         reason: String,
     },
     /// It goes on.
+    #[non_exhaustive]
     Resumed {
         /// Who let it. Whoever cancels a paused task lets it go on, so that it can end by itself.
         by: Party,
     },
     /// It asks for more fuel, and is parked until there is an answer.
+    #[non_exhaustive]
     FuelRequested {
         /// How many units.
         units: u64,
@@ -132,6 +145,7 @@ pub enum EventBody {
         timeout: Option<Duration>,
     },
     /// It has more fuel. If it had asked for some, this is the answer.
+    #[non_exhaustive]
     FuelAdded {
         /// How many units more.
         units: u64,
@@ -139,6 +153,7 @@ pub enum EventBody {
         by: Party,
     },
     /// Its request for fuel was turned down.
+    #[non_exhaustive]
     FuelRefused {
         /// By whom.
         by: Party,
@@ -146,11 +161,13 @@ pub enum EventBody {
         reason: String,
     },
     /// Its request for fuel ended without an answer.
+    #[non_exhaustive]
     FuelRequestEnded {
         /// Why.
         reason: WaitEnd,
     },
     /// Four fifths of a budget are used up. Told once for each size of the budget.
+    #[non_exhaustive]
     BudgetLow {
         /// Which budget.
         budget: Budget,
@@ -160,6 +177,7 @@ pub enum EventBody {
         limit: u64,
     },
     /// It burns fuel and calls nothing: it may be in an endless loop. Told once for each such time.
+    #[non_exhaustive]
     Stalled {
         /// Units of fuel that it burnt in that time.
         fuel: u64,
@@ -168,6 +186,7 @@ pub enum EventBody {
         quiet: Duration,
     },
     /// It panicked and said so before it trapped.
+    #[non_exhaustive]
     Panicked {
         /// The panic's message.
         message: String,
@@ -177,6 +196,7 @@ pub enum EventBody {
     /// Somebody asked it to stop.
     CancelRequested(CancelRequest),
     /// It has its outcome. Nothing that comes later changes it.
+    #[non_exhaustive]
     Finished {
         /// How it ended.
         outcome: Outcome,
@@ -218,6 +238,7 @@ impl EventBody {
 /// What can run low.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Budget {
     /// The fuel.
     Fuel,
@@ -236,6 +257,7 @@ fn is_zero(count: &u64) -> bool {
 /// Why a wait ended without a signal, or a request for fuel without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum WaitEnd {
     /// Its time was over; the task goes on.
     TimedOut,

@@ -19,6 +19,7 @@ use super::wire::{maybe_millis, millis};
 /// Where a task is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Phase {
     /// `created`: it waits for a free cell.
     Queued,
@@ -30,6 +31,7 @@ pub enum Phase {
 
 /// How far a task is, in its own words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Progress {
     /// What it is doing.
     pub message: String,
@@ -44,6 +46,7 @@ pub struct Progress {
 
 /// A task that stands still.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Pause {
     /// Who wanted it.
     pub by: Party,
@@ -55,6 +58,7 @@ pub struct Pause {
 
 /// A request for fuel that a task is parked in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct FuelRequest {
     /// How many units it asks for.
     pub units: u64,
@@ -64,6 +68,7 @@ pub struct FuelRequest {
 
 /// A wait that a task is parked in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct WaitPoint {
     /// Which of its waits this is, counted from 1.
     pub wait: u64,
@@ -73,6 +78,7 @@ pub struct WaitPoint {
 
 /// A file that a task attached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Artifact {
     /// Its number among the task's artifacts, counted from 1.
     pub number: u32,
@@ -88,6 +94,7 @@ pub struct Artifact {
 
 /// What a task has used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Usage {
     /// Units of fuel.
     pub fuel: u64,
@@ -102,6 +109,7 @@ pub struct Usage {
 
 /// Everything there is to know about a task at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Snapshot {
     /// Its id.
     pub id: TaskId,

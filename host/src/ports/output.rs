@@ -14,6 +14,7 @@ const CHUNK_OVERHEAD: usize = 64;
 /// Where a piece of output comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum OutputSource {
     /// Standard output.
     Stdout,
@@ -35,6 +36,7 @@ pub struct OutputCursor(u64);
 
 /// A piece of output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct OutputChunk {
     /// Where it comes from.
     pub source: OutputSource,
@@ -44,6 +46,7 @@ pub struct OutputChunk {
 
 /// What was read from a task's output.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct OutputPage {
     /// The pieces, oldest first.
     pub chunks: Vec<OutputChunk>,

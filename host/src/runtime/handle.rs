@@ -40,6 +40,7 @@ impl fmt::Debug for TaskHandle {
 
 /// What became of a wish to cancel.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum CancelAnswer {
     /// The task knows. It has its grace to end, and ends as cancelled when that is over.
     Requested,
@@ -49,6 +50,7 @@ pub enum CancelAnswer {
 
 /// What became of a wish to pause, resume or fuel a task.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum ControlAnswer {
     /// It is done.
     Done,
@@ -141,6 +143,7 @@ impl TaskHandle {
     ///     ControlAnswer::Done => drop(task.resume(Party::Person).await),
     ///     ControlAnswer::Unchanged => println!("it stands still already, or was asked to stop"),
     ///     ControlAnswer::AlreadyEnded(outcome) => println!("{outcome}"),
+    ///     other => println!("{other:?}"),
     /// }
     /// # }
     /// ```

@@ -53,6 +53,7 @@ pub(crate) struct Inner {
 
 /// Why a task was not started. Nothing has happened then.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// There is no plugin of that name.
     #[error("no plugin is called {name:?}; loaded: {}", list(loaded))]

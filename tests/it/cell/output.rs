@@ -61,7 +61,7 @@ async fn t09_control_characters_come_out_as_they_were_written() {
 
 #[tokio::test]
 async fn t06_a_flood_on_stdout_keeps_the_newest_and_tells_what_is_lost() {
-    let limits = taskcell::Limits { output_bytes: 256 << 10, ..taskcell::Limits::default() };
+    let limits = taskcell::Limits::default().output_bytes(256 << 10);
     let (host, _) = with_fixture(builder().limits(limits)).await;
     let task = start(&host, "flood-output", json!({"mib": 16})).await;
     assert!(matches!(outcome(&task).await, Outcome::Succeeded { .. }));
