@@ -173,7 +173,8 @@ impl TaskHandle {
     /// # }
     /// ```
     ///
-    /// Whoever holds the handle may go above every limit here. Cancel safety: when the future is dropped, the fuel may
+    /// Whoever holds the handle may go above every limit here. A task that runs dry at the same moment may still end so;
+    /// when its end has come before, the answer says it. Cancel safety: when the future is dropped, the fuel may
     /// or may not have been given.
     pub async fn add_fuel(&self, units: u64, by: Party) -> ControlAnswer {
         self.change(Command::AddFuel { units, by }).await
