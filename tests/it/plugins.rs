@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use taskcell::{Access, DirGrant, Grants, Host, Outcome, Party, StartRequest, TaskHandle};
+use taskcell::{Access, Grants, Host, Outcome, Party, StartRequest, TaskHandle};
 
 use crate::support::files::write;
 use crate::support::task::{data, failed, key, outcome, parked, please_stop, reported, start_as, started};
@@ -20,10 +20,9 @@ async fn with(plugin: &str) -> Host {
 async fn asking(host: &Host, folder: &Path) -> TaskHandle {
     write(folder.join("bees.md"), "# Bees\n\nHoney bees make honey. Bees visit flowers.\n");
     write(folder.join("ships.txt"), "Ships sail the sea. A ship has sails and a rudder.\n");
-    let dir = DirGrant { host: folder.to_owned(), guest: "/docs".to_owned(), access: Access::Read };
     let request = StartRequest::new("digest", "digest")
         .input(json!({"folder": "/docs"}))
-        .grants(Grants { dirs: vec![dir], ..Grants::default() });
+        .grants(Grants::default().dir(folder, "/docs", Access::Read));
     let task = start_as(host, request).await;
     parked(&task, 1).await;
     task

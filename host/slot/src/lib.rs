@@ -16,6 +16,7 @@ mod pool;
 mod seats;
 mod slot;
 mod sync;
+mod watch;
 mod workers;
 
 pub use guest::{Guest, GuestEnd};

@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use crate::guest::{Cell, Content};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// After this many guests that were woken, one of those that only burn gets its turn, so that nobody starves.
 const WOKEN_IN_A_ROW: u32 = 3;

@@ -1,7 +1,8 @@
 //! Where the workers sit: since when each is in its present poll.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use crate::sync::{AtomicU64, Ordering};
 
 /// Nobody sits there.
 const FREE: u64 = 0;
@@ -47,19 +48,17 @@ impl Seats {
     }
 
     pub(crate) fn begin(&self, seat: usize) {
-        if let Some(since) = self.since.get(seat) {
-            // In one order with the watchdog's falling asleep: one of the two sees the other.
-            since.store(self.now(), Ordering::SeqCst);
-        }
+        // The fences of the watch put this in one order with the watchdog's falling asleep: one of the two sees the other.
+        self.set(seat, self.now());
     }
 
     pub(crate) fn end(&self, seat: usize) {
         self.set(seat, BETWEEN);
     }
 
-    /// Whether any worker is in a poll.
+    /// Whether any worker is in a poll. Sees every poll whose worker has woken the watch after it had begun.
     pub(crate) fn is_polling(&self) -> bool {
-        self.since.iter().any(|since| since.load(Ordering::SeqCst) > BETWEEN)
+        self.since.iter().any(|since| since.load(Ordering::Relaxed) > BETWEEN)
     }
 
     /// Workers that are in one poll for longer than this, and workers that there are.

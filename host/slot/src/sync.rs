@@ -1,4 +1,4 @@
-//! What the slot is made of; its model check puts loom's in their place.
+//! What the slots, the queues and the watch are made of; the model checks put loom's in their place.
 
-pub(crate) use std::sync::atomic::{AtomicU8, Ordering};
-pub(crate) use std::sync::{Mutex, MutexGuard, TryLockError};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, TryLockError};

@@ -1,14 +1,14 @@
 //! The threads: workers that run guests, the reaper, and the watchdog that adds spare workers.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use crate::guest::Guest;
 use crate::pool::{Job, Pool};
 use crate::seats::Seats;
+use crate::watch::Watch;
 
 /// How long one poll may take before a spare worker comes: several times the longest slice of guest time there is.
 const SLOW: Duration = Duration::from_millis(5);
@@ -64,15 +64,6 @@ struct Crew {
     seats: Seats,
     settings: Settings,
     watch: Watch,
-}
-
-/// Wakes a watchdog that has gone to sleep.
-#[derive(Default)]
-struct Watch {
-    /// Written under the lock, and looked at without it by workers, who nearly always find it awake.
-    asleep: AtomicBool,
-    lock: Mutex<()>,
-    wake: Condvar,
 }
 
 impl fmt::Debug for Workers {
@@ -178,37 +169,11 @@ impl Crew {
                 quiet = 0;
             }
             if quiet < QUIET_LOOKS {
-                self.watch.rest();
+                self.watch.rest(LOOK);
             } else {
                 self.watch.sleep(|| !self.pool.has_work() && !self.seats.is_polling() && !self.pool.is_shut());
                 quiet = 0;
             }
-        }
-    }
-}
-
-impl Watch {
-    /// Rests until the next look.
-    fn rest(&self) {
-        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.wake.wait_timeout(lock, LOOK));
-    }
-
-    /// Sleeps until somebody wakes it, if it still `may` once everybody can see that it sleeps.
-    fn sleep(&self, may: impl FnOnce() -> bool) {
-        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        self.asleep.store(true, Ordering::SeqCst);
-        if may() {
-            drop(self.wake.wait_while(lock, |()| self.asleep.load(Ordering::SeqCst)));
-        }
-        self.asleep.store(false, Ordering::SeqCst);
-    }
-
-    fn wake(&self) {
-        if self.asleep.load(Ordering::SeqCst) {
-            let _lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-            self.asleep.store(false, Ordering::SeqCst);
-            self.wake.notify_all();
         }
     }
 }

@@ -30,6 +30,7 @@ impl EventSeq {
 
 /// One thing that happened to a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Event {
     /// Its place in the log.
     pub seq: EventSeq,
@@ -42,8 +43,10 @@ pub struct Event {
 /// What can happen to a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum EventBody {
     /// The task exists and waits for its turn.
+    #[non_exhaustive]
     Created {
         /// Which task it is.
         task: TaskRef,
@@ -58,11 +61,13 @@ pub enum EventBody {
     /// The moment has come at which it may begin, or be tried again; it waits for its turn.
     Due,
     /// Its cell runs.
+    #[non_exhaustive]
     Started {
         /// Which attempt this is, counted from 1.
         attempt: u32,
     },
     /// An attempt failed, and another follows.
+    #[non_exhaustive]
     AttemptEnded {
         /// Which attempt.
         attempt: u32,
@@ -75,6 +80,7 @@ pub enum EventBody {
         pause: Duration,
     },
     /// It said how far it is.
+    #[non_exhaustive]
     Progress {
         /// In its words.
         message: String,
@@ -88,6 +94,7 @@ pub enum EventBody {
         merged: u64,
     },
     /// It is parked until a signal comes.
+    #[non_exhaustive]
     WaitStarted {
         /// Which of its waits this is, counted from 1.
         wait: u64,
@@ -101,6 +108,7 @@ pub enum EventBody {
         timeout: Option<Duration>,
     },
     /// A wait ended without a signal.
+    #[non_exhaustive]
     WaitEnded {
         /// Which wait.
         wait: u64,
@@ -108,6 +116,7 @@ pub enum EventBody {
         reason: WaitEnd,
     },
     /// A signal came and is kept.
+    #[non_exhaustive]
     SignalReceived {
         /// For which key.
         key: SignalKey,
@@ -115,6 +124,7 @@ pub enum EventBody {
         signal: Signal,
     },
     /// The task took a signal. If it was parked in a wait, it goes on.
+    #[non_exhaustive]
     SignalTaken {
         /// Which key.
         key: SignalKey,
@@ -122,6 +132,7 @@ pub enum EventBody {
         signal: EventSeq,
     },
     /// It sent a message to its agent.
+    #[non_exhaustive]
     AgentMessage {
         /// Which of its messages this is, counted from 1.
         number: u64,
@@ -134,6 +145,7 @@ pub enum EventBody {
         once: Option<SignalKey>,
     },
     /// The agent has a message for certain.
+    #[non_exhaustive]
     AgentMessageAcked {
         /// Which one.
         number: u64,
@@ -143,17 +155,20 @@ pub enum EventBody {
     /// It took the oldest thing that was said to it. If it was parked for that, it goes on.
     InstructionTaken,
     /// It is parked until somebody says something to it.
+    #[non_exhaustive]
     InstructionWaitStarted {
         /// How long at most.
         #[serde(rename = "timeout_ms", with = "maybe_millis")]
         timeout: Option<Duration>,
     },
     /// Nobody said anything to it.
+    #[non_exhaustive]
     InstructionWaitEnded {
         /// Why it no longer waits.
         reason: WaitEnd,
     },
     /// It needs somebody's approval, and is parked, or does not begin, until there is a decision.
+    #[non_exhaustive]
     ApprovalRequested {
         /// Its number.
         number: ApprovalNumber,
@@ -161,6 +176,7 @@ pub enum EventBody {
         ask: ApprovalAsk,
     },
     /// There is a decision.
+    #[non_exhaustive]
     ApprovalDecided {
         /// About which question.
         number: ApprovalNumber,
@@ -168,6 +184,7 @@ pub enum EventBody {
         decision: ApprovalDecision,
     },
     /// It spent something elsewhere.
+    #[non_exhaustive]
     UsageRecorded {
         /// In the name of which tool.
         tool: String,
@@ -177,6 +194,7 @@ pub enum EventBody {
         actions: u64,
     },
     /// It started a child.
+    #[non_exhaustive]
     ChildStarted {
         /// The child.
         child: TaskId,
@@ -188,6 +206,7 @@ pub enum EventBody {
         detached: bool,
     },
     /// A child ended.
+    #[non_exhaustive]
     ChildEnded {
         /// The child.
         child: TaskId,
@@ -197,6 +216,7 @@ pub enum EventBody {
         fuel: u64,
     },
     /// It is parked until a child ends.
+    #[non_exhaustive]
     ChildWaitStarted {
         /// The child.
         child: TaskId,
@@ -205,11 +225,13 @@ pub enum EventBody {
         timeout: Option<Duration>,
     },
     /// It no longer waits for a child that has not ended.
+    #[non_exhaustive]
     ChildWaitEnded {
         /// Why.
         reason: WaitEnd,
     },
     /// It sends a signal to another task. Written before the signal goes out; what became of it only the task knows.
+    #[non_exhaustive]
     SignalSent {
         /// To which task.
         target: TaskRef,
@@ -217,6 +239,7 @@ pub enum EventBody {
         key: SignalKey,
     },
     /// It calls a function of the host's. Written before the call; what came of it only the task knows.
+    #[non_exhaustive]
     HostCalled {
         /// The function's name.
         name: String,
@@ -224,6 +247,7 @@ pub enum EventBody {
     /// It attached a file.
     ArtifactAttached(Artifact),
     /// It stands still from now on, and its clocks with it.
+    #[non_exhaustive]
     Paused {
         /// Who wanted that.
         by: Party,
@@ -231,11 +255,13 @@ pub enum EventBody {
         reason: String,
     },
     /// It goes on.
+    #[non_exhaustive]
     Resumed {
         /// Who let it. Whoever cancels a paused task lets it go on, so that it can end by itself.
         by: Party,
     },
     /// It asks for more fuel, and is parked until there is an answer.
+    #[non_exhaustive]
     FuelRequested {
         /// How many units.
         units: u64,
@@ -246,6 +272,7 @@ pub enum EventBody {
         timeout: Option<Duration>,
     },
     /// It has more fuel. If it had asked for some, this is the answer.
+    #[non_exhaustive]
     FuelAdded {
         /// How many units more.
         units: u64,
@@ -253,6 +280,7 @@ pub enum EventBody {
         by: Party,
     },
     /// Its request for fuel was turned down.
+    #[non_exhaustive]
     FuelRefused {
         /// By whom.
         by: Party,
@@ -260,11 +288,13 @@ pub enum EventBody {
         reason: String,
     },
     /// Its request for fuel ended without an answer.
+    #[non_exhaustive]
     FuelRequestEnded {
         /// Why.
         reason: WaitEnd,
     },
     /// Four fifths of a budget are used up. Told once for each size of the budget.
+    #[non_exhaustive]
     BudgetLow {
         /// Which budget.
         budget: Budget,
@@ -274,6 +304,7 @@ pub enum EventBody {
         limit: u64,
     },
     /// It burns fuel and calls nothing: it may be in an endless loop. Told once for each such time.
+    #[non_exhaustive]
     Stalled {
         /// Units of fuel that it burnt in that time.
         fuel: u64,
@@ -282,6 +313,7 @@ pub enum EventBody {
         quiet: Duration,
     },
     /// It panicked and said so before it trapped.
+    #[non_exhaustive]
     Panicked {
         /// The panic's message.
         message: String,
@@ -291,6 +323,7 @@ pub enum EventBody {
     /// Somebody asked it to stop.
     CancelRequested(CancelRequest),
     /// It has its outcome. Nothing that comes later changes it.
+    #[non_exhaustive]
     Finished {
         /// How it ended.
         outcome: Outcome,
@@ -350,6 +383,7 @@ impl EventBody {
 /// What can run low.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Budget {
     /// The fuel.
     Fuel,
@@ -372,6 +406,7 @@ fn is_zero(count: &u64) -> bool {
 /// Why a wait ended without a signal, or a request for fuel without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum WaitEnd {
     /// Its time was over; the task goes on.
     TimedOut,

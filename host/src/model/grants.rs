@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// A thing that a plugin may ask for and an operator may grant by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Capability {
     /// To read folders that the operator names; granted with [`DirGrant`].
     DirRead,
@@ -38,6 +39,7 @@ pub(crate) const SCRATCH: &str = "/scratch";
 /// What may be done in a granted folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Access {
     /// Read only.
     Read,
@@ -47,6 +49,7 @@ pub enum Access {
 
 /// A folder of the host that a task sees under a path of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DirGrant {
     /// The folder on the host.
     pub host: PathBuf,
@@ -58,6 +61,7 @@ pub struct DirGrant {
 
 /// Everything a task may touch beyond its own memory and its scratch directory. [`Grants::default`] grants nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Grants {
     /// Folders.
     pub dirs: Vec<DirGrant>,
@@ -74,6 +78,34 @@ pub struct Grants {
 }
 
 impl Grants {
+    /// Grants a folder of the host, which the task sees under the given path.
+    ///
+    /// ```
+    /// use taskcell::{Access, Grants};
+    ///
+    /// let grants = Grants::default().dir("/srv/docs", "/docs", Access::Read).env("LANG", "C").signal();
+    /// assert_eq!(grants.dirs.len(), 1);
+    /// ```
+    #[must_use]
+    pub fn dir(mut self, host: impl Into<PathBuf>, guest: impl Into<String>, access: Access) -> Self {
+        self.dirs.push(DirGrant { host: host.into(), guest: guest.into(), access });
+        self
+    }
+
+    /// Gives it an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Lets it send signals to other tasks.
+    #[must_use]
+    pub fn signal(mut self) -> Self {
+        self.signal = true;
+        self
+    }
+
     /// The first guest path that cannot be: empty, given twice, or that of the scratch directory.
     pub(crate) fn clash(&self) -> Option<&str> {
         let mut seen = std::collections::HashSet::from([SCRATCH]);

@@ -19,6 +19,7 @@ macro_rules! limits {
         /// What one task may use. [`Limits::default`] is the operator's default; see each field.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(default)]
+        #[non_exhaustive]
         pub struct Limits {
             $($(#[doc = $doc])+ #[serde(rename = $wire $(, with = $with)?)] pub $name: $type,)+
         }
@@ -35,6 +36,13 @@ macro_rules! limits {
             pub fn lowered_to(self, request: LimitsRequest) -> Self {
                 Self { $($name: request.$name.map_or(self.$name, |wish| wish.min(self.$name)),)+ }
             }
+
+            $($(#[doc = $doc])+
+            #[must_use]
+            pub fn $name(mut self, $name: $type) -> Self {
+                self.$name = $name;
+                self
+            })+
 
             /// These limits, each replaced by the request's where it has one, higher or lower. For operators only.
             #[must_use]
@@ -53,6 +61,7 @@ macro_rules! limits {
         /// Limits that an operator sets for a plugin, a plugin's manifest for a task type, or a start request for a
         /// task; `None` leaves a limit as it is. On the wire durations are milliseconds, and their names end in `_ms`.
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[non_exhaustive]
         pub struct LimitsRequest {
             $(
                 $(#[doc = $doc])+
@@ -67,6 +76,13 @@ macro_rules! limits {
                 $(LimitInfo { name: $wire, unit: LimitUnit::$unit, about: concat!($($doc, "\n"),+) },)+
             ];
 
+            $($(#[doc = $doc])+
+            #[must_use]
+            pub fn $name(mut self, $name: $type) -> Self {
+                self.$name = Some($name);
+                self
+            })+
+
             /// These wishes, and the given ones where this has none.
             #[must_use]
             pub fn or(self, default: Self) -> Self {
@@ -78,6 +94,7 @@ macro_rules! limits {
 
 /// One limit, for whoever lists them or reads them from a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LimitInfo {
     /// Its name on the wire.
     pub name: &'static str,
@@ -89,6 +106,7 @@ pub struct LimitInfo {
 
 /// What a limit counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LimitUnit {
     /// Units of fuel.
     Fuel,

@@ -6,14 +6,14 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::command::{Answer, Command};
-use super::event::{Event, EventBody};
+use super::event::{Budget, Event, EventBody};
 use super::ids::{SignalKey, TaskKey, TaskRef};
 use super::limits::Limits;
 use super::machine::step;
 use super::outcome::{CellEnd, GuestOutcome};
 use super::request::CancelRequest;
 use super::signal::{NotifyAnswer, Party, Senders, Signal};
-use super::snapshot::{Phase, Usage, WaitPoint};
+use super::snapshot::{Artifact, Phase, Usage, WaitPoint};
 use super::state::TaskState;
 use super::time::Timestamp;
 
@@ -21,9 +21,28 @@ fn task() -> TaskRef {
     TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::new("k").unwrap() }
 }
 
+fn limits() -> Limits {
+    Limits {
+        signals_per_key: 2,
+        signals_in_all: 3,
+        signal_bytes: 8,
+        fuel: 100,
+        fuel_on_request: 10,
+        ..Limits::default()
+    }
+}
+
 fn create() -> Command {
-    let limits = Limits { signals_per_key: 2, signals_in_all: 3, fuel: 100, fuel_on_request: 10, ..Limits::default() };
+    create_with(limits())
+}
+
+fn create_with(limits: Limits) -> Command {
     Command::Create { task: task(), input: json!({}), limits, details: Box::default(), approval: None }
+}
+
+/// A task whose log may be full soon.
+fn create_brief(log_events: u64) -> Command {
+    create_with(Limits { log_events, ..limits() })
 }
 
 fn key(number: u8) -> SignalKey {
@@ -76,11 +95,18 @@ fn any_command() -> impl Strategy<Value = Command> {
         1 => (0..3u8).prop_map(|number| Command::Poll { key: key(number) }),
         1 => (0..5u64).prop_map(|wait| Command::WaitTimedOut { wait }),
         1 => (0..3u8).prop_map(|number| Command::CancelWait { key: (number > 0).then(|| key(number)) }),
-        6 => (0..3u8, any::<bool>()).prop_map(|(number, payload)| Command::Notify {
+        6 => (0..3u8, any::<Option<u16>>(), any::<bool>()).prop_map(|(number, payload, itself)| Command::Notify {
             key: key(number),
-            signal: Signal::new(payload.then(|| json!(number)), Party::Host),
+            signal: Signal::new(payload.map(|payload| json!(payload)), if itself { Party::Itself } else { Party::Host }),
         }),
         1 => Just(Command::MessageAgent { message: "m".into(), trigger: true, once: None }),
+        1 => Just(Command::Attach(Artifact {
+            number: 1,
+            name: "n".into(),
+            media_type: "text/plain".into(),
+            sha256: String::new(),
+            size: 1,
+        })),
         1 => Just(Command::Panic { message: "m".into(), place: "p".into() }),
         1 => grace.prop_map(move |grace| Command::Cancel {
             request: CancelRequest::new(Party::Person, "r").grace(grace),
@@ -113,7 +139,144 @@ fn can_happen(state: &TaskState, command: &Command) -> bool {
     !guest_acts || (state.phase != Some(Phase::Queued) && !parked)
 }
 
+/// What somebody makes of a log who knows nothing but the log: each thing that begins has an end, and none comes twice.
+#[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that a reader remembers")]
+struct Reader {
+    events: u64,
+    started: bool,
+    ended: bool,
+    waits: u64,
+    waiting: Option<Vec<SignalKey>>,
+    asked_for_fuel: bool,
+    paused: bool,
+    kept: std::collections::HashMap<SignalKey, usize>,
+    budget: u64,
+    cancel: Option<CancelRequest>,
+    panicked: bool,
+}
+
+impl Reader {
+    fn read(&mut self, event: &Event) {
+        assert!(!self.ended, "nothing comes after the end");
+        self.events += 1;
+        assert_eq!(event.seq.0, self.events, "there is no gap");
+        assert_eq!(matches!(event.body, EventBody::Created { .. }), self.events == 1, "created once, and first");
+        let parked = self.waiting.is_some() || self.asked_for_fuel;
+        match &event.body {
+            EventBody::Created { limits, .. } => self.budget = limits.fuel,
+            EventBody::Started { .. } => assert!(!std::mem::replace(&mut self.started, true)),
+            EventBody::WaitStarted { wait, keys, .. } => {
+                assert!(!parked && self.cancel.is_none());
+                self.waits += 1;
+                assert_eq!(*wait, self.waits);
+                self.waiting = Some(keys.clone());
+            }
+            EventBody::WaitEnded { wait, .. } => {
+                assert!(self.waiting.take().is_some());
+                assert_eq!(*wait, self.waits);
+            }
+            EventBody::SignalReceived { key, .. } => *self.kept.entry(key.clone()).or_default() += 1,
+            EventBody::SignalTaken { key, .. } => {
+                *self.kept.get_mut(key).filter(|kept| **kept > 0).unwrap() -= 1;
+                self.waiting.take_if(|waiting| waiting.contains(key));
+            }
+            EventBody::Paused { .. } => {
+                assert!(!std::mem::replace(&mut self.paused, true) && self.cancel.is_none());
+            }
+            EventBody::Resumed { .. } => assert!(std::mem::take(&mut self.paused)),
+            EventBody::FuelRequested { .. } => {
+                assert!(!parked && self.cancel.is_none());
+                self.asked_for_fuel = true;
+            }
+            EventBody::FuelAdded { units, .. } => {
+                assert!(*units > 0);
+                self.budget += units;
+                self.asked_for_fuel = false;
+            }
+            EventBody::FuelRefused { .. } | EventBody::FuelRequestEnded { .. } => {
+                assert!(std::mem::take(&mut self.asked_for_fuel));
+            }
+            EventBody::BudgetLow { budget: Budget::Fuel, used, limit } => {
+                assert!(*limit == self.budget && *used >= limit / 5 * 4);
+            }
+            EventBody::Stalled { .. } => assert!(self.started && !parked && !self.paused),
+            EventBody::Panicked { .. } => assert!(!std::mem::replace(&mut self.panicked, true)),
+            EventBody::CancelRequested(request) => {
+                if let Some(first) = self.cancel.replace(request.clone()) {
+                    assert!(first.grace > request.grace && first.by == request.by && first.reason == request.reason);
+                }
+            }
+            EventBody::Finished { .. } => self.ended = true,
+            EventBody::Progress { .. }
+            | EventBody::AgentMessage { .. }
+            | EventBody::SignalSent { .. }
+            | EventBody::HostCalled { .. }
+            | EventBody::ArtifactAttached(_) => {}
+            EventBody::Due
+            | EventBody::AttemptEnded { .. }
+            | EventBody::AgentMessageAcked { .. }
+            | EventBody::Instructed(_)
+            | EventBody::InstructionTaken
+            | EventBody::InstructionWaitStarted { .. }
+            | EventBody::InstructionWaitEnded { .. }
+            | EventBody::ApprovalRequested { .. }
+            | EventBody::ApprovalDecided { .. }
+            | EventBody::UsageRecorded { .. }
+            | EventBody::ChildStarted { .. }
+            | EventBody::ChildEnded { .. }
+            | EventBody::ChildWaitStarted { .. }
+            | EventBody::ChildWaitEnded { .. }
+            | EventBody::BudgetLow { .. } => panic!("nobody asked for it: {event:?}"),
+        }
+    }
+
+    /// What holds whenever a decision has been folded in.
+    fn agrees_with(&self, state: &TaskState) {
+        assert_eq!((self.ended, self.budget), (state.phase == Some(Phase::Ended), state.fuel_budget));
+        let parked = (state.waiting().map(|point| &point.keys), state.fuel_request().is_some());
+        if self.ended {
+            // Whoever was parked was answered by the end, and what was kept has nobody to take it.
+            assert_eq!((parked, state.paused.is_some(), state.mailbox.count() == 0), ((None, false), false, true));
+        } else {
+            assert_eq!((parked, state.paused.is_some()), ((self.waiting.as_ref(), self.asked_for_fuel), self.paused));
+            assert_eq!(self.kept.values().sum::<usize>(), state.mailbox.count() as usize);
+            assert!(self.cancel.is_none() || (parked == (None, false) && !self.paused), "what shall stop can run");
+        }
+    }
+}
+
+/// Many more than usual: a case takes well under a millisecond.
+fn many() -> ProptestConfig {
+    ProptestConfig { cases: 2000, ..ProptestConfig::default() }
+}
+
 proptest! {
+    #![proptest_config(many())]
+
+    #[test]
+    fn r31_a_log_tells_a_whole_story(log_events in 1..60u64, commands in prop::collection::vec(any_command(), 0..60)) {
+        let (mut state, mut reader) = (TaskState::default(), Reader::default());
+        for command in std::iter::once(create_brief(log_events)).chain(commands) {
+            if !can_happen(&state, &command) {
+                continue;
+            }
+            let was_full = state.is_full();
+            let decision = step(&state, command);
+            let by_guest = decision.events.iter().any(EventBody::is_by_guest);
+            // What is kept already may still be taken.
+            let takes = decision.events.iter().any(|body| matches!(body, EventBody::SignalTaken { .. }));
+            let panics = decision.events.iter().any(|body| matches!(body, EventBody::Panicked { .. }));
+            prop_assert!(!was_full || !by_guest || takes || panics, "a full log is full: {:?}", decision);
+            for body in decision.events {
+                let event = Event { seq: state.seq.next(), at: Timestamp(0), body };
+                reader.read(&event);
+                state.apply(&event);
+            }
+            reader.agrees_with(&state);
+        }
+    }
+
     #[test]
     fn r30_whatever_happens_one_outcome_is_decided_and_stays(commands in prop::collection::vec(any_command(), 0..60)) {
         let mut state = TaskState::default();
@@ -139,7 +302,7 @@ proptest! {
                 let dropped = matches!(answer, NotifyAnswer::NoTask | NotifyAnswer::Full);
                 prop_assert!(notified && dropped == (before == state), "a signal is taken or refused, and it is said");
             }
-            prop_assert!(state.mailbox.count() <= 3);
+            prop_assert!(state.mailbox.bytes() <= 8 && state.mailbox.count() <= 3);
             let percent = |state: &TaskState| state.progress.as_ref().and_then(|progress| progress.percent);
             prop_assert!(restarted || percent(&state) >= percent(&before), "progress does not go back");
             prop_assert!(state.fuel_budget >= before.fuel_budget, "a budget never shrinks");

@@ -70,6 +70,12 @@ impl Mailbox {
         self.count
     }
 
+    /// Bytes of their payloads.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }

@@ -18,6 +18,7 @@ const NAME_BYTES_MAX: usize = 64;
 
 /// A plugin's manifest: the document that `describe` returns, checked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Manifest {
     /// The version of the document.
     pub manifest: u64,
@@ -43,6 +44,7 @@ pub struct Manifest {
 
 /// Something that a plugin would like to be granted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CapabilityRequest {
     /// Its name. A name that this host does not know can be shown but not granted.
     pub capability: String,
@@ -60,6 +62,7 @@ impl CapabilityRequest {
 
 /// Something that a plugin can do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TaskType {
     /// Its name within the plugin: lower-case letters, digits and `-`, at most 64.
     pub name: String,
@@ -79,6 +82,7 @@ pub struct TaskType {
 
 /// What is wrong with a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ManifestError {
     /// It is not the JSON document that it should be.
     #[error("the manifest is not valid: {0}")]

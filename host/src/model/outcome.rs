@@ -12,6 +12,7 @@ use super::text::escape;
 /// How a task ended. Every started task gets exactly one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Outcome {
     /// The task did what it was asked to do.
     Succeeded {
@@ -53,6 +54,7 @@ fn is_yes(value: &bool) -> bool {
 
 /// A bad end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Failure {
     /// What kind of end it was.
     pub kind: FailureKind,
@@ -78,6 +80,7 @@ pub struct Failure {
 /// Why a task failed. Each kind has one cause, and one place that decides it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum FailureKind {
     /// The task itself said so, or returned something that its own manifest forbids.
     Guest,

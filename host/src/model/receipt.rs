@@ -14,6 +14,7 @@ use super::wire::millis;
 
 /// What a cancelled task came to. The durations are measured on a clock that never jumps; the dates are for people.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CancelReceipt {
     /// Who asked first and why, with the shortest grace that anybody asked for.
     pub request: CancelRequest,
@@ -40,8 +41,10 @@ pub struct CancelReceipt {
 /// Something that a task did outside its cell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "effect", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Effect {
     /// It sent a message to its agent.
+    #[non_exhaustive]
     AgentMessage {
         /// The event that says so.
         seq: EventSeq,
@@ -49,6 +52,7 @@ pub enum Effect {
         message: String,
     },
     /// It sent a signal to another task, which may have taken it or not.
+    #[non_exhaustive]
     SignalSent {
         /// The event that says so.
         seq: EventSeq,
@@ -65,6 +69,7 @@ pub enum Effect {
         name: String,
     },
     /// It attached a file.
+    #[non_exhaustive]
     ArtifactAttached {
         /// The event that says so.
         seq: EventSeq,

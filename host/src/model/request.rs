@@ -24,6 +24,7 @@ use super::wire::millis;
 ///     .timeout(Duration::from_secs(60));
 /// ```
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct StartRequest {
     /// The plugin's name.
     pub plugin: String,
@@ -120,6 +121,7 @@ impl StartRequest {
 
 /// A wish that a task stop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CancelRequest {
     /// Who asks.
     pub by: Party,

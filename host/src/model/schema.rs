@@ -27,6 +27,7 @@ pub(crate) struct Schema {
 
 /// Why a schema cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SchemaError {
     /// It is nested too deeply.
     #[error("it is nested more than {max} deep")]

@@ -10,6 +10,7 @@ use super::ids::{TaskId, TaskRef};
 /// Who did something to a task. The host writes it; nobody can claim to be somebody else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Party {
     /// A person, at a terminal or in a browser.
     Person,
@@ -50,6 +51,7 @@ impl fmt::Display for Party {
 
 /// A signal as it was taken or is kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Signal {
     /// What came along. `None` is no payload at all, which is not `Some(Value::Null)`.
     #[serde(default, with = "present", skip_serializing_if = "Option::is_none")]
@@ -141,6 +143,7 @@ pub struct Instruction {
 /// What became of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum NotifyAnswer {
     /// The task was waiting for it and has it.
     Delivered,

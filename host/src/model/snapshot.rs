@@ -18,6 +18,7 @@ use super::wire::{maybe_millis, millis};
 /// Where a task is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Phase {
     /// `created` with `approval-requested`: it may not begin before somebody has approved of it.
     Held,
@@ -33,6 +34,7 @@ pub enum Phase {
 
 /// How far a task is, in its own words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Progress {
     /// What it is doing.
     pub message: String,
@@ -47,6 +49,7 @@ pub struct Progress {
 
 /// A task that stands still.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Pause {
     /// Who wanted it.
     pub by: Party,
@@ -58,6 +61,7 @@ pub struct Pause {
 
 /// A request for fuel that a task is parked in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct FuelRequest {
     /// How many units it asks for.
     pub units: u64,
@@ -67,6 +71,7 @@ pub struct FuelRequest {
 
 /// A wait that a task is parked in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct WaitPoint {
     /// Which of its waits this is, counted from 1.
     pub wait: u64,
@@ -79,6 +84,7 @@ pub struct WaitPoint {
 
 /// A file that a task attached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Artifact {
     /// Its number among the task's artifacts, counted from 1.
     pub number: u32,
@@ -94,6 +100,7 @@ pub struct Artifact {
 
 /// What a task has used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Usage {
     /// Units of fuel.
     pub fuel: u64,
@@ -117,6 +124,7 @@ pub struct Usage {
 
 /// Everything there is to know about a task at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Snapshot {
     /// Its id.
     pub id: TaskId,

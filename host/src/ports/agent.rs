@@ -6,6 +6,7 @@ use crate::model::ids::{TaskId, TaskRef};
 
 /// A message from a task to the agent that it works for.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AgentMessage {
     /// The task that sent it.
     pub id: TaskId,
@@ -20,6 +21,7 @@ pub struct AgentMessage {
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Delivery {
     /// The agent has it.
     Accepted,

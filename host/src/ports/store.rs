@@ -8,6 +8,8 @@ use crate::model::ids::TaskId;
 use super::clock::BoxFuture;
 
 /// Whose events: each stream has one writer at a time and one order.
+///
+/// A store knows all cases of this, of [`Fence`] and of [`Record`], or it could not keep them: one more is a breaking change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StreamId {
     /// The log of one task.
@@ -32,6 +34,7 @@ pub enum Record {
 
 /// Why a commit was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CommitError {
     /// Somebody else has written to the stream, or the numbers have a gap.
     #[error("another writer has written to this stream")]
@@ -43,6 +46,7 @@ pub enum CommitError {
 
 /// Why something could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreError {
     /// The store cannot be reached or cannot read.
     #[error("the store cannot be read now")]

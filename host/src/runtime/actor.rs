@@ -139,7 +139,7 @@ impl Actor {
             }
             // Before anything that others can send in numbers.
             alarm = self.timers.next(&*clock) => self.on_alarm(alarm).await,
-            Some(control) = self.control.recv() => self.on_control(control).await,
+            Some(control) = self.control.recv() => self.on_control(control, cell).await,
             step = cell.advance() => self.on_cell(step, cell).await,
             Some(found) = self.jobs.join_next() => self.on_finding(found.ok().flatten()).await,
             () = self.shared.news.changed() => self.on_news().await,
@@ -147,7 +147,7 @@ impl Actor {
         }
     }
 
-    async fn on_control(&mut self, control: Control) -> Result<(), Ended> {
+    async fn on_control(&mut self, control: Control, cell: &mut Cell) -> Result<(), Ended> {
         match control {
             Control::Notify { key, signal, reply } => {
                 let answer = self.decide(Command::Notify { key, signal }).await?;
@@ -173,6 +173,12 @@ impl Actor {
                 ended?;
             }
             Control::Change { command, reply } => {
+                // Who gives fuel to a cell that has ended is told so, and not that it is done.
+                if matches!(command, Command::AddFuel { .. })
+                    && let Some(step) = cell.advanced().await
+                {
+                    self.on_cell(step, cell).await?;
+                }
                 let answer = self.decide(command).await?;
                 let _ = reply.send(answer == Answer::Done);
             }

@@ -85,6 +85,7 @@ impl fmt::Debug for HostBuilder {
 
 /// Why a host could not be made.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BuildError {
     /// The engine refused its settings, or the system did not give it the memory.
     #[error("failed to make the engine: {0}; fewer tasks at once (`running_max`) need less address space")]

@@ -1,5 +1,8 @@
 //! Where a task's code is: waiting for room, running, or gone.
 
+use std::pin::pin;
+use std::task::Poll;
+
 use crate::model::outcome::CellEnd;
 use crate::ports::clock::BoxFuture;
 use crate::ports::runner::{CellLink, CellWork, Permit, Runner};
@@ -33,6 +36,16 @@ impl Cell {
             }
             Self::Gone => std::future::pending().await,
         }
+    }
+
+    /// What has become of the cell already, without waiting for it.
+    pub(super) async fn advanced(&mut self) -> Option<CellStep> {
+        let mut step = pin!(self.advance());
+        std::future::poll_fn(|cx| match step.as_mut().poll(cx) {
+            Poll::Ready(step) => Poll::Ready(Some(step)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
     }
 
     /// Lets a cell run that was waiting for room.

@@ -41,6 +41,7 @@ impl fmt::Debug for TaskHandle {
 
 /// What became of a wish to cancel.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum CancelAnswer {
     /// The task knows. It has its grace to end, and ends as cancelled when that is over.
     Requested,
@@ -64,6 +65,7 @@ pub enum ApprovalAnswer {
 
 /// What became of a wish to pause, resume or fuel a task.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum ControlAnswer {
     /// It is done.
     Done,
@@ -206,6 +208,7 @@ impl TaskHandle {
     ///     ControlAnswer::Done => drop(task.resume(Party::Person).await),
     ///     ControlAnswer::Unchanged => println!("it stands still already, or was asked to stop"),
     ///     ControlAnswer::AlreadyEnded(outcome) => println!("{outcome}"),
+    ///     other => println!("{other:?}"),
     /// }
     /// # }
     /// ```
@@ -235,7 +238,8 @@ impl TaskHandle {
     /// # }
     /// ```
     ///
-    /// Whoever holds the handle may go above every limit here. Cancel safety: when the future is dropped, the fuel may
+    /// Whoever holds the handle may go above every limit here. A task that runs dry at the same moment may still end so;
+    /// when its end has come before, the answer says it. Cancel safety: when the future is dropped, the fuel may
     /// or may not have been given.
     pub async fn add_fuel(&self, units: u64, by: Party) -> ControlAnswer {
         self.change(Command::AddFuel { units, by }).await

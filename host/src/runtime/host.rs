@@ -61,6 +61,7 @@ pub(crate) struct Inner {
 
 /// Why a task was not started. Nothing has happened then.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// There is no plugin of that name.
     #[error("no plugin is called {name:?}; loaded: {}", list(loaded))]
@@ -210,14 +211,7 @@ impl Host {
 
     /// Stops every task where it is and waits until all are gone. No task can be started any more.
     pub async fn shutdown(&self) {
-        self.inner.shutdown.send_replace(true);
-        loop {
-            let mut actors = std::mem::take(&mut *self.inner.actors.lock().unwrap_or_else(PoisonError::into_inner));
-            if actors.is_empty() {
-                return;
-            }
-            while actors.join_next().await.is_some() {}
-        }
+        self.inner.shut_down().await;
     }
 }
 
@@ -241,6 +235,18 @@ impl Inner {
         // Those that are done need not be remembered.
         while actors.try_join_next().is_some() {}
         actors.spawn_on(actor, &self.runtime);
+    }
+
+    /// Stops every task, and waits until no actor is left.
+    pub(super) async fn shut_down(&self) {
+        self.shutdown.send_replace(true);
+        loop {
+            let mut actors = std::mem::take(&mut *self.actors.lock().unwrap_or_else(PoisonError::into_inner));
+            if actors.is_empty() {
+                return;
+            }
+            while actors.join_next().await.is_some() {}
+        }
     }
 
     /// Starts a task without a plugin's code: for tests of what stands above the runner.

@@ -2,6 +2,7 @@
 
 pub(crate) mod actor;
 pub(crate) mod belongings;
+pub(crate) mod birth;
 pub(crate) mod builder;
 pub(crate) mod calls;
 pub(crate) mod cell;

@@ -18,9 +18,10 @@ use crate::model::signal::NotifyAnswer;
 use crate::model::state::TaskState;
 use crate::ports::clock::BoxFuture;
 use crate::ports::runner::{CellLink, CellWork, Permit};
-use crate::ports::store::{Fence, Record, StreamId};
+use crate::ports::store::Record;
 
 use super::actor::{Actor, CALL_QUEUE};
+use super::birth::Newborn;
 use super::dirs::HostDirs;
 use super::effects::forget;
 use super::handle::TaskHandle;
@@ -105,7 +106,7 @@ impl Turn {
 
 /// A key that was claimed for a task that is not alive yet: given back when the start does not come to its end, whether
 /// by an error or because nobody waits for it any more.
-struct Claim {
+pub(super) struct Claim {
     registry: Arc<Registry>,
     task: TaskRef,
     id: TaskId,
@@ -113,6 +114,13 @@ struct Claim {
     /// Where its scratch directory is, once it is made.
     scratch: Option<Arc<HostDirs>>,
     runtime: tokio::runtime::Handle,
+}
+
+impl Claim {
+    /// The task is alive: the key is its own now.
+    pub(super) fn keep(&mut self) {
+        self.kept = true;
+    }
 }
 
 impl Drop for Claim {
@@ -174,7 +182,7 @@ async fn create(
     claim.scratch = Some(Arc::clone(&dirs));
     let scratch = tokio::task::spawn_blocking(move || dirs.make_scratch(id)).await;
     let scratch = scratch.map_err(|_| StartError::ShuttingDown)?.map_err(StartError::Scratch)?;
-    let state = first_events(inner, &request, &checked, id, &task).await?;
+    let (state, first) = first_events(inner, &request, &checked, &task)?;
 
     let (control_tx, control) = mpsc::channel(CONTROL_QUEUE);
     let (calls_tx, calls) = mpsc::channel(CALL_QUEUE);
@@ -204,7 +212,7 @@ async fn create(
         grants: request.grants,
     };
     let actor = Actor {
-        shared: Arc::clone(&shared),
+        shared,
         registry: Arc::clone(&inner.registry),
         runner: Arc::clone(&inner.runner),
         sink: inner.sink.clone(),
@@ -223,20 +231,16 @@ async fn create(
         queued: turn.queued,
         jobs: JoinSet::new(),
     };
-    inner.registry.enter(Arc::clone(&shared));
-    inner.spawn(Box::pin(actor.run(turn.admission, work, link, gone)));
-    claim.kept = true;
-    Ok(TaskHandle::new(shared))
+    Newborn { claim, actor, admission: turn.admission, work, link, gone }.be_born(inner, first).await
 }
 
-/// Writes the task down, with the signals that it is born with.
-async fn first_events(
+/// What is to be written down first: the task, with the signals that it is born with.
+fn first_events(
     inner: &Inner,
     request: &StartRequest,
     checked: &Checked,
-    id: TaskId,
     task: &TaskRef,
-) -> Result<TaskState, StartError> {
+) -> Result<(TaskState, Vec<Record>), StartError> {
     let create = Command::Create {
         task: task.clone(),
         input: request.input.clone(),
@@ -260,6 +264,5 @@ async fn first_events(
             records.push(Record::Event(event));
         }
     }
-    inner.around.store.commit(StreamId::Task(id), Fence::Absent, records).await.map_err(StartError::Store)?;
-    Ok(state)
+    Ok((state, records))
 }

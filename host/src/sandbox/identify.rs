@@ -6,6 +6,7 @@ use wasmparser::{Encoding, Parser, Payload};
 
 /// What a file turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FileKind {
     /// A WebAssembly component: what a plugin should be.
     Component,

@@ -28,6 +28,7 @@ pub(crate) struct LoadedPlugin {
 
 /// Why a file could not be loaded as a plugin. The text says what the file is and what was expected.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LoadError {
     /// The file cannot be read.
     #[error("failed to read {}: {source}", path.display())]

@@ -21,15 +21,9 @@ async fn r25_a_message_reaches_the_sink_with_who_sent_it() {
     let (host, _) = with_fixture(builder().agent_sink(sink)).await;
     let task = start(&host, "agent", json!({"message": "look\u{1b}[2J", "trigger": true})).await;
     assert_eq!(data(outcome(&task).await), json!("accepted"));
-    assert_eq!(
-        *taken.lock().unwrap(),
-        [AgentMessage {
-            id: task.id(),
-            task: task.task_ref().clone(),
-            message: "look\u{1b}[2J".to_owned(),
-            trigger: true,
-        }]
-    );
+    let taken = taken.lock().unwrap();
+    let [AgentMessage { id, task: of, message, trigger: true, .. }] = &**taken else { panic!("{taken:?}") };
+    assert_eq!((*id, of, &**message), (task.id(), task.task_ref(), "look\u{1b}[2J"));
 }
 
 #[tokio::test]
@@ -47,7 +41,7 @@ async fn r25_without_a_sink_a_message_is_queued_in_the_log() {
     let task = start(&host, "agent", json!({"message": "anybody?", "trigger": false})).await;
     assert_eq!(data(outcome(&task).await), json!("queued"));
     let kept = events(&task).await.into_iter().any(
-        |event| matches!(&event.body, EventBody::AgentMessage { message, trigger: false, .. } if message == "anybody?"),
+        |event| matches!(event.body, EventBody::AgentMessage { message, trigger: false, .. } if message == "anybody?"),
     );
     assert!(kept);
 }

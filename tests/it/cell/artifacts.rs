@@ -22,15 +22,13 @@ async fn r46_an_attached_file_has_its_digest_and_size_and_can_be_read_back() {
     let (host, _) = fixture().await;
     let task = start(&host, "attach", attach("note ü.txt", "hello")).await;
     assert_eq!(data(outcome(&task).await), json!({"sha256": HELLO, "size": 5}));
-    let expected = Artifact {
-        number: 1,
-        name: "note ü.txt".to_owned(),
-        media_type: "text/plain".to_owned(),
-        sha256: HELLO.to_owned(),
-        size: 5,
+    let state = task.state();
+    let [Artifact { number: 1, name, media_type, sha256, size: 5, .. }] = &*state.artifacts else {
+        panic!("{state:?}")
     };
-    assert_eq!(task.state().artifacts, std::slice::from_ref(&expected));
-    assert!(events(&task).await.iter().any(|event| event.body == EventBody::ArtifactAttached(expected.clone())));
+    assert_eq!((&**name, &**media_type, &**sha256), ("note ü.txt", "text/plain", HELLO));
+    let attached = EventBody::ArtifactAttached(state.artifacts[0].clone());
+    assert!(events(&task).await.iter().any(|event| event.body == attached));
     // The scratch directory goes; the copy stays.
     assert_eq!(within(task.read_artifact(1)).await.unwrap(), b"hello");
 }
@@ -87,7 +85,7 @@ async fn t12_only_files_of_the_scratch_directory_can_be_attached() {
 
 #[tokio::test]
 async fn r46_artifacts_together_stay_within_their_limit() {
-    let limits = taskcell::Limits { artifact_bytes: 4, ..taskcell::Limits::default() };
+    let limits = taskcell::Limits::default().artifact_bytes(4);
     let (host, _) = with_fixture(builder().limits(limits)).await;
     let task = start(&host, "attach", attach("five", "hello")).await;
     assert_eq!(data(outcome(&task).await), refused("too-large"));

@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use taskcell::{Access, DirGrant, Grants, Host, StartRequest};
+use taskcell::{Access, Grants, Host, StartRequest};
 use tempfile::TempDir;
 
 use crate::support::files::{names, read, write};
@@ -40,10 +40,7 @@ fn jail() -> TempDir {
 }
 
 fn grants(top: &TempDir, access: Access) -> Grants {
-    Grants {
-        dirs: vec![DirGrant { host: top.path().join("jail"), guest: "/data".to_owned(), access }],
-        ..Grants::default()
-    }
+    Grants::default().dir(top.path().join("jail"), "/data", access)
 }
 
 async fn ask(host: &Host, request: StartRequest) -> Value {
@@ -182,8 +179,7 @@ async fn t12_a_zero_byte_in_a_path_is_an_error_of_the_guest() {
 async fn r13_two_grants_do_not_mix() {
     let (host, _) = fixture().await;
     let top = jail();
-    let mut both = grants(&top, Access::Read);
-    both.dirs.push(DirGrant { host: top.path().join("outside"), guest: "/out".to_owned(), access: Access::ReadWrite });
+    let both = grants(&top, Access::Read).dir(top.path().join("outside"), "/out", Access::ReadWrite);
     let input = json!({"path": "/out/made", "text": "yes"});
     assert_eq!(ask(&host, request("write", input).grants(both.clone())).await, json!({"bytes": 3}));
     let input = json!({"path": "/data/made", "text": "no"});

@@ -50,7 +50,7 @@ async fn f17_a_result_that_its_own_schema_forbids_is_the_guests_failure() {
 async fn r1_limits_of_the_manifest_are_the_default_and_those_of_the_host_the_most() {
     let manifest = r#"{"manifest":1,"name":"made","version":"1","tasks":[{"name":"go","limits":{"fuel":5000000}}]}"#;
     let plugin = Handmade::new("made").manifest(manifest).run("(loop (br 0)) (i32.const 1024)");
-    let limits = Limits { fuel: 20_000_000, ..Limits::default() };
+    let limits = Limits::default().fuel(20_000_000);
     let host = Host::builder().running_max(4).limits(limits).build().unwrap();
     within(host.load_plugin_bytes("made", plugin.bytes())).await.unwrap();
     let plain = StartRequest::new("made", "go");

@@ -63,7 +63,7 @@ async fn t09_control_characters_come_out_as_they_were_written() {
 
 /// A host with little room for output in memory, and so much on disk.
 async fn narrow(spill_bytes: u64) -> Host {
-    let limits = Limits { output_bytes: 64 << 10, spill_bytes, ..Limits::default() };
+    let limits = Limits::default().output_bytes(64 << 10).spill_bytes(spill_bytes);
     with_fixture(builder().limits(limits)).await.0
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use taskcell::{Access, DirGrant, Grants, Host, Limits, OutputSource, SimulatedClock, StartRequest};
+use taskcell::{Access, Grants, Host, Limits, OutputSource, SimulatedClock, StartRequest};
 
 use crate::support::files::{names, scratch_dirs};
 use crate::support::task::{data, outcome, parked, please_stop, result, start, start_as, started, written};
@@ -129,7 +129,7 @@ async fn f25_scratch_is_gone_after_a_cancel_in_the_queue() {
 
 /// A host whose tasks may keep 1 MiB, 20 files and directories, and 4 directories within each other.
 async fn narrow() -> Host {
-    let limits = Limits { scratch_bytes: MIB, scratch_inodes: 20, scratch_depth: 4, ..Limits::default() };
+    let limits = Limits::default().scratch_bytes(MIB).scratch_inodes(20).scratch_depth(4);
     with_fixture(builder().limits(limits)).await.0
 }
 
@@ -335,8 +335,7 @@ async fn t12_the_quota_is_each_tasks_own() {
 async fn t12_granted_folders_do_not_count_and_are_a_device_of_their_own() {
     let host = narrow().await;
     let folder = tempfile::tempdir().unwrap();
-    let dir = DirGrant { host: folder.path().to_owned(), guest: "/data".to_owned(), access: Access::ReadWrite };
-    let grants = Grants { dirs: vec![dir], ..Grants::default() };
+    let grants = Grants::default().dir(folder.path(), "/data", Access::ReadWrite);
     let list = json!([
         {"do": "write", "path": "/data/big", "bytes": 2 * MIB},
         {"do": "append", "path": "/data/big", "bytes": MIB},

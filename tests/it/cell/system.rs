@@ -38,7 +38,7 @@ async fn t14_the_hosts_environment_and_arguments_stay_outside() {
 #[tokio::test]
 async fn r13_a_granted_variable_is_all_that_a_task_sees_of_the_environment() {
     let (host, _) = fixture().await;
-    let grants = Grants { env: vec![("LANG".to_owned(), "de_DE.UTF-8".to_owned())], ..Grants::default() };
+    let grants = Grants::default().env("LANG", "de_DE.UTF-8");
     let task = start_as(&host, request("env", json!(null)).grants(grants)).await;
     assert_eq!(data(outcome(&task).await)["vars"], json!({"LANG": "de_DE.UTF-8"}));
 }

@@ -63,8 +63,7 @@ fn t03_a_wait_without_end_ends_at_the_deadline() {
 }
 
 fn idle(request: StartRequest, idle: Duration) -> StartRequest {
-    let limits = LimitsRequest { idle: Some(idle), ..request.limits };
-    StartRequest { limits, ..request }
+    request.limits(LimitsRequest::default().idle(idle))
 }
 
 #[test]

@@ -92,7 +92,7 @@ async fn floods(plugin: Option<Handmade>, request: StartRequest, pieces: u64) {
     if let Some(plugin) = &plugin {
         watched.load(plugin).await;
     }
-    let request = request.limits(LimitsRequest { spill_bytes: Some(SPILL), ..LimitsRequest::default() });
+    let request = request.limits(LimitsRequest::default().spill_bytes(SPILL));
     watched
         .withstands(async |beside| {
             let task = start_as(beside.host, request.clone()).await;
@@ -146,7 +146,7 @@ fn t06_of_a_million_log_lines_the_newest_are_kept_and_the_rest_is_told() {
         watched.load(&plugin).await;
         watched
             .withstands(async |beside| {
-                let limits = LimitsRequest { spill_bytes: Some(SPILL), ..LimitsRequest::default() };
+                let limits = LimitsRequest::default().spill_bytes(SPILL);
                 let task = start_as(beside.host, go().limits(limits)).await;
                 beside.goes_on().await;
                 assert!(matches!(outcome(&task).await, Outcome::Succeeded { .. }));

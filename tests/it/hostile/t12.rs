@@ -1,7 +1,6 @@
 //! T12, what the scratch directory's quota has to withstand of it; the quota's own tests are beside this.
 
 use serde_json::json;
-use taskcell::LimitsRequest;
 
 use crate::support::alone::alone;
 use crate::support::oracle::Watched;
@@ -15,7 +14,7 @@ fn t12_files_without_number_are_refused_at_the_quota_and_removed() {
         watched
             .withstands(async |beside| {
                 let mut files = request("many-files", json!({"n": 1_000_000}));
-                files.limits = LimitsRequest { scratch_inodes: Some(500), ..files.limits };
+                files.limits = files.limits.scratch_inodes(500);
                 let task = start_as(beside.host, files).await;
                 beside.goes_on().await;
                 let told = data(outcome(&task).await);

@@ -22,7 +22,7 @@ fn t15_tasks_that_wait_for_each_other_end_at_their_deadlines() {
                 // Each waits for the other's signal, and would send its own only then.
                 let waits = |own: &str, peer: &str| {
                     let request = request("two-way", json!({"peer": peer})).timeout(Duration::from_secs(5));
-                    let may_signal = Grants { signal: true, ..Grants::default() };
+                    let may_signal = Grants::default().signal();
                     request.key(TaskKey::new(own).unwrap()).grants(may_signal)
                 };
                 let one = start_as(beside.host, waits("a", "b")).await;

@@ -181,7 +181,7 @@ async fn t45_a_cancel_against_a_success_gives_one_outcome() {
         match (&answer, &ended) {
             (CancelAnswer::AlreadyEnded(told), _) => assert_eq!(*told, ended),
             (CancelAnswer::Requested, Outcome::Cancelled { by: Party::Person, .. }) => {}
-            (CancelAnswer::Requested, other) => panic!("the wish was taken, and then: {other:?}"),
+            other => panic!("the wish was taken, and then: {other:?}"),
         }
         let finished = events(&task).await;
         let finished = finished.iter().filter(|event| matches!(event.body, EventBody::Finished { .. }));

@@ -137,7 +137,7 @@ async fn r37_memory_over_the_hosts_own_limit_fails_with_memory_too() {
 
 #[tokio::test]
 async fn t06_a_result_over_its_limit_fails_with_output_limit() {
-    let limits = taskcell::Limits { result_bytes: 1 << 20, ..taskcell::Limits::default() };
+    let limits = taskcell::Limits::default().result_bytes(1 << 20);
     let (host, _) = with_fixture(builder().limits(limits)).await;
     let told = failed(run(&host, "big-result", json!({"mib": 2})).await, FailureKind::OutputLimit);
     assert!(told.message.contains("1048576"), "{}", told.message);
@@ -212,15 +212,10 @@ async fn r40_memory_that_was_taken_shows_in_the_peak() {
 
 #[tokio::test]
 async fn r13_limits_of_a_request_only_shrink_those_of_the_host() {
-    let limits = taskcell::Limits { fuel: 30_000_000, ..taskcell::Limits::default() };
+    let limits = taskcell::Limits::default().fuel(30_000_000);
     let (host, _) = with_fixture(builder().limits(limits)).await;
     let mut greedy = request("info", json!(null));
-    greedy.limits = LimitsRequest {
-        fuel: Some(u64::MAX),
-        timeout: Some(Duration::MAX),
-        memory_bytes: Some(u64::MAX),
-        ..LimitsRequest::default()
-    };
+    greedy.limits = LimitsRequest::default().fuel(u64::MAX).timeout(Duration::MAX).memory_bytes(u64::MAX);
     let info = data(outcome(&start_as(&host, greedy).await).await);
     assert_eq!(info["info"]["fuel_budget"], json!(30_000_000));
     let left = info["fuel_remaining"].as_u64().unwrap();

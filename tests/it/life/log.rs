@@ -1,7 +1,7 @@
 //! The event log: complete, in order, closed by `finished`, and what the state says.
 
 use serde_json::json;
-use taskcell::{Event, EventBody, EventSeq, Host, Outcome, Phase, Progress, StartRequest, TaskHandle};
+use taskcell::{Event, EventBody, EventSeq, Host, Outcome, Phase, StartRequest, TaskHandle};
 
 use crate::support::task::{events, key, outcome, parked, please_stop, reported, start, start_as};
 use crate::support::{fixture, request, within};
@@ -66,7 +66,7 @@ async fn r30_the_state_is_what_the_events_say() {
         let state = task.state();
         let events = events(&task).await;
         let last = events.last().unwrap();
-        let EventBody::Finished { outcome, usage, set_by: None } = &last.body else { panic!("{last:?}") };
+        let EventBody::Finished { outcome, usage, .. } = &last.body else { panic!("{last:?}") };
         assert_eq!(state.phase, Phase::Ended);
         assert_eq!(state.outcome.as_ref(), Some(outcome));
         assert_eq!(state.usage, *usage);
@@ -85,7 +85,8 @@ async fn r40_the_state_of_a_live_task_shows_where_it_is() {
     let state = task.state();
     assert_eq!(state.phase, Phase::Running);
     assert_eq!(state.outcome, None);
-    assert_eq!(state.progress, Some(Progress { message: "waiting for go".to_owned(), percent: None, eta: None }));
+    let progress = state.progress.expect("it has reported");
+    assert_eq!((&*progress.message, progress.percent, progress.eta), ("waiting for go", None, None));
     let waiting = state.waiting.expect("it waits");
     assert_eq!((waiting.wait, waiting.keys), (1, vec![key("go")]));
     assert!(state.usage.fuel > 0);
@@ -135,7 +136,7 @@ async fn r16_created_comes_before_started_and_holds_the_request() {
     assert_eq!(reference, task.task_ref());
     assert_eq!(*input, json!([1]));
     assert_eq!(limits.fuel, 800_000_000);
-    assert_eq!(events[1].body, EventBody::Started { attempt: 1 });
+    assert!(matches!(events[1].body, EventBody::Started { attempt: 1, .. }), "{events:?}");
 }
 
 #[tokio::test]

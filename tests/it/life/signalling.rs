@@ -7,12 +7,16 @@ use crate::support::task::{data, events, key, outcome, parked, reported, result,
 use crate::support::{builder, fixture, guest, request, with_fixture, within};
 
 /// A task of the fixture that sends a signal, with or without the capability to send to others.
+fn may(signal: bool) -> Grants {
+    if signal { Grants::default().signal() } else { Grants::default() }
+}
+
 fn notifying(target: &TaskRef, signal: &str, may_signal: bool) -> StartRequest {
     let input = json!({
         "plugin": target.plugin, "task_type": target.task_type, "key": target.key.as_str(),
         "signal": signal, "payload": {"approved": true}, "with_payload": true,
     });
-    request("notify", input).grants(Grants { signal: may_signal, ..Grants::default() })
+    request("notify", input).grants(may(may_signal))
 }
 
 async fn waiting(host: &Host) -> TaskHandle {
@@ -129,7 +133,7 @@ async fn r22_a_mailbox_takes_64_signals_of_a_key_and_then_says_full() {
 
 #[tokio::test]
 async fn f14_a_mailbox_is_bounded_over_all_keys_in_count_and_in_bytes() {
-    let limits = taskcell::Limits { signals_in_all: 10, ..taskcell::Limits::default() };
+    let limits = taskcell::Limits::default().signals_in_all(10);
     let (host, _) = with_fixture(builder().limits(limits)).await;
     let task = waiting(&host).await;
     for number in 0..10 {
@@ -171,7 +175,7 @@ async fn r26_a_review_by_one_task_decides_what_another_waits_for() {
     let review = |may_signal| {
         StartRequest::new("approval", "review")
             .input(json!({"task": "news-7", "approve": true, "comment": "fine"}))
-            .grants(Grants { signal: may_signal, ..Grants::default() })
+            .grants(may(may_signal))
     };
     let denied = start_as(&host, review(false)).await;
     assert!(matches!(outcome(&denied).await, Outcome::Failed(_)));

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use taskcell::{
-    Access, CommitError, DirGrant, Event, EventSeq, Fence, Grants, Host, MemoryStore, Phase, Record, StartError,
-    StartRequest, StoreError, StreamId, TaskKey, TaskStore,
+    Access, CommitError, Event, EventSeq, Fence, Grants, Host, MemoryStore, Phase, Record, StartError, StartRequest,
+    StoreError, StreamId, TaskKey, TaskStore,
 };
 
 use crate::support::files::scratch_dirs;
@@ -98,10 +98,7 @@ async fn r2_the_largest_input_that_is_allowed_arrives() {
 #[tokio::test]
 async fn r13_a_granted_folder_that_is_not_there_is_refused_and_named() {
     let nowhere = tempfile::tempdir().unwrap().path().join("nowhere");
-    let grants = Grants {
-        dirs: vec![DirGrant { host: nowhere.clone(), guest: "/data".to_owned(), access: Access::Read }],
-        ..Grants::default()
-    };
+    let grants = Grants::default().dir(&nowhere, "/data", Access::Read);
     let error = refused(request("echo", json!(1)).grants(grants)).await;
     assert!(matches!(&error, StartError::GrantedDir { path, .. } if *path == nowhere), "{error:?}");
 }

@@ -70,7 +70,7 @@ async fn load(host: &Host) -> Result<taskcell::Plugin, LoadError> {
 
 /// Why nothing can be loaded when the compiler is this script.
 async fn error_of(script: &str) -> LoadError {
-    let limits = LoadLimits { code_bytes: 1 << 20, ..LoadLimits::default() };
+    let limits = LoadLimits::default().code_bytes(1 << 20);
     load(&host_with(Script::new(script).path(), limits)).await.unwrap_err()
 }
 
@@ -99,18 +99,18 @@ fn t21_a_compile_bomb_dies_in_its_child_and_the_host_goes_on() {
 
 #[tokio::test]
 async fn t21_a_compilation_has_the_memory_that_the_operator_gives() {
-    let limits = LoadLimits { compile_memory_bytes: 100 << 20, ..LoadLimits::default() };
+    let limits = LoadLimits::default().compile_memory_bytes(100 << 20);
     let host = host_with(process::taskcell(), limits);
     let error = within(host.load_plugin_bytes("bomb", bomb())).await.unwrap_err();
     assert!(matches!(error, LoadError::CompileMemory { max, .. } if max == 100 << 20), "{error:?}");
     // What is too little for anything is taken for the least that is of use.
-    let limits = LoadLimits { compile_memory_bytes: 0, ..LoadLimits::default() };
+    let limits = LoadLimits::default().compile_memory_bytes(0);
     load(&host_with(process::taskcell(), limits)).await.unwrap();
 }
 
 #[tokio::test]
 async fn t21_a_compilation_that_takes_too_long_is_given_up() {
-    let none = LoadLimits { compile_timeout: Duration::ZERO, ..LoadLimits::default() };
+    let none = LoadLimits::default().compile_timeout(Duration::ZERO);
     let error = load(&host_with(process::taskcell(), none)).await.unwrap_err();
     assert!(matches!(error, LoadError::CompileTimeout { max: Duration::ZERO }), "{error:?}");
 

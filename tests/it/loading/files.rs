@@ -125,25 +125,25 @@ async fn t20_a_file_over_the_limit_is_refused_without_being_read() {
 async fn t20_what_a_plugin_may_take_to_be_loaded_is_the_operators() {
     let all = LoadLimits::default();
     for (limits, says) in [
-        (LoadLimits { file_bytes: 1000, ..all }, "at most 1000"),
-        (LoadLimits { memories: 0, ..all }, "memories"),
-        (LoadLimits { tables: 0, ..all }, "tables"),
-        (LoadLimits { describe_fuel: 10, ..all }, "out-of-fuel"),
-        (LoadLimits { manifest_bytes: 10, ..all }, "the limit is 10"),
-        (LoadLimits { task_types: 1, ..all }, "the limit is 1"),
-        (LoadLimits { schema_depth: 2, ..all }, "nested more than 2 deep"),
+        (all.file_bytes(1000), "at most 1000"),
+        (all.memories(0), "memories"),
+        (all.tables(0), "tables"),
+        (all.describe_fuel(10), "out-of-fuel"),
+        (all.manifest_bytes(10), "the limit is 10"),
+        (all.task_types(1), "the limit is 1"),
+        (all.schema_depth(2), "nested more than 2 deep"),
     ] {
         let host = builder().load_limits(limits).build().unwrap();
         let error = within(host.load_plugin(guest("fixture"))).await.unwrap_err().to_string();
         assert!(error.contains(says), "{limits:?}: {error}");
     }
     // With fuel for years and a moment of time.
-    let patient = LoadLimits { describe_fuel: 1 << 60, describe_timeout: Duration::from_millis(50), ..all };
+    let patient = all.describe_fuel(1 << 60).describe_timeout(Duration::from_millis(50));
     let silent = Handmade::new("silent").describe("(loop (br 0)) unreachable");
     let host = builder().load_limits(patient).build().unwrap();
     let error = within(host.load_plugin_bytes("silent", silent.bytes())).await.unwrap_err().to_string();
     assert!(error.contains("no answer within 50 ms"), "{error}");
-    let host = builder().load_limits(LoadLimits { stack_bytes: 64 << 10, ..all }).build().unwrap();
+    let host = builder().load_limits(all.stack_bytes(64 << 10)).build().unwrap();
     within(host.load_plugin(guest("fixture"))).await.unwrap();
 }
 

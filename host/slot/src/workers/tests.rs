@@ -3,12 +3,31 @@
 use std::future::{pending, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Once, mpsc};
 use std::task::Poll;
+use std::time::Duration;
 
 use crate::{GuestEnd, Settings, Workers};
 
+/// What all these tests may take together, on the slowest machine. They take a second.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Ends a run in which a test hangs: a lost wake-up shows as nothing else.
+fn watch_over_the_tests() {
+    static WATCHED: Once = Once::new();
+    WATCHED.call_once(|| {
+        let watch = || {
+            let (_nobody, never) = mpsc::channel::<()>();
+            let _ = never.recv_timeout(PATIENCE);
+            eprintln!("a test of the workers hangs: it is the one that has begun and not ended");
+            std::process::abort();
+        };
+        std::thread::Builder::new().spawn(watch).unwrap();
+    });
+}
+
 fn workers(threads: usize, spares: usize) -> Workers {
+    watch_over_the_tests();
     Workers::new(Settings { threads, spares, ..Settings::default() }).unwrap()
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Where a piece of output comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum OutputSource {
     /// Standard output.
     Stdout,
@@ -26,6 +27,7 @@ pub struct OutputCursor(pub(super) u64);
 
 /// A piece of output. Small writes to one stream that follow each other may be one piece.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct OutputChunk {
     /// Where it comes from.
     pub source: OutputSource,
@@ -35,6 +37,7 @@ pub struct OutputChunk {
 
 /// What was read from a task's output.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct OutputPage {
     /// The pieces, oldest first.
     pub chunks: Vec<OutputChunk>,

@@ -1,13 +1,15 @@
 //! Fuel: added, asked for, and running low.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::Notify;
 
 use super::bench::{Bench, Script, log, request, script, settle, success, wait_for};
 use crate::model::event::{Budget, EventBody, WaitEnd};
 use crate::model::limits::LimitsRequest;
-use crate::model::outcome::Outcome;
+use crate::model::outcome::{CellEnd, Failure, FailureKind, Outcome};
 use crate::model::request::CancelRequest;
 use crate::model::signal::Party;
 use crate::model::snapshot::{FuelRequest, Phase};
@@ -49,6 +51,27 @@ async fn r48_fuel_can_be_added_while_a_task_runs() {
     assert_eq!(task.state().fuel_budget, u64::MAX);
     task.cancel(CancelRequest::force(Party::Host, "")).await;
     assert!(bodies(&task).await.contains(&EventBody::FuelAdded { units: 50, by: Party::Agent }));
+}
+
+#[tokio::test]
+async fn r48_who_gives_fuel_to_a_task_that_has_just_run_dry_hears_of_its_end() {
+    let dry = Arc::new(Notify::new());
+    let runs_dry = Arc::clone(&dry);
+    let bench = Bench::new(script(move |_| {
+        let dry = Arc::clone(&runs_dry);
+        async move {
+            dry.notified().await;
+            CellEnd::Failed(Failure::new(FailureKind::OutOfFuel, "dry"))
+        }
+    }));
+    let task = bench.start().await;
+    settle().await;
+    // The cell has ended, and its actor has not had a turn since.
+    dry.notify_one();
+    let answer = task.add_fuel(50, Party::Agent).await;
+    let ControlAnswer::AlreadyEnded(Outcome::Failed(failure)) = answer else { panic!("{answer:?}") };
+    assert_eq!(failure.kind, FailureKind::OutOfFuel);
+    assert!(!bodies(&task).await.iter().any(|body| matches!(body, EventBody::FuelAdded { .. })));
 }
 
 #[tokio::test]

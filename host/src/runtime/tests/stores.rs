@@ -1,7 +1,6 @@
 //! What happens when the store fails.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
@@ -9,10 +8,11 @@ use super::bench::{Bench, key, request, script, settle, success, wait_for};
 use crate::model::event::{Event, EventBody, EventSeq};
 use crate::model::ids::TaskKey;
 use crate::model::outcome::Outcome;
-use crate::model::request::CancelRequest;
+use crate::model::request::{CancelRequest, StartRequest};
 use crate::model::signal::{NotifyAnswer, Party};
 use crate::ports::clock::BoxFuture;
 use crate::ports::store::{CommitError, Fence, Record, StoreError, StreamId, TaskStore};
+use crate::runtime::handle::TaskHandle;
 use crate::runtime::host::StartError;
 use crate::store::faulty::FaultyStore;
 use crate::store::memory::MemoryStore;
@@ -38,27 +38,35 @@ async fn a_task_whose_store_fails_ends_and_says_why() {
 async fn r13_a_start_that_cannot_be_stored_leaves_nothing_behind() {
     let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
     let bench = Bench::with(script(|_| async { success(None) }), 4, Arc::clone(&store) as _);
-    let keyed = || request().key(TaskKey::new("k").unwrap());
     store.fail(true);
     assert!(matches!(bench.inner.start(keyed()).await, Err(StartError::Store(_))));
     store.fail(false);
     bench.inner.start(keyed()).await.unwrap().wait().await;
 }
 
-/// A store whose first commit never comes back.
+/// A store whose commits wait: some turns before they are taken, and some before that is said.
 #[derive(Debug, Default)]
-struct StuckOnce {
+struct Slow {
     inner: MemoryStore,
-    reached: AtomicBool,
+    before: usize,
+    after: usize,
+    fails: bool,
+    /// Every stream that somebody wanted to write to.
+    asked: Mutex<Vec<StreamId>>,
 }
 
-impl TaskStore for StuckOnce {
+impl TaskStore for Slow {
     fn commit(&self, stream: StreamId, fence: Fence, records: Vec<Record>) -> BoxFuture<'_, Result<(), CommitError>> {
-        if self.reached.swap(true, Ordering::SeqCst) {
-            self.inner.commit(stream, fence, records)
-        } else {
-            Box::pin(std::future::pending())
-        }
+        self.asked.lock().unwrap().push(stream);
+        Box::pin(async move {
+            turns(self.before).await;
+            if self.fails {
+                return Err(CommitError::Unavailable);
+            }
+            let stored = self.inner.commit(stream, fence, records).await;
+            turns(self.after).await;
+            stored
+        })
     }
 
     fn head(&self, stream: StreamId) -> BoxFuture<'_, Result<Option<EventSeq>, StoreError>> {
@@ -74,17 +82,74 @@ impl TaskStore for StuckOnce {
     }
 }
 
-#[tokio::test]
-async fn r12_a_start_that_nobody_waits_for_gives_its_key_back() {
-    let store = Arc::new(StuckOnce::default());
-    let bench = Bench::with(script(|_| async { success(None) }), 4, Arc::clone(&store) as _);
-    let keyed = || request().key(TaskKey::new("k").unwrap());
+async fn turns(count: usize) {
+    for _ in 0..count {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn keyed() -> StartRequest {
+    request().key(TaskKey::new("k").unwrap())
+}
+
+/// Begins a start and drops it when it has asked the store, and so many turns have passed since.
+async fn dropped_start(bench: &Bench, store: &Slow, later: usize) {
+    let asked = async {
+        while store.asked.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        turns(later).await;
+    };
     tokio::select! {
         biased;
-        _ = bench.inner.start(keyed()) => panic!("the store never answers"),
-        () = async { while !store.reached.load(Ordering::SeqCst) { tokio::task::yield_now().await } } => {}
+        () = asked => {}
+        started = bench.inner.start(keyed()) => drop(started),
     }
-    bench.inner.start(keyed()).await.unwrap().wait().await;
+}
+
+#[tokio::test]
+async fn r16_a_start_that_nobody_waits_for_any_more_is_a_task_once_it_is_stored() {
+    for (before, after) in [(20, 0), (0, 20), (20, 20)] {
+        for later in 0..50 {
+            let store = Arc::new(Slow { before, after, ..Slow::default() });
+            let bench = Bench::with(script(|_| async { success(None) }), 4, Arc::clone(&store) as _);
+            dropped_start(&bench, &store, later).await;
+            let StreamId::Task(id) = store.asked.lock().unwrap()[0];
+            let task = loop {
+                // Until then its key is taken: nobody knows yet what becomes of it.
+                match bench.inner.registry.by_id(id) {
+                    Some(shared) => break TaskHandle::new(shared),
+                    None => assert!(matches!(bench.inner.start(keyed()).await, Err(StartError::KeyInUse { .. }))),
+                }
+                tokio::task::yield_now().await;
+            };
+            task.wait().await;
+            assert_eq!(super::bench::log(&task).await.len(), 3, "{before} {after} {later}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn r13_a_start_that_nobody_waits_for_any_more_and_that_is_not_stored_leaves_nothing_behind() {
+    for later in [0, 30] {
+        let store = Arc::new(Slow { before: 20, fails: true, ..Slow::default() });
+        let bench = Bench::with(script(|_| async { success(None) }), 4, Arc::clone(&store) as _);
+        dropped_start(&bench, &store, later).await;
+        settle().await;
+        assert_eq!(bench.inner.registry.known(), 0);
+        assert!(matches!(bench.inner.start(keyed()).await, Err(StartError::Store(_))), "its key is free");
+    }
+}
+
+#[tokio::test]
+async fn f22_a_shutdown_waits_for_a_start_that_is_being_stored() {
+    let store = Arc::new(Slow { before: 20, after: 20, ..Slow::default() });
+    let bench = Bench::with(script(|_| std::future::pending()), 4, Arc::clone(&store) as _);
+    dropped_start(&bench, &store, 0).await;
+    let StreamId::Task(id) = store.asked.lock().unwrap()[0];
+    bench.inner.shut_down().await;
+    let task = TaskHandle::new(bench.inner.registry.by_id(id).unwrap());
+    assert!(matches!(task.wait().await, Outcome::Cancelled { by: Party::Host, .. }));
 }
 
 #[tokio::test]

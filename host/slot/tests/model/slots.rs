@@ -1,20 +1,10 @@
-//! Tries every interleaving of workers, wakers and cancellers of one slot.
-
-#[path = "../src/slot.rs"]
-mod slot;
-
-mod sync {
-    //! In the place of the crate's own: what loom can look into.
-    pub(crate) use loom::sync::atomic::{AtomicU8, Ordering};
-    pub(crate) use loom::sync::{Mutex, MutexGuard};
-    pub(crate) use std::sync::TryLockError;
-}
+//! One slot: its workers, wakers and cancellers.
 
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
-use slot::{Slot, Turn};
+use crate::slot::{Slot, Turn};
 
 /// What lies in the slot: counts its drops and its polls.
 struct Content {
