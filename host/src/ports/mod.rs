@@ -7,4 +7,5 @@ pub(crate) mod gauges;
 pub(crate) mod news;
 pub(crate) mod output;
 pub(crate) mod runner;
+pub(crate) mod scratch;
 pub(crate) mod store;

@@ -1,7 +1,6 @@
 //! What runs a task's code, and the line between the code and the task's actor.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +23,7 @@ use super::gate::Gate;
 use super::gauges::Gauges;
 use super::news::News;
 use super::output::OutputLog;
+use super::scratch::Scratch;
 
 /// Runs tasks. Wasm in production; a script in tests of what stands above.
 pub(crate) trait Runner: Send + Sync + fmt::Debug {
@@ -51,8 +51,8 @@ pub(crate) struct CellWork {
     pub(crate) input: Value,
     pub(crate) limits: Limits,
     pub(crate) grants: Grants,
-    /// The task's own directory on the host, empty.
-    pub(crate) scratch: PathBuf,
+    /// The task's own directory on the host, not made yet.
+    pub(crate) scratch: Arc<Scratch>,
     /// Dropped when the cell is gone, with everything it held: only then may its directory be removed.
     #[expect(dead_code, reason = "its drop is what it is for")]
     pub(crate) alive: oneshot::Sender<()>,

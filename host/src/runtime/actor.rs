@@ -18,6 +18,7 @@ use crate::model::state::Artifact;
 use crate::ports::agent::AgentSink;
 use crate::ports::clock::BoxFuture;
 use crate::ports::runner::{CancelNotice, CellLink, CellWork, GuestCall, NoSignal, Permit, Reply, Runner};
+use crate::ports::scratch::Scratch;
 
 use super::calls::{Last, notify_answer};
 use super::cell::{Cell, CellStep};
@@ -54,6 +55,8 @@ pub(crate) struct Actor {
     pub(crate) queued: Option<QueuePlace>,
     /// What the actor started for its guest: signals to others, copies of files.
     pub(crate) jobs: JoinSet<Option<Finding>>,
+    /// The task's directory, to be removed after its cell.
+    pub(crate) scratch: Arc<Scratch>,
 }
 
 /// The call that a guest is parked in.

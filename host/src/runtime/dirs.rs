@@ -5,6 +5,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cap_std::fs::{Dir, File, OpenOptions};
 use sha2::{Digest as _, Sha256};
@@ -12,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::model::ids::TaskId;
 use crate::model::machine::{Refusal, RefusalKind};
+use crate::ports::scratch::Scratch;
 
 /// Bytes copied at a time.
 const COPY_BYTES: usize = 64 << 10;
@@ -19,8 +21,11 @@ const COPY_BYTES: usize = 64 << 10;
 /// The directory.
 #[derive(Debug)]
 pub(crate) struct HostDirs {
-    root: TempDir,
     dir: Dir,
+    /// Where the scratch directories lie.
+    scratch: Arc<Dir>,
+    /// Removes everything at the end.
+    _root: TempDir,
 }
 
 /// A file that was stored, before it has a name.
@@ -42,19 +47,19 @@ impl HostDirs {
         let dir = Dir::open_ambient_dir(root.path(), cap_std::ambient_authority())?;
         dir.create_dir("scratch")?;
         dir.create_dir("artifacts")?;
-        Ok(Self { root, dir })
+        dir.create_dir("trash")?;
+        let scratch = Arc::new(dir.open_dir("scratch")?);
+        Ok(Self { dir, scratch, _root: root })
     }
 
-    /// Makes a task's scratch directory, which must not be there yet.
-    pub(crate) fn make_scratch(&self, id: TaskId) -> std::io::Result<PathBuf> {
-        let path = Path::new("scratch").join(id.to_string());
-        self.dir.create_dir(&path)?;
-        Ok(self.root.path().join(path))
+    /// A task's scratch directory, which is not made yet.
+    pub(crate) fn scratch(&self, id: TaskId) -> Scratch {
+        Scratch::new(Arc::clone(&self.scratch), id)
     }
 
-    /// Removes a task's scratch directory with all that is in it.
-    pub(crate) fn remove_scratch(&self, id: TaskId) -> std::io::Result<()> {
-        self.remove_tree(&Path::new("scratch").join(id.to_string()), id)
+    /// Removes a scratch directory that is closed, with all that is in it, if it was ever made.
+    pub(crate) fn remove_scratch(&self, scratch: &Scratch, id: TaskId) -> std::io::Result<()> {
+        if scratch.was_made() { self.remove_tree(&Path::new("scratch").join(scratch.name()), id) } else { Ok(()) }
     }
 
     /// Removes a tree however deep it is: every directory is moved up to one level first, so that neither the stack nor
@@ -148,15 +153,16 @@ mod tests {
     fn f25_a_directory_of_any_depth_is_removed() {
         let dirs = HostDirs::new(None).unwrap();
         let id = TaskId::from_random(7);
-        let scratch = dirs.make_scratch(id).unwrap();
-        let mut dir = Dir::open_ambient_dir(scratch, cap_std::ambient_authority()).unwrap();
+        let scratch = dirs.scratch(id);
+        let mut dir = scratch.open().unwrap().try_clone().unwrap();
         for _ in 0..5_000 {
             dir.create_dir("d").unwrap();
             dir.write("f", b"x").unwrap();
             dir = dir.open_dir("d").unwrap();
         }
         drop(dir);
-        dirs.remove_scratch(id).unwrap();
+        assert!(scratch.close());
+        dirs.remove_scratch(&scratch, id).unwrap();
         assert_eq!(dirs.dir.read_dir("scratch").unwrap().count(), 0);
         assert_eq!(dirs.dir.read_dir("trash").unwrap().count(), 0);
     }

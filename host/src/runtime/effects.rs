@@ -154,9 +154,13 @@ impl Actor {
     }
 
     pub(super) async fn clean_up(self) {
-        let (dirs, id) = (Arc::clone(&self.shared.dirs), self.shared.id);
-        // A directory that cannot be removed now goes with the host's own.
-        let _ = tokio::task::spawn_blocking(move || dirs.remove_scratch(id)).await;
+        let id = self.shared.id;
+        // Most tasks never had one.
+        if self.scratch.close() {
+            let (dirs, scratch) = (Arc::clone(&self.shared.dirs), Arc::clone(&self.scratch));
+            // A directory that cannot be removed now goes with the host's own.
+            let _ = tokio::task::spawn_blocking(move || dirs.remove_scratch(&scratch, id)).await;
+        }
         let now = self.shared.now();
         self.shared.gone.send_replace(Some(now));
         let forgotten = self.registry.retire(id, now.steady);

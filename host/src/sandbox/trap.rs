@@ -5,6 +5,7 @@ use wasmtime_wasi::{I32Exit, ResourceTableError};
 
 use crate::model::outcome::{Failure, FailureKind};
 
+use super::files::NoScratch;
 use super::meter::SystemRefused;
 
 /// Frames of the guest's call stack that are kept.
@@ -39,6 +40,9 @@ pub(super) fn departure(error: &wasmtime::Error, fuel_budget: u64, memory_refuse
             Failure::new(FailureKind::Trap, "its call stack overflowed; it may recurse without end")
         }
         Some(trap) => Failure::new(FailureKind::Trap, trap.to_string()),
+        None if let Some(no_scratch) = error.downcast_ref::<NoScratch>() => {
+            Failure::new(FailureKind::Host, no_scratch.to_string())
+        }
         None if error.is::<SystemRefused>() => Failure::new(FailureKind::Host, SystemRefused.to_string()),
         None if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) => Failure::new(
             FailureKind::Trap,
