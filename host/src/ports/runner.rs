@@ -61,7 +61,8 @@ pub(crate) struct CellWork {
 /// The guest's side of the line to its task's actor.
 #[derive(Debug, Clone)]
 pub(crate) struct CellLink {
-    pub(crate) calls: mpsc::Sender<GuestCall>,
+    /// Boxed, because a channel has room for dozens from the beginning, and most guests make none.
+    pub(crate) calls: mpsc::Sender<Box<GuestCall>>,
     pub(crate) cancel: watch::Receiver<Option<CancelNotice>>,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) news: Arc<News>,
@@ -136,7 +137,7 @@ impl CellLink {
     /// Asks the actor and waits for its answer; `None` when the task is over and nobody answers.
     pub(crate) async fn ask<T>(&self, call: impl FnOnce(Reply<T>) -> GuestCall) -> Option<T> {
         let (reply, answer) = oneshot::channel();
-        self.calls.send(call(reply)).await.ok()?;
+        self.calls.send(Box::new(call(reply))).await.ok()?;
         answer.await.ok()
     }
 

@@ -3,6 +3,7 @@
 //! Here it waits for what happens next; `calls` holds what its guest may ask, `effects` how something decided is
 //! written down and done.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -40,8 +41,8 @@ pub(crate) struct Actor {
     pub(crate) sink: Option<Arc<dyn AgentSink>>,
     pub(crate) schemas: Schemas,
     pub(crate) may_signal: bool,
-    pub(crate) control: mpsc::Receiver<Control>,
-    pub(crate) calls: mpsc::Receiver<GuestCall>,
+    pub(crate) control: mpsc::Receiver<Box<Control>>,
+    pub(crate) calls: mpsc::Receiver<Box<GuestCall>>,
     pub(crate) cancel: watch::Sender<Option<CancelNotice>>,
     pub(crate) shutdown: watch::Receiver<bool>,
     pub(crate) timers: Timers,
@@ -86,7 +87,11 @@ impl Actor {
     ) {
         let mut cell = Cell::Queued { admission, ready: Box::new((work, link)) };
         loop {
-            match guarded(self.turn(&mut cell)).await {
+            let step = {
+                let turn = pin!(self.turn(&mut cell));
+                guarded(turn).await
+            };
+            match step {
                 Ok(Ok(())) => {}
                 Ok(Err(Ended)) => break,
                 Err(panic) => {
@@ -111,8 +116,11 @@ impl Actor {
         let failure =
             Failure::new(FailureKind::Host, format!("the host panicked while it worked for this task: {panic}"));
         let command = Command::CellEnded { end: CellEnd::Failed(failure), usage: self.shared.usage() };
-        let ended = matches!(guarded(self.decide(command)).await, Ok(Err(Ended)));
-        if !ended {
+        let decided = {
+            let decision = pin!(self.decide(command));
+            guarded(decision).await
+        };
+        if !matches!(decided, Ok(Err(Ended))) {
             let _ = self.give_up("the store panicked");
         }
     }
@@ -124,20 +132,29 @@ impl Actor {
         let turn = self.event_pace.ready_at();
         self.timers.turn = (turn > clock.steady()).then_some(turn);
         let open = self.timers.turn.is_none();
+        // Before anything that others can send in numbers. Looked at here and waited for last, because waiting for a
+        // moment or for what all tasks wait for takes a lock that all tasks share.
+        if is_stopped(&self.shutdown) {
+            return self.stop().await;
+        }
+        if let Some(alarm) = self.timers.due(clock.steady()) {
+            return self.on_alarm(alarm).await;
+        }
         tokio::select! {
             biased;
-            () = stopped(&mut self.shutdown) => {
-                let request = CancelRequest::force(Party::Host, "the host is shutting down");
-                self.cancel(request, self.shared.now()).await
-            }
-            // Before anything that others can send in numbers.
-            alarm = self.timers.next(&*clock) => self.on_alarm(alarm).await,
-            Some(control) = self.control.recv() => self.on_control(control).await,
+            Some(control) = self.control.recv() => self.on_control(*control).await,
             step = cell.advance() => self.on_cell(step, cell).await,
             Some(found) = self.jobs.join_next() => self.on_finding(found.ok().flatten()).await,
             () = self.shared.news.changed() => self.on_news().await,
-            Some(asked) = self.calls.recv(), if open => self.on_call(asked).await,
+            Some(asked) = self.calls.recv(), if open => self.on_call(*asked).await,
+            alarm = self.timers.next(&*clock) => self.on_alarm(alarm).await,
+            () = stopped(&mut self.shutdown) => self.stop().await,
         }
+    }
+
+    async fn stop(&mut self) -> Result<(), Ended> {
+        let request = CancelRequest::force(Party::Host, "the host is shutting down");
+        self.cancel(request, self.shared.now()).await
     }
 
     async fn on_control(&mut self, control: Control) -> Result<(), Ended> {
@@ -233,7 +250,7 @@ impl Actor {
             CellStep::Ended(end) => {
                 // What the guest said before it ended comes before its end.
                 while let Ok(call) = self.calls.try_recv() {
-                    self.on_call(call).await?;
+                    self.on_call(*call).await?;
                 }
                 self.warn_of_fuel().await?;
                 self.write_progress(Last::Yes).await?;
@@ -262,6 +279,11 @@ impl Actor {
             CellEnd::Returned(_) | CellEnd::Failed(_) => end,
         }
     }
+}
+
+/// Whether the host is shutting down, or is gone.
+fn is_stopped(shutdown: &watch::Receiver<bool>) -> bool {
+    *shutdown.borrow() || shutdown.has_changed().is_err()
 }
 
 /// Completes when the host is shutting down, or is gone.

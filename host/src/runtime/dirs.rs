@@ -3,9 +3,10 @@
 //! It is made privately for this host and removed with it. Paths inside are built from task ids and numbers, never from
 //! anything that a guest or a caller wrote.
 
+use std::collections::HashSet;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cap_std::fs::{Dir, File, OpenOptions};
 use sha2::{Digest as _, Sha256};
@@ -24,6 +25,8 @@ pub(crate) struct HostDirs {
     dir: Dir,
     /// Where the scratch directories lie.
     scratch: Arc<Dir>,
+    /// Who has files in `artifacts`: most tasks have none, and so the disk need not be asked.
+    attached: Mutex<HashSet<TaskId>>,
     /// Removes everything at the end.
     _root: TempDir,
 }
@@ -49,7 +52,7 @@ impl HostDirs {
         dir.create_dir("artifacts")?;
         dir.create_dir("trash")?;
         let scratch = Arc::new(dir.open_dir("scratch")?);
-        Ok(Self { dir, scratch, _root: root })
+        Ok(Self { dir, scratch, attached: Mutex::default(), _root: root })
     }
 
     /// A task's scratch directory, which is not made yet.
@@ -95,6 +98,7 @@ impl HostDirs {
     pub(crate) fn store(&self, id: TaskId, number: u32, mut source: File, bytes_max: u64) -> Result<Stored, Refusal> {
         let host =
             |error: std::io::Error| Refusal::new(RefusalKind::Host, format!("failed to store the file: {error}"));
+        self.attached().insert(id);
         let parent = artifact_dir(id);
         self.dir.create_dir_all(&parent).map_err(host)?;
         let path = parent.join(number.to_string());
@@ -112,8 +116,18 @@ impl HostDirs {
         self.dir.read(artifact_dir(id).join(number.to_string()))
     }
 
+    fn attached(&self) -> MutexGuard<'_, HashSet<TaskId>> {
+        self.attached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a task may have artifacts. Does not ask the disk.
+    pub(crate) fn has_artifacts(&self, id: TaskId) -> bool {
+        self.attached().contains(&id)
+    }
+
     /// Removes a task's artifacts. A task without any is fine.
     pub(crate) fn remove_artifacts(&self, id: TaskId) {
+        self.attached().remove(&id);
         // What cannot be removed now goes with the whole directory later.
         let _ = self.dir.remove_dir_all(artifact_dir(id));
     }

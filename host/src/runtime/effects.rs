@@ -173,7 +173,9 @@ pub(super) async fn forget(store: &dyn TaskStore, dirs: &Arc<HostDirs>, tasks: V
     for forgotten in tasks {
         // What cannot be removed now goes with the host.
         let _ = store.remove(StreamId::Task(forgotten)).await;
-        let dirs = Arc::clone(dirs);
-        let _ = tokio::task::spawn_blocking(move || dirs.remove_artifacts(forgotten)).await;
+        if dirs.has_artifacts(forgotten) {
+            let dirs = Arc::clone(dirs);
+            let _ = tokio::task::spawn_blocking(move || dirs.remove_artifacts(forgotten)).await;
+        }
     }
 }

@@ -72,7 +72,8 @@ pub(crate) struct Moments {
 pub(crate) struct Shared {
     pub(crate) id: TaskId,
     pub(crate) task: TaskRef,
-    pub(crate) control: mpsc::Sender<Control>,
+    /// Boxed, because a channel has room for dozens from the beginning, and most tasks are never sent any.
+    pub(crate) control: mpsc::Sender<Box<Control>>,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) news: Arc<News>,
     pub(crate) gate: Arc<Gate>,
@@ -110,7 +111,7 @@ impl Shared {
         id: TaskId,
         task: TaskRef,
         state: TaskState,
-        control: mpsc::Sender<Control>,
+        control: mpsc::Sender<Box<Control>>,
         around: Surroundings,
     ) -> Self {
         Self {
@@ -209,7 +210,7 @@ impl Shared {
     /// Tells the actor something and waits for the answer; `None` when the task is over.
     pub(crate) async fn tell<T>(&self, control: impl FnOnce(oneshot::Sender<T>) -> Control) -> Option<T> {
         let (reply, answer) = oneshot::channel();
-        self.control.send(control(reply)).await.ok()?;
+        self.control.send(Box::new(control(reply))).await.ok()?;
         answer.await.ok()
     }
 
