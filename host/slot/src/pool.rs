@@ -29,6 +29,8 @@ struct Queues {
     corpses: VecDeque<Content>,
     /// Workers that wait for work.
     idle: usize,
+    /// Those of them that were woken and have not come yet: nobody wakes them again.
+    called: usize,
     /// Workers that there are.
     workers: usize,
     shut: bool,
@@ -64,9 +66,10 @@ impl Pool {
             return;
         }
         queue(&mut queues).push_back(cell);
-        let idle = queues.idle > 0;
+        let asleep = queues.idle > queues.called;
+        queues.called += usize::from(asleep);
         drop(queues);
-        if idle {
+        if asleep {
             self.work.notify_one();
         }
     }
@@ -87,6 +90,8 @@ impl Pool {
             queues.idle += 1;
             queues = self.work.wait(queues).unwrap_or_else(PoisonError::into_inner);
             queues.idle -= 1;
+            // One that wakes for no reason takes the call of another, who then is called once too often.
+            queues.called = queues.called.saturating_sub(1);
         }
     }
 

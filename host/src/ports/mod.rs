@@ -9,4 +9,5 @@ pub(crate) mod kv;
 pub(crate) mod news;
 pub(crate) mod output;
 pub(crate) mod runner;
+pub(crate) mod scratch;
 pub(crate) mod store;

@@ -1,7 +1,6 @@
 //! What runs a task's code, and the line between the code and the task's actor.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +26,7 @@ use super::gauges::Gauges;
 use super::kv::PluginStore;
 use super::news::News;
 use super::output::OutputLog;
+use super::scratch::Scratch;
 
 /// Runs tasks. Wasm in production; a script in tests of what stands above.
 pub(crate) trait Runner: Send + Sync + fmt::Debug {
@@ -54,8 +54,8 @@ pub(crate) struct CellWork {
     pub(crate) input: Value,
     pub(crate) limits: Limits,
     pub(crate) grants: Grants,
-    /// The task's own directory on the host, empty.
-    pub(crate) scratch: PathBuf,
+    /// The task's own directory on the host, not made yet.
+    pub(crate) scratch: Arc<Scratch>,
     /// Dropped when the cell is gone, with everything it held: only then may its directory be removed.
     #[expect(dead_code, reason = "its drop is what it is for")]
     pub(crate) alive: oneshot::Sender<()>,
@@ -64,7 +64,8 @@ pub(crate) struct CellWork {
 /// The guest's side of the line to its task's actor.
 #[derive(Debug, Clone)]
 pub(crate) struct CellLink {
-    pub(crate) calls: mpsc::Sender<GuestCall>,
+    /// Boxed, because a channel has room for dozens from the beginning, and most guests make none.
+    pub(crate) calls: mpsc::Sender<Box<GuestCall>>,
     pub(crate) cancel: watch::Receiver<Option<CancelNotice>>,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) news: Arc<News>,
@@ -178,7 +179,7 @@ impl CellLink {
     /// Asks the actor and waits for its answer; `None` when the task is over and nobody answers.
     pub(crate) async fn ask<T>(&self, call: impl FnOnce(Reply<T>) -> GuestCall) -> Option<T> {
         let (reply, answer) = oneshot::channel();
-        self.calls.send(call(reply)).await.ok()?;
+        self.calls.send(Box::new(call(reply))).await.ok()?;
         answer.await.ok()
     }
 

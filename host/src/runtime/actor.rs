@@ -4,6 +4,7 @@
 //! written down and done.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -22,6 +23,7 @@ use crate::ports::agent::AgentSink;
 use crate::ports::clock::BoxFuture;
 use crate::ports::functions::Functions;
 use crate::ports::runner::{CancelNotice, CellLink, CellWork, GuestCall, NoSignal, Permit, Reply, Runner};
+use crate::ports::scratch::Scratch;
 
 use super::calls::{Last, notify_answer};
 use super::cell::{Cell, CellStep};
@@ -46,8 +48,8 @@ pub(crate) struct Actor {
     /// The names of the host's functions that the guest may call.
     pub(crate) granted_functions: BTreeSet<String>,
     pub(crate) functions: Arc<Functions>,
-    pub(crate) control: mpsc::Receiver<Control>,
-    pub(crate) calls: mpsc::Receiver<GuestCall>,
+    pub(crate) control: mpsc::Receiver<Box<Control>>,
+    pub(crate) calls: mpsc::Receiver<Box<GuestCall>>,
     pub(crate) cancel: watch::Sender<Option<CancelNotice>>,
     pub(crate) shutdown: watch::Receiver<bool>,
     pub(crate) timers: Timers,
@@ -61,6 +63,8 @@ pub(crate) struct Actor {
     pub(crate) queued: Option<QueuePlace>,
     /// What the actor started for its guest: signals to others, copies of files.
     pub(crate) jobs: JoinSet<Option<Finding>>,
+    /// The task's directory, to be removed after its cell.
+    pub(crate) scratch: Arc<Scratch>,
 }
 
 /// The call that a guest is parked in.
@@ -93,7 +97,11 @@ impl Actor {
     ) {
         let mut cell = Cell::Queued { admission, ready: Box::new((work, link)) };
         loop {
-            match guarded(self.turn(&mut cell)).await {
+            let step = {
+                let turn = pin!(self.turn(&mut cell));
+                guarded(turn).await
+            };
+            match step {
                 Ok(Ok(())) => {}
                 Ok(Err(Ended)) => break,
                 Err(panic) => {
@@ -118,8 +126,11 @@ impl Actor {
         let failure =
             Failure::new(FailureKind::Host, format!("the host panicked while it worked for this task: {panic}"));
         let command = Command::CellEnded { end: CellEnd::Failed(failure), usage: self.shared.usage(), chance: 0.0 };
-        let ended = matches!(guarded(self.decide(command)).await, Ok(Err(Ended)));
-        if !ended {
+        let decided = {
+            let decision = pin!(self.decide(command));
+            guarded(decision).await
+        };
+        if !matches!(decided, Ok(Err(Ended))) {
             let _ = self.give_up("the store panicked");
         }
     }
@@ -131,20 +142,29 @@ impl Actor {
         let turn = self.event_pace.ready_at();
         self.timers.turn = (turn > clock.steady()).then_some(turn);
         let open = self.timers.turn.is_none();
+        // Before anything that others can send in numbers. Looked at here and waited for last, because waiting for a
+        // moment or for what all tasks wait for takes a lock that all tasks share.
+        if is_stopped(&self.shutdown) {
+            return self.stop().await;
+        }
+        if let Some(alarm) = self.timers.due(clock.steady()) {
+            return self.on_alarm(alarm).await;
+        }
         tokio::select! {
             biased;
-            () = stopped(&mut self.shutdown) => {
-                let request = CancelRequest::force(Party::Host, "the host is shutting down");
-                self.cancel(request, self.shared.now()).await
-            }
-            // Before anything that others can send in numbers.
-            alarm = self.timers.next(&*clock) => self.on_alarm(alarm).await,
-            Some(control) = self.control.recv() => self.on_control(control, cell).await,
+            Some(control) = self.control.recv() => self.on_control(*control, cell).await,
             step = cell.advance() => self.on_cell(step, cell).await,
             Some(found) = self.jobs.join_next() => self.on_finding(found.ok().flatten()).await,
             () = self.shared.news.changed() => self.on_news().await,
-            Some(asked) = self.calls.recv(), if open => self.on_call(asked).await,
+            Some(asked) = self.calls.recv(), if open => self.on_call(*asked).await,
+            alarm = self.timers.next(&*clock) => self.on_alarm(alarm).await,
+            () = stopped(&mut self.shutdown) => self.stop().await,
         }
+    }
+
+    async fn stop(&mut self) -> Result<(), Ended> {
+        let request = CancelRequest::force(Party::Host, "the host is shutting down");
+        self.cancel(request, self.shared.now()).await
     }
 
     async fn on_control(&mut self, control: Control, cell: &mut Cell) -> Result<(), Ended> {
@@ -264,7 +284,7 @@ impl Actor {
             CellStep::Ended(end) => {
                 // What the guest said before it ended comes before its end.
                 while let Ok(call) = self.calls.try_recv() {
-                    self.on_call(call).await?;
+                    self.on_call(*call).await?;
                 }
                 self.warn_of_fuel().await?;
                 self.write_progress(Last::Yes).await?;
@@ -293,6 +313,11 @@ impl Actor {
             CellEnd::Returned(_) | CellEnd::Failed(_) => end,
         }
     }
+}
+
+/// Whether the host is shutting down, or is gone.
+fn is_stopped(shutdown: &watch::Receiver<bool>) -> bool {
+    *shutdown.borrow() || shutdown.has_changed().is_err()
 }
 
 /// Completes when the host is shutting down, or is gone.

@@ -1,5 +1,6 @@
 //! The moment in which a task comes to be: when its first events are stored it lives, whoever waits for it or not.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -34,7 +35,7 @@ impl Newborn {
         let shared = Arc::clone(&self.actor.shared);
         let (store, stream) = (Arc::clone(&shared.store), StreamId::Task(shared.id));
         let mut stored: BoxFuture<'static, Result<(), CommitError>> = Box::pin(async move {
-            let stored = guarded(async { store.commit(stream, Fence::Absent, first).await }).await;
+            let stored = guarded(pin!(async { store.commit(stream, Fence::Absent, first).await })).await;
             stored.unwrap_or(Err(CommitError::Unavailable))
         });
         // A store that answers at once costs no detour.

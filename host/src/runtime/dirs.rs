@@ -3,8 +3,10 @@
 //! It is made privately for this host and removed with it. Paths inside are built from task ids and numbers, never from
 //! anything that a guest or a caller wrote.
 
+use std::collections::HashSet;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cap_std::fs::{Dir, File, OpenOptions};
 use sha2::{Digest as _, Sha256};
@@ -12,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::model::ids::TaskId;
 use crate::model::machine::{Refusal, RefusalKind};
+use crate::ports::scratch::Scratch;
 
 /// Bytes copied at a time.
 const COPY_BYTES: usize = 64 << 10;
@@ -19,8 +22,13 @@ const COPY_BYTES: usize = 64 << 10;
 /// The directory.
 #[derive(Debug)]
 pub(crate) struct HostDirs {
-    root: TempDir,
     dir: Dir,
+    /// Where the scratch directories lie.
+    scratch: Arc<Dir>,
+    /// Who has files in `artifacts` or `output`: most tasks have none, and so the disk need not be asked.
+    with_files: Mutex<HashSet<TaskId>>,
+    /// Removes everything at the end.
+    _root: TempDir,
 }
 
 /// A file that was stored, before it has a name.
@@ -43,19 +51,19 @@ impl HostDirs {
         dir.create_dir("scratch")?;
         dir.create_dir("artifacts")?;
         dir.create_dir("output")?;
-        Ok(Self { root, dir })
+        dir.create_dir("trash")?;
+        let scratch = Arc::new(dir.open_dir("scratch")?);
+        Ok(Self { dir, scratch, with_files: Mutex::default(), _root: root })
     }
 
-    /// Makes a task's scratch directory, which must not be there yet.
-    pub(crate) fn make_scratch(&self, id: TaskId) -> std::io::Result<PathBuf> {
-        let path = Path::new("scratch").join(id.to_string());
-        self.dir.create_dir(&path)?;
-        Ok(self.root.path().join(path))
+    /// A task's scratch directory, which is not made yet.
+    pub(crate) fn scratch(&self, id: TaskId) -> Scratch {
+        Scratch::new(Arc::clone(&self.scratch), id)
     }
 
-    /// Removes a task's scratch directory with all that is in it.
-    pub(crate) fn remove_scratch(&self, id: TaskId) -> std::io::Result<()> {
-        self.remove_tree(&Path::new("scratch").join(id.to_string()), id)
+    /// Removes a scratch directory that is closed, with all that is in it, if it was ever made.
+    pub(crate) fn remove_scratch(&self, scratch: &Scratch, id: TaskId) -> std::io::Result<()> {
+        if scratch.was_made() { self.remove_tree(&Path::new("scratch").join(scratch.name()), id) } else { Ok(()) }
     }
 
     /// Removes a tree however deep it is: every directory is moved up to one level first, so that neither the stack nor
@@ -91,6 +99,7 @@ impl HostDirs {
     pub(crate) fn store(&self, id: TaskId, number: u32, mut source: File, bytes_max: u64) -> Result<Stored, Refusal> {
         let host =
             |error: std::io::Error| Refusal::new(RefusalKind::Host, format!("failed to store the file: {error}"));
+        self.with_files().insert(id);
         let parent = artifact_dir(id);
         self.dir.create_dir_all(&parent).map_err(host)?;
         let path = parent.join(number.to_string());
@@ -110,6 +119,7 @@ impl HostDirs {
 
     /// Opens the file of a task's older output to write to, and makes it first if it is `new`.
     pub(crate) fn write_output(&self, id: TaskId, new: bool) -> std::io::Result<File> {
+        self.with_files().insert(id);
         self.dir.open_with(output_file(id), OpenOptions::new().write(true).create_new(new))
     }
 
@@ -118,16 +128,21 @@ impl HostDirs {
         self.dir.open(output_file(id))
     }
 
-    /// Removes the file of a task's older output. A task without one is fine.
-    pub(crate) fn remove_output(&self, id: TaskId) {
-        // What cannot be removed now goes with the whole directory later.
-        let _ = self.dir.remove_file(output_file(id));
+    fn with_files(&self) -> MutexGuard<'_, HashSet<TaskId>> {
+        self.with_files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes a task's artifacts. A task without any is fine.
-    pub(crate) fn remove_artifacts(&self, id: TaskId) {
+    /// Whether anything of a task may lie here beside its scratch directory. Does not ask the disk.
+    pub(crate) fn has_files(&self, id: TaskId) -> bool {
+        self.with_files().contains(&id)
+    }
+
+    /// Removes a task's artifacts and older output. A task without any is fine.
+    pub(crate) fn remove_files(&self, id: TaskId) {
+        self.with_files().remove(&id);
         // What cannot be removed now goes with the whole directory later.
         let _ = self.dir.remove_dir_all(artifact_dir(id));
+        let _ = self.dir.remove_file(output_file(id));
     }
 }
 
@@ -169,15 +184,16 @@ mod tests {
     fn f25_a_directory_of_any_depth_is_removed() {
         let dirs = HostDirs::new(None).unwrap();
         let id = TaskId::from_random(7);
-        let scratch = dirs.make_scratch(id).unwrap();
-        let mut dir = Dir::open_ambient_dir(scratch, cap_std::ambient_authority()).unwrap();
+        let scratch = dirs.scratch(id);
+        let mut dir = scratch.open().unwrap().try_clone().unwrap();
         for _ in 0..5_000 {
             dir.create_dir("d").unwrap();
             dir.write("f", b"x").unwrap();
             dir = dir.open_dir("d").unwrap();
         }
         drop(dir);
-        dirs.remove_scratch(id).unwrap();
+        assert!(scratch.close());
+        dirs.remove_scratch(&scratch, id).unwrap();
         assert_eq!(dirs.dir.read_dir("scratch").unwrap().count(), 0);
         assert_eq!(dirs.dir.read_dir("trash").unwrap().count(), 0);
     }

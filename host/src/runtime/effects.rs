@@ -194,14 +194,19 @@ impl Actor {
     }
 
     pub(super) async fn clean_up(self) {
-        let (dirs, output, id) = (Arc::clone(&self.shared.dirs), Arc::clone(&self.shared.output), self.shared.id);
-        let cleaned = tokio::task::spawn_blocking(move || {
-            // A guest that was stopped may have left a write to the spill behind.
-            output.close();
-            // A directory that cannot be removed now goes with the host's own.
-            let _ = dirs.remove_scratch(id);
-        });
-        let _ = cleaned.await;
+        let id = self.shared.id;
+        // Most tasks never had a directory, and seldom one leaves a write to its spill behind.
+        let (made, writes) = (self.scratch.close(), !self.shared.output.try_close());
+        if made || writes {
+            let (dirs, scratch) = (Arc::clone(&self.shared.dirs), Arc::clone(&self.scratch));
+            let output = Arc::clone(&self.shared.output);
+            let cleaned = tokio::task::spawn_blocking(move || {
+                output.close();
+                // A directory that cannot be removed now goes with the host's own.
+                let _ = dirs.remove_scratch(&scratch, id);
+            });
+            let _ = cleaned.await;
+        }
         let now = self.shared.now();
         self.shared.gone.send_replace(Some(now));
         let forgotten = self.registry.retire(id, now.steady);
@@ -214,11 +219,9 @@ pub(super) async fn forget(store: &dyn TaskStore, dirs: &Arc<HostDirs>, tasks: V
     for forgotten in tasks {
         // What cannot be removed now goes with the host.
         let _ = store.remove(StreamId::Task(forgotten)).await;
-        let dirs = Arc::clone(dirs);
-        let removed = tokio::task::spawn_blocking(move || {
-            dirs.remove_artifacts(forgotten);
-            dirs.remove_output(forgotten);
-        });
-        let _ = removed.await;
+        if dirs.has_files(forgotten) {
+            let dirs = Arc::clone(dirs);
+            let _ = tokio::task::spawn_blocking(move || dirs.remove_files(forgotten)).await;
+        }
     }
 }

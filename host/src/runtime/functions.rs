@@ -1,5 +1,7 @@
 //! A guest's calls of the host's functions: granted, checked, bounded in time, and ended with the task.
 
+use std::pin::pin;
+
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -80,9 +82,10 @@ async fn answer(
             None => std::future::pending().await,
         }
     };
+    let called = pin!(async { function.call(call).await });
     let result = tokio::select! {
         biased;
-        result = guarded(async { function.call(call).await }) => result.unwrap_or_else(|panic| {
+        result = guarded(called) => result.unwrap_or_else(|panic| {
             Err(HostCallError::of(RefusalKind::Host, format!("the function panicked: {panic}")))
         })?,
         Ok(_) = cancelled.wait_for(Option::is_some) => {

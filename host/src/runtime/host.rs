@@ -125,9 +125,6 @@ pub enum StartError {
         /// How many the request has.
         count: usize,
     },
-    /// The task's scratch directory cannot be made.
-    #[error("failed to make a scratch directory: {0}")]
-    Scratch(std::io::Error),
     /// The store did not take the task.
     #[error("failed to store the new task: {0}")]
     Store(CommitError),

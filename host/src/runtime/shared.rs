@@ -91,7 +91,8 @@ pub(crate) struct Shared {
     pub(crate) parent: Option<TaskId>,
     /// The number of the wait that it is parked in, in the host's order.
     pub(crate) waiting_since: AtomicU64,
-    pub(crate) control: mpsc::Sender<Control>,
+    /// Boxed, because a channel has room for dozens from the beginning, and most tasks are never sent any.
+    pub(crate) control: mpsc::Sender<Box<Control>>,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) news: Arc<News>,
     pub(crate) gate: Arc<Gate>,
@@ -130,7 +131,7 @@ impl Shared {
         task: TaskRef,
         number: u64,
         state: TaskState,
-        control: mpsc::Sender<Control>,
+        control: mpsc::Sender<Box<Control>>,
         around: Surroundings,
     ) -> Self {
         let file = OutputFile::new(Arc::clone(&around.dirs), id);
@@ -219,7 +220,7 @@ impl Shared {
     /// Tells the actor something and waits for the answer; `None` when the task is over.
     pub(crate) async fn tell<T>(&self, control: impl FnOnce(oneshot::Sender<T>) -> Control) -> Option<T> {
         let (reply, answer) = oneshot::channel();
-        self.control.send(control(reply)).await.ok()?;
+        self.control.send(Box::new(control(reply))).await.ok()?;
         answer.await.ok()
     }
 

@@ -22,7 +22,6 @@ use crate::ports::store::Record;
 
 use super::actor::{Actor, CALL_QUEUE};
 use super::birth::Newborn;
-use super::dirs::HostDirs;
 use super::effects::forget;
 use super::handle::TaskHandle;
 use super::host::{Inner, StartError};
@@ -60,14 +59,7 @@ pub(super) async fn start(inner: &Inner, request: StartRequest) -> Result<TaskHa
     if !inner.registry.claim(&task, id) {
         return Err(StartError::KeyInUse { task });
     }
-    let claim = Claim {
-        registry: Arc::clone(&inner.registry),
-        task,
-        id,
-        kept: false,
-        scratch: None,
-        runtime: inner.runtime.clone(),
-    };
+    let claim = Claim { registry: Arc::clone(&inner.registry), task, id, kept: false };
     let turn = Turn::take(inner, &checked).await?;
     sweep(inner);
     create(inner, request, checked, claim, turn).await
@@ -111,9 +103,6 @@ pub(super) struct Claim {
     task: TaskRef,
     id: TaskId,
     kept: bool,
-    /// Where its scratch directory is, once it is made.
-    scratch: Option<Arc<HostDirs>>,
-    runtime: tokio::runtime::Handle,
 }
 
 impl Claim {
@@ -125,14 +114,8 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if self.kept {
-            return;
-        }
-        self.registry.release(&self.task, self.id);
-        if let Some(dirs) = self.scratch.take() {
-            let id = self.id;
-            // What cannot be removed now goes with the host's own directory.
-            drop(self.runtime.spawn_blocking(move || dirs.remove_scratch(id)));
+        if !self.kept {
+            self.registry.release(&self.task, self.id);
         }
     }
 }
@@ -174,14 +157,10 @@ async fn create(
     inner: &Inner,
     request: StartRequest,
     checked: Checked,
-    mut claim: Claim,
+    claim: Claim,
     turn: Turn,
 ) -> Result<TaskHandle, StartError> {
     let (id, task) = (claim.id, claim.task.clone());
-    let dirs = Arc::clone(&inner.around.dirs);
-    claim.scratch = Some(Arc::clone(&dirs));
-    let scratch = tokio::task::spawn_blocking(move || dirs.make_scratch(id)).await;
-    let scratch = scratch.map_err(|_| StartError::ShuttingDown)?.map_err(StartError::Scratch)?;
     let (state, first) = first_events(inner, &request, &checked, &task)?;
 
     let (control_tx, control) = mpsc::channel(CONTROL_QUEUE);
@@ -201,13 +180,14 @@ async fn create(
         kv: request.grants.kv.then(|| inner.plugins.store(&task.plugin)),
     };
     link.gauges.set_fuel_budget(checked.limits.fuel);
+    let scratch = Arc::new(inner.around.dirs.scratch(id));
     let work = CellWork {
         plugin: checked.plugin,
         id,
         task: task.clone(),
         input: request.input,
         limits: checked.limits,
-        scratch,
+        scratch: Arc::clone(&scratch),
         alive,
         grants: request.grants,
     };
@@ -230,6 +210,7 @@ async fn create(
         parked: None,
         queued: turn.queued,
         jobs: JoinSet::new(),
+        scratch,
     };
     Newborn { claim, actor, admission: turn.admission, work, link, gone }.be_born(inner, first).await
 }

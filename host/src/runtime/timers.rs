@@ -81,6 +81,11 @@ impl Timers {
         .min_by_key(|(at, _)| *at)
     }
 
+    /// The earliest moment, if it has come.
+    pub(crate) fn due(&self, now: Duration) -> Option<Alarm> {
+        self.earliest().filter(|(at, _)| *at <= now).map(|(_, alarm)| alarm)
+    }
+
     /// Completes at the earliest moment; never, when there is none. Cancel safety: nothing is lost.
     pub(crate) async fn next(&self, clock: &dyn Clock) -> Alarm {
         match self.earliest() {

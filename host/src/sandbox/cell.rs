@@ -15,6 +15,7 @@ use crate::model::outcome::{CellEnd, Failure, FailureKind, GuestOutcome};
 use crate::ports::clock::Clock;
 use crate::ports::output::OutputCursor;
 use crate::ports::runner::{CellLink, CellWork};
+use crate::ports::scratch::Scratch;
 
 use super::bindings::exports::taskcell::plugin::runner::Outcome as WitOutcome;
 use super::bindings::{TaskPlugin, TaskPluginPre};
@@ -85,7 +86,7 @@ impl Account for CellData {
 pub(super) struct Info {
     /// What `task.info` answers.
     pub(super) document: Value,
-    pub(super) scratch: Option<cap_std::fs::Dir>,
+    pub(super) scratch: Option<Arc<Scratch>>,
     pub(super) limits: Limits,
 }
 
@@ -137,7 +138,7 @@ fn store(around: Around, wasi: WasiCtx, info: Info) -> wasmtime::Result<Store<Ce
     let mut table = ResourceTable::new();
     table.set_max_capacity(size(limits.resources.into()));
     let memory = MemoryMeter::new(&limits, Arc::clone(&link.gauges));
-    let files = FileRules::new(limits, Arc::clone(&link.output));
+    let files = FileRules::new(limits, Arc::clone(&link.output), info.scratch.clone());
     let pace = Pace::new(limits.fuel, turn);
     let mut store = Store::new(&engine, CellData { wasi, table, files, memory, link, clock, info, pace });
     store.limiter(|data| &mut data.memory);
@@ -223,9 +224,8 @@ fn prepare(around: Around, plugin: &Linked, work: &CellWork) -> Result<Store<Cel
             format!("failed to open what was granted: {error:#}{}", granted_dirs(&work.grants)),
         )
     })?;
-    let scratch = cap_std::fs::Dir::open_ambient_dir(&work.scratch, cap_std::ambient_authority())
-        .map_err(|error| Failure::new(FailureKind::Host, format!("failed to open the scratch directory: {error}")))?;
-    let info = Info { document: info_document(work), scratch: Some(scratch), limits: work.limits };
+    let scratch = Some(Arc::clone(&work.scratch));
+    let info = Info { document: info_document(work), scratch, limits: work.limits };
     store(around, wasi, info).map_err(|error| host_failure(&error))
 }
 

@@ -4,6 +4,7 @@
 //! compile error and not a hole. Paths are resolved by wasmtime's own functions alone.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::mem;
@@ -11,8 +12,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use cap_std::fs::Dir;
+use wasmtime::StoreContextMut;
 use wasmtime::component::{HasData, Linker, Resource};
-use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtxView};
+use wasmtime_wasi::filesystem::{self, Descriptor, WasiFilesystemCtxView};
 use wasmtime_wasi::p2::bindings::filesystem::types::{
     Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, ErrorCode, Filesize, Host, HostDescriptor,
     HostDirectoryEntryStream, MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
@@ -21,10 +23,12 @@ use wasmtime_wasi::p2::bindings::filesystem::{preopens, types};
 use wasmtime_wasi::p2::pipe::SinkOutputStream;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult, ReaddirIterator};
 use wasmtime_wasi::runtime::spawn_blocking;
+use wasmtime_wasi::{FsPerms, OpenMode};
 
 use crate::model::grants::SCRATCH;
 use crate::model::limits::Limits;
 use crate::ports::output::OutputLog;
+use crate::ports::scratch::Scratch;
 
 use super::cell::CellData;
 use super::filestream::{NoEmptyWrites, Place, ScratchStream};
@@ -36,18 +40,46 @@ use super::quota::{self, Quota, Turn};
 pub(super) struct FileRules {
     limits: Limits,
     log: Arc<OutputLog>,
+    /// The task's directory; a plugin that is only described has none.
+    scratch: Option<Arc<Scratch>>,
     /// There from the moment that the guest has asked for its folders, before which it can reach none.
-    scratch: OnceLock<Arc<Quota>>,
+    opened: OnceLock<OpenedScratch>,
     listings: Mutex<Listings>,
 }
 
+/// The scratch directory as the guest has it.
+struct OpenedScratch {
+    dir: filesystem::Dir,
+    quota: Arc<Quota>,
+}
+
+impl fmt::Debug for OpenedScratch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenedScratch").field("quota", &self.quota).finish_non_exhaustive()
+    }
+}
+
+/// The scratch directory could not be made: not the guest's fault.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to make the scratch directory: {0}")]
+pub(super) struct NoScratch(io::Error);
+
 impl FileRules {
-    pub(super) fn new(limits: Limits, log: Arc<OutputLog>) -> Self {
-        Self { limits, log, scratch: OnceLock::new(), listings: Mutex::default() }
+    pub(super) fn new(limits: Limits, log: Arc<OutputLog>, scratch: Option<Arc<Scratch>>) -> Self {
+        Self { limits, log, scratch, opened: OnceLock::new(), listings: Mutex::default() }
     }
 
-    fn quota(&self, scratch: &Arc<File>) -> Quota {
-        Quota::new(scratch, &self.limits, Arc::clone(&self.log))
+    /// The scratch directory, which the first call makes.
+    async fn scratch(&self) -> Result<Option<&OpenedScratch>, NoScratch> {
+        let Some(scratch) = &self.scratch else { return Ok(None) };
+        if self.opened.get().is_none() {
+            let scratch = Arc::clone(scratch);
+            let file = spawn_blocking(move || scratch.open()?.try_clone()).await.map_err(NoScratch)?.into_std_file();
+            let dir = filesystem::Dir::new(file, FsPerms::ReadWrite, OpenMode::READ | OpenMode::WRITE, false);
+            let quota = Arc::new(Quota::new(&dir.dir, &self.limits, Arc::clone(&self.log)));
+            self.opened.get_or_init(|| OpenedScratch { dir, quota });
+        }
+        Ok(self.opened.get())
     }
 
     fn listings(&self) -> MutexGuard<'_, Listings> {
@@ -78,6 +110,9 @@ pub(super) struct Files<'a> {
     pub(super) rules: &'a FileRules,
 }
 
+/// The interface of the one function that is linked by hand, as wasmtime calls it.
+const PREOPENS: &str = "wasi:filesystem/preopens@0.2.12";
+
 struct HasFiles;
 
 impl HasData for HasFiles {
@@ -88,7 +123,13 @@ impl HasData for HasFiles {
 pub(super) fn add_to_linker(linker: &mut Linker<CellData>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     types::add_to_linker::<_, HasFiles>(linker, CellData::files)?;
-    preopens::add_to_linker::<_, HasFiles>(linker, CellData::files)?;
+    // By hand, because this one waits for the disk and wasmtime's does not.
+    linker.instance(PREOPENS)?.func_wrap_async(
+        "get-directories",
+        |mut store: StoreContextMut<'_, CellData>, (): ()| {
+            Box::new(async move { Ok((store.data_mut().files().directories().await?,)) })
+        },
+    )?;
     linker.allow_shadowing(false);
     Ok(())
 }
@@ -111,7 +152,7 @@ impl Files<'_> {
             Descriptor::File(file) => &file.file,
             Descriptor::Dir(dir) => &dir.dir,
         };
-        let quota = self.rules.scratch.get().filter(|quota| quota.has(open));
+        let quota = self.rules.opened.get().map(|opened| &opened.quota).filter(|quota| quota.has(open));
         Ok(quota.map(|quota| (Arc::clone(quota), Arc::clone(open))))
     }
 
@@ -189,14 +230,14 @@ async fn check_depth(
     if turn.may_be_deep() { quota::check(turn, check).await.map_err(failed) } else { Ok(turn) }
 }
 
-impl preopens::Host for Files<'_> {
-    fn get_directories(&mut self) -> wasmtime::Result<Vec<(Fd, String)>> {
-        let dirs = preopens::Host::get_directories(&mut self.wasi)?;
-        for (fd, _) in dirs.iter().filter(|(_, name)| name == SCRATCH) {
-            if let Descriptor::Dir(dir) = self.wasi.table.get(fd)? {
-                self.rules.scratch.get_or_init(|| Arc::new(self.rules.quota(&dir.dir)));
-            }
+impl Files<'_> {
+    /// `get-directories`: the scratch directory, made now if it is not there yet, and what was granted.
+    async fn directories(&mut self) -> wasmtime::Result<Vec<(Fd, String)>> {
+        let mut dirs = Vec::new();
+        if let Some(scratch) = self.rules.scratch().await? {
+            dirs.push((self.wasi.table.push(Descriptor::Dir(scratch.dir.clone()))?, SCRATCH.to_owned()));
         }
+        dirs.extend(preopens::Host::get_directories(&mut self.wasi)?);
         Ok(dirs)
     }
 }

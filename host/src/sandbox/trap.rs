@@ -6,6 +6,7 @@ use wasmtime_wasi::{I32Exit, ResourceTableError};
 use crate::model::limits::Limits;
 use crate::model::outcome::{Failure, FailureKind};
 
+use super::files::NoScratch;
 use super::meter::SystemRefused;
 
 /// Frames of the guest's call stack that are kept.
@@ -57,6 +58,9 @@ pub(super) fn departure(error: &wasmtime::Error, scene: &Scene<'_>) -> Departure
             Failure::new(FailureKind::Trap, "its call stack overflowed; it may recurse without end")
         }
         Some(trap) => Failure::new(FailureKind::Trap, trap.to_string()),
+        None if let Some(no_scratch) = error.downcast_ref::<NoScratch>() => {
+            Failure::new(FailureKind::Host, no_scratch.to_string())
+        }
         None if error.is::<SystemRefused>() => Failure::new(FailureKind::Host, SystemRefused.to_string()),
         None if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) => {
             let message = format!(

@@ -1,11 +1,11 @@
-//! What a guest sees of the system: exactly its grants, its scratch directory, and nothing else.
+//! What a guest sees of the system: exactly its grants and nothing else; its files are in `files.rs`.
 
 use std::sync::Arc;
 
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{FsPerms, WasiCtx};
 
-use crate::model::grants::{Access, SCRATCH};
+use crate::model::grants::Access;
 use crate::model::limits::Limits;
 use crate::ports::output::OutputLog;
 use crate::ports::runner::CellWork;
@@ -34,7 +34,6 @@ pub(super) fn granted(work: &CellWork, command: CommandLine, output: &Arc<Output
     wasi.stdin(MemoryInputPipe::new(command.stdin));
     wasi.args(&command.args);
     wasi.envs(&grants.env);
-    wasi.preopened_dir(&work.scratch, SCRATCH, FsPerms::ReadWrite)?;
     for dir in &grants.dirs {
         let perms = match dir.access {
             Access::Read => FsPerms::ReadOnly,

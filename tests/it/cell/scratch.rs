@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use taskcell::{Access, Grants, Host, Limits, OutputSource, SimulatedClock, StartRequest};
+use taskcell::{Access, FailureKind, Grants, Host, Limits, Outcome, OutputSource, SimulatedClock};
 
-use crate::support::files::{names, scratch_dirs};
-use crate::support::task::{data, outcome, parked, please_stop, result, start, start_as, started, written};
+use crate::support::files::{names, remove_scratch_dirs, scratch_dirs};
+use crate::support::task::{data, outcome, parked, please_stop, reported, result, run, start, start_as, written};
 use crate::support::{builder, fixture, request, with_fixture, within};
 
 #[tokio::test]
@@ -27,8 +27,8 @@ async fn r39_the_scratch_directory_is_empty_at_the_start() {
 async fn r39_two_tasks_do_not_see_each_others_scratch() {
     let work_dir = tempfile::tempdir().unwrap();
     let (host, _) = with_fixture(builder().work_dir(work_dir.path())).await;
-    let first = start(&host, "wait", json!({"key": "go"})).await;
-    parked(&first, 1).await;
+    let first = start(&host, "leave-file", json!({"then": "sleep"})).await;
+    reported(&first).await;
     let id = first.id().to_string();
     for path in [format!("/scratch/../{id}"), format!("../{id}"), format!("/scratch/../../scratch/{id}")] {
         let told = result(&host, "list", json!({"path": path})).await;
@@ -37,54 +37,57 @@ async fn r39_two_tasks_do_not_see_each_others_scratch() {
     let told = result(&host, "write", json!({"path": format!("/scratch/../{id}/x"), "text": "x"})).await;
     assert!(told["error"].is_object(), "{told}");
     let host_dir = work_dir.path().join(&names(work_dir.path())[0]);
-    assert_eq!(names(host_dir.join("scratch").join(&id)), Vec::<String>::new());
+    assert_eq!(names(host_dir.join("scratch").join(&id)), ["left"]);
 }
 
-/// Runs a task to its end, and sees that its directory was there and is gone with it.
-async fn leaves_nothing(host: Host, work_dir: &Path, request: StartRequest) {
+/// A host in a directory of its own.
+async fn host_in(work_dir: &Path) -> Host {
+    with_fixture(builder().work_dir(work_dir)).await.0
+}
+
+/// Runs a task that leaves a file behind and then ends so, and sees that nothing is left.
+async fn gone_after(then: &str) {
+    let work_dir = tempfile::tempdir().unwrap();
+    let host = host_in(work_dir.path()).await;
+    let request = request("leave-file", json!({"then": then})).fuel(100_000_000).memory_bytes(32 << 20);
     let task = start_as(&host, request).await;
+    // It says so when the file is there.
+    reported(&task).await;
     outcome(&task).await;
     // Whoever has the outcome need not wait for the tidying up; a shutdown does.
     within(host.shutdown()).await;
-    assert_eq!(scratch_dirs(work_dir), Vec::<String>::new(), "{:?}", task.state());
-}
-
-async fn gone_after(task_type: &str, input: Value) {
-    let work_dir = tempfile::tempdir().unwrap();
-    let (host, _) = with_fixture(builder().work_dir(work_dir.path())).await;
-    let request = request(task_type, input).fuel(100_000_000).memory_bytes(32 << 20);
-    leaves_nothing(host, work_dir.path(), request).await;
+    assert_eq!(scratch_dirs(work_dir.path()), Vec::<String>::new(), "{:?}", task.state());
 }
 
 #[tokio::test]
 async fn f25_scratch_is_gone_after_a_success() {
-    gone_after("write", json!({"path": "/scratch/left", "text": "behind"})).await;
+    gone_after("return").await;
 }
 
 #[tokio::test]
 async fn f25_scratch_is_gone_after_a_failure() {
-    gone_after("fail", json!({"message": "m", "retryable": false, "details": null})).await;
+    gone_after("fail").await;
 }
 
 #[tokio::test]
 async fn f25_scratch_is_gone_after_a_panic_and_a_trap() {
-    gone_after("panic", json!({"message": "m"})).await;
-    gone_after("trap", json!(null)).await;
+    gone_after("panic").await;
+    gone_after("trap").await;
 }
 
 #[tokio::test]
 async fn f25_scratch_is_gone_after_an_exit() {
-    gone_after("exit", json!({"code": 1})).await;
+    gone_after("exit").await;
 }
 
 #[tokio::test]
 async fn f25_scratch_is_gone_when_the_fuel_is() {
-    gone_after("spin", json!(null)).await;
+    gone_after("spin").await;
 }
 
 #[tokio::test]
 async fn f25_scratch_is_gone_when_memory_was_short() {
-    gone_after("allocate", json!({"mib": 100})).await;
+    gone_after("allocate").await;
 }
 
 #[tokio::test]
@@ -92,8 +95,8 @@ async fn f25_scratch_is_gone_after_a_timeout() {
     let clock = Arc::new(SimulatedClock::new());
     let work_dir = tempfile::tempdir().unwrap();
     let (host, _) = with_fixture(builder().work_dir(work_dir.path()).clock(clock.clone())).await;
-    let task = start(&host, "sleep", json!({"ms": 86_400_000})).await;
-    started(&task).await;
+    let task = start(&host, "leave-file", json!({"then": "sleep"})).await;
+    reported(&task).await;
     assert_eq!(scratch_dirs(work_dir.path()), [task.id().to_string()]);
     clock.advance(Duration::from_hours(1));
     outcome(&task).await;
@@ -104,14 +107,37 @@ async fn f25_scratch_is_gone_after_a_timeout() {
 #[tokio::test]
 async fn f25_scratch_is_gone_after_a_forced_cancel() {
     let work_dir = tempfile::tempdir().unwrap();
-    let (host, _) = with_fixture(builder().work_dir(work_dir.path())).await;
-    let task = start(&host, "spin", json!(null)).await;
-    started(&task).await;
+    let host = host_in(work_dir.path()).await;
+    let task = start(&host, "leave-file", json!({"then": "spin"})).await;
+    reported(&task).await;
     assert_eq!(scratch_dirs(work_dir.path()), [task.id().to_string()]);
     within(task.cancel(please_stop().grace(Duration::ZERO))).await;
     outcome(&task).await;
     within(host.shutdown()).await;
     assert_eq!(scratch_dirs(work_dir.path()), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn r39_a_task_that_touches_no_file_has_no_directory() {
+    let work_dir = tempfile::tempdir().unwrap();
+    let host = host_in(work_dir.path()).await;
+    let printed = start(&host, "print", json!({"stdout": "a", "stderr": "b", "direct": "c"})).await;
+    outcome(&printed).await;
+    let waiting = start(&host, "wait", json!({"key": "go"})).await;
+    parked(&waiting, 1).await;
+    assert_eq!(scratch_dirs(work_dir.path()), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn r39_a_scratch_directory_that_cannot_be_made_is_the_hosts_fault() {
+    let work_dir = tempfile::tempdir().unwrap();
+    let host = host_in(work_dir.path()).await;
+    remove_scratch_dirs(work_dir.path());
+    let end = run(&host, "write", json!({"path": "/scratch/note", "text": "x"})).await;
+    let Outcome::Failed(failure) = end else { panic!("{end:?}") };
+    assert_eq!(failure.kind, FailureKind::Host);
+    assert!(failure.message.starts_with("failed to make the scratch directory: "), "{failure:?}");
+    assert_eq!(data(run(&host, "echo", json!(1)).await), json!(1), "others need none");
 }
 
 #[tokio::test]

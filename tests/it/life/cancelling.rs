@@ -6,9 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use taskcell::{CancelAnswer, CancelRequest, EventBody, Outcome, Party, Phase, SimulatedClock};
 
-use crate::support::task::{
-    asked_to_stop, data, events, forced, key, outcome, parked, please_stop, reported, start, started,
-};
+use crate::support::task::{asked_to_stop, data, events, forced, key, outcome, parked, please_stop, reported, start};
 use crate::support::{builder, fixture, with_fixture, within};
 
 const GRACE: Duration = CancelRequest::DEFAULT_GRACE;
@@ -18,7 +16,7 @@ async fn r33_a_busy_loop_is_stopped_when_the_grace_is_over_and_not_before() {
     let clock = Arc::new(SimulatedClock::new());
     let (host, _) = with_fixture(builder().clock(clock.clone())).await;
     let task = start(&host, "spin", json!(null)).await;
-    started(&task).await;
+    reported(&task).await;
     assert_eq!(within(task.cancel(please_stop())).await, CancelAnswer::Requested);
     clock.advance(GRACE.checked_sub(Duration::from_millis(1)).unwrap());
     assert_eq!(task.state().phase, Phase::Running);
@@ -30,7 +28,7 @@ async fn r33_a_busy_loop_is_stopped_when_the_grace_is_over_and_not_before() {
 async fn f07_a_cancel_without_grace_stops_a_busy_loop_at_once() {
     let (host, _) = fixture().await;
     let task = start(&host, "spin", json!(null)).await;
-    started(&task).await;
+    reported(&task).await;
     within(task.cancel(please_stop().grace(Duration::ZERO))).await;
     // The answer came after the outcome was written.
     assert_eq!(task.state().outcome, Some(forced()));
@@ -84,8 +82,8 @@ async fn r33_after_a_cancel_every_further_wait_ends_at_once() {
 async fn r33_a_sleep_in_wasi_is_stopped_when_the_grace_is_over() {
     let clock = Arc::new(SimulatedClock::new());
     let (host, _) = with_fixture(builder().clock(clock.clone())).await;
-    let task = start(&host, "sleep", json!({"ms": 86_400_000})).await;
-    started(&task).await;
+    let task = start(&host, "sleep-quietly", json!({"ms": 86_400_000})).await;
+    reported(&task).await;
     within(task.cancel(please_stop())).await;
     clock.advance(GRACE);
     assert_eq!(outcome(&task).await, forced());
@@ -116,7 +114,7 @@ async fn f23_a_second_cancel_shortens_the_grace_and_leaves_who_and_why() {
     let clock = Arc::new(SimulatedClock::new());
     let (host, _) = with_fixture(builder().clock(clock.clone())).await;
     let task = start(&host, "spin", json!(null)).await;
-    started(&task).await;
+    reported(&task).await;
     within(task.cancel(please_stop().grace(Duration::from_hours(1)))).await;
     let second = CancelRequest::new(Party::Agent, "hurry").grace(Duration::from_secs(1));
     assert_eq!(within(task.cancel(second)).await, CancelAnswer::Requested);
@@ -129,7 +127,7 @@ async fn r33_a_second_cancel_never_lengthens_the_grace() {
     let clock = Arc::new(SimulatedClock::new());
     let (host, _) = with_fixture(builder().clock(clock.clone())).await;
     let task = start(&host, "spin", json!(null)).await;
-    started(&task).await;
+    reported(&task).await;
     within(task.cancel(please_stop().grace(Duration::from_secs(1)))).await;
     within(task.cancel(CancelRequest::new(Party::Agent, "wait").grace(Duration::from_hours(1)))).await;
     clock.advance(Duration::from_secs(1));
@@ -165,7 +163,7 @@ async fn r33_the_guest_learns_who_asks_and_why_and_the_state_shows_it() {
     let clock = Arc::new(SimulatedClock::new());
     let (host, _) = with_fixture(builder().clock(clock)).await;
     let task = start(&host, "spin", json!(null)).await;
-    started(&task).await;
+    reported(&task).await;
     within(task.cancel(please_stop())).await;
     asked_to_stop(&task).await;
     assert_eq!(task.state().cancel, Some(please_stop()));

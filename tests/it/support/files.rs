@@ -21,6 +21,11 @@ pub(crate) fn names(folder: impl AsRef<Path>) -> Vec<String> {
     names
 }
 
+/// Takes away the place that scratch directories are made in.
+pub(crate) fn remove_scratch_dirs(work_dir: &Path) {
+    fs::remove_dir(work_dir.join(&names(work_dir)[0]).join("scratch")).unwrap();
+}
+
 /// The scratch directories that are there, for a host whose working directory is in `work_dir`.
 pub(crate) fn scratch_dirs(work_dir: &Path) -> Vec<String> {
     let hosts = names(work_dir);

@@ -148,7 +148,6 @@ pub(super) fn refused(error: StartError, arguments: &RunArguments) -> Fault {
             Some(format!("--limit input_bytes={} allows it", text::bytes_flag_up(*size)))
         }
         StartError::GrantedDir { .. } => Some("--dir takes a folder that is there: --dir HOST::GUEST".to_owned()),
-        StartError::Scratch(_) => Some("`taskcell doctor` checks the folder for temporary files".to_owned()),
         StartError::GuestPath { .. } => Some("give each folder a path of its own: --dir a::/a --dir b::/b".to_owned()),
         StartError::UnknownPlugin { .. }
         | StartError::KeyInUse { .. }

@@ -127,6 +127,11 @@ impl OutputLog {
         }
     }
 
+    /// Lets nobody write to the spill any more, if nobody writes there just now. Says whether that is so.
+    pub(crate) fn try_close(&self) -> bool {
+        self.spill.as_ref().is_none_or(Spill::try_close)
+    }
+
     /// Bytes that are kept, in memory and in the spill.
     pub(crate) fn bytes(&self) -> u64 {
         let in_memory = self.lock().bytes();

@@ -126,6 +126,13 @@ impl Spill {
         self.size.load(Ordering::Relaxed)
     }
 
+    /// Lets nobody write any more, if nobody writes just now. Says whether that is so.
+    pub(super) fn try_close(&self) -> bool {
+        let Ok(mut circle) = self.circle.try_lock() else { return false };
+        circle.closed = true;
+        true
+    }
+
     /// Waits for who writes, and lets nobody write any more. Blocks.
     pub(super) fn close(&self) {
         self.lock().closed = true;

@@ -18,11 +18,14 @@ impl CellData {
             return Err(invalid("a media type is at most 255 printable ASCII characters".to_owned()));
         }
         let path = scratch_path(path).ok_or_else(|| invalid(format!("only files under {SCRATCH} can be attached")))?;
-        let scratch = self.info.scratch.as_ref();
-        let dir = scratch.ok_or_else(|| invalid("there is no scratch directory here".to_owned()))?;
-        let dir = dir.try_clone().map_err(|error| Refusal::new(RefusalKind::Host, error.to_string()))?;
+        let scratch = self.info.scratch.clone();
+        let scratch = scratch.ok_or_else(|| invalid("there is no scratch directory here".to_owned()))?;
         // A file system may be slow, and this runs on the guest's stack.
-        let opened = tokio::task::spawn_blocking(move || open_regular(&dir, &path)).await;
+        let opened = tokio::task::spawn_blocking(move || {
+            let dir = scratch.open().map_err(|error| Refusal::new(RefusalKind::Host, error.to_string()))?;
+            open_regular(&dir, &path)
+        });
+        let opened = opened.await;
         let source = opened.map_err(|error| Refusal::new(RefusalKind::Host, error.to_string()))??;
         self.link.request(|reply| GuestCall::Attach { name, media_type, source, reply }).await
     }

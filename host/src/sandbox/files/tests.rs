@@ -1,7 +1,9 @@
 //! The functions as a guest may call them, which is in more ways than its libc does.
 
 use wasmtime_wasi::p2::{StreamError, bindings::filesystem::types::Host as _};
-use wasmtime_wasi::{FsPerms, ResourceTable, WasiCtx};
+use wasmtime_wasi::{ResourceTable, WasiCtx};
+
+use crate::model::ids::TaskId;
 
 use super::*;
 
@@ -18,9 +20,10 @@ impl Cell {
         let limits = Limits { scratch_bytes: 10, scratch_inodes: 3, scratch_depth: 2, ..Limits::default() };
         let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let mut wasi = WasiCtx::builder();
-        wasi.preopened_dir(dirs[0].path(), SCRATCH, FsPerms::ReadWrite).unwrap();
         wasi.preopened_dir(dirs[1].path(), "/data", FsPerms::ReadWrite).unwrap();
-        let rules = FileRules::new(limits, Arc::new(OutputLog::new(1000)));
+        let place = Dir::open_ambient_dir(dirs[0].path(), cap_std::ambient_authority()).unwrap();
+        let scratch = Arc::new(Scratch::new(Arc::new(place), TaskId::from_random(7)));
+        let rules = FileRules::new(limits, Arc::new(OutputLog::new(1000)), Some(scratch));
         Self { wasi: wasi.build(), table: ResourceTable::new(), rules, dirs }
     }
 
@@ -30,8 +33,8 @@ impl Cell {
     }
 
     /// The descriptors of the scratch directory and of the granted folder.
-    fn opened(&mut self) -> (Fd, Fd) {
-        let mut dirs = preopens::Host::get_directories(&mut self.files()).unwrap().into_iter();
+    async fn opened(&mut self) -> (Fd, Fd) {
+        let mut dirs = self.files().directories().await.unwrap().into_iter();
         (dirs.next().unwrap().0, dirs.next().unwrap().0)
     }
 
@@ -68,7 +71,7 @@ fn refused<T>(result: FsResult<T>, code: ErrorCode) {
 #[tokio::test]
 async fn t12_a_directorys_own_descriptor_is_no_way_around_the_quota() {
     let mut cell = Cell::new();
-    let (scratch, data) = cell.opened();
+    let (scratch, data) = cell.opened().await;
     cell.make_dir(&scratch, "a").await.unwrap();
     let a = cell.open_dir(&scratch, "a").await;
     cell.make_dir(&a, "b").await.unwrap();
@@ -86,7 +89,7 @@ async fn t12_a_directorys_own_descriptor_is_no_way_around_the_quota() {
 #[tokio::test]
 async fn t12_a_handle_number_that_is_used_again_tells_nothing() {
     let mut cell = Cell::new();
-    let (scratch, data) = cell.opened();
+    let (scratch, data) = cell.opened().await;
     let mut numbers = Vec::new();
     for round in 0..3 {
         let counted = cell.create(&scratch, "file").await.unwrap();
@@ -106,7 +109,7 @@ async fn t12_a_handle_number_that_is_used_again_tells_nothing() {
 #[tokio::test]
 async fn t12_a_stream_that_outlives_its_descriptor_is_under_the_quota() {
     let mut cell = Cell::new();
-    let (scratch, _) = cell.opened();
+    let (scratch, _) = cell.opened().await;
     let file = cell.create(&scratch, "file").await.unwrap();
     let stream = cell.files().append_via_stream(again(&file)).unwrap();
     HostDescriptor::drop(&mut cell.files(), file).unwrap();
@@ -129,7 +132,7 @@ async fn t12_a_stream_that_outlives_its_descriptor_is_under_the_quota() {
 #[tokio::test]
 async fn t07_names_of_a_listing_count_until_it_is_dropped() {
     let mut cell = Cell::new();
-    let (_, data) = cell.opened();
+    let (_, data) = cell.opened().await;
     for name in ["one", "two"] {
         cell.create(&data, name).await.unwrap();
     }
@@ -146,7 +149,7 @@ async fn t07_names_of_a_listing_count_until_it_is_dropped() {
 #[tokio::test]
 async fn t12_what_leads_out_is_refused_by_the_checks_as_well() {
     let mut cell = Cell::new();
-    let (scratch, _) = cell.opened();
+    let (scratch, _) = cell.opened().await;
     // So many directories that the checks look at the disk.
     for name in ["a", "b", "c"] {
         cell.make_dir(&scratch, name).await.unwrap();
