@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::model::approval::{ApprovalAsk, ApprovalDecision};
+use crate::model::details::TaskDetails;
 use crate::model::event::WaitEnd;
 use crate::model::grants::Grants;
 use crate::model::ids::{PluginDigest, SignalKey, TaskId, TaskRef};
@@ -53,6 +54,12 @@ pub(crate) struct CellWork {
     pub(crate) task: TaskRef,
     pub(crate) input: Value,
     pub(crate) limits: Limits,
+    /// Which attempt this is, counted from 1.
+    pub(crate) attempt: u32,
+    /// Units of fuel that the attempts before have used.
+    pub(crate) fuel_used: u64,
+    /// Whose it is.
+    pub(crate) details: TaskDetails,
     pub(crate) grants: Grants,
     /// The task's own directory on the host, not made yet.
     pub(crate) scratch: Arc<Scratch>,

@@ -12,7 +12,8 @@ use tokio::task::JoinSet;
 
 use crate::model::approval::ApprovalDecision;
 use crate::model::command::{Answer, Command};
-use crate::model::ids::SignalKey;
+use crate::model::grants::Grants;
+use crate::model::ids::{PluginDigest, SignalKey};
 use crate::model::machine::Refusal;
 use crate::model::manifest::Schemas;
 use crate::model::outcome::{CellEnd, Failure, FailureKind, GuestOutcome};
@@ -25,6 +26,7 @@ use crate::ports::functions::Functions;
 use crate::ports::runner::{CancelNotice, CellLink, CellWork, GuestCall, NoSignal, Permit, Reply, Runner};
 use crate::ports::scratch::Scratch;
 
+use super::attempts::chance;
 use super::calls::{Last, notify_answer};
 use super::cell::{Cell, CellStep};
 use super::guard::guarded;
@@ -65,6 +67,21 @@ pub(crate) struct Actor {
     pub(crate) jobs: JoinSet<Option<Finding>>,
     /// The task's directory, to be removed after its cell.
     pub(crate) scratch: Arc<Scratch>,
+    /// Completes when the cell is gone.
+    pub(crate) gone: oneshot::Receiver<()>,
+    /// Whose code it is.
+    pub(crate) plugin: PluginDigest,
+    /// Room for the next attempt, once the last one is gone.
+    pub(crate) tidied: Option<BoxFuture<'static, Permit>>,
+    /// What another attempt needs, if there may be one.
+    pub(crate) again: Option<Box<Again>>,
+}
+
+/// What another attempt needs of the first.
+#[derive(Debug)]
+pub(crate) struct Again {
+    pub(crate) grants: Grants,
+    pub(crate) link: CellLink,
 }
 
 /// The call that a guest is parked in.
@@ -88,14 +105,7 @@ pub(super) struct Ended;
 
 impl Actor {
     /// Lives the task from its creation to its end, and cleans up after it.
-    pub(crate) async fn run(
-        mut self,
-        admission: BoxFuture<'static, Permit>,
-        work: CellWork,
-        link: CellLink,
-        alive: oneshot::Receiver<()>,
-    ) {
-        let mut cell = Cell::Queued { admission, ready: Box::new((work, link)) };
+    pub(crate) async fn run(mut self, mut cell: Cell) {
         loop {
             let step = {
                 let turn = pin!(self.turn(&mut cell));
@@ -116,7 +126,7 @@ impl Actor {
         // Whoever has asked something meanwhile is told at once that it is over, and not when the cell is gone.
         while self.control.try_recv().is_ok() {}
         drop(cell);
-        let _ = alive.await;
+        let _ = (&mut self.gone).await;
         self.jobs.shutdown().await;
         self.clean_up().await;
     }
@@ -142,6 +152,11 @@ impl Actor {
         let turn = self.event_pace.ready_at();
         self.timers.turn = (turn > clock.steady()).then_some(turn);
         let open = self.timers.turn.is_none();
+        if let Cell::Idle { ready } = cell
+            && self.call_up(ready)
+        {
+            cell.queue(|| self.admission());
+        }
         // Before anything that others can send in numbers. Looked at here and waited for last, because waiting for a
         // moment or for what all tasks wait for takes a lock that all tasks share.
         if is_stopped(&self.shutdown) {
@@ -182,6 +197,10 @@ impl Actor {
                 let _ = reply.send(notify_answer(&answer));
             }
             Control::DecideApproval { number, decision, reply } => {
+                if let Err(refusal) = self.fits_approved(&decision) {
+                    let _ = reply.send(Answer::Refused(refusal));
+                    return Ok(());
+                }
                 let answer = self.decide(Command::DecideApproval { number, decision }).await;
                 let ended = answer.as_ref().err().copied();
                 let _ = reply.send(answer.unwrap_or(Answer::Done));
@@ -241,6 +260,10 @@ impl Actor {
                 self.timers.approval = None;
                 Command::ApprovalTimedOut { number, usage }
             }
+            Alarm::Due => {
+                self.timers.due_at = None;
+                Command::Due
+            }
             Alarm::Look => return self.look().await,
             Alarm::Progress => return self.write_progress(Last::No).await,
             // There is nothing to do but to go on: the guest's call is taken now.
@@ -290,7 +313,9 @@ impl Actor {
                 self.write_progress(Last::Yes).await?;
                 let end = self.checked(end);
                 let usage = self.shared.usage();
-                self.decide(Command::CellEnded { end, usage, chance: 0.0 }).await.map(|_| ())
+                self.decide(Command::CellEnded { end, usage, chance: chance() }).await?;
+                self.try_again(cell);
+                Ok(())
             }
         }
     }

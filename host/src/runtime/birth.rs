@@ -7,10 +7,10 @@ use std::task::Poll;
 use tokio::sync::oneshot;
 
 use crate::ports::clock::BoxFuture;
-use crate::ports::runner::{CellLink, CellWork, Permit};
 use crate::ports::store::{CommitError, Fence, Record, StreamId};
 
 use super::actor::Actor;
+use super::cell::Cell;
 use super::guard::guarded;
 use super::handle::TaskHandle;
 use super::host::{Inner, StartError};
@@ -20,10 +20,7 @@ use super::start::Claim;
 pub(super) struct Newborn {
     pub(super) claim: Claim,
     pub(super) actor: Actor,
-    pub(super) admission: BoxFuture<'static, Permit>,
-    pub(super) work: CellWork,
-    pub(super) link: CellLink,
-    pub(super) gone: oneshot::Receiver<()>,
+    pub(super) cell: Cell,
 }
 
 impl Newborn {
@@ -70,6 +67,6 @@ impl Newborn {
     fn live(mut self) -> impl Future<Output = ()> + Send + 'static {
         self.actor.registry.enter(Arc::clone(&self.actor.shared));
         self.claim.keep();
-        self.actor.run(self.admission, self.work, self.link, self.gone)
+        self.actor.run(self.cell)
     }
 }

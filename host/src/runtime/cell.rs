@@ -9,6 +9,8 @@ use crate::ports::runner::{CellLink, CellWork, Permit, Runner};
 
 /// Where a task's code is.
 pub(super) enum Cell {
+    /// Waiting for its moment: for somebody's yes, or for a time.
+    Idle { ready: Box<(CellWork, CellLink)> },
     /// Waiting for room.
     Queued { admission: BoxFuture<'static, Permit>, ready: Box<(CellWork, CellLink)> },
     /// Running, or parked.
@@ -34,7 +36,7 @@ impl Cell {
                 *self = Self::Gone;
                 CellStep::Ended(end)
             }
-            Self::Gone => std::future::pending().await,
+            Self::Idle { .. } | Self::Gone => std::future::pending().await,
         }
     }
 
@@ -46,6 +48,13 @@ impl Cell {
             Poll::Pending => Poll::Ready(None),
         })
         .await
+    }
+
+    /// Lets a cell wait for room that was waiting for its moment.
+    pub(super) fn queue(&mut self, admission: impl FnOnce() -> BoxFuture<'static, Permit>) {
+        if let Self::Idle { ready } = std::mem::replace(self, Self::Gone) {
+            *self = Self::Queued { admission: admission(), ready };
+        }
     }
 
     /// Lets a cell run that was waiting for room.

@@ -11,6 +11,7 @@ use crate::model::ids::{SignalKey, TaskId};
 use crate::model::machine::{Refusal, RefusalKind, no_fuel, over, step};
 use crate::model::outcome::{Failure, FailureKind, Outcome};
 use crate::model::signal::{Instruction, Signal};
+use crate::model::snapshot::Phase;
 use crate::ports::runner::{CancelNotice, NoSignal};
 use crate::ports::store::{Fence, Record, StreamId, TaskStore};
 
@@ -98,6 +99,25 @@ impl Actor {
         None
     }
 
+    /// Answers whatever call is open.
+    fn end_calls(&mut self) {
+        self.end_wait(Err(NoSignal::Over(WaitEnd::Cancelled)));
+        self.end_fuel_request(Err(no_fuel(WaitEnd::Cancelled)));
+        self.end_instruction_wait(Err(over(WaitEnd::Cancelled)));
+        self.end_approval(Ok(ApprovalDecision::Cancelled));
+    }
+
+    /// Sets the moment at which a task may begin that has one.
+    pub(super) fn set_begin(&mut self) {
+        let run_at = {
+            let state = self.shared.state();
+            state.details.run_at.filter(|_| state.phase == Some(Phase::Delayed))
+        };
+        let now = self.shared.now();
+        self.timers.due_at =
+            run_at.and_then(|at| now.steady.checked_add(Duration::from_millis(at.0.saturating_sub(now.date.0))));
+    }
+
     fn in_time(&self, timeout: Option<Duration>) -> Option<Duration> {
         timeout.and_then(|timeout| self.shared.clock.steady().checked_add(timeout))
     }
@@ -125,7 +145,14 @@ impl Actor {
             EventBody::ApprovalRequested { number, ask } => {
                 self.timers.approval = self.in_time(ask.timeout).map(|at| (*number, at));
             }
-            EventBody::ApprovalDecided { decision, .. } => self.end_approval(Ok(decision.clone())),
+            EventBody::ApprovalDecided { decision, .. } => {
+                self.end_approval(Ok(decision.clone()));
+                self.set_begin();
+            }
+            EventBody::AttemptEnded { pause, .. } => {
+                self.timers.due_at = self.in_time(Some(*pause));
+                self.end_calls();
+            }
             EventBody::Paused { .. } => self.shared.gate.shut(),
             EventBody::Resumed { .. } => self.shared.gate.open(),
             EventBody::FuelRequested { timeout, .. } => {
@@ -152,15 +179,11 @@ impl Actor {
             EventBody::Finished { .. } => {
                 self.shared.note(|moments| &mut moments.ended, self.shared.now());
                 self.queued = None;
-                self.end_wait(Err(NoSignal::Over(WaitEnd::Cancelled)));
-                self.end_fuel_request(Err(no_fuel(WaitEnd::Cancelled)));
-                self.end_instruction_wait(Err(over(WaitEnd::Cancelled)));
-                self.end_approval(Ok(ApprovalDecision::Cancelled));
+                self.end_calls();
                 return true;
             }
             EventBody::Created { .. }
             | EventBody::Due
-            | EventBody::AttemptEnded { .. }
             | EventBody::AgentMessageAcked { .. }
             | EventBody::Instructed(_)
             | EventBody::UsageRecorded { .. }

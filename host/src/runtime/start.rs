@@ -20,8 +20,9 @@ use crate::ports::clock::BoxFuture;
 use crate::ports::runner::{CellLink, CellWork, Permit};
 use crate::ports::store::Record;
 
-use super::actor::{Actor, CALL_QUEUE};
+use super::actor::{Actor, Again, CALL_QUEUE};
 use super::birth::Newborn;
+use super::cell::Cell;
 use super::effects::forget;
 use super::handle::TaskHandle;
 use super::host::{Inner, StartError};
@@ -60,7 +61,8 @@ pub(super) async fn start(inner: &Inner, request: StartRequest) -> Result<TaskHa
         return Err(StartError::KeyInUse { task });
     }
     let claim = Claim { registry: Arc::clone(&inner.registry), task, id, kept: false };
-    let turn = Turn::take(inner, &checked).await?;
+    let waits = request.approval.is_some() || request.details.run_at.is_some();
+    let turn = Turn::take(inner, &checked, waits).await?;
     sweep(inner);
     create(inner, request, checked, claim, turn).await
 }
@@ -76,21 +78,25 @@ fn sweep(inner: &Inner) {
 
 /// The task's turn: come already, or waited for in the queue.
 struct Turn {
-    admission: BoxFuture<'static, Permit>,
+    /// `None` when its moment has not come.
+    admission: Option<BoxFuture<'static, Permit>>,
     queued: Option<QueuePlace>,
 }
 
 impl Turn {
     /// Asks for room. Only who has to wait for it needs a place in the queue.
-    async fn take(inner: &Inner, checked: &Checked) -> Result<Self, StartError> {
+    async fn take(inner: &Inner, checked: &Checked, waits: bool) -> Result<Self, StartError> {
+        let full = || StartError::QueueFull { max: inner.queue.max() };
+        if waits {
+            return Ok(Self { admission: None, queued: Some(inner.queue.enter().ok_or_else(full)?) });
+        }
         let mut admission = inner.runner.admit(checked.plugin);
         let now = std::future::poll_fn(|cx| Poll::Ready(admission.as_mut().poll(cx))).await;
         match now {
-            Poll::Ready(permit) => Ok(Self { admission: Box::pin(std::future::ready(permit)), queued: None }),
+            Poll::Ready(permit) => Ok(Self { admission: Some(Box::pin(std::future::ready(permit))), queued: None }),
             Poll::Pending => {
-                let full = || StartError::QueueFull { max: inner.queue.max() };
                 let place = inner.queue.enter().ok_or_else(full)?;
-                Ok(Self { admission, queued: Some(place) })
+                Ok(Self { admission: Some(admission), queued: Some(place) })
             }
         }
     }
@@ -187,11 +193,19 @@ async fn create(
         task: task.clone(),
         input: request.input,
         limits: checked.limits,
+        attempt: 1,
+        fuel_used: 0,
+        details: request.details,
         scratch: Arc::clone(&scratch),
         alive,
         grants: request.grants,
     };
-    let actor = Actor {
+    let again = || Box::new(Again { grants: work.grants.clone(), link: link.clone() });
+    let mut actor = Actor {
+        again: (work.details.retry.attempts > 1).then(again),
+        plugin: checked.plugin,
+        tidied: None,
+        gone,
         shared,
         registry: Arc::clone(&inner.registry),
         runner: Arc::clone(&inner.runner),
@@ -212,7 +226,13 @@ async fn create(
         jobs: JoinSet::new(),
         scratch,
     };
-    Newborn { claim, actor, admission: turn.admission, work, link, gone }.be_born(inner, first).await
+    actor.begin_to_wait();
+    let ready = Box::new((work, link));
+    let cell = match turn.admission {
+        Some(admission) => Cell::Queued { admission, ready },
+        None => Cell::Idle { ready },
+    };
+    Newborn { claim, actor, cell }.be_born(inner, first).await
 }
 
 /// What is to be written down first: the task, with the signals that it is born with.

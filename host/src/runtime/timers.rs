@@ -23,6 +23,8 @@ pub(crate) enum Alarm {
     Instruction,
     /// The time to decide is over.
     Approval(ApprovalNumber),
+    /// The task may begin, or be tried again.
+    Due,
     /// It is time to see whether the task does anything.
     Look,
     /// The report that is up may be written down.
@@ -40,6 +42,8 @@ pub(crate) struct Timers {
     pub(crate) fuel_request: Option<Duration>,
     pub(crate) instruction: Option<Duration>,
     pub(crate) approval: Option<(ApprovalNumber, Duration)>,
+    /// When the task may begin, or be tried again.
+    pub(crate) due_at: Option<Duration>,
     pub(crate) quiet: Quiet,
     pub(crate) progress: Option<Duration>,
     pub(crate) turn: Option<Duration>,
@@ -55,6 +59,7 @@ impl Timers {
             fuel_request: None,
             instruction: None,
             approval: None,
+            due_at: None,
             quiet: Quiet::new(limits.idle, limits.stall),
             progress: None,
             turn: None,
@@ -72,6 +77,7 @@ impl Timers {
             at(self.fuel_request, Alarm::FuelRequest),
             at(self.instruction, Alarm::Instruction),
             self.approval.map(|(number, at)| (at, Alarm::Approval(number))),
+            at(self.due_at, Alarm::Due),
             at(self.quiet.next_look(), Alarm::Look),
             at(self.progress, Alarm::Progress),
             at(self.turn, Alarm::Turn),

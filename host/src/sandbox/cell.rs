@@ -88,6 +88,8 @@ pub(super) struct Info {
     pub(super) document: Value,
     pub(super) scratch: Option<Arc<Scratch>>,
     pub(super) limits: Limits,
+    /// Units of fuel that were used before.
+    pub(super) fuel_used: u64,
 }
 
 impl WasiView for CellData {
@@ -139,7 +141,7 @@ fn store(around: Around, wasi: WasiCtx, info: Info) -> wasmtime::Result<Store<Ce
     table.set_max_capacity(size(limits.resources.into()));
     let memory = MemoryMeter::new(&limits, Arc::clone(&link.gauges));
     let files = FileRules::new(limits, Arc::clone(&link.output), info.scratch.clone());
-    let pace = Pace::new(limits.fuel, turn);
+    let pace = Pace::new(limits.fuel, info.fuel_used, turn);
     let mut store = Store::new(&engine, CellData { wasi, table, files, memory, link, clock, info, pace });
     store.limiter(|data| &mut data.memory);
     store.set_hostcall_fuel(size(call_bytes(&limits)));
@@ -170,7 +172,7 @@ pub(super) async fn describe(
 ) -> Result<String, Failure> {
     let wasi = wasi::nothing(&limits, &around.link.output);
     around.link.gauges.set_fuel_budget(limits.fuel);
-    let info = Info { document: Value::Null, scratch: None, limits };
+    let info = Info { document: Value::Null, scratch: None, limits, fuel_used: 0 };
     let mut store = store(around, wasi, info).map_err(|error| host_failure(&error))?;
     let instance = plugin.instantiate_async(&mut store).await;
     let called = match instance {
@@ -225,7 +227,7 @@ fn prepare(around: Around, plugin: &Linked, work: &CellWork) -> Result<Store<Cel
         )
     })?;
     let scratch = Some(Arc::clone(&work.scratch));
-    let info = Info { document: info_document(work), scratch, limits: work.limits };
+    let info = Info { document: info_document(work), scratch, limits: work.limits, fuel_used: work.fuel_used };
     store(around, wasi, info).map_err(|error| host_failure(&error))
 }
 
@@ -241,6 +243,10 @@ fn info_document(work: &CellWork) -> Value {
         "plugin": work.task.plugin,
         "task_type": work.task.task_type,
         "key": work.task.key.as_str(),
+        "session": work.details.session,
+        "attempt": work.attempt,
+        "parent": work.details.parent,
+        "labels": work.details.labels,
         "scratch": SCRATCH,
     })
 }

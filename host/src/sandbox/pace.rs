@@ -91,6 +91,8 @@ pub(super) struct Pace {
     turn: Arc<Turn>,
     /// Everything given so far.
     budget: u64,
+    /// What is left of it at the beginning.
+    left: u64,
     /// How much may be used before somebody is warned.
     warn_at: u64,
     /// What is left when the present slice is used up.
@@ -111,9 +113,11 @@ struct Moment {
 }
 
 impl Pace {
-    pub(super) fn new(budget: u64, turn: Arc<Turn>) -> Self {
-        let floor = budget.saturating_sub(FUEL_SLICE);
-        Self { turn, budget, warn_at: warn_at(budget), floor, cost: 0, calls: 0, departures: Vec::new() }
+    /// An account with a budget, some of which is used already.
+    pub(super) fn new(budget: u64, used: u64, turn: Arc<Turn>) -> Self {
+        let left = budget.saturating_sub(used);
+        let floor = left.saturating_sub(FUEL_SLICE);
+        Self { turn, budget, left, warn_at: warn_at(budget), floor, cost: 0, calls: 0, departures: Vec::new() }
     }
 
     /// Counts a call of WASI. What it moves or takes is not told, so the time is looked at after each.
@@ -162,8 +166,8 @@ pub(super) trait Account: 'static {
 
 /// Fills the tank, and from then on meters, warns, tops up and gives way.
 pub(super) fn keep_pace<T: Account>(store: &mut Store<T>) -> wasmtime::Result<()> {
-    let budget = store.data_mut().pace().budget;
-    store.set_fuel(budget)?;
+    let left = store.data_mut().pace().left;
+    store.set_fuel(left)?;
     store.fuel_async_yield_interval(Some(FUEL_SLICE))?;
     store.call_hook_async(Hook);
     Ok(())

@@ -1,0 +1,109 @@
+//! When a task's code begins: at its moment, with what was approved, and once more when an attempt failed.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use crate::model::approval::ApprovalDecision;
+use crate::model::machine::{Refusal, RefusalKind};
+use crate::model::snapshot::Phase;
+use crate::ports::clock::BoxFuture;
+use crate::ports::runner::{CellLink, CellWork, Permit};
+
+use super::actor::{Actor, Again};
+use super::cell::Cell;
+
+/// Anything from 0 to 1.
+pub(super) fn chance() -> f64 {
+    let (high, _) = uuid::Uuid::new_v4().as_u64_pair();
+    // Of the upper 16 bits each is random; a finer grain serves nobody.
+    f64::from(u16::try_from(high >> 48).unwrap_or_default()) / f64::from(u16::MAX)
+}
+
+impl Actor {
+    /// Whether the task's moment has come; then its work is what was approved, and with the fuel that there is now.
+    pub(super) fn call_up(&self, (work, link): &mut (CellWork, CellLink)) -> bool {
+        let state = self.shared.state();
+        if state.phase != Some(Phase::Queued) {
+            return false;
+        }
+        work.input = state.input.clone();
+        work.attempt = state.attempt + 1;
+        // What was added meanwhile is in the budget already.
+        link.gauges.take_added_fuel();
+        work.limits.fuel = state.fuel_budget;
+        work.fuel_used = link.gauges.fuel_used();
+        true
+    }
+
+    /// Sets the moments that a task waits for from its creation on.
+    pub(super) fn begin_to_wait(&mut self) {
+        let asked = self.shared.state().approvals.first().map(|pending| (pending.number, pending.ask.timeout));
+        if let Some((number, timeout)) = asked {
+            let ends = timeout.and_then(|timeout| self.shared.clock.steady().checked_add(timeout));
+            self.timers.approval = ends.map(|at| (number, at));
+        }
+        self.set_begin();
+    }
+
+    /// Makes the next attempt ready, if there is one. It waits until the last one's cell and directory are gone.
+    pub(super) fn try_again(&mut self, cell: &mut Cell) {
+        let Some(again) = self.again.as_ref() else { return };
+        let Again { grants, link } = &**again;
+        let (alive, gone) = oneshot::channel();
+        let work = {
+            let state = self.shared.state();
+            CellWork {
+                plugin: self.plugin,
+                id: self.shared.id,
+                task: self.shared.task.clone(),
+                input: state.input.clone(),
+                limits: state.limits,
+                attempt: state.attempt + 1,
+                fuel_used: 0,
+                details: state.details.clone(),
+                grants: grants.clone(),
+                scratch: Arc::new(self.shared.dirs.scratch(self.shared.id)),
+                alive,
+            }
+        };
+        let last = std::mem::replace(&mut self.scratch, Arc::clone(&work.scratch));
+        let last_gone = std::mem::replace(&mut self.gone, gone);
+        let (dirs, id) = (Arc::clone(&self.shared.dirs), self.shared.id);
+        let (link, runner, plugin) = (link.clone(), Arc::clone(&self.runner), self.plugin);
+        self.tidied = Some(Box::pin(async move {
+            let _ = last_gone.await;
+            if last.close() {
+                // What cannot be removed now stands in the way of the next attempt, which says so.
+                let _ = tokio::task::spawn_blocking(move || dirs.remove_scratch(&last, id)).await;
+            }
+            runner.admit(plugin).await
+        }));
+        *cell = Cell::Idle { ready: Box::new((work, link)) };
+    }
+
+    /// Room for the task's code: after the last attempt, if there was one.
+    pub(super) fn admission(&mut self) -> BoxFuture<'static, Permit> {
+        self.tidied.take().unwrap_or_else(|| self.runner.admit(self.plugin))
+    }
+
+    /// Whether what somebody approved of instead of the task's input is an input for it.
+    pub(super) fn fits_approved(&self, decision: &ApprovalDecision) -> Result<(), Refusal> {
+        let ApprovalDecision::Approved { input: Some(input), .. } = decision else { return Ok(()) };
+        let (held, max) = {
+            let state = self.shared.state();
+            (state.phase == Some(Phase::Held), state.limits.input_bytes)
+        };
+        if !held {
+            return Ok(());
+        }
+        if input.to_string().len() as u64 > max {
+            let message = format!("the approved input is larger than the limit of {max} bytes");
+            return Err(Refusal::new(RefusalKind::TooLarge, message));
+        }
+        self.schemas.input.check(input).map_err(|faults| {
+            let message = format!("the approved input does not match the task type's schema: {}", faults.join("; "));
+            Refusal::new(RefusalKind::InvalidArgument, message)
+        })
+    }
+}
