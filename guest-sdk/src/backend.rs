@@ -40,7 +40,7 @@ pub(crate) trait AgentPage {
 /// The contract's `approvals`.
 pub(crate) trait ApprovalsPage {
     /// Returns the decision as the contract's JSON document.
-    fn request_approval(&self, approval: &Approval, timeout_ms: Option<u64>) -> Result<String, Refused>;
+    fn request_approval(&self, approval: Approval, timeout_ms: Option<u64>) -> Result<String, Refused>;
 }
 
 /// The contract's `output`: what leaves the task for others to read.

@@ -48,7 +48,7 @@ impl TaskCtl {
     /// reason or a summary of more than 64 KiB. A no is no error but a [`Decision`].
     pub fn request_approval(&self, approval: Approval) -> Result<Decision, Refused> {
         let timeout = approval.timeout.map(millis_rounded_up);
-        Decision::from_wire(&self.backend.request_approval(&approval, timeout)?)
+        Decision::from_wire(&self.backend.request_approval(approval, timeout)?)
     }
 
     /// Takes the oldest thing that somebody said to this task, or parks the task until somebody says something.

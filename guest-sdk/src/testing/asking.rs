@@ -97,15 +97,15 @@ impl FakeHost {
 
 impl State {
     /// Lets time pass until a question is decided, and writes both down. Returns the contract's document.
-    pub(super) fn request_approval(&mut self, approval: &Approval, timeout_ms: Option<u64>) -> Result<String, Refused> {
+    pub(super) fn request_approval(&mut self, approval: Approval, timeout_ms: Option<u64>) -> Result<String, Refused> {
         check_kind(&approval.kind)?;
         let decision = self.verdict(timeout_ms.map(Duration::from_millis))?;
         let document = document(&decision).to_string();
         self.asking.requests.push(ApprovalRequest {
-            kind: approval.kind.clone(),
-            summary: approval.summary.clone(),
-            reason: approval.reason.clone(),
-            metadata: approval.metadata.clone(),
+            kind: approval.kind,
+            summary: approval.summary,
+            reason: approval.reason,
+            metadata: approval.metadata,
             timeout: approval.timeout,
             decision,
         });

@@ -136,7 +136,7 @@ impl AgentPage for Pages {
 }
 
 impl ApprovalsPage for Pages {
-    fn request_approval(&self, approval: &Approval, timeout_ms: Option<u64>) -> Result<String, Refused> {
+    fn request_approval(&self, approval: Approval, timeout_ms: Option<u64>) -> Result<String, Refused> {
         self.state.borrow_mut().request_approval(approval, timeout_ms)
     }
 }

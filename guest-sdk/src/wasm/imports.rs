@@ -114,10 +114,10 @@ impl AgentPage for Imports {
 }
 
 impl ApprovalsPage for Imports {
-    fn request_approval(&self, approval: &Approval, timeout_ms: Option<u64>) -> Result<String, Refused> {
+    fn request_approval(&self, approval: Approval, timeout_ms: Option<u64>) -> Result<String, Refused> {
         let Approval { kind, summary, reason, metadata, timeout: _ } = approval;
-        let metadata = metadata.as_ref().map(ToString::to_string);
-        approvals::request(kind, reason, summary, metadata.as_deref(), timeout_ms).map_err(refused)
+        let metadata = metadata.map(|metadata| metadata.to_string());
+        approvals::request(&kind, &reason, &summary, metadata.as_deref(), timeout_ms).map_err(refused)
     }
 }
 

@@ -171,13 +171,13 @@ fn fold(state: &mut TaskState, decision: &Decision) {
 /// Whether these events tell whoever is parked there that it goes on, or that all is over.
 fn wakes(parked: &ParkPoint, events: &[EventBody]) -> bool {
     events.iter().any(|event| match (parked, event) {
-        (_, EventBody::Finished { .. }) => true,
+        (_, EventBody::Finished { .. })
+        | (ParkPoint::Instruction, EventBody::InstructionTaken | EventBody::InstructionWaitEnded { .. })
+        | (ParkPoint::Approval, EventBody::ApprovalDecided { .. })
+        | (ParkPoint::Child(_), EventBody::ChildWaitEnded { .. }) => true,
         (ParkPoint::Wait(point), EventBody::SignalTaken { key, .. }) => point.keys.contains(key),
         (ParkPoint::Wait(point), EventBody::WaitEnded { wait, .. }) => point.wait == *wait,
-        (ParkPoint::Instruction, EventBody::InstructionTaken | EventBody::InstructionWaitEnded { .. }) => true,
-        (ParkPoint::Approval, EventBody::ApprovalDecided { .. }) => true,
         (ParkPoint::Child(awaited), EventBody::ChildEnded { child, .. }) => awaited == child,
-        (ParkPoint::Child(_), EventBody::ChildWaitEnded { .. }) => true,
         _ => false,
     })
 }

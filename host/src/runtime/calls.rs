@@ -146,12 +146,12 @@ impl Actor {
             },
             GuestCall::MessageAgent { message, trigger, once, reply } => {
                 let command = Command::MessageAgent { message: message.clone(), trigger, once: once.clone() };
-                let answer = match self.decide(command).await? {
+                let decided = self.decide(command).await?;
+                let answer = if decided == Answer::Unchanged {
                     // It was sent before, and the answer is that of then.
-                    Answer::Unchanged => {
-                        Ok(once.as_ref().and_then(|key| self.told_once.get(key).copied()).unwrap_or(Delivery::Queued))
-                    }
-                    answer => done(answer).map(|()| self.deliver(message, trigger)),
+                    Ok(once.as_ref().and_then(|key| self.told_once.get(key).copied()).unwrap_or(Delivery::Queued))
+                } else {
+                    done(decided).map(|()| self.deliver(message, trigger))
                 };
                 if let (Some(key), Ok(delivery)) = (once, &answer) {
                     self.told_once.entry(key).or_insert(*delivery);

@@ -92,7 +92,7 @@ async fn r26_nobody_deciding_is_a_no_and_the_deadline_stands_still_meanwhile() {
     let clock = Arc::new(SimulatedClock::new());
     let (host, _) = with_fixture(builder().clock(clock.clone())).await;
     let day = json!({"kind": "deploy", "summary": "version 7", "timeout_ms": 86_400_000});
-    let task = start_as(&host, request("approve", day).timeout(Duration::from_secs(60))).await;
+    let task = start_as(&host, request("approve", day).timeout(Duration::from_mins(1))).await;
     asked(&task, 1).await;
     // Six hours at a time: far beyond its deadline and its idle time.
     for _ in 0..4 {

@@ -65,11 +65,11 @@ async fn t16_r22_a_guest_cannot_stand_in_for_the_person_that_a_task_waits_for() 
     let task = start(&host, "wait-any", json!({"keys": ["yes", "no"], "senders": ["person"], "times": 1})).await;
     parked(&task, 1).await;
     let target = task.task_ref();
-    let forged = json!({
+    let yes = json!({
         "plugin": target.plugin, "task_type": target.task_type, "key": target.key.as_str(),
         "signal": "yes", "payload": true, "with_payload": true,
     });
-    let forger = start_as(&host, request("notify", forged).grants(Grants { signal: true, ..Grants::default() })).await;
+    let forger = start_as(&host, request("notify", yes).grants(Grants { signal: true, ..Grants::default() })).await;
     assert_eq!(data(outcome(&forger).await), json!("buffered"));
     within(task.notify(key("yes"), Some(json!(true)), Party::Agent)).await;
     assert!(task.state().waiting.is_some(), "it waits on");
