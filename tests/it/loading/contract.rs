@@ -47,7 +47,7 @@ async fn t20_half_a_plugin_is_told_which_half_is_missing() {
 async fn t20_a_newer_contract_is_told_as_newer() {
     let contract = include_str!("../../../wit/world.wit").lines().find_map(|line| line.strip_prefix("package "));
     let known = format!("this host knows {}", contract.unwrap());
-    for interface in ["taskcell:plugin/task@0.2.0", "taskcell:plugin/plan@0.1.2", "taskcell:plugin/task@1.0.0"] {
+    for interface in ["taskcell:plugin/task@0.2.0", "taskcell:plugin/plan@0.1.3", "taskcell:plugin/task@1.0.0"] {
         let error = refused(Handmade::new("other").import(interface).bytes()).await;
         assert!(matches!(&error, LoadError::NewerContract { interface: found } if found == interface), "{error:?}");
         assert!(error.to_string().contains("use a newer Taskcell"), "{error}");
