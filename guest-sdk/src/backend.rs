@@ -2,8 +2,10 @@
 //!
 //! One trait for each page of the contract, with the contract's own shapes: JSON is text, a duration is milliseconds.
 
+use crate::approval::Approval;
 use crate::error::{Refused, WaitError};
 use crate::values::{Artifact, CancelRequest, Delivery, NotifyResult, TaskInfo, TaskRef};
+use crate::waiting::{Instruction, Reach, Scope, WaitFor};
 
 /// The contract's `task`, apart from `report-panic`, which the panic hook calls without a [`crate::TaskCtl`].
 pub(crate) trait TaskPage {
@@ -14,6 +16,7 @@ pub(crate) trait TaskPage {
     fn heartbeat(&self);
     fn fuel_remaining(&self) -> u64;
     fn request_fuel(&self, units: u64, reason: &str, timeout_ms: Option<u64>) -> Result<u64, Refused>;
+    fn record_usage(&self, tool: &str, tokens: u64, actions: u64) -> Result<(), Refused>;
 }
 
 /// The contract's `signals`.
@@ -21,19 +24,35 @@ pub(crate) trait SignalsPage {
     fn wait(&self, key: &str, timeout_ms: Option<u64>) -> Result<WireSignal, WaitEnd>;
     fn poll(&self, key: &str) -> Result<Option<WireSignal>, Refused>;
     fn notify(&self, target: &TaskRef, key: &str, payload: Option<&str>) -> Result<NotifyResult, Refused>;
+    fn wait_any(&self, wait: &WaitFor, timeout_ms: Option<u64>) -> Result<(String, WireSignal), WaitEnd>;
+    fn notify_scope(&self, scope: Scope, reach: Reach, key: &str, payload: Option<&str>) -> Result<u32, Refused>;
+    /// `cancel-wait`, and without a key `cancel-all-waits`.
+    fn cancel_wait(&self, target: &TaskRef, key: Option<&str>) -> Result<u32, Refused>;
 }
 
-/// The contract's `agent` and `output`: what leaves the task for others to read.
+/// The contract's `agent`.
+pub(crate) trait AgentPage {
+    /// `notify-agent`, and with a key `notify-agent-once`.
+    fn notify_agent(&self, once: Option<&str>, message: &str, trigger: bool) -> Result<Delivery, Refused>;
+    fn next_message(&self, timeout_ms: Option<u64>) -> Result<Option<Instruction>, Refused>;
+}
+
+/// The contract's `approvals`.
+pub(crate) trait ApprovalsPage {
+    /// Returns the decision as the contract's JSON document.
+    fn request_approval(&self, approval: Approval, timeout_ms: Option<u64>) -> Result<String, Refused>;
+}
+
+/// The contract's `output`: what leaves the task for others to read.
 pub(crate) trait OutputPage {
-    fn notify_agent(&self, message: &str, trigger: bool) -> Result<Delivery, Refused>;
     fn write(&self, stream: OutputStream, bytes: &[u8]) -> Result<(), Refused>;
     fn attach(&self, name: &str, media_type: &str, path: &str) -> Result<Artifact, Refused>;
 }
 
-/// The three pages together.
-pub(crate) trait Backend: TaskPage + SignalsPage + OutputPage {}
+/// The pages together.
+pub(crate) trait Backend: TaskPage + SignalsPage + AgentPage + ApprovalsPage + OutputPage {}
 
-impl<T: TaskPage + SignalsPage + OutputPage> Backend for T {}
+impl<T: TaskPage + SignalsPage + AgentPage + ApprovalsPage + OutputPage> Backend for T {}
 
 /// A signal as it comes from the host.
 #[derive(Debug)]

@@ -1,5 +1,9 @@
 //! What a running task has in its hand.
 
+mod asking;
+mod reaching;
+mod waiting;
+
 use std::cell::RefCell;
 use std::fmt;
 use std::path::Path;
@@ -291,11 +295,7 @@ impl TaskCtl {
         key: &str,
         payload: Option<&impl Serialize>,
     ) -> Result<NotifyResult, Refused> {
-        let payload = payload
-            .map(serde_json::to_string)
-            .transpose()
-            .map_err(|error| Refused::invalid(format!("the payload is not JSON: {error}")))?;
-        self.backend.notify(target, key, payload.as_deref())
+        self.backend.notify(target, key, payload_text(payload)?.as_deref())
     }
 
     /// Sends a message to the agent that the task works for. With `trigger` the agent is asked to act on it now,
@@ -305,7 +305,7 @@ impl TaskCtl {
     /// [`Refused`], for example `too-large`. A message that the agent does not want is no error but
     /// [`Delivery::Blocked`].
     pub fn notify_agent(&self, message: impl AsRef<str>, trigger: bool) -> Result<Delivery, Refused> {
-        self.backend.notify_agent(message.as_ref(), trigger)
+        self.backend.notify_agent(None, message.as_ref(), trigger)
     }
 
     /// Writes to the task's standard output, of which the host keeps the newest part. `print!` reaches the same stream.
@@ -378,6 +378,11 @@ impl fmt::Debug for TaskCtl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TaskCtl").finish_non_exhaustive()
     }
+}
+
+fn payload_text(payload: Option<&impl Serialize>) -> Result<Option<String>, Refused> {
+    let text = payload.map(serde_json::to_string).transpose();
+    text.map_err(|error| Refused::invalid(format!("the payload is not JSON: {error}")))
 }
 
 /// Up, so that a short wait does not become one that only looks.

@@ -40,13 +40,16 @@
 //!
 //! # What a task can do
 //! All of it is a method of [`TaskCtl`]: report progress, look whether it shall stop, look how much fuel is left and ask
-//! for more, wait for a signal, send one, tell the agent something, attach a file. Beside that a task has WASI: a scratch directory of its own, the clocks, random
-//! numbers, the folders that the operator granted, and `print!` and `eprint!`, which the host keeps. What `log::info!`
-//! and its siblings write goes to the task's log. A panic ends the task as failed, with the message and the place.
+//! for more, wait for a signal or for one of several, send one to a task or to many, ask for approval, read what somebody
+//! says to it, tell the agent something, say what it spent elsewhere, attach a file. Beside that a task has WASI: a
+//! scratch directory of its own, the clocks, random numbers, the folders that the operator granted, and `print!` and
+//! `eprint!`, which the host keeps. What `log::info!` and its siblings write goes to the task's log. A panic ends the task
+//! as failed, with the message and the place.
 //!
 //! # How a task ends
 //! With its result, or with a [`TaskError`], into which `?` turns every error. [`TaskCtl::checkpoint`],
-//! [`TaskCtl::wait`] and [`TaskCtl::request_fuel`] fail when the task shall stop, and with `?` that ends the task as cancelled.
+//! [`TaskCtl::wait`], [`TaskCtl::next_message`], [`TaskCtl::request_fuel`] and [`Decision::granted`] fail when the task
+//! shall stop, and with `?` that ends the task as cancelled.
 //!
 //! # Testing
 //! Everything but the calls to the host compiles natively, and [`testing::FakeHost`](crate::testing) stands in for the
@@ -59,6 +62,7 @@
 #[cfg(test)]
 extern crate self as taskcell_guest;
 
+mod approval;
 mod backend;
 mod check;
 mod ctl;
@@ -70,15 +74,18 @@ mod task_error;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 mod values;
+mod waiting;
 #[cfg(target_family = "wasm")]
 mod wasm;
 
+pub use approval::{Approval, Decision, NotApproved};
 pub use ctl::TaskCtl;
 pub use error::{Cancelled, FuelError, RefusalKind, Refused, WaitError};
 pub use plugin::Plugin;
 pub use task_error::TaskError;
 pub use taskcell_guest_macros::{plugin, task};
 pub use values::{Artifact, CancelRequest, Delivery, NotifyResult, Sender, Signal, TaskInfo, TaskRef};
+pub use waiting::{Instruction, Reach, Scope, Taken, WaitFor};
 pub use {schemars, serde, serde_json};
 
 /// What the macros' output uses. No part of the API.

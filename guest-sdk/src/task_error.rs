@@ -5,6 +5,7 @@ use std::error::Error;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::approval::NotApproved;
 use crate::error::{Cancelled, FuelError, WaitError};
 
 /// The end of a task that did not succeed: it failed, or it stopped because it was asked to.
@@ -118,11 +119,14 @@ impl<E: Error + 'static> From<E> for TaskError {
 }
 
 fn as_cancelled<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Cancelled> {
-    // Both pass the text of what is inside on as their own, and are not its source.
+    // They pass the text of what is inside on as their own, and are not its source.
     if let Some(WaitError::Cancelled(cancelled)) = error.downcast_ref() {
         return Some(cancelled);
     }
     if let Some(FuelError::Cancelled(cancelled)) = error.downcast_ref() {
+        return Some(cancelled);
+    }
+    if let Some(NotApproved::Cancelled(cancelled)) = error.downcast_ref() {
         return Some(cancelled);
     }
     error.downcast_ref()
@@ -166,6 +170,7 @@ mod tests {
             TaskError::from(cancelled.clone()),
             TaskError::from(WaitError::Cancelled(cancelled.clone())),
             TaskError::from(FuelError::Cancelled(cancelled.clone())),
+            TaskError::from(NotApproved::Cancelled(cancelled.clone())),
             TaskError::from(Outer(cancelled.clone())),
             TaskError::from(Outer(Outer(WaitError::Cancelled(cancelled)))),
         ] {

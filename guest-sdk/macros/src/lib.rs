@@ -27,7 +27,8 @@ use proc_macro::TokenStream;
 ///   least, `call_bytes`, `input_bytes`, `result_bytes`, `random_bytes`, `output_bytes`, `spill_bytes`, `log_bytes`,
 ///   `signal_bytes`, `scratch_bytes` and `artifact_bytes`.
 /// - Numbers: `table_elements`, `handles`, `resources`, `progress_per_second`, `events_per_second`, `log_events`,
-///   `signals_per_key`, `signals_in_all`, `scratch_inodes`, `scratch_depth` and `artifacts`.
+///   `signals_per_key`, `signals_in_all`, `scratch_inodes`, `scratch_depth`, `artifacts`, `tokens`, `actions`, `children`,
+///   `children_in_all`, `tree` and `tree_depth`.
 ///
 /// `wit/manifest.schema.json` says of each what it counts.
 ///

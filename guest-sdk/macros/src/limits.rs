@@ -33,7 +33,7 @@ enum Unit {
 }
 
 /// A limit is called as in the manifest. A time goes without `_ms`, because it says its unit, and so does `memory`.
-const LIMITS: [Limit; 27] = [
+const LIMITS: [Limit; 33] = [
     Limit { option: "fuel", wire: "fuel", unit: Unit::Number(1) },
     Limit { option: "fuel_on_request", wire: "fuel_on_request", unit: Unit::Number(0) },
     Limit { option: "timeout", wire: "timeout_ms", unit: Unit::Time },
@@ -60,6 +60,12 @@ const LIMITS: [Limit; 27] = [
     Limit { option: "scratch_inodes", wire: "scratch_inodes", unit: Unit::Number(0) },
     Limit { option: "scratch_depth", wire: "scratch_depth", unit: Unit::Small(0) },
     Limit { option: "artifacts", wire: "artifacts", unit: Unit::Small(0) },
+    Limit { option: "tokens", wire: "tokens", unit: Unit::Number(0) },
+    Limit { option: "actions", wire: "actions", unit: Unit::Number(0) },
+    Limit { option: "children", wire: "children", unit: Unit::Small(0) },
+    Limit { option: "children_in_all", wire: "children_in_all", unit: Unit::Small(0) },
+    Limit { option: "tree", wire: "tree", unit: Unit::Small(0) },
+    Limit { option: "tree_depth", wire: "tree_depth", unit: Unit::Small(0) },
     Limit { option: "artifact_bytes", wire: "artifact_bytes", unit: Unit::Size },
 ];
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::fuel::Answer;
 use super::log;
 use super::pages::Pages;
-use super::records::{AgentMessage, Attached, FuelRequest, LogLine, Notified, Progress};
+use super::records::{AgentMessage, Attached, EndedWait, FuelRequest, LogLine, Notified, Progress, ScopeNotified};
 use super::state::{Pending, PendingCancel, State};
 use crate::ctl::TaskCtl;
 use crate::error::Refused;
@@ -22,7 +22,7 @@ use crate::values::{NotifyResult, Sender};
 /// A host for one task in a unit test. See [the module](crate::testing).
 #[derive(Default)]
 pub struct FakeHost {
-    state: Rc<RefCell<State>>,
+    pub(super) state: Rc<RefCell<State>>,
 }
 
 impl FakeHost {
@@ -118,6 +118,16 @@ impl FakeHost {
         self.state.borrow_mut().notify_answer = Some(answer);
     }
 
+    /// What the task gets when it sends a signal to a scope, instead of 1.
+    pub fn answer_notify_scope(&self, answer: Result<u32, Refused>) {
+        self.state.borrow_mut().notify_scope_answer = Some(answer);
+    }
+
+    /// What the task gets when it ends waits of another task, instead of 1.
+    pub fn answer_cancel_wait(&self, answer: Result<u32, Refused>) {
+        self.state.borrow_mut().cancel_wait_answer = Some(answer);
+    }
+
     /// The task's way to this host, for calling a function with it. From now on, log lines of this thread go to this
     /// host.
     pub fn ctl(&self) -> TaskCtl {
@@ -199,6 +209,16 @@ impl FakeHost {
     /// The signals that the task sent, in order, also those that were refused.
     pub fn notified(&self) -> Vec<Notified> {
         self.state.borrow().notified.clone()
+    }
+
+    /// The signals that the task sent to a scope, in order, also those that were refused.
+    pub fn scope_notified(&self) -> Vec<ScopeNotified> {
+        self.state.borrow().scope_notified.clone()
+    }
+
+    /// The waits of other tasks that the task wanted to end, in order, also where that was refused.
+    pub fn ended_waits(&self) -> Vec<EndedWait> {
+        self.state.borrow().ended_waits.clone()
     }
 
     /// The files that the task attached, in order.

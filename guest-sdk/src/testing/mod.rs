@@ -24,11 +24,14 @@
 //! ```
 //!
 //! Fuel is simulated too: a task uses what [`FakeHost::burn_at_each_look`] says, and not what it computes. Requests for
-//! more are answered by [`FakeHost::grant_fuel`] and its siblings, in the order in which the answers were given.
+//! more are answered by [`FakeHost::grant_fuel`] and its siblings, in the order in which the answers were given. Questions
+//! for approval are answered in the same way by [`FakeHost::approve`] and [`FakeHost::deny`].
 //!
 //! The fake host does not do these: it never stops a task by force, also when no fuel is left, does not catch panics,
-//! merges no progress, and has no deadline.
+//! merges no progress, and has neither a deadline nor other limits. There are no other tasks: what the task sends to them
+//! is written down, and answered as the test says.
 
+mod asking;
 mod fake_host;
 mod fuel;
 mod log;
@@ -37,4 +40,7 @@ mod records;
 mod state;
 
 pub use fake_host::FakeHost;
-pub use records::{AgentMessage, Attached, FuelRequest, LogLine, Notified, Progress};
+pub use records::{
+    AgentMessage, ApprovalRequest, Attached, EndedWait, FuelRequest, LogLine, Notified, Progress, ScopeNotified,
+    UsageRecord,
+};

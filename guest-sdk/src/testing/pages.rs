@@ -5,13 +5,16 @@ use std::fmt::Write as _;
 use std::path::{Component, Path};
 use std::rc::Rc;
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::records::{AgentMessage, Attached, Notified};
+use super::records::{AgentMessage, Attached, EndedWait, Notified, ScopeNotified, UsageRecord};
 use super::state::{Pending, State, check_key};
-use crate::backend::{OutputPage, OutputStream, SignalsPage, TaskPage, WaitEnd, WireSignal};
+use crate::approval::Approval;
+use crate::backend::{AgentPage, ApprovalsPage, OutputPage, OutputStream, SignalsPage, TaskPage, WaitEnd, WireSignal};
 use crate::error::{RefusalKind, Refused};
 use crate::values::{Artifact, CancelRequest, Delivery, NotifyResult, Sender, TaskInfo, TaskRef};
+use crate::waiting::{Instruction, Reach, Scope, WaitFor};
 
 pub(super) struct Pages {
     pub(super) state: Rc<RefCell<State>>,
@@ -59,11 +62,19 @@ impl TaskPage for Pages {
     fn request_fuel(&self, units: u64, reason: &str, timeout_ms: Option<u64>) -> Result<u64, Refused> {
         self.state.borrow_mut().request_fuel(units, reason, timeout_ms)
     }
+
+    fn record_usage(&self, tool: &str, tokens: u64, actions: u64) -> Result<(), Refused> {
+        if tool.is_empty() || tool.len() > 256 || tool.chars().any(char::is_control) {
+            return Err(Refused::invalid("tool: 1 to 256 bytes without control characters"));
+        }
+        self.state.borrow_mut().asking.usage.push(UsageRecord { tool: tool.to_owned(), tokens, actions });
+        Ok(())
+    }
 }
 
 impl SignalsPage for Pages {
     fn wait(&self, key: &str, timeout_ms: Option<u64>) -> Result<WireSignal, WaitEnd> {
-        self.state.borrow_mut().wait(key, timeout_ms)
+        Ok(self.wait_any(&WaitFor::any_of([key]), timeout_ms)?.1)
     }
 
     fn poll(&self, key: &str) -> Result<Option<WireSignal>, Refused> {
@@ -76,8 +87,7 @@ impl SignalsPage for Pages {
         let own = self.info();
         let to_itself = target.plugin == own.plugin && target.task_type == own.task_type && target.key == own.key;
         let state = &mut *self.state.borrow_mut();
-        let payload_value = payload.and_then(|text| serde_json::from_str(text).ok());
-        state.notified.push(Notified { target: target.clone(), key: key.to_owned(), payload: payload_value });
+        state.notified.push(Notified { target: target.clone(), key: key.to_owned(), payload: value(payload) });
         if to_itself {
             let at = state.now;
             let payload = payload.map(str::to_owned);
@@ -86,14 +96,52 @@ impl SignalsPage for Pages {
         }
         state.notify_answer.clone().unwrap_or(Ok(NotifyResult::Delivered))
     }
+
+    fn wait_any(&self, wait: &WaitFor, timeout_ms: Option<u64>) -> Result<(String, WireSignal), WaitEnd> {
+        self.state.borrow_mut().wait_any(wait, timeout_ms)
+    }
+
+    fn notify_scope(&self, scope: Scope, reach: Reach, key: &str, payload: Option<&str>) -> Result<u32, Refused> {
+        check_key(key)?;
+        let state = &mut *self.state.borrow_mut();
+        state.scope_notified.push(ScopeNotified { scope, reach, key: key.to_owned(), payload: value(payload) });
+        state.notify_scope_answer.clone().unwrap_or(Ok(1))
+    }
+
+    fn cancel_wait(&self, target: &TaskRef, key: Option<&str>) -> Result<u32, Refused> {
+        key.map_or(Ok(()), check_key)?;
+        let state = &mut *self.state.borrow_mut();
+        state.ended_waits.push(EndedWait { target: target.clone(), key: key.map(str::to_owned) });
+        state.cancel_wait_answer.clone().unwrap_or(Ok(1))
+    }
 }
 
-impl OutputPage for Pages {
-    fn notify_agent(&self, message: &str, trigger: bool) -> Result<Delivery, Refused> {
-        self.state.borrow_mut().messages.push(AgentMessage { message: message.to_owned(), trigger });
+impl AgentPage for Pages {
+    fn notify_agent(&self, once: Option<&str>, message: &str, trigger: bool) -> Result<Delivery, Refused> {
+        let state = &mut *self.state.borrow_mut();
+        if let Some(key) = once {
+            check_key(key)?;
+            if state.sent_once.iter().any(|sent| sent == key) {
+                return Ok(Delivery::Accepted);
+            }
+            state.sent_once.push(key.to_owned());
+        }
+        state.messages.push(AgentMessage { message: message.to_owned(), trigger });
         Ok(Delivery::Accepted)
     }
 
+    fn next_message(&self, timeout_ms: Option<u64>) -> Result<Option<Instruction>, Refused> {
+        self.state.borrow_mut().next_message(timeout_ms)
+    }
+}
+
+impl ApprovalsPage for Pages {
+    fn request_approval(&self, approval: Approval, timeout_ms: Option<u64>) -> Result<String, Refused> {
+        self.state.borrow_mut().request_approval(approval, timeout_ms)
+    }
+}
+
+impl OutputPage for Pages {
     fn write(&self, stream: OutputStream, bytes: &[u8]) -> Result<(), Refused> {
         let state = &mut *self.state.borrow_mut();
         match stream {
@@ -122,6 +170,10 @@ impl OutputPage for Pages {
         state.attached.push(Attached { name: name.to_owned(), media_type: media_type.to_owned(), content });
         Ok(artifact)
     }
+}
+
+fn value(payload: Option<&str>) -> Option<Value> {
+    payload.and_then(|text| serde_json::from_str(text).ok())
 }
 
 /// The task's directory, made when it is first wanted.

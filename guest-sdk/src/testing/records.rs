@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::approval::Decision;
 use crate::error::Refused;
 use crate::values::TaskRef;
+use crate::waiting::{Reach, Scope};
 
 /// One report of progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +62,56 @@ pub struct Notified {
     pub key: String,
     /// The payload; `None` is none at all.
     pub payload: Option<Value>,
+}
+
+/// One signal that the task sent to a scope.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopeNotified {
+    /// To which tasks.
+    pub scope: Scope,
+    /// To the first of them, or to all.
+    pub reach: Reach,
+    /// The signal's key.
+    pub key: String,
+    /// The payload; `None` is none at all.
+    pub payload: Option<Value>,
+}
+
+/// One wish to end another task's wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedWait {
+    /// Whose wait.
+    pub target: TaskRef,
+    /// For which key; `None` is for all.
+    pub key: Option<String>,
+}
+
+/// One request for approval.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApprovalRequest {
+    /// A short name for programs.
+    pub kind: String,
+    /// What will be done.
+    pub summary: String,
+    /// Why it is needed.
+    pub reason: String,
+    /// For whatever shows the question.
+    pub metadata: Option<Value>,
+    /// How much time there was to decide.
+    pub timeout: Option<Duration>,
+    /// What was decided.
+    pub decision: Decision,
+}
+
+/// Something that the task spent elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageRecord {
+    /// In the name of which tool.
+    pub tool: String,
+    /// Tokens of a model.
+    pub tokens: u64,
+    /// Actions of a tool.
+    pub actions: u64,
 }
 
 /// One file that the task attached.

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::asking::Asking;
 use super::fuel::Fuel;
-use super::records::{AgentMessage, Attached, FuelRequest, LogLine, Notified, Progress};
+use super::records::{AgentMessage, Attached, EndedWait, FuelRequest, LogLine, Notified, Progress, ScopeNotified};
 use crate::backend::{WaitEnd, WireSignal};
 use crate::error::{RefusalKind, Refused};
 use crate::values::{CancelRequest, NotifyResult, Sender};
+use crate::waiting::WaitFor;
 
 /// How long a task may tidy after somebody asked for its cancel.
 const GRACE: Duration = Duration::from_secs(5);
@@ -25,6 +27,11 @@ pub(super) struct State {
     /// The next wait ends without anything.
     pub(super) end_next_wait: bool,
     pub(super) notify_answer: Option<Result<NotifyResult, Refused>>,
+    pub(super) notify_scope_answer: Option<Result<u32, Refused>>,
+    pub(super) cancel_wait_answer: Option<Result<u32, Refused>>,
+    pub(super) asking: Asking,
+    /// The keys of the messages that are sent once.
+    pub(super) sent_once: Vec<String>,
     pub(super) scratch: Option<TempDir>,
     pub(super) summary: Option<String>,
     pub(super) progress: Vec<Progress>,
@@ -32,6 +39,8 @@ pub(super) struct State {
     pub(super) messages: Vec<AgentMessage>,
     pub(super) logs: Vec<LogLine>,
     pub(super) notified: Vec<Notified>,
+    pub(super) scope_notified: Vec<ScopeNotified>,
+    pub(super) ended_waits: Vec<EndedWait>,
     pub(super) attached: Vec<Attached>,
     pub(super) stdout: Vec<u8>,
     pub(super) stderr: Vec<u8>,
@@ -50,6 +59,12 @@ pub(super) struct Pending {
 pub(super) struct PendingCancel {
     pub(super) at: Duration,
     pub(super) reason: String,
+}
+
+impl Pending {
+    fn is_for(&self, wait: &WaitFor) -> bool {
+        wait.keys().contains(&self.key) && (wait.senders().is_empty() || wait.senders().contains(&self.sender))
+    }
 }
 
 impl State {
@@ -77,32 +92,46 @@ impl State {
         self.cancel_request()
     }
 
+    /// When the task is asked to stop, seen from now.
+    pub(super) fn cancel_at(&self) -> Option<Duration> {
+        self.cancel.as_ref().map(|cancel| cancel.at.max(self.now))
+    }
+
     /// Takes the oldest signal with this key that has come by now.
     pub(super) fn take(&mut self, key: &str) -> Option<WireSignal> {
-        let place = self.signals.iter().position(|signal| signal.at <= self.now && signal.key == key)?;
+        Some(self.take_any(&WaitFor::any_of([key]))?.1)
+    }
+
+    fn take_any(&mut self, wait: &WaitFor) -> Option<(String, WireSignal)> {
+        let place = self.signals.iter().position(|signal| signal.at <= self.now && signal.is_for(wait))?;
         let signal = self.signals.remove(place);
-        Some(WireSignal { payload: signal.payload, sender: signal.sender.as_str().to_owned(), task: None })
+        let wire = WireSignal { payload: signal.payload, sender: signal.sender.as_str().to_owned(), task: None };
+        Some((signal.key, wire))
     }
 
     /// Lets time pass until the wait has an end.
-    pub(super) fn wait(&mut self, key: &str, timeout_ms: Option<u64>) -> Result<WireSignal, WaitEnd> {
-        check_key(key).map_err(WaitEnd::Refused)?;
+    pub(super) fn wait_any(
+        &mut self,
+        wait: &WaitFor,
+        timeout_ms: Option<u64>,
+    ) -> Result<(String, WireSignal), WaitEnd> {
+        check_wait(wait).map_err(WaitEnd::Refused)?;
         if std::mem::take(&mut self.end_next_wait) {
             return Err(WaitEnd::WaitCancelled);
         }
         let start = self.now;
-        let signal_at = self.signals.iter().find(|signal| signal.key == key).map(|signal| signal.at.max(start));
-        let cancel_at = self.cancel.as_ref().map(|cancel| cancel.at.max(start));
+        let signal_at = self.signals.iter().find(|signal| signal.is_for(wait)).map(|signal| signal.at.max(start));
+        let cancel_at = self.cancel_at();
         let over_at = timeout_ms.map(|ms| start.saturating_add(Duration::from_millis(ms)));
 
         let Some(end) = [signal_at, cancel_at, over_at].into_iter().flatten().min() else {
-            return Err(WaitEnd::Refused(endless(key)));
+            return Err(WaitEnd::Refused(endless(wait.keys())));
         };
         self.now = end;
         if cancel_at == Some(end) {
             return Err(WaitEnd::Cancelled);
         }
-        self.take(key).ok_or(WaitEnd::TimedOut)
+        self.take_any(wait).ok_or(WaitEnd::TimedOut)
     }
 
     /// The task says how far it is. It never goes back, unless it begins anew.
@@ -124,7 +153,7 @@ impl State {
 
     fn fuel_answer(&mut self, timeout: Option<Duration>) -> Result<u64, Refused> {
         let start = self.now;
-        let cancel_at = self.cancel.as_ref().map(|cancel| cancel.at.max(start));
+        let cancel_at = self.cancel_at();
         if cancel_at == Some(start) {
             return Err(shall_stop());
         }
@@ -147,7 +176,7 @@ impl State {
     }
 }
 
-fn shall_stop() -> Refused {
+pub(super) fn shall_stop() -> Refused {
     Refused { kind: RefusalKind::Cancelled, message: "the task shall stop".to_owned() }
 }
 
@@ -163,14 +192,23 @@ fn unanswered() -> Refused {
 }
 
 /// A task cannot go on from here, and its test would never end.
-fn endless(key: &str) -> Refused {
+fn endless(keys: &[String]) -> Refused {
+    let named = keys.iter().map(|key| format!("\"{key}\"")).collect::<Vec<_>>().join(" or ");
     Refused {
         kind: RefusalKind::Other("fake-host".to_owned()),
         message: format!(
-            "the task waits for the signal \"{key}\" without a timeout, and the test sends none: it would wait for \
+            "the task waits for the signal {named} without a timeout, and the test sends none: it would wait for \
              ever. Call `signal` or `send_at` before the task runs"
         ),
     }
+}
+
+/// The contract's rules for a wait.
+fn check_wait(wait: &WaitFor) -> Result<(), Refused> {
+    if wait.keys().is_empty() || wait.keys().len() > 64 {
+        return Err(Refused::invalid("keys: 1 to 64"));
+    }
+    wait.keys().iter().try_for_each(|key| check_key(key))
 }
 
 /// The contract's rule for a signal's key.

@@ -1,5 +1,6 @@
 //! The SDK from the outside: what the macros make, and what a task meets at the fake host.
 
+mod asking;
 mod compile_errors;
 mod fuel;
 mod manifest;

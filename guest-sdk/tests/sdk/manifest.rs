@@ -74,6 +74,12 @@ mod deeper {
     scratch_inodes = 15,
     scratch_depth = 16,
     artifacts = 0,
+    tokens = 17,
+    actions = 18,
+    children = 19,
+    children_in_all = 20,
+    tree = 21,
+    tree_depth = 22,
     artifact_bytes = "1GiB"
 )]
 fn modest(_ctl: &TaskCtl, (): ()) -> Result<(), TaskError> {

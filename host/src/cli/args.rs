@@ -11,7 +11,7 @@ use crate::{CancelRequest, DirGrant, TaskKey};
 
 use super::help::{BUILD_HELP, EXAMPLES, NEW_HELP, RUN_HELP};
 use super::limits::{Setting, SettingParser};
-use super::values::{self, EarlySignal, Field};
+use super::values::{self, EarlySignal, EarlyVerdict, Field};
 
 /// Runs other people's long tasks safely, each in a WebAssembly cell of its own
 #[derive(Debug, Parser)]
@@ -80,6 +80,12 @@ pub(super) struct RunArguments {
     /// Sends a signal in advance; without JSON it has no payload
     #[arg(long, value_name = "KEY[=JSON]", value_parser = values::signal)]
     pub(super) signal: Vec<EarlySignal>,
+    /// Approves of every question of this kind that the task asks; with JSON, of that instead of what it asks for
+    #[arg(long, value_name = "KIND[=JSON]", value_parser = values::approval)]
+    pub(super) approve: Vec<EarlyVerdict>,
+    /// Says no to every question of this kind that the task asks
+    #[arg(long, value_name = "KIND[=REASON]", value_parser = values::denial)]
+    pub(super) deny: Vec<EarlyVerdict>,
     /// A name for this run, which the task can see
     #[arg(long, value_name = "KEY", value_parser = |text: &str| TaskKey::new(text))]
     pub(super) key: Option<TaskKey>,
@@ -226,6 +232,10 @@ mod tests {
             "signal",
             "--signal",
             "go",
+            "--approve",
+            "deploy",
+            "--deny",
+            "pay=too dear",
             "--key",
             "k",
             "--grace",
@@ -236,6 +246,7 @@ mod tests {
         ]);
         assert_eq!((run.task.as_deref(), run.fuel, run.memory), (Some("task"), Some(2_000_000_000), Some(64 << 20)));
         assert_eq!((run.dir.len(), run.env.len(), run.allow.len(), run.signal.len()), (2, 1, 1, 1));
+        assert_eq!((run.approve.len(), run.deny.len()), (1, 1));
         assert_eq!(run.limit[0].request.idle, Some(Duration::from_mins(5)));
         assert_eq!((run.grace(), run.json), (Duration::ZERO, true));
     }

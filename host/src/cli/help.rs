@@ -16,12 +16,13 @@ pub(super) const RUN_HELP: &str = "\
 Examples:
   taskcell run hello.wasm --set name=Ada
   taskcell run digest.wasm --dir docs::/docs --artifacts reports
+  taskcell run deploy.wasm --approve deploy --deny delete='not from here'
   taskcell run two-tasks.wasm second --input @input.json --json
   echo '{\"name\": \"Ada\"}' | taskcell run hello.wasm --input -
 
 The result is written to stdout as JSON, everything else to stderr. When the task waits for a signal and there is a
-terminal, you are asked; also when it asks for more fuel. Ctrl-C asks the task to stop, a second Ctrl-C stops it where
-it is.
+terminal, you are asked; also when it asks for approval, for more fuel, or to be told something. Ctrl-C asks the task
+to stop, a second Ctrl-C stops it where it is.
 
 Exit codes:
   0    the task succeeded
@@ -29,7 +30,7 @@ Exit codes:
   2    the command line is wrong, or its input cannot be read
   3    the plugin could not be loaded
   4    the task was refused before it started: no such task, input that does not match, a folder that is not there
-  5    one of its limits stopped the task: fuel, time, idle time, memory, size of the result
+  5    one of its limits stopped the task: fuel, time, idle time, memory, size of the result, what it may spend elsewhere
   6    the task was cancelled, but not from here
   70   the host failed: this machine, not the task; try `taskcell doctor`
   130  the task was cancelled with Ctrl-C or SIGTERM

@@ -1,4 +1,4 @@
-//! Asks the person for a signal or for fuel, and reads stdin without ever being in the way.
+//! Asks the person for a signal, for fuel, for approval or for a word, and reads stdin without ever being in the way.
 //!
 //! Reading a line blocks, and nothing can end it. So a thread of its own reads, only when there is a question, and is
 //! left where it is when the program ends.
@@ -9,7 +9,7 @@ use std::sync::mpsc as blocking;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::SignalKey;
+use crate::{ApprovalAsk, SignalKey};
 
 use super::{environment, text};
 
@@ -19,6 +19,9 @@ const ANSWER_BYTES_MAX: u64 = 1 << 20;
 /// Bytes of a guest's reason that a question shows, so that the question itself stays in sight.
 const REASON_BYTES_MAX: usize = 300;
 
+/// Bytes of the keys that a question names.
+const KEYS_BYTES_MAX: usize = 600;
+
 /// What a typed line means.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Answer {
@@ -26,6 +29,24 @@ pub(super) enum Answer {
     Payload(Option<Value>),
     /// Nothing that can be sent; why, for the person.
     Unclear(String),
+}
+
+/// What a line typed for one of several signals means.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Choice {
+    /// A signal with this key and payload.
+    Signal(SignalKey, Option<Value>),
+    /// Nothing that can be sent; why, for the person.
+    Unclear(String),
+}
+
+/// What is decided about a question for approval.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Verdict {
+    /// Yes, perhaps with something else than what was asked for.
+    Approve(Option<Value>),
+    /// No, and why; may be empty.
+    Deny(String),
 }
 
 /// What came from stdin.
@@ -71,6 +92,60 @@ pub(super) fn answer(line: &str) -> Answer {
         },
     }
 }
+
+/// The question for one of several signals.
+pub(super) fn choice_question(keys: &[SignalKey]) -> String {
+    let named: Vec<String> = keys.iter().zip(1..).map(|(key, number)| format!("{number} `{key}`")).collect();
+    format!(
+        "The task waits for one of the signals {}. Its number, and then y, n, JSON, or nothing for a signal without \
+         payload:",
+        text::clip(&named.join(", "), KEYS_BYTES_MAX)
+    )
+}
+
+/// Reads which signal is sent, and with what.
+pub(super) fn choice(line: &str, keys: &[SignalKey]) -> Choice {
+    let line = line.trim();
+    let (number, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let place = number.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+    let key = place.and_then(|place| keys.get(place)).or_else(|| keys.iter().find(|key| key.as_str() == number));
+    match (key, answer(rest)) {
+        (Some(key), Answer::Payload(payload)) => Choice::Signal(key.clone(), payload),
+        (Some(_), Answer::Unclear(why)) => Choice::Unclear(why),
+        (None, _) => Choice::Unclear(format!("Which signal? A number from 1 to {}, as in `1 y`.", keys.len())),
+    }
+}
+
+/// The question for approval.
+pub(super) fn approval_question(ask: &ApprovalAsk) -> String {
+    format!("{} [y]es, [n]o, `n` and a reason, or JSON to approve of that instead:", approval_wish(ask))
+}
+
+/// What a task asks approval for, and why, in its own words.
+pub(super) fn approval_wish(ask: &ApprovalAsk) -> String {
+    let (kind, summary) = (&ask.kind, text::clip(&ask.summary, REASON_BYTES_MAX));
+    let wish = format!("The task asks for approval ({kind}): {summary}");
+    if ask.reason.is_empty() { wish } else { format!("{wish} - reason: {}", text::clip(&ask.reason, REASON_BYTES_MAX)) }
+}
+
+/// Reads a decision. Only a clear yes is one; JSON that could be meant as a yes or a no is neither.
+pub(super) fn verdict(line: &str) -> Result<Verdict, String> {
+    let line = line.trim();
+    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    match (word.to_ascii_lowercase().as_str(), rest.trim()) {
+        ("y" | "yes", "") => Ok(Verdict::Approve(None)),
+        ("n" | "no", reason) => Ok(Verdict::Deny(reason.to_owned())),
+        _ => match serde_json::from_str(line) {
+            Ok(Value::Null | Value::Bool(_)) | Err(_) => {
+                Err("That is neither y, nor n, nor JSON that says what to do instead.".to_owned())
+            }
+            Ok(input) => Ok(Verdict::Approve(Some(input))),
+        },
+    }
+}
+
+/// The question for a message.
+pub(super) const MESSAGE_QUESTION: &str = "The task waits to be told something:";
 
 /// The question for more fuel.
 pub(super) fn fuel_question(units: u64, reason: &str) -> String {
@@ -191,6 +266,56 @@ mod tests {
         assert_eq!(fuel_question(5_000_000_000, "one more page"), format!("{asked}: one more page [y/N]"));
         assert_eq!(fuel_question(5_000_000_000, ""), format!("{asked} [y/N]"));
         assert!(fuel_question(1, &"x".repeat(10_000)).len() < 500, "the question stays in sight");
+    }
+
+    #[test]
+    fn one_of_several_signals_is_chosen_by_its_number_or_key() {
+        let keys = ["yes", "no", "1", "two words"].map(|key| SignalKey::new(key).unwrap());
+        let asked = choice_question(&keys);
+        assert!(asked.contains("1 `yes`, 2 `no`, 3 `1`, 4 `two words`."), "{asked}");
+        let cases = [
+            ("1", "yes", None),
+            ("2 y", "no", Some(json!(true))),
+            (" no  {\"a\": 1} ", "no", Some(json!({"a": 1}))),
+            ("4 \"text\"", "two words", Some(json!("text"))),
+        ];
+        for (line, key, payload) in cases {
+            assert_eq!(choice(line, &keys), Choice::Signal(SignalKey::new(key).unwrap(), payload), "{line}");
+        }
+        for line in ["", "0", "5", "maybe", "y", "1 maybe"] {
+            assert!(matches!(choice(line, &keys), Choice::Unclear(_)), "{line}");
+        }
+    }
+
+    #[test]
+    fn approval_is_given_by_a_clear_yes_and_by_nothing_else() {
+        let deny = |reason: &str| Verdict::Deny(reason.to_owned());
+        let cases = [
+            ("y", Verdict::Approve(None)),
+            (" YES ", Verdict::Approve(None)),
+            ("n", deny("")),
+            ("No  not on a Friday ", deny("not on a Friday")),
+            ("{\"version\": 6}", Verdict::Approve(Some(json!({"version": 6})))),
+            ("7", Verdict::Approve(Some(json!(7)))),
+        ];
+        for (line, meant) in cases {
+            assert_eq!(verdict(line), Ok(meant), "{line}");
+        }
+        for line in ["", "true", "false", "null", "y but", "maybe", "{"] {
+            assert!(verdict(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_question_for_approval_says_what_and_why() {
+        let ask = ApprovalAsk::new("deploy", "", "version 7");
+        assert_eq!(approval_wish(&ask), "The task asks for approval (deploy): version 7");
+        let ask = ApprovalAsk::new("deploy", "all tests pass", "version 7");
+        assert!(
+            approval_question(&ask).starts_with("The task asks for approval (deploy): version 7 - reason: all tests")
+        );
+        let long = ApprovalAsk::new("deploy", "x".repeat(10_000), "y".repeat(10_000));
+        assert!(approval_question(&long).len() < 1_000, "the question stays in sight");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Reads the values of the command line: fuel, sizes, times, folders, fields, signals.
+//! Reads the values of the command line: fuel, sizes, times, folders, fields, signals, decisions.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -9,6 +9,8 @@ use bytesize::ByteSize;
 use serde_json::Value;
 
 use crate::{Access, DirGrant, SignalKey};
+
+use super::prompt::Verdict;
 
 /// The most memory a 32-bit guest can have, in bytes.
 const MEMORY_MAX: u64 = 4 << 30;
@@ -31,6 +33,15 @@ pub(super) struct EarlySignal {
     pub(super) key: SignalKey,
     /// What comes along.
     pub(super) payload: Option<Value>,
+}
+
+/// What is decided about every question of a kind before the task asks.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct EarlyVerdict {
+    /// The kind of the question.
+    pub(super) kind: String,
+    /// What is decided.
+    pub(super) verdict: Verdict,
 }
 
 /// Units of fuel to run with: see [`units`], and not none.
@@ -145,6 +156,31 @@ fn payload_of(key: &SignalKey, text: &str) -> Result<Value, String> {
         let quoted = Value::String(text.to_owned());
         format!("`{text}` is not JSON: a yes is {key}=true, a text has quotes: '{key}={quoted}'")
     })
+}
+
+/// `kind` or `kind=json`: a yes, perhaps with something else to do.
+pub(super) fn approval(text: &str) -> Result<EarlyVerdict, String> {
+    let (kind, input) = match text.split_once('=') {
+        Some((kind, input)) => (kind, Some(input)),
+        None => (text, None),
+    };
+    let read = |input: &str| {
+        serde_json::from_str(input).map_err(|_| {
+            let quoted = Value::String(input.to_owned());
+            format!("`{input}` is not JSON: a plain yes is `{kind}`, a text has quotes: '{kind}={quoted}'")
+        })
+    };
+    Ok(EarlyVerdict { kind: named(kind)?, verdict: Verdict::Approve(input.map(read).transpose()?) })
+}
+
+/// `kind` or `kind=reason`: a no.
+pub(super) fn denial(text: &str) -> Result<EarlyVerdict, String> {
+    let (kind, reason) = text.split_once('=').unwrap_or((text, ""));
+    Ok(EarlyVerdict { kind: named(kind)?, verdict: Verdict::Deny(reason.to_owned()) })
+}
+
+fn named(kind: &str) -> Result<String, String> {
+    if kind.is_empty() { Err("the kind of the question is missing".to_owned()) } else { Ok(kind.to_owned()) }
 }
 
 /// `NAME=VALUE`.

@@ -99,10 +99,24 @@ impl Grants {
         self
     }
 
-    /// Lets it send signals to other tasks.
+    /// Lets it reach tasks outside of its own tree.
     #[must_use]
     pub fn signal(mut self) -> Self {
         self.signal = true;
+        self
+    }
+
+    /// Lets it use its plugin's store.
+    #[must_use]
+    pub fn kv(mut self) -> Self {
+        self.kv = true;
+        self
+    }
+
+    /// Lets it call the host's function of this name.
+    #[must_use]
+    pub fn function(mut self, name: impl Into<String>) -> Self {
+        self.functions.insert(name.into());
         self
     }
 

@@ -5,7 +5,7 @@ mod ending;
 mod spending;
 mod waiting;
 
-use super::approval::ApprovalNumber;
+use super::approval::{ApprovalDecision, ApprovalNumber};
 use super::command::{Answer, Command, Decision};
 use super::event::{EventBody, WaitEnd};
 use super::outcome::{Failure, FailureKind, Outcome};
@@ -79,7 +79,7 @@ pub(crate) fn step(state: &TaskState, command: Command) -> Decision {
         (Some(Phase::Held | Phase::Delayed | Phase::Queued | Phase::Running), command) => {
             match over_budget(state, &command) {
                 Some(decision) => decision,
-                None => live(state, command),
+                None => close(state, live(state, command)),
             }
         }
     }
@@ -276,6 +276,19 @@ fn live(state: &TaskState, command: Command) -> Decision {
         }
         Command::CellEnded { end, usage, chance } => ending::cell_ended(state, end, state.with_told(usage), chance),
     }
+}
+
+/// A question that is open when the task ends is decided by that, so that the log has a decision about each.
+fn close(state: &TaskState, mut decision: Decision) -> Decision {
+    let is_end = |event: &EventBody| matches!(event, EventBody::Finished { .. });
+    let is_decision = |event: &EventBody| matches!(event, EventBody::ApprovalDecided { .. });
+    let Some(end) = decision.events.iter().position(is_end) else { return decision };
+    if !decision.events.iter().any(is_decision) {
+        let cancelled = |number| EventBody::ApprovalDecided { number, decision: ApprovalDecision::Cancelled };
+        let open = state.approvals.iter().map(|pending| cancelled(pending.number));
+        decision.events.splice(end..end, open.collect::<Vec<_>>());
+    }
+    decision
 }
 
 fn failed(state: &TaskState, kind: FailureKind, limit: &'static str, message: String, usage: Usage) -> Decision {

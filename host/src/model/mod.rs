@@ -13,6 +13,8 @@ pub(crate) mod load_limits;
 pub(crate) mod machine;
 #[cfg(test)]
 mod machine_tests;
+#[cfg(test)]
+mod machine_tests_waiting;
 pub(crate) mod mailbox;
 pub(crate) mod manifest;
 pub(crate) mod outcome;

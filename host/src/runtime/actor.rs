@@ -3,7 +3,7 @@
 //! Here it waits for what happens next; `calls` holds what its guest may ask, `effects` how something decided is
 //! written down and done.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::model::outcome::{CellEnd, Failure, FailureKind, GuestOutcome};
 use crate::model::request::CancelRequest;
 use crate::model::signal::{Instruction, Party, Signal};
 use crate::model::snapshot::Artifact;
-use crate::ports::agent::AgentSink;
+use crate::ports::agent::{AgentSink, Delivery};
 use crate::ports::clock::BoxFuture;
 use crate::ports::functions::Functions;
 use crate::ports::runner::{CancelNotice, CellLink, CellWork, GuestCall, NoSignal, Permit, Reply, Runner};
@@ -61,6 +61,8 @@ pub(crate) struct Actor {
     pub(crate) event_pace: Bucket,
     /// The guest's open call, if it is parked.
     pub(crate) parked: Option<Parked>,
+    /// What became of the messages that are sent once, by their key.
+    pub(crate) told_once: HashMap<SignalKey, Delivery>,
     /// The task's place in the queue, until it has started.
     pub(crate) queued: Option<QueuePlace>,
     /// What the actor started for its guest: signals to others, copies of files.

@@ -145,12 +145,17 @@ impl Actor {
                 Err(refusal) => drop(reply.send(Err(refusal))),
             },
             GuestCall::MessageAgent { message, trigger, once, reply } => {
-                let command = Command::MessageAgent { message: message.clone(), trigger, once };
-                let answer = match self.decide(command).await? {
-                    // It was sent before.
-                    Answer::Unchanged => Ok(Delivery::Queued),
-                    answer => done(answer).map(|()| self.deliver(message, trigger)),
+                let command = Command::MessageAgent { message: message.clone(), trigger, once: once.clone() };
+                let decided = self.decide(command).await?;
+                let answer = if decided == Answer::Unchanged {
+                    // It was sent before, and the answer is that of then.
+                    Ok(once.as_ref().and_then(|key| self.told_once.get(key).copied()).unwrap_or(Delivery::Queued))
+                } else {
+                    done(decided).map(|()| self.deliver(message, trigger))
                 };
+                if let (Some(key), Ok(delivery)) = (once, &answer) {
+                    self.told_once.entry(key).or_insert(*delivery);
+                }
                 let _ = reply.send(answer);
             }
             GuestCall::CallHost { name, input, reply } => self.call_host(name, input, reply).await?,

@@ -1,5 +1,6 @@
 //! From a request to a running task: checked first, claimed, written down, and only then alive.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -223,6 +224,7 @@ async fn create(
         event_pace: Bucket::bursting(checked.limits.events_per_second),
         parked: None,
         queued: turn.queued,
+        told_once: HashMap::new(),
         jobs: JoinSet::new(),
         scratch,
     };

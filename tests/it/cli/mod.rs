@@ -1,5 +1,6 @@
 //! The program, from outside: what it writes where, how it ends, what Ctrl-C does.
 
+mod approvals;
 mod artifacts;
 mod codes;
 mod commands;

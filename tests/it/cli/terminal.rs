@@ -224,3 +224,72 @@ fn a_tiny_terminal_is_no_problem() {
         assert_eq!(seated.end().0, Some(5));
     }
 }
+
+const DEPLOY: [&str; 5] = ["approve", "--set", "kind=deploy", "--set", "summary=version 7"];
+const DEPLOY_QUESTION: &str = "The task asks for approval (deploy): version 7 [y]es, [n]o, `n` and a reason, or JSON to \
+                               approve of that instead: ";
+
+#[test]
+fn a_person_is_asked_for_approval_and_only_a_clear_yes_is_one() {
+    let place = Place::new();
+    let mut seated = Seated::run(&place, 200, &[&DEPLOY[..], &["--set", "times=3"]].concat());
+    seated.until(DEPLOY_QUESTION);
+    for unclear in ["\n", "true\n"] {
+        seated.types(unclear);
+        seated.until("That is neither y, nor n, nor JSON");
+        seated.until(DEPLOY_QUESTION);
+    }
+    seated.types("y\n");
+    seated.until(DEPLOY_QUESTION);
+    seated.types("n it is Friday\n");
+    seated.until("denied by a person: it is Friday");
+    seated.until(DEPLOY_QUESTION);
+    seated.types("{\"version\": 6}\n");
+    let (code, stdout) = seated.end();
+    assert_eq!(code, Some(0));
+    let answers: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    let expected = serde_json::json!([
+        {"approved": "person"}, {"denied": "person", "reason": "it is Friday"},
+        {"approved": "person", "input": {"version": 6}},
+    ]);
+    assert_eq!(answers, expected);
+}
+
+#[test]
+fn the_question_for_approval_ends_with_its_time_or_with_the_keyboard() {
+    let place = Place::new();
+    let mut seated = Seated::run(&place, 200, &[&DEPLOY[..], &["--set", "timeout_ms=50"]].concat());
+    seated.until(DEPLOY_QUESTION);
+    seated.until("Its time is over: nobody decided, which is a no.");
+    assert!(seated.end().1.contains("timed-out"));
+
+    let mut seated = Seated::run(&place, 200, &DEPLOY);
+    seated.until(DEPLOY_QUESTION);
+    // Ctrl-D.
+    seated.types("\u{4}");
+    seated.until("Nobody answers: stdin is closed.");
+    let (code, stdout) = seated.end();
+    assert_eq!(code, Some(0));
+    assert!(stdout.contains("--approve deploy"), "{stdout}");
+}
+
+#[test]
+fn a_person_chooses_one_of_several_signals_and_says_a_word() {
+    let place = Place::new();
+    let mut seated = Seated::run(&place, 200, &["wait-any", "--set", r#"keys=["a","b"]"#]);
+    seated.until("The task waits for one of the signals 1 `a`, 2 `b`.");
+    seated.types("3\n");
+    seated.until("A number from 1 to 2");
+    seated.until("without payload: ");
+    seated.types("2 y\n");
+    let (code, stdout) = seated.end();
+    assert_eq!(code, Some(0));
+    assert!(stdout.contains("\"key\": \"b\"") && stdout.contains("\"payload\": true"), "{stdout}");
+
+    let mut seated = Seated::run(&place, 200, &["listen", "--set", "times=1"]);
+    seated.until("The task waits to be told something: ");
+    seated.types("only chapter 1\n");
+    let (code, stdout) = seated.end();
+    assert_eq!(code, Some(0));
+    assert!(stdout.contains("\"text\": \"only chapter 1\""), "{stdout}");
+}

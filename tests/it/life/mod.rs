@@ -1,9 +1,12 @@
 //! The life of a task, seen through the library: how it starts, waits, is stopped, and ends.
 
+mod asking;
 mod cancelling;
 mod ending;
 mod log;
+mod reaching;
 mod shutdown;
 mod signalling;
+mod spending;
 mod starting;
 mod waiting;

@@ -8,6 +8,7 @@ use crate::cli::{environment, open, output};
 use crate::{Host, LimitsRequest, Plugin, TaskHandle};
 
 use super::advice::{Situation, advice};
+use super::request::Verdicts;
 use super::session::Session;
 use super::stops::Stops;
 use super::summary::{End, LastWords};
@@ -17,6 +18,7 @@ use super::{artifacts, request};
 pub(in crate::cli) async fn run(arguments: RunArguments) -> Result<Exit, Fault> {
     let input = request::input(&arguments)?;
     let wishes = request::wishes(&arguments)?;
+    let verdicts = request::verdicts(&arguments)?;
     let mut stops = Stops::listen()?;
     let mut screen = Screen::new(manner(&arguments));
     screen.begin(&format!("loading {}", arguments.plugin.display()));
@@ -34,7 +36,7 @@ pub(in crate::cli) async fn run(arguments: RunArguments) -> Result<Exit, Fault> 
         Err(fault) => Err(fault),
     };
     let ended = match started {
-        Ok((plugin, task)) => follow(&arguments, &plugin, &task, &mut screen, &mut stops).await,
+        Ok((plugin, task)) => follow(&arguments, verdicts, &plugin, &task, &mut screen, &mut stops).await,
         Err(fault) => {
             screen.clear();
             Err(fault)
@@ -78,6 +80,7 @@ async fn start(
 
 async fn follow(
     arguments: &RunArguments,
+    verdicts: Verdicts,
     plugin: &Plugin,
     task: &TaskHandle,
     screen: &mut Screen,
@@ -90,7 +93,7 @@ async fn follow(
     screen.line(&format!("{} {} · {} · {short}", manifest.name, manifest.version, reference.task_type));
     screen.begin("running");
 
-    let ended = Session::new(task, screen, stops, arguments.grace()).follow().await?;
+    let ended = Session::new(task, screen, stops, arguments.grace()).deciding(verdicts).follow().await?;
 
     let dir = arguments.artifacts.clone().unwrap_or_else(|| artifacts::default_dir(task.id()));
     let (saved, unsaved) = tokio::select! {

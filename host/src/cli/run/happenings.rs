@@ -2,16 +2,20 @@
 
 use crate::cli::progress::labelled;
 use crate::cli::text;
-use crate::{ApprovalDecision, Budget, EventBody, Party, SignalKey, Snapshot, WaitEnd};
+use crate::{ApprovalAsk, ApprovalDecision, ApprovalNumber, Budget, EventBody, Party, SignalKey, Snapshot, WaitEnd};
 
 /// Why a question is withdrawn when the task was asked to stop.
 const STOPS: &str = "No answer is needed any more: the task shall stop.";
 
 /// What the person is being asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Question {
-    /// For a signal.
-    Signal(SignalKey),
+    /// For a signal with one of these keys.
+    Signal(Vec<SignalKey>),
+    /// For approval.
+    Approval(ApprovalNumber, Box<ApprovalAsk>),
+    /// To say something to the task.
+    Message,
     /// For so many units of fuel, and what for.
     Fuel(u64, String),
 }
@@ -103,9 +107,23 @@ pub(super) fn answered(event: &EventBody, question: &Question) -> Option<&'stati
             WaitEnd::Cancelled => STOPS,
             WaitEnd::WaitCancelled => "No answer is needed any more.",
         }),
-        (EventBody::SignalTaken { key, .. }, Question::Signal(asked)) if key == asked => {
+        (EventBody::SignalTaken { key, .. }, Question::Signal(asked)) if asked.contains(key) => {
             Some("The signal came from elsewhere.")
         }
+        (EventBody::ApprovalDecided { number, decision }, Question::Approval(asked, _)) if number == asked => {
+            Some(match decision {
+                ApprovalDecision::Approved { .. } => "It was approved elsewhere.",
+                ApprovalDecision::Denied { .. } => "It was denied elsewhere.",
+                ApprovalDecision::TimedOut => "Its time is over: nobody decided, which is a no.",
+                ApprovalDecision::Cancelled => STOPS,
+            })
+        }
+        (EventBody::InstructionTaken, Question::Message) => Some("The task was told something from elsewhere."),
+        (EventBody::InstructionWaitEnded { reason }, Question::Message) => Some(match reason {
+            WaitEnd::TimedOut => "Its time is over: the task goes on without a word.",
+            WaitEnd::Cancelled => STOPS,
+            WaitEnd::WaitCancelled => "No answer is needed any more.",
+        }),
         (EventBody::FuelAdded { .. }, Question::Fuel(..)) => Some("The fuel came from elsewhere."),
         (EventBody::FuelRefused { .. }, Question::Fuel(..)) => Some("It was refused elsewhere."),
         (EventBody::FuelRequestEnded { reason }, Question::Fuel(..)) => Some(match reason {
@@ -113,7 +131,7 @@ pub(super) fn answered(event: &EventBody, question: &Question) -> Option<&'stati
             WaitEnd::Cancelled => STOPS,
             WaitEnd::WaitCancelled => "No answer is needed any more.",
         }),
-        (_, Question::Signal(_) | Question::Fuel(..)) => None,
+        (_, Question::Signal(_) | Question::Fuel(..) | Question::Approval(..) | Question::Message) => None,
     }
 }
 
@@ -127,7 +145,10 @@ pub(super) fn standing(state: &Snapshot, stalled: bool, low_on_fuel: bool) -> Op
     let reasons = [
         (state.paused.is_some(), "paused"),
         (state.fuel_request.is_some(), "waits for more fuel"),
+        (!state.approvals.is_empty(), "waits for approval"),
         (state.waiting.is_some(), "waits for a signal"),
+        (state.awaits_instruction, "waits to be told something"),
+        (state.awaits_child.is_some(), "waits for a task that it started"),
         (stalled, "may be stuck"),
         (low_on_fuel, "low on fuel"),
     ];
@@ -158,6 +179,11 @@ mod tests {
         let hungry = state("fuel_request", json!({"units": 5, "reason": "more"}));
         assert_eq!(standing(&paused, true, true), Some("paused"));
         assert_eq!(standing(&hungry, true, true), Some("waits for more fuel"));
+        let ask = json!({"kind": "deploy", "reason": "", "summary": "version 7"});
+        let asking = state("approvals", json!([{"number": 1, "ask": ask, "since": 1}]));
+        assert_eq!(standing(&asking, true, true), Some("waits for approval"));
+        let listening = state("awaits_instruction", json!(true));
+        assert_eq!(standing(&listening, true, true), Some("waits to be told something"));
         let running = state("seq", json!(2));
         assert_eq!(standing(&running, true, true), Some("may be stuck"));
         assert_eq!(standing(&running, false, true), Some("low on fuel"));
@@ -206,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_question_is_withdrawn_by_what_answers_it_and_by_nothing_else() {
-        let signal = Question::Signal(SignalKey::new("go").unwrap());
+        let signal = Question::Signal(vec![SignalKey::new("stay").unwrap(), SignalKey::new("go").unwrap()]);
         let fuel = Question::Fuel(5, String::new());
         let added = EventBody::FuelAdded { units: 5, by: Party::Host };
         assert_eq!(answered(&added, &fuel), Some("The fuel came from elsewhere."));
@@ -217,5 +243,12 @@ mod tests {
             |key: &str| EventBody::SignalTaken { key: SignalKey::new(key).unwrap(), signal: crate::EventSeq(1) };
         assert!(answered(&taken("go"), &signal).is_some());
         assert_eq!((answered(&taken("other"), &signal), answered(&taken("go"), &fuel)), (None, None));
+        let approval = Question::Approval(ApprovalNumber(2), Box::new(ApprovalAsk::new("deploy", "", "version 7")));
+        let decided = |number, decision| EventBody::ApprovalDecided { number: ApprovalNumber(number), decision };
+        let late = answered(&decided(2, ApprovalDecision::TimedOut), &approval).unwrap();
+        assert!(late.contains("which is a no"), "{late}");
+        assert_eq!(answered(&decided(1, ApprovalDecision::TimedOut), &approval), None);
+        assert!(answered(&EventBody::InstructionTaken, &Question::Message).is_some());
+        assert_eq!(answered(&EventBody::InstructionTaken, &approval), None);
     }
 }

@@ -1,5 +1,6 @@
-//! From the command line to a request: input, task, limits, grants, signals.
+//! From the command line to a request: input, task, limits, grants, signals, and what is decided in advance.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Error};
@@ -8,9 +9,13 @@ use serde_json::{Map, Value};
 use crate::cli::args::RunArguments;
 use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
-use crate::cli::values::Allowed;
+use crate::cli::prompt::Verdict;
+use crate::cli::values::{Allowed, EarlyVerdict};
 use crate::cli::{files, text};
 use crate::{Grants, Limits, LimitsRequest, Manifest, Plugin, StartError, StartRequest};
+
+/// What is decided in advance, by the kind of the question.
+pub(super) type Verdicts = BTreeMap<String, Verdict>;
 
 /// The input: what `--input` says, with the fields of `--set` laid over it.
 pub(super) fn input(arguments: &RunArguments) -> Result<Value, Fault> {
@@ -80,6 +85,17 @@ pub(super) fn wishes(arguments: &RunArguments) -> Result<LimitsRequest, Fault> {
         all = all.or(setting.request);
     }
     Ok(all)
+}
+
+/// What is decided in advance about the task's questions. Each kind has one decision.
+pub(super) fn verdicts(arguments: &RunArguments) -> Result<Verdicts, Fault> {
+    let mut verdicts = Verdicts::new();
+    for EarlyVerdict { kind, verdict } in arguments.approve.iter().chain(&arguments.deny) {
+        if verdicts.insert(kind.clone(), verdict.clone()).is_some_and(|other| other != *verdict) {
+            return Err(Fault::usage(format!("the approval `{kind}` is decided twice, in two ways")));
+        }
+    }
+    Ok(verdicts)
 }
 
 /// The operator's limits: the person at the command line is the operator, so a flag may also raise a default.

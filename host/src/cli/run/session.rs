@@ -1,5 +1,7 @@
 //! Follows a running task: shows what happens, asks the person, passes Ctrl-C on.
 
+mod asking;
+
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
@@ -7,16 +9,17 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::cli::environment;
 use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
-use crate::cli::progress::{Moment, Screen, labelled};
-use crate::cli::prompt::{self, Answer, Person, Typed};
+use crate::cli::progress::{Moment, Screen};
+use crate::cli::prompt::{Person, Typed};
 use crate::cli::text;
 use crate::{
-    Budget, CancelRequest, Event, EventBody, EventSeq, Limits, NotifyAnswer, Outcome, OutputCursor, OutputPage, Party,
-    SignalKey, StoreError, TaskHandle,
+    ApprovalDecision, Budget, CancelRequest, Event, EventBody, EventSeq, Limits, Outcome, OutputCursor, OutputPage,
+    Party, StoreError, TaskHandle,
 };
 
 use super::guest::GuestLines;
 use super::happenings::{self, Question};
+use super::request::Verdicts;
 use super::stops::{Stop, Stops};
 
 /// How often the time and the fuel on the screen are renewed.
@@ -24,8 +27,6 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Why nobody can be asked.
 const NO_TERMINAL: &str = "there is no terminal to ask on";
-const STDIN_CLOSED: &str = "stdin is closed, so nobody answers";
-const NO_THREAD: &str = "there is no thread to read an answer with";
 
 /// One task being followed.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub(super) struct Session<'a> {
     /// Why nobody can be asked, if so.
     nobody: Option<&'static str>,
     asking: Option<Question>,
+    /// What is decided in advance.
+    verdicts: Verdicts,
     /// How many calls the task had made when it was told to burn fuel without a word; `None` once it gave a sign of life.
     stalled: Option<u64>,
     /// Whether most of its fuel is used.
@@ -80,12 +83,19 @@ impl<'a> Session<'a> {
             person: Person::default(),
             nobody: (!environment::can_ask()).then_some(NO_TERMINAL),
             asking: None,
+            verdicts: Verdicts::default(),
             stalled: None,
             low_on_fuel: false,
             stops_seen: 0,
             limits: Limits::default(),
             outcome: None,
         }
+    }
+
+    /// With decisions that were given in advance.
+    pub(super) fn deciding(mut self, verdicts: Verdicts) -> Self {
+        self.verdicts = verdicts;
+        self
     }
 
     /// Follows the task to its end. The screen is clear afterwards.
@@ -140,7 +150,12 @@ impl<'a> Session<'a> {
         }
         if let Some(line) = happenings::line(&event) {
             // Where nobody can be asked, it is the program that refuses, and nobody else says why.
-            let needed = self.nobody.is_some() && matches!(event, EventBody::FuelRefused { .. });
+            let needed = self.nobody.is_some()
+                && matches!(
+                    event,
+                    EventBody::FuelRefused { .. }
+                        | EventBody::ApprovalDecided { decision: ApprovalDecision::Denied { by: Party::Host, .. }, .. }
+                );
             if needed { self.screen.say(&line) } else { self.screen.line(&line) }
         }
         if happenings::is_sign_of_life(&event) {
@@ -149,11 +164,9 @@ impl<'a> Session<'a> {
         match event {
             EventBody::Created { limits, .. } => self.limits = *limits,
             EventBody::Progress { message, percent, .. } => self.screen.progress(&message, percent),
-            EventBody::WaitStarted { keys, timeout, .. } => {
-                if let Some(key) = keys.into_iter().next() {
-                    self.on_wait(key, timeout);
-                }
-            }
+            EventBody::WaitStarted { keys, senders, timeout, .. } => self.on_wait(keys, &senders, timeout),
+            EventBody::InstructionWaitStarted { timeout } => self.on_message_wait(timeout),
+            EventBody::ApprovalRequested { number, ask } => self.on_approval(number, ask).await,
             EventBody::FuelRequested { units, reason, .. } => self.on_fuel_request(units, reason).await,
             EventBody::FuelAdded { .. } => self.low_on_fuel = false,
             EventBody::BudgetLow { budget: Budget::Fuel, .. } => self.low_on_fuel = true,
@@ -166,9 +179,7 @@ impl<'a> Session<'a> {
             | EventBody::AgentMessageAcked { .. }
             | EventBody::Instructed(_)
             | EventBody::InstructionTaken
-            | EventBody::InstructionWaitStarted { .. }
             | EventBody::InstructionWaitEnded { .. }
-            | EventBody::ApprovalRequested { .. }
             | EventBody::ApprovalDecided { .. }
             | EventBody::UsageRecorded { .. }
             | EventBody::ChildStarted { .. }
@@ -201,96 +212,12 @@ impl<'a> Session<'a> {
         self.screen.tick(&Moment { usage: state.usage, left, standing });
     }
 
-    /// Asks the person. Where there is none, nobody will answer later either: the task is told so at once.
-    async fn on_fuel_request(&mut self, units: u64, reason: String) {
-        // What it may take without asking, it has already.
-        let open = self.handle.state().fuel_request;
-        if open.is_none_or(|open| open.units != units || open.reason != reason) {
-            return;
-        }
-        let Some(nobody) = self.nobody() else {
-            self.screen.ask(&prompt::fuel_question(units, &reason));
-            self.asking = Some(Question::Fuel(units, reason));
-            return;
-        };
-        self.screen.say(&labelled("fuel", &prompt::fuel_wish(units, &reason)));
-        self.handle.refuse_fuel(Party::Host, self.refusal(nobody, units)).await;
-    }
-
-    /// Why nobody can be asked; `None` when somebody can, and is listened to.
-    fn nobody(&mut self) -> Option<&'static str> {
-        self.nobody.or_else(|| self.person.listen().is_err().then_some(NO_THREAD))
-    }
-
-    /// Why fuel is refused without an answer, and what gives it in advance.
-    fn refusal(&self, nobody: &str, units: u64) -> String {
-        let in_all = text::fuel_flag(self.limits.fuel_on_request.saturating_add(units));
-        format!("{nobody}; --limit fuel_on_request={in_all} gives it in advance")
-    }
-
-    fn on_wait(&mut self, key: SignalKey, timeout: Option<Duration>) {
-        let Some(nobody) = self.nobody() else {
-            self.screen.ask(&prompt::question(&key));
-            self.asking = Some(Question::Signal(key));
-            return;
-        };
-        let time = timeout.map(|time| format!(" for at most {}", text::elapsed(time))).unwrap_or_default();
-        let flag = text::shell_word(&format!("{key}=true"));
-        let advice = format!("{nobody}; give it in advance: --signal {flag}");
-        self.screen.say(&labelled("wait", &format!("the task waits for the signal `{key}`{time}; {advice}")));
-    }
-
     fn on_output(&mut self, page: &OutputPage) {
         self.cursor = page.next;
         // Whoever writes is alive.
         self.stalled = None;
         for line in self.guest.take(page) {
             self.screen.line(&line);
-        }
-    }
-
-    async fn on_typed(&mut self, typed: Typed) {
-        let Some(question) = self.asking.take() else { return };
-        match (typed, question) {
-            (Typed::Closed, Question::Signal(key)) => {
-                self.nobody = Some(STDIN_CLOSED);
-                self.screen
-                    .withdraw(&format!("Nobody answers: stdin is closed. The task goes on waiting for `{key}`."));
-            }
-            (Typed::Closed, Question::Fuel(units, _)) => {
-                self.nobody = Some(STDIN_CLOSED);
-                self.screen.withdraw("Nobody answers: stdin is closed.");
-                self.handle.refuse_fuel(Party::Host, self.refusal(STDIN_CLOSED, units)).await;
-            }
-            (Typed::Line(line), Question::Signal(key)) => {
-                self.screen.answered();
-                self.on_signal_line(&line, key).await;
-            }
-            (Typed::Line(line), Question::Fuel(units, reason)) => {
-                self.screen.answered();
-                match prompt::consent(&line) {
-                    Some(true) => drop(self.handle.add_fuel(units, Party::Person).await),
-                    Some(false) => drop(self.handle.refuse_fuel(Party::Person, "").await),
-                    None => {
-                        self.screen.say("That is neither y nor n.");
-                        self.on_fuel_request(units, reason).await;
-                    }
-                }
-            }
-        }
-    }
-
-    async fn on_signal_line(&mut self, line: &str, key: SignalKey) {
-        match prompt::answer(line) {
-            Answer::Payload(payload) => match self.handle.notify(key, payload, Party::Person).await {
-                NotifyAnswer::Delivered | NotifyAnswer::Buffered => {}
-                NotifyAnswer::NoTask => self.screen.say("The task has ended already."),
-                NotifyAnswer::Full => self.screen.say("The task keeps too many signals; this one is not taken."),
-            },
-            Answer::Unclear(why) => {
-                self.screen.say(&why);
-                self.on_wait(key, None);
-            }
         }
     }
 

@@ -92,6 +92,8 @@ fn usage(state: &Snapshot) -> Value {
         "fuel_budget": state.fuel_budget,
         "memory_peak_bytes": usage.memory_peak_bytes,
         "host_calls": usage.host_calls,
+        "tokens": usage.tokens,
+        "actions": usage.actions,
         "wall_ms": u64::try_from(usage.wall.as_millis()).unwrap_or(u64::MAX),
     })
 }

@@ -97,3 +97,15 @@ fn folders_are_not_allowed_by_name() {
     assert!(capability("dir-write").unwrap_err().contains(":rw"));
     assert!(capability("network").is_err());
 }
+
+#[test]
+fn decisions_name_a_kind() {
+    let verdict = |kind: &str, verdict| Ok(EarlyVerdict { kind: kind.to_owned(), verdict });
+    assert_eq!(approval("deploy"), verdict("deploy", Verdict::Approve(None)));
+    assert_eq!(approval("deploy={\"n\":6}"), verdict("deploy", Verdict::Approve(Some(json!({"n": 6})))));
+    let error = approval("deploy=six").unwrap_err();
+    assert!(error.contains("'deploy=\"six\"'"), "{error}");
+    assert_eq!(denial("deploy"), verdict("deploy", Verdict::Deny(String::new())));
+    assert_eq!(denial("deploy=a=b"), verdict("deploy", Verdict::Deny("a=b".to_owned())));
+    assert!(approval("").is_err() && denial("=no").is_err());
+}

@@ -99,3 +99,14 @@ fn a_slip_in_the_tasks_name_is_recognised() {
     assert_eq!(lines[0], "error: failed to start the task: the plugin has no task type \"digset\"; it has: digest");
     assert_eq!(lines[1], "hint: did you mean `digest`?");
 }
+
+#[test]
+fn a_kind_has_one_decision() {
+    let read = |line: &[&str]| verdicts(&arguments(line)).map_err(|fault| fault.lines().join("\n"));
+    for line in [["--approve", "a", "--deny", "a"], ["--approve", "a", "--approve", "a=1"]] {
+        assert!(read(&line).unwrap_err().contains("the approval `a` is decided twice"), "{line:?}");
+    }
+    let read = read(&["--approve", "a", "--approve", "a", "--deny", "b=no"]).unwrap();
+    assert_eq!(read.get("a"), Some(&Verdict::Approve(None)));
+    assert_eq!((read.get("b"), read.get("c")), (Some(&Verdict::Deny("no".to_owned())), None));
+}
