@@ -45,6 +45,7 @@ pub(crate) mod store;
 #[cfg(feature = "cli")]
 pub mod cli;
 
+pub use model::admission::Concurrency;
 pub use model::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, Approvers, PendingApproval};
 pub use model::children::{Child, ChildOutcome};
 pub use model::details::{AgentInfo, DetailsError, Routing, TaskDetails};

@@ -29,6 +29,11 @@ impl Concurrency {
         Self { running, per_plugin: running, per_session: running, per_parent: running }
     }
 
+    /// The same with at most this many in all.
+    pub(crate) fn at_most(self, running: u32) -> Self {
+        Self { running: self.running.min(running), ..self }
+    }
+
     /// With at most this many of one plugin.
     #[must_use]
     pub fn per_plugin(mut self, most: u32) -> Self {
@@ -88,7 +93,10 @@ impl<K: Eq + Hash + Clone> Counts<K> {
     }
 
     fn add(&mut self, key: &K) {
-        *self.0.entry(key.clone()).or_default() += 1;
+        match self.0.get_mut(key) {
+            Some(count) => *count += 1,
+            None => drop(self.0.insert(key.clone(), 1)),
+        }
     }
 
     fn remove(&mut self, key: &K) {
@@ -110,13 +118,28 @@ impl Admission {
     /// Puts somebody at the end of its lane. Tickets are not used twice.
     pub(crate) fn enter(&mut self, ticket: u64, who: Applicant, priority: i32) {
         let level = self.waiting.entry(priority).or_default();
-        match level.lanes.get_mut(&who) {
-            Some(lane) => lane.push_back(ticket),
-            None => {
-                level.turns.push_back(who.clone());
-                level.lanes.insert(who, VecDeque::from([ticket]));
-            }
+        if let Some(lane) = level.lanes.get_mut(&who) {
+            lane.push_back(ticket);
+        } else {
+            level.turns.push_back(who.clone());
+            level.lanes.insert(who, VecDeque::from([ticket]));
         }
+    }
+
+    /// Counts somebody as running for whom there is room, if nobody waits. Says whether it did.
+    pub(crate) fn enter_at_once(&mut self, who: &Applicant) -> bool {
+        let free = self.waiting.is_empty() && self.running < self.limits.running && self.fits(who);
+        if free {
+            self.count(who);
+        }
+        free
+    }
+
+    fn fits(&self, who: &Applicant) -> bool {
+        let Concurrency { per_plugin, per_session, per_parent, .. } = self.limits;
+        self.of_plugin.has_room(&who.plugin, per_plugin)
+            && who.session.as_ref().is_none_or(|session| self.of_session.has_room(session, per_session))
+            && who.parent.as_ref().is_none_or(|parent| self.of_parent.has_room(parent, per_parent))
     }
 
     /// Takes out whoever may run now, and counts it as running.
@@ -124,21 +147,18 @@ impl Admission {
         if self.running >= self.limits.running {
             return None;
         }
-        for level in self.waiting.values_mut().rev() {
-            let fits = |who: &Applicant| {
-                let Concurrency { per_plugin, per_session, per_parent, .. } = self.limits;
-                self.of_plugin.has_room(&who.plugin, per_plugin)
-                    && who.session.as_ref().is_none_or(|session| self.of_session.has_room(session, per_session))
-                    && who.parent.as_ref().is_none_or(|parent| self.of_parent.has_room(parent, per_parent))
-            };
-            let Some(turn) = level.turns.iter().position(fits) else { continue };
-            let Some(who) = level.turns.remove(turn) else { continue };
-            let Some(ticket) = level.take_from(&who) else { continue };
-            self.count(&who);
-            self.waiting.retain(|_, level| !level.turns.is_empty());
-            return Some(ticket);
+        let (priority, turn) = self.waiting.iter().rev().find_map(|(priority, level)| {
+            let turn = level.turns.iter().position(|who| self.fits(who))?;
+            Some((*priority, turn))
+        })?;
+        let level = self.waiting.get_mut(&priority)?;
+        let who = level.turns.remove(turn)?;
+        let ticket = level.take_from(&who)?;
+        if level.turns.is_empty() {
+            self.waiting.remove(&priority);
         }
-        None
+        self.count(&who);
+        Some(ticket)
     }
 
     /// Somebody who waited does so no more. Says whether it did.
@@ -151,7 +171,9 @@ impl Admission {
             level.lanes.remove(who);
             level.turns.retain(|turn| turn != who);
         }
-        self.waiting.retain(|_, level| !level.turns.is_empty());
+        if level.turns.is_empty() {
+            self.waiting.remove(&priority);
+        }
         true
     }
 

@@ -23,12 +23,13 @@ use crate::model::snapshot::Artifact;
 use crate::ports::agent::{AgentSink, Delivery};
 use crate::ports::clock::BoxFuture;
 use crate::ports::functions::Functions;
-use crate::ports::runner::{CancelNotice, CellLink, CellWork, GuestCall, NoSignal, Permit, Reply, Runner};
+use crate::ports::runner::{CancelNotice, CellLink, GuestCall, NoSignal, Permit, Reply, Runner};
 use crate::ports::scratch::Scratch;
 
 use super::attempts::chance;
 use super::calls::{Last, notify_answer};
 use super::cell::{Cell, CellStep};
+use super::desk::Desk;
 use super::guard::guarded;
 use super::pace::{Bucket, Reading, Silence};
 use super::queue::QueuePlace;
@@ -73,6 +74,8 @@ pub(crate) struct Actor {
     pub(crate) gone: oneshot::Receiver<()>,
     /// Whose code it is.
     pub(crate) plugin: PluginDigest,
+    /// Where its turns come from.
+    pub(crate) desk: Arc<Desk>,
     /// Room for the next attempt, once the last one is gone.
     pub(crate) tidied: Option<BoxFuture<'static, Permit>>,
     /// What another attempt needs, if there may be one.
@@ -107,7 +110,7 @@ pub(super) struct Ended;
 
 impl Actor {
     /// Lives the task from its creation to its end, and cleans up after it.
-    pub(crate) async fn run(mut self, mut cell: Cell) {
+    pub(super) async fn run(mut self, mut cell: Cell) {
         loop {
             let step = {
                 let turn = pin!(self.turn(&mut cell));

@@ -12,6 +12,7 @@ use crate::ports::runner::{CellLink, CellWork, Permit};
 
 use super::actor::{Actor, Again};
 use super::cell::Cell;
+use super::start::applicant;
 
 /// Anything from 0 to 1.
 pub(super) fn chance() -> f64 {
@@ -70,21 +71,29 @@ impl Actor {
         let last = std::mem::replace(&mut self.scratch, Arc::clone(&work.scratch));
         let last_gone = std::mem::replace(&mut self.gone, gone);
         let (dirs, id) = (Arc::clone(&self.shared.dirs), self.shared.id);
-        let (link, runner, plugin) = (link.clone(), Arc::clone(&self.runner), self.plugin);
+        let (link, room) = (link.clone(), self.room());
         self.tidied = Some(Box::pin(async move {
             let _ = last_gone.await;
             if last.close() {
                 // What cannot be removed now stands in the way of the next attempt, which says so.
                 let _ = tokio::task::spawn_blocking(move || dirs.remove_scratch(&last, id)).await;
             }
-            runner.admit(plugin).await
+            room.await
         }));
         *cell = Cell::Idle { ready: Box::new((work, link)) };
     }
 
     /// Room for the task's code: after the last attempt, if there was one.
     pub(super) fn admission(&mut self) -> BoxFuture<'static, Permit> {
-        self.tidied.take().unwrap_or_else(|| self.runner.admit(self.plugin))
+        self.tidied.take().unwrap_or_else(|| self.room())
+    }
+
+    fn room(&self) -> BoxFuture<'static, Permit> {
+        let (who, priority) = {
+            let details = &self.shared.state().details;
+            (applicant(&self.shared.task.plugin, details), details.priority)
+        };
+        Arc::clone(&self.desk).admit(Arc::clone(&self.runner), self.plugin, who, priority)
     }
 
     /// Whether what somebody approved of instead of the task's input is an input for it.

@@ -11,6 +11,7 @@ use taskcell_artifact::{ArtifactCache, CacheError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::model::admission::Concurrency;
 use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::load_limits::LoadLimits;
 use crate::model::schema::SchemaError;
@@ -24,6 +25,7 @@ use crate::sandbox::runner::{WasmRunner, WasmSettings};
 use crate::store::memory::MemoryStore;
 
 use super::belongings::{Belongings, STORE_BYTES_DEFAULT};
+use super::desk::Desk;
 use super::dirs::HostDirs;
 use super::host::{Host, Inner};
 use super::queue::Queue;
@@ -47,6 +49,7 @@ const ENDED_BYTES_DEFAULT: u64 = 1 << 30;
 #[derive(Default)]
 pub struct HostBuilder {
     running_max: Option<u32>,
+    concurrency: Option<Concurrency>,
     queued_max: Option<usize>,
     ended_max: Option<usize>,
     ended_kept: Option<Duration>,
@@ -120,6 +123,15 @@ impl HostBuilder {
     #[must_use]
     pub fn running_max(mut self, tasks: u32) -> Self {
         self.running_max = Some(tasks);
+        self
+    }
+
+    /// How many tasks of one plugin, of one session, and children of one task run at once; more wait for their turn. Those
+    /// that wait are served in turn by plugin, session and parent, the more important first. Default: as many as
+    /// [`HostBuilder::running_max`], which holds in any case.
+    #[must_use]
+    pub fn concurrency(mut self, most: Concurrency) -> Self {
+        self.concurrency = Some(most);
         self
     }
 
@@ -312,6 +324,7 @@ impl HostBuilder {
             sink: self.sink,
             limits: self.limits,
             plugin_limits: self.plugin_limits,
+            desk: Arc::new(Desk::new(self.concurrency.unwrap_or(Concurrency::of(cells)).at_most(cells))),
             queue: Queue::new(self.queued_max.unwrap_or(QUEUED_DEFAULT)),
             shutdown: watch::Sender::new(false),
             runtime,

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use crate::model::admission::{Admission, Applicant, Concurrency};
+use crate::model::ids::PluginDigest;
 use crate::ports::clock::BoxFuture;
+use crate::ports::runner::{Permit, Runner};
 
 /// The desk at which every task gets its turn.
 #[derive(Debug)]
@@ -45,22 +47,47 @@ impl Desk {
     /// Waits for a turn. It is in the queue from now on, and not only when it is polled.
     ///
     /// Cancel safety: dropping the future gives its place up.
-    pub(crate) fn turn(self: Arc<Self>, who: Applicant, priority: i32) -> BoxFuture<'static, DeskPlace> {
-        let (call, called) = oneshot::channel();
-        let mut place = {
+    pub(crate) fn turn(self: Arc<Self>, who: Applicant, priority: i32) -> impl Future<Output = DeskPlace> + Send {
+        let (place, called) = {
             let mut books = self.lock();
             let ticket = books.next_ticket;
             books.next_ticket += 1;
-            books.admission.enter(ticket, who.clone(), priority);
-            books.sleepers.insert(ticket, call);
-            books.call();
-            DeskPlace { desk: Arc::clone(&self), who, ticket, priority, called: false }
+            let at_once = books.admission.enter_at_once(&who);
+            let called = (!at_once).then(|| {
+                let (call, called) = oneshot::channel();
+                books.admission.enter(ticket, who.clone(), priority);
+                books.sleepers.insert(ticket, call);
+                books.call();
+                called
+            });
+            (DeskPlace { desk: Arc::clone(&self), who, ticket, priority, called: at_once }, called)
         };
-        Box::pin(async move {
-            // The sender is dropped only with the desk, which this place keeps.
-            let _ = called.await;
-            place.called = true;
+        async move {
+            let mut place = place;
+            if let Some(called) = called {
+                // The sender is dropped only with the desk, which this place keeps.
+                let _ = called.await;
+                place.called = true;
+            }
             place
+        }
+    }
+
+    /// Waits for a turn, and then for room for a cell of this plugin.
+    ///
+    /// Cancel safety: dropping the future gives its place up.
+    pub(crate) fn admit(
+        self: Arc<Self>,
+        runner: Arc<dyn Runner>,
+        plugin: PluginDigest,
+        who: Applicant,
+        priority: i32,
+    ) -> BoxFuture<'static, Permit> {
+        let turn = self.turn(who, priority);
+        Box::pin(async move {
+            let place = turn.await;
+            let room = runner.admit(plugin).await;
+            Box::new((room, place)) as Permit
         })
     }
 }
@@ -102,7 +129,7 @@ mod tests {
     async fn r17_a_turn_is_given_on_when_it_is_over() {
         let desk = Arc::new(Desk::new(Concurrency::of(1)));
         let first = Arc::clone(&desk).turn(who("a"), 0).await;
-        let mut second = Arc::clone(&desk).turn(who("a"), 0);
+        let mut second = Box::pin(Arc::clone(&desk).turn(who("a"), 0));
         let third = Arc::clone(&desk).turn(who("b"), 0);
         assert!(futures_poll(&mut second).is_none());
         drop(first);
@@ -125,7 +152,7 @@ mod tests {
         assert!(desk.lock().sleepers.is_empty());
     }
 
-    fn futures_poll<T>(future: &mut BoxFuture<'static, T>) -> Option<T> {
+    fn futures_poll<T>(future: &mut std::pin::Pin<Box<impl Future<Output = T>>>) -> Option<T> {
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         match future.as_mut().poll(&mut context) {
             std::task::Poll::Ready(value) => Some(value),

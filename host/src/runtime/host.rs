@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use serde_json::Value;
 
+use crate::model::details::DetailsError;
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
 use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::request::StartRequest;
@@ -24,6 +25,7 @@ use crate::sandbox::runner::WasmRunner;
 
 use super::belongings::Belongings;
 use super::builder::HostBuilder;
+use super::desk::Desk;
 use super::handle::TaskHandle;
 use super::plugin::Plugin;
 use super::queue::Queue;
@@ -53,6 +55,7 @@ pub(crate) struct Inner {
     pub(super) functions: Arc<Functions>,
     pub(super) plugins: Belongings,
     pub(super) queue: Queue,
+    pub(super) desk: Arc<Desk>,
     pub(super) shutdown: watch::Sender<bool>,
     pub(super) runtime: tokio::runtime::Handle,
     /// The tasks' actors, which the host owns.
@@ -105,6 +108,9 @@ pub enum StartError {
         /// The most tasks that may wait.
         max: usize,
     },
+    /// What is said about the task is not fit to be kept.
+    #[error(transparent)]
+    Details(#[from] DetailsError),
     /// A granted folder cannot be opened.
     #[error("failed to open the granted folder {}: {source}", path.display())]
     GrantedDir {

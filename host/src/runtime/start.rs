@@ -7,7 +7,9 @@ use std::task::Poll;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use crate::model::admission::Applicant;
 use crate::model::command::{Answer, Command};
+use crate::model::details::TaskDetails;
 use crate::model::event::{Event, EventSeq};
 use crate::model::grants::Grants;
 use crate::model::ids::{TaskId, TaskKey, TaskRef};
@@ -43,6 +45,7 @@ struct Checked {
 /// Starts a task.
 pub(super) async fn start(inner: &Inner, request: StartRequest) -> Result<TaskHandle, StartError> {
     let checked = check(inner, &request)?;
+    request.details.check()?;
     if let Some(guest) = request.grants.clash() {
         return Err(StartError::GuestPath { guest: guest.to_owned() });
     }
@@ -62,10 +65,14 @@ pub(super) async fn start(inner: &Inner, request: StartRequest) -> Result<TaskHa
         return Err(StartError::KeyInUse { task });
     }
     let claim = Claim { registry: Arc::clone(&inner.registry), task, id, kept: false };
-    let waits = request.approval.is_some() || request.details.run_at.is_some();
-    let turn = Turn::take(inner, &checked, waits).await?;
+    let turn = Turn::take(inner, &checked, &request).await?;
     sweep(inner);
     create(inner, request, checked, claim, turn).await
+}
+
+/// Whose turn a task takes.
+pub(super) fn applicant(plugin: &str, details: &TaskDetails) -> Applicant {
+    Applicant { plugin: plugin.to_owned(), session: details.session.clone(), parent: details.parent }
 }
 
 /// Forgets ended tasks whose time is over; what is left of them goes in the background.
@@ -86,12 +93,15 @@ struct Turn {
 
 impl Turn {
     /// Asks for room. Only who has to wait for it needs a place in the queue.
-    async fn take(inner: &Inner, checked: &Checked, waits: bool) -> Result<Self, StartError> {
+    async fn take(inner: &Inner, checked: &Checked, request: &StartRequest) -> Result<Self, StartError> {
+        let waits = request.approval.is_some() || request.details.run_at.is_some();
+        let (who, priority) = (applicant(&request.plugin, &request.details), request.details.priority);
         let full = || StartError::QueueFull { max: inner.queue.max() };
         if waits {
             return Ok(Self { admission: None, queued: Some(inner.queue.enter().ok_or_else(full)?) });
         }
-        let mut admission = inner.runner.admit(checked.plugin);
+        let desk = Arc::clone(&inner.desk);
+        let mut admission = desk.admit(Arc::clone(&inner.runner), checked.plugin, who, priority);
         let now = std::future::poll_fn(|cx| Poll::Ready(admission.as_mut().poll(cx))).await;
         match now {
             Poll::Ready(permit) => Ok(Self { admission: Some(Box::pin(std::future::ready(permit))), queued: None }),
@@ -205,6 +215,7 @@ async fn create(
     let mut actor = Actor {
         again: (work.details.retry.attempts > 1).then(again),
         plugin: checked.plugin,
+        desk: Arc::clone(&inner.desk),
         tidied: None,
         gone,
         shared,

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::model::admission::Concurrency;
 use crate::model::event::{Event, EventBody, EventSeq};
 use crate::model::ids::{PluginDigest, SignalKey};
 use crate::model::limits::Limits;
@@ -19,6 +20,7 @@ use crate::ports::clock::{BoxFuture, SimulatedClock};
 use crate::ports::runner::{CellLink, CellWork, GuestCall, NoSignal, Permit, Runner};
 use crate::ports::store::TaskStore;
 use crate::runtime::belongings::Belongings;
+use crate::runtime::desk::Desk;
 use crate::runtime::dirs::HostDirs;
 use crate::runtime::handle::TaskHandle;
 use crate::runtime::host::Inner;
@@ -90,6 +92,7 @@ impl Bench {
             functions: Arc::default(),
             plugins: Belongings::new(std::collections::HashMap::new(), 1 << 20),
             queue: Queue::new(4),
+            desk: Arc::new(Desk::new(Concurrency::of(u32::MAX))),
             shutdown: watch::Sender::new(false),
             runtime: tokio::runtime::Handle::current(),
             actors: Mutex::new(JoinSet::new()),
