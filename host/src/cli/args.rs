@@ -74,7 +74,7 @@ pub(super) struct RunArguments {
     /// Sets a variable in the task's environment, which is empty otherwise
     #[arg(long, value_name = "NAME=VALUE", value_parser = values::variable)]
     pub(super) env: Vec<(String, String)>,
-    /// Allows a capability: `signal`, to reach other tasks; `kv`, to use the plugin's own store
+    /// Allows a capability: `signal`, to reach other tasks; `kv`, to use the plugin's own store; `tasks`, to start other plugins' tasks
     #[arg(long, value_name = "CAPABILITY", value_parser = values::capability)]
     pub(super) allow: Vec<values::Allowed>,
     /// Sends a signal in advance; without JSON it has no payload

@@ -200,6 +200,8 @@ pub(super) enum Allowed {
     Signal,
     /// To use the plugin's own store.
     Kv,
+    /// To start other plugins' tasks.
+    Tasks,
 }
 
 /// Reads the name of what is allowed.
@@ -207,9 +209,10 @@ pub(super) fn capability(text: &str) -> Result<Allowed, String> {
     match text {
         "signal" => Ok(Allowed::Signal),
         "kv" => Ok(Allowed::Kv),
+        "tasks" => Ok(Allowed::Tasks),
         "dir-read" => Err("folders are granted by naming them: --dir DIR::/data".to_owned()),
         "dir-write" => Err("folders are granted by naming them: --dir DIR::/data:rw".to_owned()),
-        _ => Err("there are only `signal` and `kv` to allow".to_owned()),
+        _ => Err("there are only `signal`, `kv` and `tasks` to allow".to_owned()),
     }
 }
 

@@ -1,9 +1,26 @@
 //! A task's children as its own log tells of them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::ids::{TaskId, TaskRef};
+use super::ids::{TaskId, TaskKey, TaskRef};
+use super::limits::LimitsRequest;
 use super::outcome::Outcome;
+use super::retry::RetryPolicy;
+
+/// What a guest says about a child beyond what it shall do.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ChildOptions {
+    pub(crate) key: Option<TaskKey>,
+    pub(crate) title: Option<String>,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) limits: LimitsRequest,
+    pub(crate) detached: bool,
+    pub(crate) plugin: Option<String>,
+    pub(crate) retry: RetryPolicy,
+}
 
 /// How a child ended, in a word; its own log has the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

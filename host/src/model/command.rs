@@ -45,8 +45,6 @@ pub(crate) enum Command {
     ///
     /// `once`: only if it has not sent one with this key.
     MessageAgent { message: String, trigger: bool, once: Option<SignalKey> },
-    /// The agent has a message for certain.
-    AgentMessageAcked { number: u64 },
     /// Somebody says something to the task.
     Instruct(Instruction),
     /// The guest looks for something said to it, or waits for it.

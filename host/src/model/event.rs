@@ -144,12 +144,6 @@ pub enum EventBody {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         once: Option<SignalKey>,
     },
-    /// The agent has a message for certain.
-    #[non_exhaustive]
-    AgentMessageAcked {
-        /// Which one.
-        number: u64,
-    },
     /// Somebody said something to it.
     Instructed(Instruction),
     /// It took the oldest thing that was said to it. If it was parked for that, it goes on.
@@ -360,7 +354,6 @@ impl EventBody {
             | Self::Due
             | Self::Started { .. }
             | Self::AttemptEnded { .. }
-            | Self::AgentMessageAcked { .. }
             | Self::Instructed(_)
             | Self::InstructionWaitEnded { .. }
             | Self::ApprovalDecided { .. }

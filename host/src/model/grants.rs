@@ -18,6 +18,8 @@ pub enum Capability {
     Signal,
     /// To use the plugin's own store.
     Kv,
+    /// To start other plugins' tasks.
+    Tasks,
 }
 
 impl Capability {
@@ -28,6 +30,7 @@ impl Capability {
             "dir-write" => Some(Self::DirWrite),
             "signal" => Some(Self::Signal),
             "kv" => Some(Self::Kv),
+            "tasks" => Some(Self::Tasks),
             _ => None,
         }
     }
@@ -72,6 +75,9 @@ pub struct Grants {
     /// Whether it may use its plugin's store.
     #[serde(default)]
     pub kv: bool,
+    /// Whether it may start other plugins' tasks as its children. Its own plugin's it may always.
+    #[serde(default)]
+    pub tasks: bool,
     /// The names of the host's functions that it may call.
     #[serde(default)]
     pub functions: BTreeSet<String>,
@@ -110,6 +116,13 @@ impl Grants {
     #[must_use]
     pub fn kv(mut self) -> Self {
         self.kv = true;
+        self
+    }
+
+    /// Lets it start other plugins' tasks.
+    #[must_use]
+    pub fn tasks(mut self) -> Self {
+        self.tasks = true;
         self
     }
 

@@ -126,7 +126,6 @@ fn over_budget(state: &TaskState, command: &Command) -> Option<Decision> {
         | Command::Poll { .. }
         | Command::WaitTimedOut { .. }
         | Command::CancelWait { .. }
-        | Command::AgentMessageAcked { .. }
         | Command::Instruct(_)
         | Command::InstructionTimedOut
         | Command::DecideApproval { .. }
@@ -172,7 +171,6 @@ fn after_the_end(command: &Command) -> Decision {
         | Command::Start
         | Command::WaitTimedOut { .. }
         | Command::CancelWait { .. }
-        | Command::AgentMessageAcked { .. }
         | Command::InstructionTimedOut
         | Command::DecideApproval { .. }
         | Command::ApprovalTimedOut { .. }
@@ -219,7 +217,6 @@ fn live(state: &TaskState, command: Command) -> Decision {
             }
             Decision::done(EventBody::AgentMessage { number: state.agent_messages + 1, message, trigger, once })
         }
-        Command::AgentMessageAcked { number } => Decision::done(EventBody::AgentMessageAcked { number }),
         Command::RequestApproval(ask) => asking::request_approval(state, ask),
         Command::DecideApproval { number, decision } => asking::decide_approval(state, number, decision),
         Command::ApprovalTimedOut { number, usage } => asking::approval_timed_out(state, number, usage),

@@ -215,7 +215,6 @@ impl Reader {
             | EventBody::ArtifactAttached(_) => {}
             EventBody::Due
             | EventBody::AttemptEnded { .. }
-            | EventBody::AgentMessageAcked { .. }
             | EventBody::Instructed(_)
             | EventBody::InstructionTaken
             | EventBody::InstructionWaitStarted { .. }

@@ -93,7 +93,6 @@ impl Effect {
             | EventBody::Due
             | EventBody::Started { .. }
             | EventBody::AttemptEnded { .. }
-            | EventBody::AgentMessageAcked { .. }
             | EventBody::Instructed(_)
             | EventBody::InstructionTaken
             | EventBody::InstructionWaitStarted { .. }

@@ -180,10 +180,7 @@ impl TaskState {
                 self.agent_messages = *number;
                 self.sent_once.extend(once.clone());
             }
-            EventBody::AgentMessageAcked { .. }
-            | EventBody::SignalSent { .. }
-            | EventBody::HostCalled { .. }
-            | EventBody::Stalled { .. } => {}
+            EventBody::SignalSent { .. } | EventBody::HostCalled { .. } | EventBody::Stalled { .. } => {}
             EventBody::Instructed(instruction) => self.instructions.push_back(instruction.clone()),
             EventBody::InstructionTaken => {
                 self.instructions.pop_front();
@@ -406,7 +403,6 @@ fn written_bytes(body: &EventBody) -> u64 {
         | EventBody::Due
         | EventBody::Started { .. }
         | EventBody::WaitEnded { .. }
-        | EventBody::AgentMessageAcked { .. }
         | EventBody::InstructionTaken
         | EventBody::InstructionWaitStarted { .. }
         | EventBody::InstructionWaitEnded { .. }

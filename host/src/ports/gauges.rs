@@ -14,6 +14,10 @@ pub(crate) struct Gauges {
     fuel_budget: AtomicU64,
     /// Given, and not yet taken over by the cell.
     fuel_added: AtomicU64,
+    /// Given on to others, and not yet taken out of the cell.
+    fuel_lent: AtomicU64,
+    /// Come back from them, and not yet put into the cell.
+    fuel_returned: AtomicU64,
     memory_peak_bytes: AtomicU64,
     /// Calls of the contract's functions.
     host_calls: AtomicU64,
@@ -54,6 +58,24 @@ impl Gauges {
     pub(crate) fn take_added_fuel(&self) -> u64 {
         // Nearly always there is nothing, and a look is cheaper than an exchange.
         if self.fuel_added.load(Ordering::Relaxed) == 0 { 0 } else { self.fuel_added.swap(0, Ordering::AcqRel) }
+    }
+
+    /// Gives units of the cell's own on to another: they count as used from now on.
+    pub(crate) fn lend_fuel(&self, units: u64) {
+        self.fuel_used.fetch_add(units, Ordering::Relaxed);
+        self.fuel_lent.fetch_add(units, Ordering::AcqRel);
+    }
+
+    /// What was given on and not used is the cell's own again.
+    pub(crate) fn return_fuel(&self, units: u64) {
+        self.fuel_returned.fetch_add(units, Ordering::AcqRel);
+    }
+
+    /// Takes over what was lent and what came back; the cell's side of [`Gauges::lend_fuel`].
+    pub(crate) fn take_lent_fuel(&self) -> (u64, u64) {
+        let take =
+            |units: &AtomicU64| if units.load(Ordering::Relaxed) == 0 { 0 } else { units.swap(0, Ordering::AcqRel) };
+        (take(&self.fuel_lent), take(&self.fuel_returned))
     }
 
     pub(crate) fn raise_memory_peak(&self, bytes: u64) {

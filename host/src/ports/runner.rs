@@ -8,13 +8,14 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::model::approval::{ApprovalAsk, ApprovalDecision};
+use crate::model::children::ChildOptions;
 use crate::model::details::TaskDetails;
 use crate::model::event::WaitEnd;
 use crate::model::grants::Grants;
 use crate::model::ids::{PluginDigest, SignalKey, TaskId, TaskRef};
 use crate::model::limits::Limits;
 use crate::model::machine::{Refusal, RefusalKind};
-use crate::model::outcome::CellEnd;
+use crate::model::outcome::{CellEnd, Outcome};
 use crate::model::request::CancelRequest;
 use crate::model::signal::{Instruction, NotifyAnswer, Senders, Signal};
 use crate::model::snapshot::Artifact;
@@ -157,6 +158,28 @@ pub(crate) enum GuestCall {
         tokens: u64,
         actions: u64,
         reply: Reply<Result<(), Refusal>>,
+    },
+    StartChild {
+        task_type: String,
+        input: Value,
+        options: ChildOptions,
+        reply: Reply<Result<(TaskId, TaskRef), Refusal>>,
+    },
+    /// Answered with the outcome, or nothing when the time was over.
+    WaitChild {
+        child: TaskId,
+        timeout: Option<Duration>,
+        reply: Reply<Result<Option<Outcome>, Refusal>>,
+    },
+    /// Answered with whether it was running.
+    CancelChild {
+        child: TaskId,
+        reason: String,
+        grace: Duration,
+        reply: Reply<Result<bool, Refusal>>,
+    },
+    RunningChildren {
+        reply: Reply<Vec<(TaskId, TaskRef)>>,
     },
     CallHost {
         name: String,

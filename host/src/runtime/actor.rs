@@ -3,9 +3,9 @@
 //! Here it waits for what happens next; `calls` holds what its guest may ask, `effects` how something decided is
 //! written down and done.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -13,10 +13,10 @@ use tokio::task::JoinSet;
 use crate::model::approval::ApprovalDecision;
 use crate::model::command::{Answer, Command};
 use crate::model::grants::Grants;
-use crate::model::ids::{PluginDigest, SignalKey};
+use crate::model::ids::{PluginDigest, SignalKey, TaskId, TaskRef};
 use crate::model::machine::Refusal;
 use crate::model::manifest::Schemas;
-use crate::model::outcome::{CellEnd, Failure, FailureKind, GuestOutcome};
+use crate::model::outcome::{CellEnd, Failure, FailureKind, GuestOutcome, Outcome};
 use crate::model::request::CancelRequest;
 use crate::model::signal::{Instruction, Party, Signal};
 use crate::model::snapshot::Artifact;
@@ -29,8 +29,10 @@ use crate::ports::scratch::Scratch;
 use super::attempts::chance;
 use super::calls::{Last, notify_answer};
 use super::cell::{Cell, CellStep};
+use super::children::Started;
 use super::desk::Desk;
 use super::guard::guarded;
+use super::host::Inner;
 use super::pace::{Bucket, Reading, Silence};
 use super::queue::QueuePlace;
 use super::registry::Registry;
@@ -47,9 +49,14 @@ pub(crate) struct Actor {
     pub(crate) runner: Arc<dyn Runner>,
     pub(crate) sink: Option<Arc<dyn AgentSink>>,
     pub(crate) schemas: Schemas,
-    pub(crate) may_signal: bool,
-    /// The names of the host's functions that the guest may call.
-    pub(crate) granted_functions: BTreeSet<String>,
+    /// What the guest may touch.
+    pub(crate) grants: Grants,
+    /// Where children are started.
+    pub(crate) host: Weak<Inner>,
+    /// The children that were started.
+    pub(crate) children: HashMap<TaskId, Arc<Shared>>,
+    /// Completes when one of them has its outcome.
+    pub(crate) watched: JoinSet<TaskId>,
     pub(crate) functions: Arc<Functions>,
     pub(crate) control: mpsc::Receiver<Box<Control>>,
     pub(crate) calls: mpsc::Receiver<Box<GuestCall>>,
@@ -79,14 +86,7 @@ pub(crate) struct Actor {
     /// Room for the next attempt, once the last one is gone.
     pub(crate) tidied: Option<BoxFuture<'static, Permit>>,
     /// What another attempt needs, if there may be one.
-    pub(crate) again: Option<Box<Again>>,
-}
-
-/// What another attempt needs of the first.
-#[derive(Debug)]
-pub(crate) struct Again {
-    pub(crate) grants: Grants,
-    pub(crate) link: CellLink,
+    pub(crate) again: Option<Box<CellLink>>,
 }
 
 /// The call that a guest is parked in.
@@ -96,12 +96,14 @@ pub(crate) enum Parked {
     Fuel(Reply<Result<u64, Refusal>>),
     Approval(Reply<Result<ApprovalDecision, Refusal>>),
     Instruction(Reply<Result<Option<Instruction>, Refusal>>),
+    Child(TaskId, Reply<Result<Option<Outcome>, Refusal>>),
 }
 
 /// What a job found out that must go through the actor.
 #[derive(Debug)]
 pub(crate) enum Finding {
     Stored { artifact: Artifact, reply: Reply<Result<Artifact, Refusal>> },
+    Child { child: TaskId, task: TaskRef, started: Result<Arc<Shared>, String>, reply: Started },
 }
 
 /// The task is over; nothing more is decided.
@@ -111,19 +113,20 @@ pub(super) struct Ended;
 impl Actor {
     /// Lives the task from its creation to its end, and cleans up after it.
     pub(super) async fn run(mut self, mut cell: Cell) {
-        loop {
+        let mut lives = self.begins().await;
+        while lives {
             let step = {
                 let turn = pin!(self.turn(&mut cell));
                 guarded(turn).await
             };
-            match step {
-                Ok(Ok(())) => {}
-                Ok(Err(Ended)) => break,
+            lives = match step {
+                Ok(Ok(())) => true,
+                Ok(Err(Ended)) => false,
                 Err(panic) => {
                     self.on_panic(&panic).await;
-                    break;
+                    false
                 }
-            }
+            };
         }
         // The outcome stands. Now the cell goes, and only then its directory.
         self.calls.close();
@@ -133,7 +136,19 @@ impl Actor {
         drop(cell);
         let _ = (&mut self.gone).await;
         self.jobs.shutdown().await;
+        self.watched.shutdown().await;
+        self.stop_children().await;
         self.clean_up().await;
+    }
+
+    /// Whether there is a life before it: not for a child whose parent has ended while it was started.
+    async fn begins(&mut self) -> bool {
+        if !self.is_left_behind() {
+            return true;
+        }
+        let request = CancelRequest::new(Party::Host, "the task that started it has ended");
+        let cancelled = pin!(self.cancel(request, self.shared.now()));
+        matches!(guarded(cancelled).await, Ok(Ok(())))
     }
 
     /// Something in the host panicked on this task's behalf: its own end, and nobody else's.
@@ -175,6 +190,10 @@ impl Actor {
             Some(control) = self.control.recv() => self.on_control(*control, cell).await,
             step = cell.advance() => self.on_cell(step, cell).await,
             Some(found) = self.jobs.join_next() => self.on_finding(found.ok().flatten()).await,
+            Some(ended) = self.watched.join_next() => match ended {
+                Ok(child) => self.on_child_end(child).await,
+                Err(_) => Ok(()),
+            },
             () = self.shared.news.changed() => self.on_news().await,
             Some(asked) = self.calls.recv(), if open => self.on_call(*asked).await,
             alarm = self.timers.next(&*clock) => self.on_alarm(alarm).await,
@@ -260,6 +279,10 @@ impl Actor {
             Alarm::Instruction => {
                 self.timers.instruction = None;
                 Command::InstructionTimedOut
+            }
+            Alarm::Child => {
+                self.timers.child = None;
+                Command::ChildTimedOut
             }
             Alarm::Approval(number) => {
                 self.timers.approval = None;

@@ -10,7 +10,7 @@ use crate::model::snapshot::Phase;
 use crate::ports::clock::BoxFuture;
 use crate::ports::runner::{CellLink, CellWork, Permit};
 
-use super::actor::{Actor, Again};
+use super::actor::Actor;
 use super::cell::Cell;
 use super::start::applicant;
 
@@ -49,8 +49,10 @@ impl Actor {
 
     /// Makes the next attempt ready, if there is one. It waits until the last one's cell and directory are gone.
     pub(super) fn try_again(&mut self, cell: &mut Cell) {
-        let Some(again) = self.again.as_ref() else { return };
-        let Again { grants, link } = &**again;
+        let Some(link) = self.again.as_deref() else { return };
+        if self.shared.state().phase != Some(Phase::Delayed) {
+            return;
+        }
         let (alive, gone) = oneshot::channel();
         let work = {
             let state = self.shared.state();
@@ -63,7 +65,7 @@ impl Actor {
                 attempt: state.attempt + 1,
                 fuel_used: 0,
                 details: state.details.clone(),
-                grants: grants.clone(),
+                grants: self.grants.clone(),
                 scratch: Arc::new(self.shared.dirs.scratch(self.shared.id)),
                 alive,
             }

@@ -158,6 +158,12 @@ impl Actor {
                 }
                 let _ = reply.send(answer);
             }
+            GuestCall::StartChild { task_type, input, options, reply } => {
+                self.start_child(task_type, input, options, reply).await?;
+            }
+            GuestCall::WaitChild { child, timeout, reply } => self.wait_child(child, timeout, reply).await?,
+            GuestCall::CancelChild { child, reason, grace, reply } => self.cancel_child(child, reason, grace, reply),
+            GuestCall::RunningChildren { reply } => drop(reply.send(self.running_children())),
             GuestCall::CallHost { name, input, reply } => self.call_host(name, input, reply).await?,
             GuestCall::CancelWait { target, key, reply } => self.cancel_wait_of(&target, key, reply),
             GuestCall::NotifyScope { session, key, payload, all, reply } => {
@@ -217,9 +223,13 @@ impl Actor {
     }
 
     pub(super) async fn on_finding(&mut self, found: Option<Finding>) -> Result<(), Ended> {
-        if let Some(Finding::Stored { artifact, reply }) = found {
-            let answer = self.decide(Command::Attach(artifact.clone())).await?;
-            let _ = reply.send(done(answer).map(|()| artifact));
+        match found {
+            Some(Finding::Stored { artifact, reply }) => {
+                let answer = self.decide(Command::Attach(artifact.clone())).await?;
+                let _ = reply.send(done(answer).map(|()| artifact));
+            }
+            Some(Finding::Child { child, task, started, reply }) => self.on_child(child, task, started, reply).await?,
+            None => {}
         }
         self.timers.quiet.called(self.shared.clock.steady(), self.reading());
         Ok(())

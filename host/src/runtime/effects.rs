@@ -15,7 +15,7 @@ use crate::model::snapshot::Phase;
 use crate::ports::runner::{CancelNotice, NoSignal};
 use crate::ports::store::{Fence, Record, StreamId, TaskStore};
 
-use super::actor::{Actor, Ended};
+use super::actor::{Actor, Ended, Parked};
 use super::dirs::HostDirs;
 use super::shared::Head;
 
@@ -105,6 +105,7 @@ impl Actor {
         self.end_fuel_request(Err(no_fuel(WaitEnd::Cancelled)));
         self.end_instruction_wait(Err(over(WaitEnd::Cancelled)));
         self.end_approval(Ok(ApprovalDecision::Cancelled));
+        self.end_child_wait(Err(over(WaitEnd::Cancelled)));
     }
 
     /// Sets the moment at which a task may begin that has one.
@@ -139,6 +140,14 @@ impl Actor {
                 Some(Taken::Instruction(said)) => self.end_instruction_wait(Ok(Some(said))),
                 None => {}
             },
+            EventBody::ChildWaitStarted { timeout, .. } => self.timers.child = self.in_time(*timeout),
+            EventBody::ChildWaitEnded { reason: WaitEnd::TimedOut } => self.end_child_wait(Ok(None)),
+            EventBody::ChildWaitEnded { reason } => self.end_child_wait(Err(over(*reason))),
+            EventBody::ChildEnded { child, .. } => {
+                if matches!(&self.parked, Some(Parked::Child(awaited, _)) if awaited == child) {
+                    self.end_child_wait(self.outcome_of(*child));
+                }
+            }
             EventBody::InstructionWaitStarted { timeout } => self.timers.instruction = self.in_time(*timeout),
             EventBody::InstructionWaitEnded { reason: WaitEnd::TimedOut } => self.end_instruction_wait(Ok(None)),
             EventBody::InstructionWaitEnded { reason } => self.end_instruction_wait(Err(over(*reason))),
@@ -174,6 +183,7 @@ impl Actor {
                 // Asking again may shorten what is left, and never lengthens it.
                 let grace_ends = self.timers.grace.map_or(asked, |ends| ends.min(asked));
                 self.timers.grace = Some(grace_ends);
+                self.stop_children_if_asked();
                 self.cancel.send_replace(Some(CancelNotice { request: request.clone(), grace_ends }));
             }
             EventBody::Finished { .. } => {
@@ -184,13 +194,9 @@ impl Actor {
             }
             EventBody::Created { .. }
             | EventBody::Due
-            | EventBody::AgentMessageAcked { .. }
             | EventBody::Instructed(_)
             | EventBody::UsageRecorded { .. }
             | EventBody::ChildStarted { .. }
-            | EventBody::ChildEnded { .. }
-            | EventBody::ChildWaitStarted { .. }
-            | EventBody::ChildWaitEnded { .. }
             | EventBody::Progress { .. }
             | EventBody::SignalReceived { .. }
             | EventBody::SignalSent { .. }

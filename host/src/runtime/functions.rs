@@ -57,7 +57,7 @@ impl Actor {
     }
 
     fn granted(&self, name: &str) -> Result<Provided, HostCallError> {
-        if !self.granted_functions.contains(name) {
+        if !self.grants.functions.contains(name) {
             let message =
                 format!("the host's function {name:?} needs the capability `host:{name}`, which was not granted");
             return Err(HostCallError::of(RefusalKind::Denied, message));

@@ -80,6 +80,10 @@ impl TaskHandle {
         Self { shared }
     }
 
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// The task's id.
     pub fn id(&self) -> TaskId {
         self.shared.id

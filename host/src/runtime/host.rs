@@ -39,7 +39,7 @@ use super::start::start;
 /// A host lives inside the tokio runtime that it was built in. When it is dropped, its tasks are stopped and end as
 /// cancelled by the host; [`Host::shutdown`] does the same and waits until they are gone.
 pub struct Host {
-    inner: Inner,
+    inner: Arc<Inner>,
     wasm: Arc<WasmRunner>,
 }
 
@@ -108,6 +108,9 @@ pub enum StartError {
         /// The most tasks that may wait.
         max: usize,
     },
+    /// The request names a parent, which only the host does, for the children that a task starts.
+    #[error("a parent is given to a task by the host, when another task starts it")]
+    Parent,
     /// What is said about the task is not fit to be kept.
     #[error(transparent)]
     Details(#[from] DetailsError),
@@ -150,7 +153,7 @@ impl Host {
     }
 
     pub(super) fn new(inner: Inner, wasm: Arc<WasmRunner>) -> Self {
-        Self { inner, wasm }
+        Self { inner: Arc::new(inner), wasm }
     }
 
     /// Loads a plugin from a file: a component, or a core module for `wasm32-wasip1` that carries the contract.
@@ -254,7 +257,7 @@ impl Inner {
 
     /// Starts a task without a plugin's code: for tests of what stands above the runner.
     #[cfg(test)]
-    pub(super) async fn start(&self, request: StartRequest) -> Result<TaskHandle, StartError> {
+    pub(super) async fn start(self: &Arc<Self>, request: StartRequest) -> Result<TaskHandle, StartError> {
         start(self, request).await
     }
 }

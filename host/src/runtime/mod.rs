@@ -7,6 +7,7 @@ pub(crate) mod birth;
 pub(crate) mod builder;
 pub(crate) mod calls;
 pub(crate) mod cell;
+pub(crate) mod children;
 pub(crate) mod desk;
 pub(crate) mod dirs;
 pub(crate) mod effects;

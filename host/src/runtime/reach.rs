@@ -79,7 +79,8 @@ pub(crate) async fn notify_tasks(mut tasks: Vec<Arc<Shared>>, key: SignalKey, si
 impl Actor {
     /// Whether the guest may reach this task: its own tree, and others with the capability.
     fn may_reach(&self, target: &Shared) -> bool {
-        self.may_signal || self.registry.live_in(&Scope::Tree(self.shared.id)).iter().any(|task| task.id == target.id)
+        self.grants.signal
+            || self.registry.live_in(&Scope::Tree(self.shared.id)).iter().any(|task| task.id == target.id)
     }
 
     fn denied() -> Refusal {
@@ -92,7 +93,7 @@ impl Actor {
         match self.registry.by_ref(target) {
             Some(task) if self.may_reach(&task) => Ok(Some(task)),
             // Whether there is such a task is nobody's business who may not reach it.
-            None if self.may_signal => Ok(None),
+            None if self.grants.signal => Ok(None),
             Some(_) | None => Err(Self::denied()),
         }
     }
@@ -128,7 +129,7 @@ impl Actor {
         all: bool,
         reply: Reply<Result<u32, Refusal>>,
     ) {
-        let scope = match (session, self.may_signal, &self.shared.session) {
+        let scope = match (session, self.grants.signal, &self.shared.session) {
             (false, _, _) => Scope::Tree(self.shared.id),
             (true, true, Some(session)) => Scope::Session(session.clone()),
             (true, true, None) => return drop(reply.send(Ok(0))),

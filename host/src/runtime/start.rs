@@ -13,7 +13,7 @@ use crate::model::details::TaskDetails;
 use crate::model::event::{Event, EventSeq};
 use crate::model::grants::Grants;
 use crate::model::ids::{TaskId, TaskKey, TaskRef};
-use crate::model::limits::Limits;
+use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::machine::step;
 use crate::model::manifest::Schemas;
 use crate::model::request::StartRequest;
@@ -23,7 +23,7 @@ use crate::ports::clock::BoxFuture;
 use crate::ports::runner::{CellLink, CellWork, Permit};
 use crate::ports::store::Record;
 
-use super::actor::{Actor, Again, CALL_QUEUE};
+use super::actor::{Actor, CALL_QUEUE};
 use super::birth::Newborn;
 use super::cell::Cell;
 use super::effects::forget;
@@ -42,9 +42,59 @@ struct Checked {
     limits: Limits,
 }
 
+/// What a child gets of its parent's.
+pub(super) struct Birthright {
+    pub(super) id: TaskId,
+    /// What it stays below.
+    pub(super) limits: Limits,
+}
+
+impl Birthright {
+    /// What the child is called.
+    pub(super) fn task(&self, request: &StartRequest) -> TaskRef {
+        task_ref(request, self.id)
+    }
+}
+
+fn task_ref(request: &StartRequest, id: TaskId) -> TaskRef {
+    TaskRef {
+        plugin: request.plugin.clone(),
+        task_type: request.task_type.clone(),
+        key: request.key.clone().unwrap_or_else(|| TaskKey::from(id)),
+    }
+}
+
+/// An id that nobody can guess.
+pub(super) fn new_id() -> TaskId {
+    TaskId::from_random(uuid::Uuid::new_v4().as_u128())
+}
+
 /// Starts a task.
-pub(super) async fn start(inner: &Inner, request: StartRequest) -> Result<TaskHandle, StartError> {
-    let checked = check(inner, &request)?;
+pub(super) async fn start(inner: &Arc<Inner>, request: StartRequest) -> Result<TaskHandle, StartError> {
+    if request.details.parent.is_some() {
+        return Err(StartError::Parent);
+    }
+    start_with(inner, request, new_id(), LimitsRequest::default()).await
+}
+
+/// Starts a child.
+pub(super) async fn start_as(
+    inner: &Arc<Inner>,
+    request: StartRequest,
+    right: Birthright,
+) -> Result<TaskHandle, StartError> {
+    let ceiling = right.ceiling();
+    start_with(inner, request, right.id, ceiling).await
+}
+
+async fn start_with(
+    inner: &Arc<Inner>,
+    request: StartRequest,
+    id: TaskId,
+    ceiling: LimitsRequest,
+) -> Result<TaskHandle, StartError> {
+    let mut checked = check(inner, &request)?;
+    checked.limits = checked.limits.lowered_to(ceiling);
     request.details.check()?;
     if let Some(guest) = request.grants.clash() {
         return Err(StartError::GuestPath { guest: guest.to_owned() });
@@ -55,12 +105,7 @@ pub(super) async fn start(inner: &Inner, request: StartRequest) -> Result<TaskHa
         opened.map_err(|_| StartError::ShuttingDown)??;
     }
 
-    let id = TaskId::from_random(uuid::Uuid::new_v4().as_u128());
-    let task = TaskRef {
-        plugin: request.plugin.clone(),
-        task_type: request.task_type.clone(),
-        key: request.key.clone().unwrap_or_else(|| TaskKey::from(id)),
-    };
+    let task = task_ref(&request, id);
     if !inner.registry.claim(&task, id) {
         return Err(StartError::KeyInUse { task });
     }
@@ -171,7 +216,7 @@ fn open_dirs(grants: &Grants) -> Result<(), StartError> {
 }
 
 async fn create(
-    inner: &Inner,
+    inner: &Arc<Inner>,
     request: StartRequest,
     checked: Checked,
     claim: Claim,
@@ -211,7 +256,7 @@ async fn create(
         alive,
         grants: request.grants,
     };
-    let again = || Box::new(Again { grants: work.grants.clone(), link: link.clone() });
+    let again = || Box::new(link.clone());
     let mut actor = Actor {
         again: (work.details.retry.attempts > 1).then(again),
         plugin: checked.plugin,
@@ -223,8 +268,10 @@ async fn create(
         runner: Arc::clone(&inner.runner),
         sink: inner.sink.clone(),
         schemas: checked.schemas,
-        may_signal: work.grants.signal,
-        granted_functions: work.grants.functions.clone(),
+        grants: work.grants.clone(),
+        host: Arc::downgrade(inner),
+        children: HashMap::new(),
+        watched: JoinSet::new(),
         functions: Arc::clone(&inner.functions),
         control,
         calls,

@@ -21,6 +21,8 @@ pub(crate) enum Alarm {
     FuelRequest,
     /// The time of a wait for an instruction is over.
     Instruction,
+    /// The time of a wait for a child is over.
+    Child,
     /// The time to decide is over.
     Approval(ApprovalNumber),
     /// The task may begin, or be tried again.
@@ -41,6 +43,7 @@ pub(crate) struct Timers {
     pub(crate) wait: Option<(u64, Duration)>,
     pub(crate) fuel_request: Option<Duration>,
     pub(crate) instruction: Option<Duration>,
+    pub(crate) child: Option<Duration>,
     pub(crate) approval: Option<(ApprovalNumber, Duration)>,
     /// When the task may begin, or be tried again.
     pub(crate) due_at: Option<Duration>,
@@ -58,6 +61,7 @@ impl Timers {
             wait: None,
             fuel_request: None,
             instruction: None,
+            child: None,
             approval: None,
             due_at: None,
             quiet: Quiet::new(limits.idle, limits.stall),
@@ -76,6 +80,7 @@ impl Timers {
             self.wait.map(|(wait, at)| (at, Alarm::Wait(wait))),
             at(self.fuel_request, Alarm::FuelRequest),
             at(self.instruction, Alarm::Instruction),
+            at(self.child, Alarm::Child),
             self.approval.map(|(number, at)| (at, Alarm::Approval(number))),
             at(self.due_at, Alarm::Due),
             at(self.quiet.next_look(), Alarm::Look),

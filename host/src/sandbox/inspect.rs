@@ -73,8 +73,8 @@ fn unversioned(name: &str) -> &str {
 
 fn is_known_import(name: &str) -> bool {
     /// The pages of the contract.
-    const PAGES: [&str; 10] =
-        ["types", "task", "signals", "agent", "output", "log", "approvals", "host", "config", "kv"];
+    const PAGES: [&str; 11] =
+        ["types", "task", "signals", "agent", "output", "log", "approvals", "tasks", "host", "config", "kv"];
     const WASI: [&str; 6] =
         ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
     let (interface, version) = name.split_once('@').unwrap_or((name, ""));
@@ -119,8 +119,8 @@ mod tests {
             Err(Unfit::UnknownImports(vec!["acme:db/query@1.0.0".into()]))
         );
         assert_eq!(
-            border(&["taskcell:plugin/tasks@0.1.0"], &plugin).shape(),
-            Err(Unfit::UnknownImports(vec!["taskcell:plugin/tasks@0.1.0".into()]))
+            border(&["taskcell:plugin/plans@0.1.0"], &plugin).shape(),
+            Err(Unfit::UnknownImports(vec!["taskcell:plugin/plans@0.1.0".into()]))
         );
         for newer in ["taskcell:plugin/task@0.1.3", "taskcell:plugin/plan@0.2.0", "taskcell:plugin/task@1.0.0"] {
             assert_eq!(border(&[newer], &plugin).shape(), Err(Unfit::Newer(newer.into())));

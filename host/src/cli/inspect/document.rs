@@ -31,6 +31,7 @@ pub(super) fn flag(wish: &CapabilityRequest) -> Option<&'static str> {
         Capability::DirWrite => "--dir HOST::GUEST:rw",
         Capability::Signal => "--allow signal",
         Capability::Kv => "--allow kv",
+        Capability::Tasks => "--allow tasks",
     })
 }
 

@@ -60,7 +60,6 @@ pub(super) fn line(event: &EventBody) -> Option<String> {
         EventBody::Created { .. }
         | EventBody::Due
         | EventBody::Started { .. }
-        | EventBody::AgentMessageAcked { .. }
         | EventBody::InstructionTaken
         | EventBody::InstructionWaitStarted { .. }
         | EventBody::InstructionWaitEnded { .. }

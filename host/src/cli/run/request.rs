@@ -145,6 +145,7 @@ fn grants(arguments: &RunArguments) -> Grants {
         env: arguments.env.clone(),
         signal: arguments.allow.contains(&Allowed::Signal),
         kv: arguments.allow.contains(&Allowed::Kv),
+        tasks: arguments.allow.contains(&Allowed::Tasks),
         ..Grants::default()
     }
 }
@@ -168,6 +169,8 @@ pub(super) fn refused(error: StartError, arguments: &RunArguments) -> Fault {
         StartError::UnknownPlugin { .. }
         | StartError::KeyInUse { .. }
         | StartError::TooManySignals { .. }
+        | StartError::Details(_)
+        | StartError::Parent
         | StartError::Store(_)
         | StartError::QueueFull { .. }
         | StartError::ShuttingDown => None,

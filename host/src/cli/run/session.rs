@@ -176,7 +176,6 @@ impl<'a> Session<'a> {
             EventBody::Due
             | EventBody::Started { .. }
             | EventBody::AttemptEnded { .. }
-            | EventBody::AgentMessageAcked { .. }
             | EventBody::Instructed(_)
             | EventBody::InstructionTaken
             | EventBody::InstructionWaitEnded { .. }

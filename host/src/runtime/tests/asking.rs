@@ -317,7 +317,7 @@ async fn r25_a_message_with_a_key_is_sent_once_and_the_answer_stays() {
         }
         success(json!(told.join(", ")))
     }));
-    bench.inner.sink = Some(std::sync::Arc::new(|message: &AgentMessage| match message.message.as_str() {
+    bench.inner_mut().sink = Some(std::sync::Arc::new(|message: &AgentMessage| match message.message.as_str() {
         "a" => Delivery::Accepted,
         _ => Delivery::Blocked,
     }));

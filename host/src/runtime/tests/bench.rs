@@ -65,7 +65,7 @@ impl Runner for ScriptedRunner {
 
 /// The runtime under test.
 pub(super) struct Bench {
-    pub(super) inner: Inner,
+    pub(super) inner: Arc<Inner>,
     pub(super) clock: Arc<SimulatedClock>,
 }
 
@@ -78,7 +78,7 @@ impl Bench {
         let clock = Arc::new(SimulatedClock::new());
         let registry = Arc::new(Registry::new(Keep { tasks: 256, time: Duration::from_hours(1), bytes: 64 << 20 }));
         registry.add_plugin(plugin()).unwrap();
-        let inner = Inner {
+        let inner = Arc::new(Inner {
             registry,
             runner: Arc::new(ScriptedRunner { script, places: Arc::new(Semaphore::new(places)) }),
             around: Surroundings {
@@ -96,8 +96,13 @@ impl Bench {
             shutdown: watch::Sender::new(false),
             runtime: tokio::runtime::Handle::current(),
             actors: Mutex::new(JoinSet::new()),
-        };
+        });
         Self { inner, clock }
+    }
+
+    /// The host, before its first task.
+    pub(super) fn inner_mut(&mut self) -> &mut Inner {
+        Arc::get_mut(&mut self.inner).unwrap()
     }
 
     pub(super) async fn start(&self) -> TaskHandle {

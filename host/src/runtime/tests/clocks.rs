@@ -119,10 +119,10 @@ async fn t03_sleeping_for_ever_is_ended_by_the_idle_time_or_by_the_deadline() {
 #[tokio::test]
 async fn t03_without_an_idle_time_the_deadline_ends_it_and_without_both_nothing_does() {
     let mut bench = Bench::new(script(|_| std::future::pending()));
-    bench.inner.limits.idle = Duration::MAX;
-    bench.inner.limits.stall = Duration::MAX;
+    bench.inner_mut().limits.idle = Duration::MAX;
+    bench.inner_mut().limits.stall = Duration::MAX;
     let late = bench.start().await;
-    bench.inner.limits.timeout = Duration::MAX;
+    bench.inner_mut().limits.timeout = Duration::MAX;
     let daemon = bench.start().await;
     bench.advance(Duration::from_hours(1)).await;
     assert!(matches!(late.wait().await, Outcome::Failed(Failure { kind: FailureKind::Timeout, .. })));

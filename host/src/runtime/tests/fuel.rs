@@ -140,7 +140,7 @@ async fn r48_the_host_gives_up_to_its_limit_without_asking_anybody() {
         let answers = [ask(&link, 60, timeout).await, ask(&link, 50, timeout).await, ask(&link, 40, timeout).await];
         success(json!(answers.map(|answer| answer.chars().take(9).collect::<String>()).join("; ")))
     }));
-    bench.inner.limits.fuel_on_request = 100;
+    bench.inner_mut().limits.fuel_on_request = 100;
     let task = bench.inner.start(request().fuel(1000)).await.unwrap();
     assert_eq!(answer(&task).await, "60 of 106; timed-out; 40 of 110");
     let given = |body: &EventBody| matches!(body, EventBody::FuelAdded { by: Party::Host, .. });
@@ -150,7 +150,7 @@ async fn r48_the_host_gives_up_to_its_limit_without_asking_anybody() {
 #[tokio::test]
 async fn r48_fuel_that_somebody_gave_does_not_count_as_the_hosts_own() {
     let mut bench = Bench::new(asker(100, None));
-    bench.inner.limits.fuel_on_request = 100;
+    bench.inner_mut().limits.fuel_on_request = 100;
     let task = bench.start().await;
     task.add_fuel(70, Party::Host).await;
     assert!(answer(&task).await.starts_with("100 of "));

@@ -70,11 +70,11 @@ async fn f14_ended_tasks_are_forgotten_after_their_time() {
 #[tokio::test]
 async fn limits_are_the_hosts_then_the_plugins_then_the_requests_and_only_become_lower() {
     let mut bench = Bench::new(script(|link| async move { success(json!(wait_for(&link, "go", None).await)) }));
-    bench.inner.limits.fuel = 1000;
+    bench.inner_mut().limits.fuel = 1000;
     let of_plugin = LimitsRequest { fuel: Some(500), artifacts: Some(u32::MAX), ..LimitsRequest::default() };
-    bench.inner.plugin_limits.insert("scripted".to_owned(), of_plugin);
+    bench.inner_mut().plugin_limits.insert("scripted".to_owned(), of_plugin);
     let other = LimitsRequest { fuel: Some(1), ..LimitsRequest::default() };
-    bench.inner.plugin_limits.insert("another".to_owned(), other);
+    bench.inner_mut().plugin_limits.insert("another".to_owned(), other);
     for (wish, had) in [(None, 500), (Some(700), 500), (Some(20), 20)] {
         let task = bench.inner.start(request().limits(LimitsRequest { fuel: wish, ..LimitsRequest::default() }));
         let task = task.await.unwrap();
@@ -91,7 +91,7 @@ async fn limits_are_the_hosts_then_the_plugins_then_the_requests_and_only_become
 #[tokio::test]
 async fn r2_the_input_is_held_against_the_operators_limit() {
     let mut bench = Bench::new(script(|_| async { success(None) }));
-    bench.inner.limits.input_bytes = 10;
+    bench.inner_mut().limits.input_bytes = 10;
     let refused = bench.inner.start(request().input(json!("12345678_"))).await;
     assert!(matches!(refused, Err(StartError::InputTooLarge { size: 11, max: 10 })), "{refused:?}");
     bench.inner.start(request().input(json!("12345678"))).await.unwrap();

@@ -71,7 +71,7 @@ async fn r35_pausing_twice_or_resuming_what_runs_changes_nothing() {
 #[tokio::test]
 async fn r35_a_task_that_waits_for_its_turn_starts_paused() {
     let mut bench = Bench::with(spinner(), 1, std::sync::Arc::new(MemoryStore::new()));
-    bench.inner.limits.idle = Duration::from_secs(1);
+    bench.inner_mut().limits.idle = Duration::from_secs(1);
     let first = bench.start().await;
     settle().await;
     let second = bench.start().await;

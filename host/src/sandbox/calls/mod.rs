@@ -11,3 +11,4 @@ mod log;
 mod output;
 mod signals;
 mod task;
+mod tasks;

@@ -1,0 +1,102 @@
+//! `taskcell:plugin/tasks`.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::model::children::ChildOptions;
+use crate::model::ids::{TaskId, TaskRef};
+use crate::model::machine::{Refusal, RefusalKind};
+use crate::model::outcome::Outcome;
+use crate::ports::runner::GuestCall;
+use crate::sandbox::bindings::taskcell::plugin::{tasks, types};
+use crate::sandbox::cell::CellData;
+
+fn child((id, task): (TaskId, TaskRef)) -> tasks::Child {
+    let TaskRef { plugin, task_type, key } = task;
+    tasks::Child { id: id.to_string(), task: types::TaskRef { plugin, task_type, key: key.into() } }
+}
+
+fn task_id(text: &str) -> Result<TaskId, Refusal> {
+    // An id is written in one way only, and that is a JSON text as well.
+    serde_json::from_value(Value::from(text))
+        .map_err(|_| Refusal::new(RefusalKind::NotFound, "this task has no child of this id"))
+}
+
+/// A child's outcome as the contract describes it.
+fn document(outcome: Outcome) -> Value {
+    match outcome {
+        Outcome::Succeeded { message, data } => {
+            json!({"version": 1, "outcome": "succeeded", "message": message, "data": data})
+        }
+        Outcome::Failed(failure) => json!({
+            "version": 1, "outcome": "failed", "message": failure.message, "kind": failure.kind.word(),
+            "error": failure.error, "retryable": failure.retryable,
+        }),
+        Outcome::Cancelled { by, reason, forced, message, data, .. } => json!({
+            "version": 1, "outcome": "cancelled", "message": message, "by": by.word(), "reason": reason,
+            "forced": forced, "data": data,
+        }),
+    }
+}
+
+impl CellData {
+    async fn start_child(&mut self, task_type: String, input: &str, options: &str) -> Result<tasks::Child, Refusal> {
+        let invalid = |what: &str, error: &serde_json::Error| {
+            Refusal::new(RefusalKind::InvalidArgument, format!("{what}: {error}"))
+        };
+        let input = serde_json::from_str(input).map_err(|error| invalid("the input is not JSON", &error))?;
+        let options: ChildOptions =
+            serde_json::from_str(options).map_err(|error| invalid("the options are not valid", &error))?;
+        self.link.request(|reply| GuestCall::StartChild { task_type, input, options, reply }).await.map(child)
+    }
+
+    async fn wait_for_child(&mut self, id: &str, timeout_ms: Option<u64>) -> Result<Option<String>, Refusal> {
+        let (child, timeout) = (task_id(id)?, timeout_ms.map(Duration::from_millis));
+        let outcome = self.link.request(|reply| GuestCall::WaitChild { child, timeout, reply }).await?;
+        Ok(outcome.map(|outcome| document(outcome).to_string()))
+    }
+}
+
+impl tasks::Host for CellData {
+    async fn start(
+        &mut self,
+        task_type: String,
+        input: String,
+        options: String,
+    ) -> wasmtime::Result<Result<tasks::Child, types::Refusal>> {
+        self.called(input.len() + options.len());
+        Ok(self.start_child(task_type, &input, &options).await.map_err(Into::into))
+    }
+
+    async fn wait(
+        &mut self,
+        id: String,
+        timeout_ms: Option<u64>,
+    ) -> wasmtime::Result<Result<Option<String>, types::Refusal>> {
+        self.called(0);
+        Ok(self.wait_for_child(&id, timeout_ms).await.map_err(Into::into))
+    }
+
+    async fn cancel(
+        &mut self,
+        id: String,
+        reason: String,
+        grace_ms: u64,
+    ) -> wasmtime::Result<Result<bool, types::Refusal>> {
+        self.called(reason.len());
+        let reason = super::convert::clipped(reason);
+        let grace = Duration::from_millis(grace_ms);
+        let answer = match task_id(&id) {
+            Ok(child) => self.link.request(|reply| GuestCall::CancelChild { child, reason, grace, reply }).await,
+            Err(refusal) => Err(refusal),
+        };
+        Ok(answer.map_err(Into::into))
+    }
+
+    async fn running(&mut self) -> wasmtime::Result<Vec<tasks::Child>> {
+        self.called(0);
+        let running = self.link.ask(|reply| GuestCall::RunningChildren { reply }).await;
+        Ok(running.unwrap_or_default().into_iter().map(child).collect())
+    }
+}
