@@ -106,10 +106,12 @@ impl Approvers {
     /// Whether this party may decide. A task never decides about itself or another.
     pub fn allow(self, by: Party) -> bool {
         match (self, by) {
-            (_, Party::Task(_) | Party::Itself) => false,
-            (Self::Anybody, Party::Person | Party::Agent | Party::Host) => true,
-            (Self::PersonOrHost, Party::Person | Party::Host) | (Self::Person, Party::Person) => true,
-            (Self::PersonOrHost, Party::Agent) | (Self::Person, Party::Agent | Party::Host) => false,
+            (Self::Anybody | Self::PersonOrHost | Self::Person, Party::Person)
+            | (Self::Anybody | Self::PersonOrHost, Party::Host)
+            | (Self::Anybody, Party::Agent) => true,
+            (_, Party::Task(_) | Party::Itself)
+            | (Self::PersonOrHost | Self::Person, Party::Agent)
+            | (Self::Person, Party::Host) => false,
         }
     }
 }

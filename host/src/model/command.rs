@@ -22,7 +22,13 @@ pub(crate) enum Command {
     /// The caller wants the task to exist.
     ///
     /// `approval`: it may not begin before somebody has approved of this.
-    Create { task: TaskRef, input: Value, limits: Limits, details: Box<TaskDetails>, approval: Option<ApprovalAsk> },
+    Create {
+        task: TaskRef,
+        input: Value,
+        limits: Box<Limits>,
+        details: Box<TaskDetails>,
+        approval: Option<Box<ApprovalAsk>>,
+    },
     /// The moment has come at which the task may begin, or be tried again.
     Due,
     /// A cell is free for it.

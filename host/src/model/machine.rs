@@ -66,8 +66,8 @@ impl Refusal {
 pub(crate) fn step(state: &TaskState, command: Command) -> Decision {
     match (state.phase, command) {
         (None, Command::Create { task, input, limits, details, approval }) => {
-            let created = EventBody::Created { task, input, limits: Box::new(limits), details };
-            let ask = approval.map(|ask| EventBody::ApprovalRequested { number: ApprovalNumber(1), ask });
+            let created = EventBody::Created { task, input, limits, details };
+            let ask = approval.map(|ask| EventBody::ApprovalRequested { number: ApprovalNumber(1), ask: *ask });
             Decision { events: std::iter::once(created).chain(ask).collect(), answer: Answer::Done }
         }
         (None, _) | (Some(_), Command::Create { .. }) => {
@@ -196,7 +196,6 @@ fn after_the_end(command: &Command) -> Decision {
 fn live(state: &TaskState, command: Command) -> Decision {
     match command {
         Command::Create { .. } | Command::Start => Decision::only(Answer::Done),
-        Command::Due => Decision::only(Answer::Unchanged),
         Command::Progress { message, percent, restarted, merged, last: _ } => {
             spending::progress(state, message, percent, restarted, merged)
         }
@@ -247,7 +246,7 @@ fn live(state: &TaskState, command: Command) -> Decision {
             None => Decision::only(Answer::Unchanged),
         },
         Command::RequestFuel { units, reason, timeout } => asking::request_fuel(state, units, reason, timeout),
-        Command::AddFuel { units: 0, .. } => Decision::only(Answer::Unchanged),
+        Command::Due | Command::AddFuel { units: 0, .. } => Decision::only(Answer::Unchanged),
         Command::AddFuel { units, by } => Decision::done(EventBody::FuelAdded { units, by }),
         Command::RefuseFuel { by, reason } => match state.fuel_request() {
             Some(_) => Decision::done(EventBody::FuelRefused { by, reason }),

@@ -37,7 +37,13 @@ fn create() -> Command {
 }
 
 fn create_with(limits: Limits) -> Command {
-    Command::Create { task: task(), input: json!({}), limits, details: Box::default(), approval: None }
+    Command::Create {
+        task: task(),
+        input: json!({}),
+        limits: Box::new(limits),
+        details: Box::default(),
+        approval: None,
+    }
 }
 
 /// A task whose log may be full soon.

@@ -29,7 +29,13 @@ fn task(name: &str) -> TaskRef {
 
 fn create() -> Command {
     let limits = Limits { tokens: TOKENS, actions: ACTIONS, children: 2, children_in_all: 4, ..Limits::default() };
-    Command::Create { task: task("k"), input: json!({}), limits, details: Box::default(), approval: None }
+    Command::Create {
+        task: task("k"),
+        input: json!({}),
+        limits: Box::new(limits),
+        details: Box::default(),
+        approval: None,
+    }
 }
 
 fn key(number: u8) -> SignalKey {

@@ -124,6 +124,7 @@ impl TaskState {
     }
 
     /// Takes one more event in. Folding a task's whole log from the default state gives the task's state.
+    #[expect(clippy::too_many_lines, reason = "an arm for each event, and little in each")]
     pub(crate) fn apply(&mut self, event: &Event) {
         self.seq = event.seq;
         let bytes = written_bytes(&event.body);

@@ -162,7 +162,7 @@ pub(crate) enum GuestCall {
     StartChild {
         task_type: String,
         input: Value,
-        options: ChildOptions,
+        options: Box<ChildOptions>,
         reply: Reply<Result<(TaskId, TaskRef), Refusal>>,
     },
     /// Answered with the outcome, or nothing when the time was over.

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::model::approval::ApprovalDecision;
 use crate::model::command::{Answer, Command};
 use crate::model::event::WaitEnd;
 use crate::model::ids::SignalKey;
 use crate::model::machine::{Refusal, RefusalKind};
-use crate::model::signal::{Instruction, NotifyAnswer, Party, Signal};
+use crate::model::signal::{NotifyAnswer, Party, Signal};
 use crate::model::snapshot::Artifact;
 use crate::ports::agent::{AgentMessage, Delivery};
 use crate::ports::runner::{GuestCall, NoSignal, Reply};
@@ -88,23 +87,8 @@ impl Actor {
                 let answer = self.decide(Command::Wait { keys, senders, timeout }).await?;
                 self.answer_wait(answer);
             }
-            GuestCall::NextInstruction { timeout, reply } => {
-                self.parked = Some(Parked::Instruction(reply));
-                match self.decide(Command::NextInstruction { timeout }).await? {
-                    Answer::Parked => {}
-                    Answer::Instruction(said) => self.end_instruction_wait(Ok(said)),
-                    answer => self.end_instruction_wait(done(answer).map(|()| None)),
-                }
-            }
-            GuestCall::RequestApproval { ask, reply } => {
-                self.parked = Some(Parked::Approval(reply));
-                match self.decide(Command::RequestApproval(ask)).await? {
-                    Answer::Parked => {}
-                    Answer::WaitOver(WaitEnd::TimedOut) => self.end_approval(Ok(ApprovalDecision::TimedOut)),
-                    Answer::WaitOver(_) => self.end_approval(Ok(ApprovalDecision::Cancelled)),
-                    answer => self.end_approval(done(answer).map(|()| ApprovalDecision::Cancelled)),
-                }
-            }
+            GuestCall::NextInstruction { timeout, reply } => self.next_instruction(timeout, reply).await?,
+            GuestCall::RequestApproval { ask, reply } => self.request_approval(ask, reply).await?,
             GuestCall::RecordUsage { tool, tokens, actions, reply } => {
                 let usage = self.shared.usage();
                 let answer = self.decide(Command::RecordUsage { tool, tokens, actions, usage }).await?;
@@ -258,23 +242,6 @@ impl Actor {
     pub(super) fn end_wait(&mut self, answer: Result<(SignalKey, Signal), NoSignal>) {
         self.timers.wait = None;
         if let Some(Parked::Wait(reply)) = self.parked.take_if(|parked| matches!(parked, Parked::Wait(_))) {
-            let _ = reply.send(answer);
-        }
-    }
-
-    /// Answers the guest's open wait for an instruction, if it is parked in one.
-    pub(super) fn end_instruction_wait(&mut self, answer: Result<Option<Instruction>, Refusal>) {
-        self.timers.instruction = None;
-        if let Some(Parked::Instruction(reply)) = self.parked.take_if(|parked| matches!(parked, Parked::Instruction(_)))
-        {
-            let _ = reply.send(answer);
-        }
-    }
-
-    /// Answers the guest's open request for approval, if it is parked in one.
-    pub(super) fn end_approval(&mut self, answer: Result<ApprovalDecision, Refusal>) {
-        self.timers.approval = None;
-        if let Some(Parked::Approval(reply)) = self.parked.take_if(|parked| matches!(parked, Parked::Approval(_))) {
             let _ = reply.send(answer);
         }
     }

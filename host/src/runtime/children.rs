@@ -8,10 +8,9 @@ use serde_json::Value;
 use crate::model::children::{ChildOptions, ChildOutcome};
 use crate::model::command::{Answer, Command};
 use crate::model::details::TaskDetails;
-use crate::model::event::WaitEnd;
 use crate::model::grants::Grants;
 use crate::model::ids::{TaskId, TaskRef};
-use crate::model::limits::LimitsRequest;
+use crate::model::limits::Limits;
 use crate::model::machine::{Refusal, RefusalKind};
 use crate::model::outcome::Outcome;
 use crate::model::request::{CancelRequest, StartRequest};
@@ -34,7 +33,7 @@ impl Actor {
         &mut self,
         task_type: String,
         input: Value,
-        options: ChildOptions,
+        options: Box<ChildOptions>,
         reply: Started,
     ) -> Result<(), Ended> {
         let (request, right) = match self.child_request(task_type, input, options) {
@@ -68,9 +67,9 @@ impl Actor {
         &self,
         task_type: String,
         input: Value,
-        options: ChildOptions,
+        options: Box<ChildOptions>,
     ) -> Result<(StartRequest, Birthright), Refusal> {
-        let ChildOptions { key, title, labels, limits, detached, plugin, retry } = options;
+        let ChildOptions { key, title, labels, limits, detached, plugin, retry } = *options;
         let own = plugin.as_ref().is_none_or(|plugin| *plugin == self.shared.task.plugin);
         if !own && !self.grants.tasks {
             let message = "starting another plugin's task needs the capability tasks, which was not granted";
@@ -186,8 +185,7 @@ impl Actor {
         match self.decide(Command::WaitChild { child, timeout }).await? {
             Answer::Parked => {}
             Answer::ChildOver => self.end_child_wait(self.outcome_of(child)),
-            Answer::WaitOver(WaitEnd::TimedOut) => self.end_child_wait(Ok(None)),
-            Answer::WaitOver(WaitEnd::Cancelled | WaitEnd::WaitCancelled)
+            Answer::WaitOver(_)
             | Answer::Done
             | Answer::Unchanged
             | Answer::Signal(..)
@@ -284,13 +282,8 @@ async fn cancel(task: &Shared, request: CancelRequest) {
 }
 
 impl Birthright {
-    fn new(limits: crate::model::limits::Limits) -> Self {
+    fn new(limits: Limits) -> Self {
         Self { id: super::start::new_id(), limits }
-    }
-
-    /// The child's limits as a request: nothing goes above them.
-    pub(super) fn ceiling(&self) -> LimitsRequest {
-        self.limits.into()
     }
 }
 

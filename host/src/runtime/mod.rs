@@ -1,6 +1,7 @@
 //! What makes a task live: the host, one actor per task, and the handles to it.
 
 pub(crate) mod actor;
+pub(crate) mod asking;
 pub(crate) mod attempts;
 pub(crate) mod belongings;
 pub(crate) mod birth;

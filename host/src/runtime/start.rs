@@ -74,7 +74,7 @@ pub(super) async fn start(inner: &Arc<Inner>, request: StartRequest) -> Result<T
     if request.details.parent.is_some() {
         return Err(StartError::Parent);
     }
-    start_with(inner, request, new_id(), LimitsRequest::default()).await
+    start_with(inner, request, new_id(), None).await
 }
 
 /// Starts a child.
@@ -83,18 +83,19 @@ pub(super) async fn start_as(
     request: StartRequest,
     right: Birthright,
 ) -> Result<TaskHandle, StartError> {
-    let ceiling = right.ceiling();
-    start_with(inner, request, right.id, ceiling).await
+    start_with(inner, request, right.id, Some(&right.limits)).await
 }
 
 async fn start_with(
     inner: &Arc<Inner>,
     request: StartRequest,
     id: TaskId,
-    ceiling: LimitsRequest,
+    ceiling: Option<&Limits>,
 ) -> Result<TaskHandle, StartError> {
     let mut checked = check(inner, &request)?;
-    checked.limits = checked.limits.lowered_to(ceiling);
+    if let Some(ceiling) = ceiling {
+        checked.limits = checked.limits.lowered_to(LimitsRequest::from(*ceiling));
+    }
     request.details.check()?;
     if let Some(guest) = request.grants.clash() {
         return Err(StartError::GuestPath { guest: guest.to_owned() });
@@ -305,9 +306,9 @@ fn first_events(
     let create = Command::Create {
         task: task.clone(),
         input: request.input.clone(),
-        limits: checked.limits,
+        limits: Box::new(checked.limits),
         details: Box::new(request.details.clone()),
-        approval: request.approval.clone(),
+        approval: request.approval.clone().map(Box::new),
     };
     let signals =
         request.signals.iter().map(|(key, signal)| Command::Notify { key: key.clone(), signal: signal.clone() });

@@ -282,11 +282,11 @@ fn top_up<T: Account>(store: &mut StoreContextMut<'_, T>, left: u64) -> wasmtime
     let added = store.data().link().gauges.take_added_fuel();
     // More than can be counted is not given.
     let added = added.min(u64::MAX - store.data_mut().pace().budget);
-    let (lent, returned) = store.data().link().gauges.take_lent_fuel();
-    if (added, lent, returned) == (0, 0, 0) {
+    let (passed_on, unused) = store.data().link().gauges.take_lent_fuel();
+    if (added, passed_on, unused) == (0, 0, 0) {
         return Ok(left);
     }
-    let left = left.saturating_add(added).saturating_add(returned).saturating_sub(lent);
+    let left = left.saturating_add(added).saturating_add(unused).saturating_sub(passed_on);
     let pace = store.data_mut().pace();
     pace.budget = pace.budget.saturating_add(added);
     pace.warn_at = warn_at(pace.budget);

@@ -46,7 +46,7 @@ impl CellData {
             Refusal::new(RefusalKind::InvalidArgument, format!("{what}: {error}"))
         };
         let input = serde_json::from_str(input).map_err(|error| invalid("the input is not JSON", &error))?;
-        let options: ChildOptions =
+        let options: Box<ChildOptions> =
             serde_json::from_str(options).map_err(|error| invalid("the options are not valid", &error))?;
         self.link.request(|reply| GuestCall::StartChild { task_type, input, options, reply }).await.map(child)
     }

@@ -1,0 +1,62 @@
+//! What a guest waits for that people say: instructions, and decisions.
+
+use std::time::Duration;
+
+use crate::model::approval::{ApprovalAsk, ApprovalDecision};
+use crate::model::command::{Answer, Command};
+use crate::model::event::WaitEnd;
+use crate::model::machine::Refusal;
+use crate::model::signal::Instruction;
+use crate::ports::runner::Reply;
+
+use super::actor::{Actor, Ended, Parked};
+use super::calls::done;
+
+impl Actor {
+    pub(super) async fn next_instruction(
+        &mut self,
+        timeout: Option<Duration>,
+        reply: Reply<Result<Option<Instruction>, Refusal>>,
+    ) -> Result<(), Ended> {
+        self.parked = Some(Parked::Instruction(reply));
+        let answer = self.decide(Command::NextInstruction { timeout }).await?;
+        if let Answer::Instruction(said) = answer {
+            self.end_instruction_wait(Ok(said));
+        } else if answer != Answer::Parked {
+            self.end_instruction_wait(done(answer).map(|()| None));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn request_approval(
+        &mut self,
+        ask: ApprovalAsk,
+        reply: Reply<Result<ApprovalDecision, Refusal>>,
+    ) -> Result<(), Ended> {
+        self.parked = Some(Parked::Approval(reply));
+        let answer = self.decide(Command::RequestApproval(ask)).await?;
+        if answer == Answer::WaitOver(WaitEnd::TimedOut) {
+            self.end_approval(Ok(ApprovalDecision::TimedOut));
+        } else if answer != Answer::Parked {
+            self.end_approval(done(answer).map(|()| ApprovalDecision::Cancelled));
+        }
+        Ok(())
+    }
+
+    /// Answers the guest's open wait for an instruction, if it is parked in one.
+    pub(super) fn end_instruction_wait(&mut self, answer: Result<Option<Instruction>, Refusal>) {
+        self.timers.instruction = None;
+        if let Some(Parked::Instruction(reply)) = self.parked.take_if(|parked| matches!(parked, Parked::Instruction(_)))
+        {
+            let _ = reply.send(answer);
+        }
+    }
+
+    /// Answers the guest's open request for approval, if it is parked in one.
+    pub(super) fn end_approval(&mut self, answer: Result<ApprovalDecision, Refusal>) {
+        self.timers.approval = None;
+        if let Some(Parked::Approval(reply)) = self.parked.take_if(|parked| matches!(parked, Parked::Approval(_))) {
+            let _ = reply.send(answer);
+        }
+    }
+}
