@@ -192,16 +192,7 @@ impl Actor {
                 let _ = reply.send(());
                 ended?;
             }
-            Control::Change { command, reply } => {
-                // Who gives fuel to a cell that has ended is told so, and not that it is done.
-                if matches!(command, Command::AddFuel { .. })
-                    && let Some(step) = cell.advanced().await
-                {
-                    self.on_cell(step, cell).await?;
-                }
-                let answer = self.decide(command).await?;
-                let _ = reply.send(answer == Answer::Done);
-            }
+            Control::Change { command, reply } => self.change(command, reply, cell).await?,
         }
         Ok(())
     }
@@ -273,7 +264,7 @@ impl Actor {
         Reading { activity: self.shared.gauges.activity(), fuel: self.shared.gauges.fuel_used() }
     }
 
-    async fn on_cell(&mut self, step: CellStep, cell: &mut Cell) -> Result<(), Ended> {
+    pub(super) async fn on_cell(&mut self, step: CellStep, cell: &mut Cell) -> Result<(), Ended> {
         match step {
             CellStep::Admitted(permit) => {
                 // Written down before the first instruction: the guest finds its deadline set.

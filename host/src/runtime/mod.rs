@@ -9,6 +9,7 @@ pub(crate) mod cell;
 pub(crate) mod desk;
 pub(crate) mod dirs;
 pub(crate) mod effects;
+mod ending;
 pub(crate) mod functions;
 pub(crate) mod guard;
 pub(crate) mod handle;
