@@ -71,6 +71,7 @@ pub use runtime::handle::{ApprovalAnswer, CancelAnswer, ControlAnswer, EventStre
 pub use runtime::host::{Host, StartError};
 pub use runtime::plugin::Plugin;
 pub use runtime::reach::Scope;
+pub use runtime::stopping::{StopReport, StopScope, Stopped};
 pub use sandbox::compile::Compiler;
 pub use sandbox::compile_child::compile_child;
 #[doc(hidden)]

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
 use crate::model::limits::{Limits, LimitsRequest};
-use crate::model::request::StartRequest;
+use crate::model::request::{CancelRequest, StartRequest};
 use crate::model::signal::{Party, Signal};
 use crate::ports::agent::AgentSink;
 use crate::ports::clock::BoxFuture;
@@ -31,6 +32,7 @@ use super::reach::{Scope, notify_tasks};
 use super::registry::Registry;
 use super::shared::Surroundings;
 use super::start::start;
+use super::stopping::{StopReport, StopScope};
 
 /// Loads plugins and runs their tasks.
 ///
@@ -204,6 +206,29 @@ impl Host {
     /// Cancel safety: when the future is dropped, some of them may have it.
     pub async fn notify(&self, scope: &Scope, key: SignalKey, payload: Option<Value>, sender: Party, all: bool) -> u32 {
         notify_tasks(self.inner.registry.live_in(scope), key, Signal::new(payload, sender), all).await
+    }
+
+    /// Stops the tasks of a scope, all at the same time: each is asked to end within the request's grace, and those that
+    /// still live at the deadline are stopped where they are. Says how each of them ended. Tasks that are started after
+    /// the call are not touched, and nothing keeps them from being started.
+    ///
+    /// A task whose store does not answer is waited for a second longer, and then has no outcome in the report.
+    ///
+    /// ```no_run
+    /// # async fn example(host: taskcell::Host) {
+    /// use std::time::Duration;
+    /// use taskcell::{CancelRequest, Party, StopScope};
+    ///
+    /// let request = CancelRequest::new(Party::Person, "the session was closed");
+    /// let report = host.stop_all(&StopScope::Session("s1".into()), request, Duration::from_secs(10)).await;
+    /// println!("{} tasks ended, {} of them by force", report.tasks.len(), report.forced());
+    /// # }
+    /// ```
+    ///
+    /// Cancel safety: when the future is dropped, tasks that were asked to stop still do so within their grace; others may
+    /// not have been asked.
+    pub async fn stop_all(&self, scope: &StopScope, request: CancelRequest, deadline: Duration) -> StopReport {
+        self.inner.stop_all(scope, request, deadline).await
     }
 
     /// Stops every task where it is and waits until all are gone. No task can be started any more.

@@ -22,6 +22,7 @@ pub(crate) mod registry;
 pub(crate) mod shared;
 mod spill;
 pub(crate) mod start;
+pub(crate) mod stopping;
 #[cfg(test)]
 mod tests;
 pub(crate) mod timers;

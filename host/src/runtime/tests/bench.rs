@@ -75,7 +75,9 @@ impl Bench {
     pub(super) fn with(script: Script, places: usize, store: Arc<dyn TaskStore>) -> Self {
         let clock = Arc::new(SimulatedClock::new());
         let registry = Arc::new(Registry::new(Keep { tasks: 256, time: Duration::from_hours(1), bytes: 64 << 20 }));
-        registry.add_plugin(plugin()).unwrap();
+        for name in ["scripted", "other"] {
+            registry.add_plugin(plugin(name)).unwrap();
+        }
         let inner = Inner {
             registry,
             runner: Arc::new(ScriptedRunner { script, places: Arc::new(Semaphore::new(places)) }),
@@ -121,7 +123,7 @@ pub(super) fn request() -> StartRequest {
     StartRequest::new("scripted", "script")
 }
 
-fn plugin() -> Plugin {
+fn plugin(name: &str) -> Plugin {
     let task = TaskType {
         name: "script".to_owned(),
         description: None,
@@ -131,10 +133,10 @@ fn plugin() -> Plugin {
     };
     let schemas = vec![(task.name.clone(), task.schemas(32).unwrap())];
     Plugin::new(LoadedPlugin {
-        digest: PluginDigest::of(b"script"),
+        digest: PluginDigest::of(name.as_bytes()),
         manifest: Manifest {
             manifest: 1,
-            name: "scripted".to_owned(),
+            name: name.to_owned(),
             version: "1".to_owned(),
             author: None,
             description: None,

@@ -8,5 +8,6 @@ mod keeping;
 mod pausing;
 mod receipts;
 mod reporting;
+mod stopping;
 mod stores;
 mod waiting;
