@@ -120,7 +120,9 @@ impl Effect {
             | EventBody::Stalled { .. }
             | EventBody::Panicked { .. }
             | EventBody::CancelRequested(_)
-            | EventBody::Finished { .. } => None,
+            | EventBody::Finished { .. }
+            | EventBody::OnTerminalDone { .. }
+            | EventBody::LateSignal { .. } => None,
         }
     }
 }

@@ -32,6 +32,7 @@ use super::pace::{Bucket, Reading, Silence};
 use super::queue::QueuePlace;
 use super::registry::Registry;
 use super::shared::{Control, Moment, Shared};
+use super::terminal::AtEnd;
 use super::timers::{Alarm, Timers};
 
 /// Calls of a guest on their way to its actor. One guest makes one call at a time.
@@ -65,6 +66,8 @@ pub(crate) struct Actor {
     pub(crate) jobs: JoinSet<Option<Finding>>,
     /// The task's directory, to be removed after its cell.
     pub(crate) scratch: Arc<Scratch>,
+    /// What is to be called when the task has its outcome.
+    pub(crate) at_end: Option<Box<AtEnd>>,
 }
 
 /// The call that a guest is parked in.
@@ -115,10 +118,14 @@ impl Actor {
         self.control.close();
         // Whoever has asked something meanwhile is told at once that it is over, and not when the cell is gone.
         while self.control.try_recv().is_ok() {}
+        let after = self.at_end.take().map(|at_end| at_end.call(Arc::clone(&self.shared)));
         drop(cell);
         let _ = alive.await;
         self.jobs.shutdown().await;
         self.clean_up().await;
+        if let Some(mut after) = after {
+            while after.join_next().await.is_some() {}
+        }
     }
 
     /// Something in the host panicked on this task's behalf: its own end, and nobody else's.

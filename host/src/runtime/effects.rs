@@ -160,6 +160,8 @@ impl Actor {
             }
             EventBody::Created { .. }
             | EventBody::Due
+            | EventBody::OnTerminalDone { .. }
+            | EventBody::LateSignal { .. }
             | EventBody::AttemptEnded { .. }
             | EventBody::AgentMessageAcked { .. }
             | EventBody::Instructed(_)
@@ -219,6 +221,7 @@ pub(super) async fn forget(store: &dyn TaskStore, dirs: &Arc<HostDirs>, tasks: V
     for forgotten in tasks {
         // What cannot be removed now goes with the host.
         let _ = store.remove(StreamId::Task(forgotten)).await;
+        let _ = store.remove(StreamId::After(forgotten)).await;
         if dirs.has_files(forgotten) {
             let dirs = Arc::clone(dirs);
             let _ = tokio::task::spawn_blocking(move || dirs.remove_files(forgotten)).await;

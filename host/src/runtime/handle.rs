@@ -27,7 +27,7 @@ const PAGE: usize = 256;
 /// A task, live or ended. Cheap to clone; dropping it does nothing to the task.
 #[derive(Clone)]
 pub struct TaskHandle {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl fmt::Debug for TaskHandle {

@@ -33,6 +33,7 @@ use super::registry::Registry;
 use super::shared::Surroundings;
 use super::start::start;
 use super::stopping::{StopReport, StopScope};
+use super::terminal::{OnTerminal, OnTerminalError, OnTerminals, TaskEnd};
 
 /// Loads plugins and runs their tasks.
 ///
@@ -53,6 +54,7 @@ pub(crate) struct Inner {
     /// What the operator gives to single plugins, by name.
     pub(super) plugin_limits: HashMap<String, LimitsRequest>,
     pub(super) functions: Arc<Functions>,
+    pub(super) on_terminals: OnTerminals,
     pub(super) plugins: Belongings,
     pub(super) queue: Queue,
     pub(super) shutdown: watch::Sender<bool>,
@@ -127,6 +129,14 @@ pub enum StartError {
         /// How many the request has.
         count: usize,
     },
+    /// No function is registered by this name, to be called at the task's end.
+    #[error("no function for the end of a task is called {name:?}; registered: {}", list(known))]
+    UnknownOnTerminal {
+        /// The name.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
     /// The store did not take the task.
     #[error("failed to store the new task: {0}")]
     Store(CommitError),
@@ -191,7 +201,41 @@ impl Host {
     /// Cancel safety: when the future is dropped, the task was either not started at all or runs without a handle.
     pub async fn start(&self, request: StartRequest) -> Result<TaskHandle, StartError> {
         // A request is large, and a caller's own future should not be.
-        Box::pin(start(&self.inner, request)).await
+        Box::pin(start(&self.inner, request, None)).await
+    }
+
+    /// Starts a task as [`Host::start`] does, and calls a function when it has its outcome, whatever that is: exactly
+    /// once, after the outcome shows, the key is free and whoever waits is woken. So it can start the same key again.
+    ///
+    /// The function is called in the caller's runtime, for at most [`HostBuilder::on_terminal_timeout`]. That it failed,
+    /// panicked or took too long is written down ([`TaskHandle::after_events`]) and changes nothing. It is lost with this
+    /// process; one that is registered by its name ([`HostBuilder::on_terminal`]) need not be. When the request names one
+    /// too, that is called first. A function that keeps the host alive should keep a [`Weak`](std::sync::Weak) of it.
+    ///
+    /// ```no_run
+    /// # async fn example(host: taskcell::Host) -> Result<(), Box<dyn std::error::Error>> {
+    /// use taskcell::StartRequest;
+    ///
+    /// let request = StartRequest::new("digest", "digest");
+    /// let task = host.start_with(request, |end| async move {
+    ///     println!("{}: {}", end.task.id(), end.outcome);
+    ///     Ok(())
+    /// });
+    /// task.await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Like [`Host::start`]; the function is not called then.
+    ///
+    /// Cancel safety: like [`Host::start`].
+    pub async fn start_with<F, Fut>(&self, request: StartRequest, on_terminal: F) -> Result<TaskHandle, StartError>
+    where
+        F: FnOnce(TaskEnd) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<(), OnTerminalError>> + Send + 'static,
+    {
+        let on_terminal: OnTerminal = Box::new(move |end| Box::pin(on_terminal(end)));
+        Box::pin(start(&self.inner, request, Some(on_terminal))).await
     }
 
     /// A handle to a task that is running, or has ended not long ago.
@@ -274,6 +318,19 @@ impl Inner {
     /// Starts a task without a plugin's code: for tests of what stands above the runner.
     #[cfg(test)]
     pub(super) async fn start(&self, request: StartRequest) -> Result<TaskHandle, StartError> {
-        start(self, request).await
+        start(self, request, None).await
+    }
+
+    /// The same, with what is to be called at its end.
+    #[cfg(test)]
+    pub(super) async fn start_with<Fut>(
+        &self,
+        request: StartRequest,
+        on_terminal: impl FnOnce(TaskEnd) -> Fut + Send + 'static,
+    ) -> Result<TaskHandle, StartError>
+    where
+        Fut: Future<Output = Result<(), OnTerminalError>> + Send + 'static,
+    {
+        start(self, request, Some(Box::new(move |end| Box::pin(on_terminal(end))))).await
     }
 }

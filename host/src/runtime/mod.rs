@@ -1,6 +1,7 @@
 //! What makes a task live: the host, one actor per task, and the handles to it.
 
 pub(crate) mod actor;
+mod after;
 pub(crate) mod belongings;
 pub(crate) mod birth;
 pub(crate) mod builder;
@@ -23,6 +24,7 @@ pub(crate) mod shared;
 mod spill;
 pub(crate) mod start;
 pub(crate) mod stopping;
+pub(crate) mod terminal;
 #[cfg(test)]
 mod tests;
 pub(crate) mod timers;

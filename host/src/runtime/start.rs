@@ -29,6 +29,7 @@ use super::pace::Bucket;
 use super::queue::QueuePlace;
 use super::registry::Registry;
 use super::shared::{CONTROL_QUEUE, Shared};
+use super::terminal::{AtEnd, OnTerminal};
 use super::timers::Timers;
 
 /// A request that has been checked.
@@ -36,11 +37,16 @@ struct Checked {
     plugin: crate::model::ids::PluginDigest,
     schemas: Schemas,
     limits: Limits,
+    at_end: Option<Box<AtEnd>>,
 }
 
-/// Starts a task.
-pub(super) async fn start(inner: &Inner, request: StartRequest) -> Result<TaskHandle, StartError> {
-    let checked = check(inner, &request)?;
+/// Starts a task. With `on_terminal`, that is called when it has its outcome.
+pub(super) async fn start(
+    inner: &Inner,
+    request: StartRequest,
+    on_terminal: Option<OnTerminal>,
+) -> Result<TaskHandle, StartError> {
+    let checked = check(inner, &request, on_terminal)?;
     if let Some(guest) = request.grants.clash() {
         return Err(StartError::GuestPath { guest: guest.to_owned() });
     }
@@ -120,7 +126,7 @@ impl Drop for Claim {
     }
 }
 
-fn check(inner: &Inner, request: &StartRequest) -> Result<Checked, StartError> {
+fn check(inner: &Inner, request: &StartRequest, on_terminal: Option<OnTerminal>) -> Result<Checked, StartError> {
     if *inner.shutdown.borrow() {
         return Err(StartError::ShuttingDown);
     }
@@ -141,7 +147,8 @@ fn check(inner: &Inner, request: &StartRequest) -> Result<Checked, StartError> {
         return Err(StartError::InputTooLarge { size, max: limits.input_bytes });
     }
     schemas.input.check(&request.input).map_err(|faults| StartError::InvalidInput { faults })?;
-    Ok(Checked { plugin: plugin.digest(), schemas: schemas.clone(), limits })
+    let at_end = inner.on_terminals.of(&request.details, on_terminal)?;
+    Ok(Checked { plugin: plugin.digest(), schemas: schemas.clone(), limits, at_end })
 }
 
 /// Opens each granted folder once, so that a wrong path is an error of the request and not of the task.
@@ -211,6 +218,7 @@ async fn create(
         queued: turn.queued,
         jobs: JoinSet::new(),
         scratch,
+        at_end: checked.at_end,
     };
     Newborn { claim, actor, admission: turn.admission, work, link, gone }.be_born(inner, first).await
 }

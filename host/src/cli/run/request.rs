@@ -152,6 +152,7 @@ pub(super) fn refused(error: StartError, arguments: &RunArguments) -> Fault {
         StartError::UnknownPlugin { .. }
         | StartError::KeyInUse { .. }
         | StartError::TooManySignals { .. }
+        | StartError::UnknownOnTerminal { .. }
         | StartError::Store(_)
         | StartError::QueueFull { .. }
         | StartError::ShuttingDown => None,

@@ -90,6 +90,7 @@ impl Bench {
             limits: Limits::default(),
             plugin_limits: std::collections::HashMap::new(),
             functions: Arc::default(),
+            on_terminals: crate::runtime::terminal::OnTerminals::default(),
             plugins: Belongings::new(std::collections::HashMap::new(), 1 << 20),
             queue: Queue::new(4),
             shutdown: watch::Sender::new(false),

@@ -10,4 +10,5 @@ mod receipts;
 mod reporting;
 mod stopping;
 mod stores;
+mod terminal;
 mod waiting;
