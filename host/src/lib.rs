@@ -72,6 +72,8 @@ pub use runtime::handle::{ApprovalAnswer, CancelAnswer, ControlAnswer, EventStre
 pub use runtime::host::{Host, StartError};
 pub use runtime::plugin::Plugin;
 pub use runtime::reach::Scope;
+pub use runtime::stopping::{StopReport, StopScope, Stopped};
+pub use runtime::terminal::{OnTerminalError, TaskEnd};
 pub use sandbox::compile::Compiler;
 pub use sandbox::compile_child::compile_child;
 #[doc(hidden)]

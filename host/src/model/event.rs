@@ -327,6 +327,24 @@ pub enum EventBody {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         set_by: Option<Party>,
     },
+    /// A function that was to be called at its end was. In the lane of what comes after the end.
+    #[non_exhaustive]
+    OnTerminalDone {
+        /// The name that the function is registered by; `None` for one that came with the request.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// What went wrong, if something did: its error, its panic, or that its time was over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+    /// A signal came when it was over. In the lane of what comes after the end.
+    #[non_exhaustive]
+    LateSignal {
+        /// For which key.
+        key: SignalKey,
+        /// From whom.
+        sender: Party,
+    },
 }
 
 impl EventBody {
@@ -368,7 +386,9 @@ impl EventBody {
             | Self::BudgetLow { .. }
             | Self::Stalled { .. }
             | Self::CancelRequested(_)
-            | Self::Finished { .. } => false,
+            | Self::Finished { .. }
+            | Self::OnTerminalDone { .. }
+            | Self::LateSignal { .. } => false,
         }
     }
 }

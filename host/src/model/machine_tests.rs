@@ -232,6 +232,8 @@ impl Reader {
             | EventBody::ChildEnded { .. }
             | EventBody::ChildWaitStarted { .. }
             | EventBody::ChildWaitEnded { .. }
+            | EventBody::OnTerminalDone { .. }
+            | EventBody::LateSignal { .. }
             | EventBody::BudgetLow { .. } => panic!("nobody asked for it: {event:?}"),
         }
     }

@@ -119,7 +119,9 @@ impl Effect {
             | EventBody::Stalled { .. }
             | EventBody::Panicked { .. }
             | EventBody::CancelRequested(_)
-            | EventBody::Finished { .. } => None,
+            | EventBody::Finished { .. }
+            | EventBody::OnTerminalDone { .. }
+            | EventBody::LateSignal { .. } => None,
         }
     }
 }

@@ -244,6 +244,8 @@ impl TaskState {
             EventBody::Panicked { message, place } => self.panic = Some((message.clone(), place.clone())),
             EventBody::CancelRequested(request) => self.cancel = Some(request.clone()),
             EventBody::Finished { outcome, usage, .. } => self.finished(event.at, outcome, *usage),
+            // Never in this log: what comes after the end changes nothing.
+            EventBody::OnTerminalDone { .. } | EventBody::LateSignal { .. } => {}
         }
         self.note_stillness(event.at);
     }
@@ -417,7 +419,9 @@ fn written_bytes(body: &EventBody) -> u64 {
         | EventBody::Stalled { .. }
         | EventBody::Panicked { .. }
         | EventBody::CancelRequested(_)
-        | EventBody::Finished { .. } => 0,
+        | EventBody::Finished { .. }
+        | EventBody::OnTerminalDone { .. }
+        | EventBody::LateSignal { .. } => 0,
     };
     text as u64
 }

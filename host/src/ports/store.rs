@@ -7,13 +7,16 @@ use crate::model::ids::TaskId;
 
 use super::clock::BoxFuture;
 
-/// Whose events: each stream has one writer at a time and one order.
+/// Whose events: each stream has one order, and a writer that has not seen all of it is fenced.
 ///
 /// A store knows all cases of this, of [`Fence`] and of [`Record`], or it could not keep them: one more is a breaking change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StreamId {
     /// The log of one task.
     Task(TaskId),
+    /// What happened to a task after its end, which changes nothing about it. Has numbers of its own, from 1, and several
+    /// writers: each looks at the head first, and again when it was fenced.
+    After(TaskId),
 }
 
 /// What must hold for a commit to be taken.

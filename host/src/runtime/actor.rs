@@ -37,6 +37,7 @@ use super::pace::{Bucket, Reading, Silence};
 use super::queue::QueuePlace;
 use super::registry::Registry;
 use super::shared::{Control, Moment, Shared};
+use super::terminal::AtEnd;
 use super::timers::{Alarm, Timers};
 
 /// Calls of a guest on their way to its actor. One guest makes one call at a time.
@@ -87,6 +88,8 @@ pub(crate) struct Actor {
     pub(crate) tidied: Option<BoxFuture<'static, Permit>>,
     /// What another attempt needs, if there may be one.
     pub(crate) again: Option<Box<CellLink>>,
+    /// What is to be called when the task has its outcome.
+    pub(crate) at_end: Option<Box<AtEnd>>,
 }
 
 /// The call that a guest is parked in.
@@ -133,12 +136,16 @@ impl Actor {
         self.control.close();
         // Whoever has asked something meanwhile is told at once that it is over, and not when the cell is gone.
         while self.control.try_recv().is_ok() {}
+        let after = self.at_end.take().map(|at_end| at_end.call(Arc::clone(&self.shared)));
         drop(cell);
         let _ = (&mut self.gone).await;
         self.jobs.shutdown().await;
         self.watched.shutdown().await;
         self.stop_children().await;
         self.clean_up().await;
+        if let Some(mut after) = after {
+            while after.join_next().await.is_some() {}
+        }
     }
 
     /// Whether there is a life before it: not for a child whose parent has ended while it was started.
@@ -235,16 +242,7 @@ impl Actor {
                 let _ = reply.send(());
                 ended?;
             }
-            Control::Change { command, reply } => {
-                // Who gives fuel to a cell that has ended is told so, and not that it is done.
-                if matches!(command, Command::AddFuel { .. })
-                    && let Some(step) = cell.advanced().await
-                {
-                    self.on_cell(step, cell).await?;
-                }
-                let answer = self.decide(command).await?;
-                let _ = reply.send(answer == Answer::Done);
-            }
+            Control::Change { command, reply } => self.change(command, reply, cell).await?,
         }
         Ok(())
     }
@@ -324,7 +322,7 @@ impl Actor {
         Reading { activity: self.shared.gauges.activity(), fuel: self.shared.gauges.fuel_used() }
     }
 
-    async fn on_cell(&mut self, step: CellStep, cell: &mut Cell) -> Result<(), Ended> {
+    pub(super) async fn on_cell(&mut self, step: CellStep, cell: &mut Cell) -> Result<(), Ended> {
         match step {
             CellStep::Admitted(permit) => {
                 // Written down before the first instruction: the guest finds its deadline set.

@@ -31,6 +31,7 @@ use super::host::{Host, Inner};
 use super::queue::Queue;
 use super::registry::{Keep, Registry};
 use super::shared::Surroundings;
+use super::terminal::{OnTerminalError, OnTerminals, TaskEnd};
 
 /// Tasks that run at once unless somebody says otherwise; more wait for their turn.
 const RUNNING_DEFAULT: u32 = 1000;
@@ -64,6 +65,7 @@ pub struct HostBuilder {
     store: Option<Arc<dyn TaskStore>>,
     sink: Option<Arc<dyn AgentSink>>,
     functions: Vec<(HostFunction, FunctionBody)>,
+    on_terminals: OnTerminals,
     configs: HashMap<String, Value>,
     store_bytes: Option<u64>,
 }
@@ -263,6 +265,35 @@ impl HostBuilder {
         self
     }
 
+    /// Registers a function that is called when a task has its outcome whose request names it
+    /// ([`TaskDetails::on_terminal`](crate::TaskDetails)). One of the same name replaces the one before. See
+    /// [`Host::start_with`] for how it is called, and for one that needs no name.
+    ///
+    /// ```
+    /// use taskcell::Host;
+    ///
+    /// let builder = Host::builder().on_terminal("note", |end| async move {
+    ///     println!("{}: {}", end.task.task_ref(), end.outcome);
+    ///     Ok(())
+    /// });
+    /// ```
+    #[must_use]
+    pub fn on_terminal<F, Fut>(mut self, name: impl Into<String>, function: F) -> Self
+    where
+        F: Fn(TaskEnd) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), OnTerminalError>> + Send + 'static,
+    {
+        self.on_terminals.register(name.into(), Arc::new(move |end| Box::pin(function(end))));
+        self
+    }
+
+    /// How long a function may take that is called when a task has its outcome; then it is dropped. Default 30 s.
+    #[must_use]
+    pub fn on_terminal_timeout(mut self, timeout: Duration) -> Self {
+        self.on_terminals.set_timeout(timeout);
+        self
+    }
+
     /// The configuration of the plugin of this name: what its tasks read, and cannot change. Without this it is an empty
     /// object.
     #[must_use]
@@ -313,6 +344,7 @@ impl HostBuilder {
         }
         let inner = Inner {
             functions: Arc::new(functions),
+            on_terminals: self.on_terminals,
             plugins: Belongings::new(self.configs, self.store_bytes.unwrap_or(STORE_BYTES_DEFAULT)),
             registry: Arc::new(Registry::new(Keep {
                 tasks: self.ended_max.unwrap_or(ENDED_DEFAULT),

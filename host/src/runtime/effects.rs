@@ -194,6 +194,8 @@ impl Actor {
             }
             EventBody::Created { .. }
             | EventBody::Due
+            | EventBody::OnTerminalDone { .. }
+            | EventBody::LateSignal { .. }
             | EventBody::Instructed(_)
             | EventBody::UsageRecorded { .. }
             | EventBody::ChildStarted { .. }
@@ -248,6 +250,7 @@ pub(super) async fn forget(store: &dyn TaskStore, dirs: &Arc<HostDirs>, tasks: V
     for forgotten in tasks {
         // What cannot be removed now goes with the host.
         let _ = store.remove(StreamId::Task(forgotten)).await;
+        let _ = store.remove(StreamId::After(forgotten)).await;
         if dirs.has_files(forgotten) {
             let dirs = Arc::clone(dirs);
             let _ = tokio::task::spawn_blocking(move || dirs.remove_files(forgotten)).await;

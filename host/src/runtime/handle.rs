@@ -27,7 +27,7 @@ const PAGE: usize = 256;
 /// A task, live or ended. Cheap to clone; dropping it does nothing to the task.
 #[derive(Clone)]
 pub struct TaskHandle {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl fmt::Debug for TaskHandle {
@@ -63,7 +63,7 @@ pub enum ApprovalAnswer {
     AlreadyEnded(Outcome),
 }
 
-/// What became of a wish to pause, resume or fuel a task.
+/// What became of a wish to pause, resume, fuel or end a task.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum ControlAnswer {
@@ -254,6 +254,28 @@ impl TaskHandle {
     /// Cancel safety: when the future is dropped, the request may or may not have been answered.
     pub async fn refuse_fuel(&self, by: Party, reason: impl Into<String>) -> ControlAnswer {
         self.change(Command::RefuseFuel { by, reason: reason.into() }).await
+    }
+
+    /// Says how the task ended, because it is over elsewhere: what it worked on is done, has failed, or was called off.
+    /// Its cell is stopped where it is, and that is its outcome, which nothing changes any more. The `finished` event
+    /// says who set it.
+    ///
+    /// The first end wins: one that the task came to by itself before stays, and the answer says it. A result is not held
+    /// against the task type's schema.
+    ///
+    /// ```no_run
+    /// use taskcell::{Failure, FailureKind, Outcome, Party};
+    ///
+    /// # async fn example(task: taskcell::TaskHandle) {
+    /// let failure = Failure::new(FailureKind::Host, "the build was removed from the queue");
+    /// task.set_outcome(Outcome::Failed(failure), Party::Host).await;
+    /// # }
+    /// ```
+    ///
+    /// Cancel safety: when the future is dropped, the outcome may or may not have been set.
+    pub async fn set_outcome(&self, outcome: Outcome, by: Party) -> ControlAnswer {
+        let usage = self.shared.usage();
+        self.change(Command::SetOutcome { outcome, by, usage }).await
     }
 
     async fn change(&self, command: Command) -> ControlAnswer {

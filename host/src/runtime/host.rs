@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -13,7 +14,7 @@ use serde_json::Value;
 use crate::model::details::DetailsError;
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
 use crate::model::limits::{Limits, LimitsRequest};
-use crate::model::request::StartRequest;
+use crate::model::request::{CancelRequest, StartRequest};
 use crate::model::signal::{Party, Signal};
 use crate::ports::agent::AgentSink;
 use crate::ports::clock::BoxFuture;
@@ -33,6 +34,8 @@ use super::reach::{Scope, notify_tasks};
 use super::registry::Registry;
 use super::shared::Surroundings;
 use super::start::start;
+use super::stopping::{StopReport, StopScope};
+use super::terminal::{OnTerminal, OnTerminalError, OnTerminals, TaskEnd};
 
 /// Loads plugins and runs their tasks.
 ///
@@ -53,6 +56,7 @@ pub(crate) struct Inner {
     /// What the operator gives to single plugins, by name.
     pub(super) plugin_limits: HashMap<String, LimitsRequest>,
     pub(super) functions: Arc<Functions>,
+    pub(super) on_terminals: OnTerminals,
     pub(super) plugins: Belongings,
     pub(super) queue: Queue,
     pub(super) desk: Arc<Desk>,
@@ -134,6 +138,14 @@ pub enum StartError {
         /// How many the request has.
         count: usize,
     },
+    /// No function is registered by this name, to be called at the task's end.
+    #[error("no function for the end of a task is called {name:?}; registered: {}", list(known))]
+    UnknownOnTerminal {
+        /// The name.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
     /// The store did not take the task.
     #[error("failed to store the new task: {0}")]
     Store(CommitError),
@@ -198,7 +210,41 @@ impl Host {
     /// Cancel safety: when the future is dropped, the task was either not started at all or runs without a handle.
     pub async fn start(&self, request: StartRequest) -> Result<TaskHandle, StartError> {
         // A request is large, and a caller's own future should not be.
-        Box::pin(start(&self.inner, request)).await
+        Box::pin(start(&self.inner, request, None)).await
+    }
+
+    /// Starts a task as [`Host::start`] does, and calls a function when it has its outcome, whatever that is: exactly
+    /// once, after the outcome shows, the key is free and whoever waits is woken. So it can start the same key again.
+    ///
+    /// The function is called in the caller's runtime, for at most [`HostBuilder::on_terminal_timeout`]. That it failed,
+    /// panicked or took too long is written down ([`TaskHandle::after_events`]) and changes nothing. It is lost with this
+    /// process; one that is registered by its name ([`HostBuilder::on_terminal`]) need not be. When the request names one
+    /// too, that is called first. A function that keeps the host alive should keep a [`Weak`](std::sync::Weak) of it.
+    ///
+    /// ```no_run
+    /// # async fn example(host: taskcell::Host) -> Result<(), Box<dyn std::error::Error>> {
+    /// use taskcell::StartRequest;
+    ///
+    /// let request = StartRequest::new("digest", "digest");
+    /// let task = host.start_with(request, |end| async move {
+    ///     println!("{}: {}", end.task.id(), end.outcome);
+    ///     Ok(())
+    /// });
+    /// task.await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Like [`Host::start`]; the function is not called then.
+    ///
+    /// Cancel safety: like [`Host::start`].
+    pub async fn start_with<F, Fut>(&self, request: StartRequest, on_terminal: F) -> Result<TaskHandle, StartError>
+    where
+        F: FnOnce(TaskEnd) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<(), OnTerminalError>> + Send + 'static,
+    {
+        let on_terminal: OnTerminal = Box::new(move |end| Box::pin(on_terminal(end)));
+        Box::pin(start(&self.inner, request, Some(on_terminal))).await
     }
 
     /// A handle to a task that is running, or has ended not long ago.
@@ -213,6 +259,29 @@ impl Host {
     /// Cancel safety: when the future is dropped, some of them may have it.
     pub async fn notify(&self, scope: &Scope, key: SignalKey, payload: Option<Value>, sender: Party, all: bool) -> u32 {
         notify_tasks(self.inner.registry.live_in(scope), key, Signal::new(payload, sender), all).await
+    }
+
+    /// Stops the tasks of a scope, all at the same time: each is asked to end within the request's grace, and those that
+    /// still live at the deadline are stopped where they are. Says how each of them ended. Tasks that are started after
+    /// the call are not touched, and nothing keeps them from being started.
+    ///
+    /// A task whose store does not answer is waited for a second longer, and then has no outcome in the report.
+    ///
+    /// ```no_run
+    /// # async fn example(host: taskcell::Host) {
+    /// use std::time::Duration;
+    /// use taskcell::{CancelRequest, Party, StopScope};
+    ///
+    /// let request = CancelRequest::new(Party::Person, "the session was closed");
+    /// let report = host.stop_all(&StopScope::Session("s1".into()), request, Duration::from_secs(10)).await;
+    /// println!("{} tasks ended, {} of them by force", report.tasks.len(), report.forced());
+    /// # }
+    /// ```
+    ///
+    /// Cancel safety: when the future is dropped, tasks that were asked to stop still do so within their grace; others may
+    /// not have been asked.
+    pub async fn stop_all(&self, scope: &StopScope, request: CancelRequest, deadline: Duration) -> StopReport {
+        self.inner.stop_all(scope, request, deadline).await
     }
 
     /// Stops every task where it is and waits until all are gone. No task can be started any more.
@@ -258,6 +327,19 @@ impl Inner {
     /// Starts a task without a plugin's code: for tests of what stands above the runner.
     #[cfg(test)]
     pub(super) async fn start(self: &Arc<Self>, request: StartRequest) -> Result<TaskHandle, StartError> {
-        start(self, request).await
+        start(self, request, None).await
+    }
+
+    /// The same, with what is to be called at its end.
+    #[cfg(test)]
+    pub(super) async fn start_with<Fut>(
+        self: &Arc<Self>,
+        request: StartRequest,
+        on_terminal: impl FnOnce(TaskEnd) -> Fut + Send + 'static,
+    ) -> Result<TaskHandle, StartError>
+    where
+        Fut: Future<Output = Result<(), OnTerminalError>> + Send + 'static,
+    {
+        start(self, request, Some(Box::new(move |end| Box::pin(on_terminal(end))))).await
     }
 }

@@ -1,6 +1,7 @@
 //! What makes a task live: the host, one actor per task, and the handles to it.
 
 pub(crate) mod actor;
+mod after;
 pub(crate) mod asking;
 pub(crate) mod attempts;
 pub(crate) mod belongings;
@@ -12,6 +13,7 @@ pub(crate) mod children;
 pub(crate) mod desk;
 pub(crate) mod dirs;
 pub(crate) mod effects;
+mod ending;
 pub(crate) mod functions;
 pub(crate) mod guard;
 pub(crate) mod handle;
@@ -24,6 +26,8 @@ pub(crate) mod registry;
 pub(crate) mod shared;
 mod spill;
 pub(crate) mod start;
+pub(crate) mod stopping;
+pub(crate) mod terminal;
 #[cfg(test)]
 mod tests;
 pub(crate) mod timers;

@@ -1,6 +1,6 @@
 //! What a task's actor and everybody who holds a handle to it have in common.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -106,6 +106,8 @@ pub(crate) struct Shared {
     moments: Mutex<Moments>,
     /// When its cell and its directory were gone.
     pub(crate) gone: watch::Sender<Option<Moment>>,
+    /// Signals that came after the end, and were written down.
+    pub(crate) late_signals: AtomicU32,
     /// The end of a task whose end could not be stored.
     unstored: Mutex<Option<Event>>,
 }
@@ -155,6 +157,7 @@ impl Shared {
             state: Mutex::new(state),
             moments: Mutex::default(),
             gone: watch::Sender::new(None),
+            late_signals: AtomicU32::new(0),
             unstored: Mutex::default(),
         }
     }
@@ -231,6 +234,11 @@ impl Shared {
 
     /// Sends a signal.
     pub(crate) async fn notify(&self, key: SignalKey, signal: Signal) -> NotifyAnswer {
-        self.tell(|reply| Control::Notify { key, signal, reply }).await.unwrap_or(NotifyAnswer::NoTask)
+        let (name, sender) = (key.clone(), signal.sender);
+        if let Some(answer) = self.tell(|reply| Control::Notify { key, signal, reply }).await {
+            return answer;
+        }
+        self.note_late(name, sender).await;
+        NotifyAnswer::NoTask
     }
 }

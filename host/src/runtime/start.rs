@@ -33,6 +33,7 @@ use super::pace::Bucket;
 use super::queue::QueuePlace;
 use super::registry::Registry;
 use super::shared::{CONTROL_QUEUE, Shared};
+use super::terminal::{AtEnd, OnTerminal};
 use super::timers::Timers;
 
 /// A request that has been checked.
@@ -40,6 +41,7 @@ struct Checked {
     plugin: crate::model::ids::PluginDigest,
     schemas: Schemas,
     limits: Limits,
+    at_end: Option<Box<AtEnd>>,
 }
 
 /// What a child gets of its parent's.
@@ -69,12 +71,17 @@ pub(super) fn new_id() -> TaskId {
     TaskId::from_random(uuid::Uuid::new_v4().as_u128())
 }
 
-/// Starts a task.
-pub(super) async fn start(inner: &Arc<Inner>, request: StartRequest) -> Result<TaskHandle, StartError> {
+/// Starts a task. With `on_terminal`, that is called when it has its outcome.
+pub(super) async fn start(
+    inner: &Arc<Inner>,
+    request: StartRequest,
+    on_terminal: Option<OnTerminal>,
+) -> Result<TaskHandle, StartError> {
     if request.details.parent.is_some() {
         return Err(StartError::Parent);
     }
-    start_with(inner, request, new_id(), None).await
+    let checked = check(inner, &request, on_terminal)?;
+    begin(inner, request, checked, new_id()).await
 }
 
 /// Starts a child.
@@ -83,20 +90,17 @@ pub(super) async fn start_as(
     request: StartRequest,
     right: Birthright,
 ) -> Result<TaskHandle, StartError> {
-    start_with(inner, request, right.id, Some(&right.limits)).await
+    let mut checked = check(inner, &request, None)?;
+    checked.limits = checked.limits.lowered_to(LimitsRequest::from(right.limits));
+    begin(inner, request, checked, right.id).await
 }
 
-async fn start_with(
+async fn begin(
     inner: &Arc<Inner>,
     request: StartRequest,
+    checked: Checked,
     id: TaskId,
-    ceiling: Option<&Limits>,
 ) -> Result<TaskHandle, StartError> {
-    let mut checked = check(inner, &request)?;
-    if let Some(ceiling) = ceiling {
-        checked.limits = checked.limits.lowered_to(LimitsRequest::from(*ceiling));
-    }
-    request.details.check()?;
     if let Some(guest) = request.grants.clash() {
         return Err(StartError::GuestPath { guest: guest.to_owned() });
     }
@@ -183,10 +187,11 @@ impl Drop for Claim {
     }
 }
 
-fn check(inner: &Inner, request: &StartRequest) -> Result<Checked, StartError> {
+fn check(inner: &Inner, request: &StartRequest, on_terminal: Option<OnTerminal>) -> Result<Checked, StartError> {
     if *inner.shutdown.borrow() {
         return Err(StartError::ShuttingDown);
     }
+    request.details.check()?;
     let plugin = inner.registry.plugin(&request.plugin).ok_or_else(|| StartError::UnknownPlugin {
         name: request.plugin.clone(),
         loaded: inner.registry.plugins().iter().map(|plugin| plugin.name().to_owned()).collect(),
@@ -204,7 +209,8 @@ fn check(inner: &Inner, request: &StartRequest) -> Result<Checked, StartError> {
         return Err(StartError::InputTooLarge { size, max: limits.input_bytes });
     }
     schemas.input.check(&request.input).map_err(|faults| StartError::InvalidInput { faults })?;
-    Ok(Checked { plugin: plugin.digest(), schemas: schemas.clone(), limits })
+    let at_end = inner.on_terminals.of(&request.details, on_terminal)?;
+    Ok(Checked { plugin: plugin.digest(), schemas: schemas.clone(), limits, at_end })
 }
 
 /// Opens each granted folder once, so that a wrong path is an error of the request and not of the task.
@@ -286,6 +292,7 @@ async fn create(
         told_once: HashMap::new(),
         jobs: JoinSet::new(),
         scratch,
+        at_end: checked.at_end,
     };
     actor.begin_to_wait();
     let ready = Box::new((work, link));

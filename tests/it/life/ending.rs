@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use taskcell::{FailureKind, LimitsRequest, Outcome, Party, SimulatedClock, StartRequest};
+use taskcell::{
+    ControlAnswer, EventBody, Failure, FailureKind, LimitsRequest, Outcome, Party, SimulatedClock, StartRequest,
+};
 
-use crate::support::task::{data, failed, failure, outcome, parked, run, start, start_as, started};
+use crate::support::task::{data, events, failed, failure, outcome, parked, reported, run, start, start_as, started};
 use crate::support::{builder, fixture, guest, request, with_fixture, within};
 
 #[tokio::test]
@@ -250,4 +252,20 @@ async fn f01_everybody_who_waits_gets_the_same_outcome() {
     let (first, second, _) = within(both).await;
     assert_eq!(first, second);
     assert_eq!(task.wait().await, first);
+}
+
+#[tokio::test]
+async fn r3a_an_outcome_that_the_host_sets_ends_a_busy_loop_and_keeps_an_end_that_was_there() {
+    let (host, _) = fixture().await;
+    let (busy, done) = (start(&host, "spin", json!(null)).await, start(&host, "echo", json!("mine")).await);
+    reported(&busy).await;
+    let elsewhere = Outcome::Failed(Failure::new(FailureKind::Guest, "the build was removed"));
+    assert_eq!(within(busy.set_outcome(elsewhere.clone(), Party::Agent)).await, ControlAnswer::Done);
+    assert_eq!(outcome(&busy).await, elsewhere);
+    let finished = events(&busy).await.pop().map(|event| event.body);
+    assert!(matches!(finished, Some(EventBody::Finished { set_by: Some(Party::Agent), .. })), "{finished:?}");
+    // The cell is gone too, in the middle of its loop.
+    within(busy.gone()).await;
+    let own = outcome(&done).await;
+    assert_eq!(within(done.set_outcome(elsewhere, Party::Host)).await, ControlAnswer::AlreadyEnded(own));
 }

@@ -77,7 +77,9 @@ pub(super) fn line(event: &EventBody) -> Option<String> {
         | EventBody::FuelRequestEnded { .. }
         | EventBody::Panicked { .. }
         | EventBody::CancelRequested(_)
-        | EventBody::Finished { .. } => return None,
+        | EventBody::Finished { .. }
+        | EventBody::OnTerminalDone { .. }
+        | EventBody::LateSignal { .. } => return None,
     };
     Some(labelled(label, &words))
 }

@@ -171,6 +171,7 @@ pub(super) fn refused(error: StartError, arguments: &RunArguments) -> Fault {
         | StartError::TooManySignals { .. }
         | StartError::Details(_)
         | StartError::Parent
+        | StartError::UnknownOnTerminal { .. }
         | StartError::Store(_)
         | StartError::QueueFull { .. }
         | StartError::ShuttingDown => None,

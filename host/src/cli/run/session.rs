@@ -174,6 +174,8 @@ impl<'a> Session<'a> {
             EventBody::Finished { outcome, .. } => self.outcome = Some(outcome),
             // Said already, or shown at the end; what was done from here is known.
             EventBody::Due
+            | EventBody::OnTerminalDone { .. }
+            | EventBody::LateSignal { .. }
             | EventBody::Started { .. }
             | EventBody::AttemptEnded { .. }
             | EventBody::Instructed(_)

@@ -77,7 +77,9 @@ impl Bench {
     pub(super) fn with(script: Script, places: usize, store: Arc<dyn TaskStore>) -> Self {
         let clock = Arc::new(SimulatedClock::new());
         let registry = Arc::new(Registry::new(Keep { tasks: 256, time: Duration::from_hours(1), bytes: 64 << 20 }));
-        registry.add_plugin(plugin()).unwrap();
+        for name in ["scripted", "other"] {
+            registry.add_plugin(plugin(name)).unwrap();
+        }
         let inner = Arc::new(Inner {
             registry,
             runner: Arc::new(ScriptedRunner { script, places: Arc::new(Semaphore::new(places)) }),
@@ -90,6 +92,7 @@ impl Bench {
             limits: Limits::default(),
             plugin_limits: std::collections::HashMap::new(),
             functions: Arc::default(),
+            on_terminals: crate::runtime::terminal::OnTerminals::default(),
             plugins: Belongings::new(std::collections::HashMap::new(), 1 << 20),
             queue: Queue::new(4),
             desk: Arc::new(Desk::new(Concurrency::of(u32::MAX))),
@@ -129,7 +132,7 @@ pub(super) fn request() -> StartRequest {
     StartRequest::new("scripted", "script")
 }
 
-fn plugin() -> Plugin {
+fn plugin(name: &str) -> Plugin {
     let task = TaskType {
         name: "script".to_owned(),
         description: None,
@@ -139,10 +142,10 @@ fn plugin() -> Plugin {
     };
     let schemas = vec![(task.name.clone(), task.schemas(32).unwrap())];
     Plugin::new(LoadedPlugin {
-        digest: PluginDigest::of(b"script"),
+        digest: PluginDigest::of(name.as_bytes()),
         manifest: Manifest {
             manifest: 1,
-            name: "scripted".to_owned(),
+            name: name.to_owned(),
             version: "1".to_owned(),
             author: None,
             description: None,

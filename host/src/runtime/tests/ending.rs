@@ -9,11 +9,12 @@ use crate::model::event::EventBody;
 use crate::model::ids::TaskKey;
 use crate::model::outcome::{Failure, FailureKind, Outcome};
 use crate::model::request::CancelRequest;
-use crate::model::signal::Party;
+use crate::model::signal::{NotifyAnswer, Party};
 use crate::model::snapshot::Phase;
 use crate::ports::runner::GuestCall;
-use crate::runtime::handle::CancelAnswer;
+use crate::runtime::handle::{CancelAnswer, ControlAnswer};
 use crate::runtime::host::StartError;
+use crate::store::faulty::FaultyStore;
 use crate::store::memory::MemoryStore;
 
 fn kind(outcome: &Outcome) -> FailureKind {
@@ -221,4 +222,108 @@ async fn f14_a_guest_that_never_stops_talking_is_refused_and_goes_on() {
     let outcome = bench.start().await.wait().await;
     let Outcome::Succeeded { data: Some(data), .. } = outcome else { panic!("{outcome:?}") };
     assert_eq!(data, "refused after 280", "16 MiB of 60 000 bytes each");
+}
+
+fn elsewhere() -> Outcome {
+    Outcome::Succeeded { message: "done elsewhere".to_owned(), data: Some(json!({"by": "hand"})) }
+}
+
+#[tokio::test]
+async fn r3a_an_outcome_that_is_set_ends_the_task_and_says_who_set_it() {
+    let (dropped, mut seen) = tokio::sync::watch::channel(());
+    let dropped = std::sync::Mutex::new(Some(dropped));
+    let bench = Bench::new(script(move |_| {
+        let held = dropped.lock().unwrap().take();
+        async move {
+            let _held = held;
+            std::future::pending().await
+        }
+    }));
+    let task = bench.start().await;
+    bench.advance(Duration::from_secs(3)).await;
+    assert_eq!(task.set_outcome(elsewhere(), Party::Agent).await, ControlAnswer::Done);
+    assert_eq!(task.state().outcome, Some(elsewhere()), "it is visible with the answer");
+    assert_eq!(task.wait().await, elsewhere());
+    task.gone().await;
+    assert!(seen.changed().await.is_err(), "the guest's code is gone");
+    let log = log(&task).await;
+    let Some(EventBody::Finished { set_by, usage, .. }) = log.last().map(|event| &event.body) else {
+        panic!("{log:?}")
+    };
+    assert_eq!((*set_by, usage.wall), (Some(Party::Agent), Duration::from_secs(3)));
+}
+
+#[tokio::test]
+async fn r3a_a_task_that_has_not_begun_ends_so_and_never_begins() {
+    let bench = Bench::with(script(|_| async { success(None) }), 0, std::sync::Arc::new(MemoryStore::new()));
+    let task = bench.start().await;
+    assert_eq!(task.set_outcome(elsewhere(), Party::Host).await, ControlAnswer::Done);
+    let log = log(&task).await;
+    assert!(!log.iter().any(|event| matches!(event.body, EventBody::Started { .. })));
+}
+
+#[tokio::test]
+async fn r3a_the_first_end_wins_against_the_guest_in_both_orders() {
+    let bench = Bench::new(script(|link| async move {
+        wait_for(&link, "go", None).await;
+        success(json!("by itself"))
+    }));
+    let (own, set) = (bench.start().await, bench.start().await);
+    settle().await;
+    own.notify(key("go"), None, Party::Host).await;
+    let own_end = own.wait().await;
+    assert_eq!(own.set_outcome(elsewhere(), Party::Host).await, ControlAnswer::AlreadyEnded(own_end.clone()));
+    assert_eq!(own.state().outcome, Some(own_end));
+    assert_eq!(set.set_outcome(elsewhere(), Party::Host).await, ControlAnswer::Done);
+    assert_eq!(set.notify(key("go"), None, Party::Host).await, NotifyAnswer::NoTask);
+    for task in [own, set] {
+        log(&task).await;
+    }
+}
+
+#[tokio::test]
+async fn r3a_a_guest_that_has_ended_is_not_overruled_although_nobody_looked_yet() {
+    let (end, ended) = tokio::sync::watch::channel(false);
+    let bench = Bench::new(script(move |_| {
+        let mut ended = ended.clone();
+        async move {
+            let _ = ended.wait_for(|ended| *ended).await;
+            success(json!("by itself"))
+        }
+    }));
+    let task = bench.start().await;
+    settle().await;
+    end.send_replace(true);
+    // The actor looks at what others want of it first.
+    let answer = task.set_outcome(elsewhere(), Party::Host).await;
+    assert!(matches!(&answer, ControlAnswer::AlreadyEnded(Outcome::Succeeded { message, .. }) if message == "done"));
+}
+
+#[tokio::test]
+async fn r3a_the_first_end_wins_against_a_cancel_in_both_orders() {
+    let bench = Bench::new(script(|_| std::future::pending()));
+    let force = || CancelRequest::force(Party::Person, "enough");
+    let (cancelled, set, asked) = (bench.start().await, bench.start().await, bench.start().await);
+    settle().await;
+    cancelled.cancel(force()).await;
+    let end = cancelled.wait().await;
+    assert_eq!(cancelled.set_outcome(elsewhere(), Party::Host).await, ControlAnswer::AlreadyEnded(end));
+    set.set_outcome(elsewhere(), Party::Host).await;
+    assert_eq!(set.cancel(force()).await, CancelAnswer::AlreadyEnded(elsewhere()));
+    // A grace is not an end.
+    asked.cancel(CancelRequest::new(Party::Person, "soon")).await;
+    assert_eq!(asked.set_outcome(elsewhere(), Party::Host).await, ControlAnswer::Done);
+    assert_eq!(asked.wait().await, elsewhere());
+}
+
+#[tokio::test]
+async fn r3a_an_outcome_that_cannot_be_stored_is_not_said_to_be_set() {
+    let store = std::sync::Arc::new(FaultyStore::new(std::sync::Arc::new(MemoryStore::new())));
+    let bench = Bench::with(script(|_| std::future::pending()), 1, store.clone());
+    let task = bench.start().await;
+    settle().await;
+    store.fail(true);
+    let answer = task.set_outcome(elsewhere(), Party::Host).await;
+    let ControlAnswer::AlreadyEnded(outcome) = answer else { panic!("{answer:?}") };
+    assert_eq!(kind(&outcome), FailureKind::Host);
 }

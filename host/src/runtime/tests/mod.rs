@@ -9,5 +9,7 @@ mod keeping;
 mod pausing;
 mod receipts;
 mod reporting;
+mod stopping;
 mod stores;
+mod terminal;
 mod waiting;

@@ -1,0 +1,47 @@
+//! Changes to a task that meet its end, or are its end.
+
+use tokio::sync::oneshot;
+
+use crate::model::command::{Answer, Command};
+
+use super::actor::{Actor, Ended};
+use super::calls::Last;
+use super::cell::Cell;
+
+impl Actor {
+    /// Carries out what somebody wants of the task, and tells them whether it changed anything. Whoever comes after the
+    /// end gets no answer, and finds the outcome.
+    pub(super) async fn change(
+        &mut self,
+        mut command: Command,
+        reply: oneshot::Sender<bool>,
+        cell: &mut Cell,
+    ) -> Result<(), Ended> {
+        // Who gives fuel to a cell that has ended is told so, and not that it is done. And what the task itself came to
+        // stands, if it was there first.
+        let sets_the_end = matches!(command, Command::SetOutcome { .. });
+        // A cell that waits for room has come to nothing, and need not begin only to be stopped.
+        let meets_the_end =
+            matches!(command, Command::AddFuel { .. }) || (sets_the_end && matches!(cell, Cell::Running(_)));
+        if meets_the_end && let Some(step) = cell.advanced().await {
+            self.on_cell(step, cell).await?;
+        }
+        if let Command::SetOutcome { usage, .. } = &mut command {
+            self.write_progress(Last::Yes).await?;
+            *usage = self.shared.usage();
+        }
+        match self.decide(command).await {
+            Ok(answer) => {
+                let _ = reply.send(answer == Answer::Done);
+                Ok(())
+            }
+            Err(Ended) => {
+                // An end that could not be stored is another one than was wanted.
+                if self.shared.unstored().is_none() {
+                    let _ = reply.send(true);
+                }
+                Err(Ended)
+            }
+        }
+    }
+}
