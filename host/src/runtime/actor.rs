@@ -138,9 +138,11 @@ impl Actor {
         while self.control.try_recv().is_ok() {}
         let after = self.at_end.take().map(|at_end| at_end.call(Arc::clone(&self.shared)));
         drop(cell);
+        self.stop_children().await;
         let _ = (&mut self.gone).await;
         self.jobs.shutdown().await;
         self.watched.shutdown().await;
+        // One may have been started just then.
         self.stop_children().await;
         self.clean_up().await;
         if let Some(mut after) = after {
