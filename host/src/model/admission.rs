@@ -1,8 +1,9 @@
 //! Who may run next: fair between sessions and plugins, the more important first.
 //!
 //! Whoever waits stands in a lane with its like: the same plugin, session and parent. Limits hold for whole lanes, so one
-//! look at a lane's head is enough. Of the lanes with the highest priority the one goes first that was served longest ago:
-//! a session that has a thousand tasks waiting does not keep another from its first.
+//! look at a lane's head is enough. Of the lanes with the highest priority the one goes first that has the fewest running,
+//! and of those the one that was served longest ago: a session that has a thousand tasks waiting does not keep another
+//! from its first.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::Hash;
@@ -72,6 +73,7 @@ pub(crate) struct Admission {
     of_plugin: Counts<String>,
     of_session: Counts<String>,
     of_parent: Counts<TaskId>,
+    of_lane: Counts<Applicant>,
     /// By priority, the lowest first.
     waiting: BTreeMap<i32, Level>,
 }
@@ -88,8 +90,12 @@ struct Level {
 struct Counts<K>(HashMap<K, u32>);
 
 impl<K: Eq + Hash + Clone> Counts<K> {
+    fn of(&self, key: &K) -> u32 {
+        self.0.get(key).copied().unwrap_or(0)
+    }
+
     fn has_room(&self, key: &K, most: u32) -> bool {
-        self.0.get(key).copied().unwrap_or(0) < most
+        self.of(key) < most
     }
 
     fn add(&mut self, key: &K) {
@@ -112,7 +118,15 @@ impl<K: Eq + Hash + Clone> Counts<K> {
 impl Admission {
     pub(crate) fn new(limits: Concurrency) -> Self {
         let (of_plugin, of_session) = (Counts(HashMap::new()), Counts(HashMap::new()));
-        Self { limits, running: 0, of_plugin, of_session, of_parent: Counts(HashMap::new()), waiting: BTreeMap::new() }
+        Self {
+            limits,
+            running: 0,
+            of_plugin,
+            of_session,
+            of_parent: Counts(HashMap::new()),
+            of_lane: Counts(HashMap::new()),
+            waiting: BTreeMap::new(),
+        }
     }
 
     /// Puts somebody at the end of its lane. Tickets are not used twice.
@@ -148,7 +162,8 @@ impl Admission {
             return None;
         }
         let (priority, turn) = self.waiting.iter().rev().find_map(|(priority, level)| {
-            let turn = level.turns.iter().position(|who| self.fits(who))?;
+            let fitting = level.turns.iter().enumerate().filter(|(_, who)| self.fits(who));
+            let (turn, _) = fitting.min_by_key(|(turn, who)| (self.of_lane.of(who), *turn))?;
             Some((*priority, turn))
         })?;
         let level = self.waiting.get_mut(&priority)?;
@@ -180,6 +195,7 @@ impl Admission {
     /// Somebody who ran does so no more.
     pub(crate) fn release(&mut self, who: &Applicant) {
         self.running = self.running.saturating_sub(1);
+        self.of_lane.remove(who);
         self.of_plugin.remove(&who.plugin);
         if let Some(session) = &who.session {
             self.of_session.remove(session);
@@ -191,6 +207,7 @@ impl Admission {
 
     fn count(&mut self, who: &Applicant) {
         self.running += 1;
+        self.of_lane.add(who);
         self.of_plugin.add(&who.plugin);
         if let Some(session) = &who.session {
             self.of_session.add(session);

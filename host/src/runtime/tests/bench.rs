@@ -38,6 +38,7 @@ pub(super) type Script = Arc<dyn Fn(CellLink) -> BoxFuture<'static, CellEnd> + S
 /// Runs scripts instead of wasm.
 struct ScriptedRunner {
     script: Script,
+    inputs: Arc<Mutex<Vec<Value>>>,
     places: Arc<Semaphore>,
 }
 
@@ -54,6 +55,7 @@ impl Runner for ScriptedRunner {
     }
 
     fn run(&self, work: CellWork, link: CellLink, permit: Permit) -> BoxFuture<'static, CellEnd> {
+        self.inputs.lock().unwrap().push(work.input.clone());
         let running = (self.script)(link);
         Box::pin(async move {
             let end = running.await;
@@ -67,6 +69,8 @@ impl Runner for ScriptedRunner {
 pub(super) struct Bench {
     pub(super) inner: Arc<Inner>,
     pub(super) clock: Arc<SimulatedClock>,
+    /// What the guests were given, in the order in which they began.
+    pub(super) inputs: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Bench {
@@ -76,13 +80,18 @@ impl Bench {
 
     pub(super) fn with(script: Script, places: usize, store: Arc<dyn TaskStore>) -> Self {
         let clock = Arc::new(SimulatedClock::new());
+        let inputs = Arc::default();
         let registry = Arc::new(Registry::new(Keep { tasks: 256, time: Duration::from_hours(1), bytes: 64 << 20 }));
         for name in ["scripted", "other"] {
             registry.add_plugin(plugin(name)).unwrap();
         }
         let inner = Arc::new(Inner {
             registry,
-            runner: Arc::new(ScriptedRunner { script, places: Arc::new(Semaphore::new(places)) }),
+            runner: Arc::new(ScriptedRunner {
+                script,
+                inputs: Arc::clone(&inputs),
+                places: Arc::new(Semaphore::new(places)),
+            }),
             around: Surroundings {
                 store,
                 clock: Arc::clone(&clock) as _,
@@ -100,7 +109,7 @@ impl Bench {
             runtime: tokio::runtime::Handle::current(),
             actors: Mutex::new(JoinSet::new()),
         });
-        Self { inner, clock }
+        Self { inner, clock, inputs }
     }
 
     /// The host, before its first task.
@@ -136,7 +145,7 @@ fn plugin(name: &str) -> Plugin {
     let task = TaskType {
         name: "script".to_owned(),
         description: None,
-        input: None,
+        input: Some(serde_json::json!({ "type": "object" })),
         output: Some(serde_json::json!({ "type": ["string", "null"] })),
         limits: crate::model::limits::LimitsRequest::default(),
     };

@@ -1,6 +1,7 @@
 //! The runtime with scripted guests and simulated time: everything but wasm.
 
 mod asking;
+mod beginning;
 mod bench;
 mod clocks;
 mod ending;
