@@ -6,4 +6,5 @@ mod log;
 mod shutdown;
 mod signalling;
 mod starting;
+mod terminal;
 mod waiting;

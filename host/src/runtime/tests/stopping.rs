@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use super::bench::{Bench, key, log, request, script, settle, success, wait_for};
 use crate::model::ids::TaskId;
@@ -31,6 +32,12 @@ fn bench() -> Bench {
 
 fn ids(report: &StopReport) -> Vec<TaskId> {
     report.tasks.iter().map(|task| task.id).collect()
+}
+
+fn in_background<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> JoinSet<T> {
+    let mut running = JoinSet::new();
+    running.spawn(future);
+    running
 }
 
 fn lives(task: &TaskHandle) -> bool {
@@ -64,7 +71,7 @@ async fn r34_a_thousand_tasks_half_of_them_deaf_are_stopped_by_the_deadline() {
         settle().await;
     }
     let before = bench.clock.steady();
-    let stopping = tokio::spawn({
+    let mut stopping = in_background({
         let bench = Arc::clone(&bench);
         let request = enough().grace(Duration::from_hours(1));
         async move { bench.inner.stop_all(&StopScope::All, request, DEADLINE).await }
@@ -73,9 +80,9 @@ async fn r34_a_thousand_tasks_half_of_them_deaf_are_stopped_by_the_deadline() {
         settle().await;
     }
     bench.advance(DEADLINE.checked_sub(Duration::from_millis(1)).unwrap()).await;
-    assert!(!stopping.is_finished(), "the deaf ones have their time");
+    assert!(stopping.try_join_next().is_none(), "the deaf ones have their time");
     bench.advance(Duration::from_millis(1)).await;
-    let report = stopping.await.unwrap();
+    let report = stopping.join_all().await.remove(0);
     assert_eq!(bench.clock.steady(), before + DEADLINE);
     assert!(report.is_complete());
     assert_eq!((report.tasks.len(), report.forced()), (1000, 500));
@@ -169,7 +176,7 @@ async fn t45_stop_all_against_start_touches_what_was_started_before_and_nothing_
     let bench = Arc::new(bench());
     // In the queue and not yet running is started too.
     let first = bench.start().await;
-    let stopping = tokio::spawn({
+    let stopping = in_background({
         let bench = Arc::clone(&bench);
         async move { bench.inner.stop_all(&StopScope::All, enough(), DEADLINE).await }
     });
@@ -177,7 +184,7 @@ async fn t45_stop_all_against_start_touches_what_was_started_before_and_nothing_
         tokio::task::yield_now().await;
     }
     let second = bench.start().await;
-    let report = stopping.await.unwrap();
+    let report = stopping.join_all().await.remove(0);
     assert_eq!(ids(&report), [first.id()]);
     settle().await;
     assert!(lives(&second) && second.state().cancel.is_none());
