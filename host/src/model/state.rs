@@ -181,7 +181,12 @@ impl TaskState {
                 self.agent_messages = *number;
                 self.sent_once.extend(once.clone());
             }
-            EventBody::SignalSent { .. } | EventBody::HostCalled { .. } | EventBody::Stalled { .. } => {}
+            EventBody::SignalSent { .. }
+            | EventBody::HostCalled { .. }
+            | EventBody::Stalled { .. }
+            // Never in this log: what comes after the end changes nothing.
+            | EventBody::OnTerminalDone { .. }
+            | EventBody::LateSignal { .. } => {}
             EventBody::Instructed(instruction) => self.instructions.push_back(instruction.clone()),
             EventBody::InstructionTaken => {
                 self.instructions.pop_front();
@@ -244,8 +249,6 @@ impl TaskState {
             EventBody::Panicked { message, place } => self.panic = Some((message.clone(), place.clone())),
             EventBody::CancelRequested(request) => self.cancel = Some(request.clone()),
             EventBody::Finished { outcome, usage, .. } => self.finished(event.at, outcome, *usage),
-            // Never in this log: what comes after the end changes nothing.
-            EventBody::OnTerminalDone { .. } | EventBody::LateSignal { .. } => {}
         }
         self.note_stillness(event.at);
     }

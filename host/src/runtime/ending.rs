@@ -30,18 +30,11 @@ impl Actor {
             self.write_progress(Last::Yes).await?;
             *usage = self.shared.usage();
         }
-        match self.decide(command).await {
-            Ok(answer) => {
-                let _ = reply.send(answer == Answer::Done);
-                Ok(())
-            }
-            Err(Ended) => {
-                // An end that could not be stored is another one than was wanted.
-                if self.shared.unstored().is_none() {
-                    let _ = reply.send(true);
-                }
-                Err(Ended)
-            }
+        let answer = self.decide(command).await;
+        // An end that could not be stored is another one than was wanted, and no answer lets them look.
+        if answer.is_ok() || self.shared.unstored().is_none() {
+            let _ = reply.send(answer.as_ref().map_or(true, |answer| *answer == Answer::Done));
         }
+        answer.map(|_| ())
     }
 }

@@ -134,7 +134,7 @@ async fn stop(task: Arc<Shared>, request: CancelRequest, over: Duration) -> Stop
         task.cancel(request).await;
         task.wait().await
     };
-    let in_time = tokio::select! {
+    let mut outcome = tokio::select! {
         biased;
         outcome = asked => Some(outcome),
         () = clock.sleep_until(over) => None,
@@ -143,14 +143,13 @@ async fn stop(task: Arc<Shared>, request: CancelRequest, over: Duration) -> Stop
         task.cancel(force).await;
         task.wait().await
     };
-    let outcome = match in_time {
-        Some(outcome) => Some(outcome),
-        None => tokio::select! {
+    if outcome.is_none() {
+        outcome = tokio::select! {
             biased;
             outcome = forced => Some(outcome),
             () = clock.sleep_until(over.saturating_add(LAST_WORD)) => None,
-        },
-    };
+        };
+    }
     let forced = matches!(outcome, Some(Outcome::Cancelled { forced: true, .. }));
     Stopped { id, task: reference, outcome, forced }
 }

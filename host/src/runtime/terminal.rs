@@ -70,17 +70,14 @@ impl OnTerminals {
 
     /// What is to be called at the end of a task: the function that its request names, and then the one that came along.
     pub(super) fn of(&self, details: &TaskDetails, own: Option<OnTerminal>) -> Result<Option<Box<AtEnd>>, StartError> {
-        let named = match &details.on_terminal {
-            Some(name) => match self.named.get(name).cloned() {
-                Some(function) => Some((Some(name.clone()), Box::new(move |end| function(end)) as OnTerminal)),
-                None => {
-                    let known = self.named.keys().cloned().collect();
-                    return Err(StartError::UnknownOnTerminal { name: name.clone(), known });
-                }
-            },
-            None => None,
-        };
-        let calls: Vec<_> = named.into_iter().chain(own.map(|own| (None, own))).collect();
+        let mut calls = Vec::new();
+        if let Some(name) = &details.on_terminal {
+            let known = || self.named.keys().cloned().collect();
+            let unknown = || StartError::UnknownOnTerminal { name: name.clone(), known: known() };
+            let function = self.named.get(name).cloned().ok_or_else(unknown)?;
+            calls.push((Some(name.clone()), Box::new(move |end| function(end)) as OnTerminal));
+        }
+        calls.extend(own.map(|own| (None, own)));
         if calls.is_empty() {
             return Ok(None);
         }

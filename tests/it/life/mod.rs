@@ -9,4 +9,5 @@ mod shutdown;
 mod signalling;
 mod spending;
 mod starting;
+mod terminal;
 mod waiting;

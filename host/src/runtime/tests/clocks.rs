@@ -121,8 +121,8 @@ async fn t03_without_an_idle_time_the_deadline_ends_it_and_without_both_nothing_
     let mut bench = Bench::new(script(|_| std::future::pending()));
     bench.inner_mut().limits.idle = Duration::MAX;
     bench.inner_mut().limits.stall = Duration::MAX;
-    let late = bench.start().await;
     bench.inner_mut().limits.timeout = Duration::MAX;
+    let late = bench.inner.start(request().timeout(Duration::from_hours(1))).await.unwrap();
     let daemon = bench.start().await;
     bench.advance(Duration::from_hours(1)).await;
     assert!(matches!(late.wait().await, Outcome::Failed(Failure { kind: FailureKind::Timeout, .. })));

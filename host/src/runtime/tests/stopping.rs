@@ -5,14 +5,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use super::bench::{Bench, key, log, request, script, settle, success, wait_for};
 use crate::model::ids::TaskId;
+use crate::model::limits::Limits;
 use crate::model::outcome::{CellEnd, GuestOutcome, Outcome};
 use crate::model::request::{CancelRequest, StartRequest};
 use crate::model::signal::Party;
 use crate::ports::clock::Clock;
 use crate::runtime::handle::TaskHandle;
+use crate::runtime::start::{Birthright, new_id, start_as};
 use crate::runtime::stopping::{StopReport, StopScope};
 use crate::store::memory::MemoryStore;
 
@@ -31,6 +34,12 @@ fn bench() -> Bench {
 
 fn ids(report: &StopReport) -> Vec<TaskId> {
     report.tasks.iter().map(|task| task.id).collect()
+}
+
+fn in_background<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> JoinSet<T> {
+    let mut running = JoinSet::new();
+    running.spawn(future);
+    running
 }
 
 fn lives(task: &TaskHandle) -> bool {
@@ -64,7 +73,7 @@ async fn r34_a_thousand_tasks_half_of_them_deaf_are_stopped_by_the_deadline() {
         settle().await;
     }
     let before = bench.clock.steady();
-    let stopping = tokio::spawn({
+    let mut stopping = in_background({
         let bench = Arc::clone(&bench);
         let request = enough().grace(Duration::from_hours(1));
         async move { bench.inner.stop_all(&StopScope::All, request, DEADLINE).await }
@@ -73,9 +82,9 @@ async fn r34_a_thousand_tasks_half_of_them_deaf_are_stopped_by_the_deadline() {
         settle().await;
     }
     bench.advance(DEADLINE.checked_sub(Duration::from_millis(1)).unwrap()).await;
-    assert!(!stopping.is_finished(), "the deaf ones have their time");
+    assert!(stopping.try_join_next().is_none(), "the deaf ones have their time");
     bench.advance(Duration::from_millis(1)).await;
-    let report = stopping.await.unwrap();
+    let report = stopping.join_all().await.remove(0);
     assert_eq!(bench.clock.steady(), before + DEADLINE);
     assert!(report.is_complete());
     assert_eq!((report.tasks.len(), report.forced()), (1000, 500));
@@ -150,8 +159,12 @@ async fn r34_everything_below_a_task_is_stopped_also_below_one_that_has_ended() 
     let bench = bench();
     let child = async |parent: Option<TaskId>| {
         let mut request = request();
-        request.details.parent = parent;
-        bench.inner.start(request).await.unwrap()
+        if parent.is_none() {
+            return bench.inner.start(request).await.unwrap();
+        }
+        (request.details.parent, request.details.detached) = (parent, true);
+        let right = Birthright { id: new_id(), limits: Limits::default() };
+        start_as(&bench.inner, request, right).await.unwrap()
     };
     let root = child(None).await;
     let middle = child(Some(root.id())).await;
@@ -169,7 +182,7 @@ async fn t45_stop_all_against_start_touches_what_was_started_before_and_nothing_
     let bench = Arc::new(bench());
     // In the queue and not yet running is started too.
     let first = bench.start().await;
-    let stopping = tokio::spawn({
+    let stopping = in_background({
         let bench = Arc::clone(&bench);
         async move { bench.inner.stop_all(&StopScope::All, enough(), DEADLINE).await }
     });
@@ -177,7 +190,7 @@ async fn t45_stop_all_against_start_touches_what_was_started_before_and_nothing_
         tokio::task::yield_now().await;
     }
     let second = bench.start().await;
-    let report = stopping.await.unwrap();
+    let report = stopping.join_all().await.remove(0);
     assert_eq!(ids(&report), [first.id()]);
     settle().await;
     assert!(lives(&second) && second.state().cancel.is_none());

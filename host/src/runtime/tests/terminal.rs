@@ -16,12 +16,12 @@ use crate::model::signal::{NotifyAnswer, Party};
 use crate::model::snapshot::Phase;
 use crate::runtime::handle::TaskHandle;
 use crate::runtime::host::StartError;
-use crate::runtime::terminal::TaskEnd;
+use crate::runtime::terminal::{OnTerminalError, TaskEnd};
 use crate::store::faulty::FaultyStore;
 use crate::store::memory::MemoryStore;
 
 /// A function that tells how a task ended, and a way to hear it.
-fn teller() -> (impl Fn(TaskEnd) -> std::future::Ready<Result<(), crate::OnTerminalError>>, mpsc::Receiver<TaskEnd>) {
+fn teller() -> (impl Fn(TaskEnd) -> std::future::Ready<Result<(), OnTerminalError>>, mpsc::Receiver<TaskEnd>) {
     let (tell, told) = mpsc::channel(16);
     let function = move |end| std::future::ready(tell.try_send(end).map_err(|_| "nobody listens".into()));
     (function, told)
@@ -40,9 +40,9 @@ async fn noted(task: &TaskHandle) -> Vec<(Option<String>, Option<String>)> {
     for (event, number) in events.iter().zip(1..) {
         assert_eq!(event.seq, EventSeq(number), "numbers of its own");
     }
-    let done = events.into_iter().filter_map(|event| match event.body {
-        EventBody::OnTerminalDone { name, error } => Some((name, error)),
-        _ => None,
+    let done = events.into_iter().map(|event| {
+        let EventBody::OnTerminalDone { name, error } = event.body else { panic!("{event:?}") };
+        (name, error)
     });
     done.collect()
 }
