@@ -54,8 +54,8 @@ fn t07_a_million_pollables_are_a_trap_at_the_cap() {
     let body = a_million_times("(drop (call $sleep (i64.const 1000000000000)))");
     alone(|| {
         stays_flat(Handmade::new("made").imports(&imports::POLLABLES).run(body), |outcome| {
-            stopped_by(outcome, "resources")
-        })
+            stopped_by(outcome, "resources");
+        });
     });
 }
 
