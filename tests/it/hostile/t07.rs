@@ -55,7 +55,7 @@ fn t07_a_million_pollables_are_a_trap_at_the_cap() {
     alone(|| {
         stays_flat(Handmade::new("made").imports(&imports::POLLABLES).run(body), |outcome| {
             stopped_by(outcome, "resources");
-        });
+        })
     });
 }
 
