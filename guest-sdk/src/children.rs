@@ -109,7 +109,7 @@ pub enum TaskEnd {
     Failed {
         /// What went wrong.
         message: String,
-        /// What kind of failure it is, in the host's word, such as `task`, `fuel` or `timeout`.
+        /// What kind of failure it is, in the host's word, such as `guest`, `out-of-fuel` or `timeout`.
         kind: String,
         /// Details for a program.
         error: Option<Value>,

@@ -256,9 +256,11 @@ impl Actor {
 
     /// Stops the children that do not outlive this task.
     pub(super) async fn stop_children(&mut self) {
+        // A wish that is on its way to them still is told by whose it is, and not as this task's end.
+        let asked = self.shared.state().cancel.clone();
+        let ended = || CancelRequest::new(Party::Task(self.shared.id), "the task that started it has ended");
         for shared in self.bound_children() {
-            let request = CancelRequest::new(Party::Task(self.shared.id), "the task that started it has ended");
-            cancel(&shared, request).await;
+            cancel(&shared, asked.clone().unwrap_or_else(ended)).await;
         }
     }
 
