@@ -171,9 +171,9 @@ impl Actor {
 
     async fn end_child(&mut self, child: TaskId, outcome: ChildOutcome, used: u64) -> Result<(), Ended> {
         let lent = self.shared.state().children.iter().find(|known| known.id == child).map_or(0, |known| known.fuel);
-        self.decide(Command::ChildEnded { child, outcome, fuel: used.min(lent) }).await?;
+        // First the fuel: with the event the guest goes on, and may give it to the next one at once.
         self.shared.gauges.return_fuel(lent.saturating_sub(used));
-        Ok(())
+        self.decide(Command::ChildEnded { child, outcome, fuel: used.min(lent) }).await.map(drop)
     }
 
     pub(super) async fn wait_child(
