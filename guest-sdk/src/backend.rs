@@ -3,7 +3,8 @@
 //! One trait for each page of the contract, with the contract's own shapes: JSON is text, a duration is milliseconds.
 
 use crate::approval::Approval;
-use crate::error::{Refused, WaitError};
+use crate::children::{Child, TaskOptions};
+use crate::error::{HostError, Refused, WaitError};
 use crate::values::{Artifact, CancelRequest, Delivery, NotifyResult, TaskInfo, TaskRef};
 use crate::waiting::{Instruction, Reach, Scope, WaitFor};
 
@@ -49,10 +50,40 @@ pub(crate) trait OutputPage {
     fn attach(&self, name: &str, media_type: &str, path: &str) -> Result<Artifact, Refused>;
 }
 
-/// The pages together.
-pub(crate) trait Backend: TaskPage + SignalsPage + AgentPage + ApprovalsPage + OutputPage {}
+/// The contract's `tasks`.
+pub(crate) trait TasksPage {
+    fn start_task(&self, task_type: &str, input: &str, options: TaskOptions) -> Result<Child, Refused>;
+    /// Returns the outcome as the contract's JSON document.
+    fn wait_task(&self, id: &str, timeout_ms: Option<u64>) -> Result<Option<String>, Refused>;
+    fn cancel_task(&self, id: &str, reason: &str, grace_ms: u64) -> Result<bool, Refused>;
+    fn running_tasks(&self) -> Vec<Child>;
+}
 
-impl<T: TaskPage + SignalsPage + AgentPage + ApprovalsPage + OutputPage> Backend for T {}
+/// The contract's `host`.
+pub(crate) trait HostPage {
+    fn call_host(&self, name: &str, input: &str) -> Result<String, HostError>;
+}
+
+/// The contract's `config` and `kv`: what belongs to the plugin.
+pub(crate) trait BelongingsPage {
+    fn config(&self) -> String;
+    fn kv_get(&self, key: &str) -> Result<Option<Vec<u8>>, Refused>;
+    fn kv_set(&self, key: &str, value: &[u8]) -> Result<(), Refused>;
+    fn kv_compare_and_set(&self, key: &str, current: Option<&[u8]>, value: &[u8]) -> Result<bool, Refused>;
+    fn kv_delete(&self, key: &str) -> Result<bool, Refused>;
+    fn kv_keys(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Refused>;
+}
+
+/// The pages together.
+pub(crate) trait Backend:
+    TaskPage + SignalsPage + AgentPage + ApprovalsPage + OutputPage + TasksPage + HostPage + BelongingsPage
+{
+}
+
+impl<T> Backend for T where
+    T: TaskPage + SignalsPage + AgentPage + ApprovalsPage + OutputPage + TasksPage + HostPage + BelongingsPage
+{
+}
 
 /// A signal as it comes from the host.
 #[derive(Debug)]

@@ -1,6 +1,8 @@
 //! What a running task has in its hand.
 
 mod asking;
+mod children;
+mod host;
 mod reaching;
 mod waiting;
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::Value;
+
 /// The host refused a call. The task goes on; what it does about it is its own affair.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the host refused the call ({kind}): {message}")]
@@ -116,6 +118,76 @@ pub enum WaitError {
     /// A signal came and was taken, but its payload is not what the task expects. The text says where.
     #[error("the signal's payload does not fit: {0}")]
     BadPayload(String),
+}
+
+impl WaitError {
+    /// What a refusal of a call that parks means; `cancelled` makes the error for a task that shall stop.
+    pub(crate) fn from_refusal(refused: Refused, cancelled: impl FnOnce() -> Cancelled) -> Self {
+        match refused.kind {
+            RefusalKind::Cancelled => Self::Cancelled(cancelled()),
+            RefusalKind::InvalidArgument
+            | RefusalKind::Denied
+            | RefusalKind::TooLarge
+            | RefusalKind::NotFound
+            | RefusalKind::Ended
+            | RefusalKind::TimedOut
+            | RefusalKind::Host
+            | RefusalKind::Other(_) => Self::Refused(refused),
+        }
+    }
+}
+
+/// Why a function of the program around the host has no result.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HostError {
+    /// The function says that it could not do it.
+    #[error("the host's function failed: {message}")]
+    Failed {
+        /// A sentence for a person.
+        message: String,
+        /// Details for a program.
+        details: Option<Value>,
+    },
+    /// The function took too long.
+    #[error("the host's function did not answer in time")]
+    TimedOut,
+    /// The task shall stop. Returned from a task with `?`, it ends the task as cancelled.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+    /// The call was wrong or not granted, there is no such function, or the host failed.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The function answered, but not with what the task expects. The text says where.
+    #[error("the answer of the host's function does not fit: {0}")]
+    BadAnswer(String),
+}
+
+impl HostError {
+    /// A function's own failure, as a test wants it.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::Failed { message: message.into(), details: None }
+    }
+
+    #[cfg(target_family = "wasm")]
+    pub(crate) fn from_wire(kind: String, message: String, details: Option<&str>) -> Self {
+        if kind == "failed" {
+            let details = details.and_then(|text| serde_json::from_str(text).ok());
+            return Self::Failed { message, details };
+        }
+        match RefusalKind::from_wire(kind) {
+            RefusalKind::TimedOut => Self::TimedOut,
+            RefusalKind::Cancelled => Self::Cancelled(Cancelled::at("stopped while waiting for the host's function")),
+            kind @ (RefusalKind::InvalidArgument
+            | RefusalKind::Denied
+            | RefusalKind::TooLarge
+            | RefusalKind::NotFound
+            | RefusalKind::Ended
+            | RefusalKind::Host
+            | RefusalKind::Other(_)) => Self::Refused(Refused { kind, message }),
+        }
+    }
 }
 
 /// Why a request for fuel brought none.

@@ -41,14 +41,17 @@
 //! # What a task can do
 //! All of it is a method of [`TaskCtl`]: report progress, look whether it shall stop, look how much fuel is left and ask
 //! for more, wait for a signal or for one of several, send one to a task or to many, ask for approval, read what somebody
-//! says to it, tell the agent something, say what it spent elsewhere, attach a file. Beside that a task has WASI: a
+//! says to it, tell the agent something, say what it spent elsewhere, attach a file, start other tasks and wait for their
+//! ends, call a function of the program around the host, read its plugin's configuration, and keep small things for its
+//! plugin's next tasks. Beside that a task has WASI: a
 //! scratch directory of its own, the clocks, random numbers, the folders that the operator granted, and `print!` and
 //! `eprint!`, which the host keeps. What `log::info!` and its siblings write goes to the task's log. A panic ends the task
 //! as failed, with the message and the place.
 //!
 //! # How a task ends
 //! With its result, or with a [`TaskError`], into which `?` turns every error. [`TaskCtl::checkpoint`],
-//! [`TaskCtl::wait`], [`TaskCtl::next_message`], [`TaskCtl::request_fuel`] and [`Decision::granted`] fail when the task
+//! [`TaskCtl::wait`], [`TaskCtl::next_message`], [`TaskCtl::wait_task`], [`TaskCtl::request_fuel`],
+//! [`TaskCtl::call_host`] and [`Decision::granted`] fail when the task
 //! shall stop, and with `?` that ends the task as cancelled.
 //!
 //! # Testing
@@ -65,6 +68,7 @@ extern crate self as taskcell_guest;
 mod approval;
 mod backend;
 mod check;
+mod children;
 mod ctl;
 mod error;
 mod json;
@@ -79,8 +83,9 @@ mod waiting;
 mod wasm;
 
 pub use approval::{Approval, Decision, NotApproved};
+pub use children::{Child, TaskEnd, TaskOptions};
 pub use ctl::TaskCtl;
-pub use error::{Cancelled, FuelError, RefusalKind, Refused, WaitError};
+pub use error::{Cancelled, FuelError, HostError, RefusalKind, Refused, WaitError};
 pub use plugin::Plugin;
 pub use task_error::TaskError;
 pub use taskcell_guest_macros::{plugin, task};

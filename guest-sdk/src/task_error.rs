@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::approval::NotApproved;
-use crate::error::{Cancelled, FuelError, WaitError};
+use crate::error::{Cancelled, FuelError, HostError, WaitError};
 
 /// The end of a task that did not succeed: it failed, or it stopped because it was asked to.
 ///
@@ -126,6 +126,9 @@ fn as_cancelled<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Cancelled> {
     if let Some(FuelError::Cancelled(cancelled)) = error.downcast_ref() {
         return Some(cancelled);
     }
+    if let Some(HostError::Cancelled(cancelled)) = error.downcast_ref() {
+        return Some(cancelled);
+    }
     if let Some(NotApproved::Cancelled(cancelled)) = error.downcast_ref() {
         return Some(cancelled);
     }
@@ -170,6 +173,7 @@ mod tests {
             TaskError::from(cancelled.clone()),
             TaskError::from(WaitError::Cancelled(cancelled.clone())),
             TaskError::from(FuelError::Cancelled(cancelled.clone())),
+            TaskError::from(HostError::Cancelled(cancelled.clone())),
             TaskError::from(NotApproved::Cancelled(cancelled.clone())),
             TaskError::from(Outer(cancelled.clone())),
             TaskError::from(Outer(Outer(WaitError::Cancelled(cancelled)))),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{TaskCtl, millis_rounded_up};
 use crate::approval::{Approval, Decision};
-use crate::error::{Cancelled, RefusalKind, Refused, WaitError};
+use crate::error::{Cancelled, Refused, WaitError};
 use crate::values::Delivery;
 use crate::waiting::Instruction;
 
@@ -100,16 +100,8 @@ impl TaskCtl {
     }
 
     fn message(&self, timeout: Option<Duration>) -> Result<Option<Instruction>, WaitError> {
-        self.backend.next_message(timeout.map(millis_rounded_up)).map_err(|refused| match refused.kind {
-            RefusalKind::Cancelled => WaitError::Cancelled(Cancelled::at("stopped while waiting for a message")),
-            RefusalKind::InvalidArgument
-            | RefusalKind::Denied
-            | RefusalKind::TooLarge
-            | RefusalKind::NotFound
-            | RefusalKind::Ended
-            | RefusalKind::TimedOut
-            | RefusalKind::Host
-            | RefusalKind::Other(_) => WaitError::Refused(refused),
+        self.backend.next_message(timeout.map(millis_rounded_up)).map_err(|refused| {
+            WaitError::from_refusal(refused, || Cancelled::at("stopped while waiting for a message"))
         })
     }
 

@@ -183,7 +183,7 @@ fn check_kind(kind: &str) -> Result<(), Refused> {
 }
 
 /// A task cannot go on from here, and its test would never end.
-fn endless(what: &str, remedy: &str) -> Refused {
+pub(super) fn endless(what: &str, remedy: &str) -> Refused {
     Refused {
         kind: RefusalKind::Other("fake-host".to_owned()),
         message: format!("the task {what}: it would wait for ever. Call {remedy} before the task runs"),

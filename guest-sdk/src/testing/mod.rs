@@ -28,10 +28,14 @@
 //! for approval are answered in the same way by [`FakeHost::approve`] and [`FakeHost::deny`].
 //!
 //! The fake host does not do these: it never stops a task by force, also when no fuel is left, does not catch panics,
-//! merges no progress, and has neither a deadline nor other limits. There are no other tasks: what the task sends to them
-//! is written down, and answered as the test says.
+//! merges no progress, and has neither a deadline nor other limits, and grants everything. There are no other tasks: what
+//! the task sends to them is written down, and answered as the test says, and the tasks that it starts end as
+//! [`FakeHost::child_ends`] says. Host functions answer as [`FakeHost::answer_host`] says. The plugin's store is a real
+//! one, which starts empty.
 
 mod asking;
+mod belongings;
+mod children;
 mod fake_host;
 mod fuel;
 mod log;
@@ -41,6 +45,6 @@ mod state;
 
 pub use fake_host::FakeHost;
 pub use records::{
-    AgentMessage, ApprovalRequest, Attached, EndedWait, FuelRequest, LogLine, Notified, Progress, ScopeNotified,
-    UsageRecord,
+    AgentMessage, ApprovalRequest, Attached, EndedWait, FuelRequest, HostCalled, LogLine, Notified, Progress,
+    ScopeNotified, StartedTask, UsageRecord,
 };

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::approval::Decision;
+use crate::children::Child;
 use crate::error::Refused;
 use crate::values::TaskRef;
 use crate::waiting::{Reach, Scope};
@@ -123,4 +124,24 @@ pub struct Attached {
     pub media_type: String,
     /// What the file held when it was attached.
     pub content: Vec<u8>,
+}
+
+/// One task that the task started.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StartedTask {
+    /// Its id, and its name.
+    pub child: Child,
+    /// Its input.
+    pub input: Value,
+    /// The options, as the contract's document.
+    pub options: Value,
+}
+
+/// One call of a host's function.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostCalled {
+    /// The function's name.
+    pub name: String,
+    /// What the task gave.
+    pub input: Value,
 }

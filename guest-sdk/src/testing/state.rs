@@ -5,6 +5,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::asking::Asking;
+use super::belongings::Belongings;
+use super::children::Children;
 use super::fuel::Fuel;
 use super::records::{AgentMessage, Attached, EndedWait, FuelRequest, LogLine, Notified, Progress, ScopeNotified};
 use crate::backend::{WaitEnd, WireSignal};
@@ -30,6 +32,8 @@ pub(super) struct State {
     pub(super) notify_scope_answer: Option<Result<u32, Refused>>,
     pub(super) cancel_wait_answer: Option<Result<u32, Refused>>,
     pub(super) asking: Asking,
+    pub(super) children: Children,
+    pub(super) belongings: Belongings,
     /// The keys of the messages that are sent once.
     pub(super) sent_once: Vec<String>,
     pub(super) scratch: Option<TempDir>,

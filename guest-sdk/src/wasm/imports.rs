@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use super::bindings::taskcell::plugin::{agent, approvals, output, signals, task, types};
+use super::bindings::taskcell::plugin::{agent, approvals, config, host, kv, output, signals, task, tasks, types};
 use crate::approval::Approval;
-use crate::backend::{AgentPage, ApprovalsPage, OutputPage, OutputStream, SignalsPage, TaskPage, WaitEnd, WireSignal};
-use crate::error::{RefusalKind, Refused};
+use crate::backend::{
+    AgentPage, ApprovalsPage, BelongingsPage, HostPage, OutputPage, OutputStream, SignalsPage, TaskPage, TasksPage,
+    WaitEnd, WireSignal,
+};
+use crate::children::{Child, TaskOptions};
+use crate::error::{HostError, RefusalKind, Refused};
 use crate::values::{Artifact, CancelRequest, Delivery, NotifyResult, Sender, TaskInfo, TaskRef};
 use crate::waiting::{Instruction, Reach, Scope, WaitFor};
 
@@ -136,6 +140,66 @@ impl OutputPage for Imports {
     }
 }
 
+impl TasksPage for Imports {
+    fn start_task(&self, task_type: &str, input: &str, options: TaskOptions) -> Result<Child, Refused> {
+        let options = options.into_wire().to_string();
+        tasks::start(task_type, input, &options).map(child).map_err(refused)
+    }
+
+    fn wait_task(&self, id: &str, timeout_ms: Option<u64>) -> Result<Option<String>, Refused> {
+        tasks::wait(id, timeout_ms).map_err(refused)
+    }
+
+    fn cancel_task(&self, id: &str, reason: &str, grace_ms: u64) -> Result<bool, Refused> {
+        tasks::cancel(id, reason, grace_ms).map_err(refused)
+    }
+
+    fn running_tasks(&self) -> Vec<Child> {
+        tasks::running().into_iter().map(child).collect()
+    }
+}
+
+impl HostPage for Imports {
+    fn call_host(&self, name: &str, input: &str) -> Result<String, HostError> {
+        host::call(name, input)
+            .map_err(|error| HostError::from_wire(error.kind, error.message, error.details.as_deref()))
+    }
+}
+
+impl BelongingsPage for Imports {
+    fn config(&self) -> String {
+        config::get()
+    }
+
+    fn kv_get(&self, key: &str) -> Result<Option<Vec<u8>>, Refused> {
+        kv::get(key).map_err(refused)
+    }
+
+    fn kv_set(&self, key: &str, value: &[u8]) -> Result<(), Refused> {
+        kv::set(key, value).map_err(refused)
+    }
+
+    fn kv_compare_and_set(&self, key: &str, current: Option<&[u8]>, value: &[u8]) -> Result<bool, Refused> {
+        kv::compare_and_set(key, current, value).map_err(refused)
+    }
+
+    fn kv_delete(&self, key: &str) -> Result<bool, Refused> {
+        kv::delete(key).map_err(refused)
+    }
+
+    fn kv_keys(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Refused> {
+        kv::keys(prefix, after).map_err(refused)
+    }
+}
+
+fn child(child: tasks::Child) -> Child {
+    Child { id: child.id, task: own_ref(child.task) }
+}
+
+fn own_ref(task: types::TaskRef) -> TaskRef {
+    TaskRef { plugin: task.plugin, task_type: task.task_type, key: task.key }
+}
+
 fn refused(refusal: types::Refusal) -> Refused {
     Refused { kind: RefusalKind::from_wire(refusal.kind), message: refusal.message }
 }
@@ -154,6 +218,6 @@ fn task_ref(task: &TaskRef) -> types::TaskRef {
 }
 
 fn signal(signal: signals::Signal) -> WireSignal {
-    let task = signal.sender_task.map(|task| TaskRef { plugin: task.plugin, task_type: task.task_type, key: task.key });
+    let task = signal.sender_task.map(own_ref);
     WireSignal { payload: signal.payload, sender: signal.sender, task }
 }

@@ -170,9 +170,9 @@ impl Actor {
 
     async fn end_child(&mut self, child: TaskId, outcome: ChildOutcome, used: u64) -> Result<(), Ended> {
         let lent = self.shared.state().children.iter().find(|known| known.id == child).map_or(0, |known| known.fuel);
-        self.decide(Command::ChildEnded { child, outcome, fuel: used.min(lent) }).await?;
+        // First the fuel: with the event the guest goes on, and may give it to the next one at once.
         self.shared.gauges.return_fuel(lent.saturating_sub(used));
-        Ok(())
+        self.decide(Command::ChildEnded { child, outcome, fuel: used.min(lent) }).await.map(drop)
     }
 
     pub(super) async fn wait_child(
@@ -254,9 +254,11 @@ impl Actor {
 
     /// Stops the children that do not outlive this task.
     pub(super) async fn stop_children(&mut self) {
+        // A wish that is on its way to them still is told by whose it is, and not as this task's end.
+        let asked = self.shared.state().cancel.clone();
+        let ended = || CancelRequest::new(Party::Task(self.shared.id), "the task that started it has ended");
         for shared in self.bound_children() {
-            let request = CancelRequest::new(Party::Task(self.shared.id), "the task that started it has ended");
-            cancel(&shared, request).await;
+            cancel(&shared, asked.clone().unwrap_or_else(ended)).await;
         }
     }
 

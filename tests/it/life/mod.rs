@@ -2,7 +2,9 @@
 
 mod asking;
 mod cancelling;
+mod children;
 mod ending;
+mod functions;
 mod log;
 mod reaching;
 mod shutdown;
