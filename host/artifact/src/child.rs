@@ -33,7 +33,8 @@ pub struct Bounds {
 /// Something to compile.
 #[derive(Debug, Clone, Copy)]
 pub struct Job<'a> {
-    /// The program to run: one that calls [`serve`](crate::serve) when its only argument is [`WORD`].
+    /// The program to run: one that calls [`serve`](crate::serve) when its only argument is [`WORD`]. A relative path
+    /// begins at this process's working directory; no search path is looked at.
     pub program: &'a Path,
     /// What the child is told about the plugin.
     pub kind: u8,
@@ -70,7 +71,9 @@ pub enum ChildError<E> {
 /// # Errors
 /// When there is no answer, for whatever reason.
 pub async fn compile<E>(job: Job<'_>, stop: impl Future<Output = E>) -> Result<Answer, ChildError<E>> {
-    let mut child = Command::new(job.program)
+    // Its working directory is another one than ours, for which a relative path is meant.
+    let program = std::path::absolute(job.program).map_err(ChildError::Start)?;
+    let mut child = Command::new(program)
         .arg(WORD)
         // Nothing of the host's environment is its business; the one variable that it gets is for the compiler.
         .env_clear()
@@ -140,12 +143,10 @@ async fn talk<E>(child: &mut Child, job: Job<'_>) -> Result<(ExitStatus, Vec<u8>
         }
     };
     // Its end of stdin stays open until it has ended: that is its lifeline.
-    let (_lifeline, status, answer, said) = tokio::try_join!(
-        async { Ok(ask.await) },
-        async { child.wait().await.map_err(ChildError::Io) },
-        listen,
-        async { Ok(hear(stderr).await) },
-    )?;
+    let (_lifeline, answer, said) =
+        tokio::try_join!(async { Ok(ask.await) }, listen, async { Ok(hear(stderr).await) })?;
+    // Not before all have let go of its ends: its number, by which they can be killed, is free once it was waited for.
+    let status = child.wait().await.map_err(ChildError::Io)?;
     Ok((status, answer, said))
 }
 

@@ -25,7 +25,8 @@ fn limits() -> Limits {
     Limits {
         signals_per_key: 2,
         signals_in_all: 3,
-        signal_bytes: 8,
+        // Two numbers of five digits, or of fewer.
+        signal_bytes: 2 * 69,
         fuel: 100,
         fuel_on_request: 10,
         ..Limits::default()
@@ -309,7 +310,7 @@ proptest! {
                 let dropped = matches!(answer, NotifyAnswer::NoTask | NotifyAnswer::Full);
                 prop_assert!(notified && dropped == (before == state), "a signal is taken or refused, and it is said");
             }
-            prop_assert!(state.mailbox.bytes() <= 8 && state.mailbox.count() <= 3);
+            prop_assert!(state.mailbox.bytes() <= 2 * 69 && state.mailbox.count() <= 3);
             let percent = |state: &TaskState| state.progress.as_ref().and_then(|progress| progress.percent);
             prop_assert!(restarted || percent(&state) >= percent(&before), "progress does not go back");
             prop_assert!(state.fuel_budget >= before.fuel_budget, "a budget never shrinks");

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::grants::Capability;
+use super::json;
 use super::limits::LimitsRequest;
 use super::schema::{Schema, SchemaError};
 
@@ -143,7 +144,7 @@ impl Manifest {
     /// # Errors
     /// When it is not a manifest that this host can work with.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
-        let document: Value = serde_json::from_str(text).map_err(|error| ManifestError::Json(error.to_string()))?;
+        let document: Value = json::parse(text).map_err(|error| ManifestError::Json(format!("it {error}")))?;
         // The version comes first: a newer document may look quite different.
         match document.get("manifest").and_then(Value::as_u64) {
             Some(VERSION) | None => {}

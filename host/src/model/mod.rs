@@ -8,6 +8,7 @@ pub(crate) mod details;
 pub(crate) mod event;
 pub(crate) mod grants;
 pub(crate) mod ids;
+pub(crate) mod json;
 pub(crate) mod limits;
 pub(crate) mod load_limits;
 pub(crate) mod machine;

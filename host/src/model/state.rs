@@ -9,6 +9,7 @@ use super::children::Child;
 use super::details::TaskDetails;
 use super::event::{Event, EventBody, EventSeq};
 use super::ids::{SignalKey, TaskId, TaskRef};
+use super::json;
 use super::limits::Limits;
 use super::mailbox::Mailbox;
 use super::outcome::Outcome;
@@ -354,9 +355,9 @@ impl TaskState {
     }
 }
 
-/// What a payload weighs: its length as JSON text.
+/// What a payload weighs, as text and as values.
 pub(crate) fn payload_bytes(payload: Option<&Value>) -> u64 {
-    payload.map_or(0, |value| value.to_string().len() as u64)
+    payload.map_or(0, json::weight)
 }
 
 /// What an outcome carries.

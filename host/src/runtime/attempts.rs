@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::model::approval::ApprovalDecision;
+use crate::model::json::{self, VALUES_MAX};
 use crate::model::machine::{Refusal, RefusalKind};
 use crate::model::snapshot::Phase;
 use crate::ports::clock::BoxFuture;
@@ -110,6 +111,10 @@ impl Actor {
         }
         if input.to_string().len() as u64 > max {
             let message = format!("the approved input is larger than the limit of {max} bytes");
+            return Err(Refusal::new(RefusalKind::TooLarge, message));
+        }
+        if json::has_too_many(input) {
+            let message = format!("the approved input has more than {VALUES_MAX} values");
             return Err(Refusal::new(RefusalKind::TooLarge, message));
         }
         self.schemas.input.check(input).map_err(|faults| {

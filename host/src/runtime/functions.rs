@@ -6,6 +6,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::model::command::Command;
+use crate::model::json::{self, VALUES_MAX};
 use crate::model::limits::Limits;
 use crate::model::machine::{Refusal, RefusalKind};
 use crate::model::schema::Schema;
@@ -96,6 +97,10 @@ async fn answer(
             return Err(HostCallError::of(RefusalKind::TimedOut, format!("the function took longer than its {time}")));
         }
     };
+    if json::has_too_many(&result) {
+        let message = format!("the function's result has more than {VALUES_MAX} values");
+        return Err(HostCallError::of(RefusalKind::TooLarge, message));
+    }
     check(&function.output, &result, RefusalKind::Host, "the function's result")?;
     let size = result.to_string().len() as u64;
     if size > limits.call_bytes {

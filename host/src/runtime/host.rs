@@ -100,6 +100,12 @@ pub enum StartError {
         /// The limit in bytes.
         max: u64,
     },
+    /// The input has too many values in it, those inside lists and objects counted too.
+    #[error("the input has more than {max} values; put it into a file and grant its folder")]
+    TooManyValues {
+        /// How many it may have.
+        max: u64,
+    },
     /// A live task has this key.
     #[error("{task} is running already; wait for it, or give another key")]
     KeyInUse {

@@ -13,6 +13,7 @@ use crate::model::details::TaskDetails;
 use crate::model::event::{Event, EventSeq};
 use crate::model::grants::Grants;
 use crate::model::ids::{TaskId, TaskKey, TaskRef};
+use crate::model::json::{self, VALUES_MAX};
 use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::machine::step;
 use crate::model::manifest::Schemas;
@@ -207,6 +208,9 @@ fn check(inner: &Inner, request: &StartRequest, on_terminal: Option<OnTerminal>)
     let size = request.input.to_string().len() as u64;
     if size > limits.input_bytes {
         return Err(StartError::InputTooLarge { size, max: limits.input_bytes });
+    }
+    if json::has_too_many(&request.input) {
+        return Err(StartError::TooManyValues { max: VALUES_MAX });
     }
     schemas.input.check(&request.input).map_err(|faults| StartError::InvalidInput { faults })?;
     let at_end = inner.on_terminals.of(&request.details, on_terminal)?;

@@ -10,6 +10,7 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 
 use crate::model::grants::{Grants, SCRATCH};
+use crate::model::json::{self, JsonError};
 use crate::model::limits::Limits;
 use crate::model::outcome::{CellEnd, Failure, FailureKind, GuestOutcome};
 use crate::ports::clock::Clock;
@@ -24,7 +25,7 @@ use super::inspect::Shape;
 use super::meter::MemoryMeter;
 use super::pace::{Account, Pace, Turn, keep_pace, publish};
 use super::random::{self, Random};
-use super::trap::{Departure, Scene, departure, is_unreadable_result};
+use super::trap::{Departure, Scene, departure, is_outside_the_code, is_too_large_result};
 use super::wasi::{self, CommandLine};
 
 /// What a call may carry beside its one large value: names, messages.
@@ -263,8 +264,7 @@ async fn run_task(
     let input = work.input.to_string();
     match instance.taskcell_plugin_runner().call_run(&mut *store, &work.task.task_type, &input).await {
         Ok(outcome) => Ok(returned(outcome, work.limits.result_bytes)),
-        // A guest with less memory than that has not returned too much: then it is a fault like any other.
-        Err(error) if is_unreadable_result(&error) && store.data().memory.bytes() > result_bytes(&work.limits) => {
+        Err(error) if is_too_large_result(&error) => {
             let message = format!("its result is larger than its limit of {} bytes", work.limits.result_bytes);
             Ok(CellEnd::Failed(Failure::at_limit(FailureKind::OutputLimit, "result_bytes", message)))
         }
@@ -275,7 +275,7 @@ async fn run_task(
 /// Whether there was no instance because its memories or tables begin larger than they may be. A guest that runs, and
 /// then fails, leaves a call stack or a code.
 fn is_too_large(error: &wasmtime::Error, store: &Store<CellData>) -> bool {
-    store.data().memory.refused().is_some() && is_unreadable_result(error)
+    store.data().memory.refused().is_some() && is_outside_the_code(error)
 }
 
 fn too_large(store: &Store<CellData>) -> Failure {
@@ -302,28 +302,32 @@ async fn run_command(store: &mut Store<CellData>, plugin: &CommandPre<CellData>)
 
 /// Turns what the guest returned into values, within the limit on their size.
 fn returned(outcome: WitOutcome, bytes_max: u64) -> CellEnd {
-    let json = |what: &str, text: Option<String>| match text {
+    let read = |what: &str, text: Option<String>| match text {
         None => Ok(None),
         Some(text) if text.len() as u64 > bytes_max => Err(Failure::at_limit(
             FailureKind::OutputLimit,
             "result_bytes",
             format!("its {what} has {} bytes, and the limit is {bytes_max}", text.len()),
         )),
-        Some(text) => serde_json::from_str(&text)
-            .map(Some)
-            .map_err(|error| Failure::new(FailureKind::Guest, format!("its {what} is not JSON: {error}"))),
+        Some(text) => json::parse(&text).map(Some).map_err(|error| {
+            let kind = match error {
+                JsonError::Invalid(_) => FailureKind::Guest,
+                JsonError::TooManyValues => FailureKind::OutputLimit,
+            };
+            Failure::new(kind, format!("its {what} {error}"))
+        }),
     };
     let outcome = match outcome {
         WitOutcome::Succeeded(success) => {
-            json("result", success.data).map(|data| GuestOutcome::Succeeded { message: success.message, data })
+            read("result", success.data).map(|data| GuestOutcome::Succeeded { message: success.message, data })
         }
-        WitOutcome::Failed(failure) => json("error's details", failure.error).map(|error| GuestOutcome::Failed {
+        WitOutcome::Failed(failure) => read("error's details", failure.error).map(|error| GuestOutcome::Failed {
             message: failure.message,
             error,
             retryable: failure.retryable,
         }),
         WitOutcome::Cancelled(end) => {
-            json("result so far", end.data).map(|data| GuestOutcome::Cancelled { message: end.message, data })
+            read("result so far", end.data).map(|data| GuestOutcome::Cancelled { message: end.message, data })
         }
     };
     outcome.map_or_else(CellEnd::Failed, CellEnd::Returned)

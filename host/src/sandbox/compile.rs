@@ -32,7 +32,8 @@ pub enum Compiler {
     /// [`compile_child`](crate::compile_child()).
     ThisProgram,
     /// In a child process under [`LoadLimits`], which is another program that can do the same: `taskcell`, of this very
-    /// version. Its path; it is trusted like the host itself.
+    /// version. Its path, from the working directory of the moment when it is relative; it is trusted like the host
+    /// itself.
     Helper(PathBuf),
     /// In this process, by whatever memory and time it takes: for plugins of people you know.
     InProcess,

@@ -50,11 +50,6 @@ impl MemoryMeter {
         }
     }
 
-    /// Bytes of all memories right now.
-    pub(super) fn bytes(&self) -> u64 {
-        self.memory_bytes
-    }
-
     /// The name of the limit for which the last growth was refused.
     pub(super) fn refused(&self) -> Option<&'static str> {
         self.refused
@@ -155,7 +150,7 @@ mod tests {
         assert!(meter.memory_growing(60, 100, None).unwrap());
         let error = meter.memory_grow_failed(failed()).unwrap_err();
         assert!(error.is::<SystemRefused>(), "not the guest's fault, because another machine would have had it");
-        assert_eq!(meter.bytes(), 60, "what failed is not counted");
+        assert_eq!(meter.memory_bytes, 60, "what failed is not counted");
         assert!(meter.table_growing(0, 5, None).unwrap());
         assert!(meter.table_grow_failed(failed()).is_err());
         assert_eq!(meter.table_elements, 0);

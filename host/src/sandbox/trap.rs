@@ -93,8 +93,13 @@ fn is_too_large_call(error: &wasmtime::Error) -> bool {
     format!("{:?}", error.root_cause()) == "HostcallFuelExhausted"
 }
 
-/// Whether the guest returned and what it returned could not be taken over: too much of it, or bad pointers.
-pub(super) fn is_unreadable_result(error: &wasmtime::Error) -> bool {
+/// Whether more was to be copied out of what the guest returned than the host allows. Its calls leave a call stack.
+pub(super) fn is_too_large_result(error: &wasmtime::Error) -> bool {
+    is_too_large_call(error) && !error.is::<WasmBacktrace>()
+}
+
+/// Whether it came from outside the guest's code: there is no call stack, no trap and no exit code.
+pub(super) fn is_outside_the_code(error: &wasmtime::Error) -> bool {
     !error.is::<Trap>() && !error.is::<I32Exit>() && !error.is::<WasmBacktrace>() && !error.is::<std::str::Utf8Error>()
 }
 

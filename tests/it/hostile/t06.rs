@@ -83,6 +83,38 @@ fn t06_a_result_that_claims_2_gib_does_not_cost_2_gib() {
     alone(|| fails(Some(plugin), go(), FailureKind::Trap));
 }
 
+#[test]
+fn t06_a_result_behind_a_bad_pointer_is_a_trap_however_large_the_memory_is() {
+    // 64 bytes that begin 16 before the end of all addresses.
+    let plugin = Handmade::new("made").pages(82).run(outcome_of(&[(12, 1), (16, -16), (20, 64)]));
+    alone(|| fails(Some(plugin), go(), FailureKind::Trap));
+}
+
+#[test]
+fn t06_a_result_of_half_a_million_objects_is_refused_before_they_are_made() {
+    /// Where the list lies.
+    const AT: i32 = 131_072;
+    // `[`, then `{"a":0},` over and over, then `0]`: a little less than 4 MiB, and 350 MB when it is made.
+    let objects = 500_000;
+    let word = u64::from_le_bytes(*br#"{"a":0},"#);
+    let end = AT + objects * 8;
+    let body = format!(
+        "(local $at i32) (local.set $at (i32.const {AT}))
+         (i32.store8 (i32.const {}) (i32.const {}))
+         (loop (i64.store (local.get $at) (i64.const {word}))
+           (local.set $at (i32.add (local.get $at) (i32.const 8)))
+           (br_if 0 (i32.lt_u (local.get $at) (i32.const {end}))))
+         (i32.store16 (i32.const {end}) (i32.const {}))
+         {}",
+        AT - 1,
+        b'[',
+        u16::from_le_bytes(*b"0]"),
+        outcome_of(&[(12, 1), (16, i64::from(AT - 1)), (20, i64::from(end + 2 - (AT - 1)))])
+    );
+    let plugin = Handmade::new("made").pages(64).run(body);
+    alone(|| fails(Some(plugin), go(), FailureKind::OutputLimit));
+}
+
 /// What is kept on disk here: little, so that much is lost.
 const SPILL: u64 = 4 << 20;
 

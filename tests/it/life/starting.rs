@@ -88,6 +88,18 @@ async fn r13_input_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
+async fn r13_input_of_too_many_values_is_refused() {
+    // 300 kB of text, which are some 35 MB as values.
+    let object = || json!({"a": 0});
+    let list = |length: usize| Value::Array(std::iter::repeat_with(object).take(length).collect());
+    let error = refused(request("echo", list(50_000))).await;
+    assert!(matches!(error, StartError::TooManyValues { max: 100_000 }), "{error:?}");
+    let (host, _) = fixture().await;
+    let task = start(&host, "echo", list(49_999)).await;
+    assert_eq!(data(outcome(&task).await), list(49_999));
+}
+
+#[tokio::test]
 async fn r2_the_largest_input_that_is_allowed_arrives() {
     let (host, _) = fixture().await;
     let input = Value::String("x".repeat((4 << 20) - 2));

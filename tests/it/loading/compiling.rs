@@ -132,6 +132,40 @@ async fn t21_a_compilation_that_takes_too_long_is_given_up() {
     assert!(!process::is_there(pid), "it is gone and waited for when the error comes");
 }
 
+#[tokio::test]
+async fn t21_what_a_helper_started_and_left_behind_is_killed_too() {
+    // The helper itself ends well; its child keeps the answer open.
+    let script = Script::new("sleep 1000 & echo $! > pid.tmp; mv pid.tmp pid; exit 0");
+    let clock = Arc::new(SimulatedClock::new());
+    let host = Host::builder().running_max(4).clock(clock.clone()).compiler(Compiler::Helper(script.path()));
+    let host = host.build().unwrap();
+    let late = async {
+        let pid = pid_of(&script).await;
+        clock.advance(Duration::from_mins(1));
+        pid
+    };
+    let (loaded, pid) = within(async { tokio::join!(load(&host), late) }).await;
+    assert!(matches!(loaded.unwrap_err(), LoadError::CompileTimeout { .. }));
+    // It was nobody's child any more, so nobody but the system waits for it.
+    within(async {
+        while process::is_running(pid) {
+            tick().await;
+        }
+    })
+    .await;
+}
+
+#[test]
+fn t21_a_relative_path_begins_where_the_host_is() {
+    // Of its own, because the working directory is the whole process's.
+    alone(|| async {
+        let script = Script::new(&format!("exec {} \"$1\"", process::taskcell().display()));
+        std::env::set_current_dir(script.dir.path()).unwrap();
+        load(&host_with("helper".into(), LoadLimits::default())).await.unwrap();
+        load(&host_with("./helper".into(), LoadLimits::default())).await.unwrap();
+    });
+}
+
 /// The number that the script wrote down.
 async fn pid_of(script: &Script) -> u32 {
     within(async {

@@ -88,6 +88,9 @@ pub(super) fn advice(outcome: &Outcome, at: &Situation<'_>) -> Option<String> {
                 text::bytes_flag(at.limits.memory_bytes.saturating_mul(2).clamp(MEMORY_HINT_MIN, MEMORY_MAX))
             ),
         )),
+        FailureKind::OutputLimit if failure.limit.is_none() => {
+            Some("a result has at most 100 000 values; the plugin can publish a file instead".to_owned())
+        }
         FailureKind::OutputLimit => Some(format!(
             "a result has at most {}, unless --limit result_bytes={} allows more; or the plugin publishes a file instead",
             text::bytes(at.limits.result_bytes),

@@ -167,6 +167,7 @@ pub(super) fn refused(error: StartError, arguments: &RunArguments) -> Fault {
         StartError::GrantedDir { .. } => Some("--dir takes a folder that is there: --dir HOST::GUEST".to_owned()),
         StartError::GuestPath { .. } => Some("give each folder a path of its own: --dir a::/a --dir b::/b".to_owned()),
         StartError::UnknownPlugin { .. }
+        | StartError::TooManyValues { .. }
         | StartError::KeyInUse { .. }
         | StartError::TooManySignals { .. }
         | StartError::Details(_)

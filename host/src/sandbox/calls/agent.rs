@@ -34,7 +34,7 @@ impl agent::Host for CellData {
         message: String,
         trigger: bool,
     ) -> wasmtime::Result<Result<agent::Delivery, types::Refusal>> {
-        self.called(0);
+        self.called(message.len());
         Ok(self.message_agent(message, trigger, None).await.map_err(Into::into))
     }
 
@@ -44,7 +44,7 @@ impl agent::Host for CellData {
         message: String,
         trigger: bool,
     ) -> wasmtime::Result<Result<agent::Delivery, types::Refusal>> {
-        self.called(0);
+        self.called(key.len() + message.len());
         Ok(self.message_agent(message, trigger, Some(key)).await.map_err(Into::into))
     }
 

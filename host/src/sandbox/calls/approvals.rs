@@ -51,7 +51,7 @@ impl approvals::Host for CellData {
         metadata: Option<String>,
         timeout_ms: Option<u64>,
     ) -> wasmtime::Result<Result<String, types::Refusal>> {
-        self.called(0);
+        self.called(kind.len() + reason.len() + summary.len() + metadata.as_ref().map_or(0, String::len));
         let ask =
             ApprovalAsk { timeout: timeout_ms.map(Duration::from_millis), ..ApprovalAsk::new(kind, reason, summary) };
         Ok(self.ask_for_approval(ask, metadata).await.map_err(Into::into))

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::model::ids::{InvalidKey, SignalKey, TaskKey, TaskRef};
+use crate::model::json;
 use crate::model::machine::{Refusal, RefusalKind};
 use crate::model::signal::{NotifyAnswer, SenderClass, Senders, Signal};
 use crate::sandbox::bindings::taskcell::plugin::{signals, types};
@@ -64,9 +65,23 @@ pub(super) fn task_ref(reference: types::TaskRef) -> Result<TaskRef, Refusal> {
 }
 
 pub(super) fn json(text: Option<String>) -> Result<Option<Value>, Refusal> {
-    text.map(|text| serde_json::from_str(&text))
-        .transpose()
-        .map_err(|error| Refusal::new(RefusalKind::InvalidArgument, format!("the payload is not JSON: {error}")))
+    text.map(|text| parsed(&text, "the payload")).transpose()
+}
+
+/// A value of the guest's, by the name it has in a refusal.
+pub(super) fn parsed(text: &str, what: &str) -> Result<Value, Refusal> {
+    json::parse(text).map_err(|error| Refusal::new(error.kind(), format!("{what} {error}")))
+}
+
+/// Bytes of a list of texts that crossed.
+pub(super) fn carried(texts: &[String]) -> usize {
+    texts.iter().map(|text| size_of::<String>() + text.len()).sum()
+}
+
+/// Bytes of a task's reference that crossed.
+pub(super) fn ref_bytes(reference: &types::TaskRef) -> usize {
+    let types::TaskRef { plugin, task_type, key } = reference;
+    plugin.len() + task_type.len() + key.len()
 }
 
 /// A message for people: bounded, so that the log stays readable and small.
@@ -90,4 +105,21 @@ pub(super) fn clipped(mut text: String) -> String {
         text.push('…');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_of_too_many_values_is_too_large_and_one_that_is_none_is_invalid() {
+        let list = |length: usize| Some(format!("[{}]", vec!["0"; length].join(",")));
+        let refused = json(list(100_000)).unwrap_err();
+        assert_eq!(refused.kind, RefusalKind::TooLarge);
+        assert_eq!(refused.message, "the payload has more than 100000 values");
+        assert!(json(list(99_999)).is_ok());
+        let refused = json(Some("{".to_owned())).unwrap_err();
+        assert_eq!(refused.kind, RefusalKind::InvalidArgument);
+        assert!(refused.message.starts_with("the payload is not JSON: "), "{}", refused.message);
+    }
 }

@@ -1,5 +1,6 @@
 //! `taskcell:plugin/host`.
 
+use crate::model::json;
 use crate::model::machine::RefusalKind;
 use crate::ports::functions::HostCallError;
 use crate::ports::runner::GuestCall;
@@ -18,9 +19,8 @@ impl From<HostCallError> for host::HostError {
 
 impl CellData {
     async fn call_function(&mut self, name: String, input: &str) -> Result<String, HostCallError> {
-        let input = serde_json::from_str(input).map_err(|error| {
-            HostCallError::of(RefusalKind::InvalidArgument, format!("the input is not JSON: {error}"))
-        })?;
+        let input =
+            json::parse(input).map_err(|error| HostCallError::of(error.kind(), format!("the input {error}")))?;
         let answer = self.link.ask(|reply| GuestCall::CallHost { name, input, reply }).await;
         let ended = || HostCallError::of(RefusalKind::Ended, "the task has its outcome already");
         Ok(answer.unwrap_or_else(|| Err(ended()))?.to_string())
@@ -29,7 +29,7 @@ impl CellData {
 
 impl host::Host for CellData {
     async fn call(&mut self, name: String, input: String) -> wasmtime::Result<Result<String, host::HostError>> {
-        self.called(input.len());
+        self.called(name.len() + input.len());
         Ok(self.call_function(name, &input).await.map_err(Into::into))
     }
 }

@@ -41,12 +41,12 @@ impl config::Host for CellData {
 impl kv::Host for CellData {
     async fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, types::Refusal>> {
         let value = self.store_for(&key).map(|store| store.get(&key));
-        self.called(value.as_ref().map_or(0, |value| value.as_ref().map_or(0, Vec::len)));
+        self.called(key.len() + value.as_ref().map_or(0, |value| value.as_ref().map_or(0, Vec::len)));
         Ok(value.map_err(Into::into))
     }
 
     async fn set(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), types::Refusal>> {
-        self.called(value.len());
+        self.called(key.len() + value.len());
         let set = self.store_for(&key).and_then(|store| Ok(store.set(key, value)?));
         Ok(set.map_err(Into::into))
     }
@@ -57,14 +57,14 @@ impl kv::Host for CellData {
         current: Option<Vec<u8>>,
         value: Vec<u8>,
     ) -> wasmtime::Result<Result<bool, types::Refusal>> {
-        self.called(value.len() + current.as_ref().map_or(0, Vec::len));
+        self.called(key.len() + value.len() + current.as_ref().map_or(0, Vec::len));
         let set = self.store_for(&key).and_then(|store| Ok(store.compare_and_set(key, current.as_deref(), value)?));
         drop(current);
         Ok(set.map_err(Into::into))
     }
 
     async fn delete(&mut self, key: String) -> wasmtime::Result<Result<bool, types::Refusal>> {
-        self.called(0);
+        self.called(key.len());
         let was = self.store_for(&key).map(|store| store.delete(&key));
         Ok(was.map_err(Into::into))
     }
@@ -75,7 +75,8 @@ impl kv::Host for CellData {
         after: Option<String>,
     ) -> wasmtime::Result<Result<Vec<String>, types::Refusal>> {
         let keys = self.own_store().map(|store| store.keys(&prefix, after.as_deref()));
-        self.called(keys.as_ref().map_or(0, |keys| keys.iter().map(String::len).sum()));
+        let asked = prefix.len() + after.as_ref().map_or(0, String::len);
+        self.called(asked + keys.as_ref().map_or(0, |keys| convert::carried(keys)));
         Ok(keys.map_err(Into::into))
     }
 }

@@ -75,7 +75,7 @@ impl signals::Host for CellData {
         key: String,
         timeout_ms: Option<u64>,
     ) -> wasmtime::Result<Result<signals::Signal, signals::WaitError>> {
-        self.called(0);
+        self.called(key.len());
         Ok(self.wait_for(vec![key], Vec::new(), timeout_ms).await.map(|(_, signal)| signal.into()))
     }
 
@@ -85,13 +85,13 @@ impl signals::Host for CellData {
         senders: Vec<String>,
         timeout_ms: Option<u64>,
     ) -> wasmtime::Result<Result<signals::Taken, signals::WaitError>> {
-        self.called(0);
+        self.called(convert::carried(&keys) + convert::carried(&senders));
         let taken = self.wait_for(keys, senders, timeout_ms).await;
         Ok(taken.map(|(key, signal)| signals::Taken { key: key.into(), signal: signal.into() }))
     }
 
     async fn poll(&mut self, key: String) -> wasmtime::Result<Result<Option<signals::Signal>, types::Refusal>> {
-        self.called(0);
+        self.called(key.len());
         let answer = self.poll_signal(key).await;
         Ok(answer.map(|signal| signal.map(Into::into)).map_err(Into::into))
     }
@@ -102,7 +102,7 @@ impl signals::Host for CellData {
         key: String,
         payload: Option<String>,
     ) -> wasmtime::Result<Result<signals::NotifyResult, types::Refusal>> {
-        self.called(0);
+        self.called(convert::ref_bytes(&target) + key.len() + payload.as_ref().map_or(0, String::len));
         let answer = self.send_signal(target, key, payload).await;
         Ok(answer.map(Into::into).map_err(Into::into))
     }
@@ -114,7 +114,7 @@ impl signals::Host for CellData {
         payload: Option<String>,
         all: bool,
     ) -> wasmtime::Result<Result<u32, types::Refusal>> {
-        self.called(0);
+        self.called(key.len() + payload.as_ref().map_or(0, String::len));
         Ok(self.send_to_scope(scope, key, payload, all).await.map_err(Into::into))
     }
 
@@ -123,12 +123,12 @@ impl signals::Host for CellData {
         target: types::TaskRef,
         key: String,
     ) -> wasmtime::Result<Result<bool, types::Refusal>> {
-        self.called(0);
+        self.called(convert::ref_bytes(&target) + key.len());
         Ok(self.end_wait_of(target, Some(key)).await.map(|ended| ended > 0).map_err(Into::into))
     }
 
     async fn cancel_all_waits(&mut self, target: types::TaskRef) -> wasmtime::Result<Result<u32, types::Refusal>> {
-        self.called(0);
+        self.called(convert::ref_bytes(&target));
         Ok(self.end_wait_of(target, None).await.map_err(Into::into))
     }
 }

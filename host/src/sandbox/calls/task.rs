@@ -100,7 +100,7 @@ impl task::Host for CellData {
     }
 
     async fn report_panic(&mut self, message: String, place: String) -> wasmtime::Result<()> {
-        self.called(0);
+        self.called(message.len() + place.len());
         let (message, place) = (convert::clipped(message), convert::clipped(place));
         // When the task is over already, nobody needs to know.
         let _ = self.link.ask(|reply| GuestCall::Panic { message, place, reply }).await;

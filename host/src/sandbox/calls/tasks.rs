@@ -12,6 +12,8 @@ use crate::ports::runner::GuestCall;
 use crate::sandbox::bindings::taskcell::plugin::{tasks, types};
 use crate::sandbox::cell::CellData;
 
+use super::convert;
+
 fn child((id, task): (TaskId, TaskRef)) -> tasks::Child {
     let TaskRef { plugin, task_type, key } = task;
     tasks::Child { id: id.to_string(), task: types::TaskRef { plugin, task_type, key: key.into() } }
@@ -42,12 +44,11 @@ fn document(outcome: Outcome) -> Value {
 
 impl CellData {
     async fn start_child(&mut self, task_type: String, input: &str, options: &str) -> Result<tasks::Child, Refusal> {
-        let invalid = |what: &str, error: &serde_json::Error| {
-            Refusal::new(RefusalKind::InvalidArgument, format!("{what}: {error}"))
-        };
-        let input = serde_json::from_str(input).map_err(|error| invalid("the input is not JSON", &error))?;
-        let options: Box<ChildOptions> =
-            serde_json::from_str(options).map_err(|error| invalid("the options are not valid", &error))?;
+        let input = convert::parsed(input, "the input")?;
+        let options = convert::parsed(options, "the text of the options")?;
+        let options: Box<ChildOptions> = serde_json::from_value(options).map_err(|error| {
+            Refusal::new(RefusalKind::InvalidArgument, format!("the options are not valid: {error}"))
+        })?;
         self.link.request(|reply| GuestCall::StartChild { task_type, input, options, reply }).await.map(child)
     }
 
@@ -65,7 +66,7 @@ impl tasks::Host for CellData {
         input: String,
         options: String,
     ) -> wasmtime::Result<Result<tasks::Child, types::Refusal>> {
-        self.called(input.len() + options.len());
+        self.called(task_type.len() + input.len() + options.len());
         Ok(self.start_child(task_type, &input, &options).await.map_err(Into::into))
     }
 
@@ -74,7 +75,7 @@ impl tasks::Host for CellData {
         id: String,
         timeout_ms: Option<u64>,
     ) -> wasmtime::Result<Result<Option<String>, types::Refusal>> {
-        self.called(0);
+        self.called(id.len());
         Ok(self.wait_for_child(&id, timeout_ms).await.map_err(Into::into))
     }
 
@@ -84,8 +85,8 @@ impl tasks::Host for CellData {
         reason: String,
         grace_ms: u64,
     ) -> wasmtime::Result<Result<bool, types::Refusal>> {
-        self.called(reason.len());
-        let reason = super::convert::clipped(reason);
+        self.called(id.len() + reason.len());
+        let reason = convert::clipped(reason);
         let grace = Duration::from_millis(grace_ms);
         let answer = match task_id(&id) {
             Ok(child) => self.link.request(|reply| GuestCall::CancelChild { child, reason, grace, reply }).await,
