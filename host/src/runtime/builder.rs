@@ -361,6 +361,7 @@ impl HostBuilder {
             shutdown: watch::Sender::new(false),
             runtime,
             actors: Mutex::new(JoinSet::new()),
+            shutting_down: tokio::sync::Mutex::default(),
         };
         Ok(Host::new(inner, wasm))
     }

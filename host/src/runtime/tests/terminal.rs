@@ -160,6 +160,35 @@ async fn f11_what_the_function_waits_for_is_waited_for_by_the_shutdown_too() {
 }
 
 #[tokio::test]
+async fn f22_a_shutdown_that_is_given_up_leaves_the_tasks_their_end_and_the_next_waits_for_it() {
+    let bench = Arc::new(Bench::new(script(|_| std::future::pending())));
+    let (door, done) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (open, count) = (Arc::clone(&door), Arc::clone(&done));
+    let function = move |_: TaskEnd| async move {
+        let _ = open.acquire().await?;
+        count.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    };
+    let first = bench.inner.start_with(request(), function).await.unwrap();
+    settle().await;
+    let shutdown = || {
+        let bench = Arc::clone(&bench);
+        tokio::spawn(async move { bench.inner.shut_down().await })
+    };
+    let (given_up, second, third) = (shutdown(), shutdown(), shutdown());
+    settle().await;
+    assert!(matches!(first.state().outcome, Some(Outcome::Cancelled { by: Party::Host, .. })));
+    given_up.abort();
+    assert!(given_up.await.is_err());
+    settle().await;
+    assert!(!second.is_finished() && !third.is_finished(), "each of them waits");
+    door.add_permits(1);
+    second.await.unwrap();
+    third.await.unwrap();
+    assert_eq!(done.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
 async fn r32_a_function_that_fails_panics_or_takes_too_long_changes_nothing() {
     let mut bench = Bench::new(script(|_| async { success(json!("x")) }));
     let functions = &mut bench.inner_mut().on_terminals;
