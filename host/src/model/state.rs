@@ -14,7 +14,7 @@ use super::mailbox::Mailbox;
 use super::outcome::Outcome;
 use super::progress::Estimate;
 use super::request::CancelRequest;
-use super::signal::Instruction;
+use super::signal::{Instruction, Party};
 use super::snapshot::{Artifact, FuelRequest, Pause, Phase, Progress, Snapshot, Usage, WaitPoint};
 use super::time::Timestamp;
 
@@ -103,6 +103,11 @@ impl TaskState {
                 None
             }
         }
+    }
+
+    /// Whether it is parked until such a signal comes.
+    pub(crate) fn waits_for(&self, key: &SignalKey, sender: Party) -> bool {
+        self.waiting().is_some_and(|point| point.keys.contains(key) && point.senders.allow(sender))
     }
 
     /// The request for fuel that it is parked in.
