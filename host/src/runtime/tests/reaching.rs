@@ -105,7 +105,7 @@ async fn r33_signals_to_a_session_are_in_the_log_and_in_the_receipt() {
 #[tokio::test]
 async fn r33_a_task_whose_log_is_full_signals_nobody() {
     // Its wait for the beginning is all that it may write.
-    let limits = LimitsRequest { log_events: Some(4), ..LimitsRequest::default() };
+    let limits = LimitsRequest { log_events: Some(2), ..LimitsRequest::default() };
     let (_bench, task, others) = teller(true, limits).await;
     assert_eq!(told(&task), "Err(TooLarge)");
     assert!(others.iter().all(|other| other.state().outcome.is_none()));
