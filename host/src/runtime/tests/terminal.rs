@@ -21,7 +21,10 @@ use crate::store::faulty::FaultyStore;
 use crate::store::memory::MemoryStore;
 
 /// A function that tells how a task ended, and a way to hear it.
-fn teller() -> (impl Fn(TaskEnd) -> std::future::Ready<Result<(), crate::OnTerminalError>>, mpsc::Receiver<TaskEnd>) {
+fn teller() -> (
+    impl Fn(TaskEnd) -> std::future::Ready<Result<(), crate::runtime::terminal::OnTerminalError>>,
+    mpsc::Receiver<TaskEnd>,
+) {
     let (tell, told) = mpsc::channel(16);
     let function = move |end| std::future::ready(tell.try_send(end).map_err(|_| "nobody listens".into()));
     (function, told)
