@@ -393,6 +393,22 @@ impl EventBody {
     }
 }
 
+impl EventBody {
+    /// Whether others make such events as often as they like.
+    pub(crate) fn is_by_others(&self) -> bool {
+        matches!(
+            self,
+            Self::SignalReceived { .. }
+                | Self::Instructed(_)
+                | Self::ApprovalDecided { .. }
+                | Self::Paused { .. }
+                | Self::Resumed { .. }
+                | Self::FuelAdded { .. }
+                | Self::FuelRefused { .. }
+        )
+    }
+}
+
 /// What can run low.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -9,7 +9,7 @@ use super::approval::{ApprovalDecision, ApprovalNumber};
 use super::command::{Answer, Command, Decision};
 use super::event::{EventBody, WaitEnd};
 use super::outcome::{Failure, FailureKind, Outcome};
-use super::signal::{NotifyAnswer, Party, Signal};
+use super::signal::{Instruction, NotifyAnswer, Party, Signal};
 use super::snapshot::{Phase, Usage, WaitPoint};
 use super::state::TaskState;
 use super::text;
@@ -89,9 +89,17 @@ pub(crate) fn step(state: &TaskState, command: Command) -> Decision {
 #[expect(clippy::wildcard_enum_match_arm, reason = "progress is counted apart, and whatever else there is together")]
 fn over_budget(state: &TaskState, command: &Command) -> Option<Decision> {
     let (events_max, bytes_max) = (state.limits.log_events, state.limits.log_bytes);
-    // Progress has a budget of its own, so that a task which reports a lot can still wait.
+    // Progress has a budget of its own, so that a task which reports a lot can still wait; and others have one, so that
+    // they cannot use the task's up.
     let is_full = match command {
         Command::Progress { last, .. } => !last && state.is_full_of_progress(),
+        Command::Notify {
+            signal: Signal { sender: by @ (Party::Task(_) | Party::Person | Party::Agent | Party::Host), .. },
+            ..
+        }
+        | Command::Instruct(Instruction { by, .. })
+        | Command::Pause { by, .. } => state.is_full_of_others(*by),
+        Command::AddFuel { by, .. } => state.fuel_request().is_none() && state.is_full_of_others(*by),
         _ => state.is_full(),
     };
     if !is_full {
@@ -114,19 +122,16 @@ fn over_budget(state: &TaskState, command: &Command) -> Option<Decision> {
         | Command::WaitChild { .. }
         | Command::SendSignal { .. }
         | Command::RequestFuel { .. } => Some(Decision::refused(RefusalKind::TooLarge, full())),
-        Command::Stalled { .. } => Some(Decision::only(Answer::Unchanged)),
-        // A person's yes still comes through.
-        Command::Notify { signal: Signal { sender: Party::Itself | Party::Task(_), .. }, .. } => {
-            Some(Decision::only(Answer::Notified(NotifyAnswer::Full)))
+        Command::Stalled { .. } | Command::Pause { .. } | Command::AddFuel { .. } => {
+            Some(Decision::only(Answer::Unchanged))
         }
-        Command::Notify { .. }
-        | Command::Create { .. }
+        Command::Notify { .. } | Command::Instruct(_) => Some(Decision::only(Answer::Notified(NotifyAnswer::Full))),
+        Command::Create { .. }
         | Command::Due
         | Command::Start
         | Command::Poll { .. }
         | Command::WaitTimedOut { .. }
         | Command::CancelWait { .. }
-        | Command::Instruct(_)
         | Command::InstructionTimedOut
         | Command::DecideApproval { .. }
         | Command::ApprovalTimedOut { .. }
@@ -134,9 +139,7 @@ fn over_budget(state: &TaskState, command: &Command) -> Option<Decision> {
         | Command::ChildTimedOut
         | Command::SetOutcome { .. }
         | Command::Panic { .. }
-        | Command::Pause { .. }
         | Command::Resume { .. }
-        | Command::AddFuel { .. }
         | Command::RefuseFuel { .. }
         | Command::FuelRequestTimedOut
         | Command::FuelLow { .. }

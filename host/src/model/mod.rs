@@ -15,6 +15,8 @@ pub(crate) mod machine;
 #[cfg(test)]
 mod machine_tests;
 #[cfg(test)]
+mod machine_tests_budgets;
+#[cfg(test)]
 mod machine_tests_waiting;
 pub(crate) mod mailbox;
 pub(crate) mod manifest;

@@ -15,7 +15,7 @@ use super::mailbox::Mailbox;
 use super::outcome::Outcome;
 use super::progress::Estimate;
 use super::request::CancelRequest;
-use super::signal::Instruction;
+use super::signal::{Instruction, Party};
 use super::snapshot::{Artifact, FuelRequest, Pause, Phase, Progress, Snapshot, Usage, WaitPoint};
 use super::time::Timestamp;
 
@@ -80,6 +80,11 @@ pub(crate) struct TaskState {
     /// What of the log is progress: events, and bytes of their messages.
     pub(crate) progress_events: u64,
     pub(crate) progress_bytes: u64,
+    /// What of it the guest made beside that, and what others did, by their sending, saying and deciding.
+    pub(crate) guest_events: u64,
+    pub(crate) guest_bytes: u64,
+    pub(crate) other_events: u64,
+    pub(crate) other_bytes: u64,
     /// Bytes of the input and of what the outcome carries, which the log holds as well.
     pub(crate) ends_bytes: u64,
 }
@@ -92,8 +97,14 @@ impl TaskState {
 
     /// Whether the guest has written as much of everything else as it may.
     pub(crate) fn is_full(&self) -> bool {
-        self.seq.0.saturating_sub(self.progress_events) >= self.limits.log_events
-            || self.written_bytes.saturating_sub(self.progress_bytes) >= self.limits.log_bytes
+        self.guest_events >= self.limits.log_events || self.guest_bytes >= self.limits.log_bytes
+    }
+
+    /// Whether others have made as much of its log as they may. Tasks may make half of it, so that they leave a person
+    /// something.
+    pub(crate) fn is_full_of_others(&self, by: Party) -> bool {
+        let part = if matches!(by, Party::Task(_)) { 2 } else { 1 };
+        self.other_events >= self.limits.log_events / part || self.other_bytes >= self.limits.log_bytes / part
     }
 
     /// The wait that it is parked in.
@@ -104,6 +115,11 @@ impl TaskState {
                 None
             }
         }
+    }
+
+    /// Whether it is parked until such a signal comes.
+    pub(crate) fn waits_for(&self, key: &SignalKey, sender: Party) -> bool {
+        self.waiting().is_some_and(|point| point.keys.contains(key) && point.senders.allow(sender))
     }
 
     /// The request for fuel that it is parked in.
@@ -133,6 +149,14 @@ impl TaskState {
         if matches!(event.body, EventBody::Progress { .. }) {
             self.progress_events += 1;
             self.progress_bytes += bytes;
+        } else if event.body.is_by_guest()
+            || matches!(event.body, EventBody::Stalled { .. } | EventBody::AttemptEnded { .. })
+        {
+            self.guest_events += 1;
+            self.guest_bytes += bytes;
+        } else if event.body.is_by_others() {
+            self.other_events += 1;
+            self.other_bytes += bytes;
         }
         match &event.body {
             EventBody::Created { task, limits, input, details } => {
@@ -267,7 +291,7 @@ impl TaskState {
                 self.ends_bytes = payload_bytes(Some(input));
                 self.input = input.clone();
             }
-        } else {
+        } else if self.parked == Some(ParkPoint::Approval) {
             self.parked = None;
         }
     }

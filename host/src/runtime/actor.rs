@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -18,11 +19,11 @@ use crate::model::machine::Refusal;
 use crate::model::manifest::Schemas;
 use crate::model::outcome::{CellEnd, Failure, FailureKind, GuestOutcome, Outcome};
 use crate::model::request::CancelRequest;
-use crate::model::signal::{Instruction, Party, Signal};
+use crate::model::signal::{Instruction, NotifyAnswer, Party, Signal};
 use crate::model::snapshot::Artifact;
 use crate::ports::agent::{AgentSink, Delivery};
 use crate::ports::clock::BoxFuture;
-use crate::ports::functions::Functions;
+use crate::ports::functions::{Functions, HostCallError};
 use crate::ports::runner::{CancelNotice, CellLink, GuestCall, NoSignal, Permit, Reply, Runner};
 use crate::ports::scratch::Scratch;
 
@@ -35,8 +36,9 @@ use super::guard::guarded;
 use super::host::Inner;
 use super::pace::{Bucket, Reading, Silence};
 use super::queue::QueuePlace;
+use super::reach::Round;
 use super::registry::Registry;
-use super::shared::{Control, Moment, Shared};
+use super::shared::{Addressee, Control, Moment, Shared};
 use super::terminal::AtEnd;
 use super::timers::{Alarm, Timers};
 
@@ -105,8 +107,26 @@ pub(crate) enum Parked {
 /// What a job found out that must go through the actor.
 #[derive(Debug)]
 pub(crate) enum Finding {
-    Stored { artifact: Artifact, reply: Reply<Result<Artifact, Refusal>> },
-    Child { child: TaskId, task: TaskRef, started: Result<Arc<Shared>, String>, reply: Started },
+    Stored {
+        artifact: Artifact,
+        reply: Reply<Result<Artifact, Refusal>>,
+    },
+    Child {
+        child: TaskId,
+        task: TaskRef,
+        started: Result<Arc<Shared>, String>,
+        reply: Started,
+    },
+    /// One of several tasks was sent a signal.
+    Sent {
+        round: Box<Round>,
+        reply: Reply<Result<u32, Refusal>>,
+    },
+    /// A function of the host's panicked. The guest's call stays open until the task has its end.
+    Panicked {
+        message: String,
+        reply: Reply<Result<Value, HostCallError>>,
+    },
 }
 
 /// The task is over; nothing more is decided.
@@ -198,7 +218,7 @@ impl Actor {
             biased;
             Some(control) = self.control.recv() => self.on_control(*control, cell).await,
             step = cell.advance() => self.on_cell(step, cell).await,
-            Some(found) = self.jobs.join_next() => self.on_finding(found.ok().flatten()).await,
+            Some(found) = self.jobs.join_next() => self.on_finding(found.ok().flatten(), cell).await,
             Some(ended) = self.watched.join_next() => match ended {
                 Ok(child) => self.on_child_end(child).await,
                 Err(_) => Ok(()),
@@ -217,7 +237,11 @@ impl Actor {
 
     async fn on_control(&mut self, control: Control, cell: &mut Cell) -> Result<(), Ended> {
         match control {
-            Control::Notify { key, signal, reply } => {
+            Control::Notify { key, signal, to, reply } => {
+                if to == Addressee::Waiting && !self.shared.state().waits_for(&key, signal.sender) {
+                    let _ = reply.send(NotifyAnswer::NoTask);
+                    return Ok(());
+                }
                 let answer = self.decide(Command::Notify { key, signal }).await?;
                 let _ = reply.send(notify_answer(&answer));
             }

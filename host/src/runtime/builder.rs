@@ -244,7 +244,7 @@ impl HostBuilder {
     /// ([`Grants::functions`](crate::Grants)). One of the same name replaces the one before.
     ///
     /// The function runs in the caller's runtime. It is dropped when its time is over, when the task is asked to stop,
-    /// and when the task ends; a panic in it is the call's error and nobody else's.
+    /// and when the task ends. When it panics, the task that called it fails with kind `host`, and nothing else does.
     ///
     /// ```
     /// use serde_json::json;
@@ -361,6 +361,7 @@ impl HostBuilder {
             shutdown: watch::Sender::new(false),
             runtime,
             actors: Mutex::new(JoinSet::new()),
+            shutting_down: tokio::sync::Mutex::default(),
         };
         Ok(Host::new(inner, wasm))
     }

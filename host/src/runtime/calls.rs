@@ -6,12 +6,14 @@ use crate::model::command::{Answer, Command};
 use crate::model::event::WaitEnd;
 use crate::model::ids::SignalKey;
 use crate::model::machine::{Refusal, RefusalKind};
+use crate::model::outcome::{CellEnd, Failure, FailureKind};
 use crate::model::signal::{NotifyAnswer, Party, Signal};
 use crate::model::snapshot::Artifact;
 use crate::ports::agent::{AgentMessage, Delivery};
 use crate::ports::runner::{GuestCall, NoSignal, Reply};
 
 use super::actor::{Actor, Ended, Finding, Parked};
+use super::cell::{Cell, CellStep};
 use super::shared::Shared;
 
 /// Whether a report is the last before the task's end.
@@ -125,8 +127,14 @@ impl Actor {
                         Err(refusal) => drop(reply.send(Err(refusal))),
                     }
                 }
-                Ok(None) => drop(reply.send(Ok(NotifyAnswer::NoTask))),
-                Err(refusal) => drop(reply.send(Err(refusal))),
+                Ok(None) => {
+                    self.take_turn();
+                    let _ = reply.send(Ok(NotifyAnswer::NoTask));
+                }
+                Err(refusal) => {
+                    self.take_turn();
+                    let _ = reply.send(Err(refusal));
+                }
             },
             GuestCall::MessageAgent { message, trigger, once, reply } => {
                 let command = Command::MessageAgent { message: message.clone(), trigger, once: once.clone() };
@@ -151,7 +159,7 @@ impl Actor {
             GuestCall::CallHost { name, input, reply } => self.call_host(name, input, reply).await?,
             GuestCall::CancelWait { target, key, reply } => self.cancel_wait_of(&target, key, reply),
             GuestCall::NotifyScope { session, key, payload, all, reply } => {
-                self.notify_scope(session, key, payload, all, reply);
+                self.notify_scope(session, key, payload, all, reply).await?;
             }
             GuestCall::Attach { name, media_type, source, reply } => self.store_file(name, media_type, source, reply),
             GuestCall::Panic { message, place, reply } => {
@@ -206,13 +214,19 @@ impl Actor {
         });
     }
 
-    pub(super) async fn on_finding(&mut self, found: Option<Finding>) -> Result<(), Ended> {
+    pub(super) async fn on_finding(&mut self, found: Option<Finding>, cell: &mut Cell) -> Result<(), Ended> {
         match found {
             Some(Finding::Stored { artifact, reply }) => {
                 let answer = self.decide(Command::Attach(artifact.clone())).await?;
                 let _ = reply.send(done(answer).map(|()| artifact));
             }
             Some(Finding::Child { child, task, started, reply }) => self.on_child(child, task, started, reply).await?,
+            Some(Finding::Sent { round, reply }) => self.send_next(round, reply).await?,
+            Some(Finding::Panicked { message, reply }) => {
+                let failed = CellEnd::Failed(Failure::new(FailureKind::Host, message));
+                self.on_cell(CellStep::Ended(failed), cell).await?;
+                drop(reply);
+            }
             None => {}
         }
         self.timers.quiet.called(self.shared.clock.steady(), self.reading());

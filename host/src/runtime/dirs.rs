@@ -4,7 +4,7 @@
 //! anything that a guest or a caller wrote.
 
 use std::collections::HashSet;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,6 +18,10 @@ use crate::ports::scratch::Scratch;
 
 /// Bytes copied at a time.
 const COPY_BYTES: usize = 64 << 10;
+
+/// How often a directory is looked through before it is left to the host's end. Protects the cleaning up from whoever
+/// makes files all the time: one operation of a guest makes one file.
+const REMOVE_TRIES: u32 = 8;
 
 /// The directory.
 #[derive(Debug)]
@@ -68,31 +72,19 @@ impl HostDirs {
 
     /// Removes a tree however deep it is: every directory is moved up to one level first, so that neither the stack nor
     /// the table of descriptors grows with the depth.
+    ///
+    /// An operation of the guest's that was under way when it ended may still make a file here: what stands in the way is
+    /// looked for again, and what cannot be removed does not keep the rest.
     fn remove_tree(&self, tree: &Path, id: TaskId) -> std::io::Result<()> {
         let flat = Path::new("trash").join(id.to_string());
         self.dir.create_dir_all(&flat)?;
-        let mut count: u64 = 0;
-        let mut place = || {
-            count += 1;
-            flat.join(count.to_string())
-        };
-        let first = place();
-        self.dir.rename(tree, &self.dir, &first)?;
-        let mut waiting = vec![first];
-        while let Some(path) = waiting.pop() {
-            for entry in self.dir.read_dir(&path)? {
-                let inside = path.join(entry?.file_name());
-                if self.dir.symlink_metadata(&inside)?.is_dir() {
-                    let up = place();
-                    self.dir.rename(&inside, &self.dir, &up)?;
-                    waiting.push(up);
-                } else {
-                    self.dir.remove_file(&inside)?;
-                }
-            }
-            self.dir.remove_dir(&path)?;
+        let mut trash = Trash { dir: &self.dir, flat: &flat, count: 0, waiting: Vec::new(), error: None };
+        trash.take(tree);
+        trash.empty(|_| {});
+        match trash.error {
+            Some(error) => Err(error),
+            None => self.dir.remove_dir(&flat),
         }
-        self.dir.remove_dir(&flat)
     }
 
     /// Keeps a copy of a file as the task's artifact of this number, if it has at most `bytes_max` bytes.
@@ -146,6 +138,68 @@ impl HostDirs {
     }
 }
 
+/// Directories on their way out, all next to each other.
+struct Trash<'a> {
+    dir: &'a Dir,
+    flat: &'a Path,
+    count: u64,
+    waiting: Vec<PathBuf>,
+    /// The newest thing that went wrong.
+    error: Option<std::io::Error>,
+}
+
+impl Trash<'_> {
+    /// Moves a directory here.
+    fn take(&mut self, tree: &Path) {
+        self.count += 1;
+        let place = self.flat.join(self.count.to_string());
+        match self.dir.rename(tree, self.dir, &place) {
+            Ok(()) => self.waiting.push(place),
+            Err(error) => self.note(error),
+        }
+    }
+
+    /// Something that is gone already is as it shall be.
+    fn note(&mut self, error: std::io::Error) {
+        if error.kind() != ErrorKind::NotFound {
+            self.error = Some(error);
+        }
+    }
+
+    /// Removes all directories that are here, and those inside of them. `listed` is told of each one that was listed and
+    /// is about to be removed.
+    fn empty(&mut self, mut listed: impl FnMut(&Path)) {
+        while let Some(path) = self.waiting.pop() {
+            let mut tries = 0;
+            loop {
+                if let Err(error) = self.clear(&path) {
+                    self.note(error);
+                }
+                listed(&path);
+                tries += 1;
+                match self.dir.remove_dir(&path) {
+                    Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty && tries < REMOVE_TRIES => {}
+                    Ok(()) => break,
+                    Err(error) => break self.note(error),
+                }
+            }
+        }
+    }
+
+    /// Removes the files in a directory, and takes the directories out of it.
+    fn clear(&mut self, path: &Path) -> std::io::Result<()> {
+        for entry in self.dir.read_dir(path)? {
+            let inside = path.join(entry?.file_name());
+            match self.dir.symlink_metadata(&inside) {
+                Ok(found) if found.is_dir() => self.take(&inside),
+                Ok(_) => self.dir.remove_file(&inside).unwrap_or_else(|error| self.note(error)),
+                Err(error) => self.note(error),
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Copies a file of at most `bytes_max` bytes and says what it holds.
 fn copy_hashed(source: &mut File, copy: &mut File, bytes_max: u64) -> Result<Stored, Refusal> {
     let host = |error: std::io::Error| Refusal::new(RefusalKind::Host, format!("failed to store the file: {error}"));
@@ -196,5 +250,39 @@ mod tests {
         dirs.remove_scratch(&scratch, id).unwrap();
         assert_eq!(dirs.dir.read_dir("scratch").unwrap().count(), 0);
         assert_eq!(dirs.dir.read_dir("trash").unwrap().count(), 0);
+    }
+
+    #[test]
+    fn f25_what_is_made_while_a_tree_is_removed_goes_too() {
+        let dirs = HostDirs::new(None).unwrap();
+        let flat = Path::new("trash").join("7");
+        dirs.dir.create_dir_all(&flat).unwrap();
+        dirs.dir.create_dir_all("scratch/s/d").unwrap();
+        dirs.dir.write("scratch/s/f", b"x").unwrap();
+        let mut trash = Trash { dir: &dirs.dir, flat: &flat, count: 0, waiting: Vec::new(), error: None };
+        trash.take(Path::new("scratch/s"));
+        let mut late = 0;
+        trash.empty(|path| {
+            late += 1;
+            if late <= 4 {
+                dirs.dir.write(path.join("late"), b"x").unwrap();
+                dirs.dir.create_dir(path.join("late directory")).unwrap();
+            }
+        });
+        assert!(trash.error.is_none(), "{:?}", trash.error);
+        assert_eq!(dirs.dir.read_dir(&flat).unwrap().count(), 0);
+        assert!(late > 4, "{late}");
+    }
+
+    #[test]
+    fn f25_what_cannot_be_removed_is_told_and_left() {
+        let dirs = HostDirs::new(None).unwrap();
+        let flat = Path::new("trash").join("7");
+        dirs.dir.create_dir_all(&flat).unwrap();
+        dirs.dir.create_dir_all("scratch/s").unwrap();
+        let mut trash = Trash { dir: &dirs.dir, flat: &flat, count: 0, waiting: Vec::new(), error: None };
+        trash.take(Path::new("scratch/s"));
+        trash.empty(|path| dirs.dir.write(path.join("late"), b"x").unwrap());
+        assert_eq!(trash.error.map(|error| error.kind()), Some(ErrorKind::DirectoryNotEmpty));
     }
 }

@@ -15,7 +15,7 @@ use crate::ports::clock::Clock;
 use crate::ports::functions::{HostCall, HostCallError, Provided};
 use crate::ports::runner::{CancelNotice, Reply};
 
-use super::actor::{Actor, Ended};
+use super::actor::{Actor, Ended, Finding};
 use super::calls::done;
 use super::guard::guarded;
 
@@ -43,7 +43,7 @@ impl Actor {
                 return Ok(());
             }
         };
-        if let Err(refusal) = done(self.decide(Command::CallHost { name }).await?) {
+        if let Err(refusal) = done(self.decide(Command::CallHost { name: name.clone() }).await?) {
             let _ = reply.send(Err(refusal.into()));
             return Ok(());
         }
@@ -51,8 +51,17 @@ impl Actor {
         let (clock, limits) = (self.shared.clock.clone(), self.shared.state().limits);
         let cancelled = self.cancel.subscribe();
         self.jobs.spawn(async move {
-            let _ = reply.send(answer(&function, call, &*clock, &limits, cancelled).await);
-            None
+            match answer(&function, call, &*clock, &limits, cancelled).await {
+                Ok(answer) => {
+                    let _ = reply.send(answer);
+                    None
+                }
+                // What it said may be the host's own secret: the guest is told nothing of it.
+                Err(Panic(panic)) => Some(Finding::Panicked {
+                    message: format!("the host's function {name:?} panicked: {panic}"),
+                    reply,
+                }),
+            }
         });
         Ok(())
     }
@@ -68,6 +77,9 @@ impl Actor {
     }
 }
 
+/// A function panicked, with this text.
+struct Panic(String);
+
 /// Waits for the function, for the end of its time, or until the task shall stop.
 async fn answer(
     function: &Provided,
@@ -75,7 +87,7 @@ async fn answer(
     clock: &dyn Clock,
     limits: &Limits,
     mut cancelled: watch::Receiver<Option<CancelNotice>>,
-) -> Result<Value, HostCallError> {
+) -> Result<Result<Value, HostCallError>, Panic> {
     let over = clock.steady().checked_add(function.timeout);
     let timeout = async {
         match over {
@@ -86,17 +98,20 @@ async fn answer(
     let called = pin!(async { function.call(call).await });
     let result = tokio::select! {
         biased;
-        result = guarded(called) => result.unwrap_or_else(|panic| {
-            Err(HostCallError::of(RefusalKind::Host, format!("the function panicked: {panic}")))
-        })?,
+        result = guarded(called) => result.map_err(Panic)?,
         Ok(_) = cancelled.wait_for(Option::is_some) => {
-            return Err(HostCallError::of(RefusalKind::Cancelled, "the task was asked to stop"));
+            Err(HostCallError::of(RefusalKind::Cancelled, "the task was asked to stop"))
         }
         () = timeout => {
             let time = text::duration(function.timeout);
-            return Err(HostCallError::of(RefusalKind::TimedOut, format!("the function took longer than its {time}")));
+            Err(HostCallError::of(RefusalKind::TimedOut, format!("the function took longer than its {time}")))
         }
     };
+    Ok(result.and_then(|result| checked(function, result, limits)))
+}
+
+/// Holds a result against the function's own schema, and against the limits.
+fn checked(function: &Provided, result: Value, limits: &Limits) -> Result<Value, HostCallError> {
     if json::has_too_many(&result) {
         let message = format!("the function's result has more than {VALUES_MAX} values");
         return Err(HostCallError::of(RefusalKind::TooLarge, message));

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::future::poll_fn;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -64,6 +66,8 @@ pub(crate) struct Inner {
     pub(super) runtime: tokio::runtime::Handle,
     /// The tasks' actors, which the host owns.
     pub(super) actors: Mutex<JoinSet<()>>,
+    /// Whose turn it is to wait for them.
+    pub(super) shutting_down: tokio::sync::Mutex<()>,
 }
 
 /// Why a task was not started. Nothing has happened then.
@@ -290,7 +294,10 @@ impl Host {
         self.inner.stop_all(scope, request, deadline).await
     }
 
-    /// Stops every task where it is and waits until all are gone. No task can be started any more.
+    /// Stops every task where it is and waits until all are gone. No task can be started any more. Calling it again, at
+    /// the same time too, waits for the same.
+    ///
+    /// Cancel safety: when the future is dropped, the tasks end all the same, and nobody waits for them.
     pub async fn shutdown(&self) {
         self.inner.shut_down().await;
     }
@@ -319,15 +326,19 @@ impl Inner {
     }
 
     /// Stops every task, and waits until no actor is left.
+    ///
+    /// Cancel safety: when the future is dropped, the tasks end all the same.
     pub(super) async fn shut_down(&self) {
         self.shutdown.send_replace(true);
-        loop {
-            let mut actors = std::mem::take(&mut *self.actors.lock().unwrap_or_else(PoisonError::into_inner));
-            if actors.is_empty() {
-                return;
-            }
-            while actors.join_next().await.is_some() {}
-        }
+        // One after the other, because a set wakes only who polled it last.
+        let _turn = self.shutting_down.lock().await;
+        // The actors stay in their place: whoever drops this future must not drop them along.
+        poll_fn(|cx| {
+            let mut actors = self.actors.lock().unwrap_or_else(PoisonError::into_inner);
+            while ready!(actors.poll_join_next(cx)).is_some() {}
+            Poll::Ready(())
+        })
+        .await;
     }
 
     /// Starts a task without a plugin's code: for tests of what stands above the runner.

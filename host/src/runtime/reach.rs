@@ -1,19 +1,21 @@
 //! Reaching other tasks: those of a tree or a session, in the order in which they wait.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use serde_json::Value;
 
+use crate::model::command::Command;
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
 use crate::model::machine::{Refusal, RefusalKind};
 use crate::model::signal::{NotifyAnswer, Party, Signal};
 use crate::ports::runner::Reply;
 
-use super::actor::Actor;
+use super::actor::{Actor, Ended, Finding};
+use super::calls::done;
 use super::registry::Registry;
-use super::shared::Shared;
+use super::shared::{Addressee, Shared};
 
 /// Several tasks that belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,33 +56,77 @@ fn root(parents: &HashMap<TaskId, Option<TaskId>>, mut id: TaskId) -> TaskId {
     id
 }
 
-/// Sends a signal to the first of these tasks that waits for it, or to all. Returns how many took or kept it.
-pub(crate) async fn notify_tasks(mut tasks: Vec<Arc<Shared>>, key: SignalKey, signal: Signal, all: bool) -> u32 {
-    // Whoever waits for it comes before whoever does not, and of those who has waited longest.
-    let since = |task: &Arc<Shared>| {
-        let waits =
-            task.state().waiting().is_some_and(|point| point.keys.contains(&key) && point.senders.allow(signal.sender));
-        if waits { task.waiting_since.load(Ordering::Relaxed) } else { u64::MAX }
-    };
-    tasks.sort_by_cached_key(since);
-    let mut reached = 0;
-    for task in tasks {
-        match task.notify(key.clone(), signal.clone()).await {
-            NotifyAnswer::Delivered | NotifyAnswer::Buffered => reached += 1,
-            NotifyAnswer::NoTask | NotifyAnswer::Full => continue,
-        }
-        if !all {
-            break;
-        }
+/// One signal on its way to one of several tasks, or to all of them.
+#[derive(Debug)]
+pub(crate) struct Round {
+    /// Those that may still be sent it, oldest first.
+    tasks: VecDeque<Arc<Shared>>,
+    key: SignalKey,
+    signal: Signal,
+    all: bool,
+    /// How often one that waits is still looked for. Each time that it no longer does, another signal has woken it.
+    looks: usize,
+    /// How many took or kept it.
+    reached: u32,
+}
+
+impl Round {
+    fn new(tasks: Vec<Arc<Shared>>, key: SignalKey, signal: Signal, all: bool) -> Self {
+        let looks = if all { 0 } else { tasks.len() };
+        Self { tasks: tasks.into(), key, signal, all, looks, reached: 0 }
     }
-    reached
+
+    /// Whose turn it is: whoever waits comes before whoever does not, and of those who has waited longest.
+    fn next(&mut self) -> Option<(Arc<Shared>, Addressee)> {
+        if self.reached > 0 && !self.all {
+            return None;
+        }
+        if let Some(looks) = self.looks.checked_sub(1) {
+            self.looks = looks;
+            if let Some(longest) = self.longest() {
+                return Some((longest, Addressee::Waiting));
+            }
+            self.looks = 0;
+        }
+        self.tasks.pop_front().map(|task| (task, Addressee::Any))
+    }
+
+    fn longest(&self) -> Option<Arc<Shared>> {
+        let waits = |task: &&Arc<Shared>| task.state().waits_for(&self.key, self.signal.sender);
+        self.tasks.iter().filter(waits).min_by_key(|task| task.waiting_since.load(Ordering::Relaxed)).cloned()
+    }
+
+    async fn send(&mut self, task: &Shared, to: Addressee) {
+        let (key, signal) = (self.key.clone(), self.signal.clone());
+        let reached = match to {
+            Addressee::Waiting => task.wake(key, signal).await,
+            Addressee::Any => match task.notify(key, signal).await {
+                NotifyAnswer::Delivered | NotifyAnswer::Buffered => true,
+                NotifyAnswer::NoTask | NotifyAnswer::Full => false,
+            },
+        };
+        self.reached += u32::from(reached);
+    }
+}
+
+/// Sends a signal to the first of these tasks that waits for it, or to all. Returns how many took or kept it.
+pub(crate) async fn notify_tasks(tasks: Vec<Arc<Shared>>, key: SignalKey, signal: Signal, all: bool) -> u32 {
+    let mut round = Round::new(tasks, key, signal, all);
+    while let Some((task, to)) = round.next() {
+        round.send(&task, to).await;
+    }
+    round.reached
 }
 
 impl Actor {
     /// Whether the guest may reach this task: its own tree, and others with the capability.
     fn may_reach(&self, target: &Shared) -> bool {
-        self.grants.signal
-            || self.registry.live_in(&Scope::Tree(self.shared.id)).iter().any(|task| task.id == target.id)
+        self.grants.signal || self.registry.root(self.shared.id) == self.registry.root(target.id)
+    }
+
+    /// Counts a call that makes nothing happen in this task's own log as if it did: it costs others something.
+    pub(super) fn take_turn(&mut self) {
+        self.event_pace.take(self.shared.clock.steady());
     }
 
     fn denied() -> Refusal {
@@ -105,6 +151,7 @@ impl Actor {
         key: Option<SignalKey>,
         reply: Reply<Result<u32, Refusal>>,
     ) {
+        self.take_turn();
         if *target == self.shared.task {
             // It is in this call, and so in no wait.
             let _ = reply.send(Ok(0));
@@ -121,26 +168,54 @@ impl Actor {
     }
 
     /// Sends a signal to the tasks of this task's tree or session, itself excepted.
-    pub(super) fn notify_scope(
+    pub(super) async fn notify_scope(
         &mut self,
         session: bool,
         key: SignalKey,
         payload: Option<Value>,
         all: bool,
         reply: Reply<Result<u32, Refusal>>,
-    ) {
+    ) -> Result<(), Ended> {
+        self.take_turn();
         let scope = match (session, self.grants.signal, &self.shared.session) {
             (false, _, _) => Scope::Tree(self.shared.id),
             (true, true, Some(session)) => Scope::Session(session.clone()),
-            (true, true, None) => return drop(reply.send(Ok(0))),
-            (true, false, _) => return drop(reply.send(Err(Self::denied()))),
+            (true, true, None) => {
+                let _ = reply.send(Ok(0));
+                return Ok(());
+            }
+            (true, false, _) => {
+                let _ = reply.send(Err(Self::denied()));
+                return Ok(());
+            }
         };
         let mut tasks = self.registry.live_in(&scope);
         tasks.retain(|task| task.id != self.shared.id);
         let signal = Signal { payload, sender: Party::Task(self.shared.id), task: Some(self.shared.task.clone()) };
+        self.send_next(Box::new(Round::new(tasks, key, signal, all)), reply).await
+    }
+
+    /// Sends the signal to whose turn it is, which is written down before. When no more may be written, it goes to nobody
+    /// else.
+    pub(super) async fn send_next(
+        &mut self,
+        mut round: Box<Round>,
+        reply: Reply<Result<u32, Refusal>>,
+    ) -> Result<(), Ended> {
+        let Some((task, to)) = round.next() else {
+            let _ = reply.send(Ok(round.reached));
+            return Ok(());
+        };
+        let command = Command::SendSignal { target: task.task.clone(), key: round.key.clone() };
+        if let Err(refusal) = done(self.decide(command).await?) {
+            let _ = reply.send(if round.reached > 0 { Ok(round.reached) } else { Err(refusal) });
+            return Ok(());
+        }
+        // Not waited for here: the other task may be sending to this one.
         self.jobs.spawn(async move {
-            let _ = reply.send(Ok(notify_tasks(tasks, key, signal, all).await));
-            None
+            round.send(&task, to).await;
+            Some(Finding::Sent { round, reply })
         });
+        Ok(())
     }
 }

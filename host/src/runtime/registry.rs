@@ -161,6 +161,17 @@ impl Registry {
         books.keys.get(task).and_then(|id| books.tasks.get(id)).cloned()
     }
 
+    /// The task's oldest ancestor that is reached over live ones; itself, if it has none.
+    pub(crate) fn root(&self, id: TaskId) -> TaskId {
+        let books = self.lock();
+        let live = |id: TaskId| books.tasks.get(&id).filter(|task| books.keys.get(&task.task) == Some(&id));
+        let mut root = id;
+        while let Some(parent) = live(root).and_then(|task| task.parent).and_then(live) {
+            root = parent.id;
+        }
+        root
+    }
+
     /// The tasks that have no outcome yet, oldest first.
     pub(crate) fn live(&self) -> Vec<Arc<Shared>> {
         let books = self.lock();

@@ -35,6 +35,7 @@ pub(crate) enum Control {
     Notify {
         key: SignalKey,
         signal: Signal,
+        to: Addressee,
         reply: oneshot::Sender<NotifyAnswer>,
     },
     CancelWait {
@@ -60,6 +61,13 @@ pub(crate) enum Control {
         command: Command,
         reply: oneshot::Sender<bool>,
     },
+}
+
+/// Whether a task is meant in any case, or only if it waits for the signal: of several that wait, each signal wakes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Addressee {
+    Any,
+    Waiting,
 }
 
 /// One moment on both clocks: the steady one measures, the date is for people.
@@ -235,10 +243,17 @@ impl Shared {
     /// Sends a signal.
     pub(crate) async fn notify(&self, key: SignalKey, signal: Signal) -> NotifyAnswer {
         let (name, sender) = (key.clone(), signal.sender);
-        if let Some(answer) = self.tell(|reply| Control::Notify { key, signal, reply }).await {
+        let to = Addressee::Any;
+        if let Some(answer) = self.tell(|reply| Control::Notify { key, signal, to, reply }).await {
             return answer;
         }
         self.note_late(name, sender).await;
         NotifyAnswer::NoTask
+    }
+
+    /// Sends a signal if the task waits for it now. Says whether it did.
+    pub(crate) async fn wake(&self, key: SignalKey, signal: Signal) -> bool {
+        let to = Addressee::Waiting;
+        self.tell(|reply| Control::Notify { key, signal, to, reply }).await == Some(NotifyAnswer::Delivered)
     }
 }

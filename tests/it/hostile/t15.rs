@@ -86,12 +86,12 @@ async fn full_grown(host: &Host, root: &TaskHandle) -> Vec<TaskHandle> {
 
 /// Starts a fork bomb under these limits, and returns how many copies there were when none could be made any more, after
 /// all of them were stopped by stopping the first.
-async fn bomb(limits: LimitsRequest) -> usize {
+async fn bomb(limits: &LimitsRequest) -> usize {
     let watched = Watched::with(builder()).await;
     let mut copies = 0;
     watched
         .withstands_within(FOR_ALL, async |beside| {
-            let root = start_as(beside.host, request("fork", json!(null)).limits(limits)).await;
+            let root = start_as(beside.host, request("fork", json!(null)).limits(*limits)).await;
             let tasks = full_grown(beside.host, &root).await;
             copies = tasks.len();
             for task in &tasks {
@@ -113,7 +113,7 @@ async fn bomb(limits: LimitsRequest) -> usize {
 #[test]
 fn t15_a_fork_bomb_ends_at_the_limit_of_its_tree() {
     alone(|| async {
-        let copies = bomb(LimitsRequest::default().tree(TREE)).await;
+        let copies = bomb(&LimitsRequest::default().tree(TREE)).await;
         // Those that start at the same moment do not see each other: each of the tree may bring one more.
         assert!((TREE as usize..2 * TREE as usize).contains(&copies), "{copies}");
     });
@@ -123,7 +123,7 @@ fn t15_a_fork_bomb_ends_at_the_limit_of_its_tree() {
 fn t15_a_fork_bomb_ends_at_the_limits_of_children_and_depth() {
     alone(|| async {
         // Two, four and eight below the first.
-        assert_eq!(bomb(LimitsRequest::default().children(2).tree_depth(3)).await, 1 + 2 + 4 + 8);
+        assert_eq!(bomb(&LimitsRequest::default().children(2).tree_depth(3)).await, 1 + 2 + 4 + 8);
     });
 }
 

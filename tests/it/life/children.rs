@@ -15,6 +15,7 @@ use crate::support::task::{
 use crate::support::{builder, fixture, guest, request, with_fixture, within};
 
 /// A parent that starts these, waits for the signal `now`, and then does the rest.
+#[expect(clippy::needless_pass_by_value, reason = "both are written where it is called")]
 fn family(children: Value, rest: Value) -> StartRequest {
     let mut input = json!({"children": children, "until": "now"});
     for (name, value) in rest.as_object().unwrap() {

@@ -56,7 +56,10 @@ pub(super) fn cell_ended(state: &TaskState, end: CellEnd, usage: Usage, chance: 
     match outcome {
         Outcome::Failed(failure) if state.cancel.is_none() && retry.tries_again(&failure, state.attempt) => {
             let pause = retry.pause(state.attempt, chance);
-            Decision::done(EventBody::AttemptEnded { attempt: state.attempt, failure, usage, pause })
+            let cancelled = |number| EventBody::ApprovalDecided { number, decision: ApprovalDecision::Cancelled };
+            let open = state.approvals.iter().map(|pending| cancelled(pending.number));
+            let ended = EventBody::AttemptEnded { attempt: state.attempt, failure, usage, pause };
+            Decision { events: open.chain(std::iter::once(ended)).collect(), answer: Answer::Done }
         }
         Outcome::Failed(_) | Outcome::Succeeded { .. } | Outcome::Cancelled { .. } => finish(outcome, usage),
     }

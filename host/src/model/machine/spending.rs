@@ -16,15 +16,15 @@ const TOOL_BYTES_MAX: usize = 256;
 /// Bytes of the task's own words that a sentence about it quotes.
 const QUOTE_BYTES_MAX: usize = 200;
 
-/// Four fifths of a budget.
-fn low(limit: u64) -> u64 {
-    limit / 5 * 4
+/// Whether four fifths of a budget are used; nothing is not, however small the budget.
+fn is_low(used: u64, limit: u64) -> bool {
+    used > 0 && used >= limit - limit / 5
 }
 
 pub(super) fn fuel_low(state: &TaskState, used: u64) -> Decision {
     let limit = state.fuel_budget;
     // Told already of this budget; or fuel was added since the cell looked.
-    if state.warned_of == Some(limit) || used < low(limit) {
+    if state.warned_of == Some(limit) || !is_low(used, limit) {
         return Decision::only(Answer::Unchanged);
     }
     Decision::done(EventBody::BudgetLow { budget: Budget::Fuel, used, limit })
@@ -48,7 +48,7 @@ pub(super) fn record(state: &TaskState, tool: String, tokens: u64, actions: u64,
     let mut events = vec![EventBody::UsageRecorded { tool, tokens, actions }];
     let mut over = None;
     for (budget, name, used, limit, warned) in budgets {
-        if !warned && limit < u64::MAX && used >= low(limit) {
+        if !warned && limit < u64::MAX && is_low(used, limit) {
             events.push(EventBody::BudgetLow { budget, used, limit });
         }
         if used > limit || (used == limit && limit < u64::MAX && used > 0) {

@@ -75,8 +75,7 @@ pub(super) fn unpark(state: &TaskState, reason: WaitEnd) -> Option<EventBody> {
 }
 
 pub(super) fn notify(state: &TaskState, key: SignalKey, signal: Signal) -> Decision {
-    let is_awaited = |point: &WaitPoint| point.keys.contains(&key) && point.senders.allow(signal.sender);
-    let parked = state.waiting().is_some_and(is_awaited);
+    let parked = state.waits_for(&key, signal.sender);
     if !parked && !state.mailbox.fits(&key, &signal, &state.limits) {
         return Decision::only(Answer::Notified(NotifyAnswer::Full));
     }

@@ -108,6 +108,7 @@ impl Bench {
             shutdown: watch::Sender::new(false),
             runtime: tokio::runtime::Handle::current(),
             actors: Mutex::new(JoinSet::new()),
+            shutting_down: tokio::sync::Mutex::default(),
         });
         Self { inner, clock, inputs }
     }

@@ -8,6 +8,8 @@ use serde_json::json;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::bench::{Bench, key, log, request, script, settle, success, wait_for};
+use tokio::task::JoinSet;
+
 use crate::model::event::{EventBody, EventSeq};
 use crate::model::ids::TaskKey;
 use crate::model::outcome::{CellEnd, Failure, FailureKind, Outcome};
@@ -156,6 +158,36 @@ async fn f11_what_the_function_waits_for_is_waited_for_by_the_shutdown_too() {
     assert_eq!(done.load(Ordering::Relaxed), 0);
     door.add_permits(1);
     shutdown.await;
+    assert_eq!(done.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn f22_a_shutdown_that_is_given_up_leaves_the_tasks_their_end_and_the_next_waits_for_it() {
+    let bench = Arc::new(Bench::new(script(|_| std::future::pending())));
+    let (door, done) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (open, count) = (Arc::clone(&door), Arc::clone(&done));
+    let function = move |_: TaskEnd| async move {
+        let _ = open.acquire().await?;
+        count.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    };
+    let first = bench.inner.start_with(request(), function).await.unwrap();
+    settle().await;
+    let shutdown = |into: &mut JoinSet<()>| {
+        let bench = Arc::clone(&bench);
+        into.spawn(async move { bench.inner.shut_down().await });
+    };
+    let (mut given_up, mut others) = (JoinSet::new(), JoinSet::new());
+    shutdown(&mut given_up);
+    shutdown(&mut others);
+    shutdown(&mut others);
+    settle().await;
+    assert!(matches!(first.state().outcome, Some(Outcome::Cancelled { by: Party::Host, .. })));
+    given_up.shutdown().await;
+    settle().await;
+    assert!(others.try_join_next().is_none(), "each of them waits");
+    door.add_permits(1);
+    others.join_all().await;
     assert_eq!(done.load(Ordering::Relaxed), 1);
 }
 
