@@ -227,7 +227,7 @@ async fn r18_a_stubborn_child_is_stopped_by_force_when_the_grace_is_over() {
 async fn r18_a_child_has_no_more_time_than_its_parent() {
     let clock = Arc::new(SimulatedClock::new());
     let (host, _) = with_fixture(builder().clock(clock.clone())).await;
-    let time = Duration::from_secs(60);
+    let time = Duration::from_mins(1);
     let mut forever = waits();
     forever["detached"] = json!(true);
     let (parent, children) = with_children(&host, family(json!([forever]), json!({})).timeout(time)).await;

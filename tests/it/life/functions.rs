@@ -32,6 +32,7 @@ fn provided(builder: HostBuilder) -> HostBuilder {
         .provide(HostFunction::new("caller"), async |call| Ok(json!(call.task.task_type)))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is written where it is called")]
 fn call(name: &str, input: Value) -> StartRequest {
     let grants = Grants::default().function(name);
     request("call-host", json!({"name": name, "input": input})).grants(grants)

@@ -267,7 +267,7 @@ async fn r30_late_signals_are_noted_and_only_so_many() {
     assert_eq!(task.after_events().await, Ok(Vec::new()));
     let before = log(&task).await;
     // All at once: none is lost although each wants to be the next.
-    let mut senders = tokio::task::JoinSet::new();
+    let mut senders = JoinSet::new();
     for _ in 0..100 {
         let task = task.clone();
         senders.spawn(async move { task.notify(key("late"), Some(json!(1)), Party::Person).await });
