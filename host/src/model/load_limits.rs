@@ -18,8 +18,9 @@ pub struct LoadLimits {
     /// Time that compiling it may take in a child process. Default 60 s. Protects the machine; see
     /// [`Compiler`](crate::Compiler).
     pub compile_timeout: Duration,
-    /// Bytes of memory that the child process may take which compiles it. Default 1 GiB, and never less than
-    /// 64 MiB; two children compile at once. Protects the machine's memory from a file that makes the compiler ask for much.
+    /// Bytes of memory that the child process may take which compiles it, for each 512 KiB of the file that have begun, up
+    /// to 16 times. Default 1 GiB, and never less than 64 MiB; two children compile at once. Protects the machine's memory
+    /// from a file that makes the compiler ask for much.
     pub compile_memory_bytes: u64,
     /// Bytes of its compiled code that a child process may answer with. Default 256 MiB. Protects the host's memory.
     pub code_bytes: u64,
@@ -60,8 +61,9 @@ impl LoadLimits {
         self
     }
 
-    /// Bytes of memory that the child process may take which compiles it. Default 1 GiB, and never less than
-    /// 64 MiB; two children compile at once. Protects the machine's memory from a file that makes the compiler ask for much.
+    /// Bytes of memory that the child process may take which compiles it, for each 512 KiB of the file that have begun, up
+    /// to 16 times. Default 1 GiB, and never less than 64 MiB; two children compile at once. Protects the machine's memory
+    /// from a file that makes the compiler ask for much.
     #[must_use]
     pub fn compile_memory_bytes(mut self, compile_memory_bytes: u64) -> Self {
         self.compile_memory_bytes = compile_memory_bytes;

@@ -19,6 +19,11 @@ use super::load::LoadError;
 /// Children that compile at once; more plugins wait for their turn. Protects the host's machine: each may take the whole
 /// memory limit.
 const CHILDREN_MAX: usize = 2;
+/// Bytes of a file that one share of memory is for: with inlining the compiler needs about a kilobyte for each byte of a
+/// plugin, measured with guests in Rust.
+const PART_BYTES: u64 = 512 << 10;
+/// Shares of memory that the largest file gets. Protects the machine.
+const PARTS_MAX: u64 = 16;
 /// Bytes of memory that the child needs for itself and its threads.
 const MEMORY_MIN: u64 = 64 << 20;
 /// This very program, also when its file was replaced or removed since it started.
@@ -117,7 +122,7 @@ impl Compilers {
             Compiler::ThisProgram => self.in_child(Path::new(THIS_PROGRAM), form, plugin, around)?,
             Compiler::Helper(program) => self.in_child(program, form, plugin, around)?,
         };
-        let code = self.code(answer)?;
+        let code = Self::code_of(answer, self.memory_for(plugin))?;
         let component = code.load(engine).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
         // Only what this engine has taken is worth keeping.
         if let Some(cache) = &self.cache {
@@ -126,12 +131,18 @@ impl Compilers {
         Ok(component)
     }
 
-    fn code(&self, answer: Answer) -> Result<Code, LoadError> {
+    /// The memory for a file of this size.
+    fn memory_for(&self, plugin: &[u8]) -> u64 {
+        let parts = (plugin.len() as u64).div_ceil(PART_BYTES).clamp(1, PARTS_MAX);
+        self.limits.compile_memory_bytes.saturating_mul(parts)
+    }
+
+    fn code_of(answer: Answer, memory: u64) -> Result<Code, LoadError> {
         match answer {
             Answer::Code(code) => Ok(code),
             Answer::NoComponent(text) => Err(LoadError::Componentize(text)),
             Answer::Refused(text) => Err(LoadError::Compile(text)),
-            Answer::NoMemory(said) => Err(LoadError::CompileMemory { max: self.limits.compile_memory_bytes, said }),
+            Answer::NoMemory(said) => Err(LoadError::CompileMemory { max: memory, said }),
         }
     }
 
@@ -144,7 +155,7 @@ impl Compilers {
     ) -> Result<Answer, LoadError> {
         let max = self.limits.compile_timeout;
         let bounds = Bounds {
-            memory_bytes: self.limits.compile_memory_bytes,
+            memory_bytes: self.memory_for(plugin),
             code_bytes: self.limits.code_bytes,
             seconds: max.as_secs().saturating_add(u64::from(max.subsec_nanos() > 0)),
         };
@@ -164,10 +175,10 @@ impl Compilers {
             };
             taskcell_artifact::compile(Job { program, kind: form.to_byte(), plugin, bounds }, stop).await
         });
-        compiled.map_err(|error| self.error(program, max, error))
+        compiled.map_err(|error| self.error(program, max, self.memory_for(plugin), error))
     }
 
-    fn error(&self, program: &Path, max: Duration, error: ChildError<Stop>) -> LoadError {
+    fn error(&self, program: &Path, max: Duration, memory: u64, error: ChildError<Stop>) -> LoadError {
         use rustix::process::Signal;
         let unusable = |what: String| LoadError::NoCompiler { program: program.to_owned(), what };
         match error {
@@ -175,7 +186,7 @@ impl Compilers {
             ChildError::Stopped(Stop::Unwanted) => LoadError::ShuttingDown,
             // Rust's answer to an allocation that fails, and to a stack that is full.
             ChildError::Signal(signal, said) if signal == Signal::ABORT.as_raw() => {
-                LoadError::CompileMemory { max: self.limits.compile_memory_bytes, said }
+                LoadError::CompileMemory { max: memory, said }
             }
             ChildError::Signal(signal, _) if signal == Signal::XCPU.as_raw() => LoadError::CompileTimeout { max },
             ChildError::Signal(signal, said) => LoadError::CompilerDied { signal, said },

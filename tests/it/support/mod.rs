@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::Value;
-use taskcell::{Compiler, Host, HostBuilder, LoadLimits, Plugin, StartRequest};
+use taskcell::{Compiler, Host, HostBuilder, Plugin, StartRequest};
 
 /// How long anything may take before a test is called stuck. Generous: it decides about hanging, never about speed.
 pub(crate) const WATCHDOG: Duration = Duration::from_mins(2);
@@ -50,9 +50,7 @@ pub(crate) fn uncached() -> Host {
 
 /// The builder of such a host.
 pub(crate) fn compiling() -> HostBuilder {
-    // The fixture guest is one plugin with everything in it, and needs more than a plugin usually does.
-    let load = LoadLimits::default().compile_memory_bytes(2 << 30);
-    Host::builder().running_max(4).compiler(Compiler::Helper(process::taskcell())).load_limits(load)
+    Host::builder().running_max(4).compiler(Compiler::Helper(process::taskcell()))
 }
 
 /// A host with the fixture guest loaded.
