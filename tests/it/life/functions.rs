@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use taskcell::{
-    EventBody, Grants, Host, HostBuilder, HostCallError, HostFunction, LimitsRequest, Outcome, SimulatedClock,
-    StartRequest,
+    EventBody, FailureKind, Grants, Host, HostBuilder, HostCallError, HostFunction, LimitsRequest, Outcome,
+    SimulatedClock, StartRequest,
 };
 use tokio::sync::Notify;
 
-use crate::support::task::{data, events, outcome, please_stop, result, seen, start_as};
+use crate::support::task::{data, events, failed, outcome, please_stop, result, seen, start_as};
 use crate::support::{builder, fixture, request, with_fixture, within};
 
 const TIME: Duration = Duration::from_secs(20);
@@ -75,11 +75,11 @@ async fn r7_what_goes_in_and_out_is_checked() {
 }
 
 #[tokio::test]
-async fn r7_a_panic_is_the_calls_error_and_the_task_goes_on() {
+async fn t11_a_host_function_that_panics_ends_the_task_that_called_it_and_no_other() {
     let (host, _) = with_fixture(provided(builder())).await;
-    let refused = answer(&host, call("panic", Value::Null)).await;
-    assert_eq!(refused["refused"], "host");
-    assert!(refused["message"].as_str().unwrap().contains("oh no"), "{refused}");
+    let task = start_as(&host, call("panic", Value::Null)).await;
+    let failure = failed(outcome(&task).await, FailureKind::Host);
+    assert!(failure.message.contains("oh no"), "{}", failure.message);
     assert_eq!(answer(&host, call("double", json!(1))).await, json!({"answer": 2}));
 }
 
