@@ -188,8 +188,8 @@ limits! {
     children: u32 = 64, "children", Count;
     /// Children that the task may start in its life. Default 4 096. Protects the host's memory.
     children_in_all: u32 = 4096, "children_in_all", Count;
-    /// Tasks of its tree at once, itself included: counted at the oldest ancestor. Default 256. Protects the host from a
-    /// fork bomb.
+    /// Tasks of its tree at once, the first of all included; they are counted there also when that has ended. Default 256.
+    /// Protects the host from a fork bomb.
     tree: u32 = 256, "tree", Count;
     /// Tasks between it and its oldest ancestor. Default 8.
     tree_depth: u32 = 8, "tree_depth", Count;

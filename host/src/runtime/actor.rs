@@ -37,7 +37,7 @@ use super::host::Inner;
 use super::pace::{Bucket, Reading, Silence};
 use super::queue::QueuePlace;
 use super::reach::Round;
-use super::registry::Registry;
+use super::registry::{Registry, TreePlace};
 use super::shared::{Addressee, Control, Moment, Shared};
 use super::terminal::AtEnd;
 use super::timers::{Alarm, Timers};
@@ -88,6 +88,8 @@ pub(crate) struct Actor {
     pub(crate) desk: Arc<Desk>,
     /// Room for the next attempt, once the last one is gone.
     pub(crate) tidied: Option<BoxFuture<'static, Permit>>,
+    /// Its place in its tree, for a child.
+    pub(crate) tree: Option<TreePlace>,
     /// What another attempt needs, if there may be one.
     pub(crate) again: Option<Box<CellLink>>,
     /// What is to be called when the task has its outcome.

@@ -10,7 +10,6 @@ use crate::model::command::{Answer, Command};
 use crate::model::details::TaskDetails;
 use crate::model::grants::Grants;
 use crate::model::ids::{TaskId, TaskRef};
-use crate::model::limits::Limits;
 use crate::model::machine::{Refusal, RefusalKind};
 use crate::model::outcome::Outcome;
 use crate::model::request::{CancelRequest, StartRequest};
@@ -20,9 +19,9 @@ use crate::ports::runner::Reply;
 use super::actor::{Actor, Ended, Finding, Parked};
 use super::calls::done;
 use super::host::Inner;
-use super::reach::Scope;
+use super::registry::TreePlace;
 use super::shared::{Control, Shared};
-use super::start::{Birthright, start_as};
+use super::start::{Birthright, new_id, start_as};
 
 /// The way back for a child that was started.
 pub(super) type Started = Reply<Result<(TaskId, TaskRef), Refusal>>;
@@ -79,7 +78,7 @@ impl Actor {
             let state = self.shared.state();
             (state.details.clone(), state.limits)
         };
-        self.check_tree(ceiling.tree, ceiling.tree_depth)?;
+        let tree = self.enter_tree(ceiling.tree, ceiling.tree_depth)?;
         let gauges = &self.shared.gauges;
         let left = gauges.fuel_budget().saturating_sub(gauges.fuel_used());
         ceiling.fuel = limits.fuel.unwrap_or(left / 2);
@@ -107,25 +106,18 @@ impl Actor {
         let plugin = plugin.unwrap_or_else(|| self.shared.task.plugin.clone());
         let mut request = StartRequest::new(plugin, task_type).input(input).limits(limits).grants(grants);
         (request.key, request.details) = (key, details);
-        Ok((request, Birthright::new(ceiling)))
+        Ok((request, Birthright { id: new_id(), limits: ceiling, tree: Some(tree) }))
     }
 
-    /// Whether one more task fits into this task's tree.
-    fn check_tree(&self, most: u32, depth_most: u32) -> Result<(), Refusal> {
+    /// A place for one more task in this task's tree, below this task.
+    fn enter_tree(&self, most: u32, depth_most: u32) -> Result<TreePlace, Refusal> {
         let too_large = |message: String| Refusal::new(RefusalKind::TooLarge, message);
-        let tree = self.registry.live_in(&Scope::Tree(self.shared.id));
-        if tree.len() >= most as usize {
-            return Err(too_large(format!("this task's tree has at most {most} tasks at once")));
-        }
-        let (mut depth, mut parent) = (1, self.shared.parent);
-        while let Some(above) = parent.and_then(|id| tree.iter().find(|task| task.id == id)) {
-            depth += 1;
-            parent = above.parent;
-        }
-        if depth > depth_most {
+        let (root, depth) = self.tree.as_ref().map_or((self.shared.id, 0), |place| (place.root, place.depth));
+        if depth >= depth_most {
             return Err(too_large(format!("a tree of tasks is at most {depth_most} deep")));
         }
-        Ok(())
+        let full = || too_large(format!("this task's tree has at most {most} tasks at once"));
+        self.registry.enter_tree(root, depth + 1, most).ok_or_else(full)
     }
 
     /// The child lives, or could not be started.
@@ -281,12 +273,6 @@ async fn cancel(task: &Shared, request: CancelRequest) {
     let asked = task.now();
     // A task that is over needs no asking.
     let _ = task.tell(|reply| Control::Cancel { request, asked, reply }).await;
-}
-
-impl Birthright {
-    fn new(limits: Limits) -> Self {
-        Self { id: super::start::new_id(), limits }
-    }
 }
 
 impl std::fmt::Debug for Inner {

@@ -35,6 +35,28 @@ struct Past {
     bytes: u64,
 }
 
+/// A task's place in the tree of the task that began it all, given back when this is dropped. It is counted at that
+/// first task also when that has ended, so that no chain of detached children outgrows the limit.
+#[derive(Debug)]
+pub(crate) struct TreePlace {
+    registry: Arc<Registry>,
+    pub(crate) root: TaskId,
+    /// How many tasks are above.
+    pub(crate) depth: u32,
+}
+
+impl Drop for TreePlace {
+    fn drop(&mut self) {
+        let mut books = self.registry.lock();
+        if let Some(below) = books.trees.get_mut(&self.root) {
+            *below = below.saturating_sub(1);
+            if *below == 0 {
+                books.trees.remove(&self.root);
+            }
+        }
+    }
+}
+
 /// The host's books.
 #[derive(Debug)]
 pub(crate) struct Registry {
@@ -49,6 +71,8 @@ struct Books {
     tasks: HashMap<TaskId, Arc<Shared>>,
     /// Live tasks by reference: a key belongs to one of them at a time.
     keys: HashMap<TaskRef, TaskId>,
+    /// How many tasks there are in each tree, the first not counted.
+    trees: HashMap<TaskId, u32>,
     /// Ended tasks, oldest first.
     ended: VecDeque<Past>,
     /// What they weigh together.
@@ -179,6 +203,20 @@ impl Registry {
             books.keys.values().filter_map(|id| books.tasks.get(id)).map(Arc::clone).collect();
         live.sort_by_key(|task| task.number);
         live
+    }
+
+    /// A place for one more task in a tree of at most this many, the first included; `None` when it is full.
+    pub(crate) fn enter_tree(self: &Arc<Self>, root: TaskId, depth: u32, most: u32) -> Option<TreePlace> {
+        let mut books = self.lock();
+        let below = books.trees.entry(root).or_default();
+        if below.saturating_add(1) >= most {
+            if *below == 0 {
+                books.trees.remove(&root);
+            }
+            return None;
+        }
+        *below += 1;
+        Some(TreePlace { registry: Arc::clone(self), root, depth })
     }
 
     /// The next number in the host's own order of starts and waits.

@@ -32,7 +32,7 @@ use super::handle::TaskHandle;
 use super::host::{Inner, StartError};
 use super::pace::Bucket;
 use super::queue::QueuePlace;
-use super::registry::Registry;
+use super::registry::{Registry, TreePlace};
 use super::shared::{CONTROL_QUEUE, Shared};
 use super::terminal::{AtEnd, OnTerminal};
 use super::timers::Timers;
@@ -43,6 +43,8 @@ struct Checked {
     schemas: Schemas,
     limits: Limits,
     at_end: Option<Box<AtEnd>>,
+    /// Its place in its tree, for a child.
+    tree: Option<TreePlace>,
 }
 
 /// What a child gets of its parent's.
@@ -50,6 +52,8 @@ pub(super) struct Birthright {
     pub(super) id: TaskId,
     /// What it stays below.
     pub(super) limits: Limits,
+    /// Its place in its tree.
+    pub(super) tree: Option<TreePlace>,
 }
 
 impl Birthright {
@@ -93,6 +97,7 @@ pub(super) async fn start_as(
 ) -> Result<TaskHandle, StartError> {
     let mut checked = check(inner, &request, None)?;
     checked.limits = checked.limits.lowered_to(LimitsRequest::from(right.limits));
+    checked.tree = right.tree;
     begin(inner, request, checked, right.id).await
 }
 
@@ -214,7 +219,7 @@ fn check(inner: &Inner, request: &StartRequest, on_terminal: Option<OnTerminal>)
     }
     schemas.input.check(&request.input).map_err(|faults| StartError::InvalidInput { faults })?;
     let at_end = inner.on_terminals.of(&request.details, on_terminal)?;
-    Ok(Checked { plugin: plugin.digest(), schemas: schemas.clone(), limits, at_end })
+    Ok(Checked { plugin: plugin.digest(), schemas: schemas.clone(), limits, at_end, tree: None })
 }
 
 /// Opens each granted folder once, so that a wrong path is an error of the request and not of the task.
@@ -274,6 +279,7 @@ async fn create(
         desk: Arc::clone(&inner.desk),
         tidied: None,
         gone,
+        tree: checked.tree,
         shared,
         registry: Arc::clone(&inner.registry),
         runner: Arc::clone(&inner.runner),
