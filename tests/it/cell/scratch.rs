@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use taskcell::{Access, FailureKind, Grants, Host, Limits, Outcome, OutputSource, SimulatedClock};
+use taskcell::{Access, FailureKind, Grants, Host, Limits, Outcome, OutputSource, SimulatedClock, StartRequest};
 
+use crate::support::component::Handmade;
 use crate::support::files::{names, remove_scratch_dirs, scratch_dirs};
-use crate::support::task::{data, outcome, parked, please_stop, reported, result, run, start, start_as, written};
+use crate::support::task::{
+    data, outcome, parked, please_stop, reported, result, run, start, start_as, started, written,
+};
 use crate::support::{builder, fixture, request, with_fixture, within};
 
 #[tokio::test]
@@ -117,14 +120,23 @@ async fn f25_scratch_is_gone_after_a_forced_cancel() {
     assert_eq!(scratch_dirs(work_dir.path()), Vec::<String>::new());
 }
 
+/// Loads two plugins that ask for no directory. Guests of some toolchains do so at their very beginning.
+async fn without_files(host: &Host) {
+    let spins = Handmade::new("spins").run("(loop (br 0)) unreachable");
+    for (name, plugin) in [("ends", Handmade::new("ends")), ("spins", spins)] {
+        within(host.load_plugin_bytes(name, plugin.bytes())).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn r39_a_task_that_touches_no_file_has_no_directory() {
     let work_dir = tempfile::tempdir().unwrap();
     let host = host_in(work_dir.path()).await;
-    let printed = start(&host, "print", json!({"stdout": "a", "stderr": "b", "direct": "c"})).await;
-    outcome(&printed).await;
-    let waiting = start(&host, "wait", json!({"key": "go"})).await;
-    parked(&waiting, 1).await;
+    without_files(&host).await;
+    let ended = start_as(&host, StartRequest::new("ends", "go")).await;
+    outcome(&ended).await;
+    let spinning = start_as(&host, StartRequest::new("spins", "go")).await;
+    started(&spinning).await;
     assert_eq!(scratch_dirs(work_dir.path()), Vec::<String>::new());
 }
 
@@ -132,12 +144,14 @@ async fn r39_a_task_that_touches_no_file_has_no_directory() {
 async fn r39_a_scratch_directory_that_cannot_be_made_is_the_hosts_fault() {
     let work_dir = tempfile::tempdir().unwrap();
     let host = host_in(work_dir.path()).await;
+    without_files(&host).await;
     remove_scratch_dirs(work_dir.path());
     let end = run(&host, "write", json!({"path": "/scratch/note", "text": "x"})).await;
     let Outcome::Failed(failure) = end else { panic!("{end:?}") };
     assert_eq!(failure.kind, FailureKind::Host);
     assert!(failure.message.starts_with("failed to make the scratch directory: "), "{failure:?}");
-    assert_eq!(data(run(&host, "echo", json!(1)).await), json!(1), "others need none");
+    let other = outcome(&start_as(&host, StartRequest::new("ends", "go")).await).await;
+    assert!(matches!(other, Outcome::Succeeded { .. }), "others need none: {other:?}");
 }
 
 #[tokio::test]
