@@ -45,6 +45,15 @@ pub(crate) mod store;
 #[cfg(feature = "cli")]
 pub mod cli;
 
+/// WIT interfaces of the embedder's own, and the wasmtime whose types they are written with.
+#[cfg(feature = "wit-extension")]
+pub mod wit_extension {
+    pub use wasmtime;
+
+    pub use crate::ports::functions::WitCaller;
+    pub use crate::sandbox::extension::{WitInterface, WitInterfaceError};
+}
+
 pub use model::admission::Concurrency;
 pub use model::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, Approvers, PendingApproval};
 pub use model::children::{Child, ChildOutcome};

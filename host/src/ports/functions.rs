@@ -14,7 +14,7 @@ use crate::model::schema::{Schema, SchemaError};
 use super::clock::BoxFuture;
 
 /// How long a function may take unless it says otherwise: half a minute, as for a slow service.
-const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+pub(crate) const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 
 /// A function for guests: its name, what it takes and gives, and how long it may take.
 ///
@@ -109,6 +109,44 @@ impl HostCallError {
     /// Details for a program.
     pub fn details(&self) -> Option<&Value> {
         self.details.as_ref()
+    }
+}
+
+/// The sentence alone, for a WIT function whose error is a `string`.
+impl From<HostCallError> for String {
+    fn from(error: HostCallError) -> Self {
+        error.message
+    }
+}
+
+/// Who calls a function of a WIT interface.
+#[cfg(feature = "wit-extension")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WitCaller {
+    /// The task that calls.
+    pub id: TaskId,
+    /// Its reference.
+    pub task: TaskRef,
+}
+
+/// One call of a function of a WIT interface. What goes in and comes out is inside `body`.
+#[cfg(feature = "wit-extension")]
+pub(crate) struct TypedCall {
+    /// What has to be granted.
+    pub(crate) interface: Arc<str>,
+    /// What is written down.
+    pub(crate) function: Arc<str>,
+    pub(crate) timeout: Duration,
+    /// Whether the guest can be told that its task shall stop.
+    pub(crate) interruptible: bool,
+    pub(crate) body: Box<dyn FnOnce(WitCaller) -> BoxFuture<'static, ()> + Send>,
+}
+
+#[cfg(feature = "wit-extension")]
+impl fmt::Debug for TypedCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TypedCall").field("function", &self.function).finish_non_exhaustive()
     }
 }
 

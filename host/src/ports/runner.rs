@@ -23,6 +23,8 @@ use crate::model::snapshot::Artifact;
 use super::agent::Delivery;
 use super::clock::BoxFuture;
 use super::functions::HostCallError;
+#[cfg(feature = "wit-extension")]
+use super::functions::TypedCall;
 use super::gate::Gate;
 use super::gauges::Gauges;
 use super::kv::PluginStore;
@@ -185,6 +187,12 @@ pub(crate) enum GuestCall {
         name: String,
         input: Value,
         reply: Reply<Result<Value, HostCallError>>,
+    },
+    /// Of a WIT interface of the embedder's. Answered when the result lies ready where the call says.
+    #[cfg(feature = "wit-extension")]
+    CallTyped {
+        call: TypedCall,
+        reply: Reply<Result<(), HostCallError>>,
     },
     Panic {
         message: String,

@@ -3,11 +3,11 @@
 //! Here it waits for what happens next; `calls` holds what its guest may ask, `effects` how something decided is
 //! written down and done.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 
-use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -23,7 +23,7 @@ use crate::model::signal::{Instruction, NotifyAnswer, Party, Signal};
 use crate::model::snapshot::Artifact;
 use crate::ports::agent::{AgentSink, Delivery};
 use crate::ports::clock::BoxFuture;
-use crate::ports::functions::{Functions, HostCallError};
+use crate::ports::functions::Functions;
 use crate::ports::runner::{CancelNotice, CellLink, GuestCall, NoSignal, Permit, Reply, Runner};
 use crate::ports::scratch::Scratch;
 
@@ -127,7 +127,8 @@ pub(crate) enum Finding {
     /// A function of the host's panicked. The guest's call stays open until the task has its end.
     Panicked {
         message: String,
-        reply: Reply<Result<Value, HostCallError>>,
+        /// The way back to the guest, which is not told.
+        call: Box<dyn Any + Send>,
     },
 }
 

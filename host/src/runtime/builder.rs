@@ -21,6 +21,8 @@ use crate::ports::functions::{FunctionBody, Functions, HostCall, HostCallError, 
 use crate::ports::store::TaskStore;
 use crate::sandbox::compile::Compiler;
 use crate::sandbox::compile_child::can_be_child;
+#[cfg(feature = "wit-extension")]
+use crate::sandbox::extension::{WitInterface, WitInterfaceError};
 use crate::sandbox::runner::{WasmRunner, WasmSettings};
 use crate::store::memory::MemoryStore;
 
@@ -65,6 +67,8 @@ pub struct HostBuilder {
     store: Option<Arc<dyn TaskStore>>,
     sink: Option<Arc<dyn AgentSink>>,
     functions: Vec<(HostFunction, FunctionBody)>,
+    #[cfg(feature = "wit-extension")]
+    interfaces: Vec<WitInterface>,
     on_terminals: OnTerminals,
     configs: HashMap<String, Value>,
     store_bytes: Option<u64>,
@@ -111,6 +115,15 @@ pub enum BuildError {
         name: String,
         /// What is wrong.
         source: SchemaError,
+    },
+    /// A WIT interface for guests cannot be linked.
+    #[cfg(feature = "wit-extension")]
+    #[error("the interface {name:?} cannot be linked: {source}")]
+    WitInterface {
+        /// The interface's name.
+        name: String,
+        /// What is wrong.
+        source: WitInterfaceError,
     },
     /// The host's own directory cannot be made.
     #[error("failed to make a working directory: {0}")]
@@ -265,6 +278,15 @@ impl HostBuilder {
         self
     }
 
+    /// Provides a whole WIT interface to guests, which import it with the types of their language. See
+    /// [`WitInterface`](crate::wit_extension::WitInterface).
+    #[cfg(feature = "wit-extension")]
+    #[must_use]
+    pub fn wit_interface(mut self, interface: WitInterface) -> Self {
+        self.interfaces.push(interface);
+        self
+    }
+
     /// Registers a function that is called when a task has its outcome whose request names it
     /// ([`TaskDetails::on_terminal`](crate::TaskDetails)). One of the same name replaces the one before. See
     /// [`Host::start_with`] for how it is called, and for one that needs no name.
@@ -332,7 +354,10 @@ impl HostBuilder {
             compiler,
             clock: Arc::clone(&clock),
         };
-        let wasm = WasmRunner::new(settings).map_err(|error| BuildError::Engine(format!("{error:#}")))?;
+        #[cfg_attr(not(feature = "wit-extension"), expect(unused_mut, reason = "only extensions change it"))]
+        let mut wasm = WasmRunner::new(settings).map_err(|error| BuildError::Engine(format!("{error:#}")))?;
+        #[cfg(feature = "wit-extension")]
+        wasm.extend(self.interfaces).map_err(|(name, source)| BuildError::WitInterface { name, source })?;
         let wasm = Arc::new(wasm);
         let dirs = HostDirs::new(self.work_dir.as_deref()).map_err(BuildError::WorkDir)?;
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));

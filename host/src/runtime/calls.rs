@@ -157,6 +157,8 @@ impl Actor {
             GuestCall::CancelChild { child, reason, grace, reply } => self.cancel_child(child, reason, grace, reply),
             GuestCall::RunningChildren { reply } => drop(reply.send(self.running_children())),
             GuestCall::CallHost { name, input, reply } => self.call_host(name, input, reply).await?,
+            #[cfg(feature = "wit-extension")]
+            GuestCall::CallTyped { call, reply } => self.call_typed(call, reply).await?,
             GuestCall::CancelWait { target, key, reply } => self.cancel_wait_of(&target, key, reply),
             GuestCall::NotifyScope { session, key, payload, all, reply } => {
                 self.notify_scope(session, key, payload, all, reply).await?;
@@ -222,10 +224,10 @@ impl Actor {
             }
             Some(Finding::Child { child, task, started, reply }) => self.on_child(child, task, started, reply).await?,
             Some(Finding::Sent { round, reply }) => self.send_next(round, reply).await?,
-            Some(Finding::Panicked { message, reply }) => {
+            Some(Finding::Panicked { message, call }) => {
                 let failed = CellEnd::Failed(Failure::new(FailureKind::Host, message));
                 self.on_cell(CellStep::Ended(failed), cell).await?;
-                drop(reply);
+                drop(call);
             }
             None => {}
         }

@@ -1,6 +1,7 @@
 //! A guest's calls of the host's functions: granted, checked, bounded in time, and ended with the task.
 
 use std::pin::pin;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::watch;
@@ -13,6 +14,8 @@ use crate::model::schema::Schema;
 use crate::model::text;
 use crate::ports::clock::Clock;
 use crate::ports::functions::{HostCall, HostCallError, Provided};
+#[cfg(feature = "wit-extension")]
+use crate::ports::functions::{TypedCall, WitCaller};
 use crate::ports::runner::{CancelNotice, Reply};
 
 use super::actor::{Actor, Ended, Finding};
@@ -48,10 +51,52 @@ impl Actor {
             return Ok(());
         }
         let call = HostCall { id: self.shared.id, task: self.shared.task.clone(), input };
-        let (clock, limits) = (self.shared.clock.clone(), self.shared.state().limits);
+        let limits = self.shared.state().limits;
+        let bounds = Bounds { timeout: function.timeout, interruptible: true };
+        self.work(name, bounds, reply, async move {
+            let result = function.call(call).await;
+            result.and_then(|result| checked(&function, result, &limits))
+        });
+        Ok(())
+    }
+
+    /// Calls a function of a WIT interface for the guest, by the same rules.
+    #[cfg(feature = "wit-extension")]
+    pub(super) async fn call_typed(
+        &mut self,
+        call: TypedCall,
+        reply: Reply<Result<(), HostCallError>>,
+    ) -> Result<(), Ended> {
+        if let Err(error) = self.may_call(&call.interface, "the host's interface") {
+            let _ = reply.send(Err(error));
+            return Ok(());
+        }
+        let name = call.function.to_string();
+        if let Err(refusal) = done(self.decide(Command::CallHost { name: name.clone() }).await?) {
+            let _ = reply.send(Err(refusal.into()));
+            return Ok(());
+        }
+        let bounds = Bounds { timeout: call.timeout, interruptible: call.interruptible };
+        let caller = WitCaller { id: self.shared.id, task: self.shared.task.clone() };
+        self.work(name, bounds, reply, async move {
+            (call.body)(caller).await;
+            Ok(())
+        });
+        Ok(())
+    }
+
+    /// Makes a call a job of the actor's, which answers the guest.
+    fn work<T: Send + 'static>(
+        &mut self,
+        name: String,
+        bounds: Bounds,
+        reply: Reply<Result<T, HostCallError>>,
+        called: impl Future<Output = Result<T, HostCallError>> + Send + 'static,
+    ) {
+        let clock = self.shared.clock.clone();
         let cancelled = self.cancel.subscribe();
         self.jobs.spawn(async move {
-            match answer(&function, call, &*clock, &limits, cancelled).await {
+            match answer(called, bounds, &*clock, cancelled).await {
                 Ok(answer) => {
                     let _ = reply.send(answer);
                     None
@@ -59,55 +104,64 @@ impl Actor {
                 // What it said may be the host's own secret: the guest is told nothing of it.
                 Err(Panic(panic)) => Some(Finding::Panicked {
                     message: format!("the host's function {name:?} panicked: {panic}"),
-                    reply,
+                    call: Box::new(reply),
                 }),
             }
         });
-        Ok(())
     }
 
     fn granted(&self, name: &str) -> Result<Provided, HostCallError> {
-        if !self.grants.functions.contains(name) {
-            let message =
-                format!("the host's function {name:?} needs the capability `host:{name}`, which was not granted");
-            return Err(HostCallError::of(RefusalKind::Denied, message));
-        }
+        self.may_call(name, "the host's function")?;
         let missing = || HostCallError::of(RefusalKind::NotFound, format!("this host has no function {name:?}"));
         self.functions.get(name).cloned().ok_or_else(missing)
     }
+
+    fn may_call(&self, name: &str, what: &str) -> Result<(), HostCallError> {
+        if self.grants.functions.contains(name) {
+            return Ok(());
+        }
+        let message = format!("{what} {name:?} needs the capability `host:{name}`, which was not granted");
+        Err(HostCallError::of(RefusalKind::Denied, message))
+    }
+}
+
+/// What holds for one call.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    timeout: Duration,
+    /// Whether the guest can be told that its task shall stop.
+    interruptible: bool,
 }
 
 /// A function panicked, with this text.
 struct Panic(String);
 
 /// Waits for the function, for the end of its time, or until the task shall stop.
-async fn answer(
-    function: &Provided,
-    call: HostCall,
+async fn answer<T>(
+    called: impl Future<Output = Result<T, HostCallError>>,
+    bounds: Bounds,
     clock: &dyn Clock,
-    limits: &Limits,
     mut cancelled: watch::Receiver<Option<CancelNotice>>,
-) -> Result<Result<Value, HostCallError>, Panic> {
-    let over = clock.steady().checked_add(function.timeout);
+) -> Result<Result<T, HostCallError>, Panic> {
+    let over = clock.steady().checked_add(bounds.timeout);
     let timeout = async {
         match over {
             Some(over) => clock.sleep_until(over).await,
             None => std::future::pending().await,
         }
     };
-    let called = pin!(async { function.call(call).await });
-    let result = tokio::select! {
+    let called = pin!(called);
+    Ok(tokio::select! {
         biased;
         result = guarded(called) => result.map_err(Panic)?,
-        Ok(_) = cancelled.wait_for(Option::is_some) => {
+        Ok(_) = cancelled.wait_for(Option::is_some), if bounds.interruptible => {
             Err(HostCallError::of(RefusalKind::Cancelled, "the task was asked to stop"))
         }
         () = timeout => {
-            let time = text::duration(function.timeout);
+            let time = text::duration(bounds.timeout);
             Err(HostCallError::of(RefusalKind::TimedOut, format!("the function took longer than its {time}")))
         }
-    };
-    Ok(result.and_then(|result| checked(function, result, limits)))
+    })
 }
 
 /// Holds a result against the function's own schema, and against the limits.

@@ -57,6 +57,13 @@ impl CellData {
         Random { wasi: self.wasi.random(), limit: self.info.limits.random_bytes }
     }
 
+    /// Counts a call of the embedder's, which does not tell what it moves.
+    #[cfg(feature = "wit-extension")]
+    pub(super) fn called_for_long(&mut self) {
+        self.link.gauges.count_host_call();
+        self.link.gauges.set_activity(self.pace.count_wasi());
+    }
+
     /// Counts a call of the contract, which moved this many bytes.
     pub(super) fn called(&mut self, bytes: usize) {
         self.link.gauges.count_host_call();

@@ -44,13 +44,19 @@ impl Border {
         }
     }
 
-    /// Which kind of plugin it is.
-    pub(super) fn shape(&self) -> Result<Shape, Unfit> {
+    /// Which kind of plugin it is. It may import these interfaces beside the contract's and WASI's, whatever their version:
+    /// that is the linker's to compare.
+    pub(super) fn shape(&self, extensions: &[String]) -> Result<Shape, Unfit> {
         let all = self.imports.iter().chain(&self.exports);
         if let Some(newer) = all.into_iter().find(|name| is_newer(name)) {
             return Err(Unfit::Newer(newer.clone()));
         }
-        let unknown: Vec<String> = self.imports.iter().filter(|name| !is_known_import(name)).cloned().collect();
+        let unknown: Vec<String> = self
+            .imports
+            .iter()
+            .filter(|name| !is_known_import(name) && !extensions.iter().any(|known| known == unversioned(name)))
+            .cloned()
+            .collect();
         let missing: Vec<&'static str> =
             [("plugin-info", "taskcell:plugin/plugin-info"), ("runner", "taskcell:plugin/runner")]
                 .into_iter()
@@ -111,19 +117,21 @@ mod tests {
     #[test]
     fn shapes_are_told_apart() {
         let plugin = ["taskcell:plugin/plugin-info@0.1.0", "taskcell:plugin/runner@0.1.0"];
-        assert_eq!(border(&["wasi:io/poll@0.2.6"], &plugin).shape(), Ok(Shape::TaskPlugin));
-        assert_eq!(border(&[], &["wasi:cli/run@0.2.3"]).shape(), Ok(Shape::Command));
-        assert_eq!(border(&[], &plugin[..1]).shape(), Err(Unfit::OtherWorld { missing: vec!["runner"] }));
+        assert_eq!(border(&["wasi:io/poll@0.2.6"], &plugin).shape(&[]), Ok(Shape::TaskPlugin));
+        assert_eq!(border(&[], &["wasi:cli/run@0.2.3"]).shape(&[]), Ok(Shape::Command));
+        assert_eq!(border(&[], &plugin[..1]).shape(&[]), Err(Unfit::OtherWorld { missing: vec!["runner"] }));
         assert_eq!(
-            border(&["acme:db/query@1.0.0"], &plugin).shape(),
+            border(&["acme:db/query@1.0.0"], &plugin).shape(&[]),
             Err(Unfit::UnknownImports(vec!["acme:db/query@1.0.0".into()]))
         );
+        let ours = ["acme:db/query".to_owned()];
+        assert_eq!(border(&["acme:db/query@1.0.0"], &plugin).shape(&ours), Ok(Shape::TaskPlugin));
         assert_eq!(
-            border(&["taskcell:plugin/plans@0.1.0"], &plugin).shape(),
+            border(&["taskcell:plugin/plans@0.1.0"], &plugin).shape(&[]),
             Err(Unfit::UnknownImports(vec!["taskcell:plugin/plans@0.1.0".into()]))
         );
         for newer in ["taskcell:plugin/task@0.1.3", "taskcell:plugin/plan@0.2.0", "taskcell:plugin/task@1.0.0"] {
-            assert_eq!(border(&[newer], &plugin).shape(), Err(Unfit::Newer(newer.into())));
+            assert_eq!(border(&[newer], &plugin).shape(&[]), Err(Unfit::Newer(newer.into())));
         }
     }
 }

@@ -7,6 +7,8 @@ pub(crate) mod compile;
 pub(crate) mod compile_child;
 pub(crate) mod componentize;
 pub(crate) mod engine;
+#[cfg(feature = "wit-extension")]
+pub(crate) mod extension;
 pub(crate) mod files;
 pub(crate) mod filestream;
 pub(crate) mod identify;

@@ -25,6 +25,8 @@ use crate::ports::runner::{CellLink, CellWork, Permit, Runner};
 use super::cell::{self, Around, CellData, Linked};
 use super::compile::{Compiler, Compilers, Form, Surroundings};
 use super::engine::{Stock, engine};
+#[cfg(feature = "wit-extension")]
+use super::extension::{WitInterface, WitInterfaceError};
 use super::identify::{FileKind, identify};
 use super::inspect::{Border, Unfit};
 use super::load::{LoadError, LoadedPlugin, command_manifest};
@@ -38,6 +40,8 @@ const BLOCKING_MAX: usize = 64;
 pub(crate) struct WasmRunner {
     engine: Engine,
     linker: Linker<CellData>,
+    /// The embedder's own interfaces, without their versions.
+    extensions: Vec<String>,
     pool: Arc<Pool>,
     stock: Stock,
     compilers: Compilers,
@@ -102,6 +106,7 @@ impl WasmRunner {
         let workers = Workers::new(Settings { around: Arc::new(around), ..Settings::default() })?;
         Ok(Self {
             linker: cell::linker(&engine)?,
+            extensions: Vec::new(),
             pool: Arc::new(Pool::new(stock)),
             stock,
             compilers: Compilers::new(compiler, cache, load),
@@ -112,6 +117,13 @@ impl WasmRunner {
             system: Some(system),
             engine,
         })
+    }
+
+    /// Links the embedder's own interfaces for the plugins that are loaded from now on. Says which one cannot be.
+    #[cfg(feature = "wit-extension")]
+    pub(crate) fn extend(&mut self, interfaces: Vec<WitInterface>) -> Result<(), (String, WitInterfaceError)> {
+        self.extensions = interfaces.iter().map(|interface| interface.unversioned().to_owned()).collect();
+        super::extension::add_to_linker(&mut self.linker, interfaces)
     }
 
     pub(crate) fn load_limits(&self) -> &LoadLimits {
@@ -172,7 +184,7 @@ impl WasmRunner {
         let around = Surroundings { engine: &self.engine, system, clock: &*self.clock, wanted };
         let compiled = self.compilers.component(form, bytes, around)?;
         let border = Border::of(&compiled, &self.engine);
-        let shape = border.shape().map_err(|unfit| unfit_error(unfit, &border))?;
+        let shape = border.shape(&self.extensions).map_err(|unfit| unfit_error(unfit, &border))?;
         let needs = Needs::of(&compiled)
             .ok_or_else(|| LoadError::TooDemanding("it imports core modules, so its size cannot be told".to_owned()))?;
         needs.fit(self.stock).map_err(LoadError::TooDemanding)?;

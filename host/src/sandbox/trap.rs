@@ -6,6 +6,8 @@ use wasmtime_wasi::{I32Exit, ResourceTableError};
 use crate::model::limits::Limits;
 use crate::model::outcome::{Failure, FailureKind};
 
+#[cfg(feature = "wit-extension")]
+use super::extension::Refused;
 use super::files::NoScratch;
 use super::meter::SystemRefused;
 
@@ -60,6 +62,10 @@ pub(super) fn departure(error: &wasmtime::Error, scene: &Scene<'_>) -> Departure
         Some(trap) => Failure::new(FailureKind::Trap, trap.to_string()),
         None if let Some(no_scratch) = error.downcast_ref::<NoScratch>() => {
             Failure::new(FailureKind::Host, no_scratch.to_string())
+        }
+        #[cfg(feature = "wit-extension")]
+        None if let Some(refused) = error.downcast_ref::<Refused>() => {
+            Failure::new(refused.kind(), refused.to_string())
         }
         None if error.is::<SystemRefused>() => Failure::new(FailureKind::Host, SystemRefused.to_string()),
         None if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) => {

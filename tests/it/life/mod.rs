@@ -4,6 +4,7 @@ mod asking;
 mod cancelling;
 mod children;
 mod ending;
+mod extension;
 mod functions;
 mod log;
 mod reaching;
