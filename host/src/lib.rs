@@ -48,10 +48,8 @@ pub mod cli;
 /// WIT interfaces of the embedder's own, and the wasmtime whose types they are written with.
 #[cfg(feature = "wit-extension")]
 pub mod wit_extension {
-    pub use wasmtime;
-
     pub use crate::ports::functions::WitCaller;
-    pub use crate::sandbox::extension::{WitInterface, WitInterfaceError};
+    pub use crate::sandbox::extension::{WitInterface, WitInterfaceError, wasmtime};
 }
 
 pub use model::admission::Concurrency;

@@ -11,6 +11,7 @@
 mod cell;
 mod cli;
 mod compat;
+mod examples;
 mod hostile;
 mod life;
 mod loading;

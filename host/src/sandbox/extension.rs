@@ -11,6 +11,9 @@ use tokio::sync::oneshot;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Linker, LinkerInstance, Lower, ResourceType};
 
+/// The wasmtime whose types the functions are written with.
+pub use wasmtime;
+
 use crate::model::machine::RefusalKind;
 use crate::model::outcome::FailureKind;
 use crate::ports::clock::BoxFuture;
@@ -279,24 +282,20 @@ pub(super) fn add_to_linker(
 mod tests {
     use super::*;
 
-    fn fault(interface: WitInterface) -> Result<(), WitInterfaceError> {
-        interface.check()
-    }
-
     #[test]
     fn r7_an_interface_has_a_name_of_its_own_and_items_of_different_names() {
         for good in ["acme:shop/stock", "acme:shop/stock@1.0.0"] {
-            assert_eq!(fault(WitInterface::new(good)), Ok(()));
+            assert_eq!(WitInterface::new(good).check(), Ok(()));
         }
         for bad in ["", "stock", "acme:shop", "acme/shop", "acme:/stock", "acme:shop/", "ac me:shop/stock"] {
-            assert_eq!(fault(WitInterface::new(bad)), Err(WitInterfaceError::Name), "{bad:?}");
+            assert_eq!(WitInterface::new(bad).check(), Err(WitInterfaceError::Name), "{bad:?}");
         }
         for taken in ["taskcell:plugin/task@0.1.0", "wasi:cli/run"] {
-            assert_eq!(fault(WitInterface::new(taken)), Err(WitInterfaceError::Taken));
+            assert_eq!(WitInterface::new(taken).check(), Err(WitInterfaceError::Taken));
         }
         let twice = WitInterface::new("acme:shop/stock")
             .function("count", |_, (): ()| async { (1_u32,) })
             .function("count", |_, (): ()| async { (2_u32,) });
-        assert_eq!(fault(twice), Err(WitInterfaceError::Duplicate("count".into())));
+        assert_eq!(twice.check(), Err(WitInterfaceError::Duplicate("count".into())));
     }
 }

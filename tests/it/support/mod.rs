@@ -25,6 +25,13 @@ fn target_profile() -> PathBuf {
     exe.parent().unwrap().parent().unwrap().to_owned()
 }
 
+/// An example of the library, which `cargo test` builds.
+pub(crate) fn example(name: &str) -> PathBuf {
+    let path = target_profile().join("examples").join(name);
+    assert!(path.is_file(), "{} is missing: run `cargo build --workspace --examples` first", path.display());
+    path
+}
+
 /// A guest that `cargo xtask guests` built.
 pub(crate) fn guest(name: &str) -> PathBuf {
     let path = target_profile().parent().unwrap().join("guests/wasm").join(format!("{name}.wasm"));
