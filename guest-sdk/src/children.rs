@@ -1,9 +1,12 @@
 //! The values of starting other tasks.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use crate::ctl::millis_rounded_up;
 use crate::error::{RefusalKind, Refused};
 use crate::json;
 use crate::task_error::TaskError;
@@ -67,6 +70,29 @@ impl TaskOptions {
     #[must_use]
     pub fn detached(self) -> Self {
         self.with("detached", true.into())
+    }
+
+    /// It is tried again when it fails and says that this may help, so many times in all with the first. The time before
+    /// the second attempt is a second unless [`backoff`](Self::backoff) says otherwise.
+    #[must_use]
+    pub fn attempts(self, attempts: u32) -> Self {
+        self.with_in("retry", "attempts".to_owned(), attempts.into())
+    }
+
+    /// The time before its second attempt, which doubles with each one after that, up to `max`.
+    #[must_use]
+    pub fn backoff(self, first: Duration, max: Duration) -> Self {
+        self.with_in("retry", "backoff_ms".to_owned(), millis_rounded_up(first).into()).with_in(
+            "retry",
+            "backoff_max_ms".to_owned(),
+            millis_rounded_up(max).into(),
+        )
+    }
+
+    /// It is tried again after a crash as well.
+    #[must_use]
+    pub fn retry_crashes(self) -> Self {
+        self.with_in("retry", "crashes".to_owned(), true.into())
     }
 
     /// A task of another plugin. Needs the capability `tasks`.
@@ -230,6 +256,16 @@ mod tests {
         });
         let error = read(&cancelled).data::<()>().unwrap_err();
         assert_eq!((error.message(), error.is_cancelled()), ("the child was stopped: late", false));
+    }
+
+    #[test]
+    fn r38_a_childs_retries_are_one_object() {
+        let options = TaskOptions::new()
+            .attempts(3)
+            .backoff(Duration::from_secs(2), Duration::from_micros(60_000_001))
+            .retry_crashes();
+        let retry = json!({"attempts": 3, "backoff_ms": 2000, "backoff_max_ms": 60_001, "crashes": true});
+        assert_eq!(options.into_wire(), json!({ "retry": retry }));
     }
 
     #[test]

@@ -388,7 +388,7 @@ fn payload_text(payload: Option<&impl Serialize>) -> Result<Option<String>, Refu
 }
 
 /// Up, so that a short wait does not become one that only looks.
-fn millis_rounded_up(timeout: Duration) -> u64 {
+pub(crate) fn millis_rounded_up(timeout: Duration) -> u64 {
     u64::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 

@@ -92,6 +92,16 @@ async fn r18_a_child_is_looked_after_and_stopped_and_only_its_parent_may() {
 }
 
 #[tokio::test]
+async fn r38_a_child_is_tried_again() {
+    let (host, _) = fixture().await;
+    let fails = json!({"task_type": "fail", "input": {"message": "no", "retryable": true}, "attempts": 3});
+    let parent = start_as(&host, request("family", json!({"children": [fails]}))).await;
+    assert_eq!(data(outcome(&parent).await), json!([{"failed": "guest", "message": "no"}]));
+    let child = children_of(&host, &parent).remove(0);
+    assert_eq!(child.state().attempt, 3);
+}
+
+#[tokio::test]
 async fn r18_a_childs_fuel_is_its_parents_and_what_is_left_comes_back() {
     const FUEL: u64 = 2_000_000_000;
     let (host, _) = fixture().await;
