@@ -55,6 +55,7 @@ pub use model::ids::{InvalidKey, PluginDigest, SignalKey, TaskId, TaskKey, TaskR
 pub use model::limits::{FUEL_PER_CPU_SECOND, LimitInfo, LimitUnit, Limits, LimitsRequest};
 pub use model::load_limits::LoadLimits;
 pub use model::manifest::{CapabilityRequest, Manifest, ManifestError, TaskType};
+pub use model::outbox::{AgentMessage, ClaimToken, ClaimedMessage, Delivery, InvalidToken, MessageFilter, Settlement};
 pub use model::outcome::{Failure, FailureKind, Outcome};
 pub use model::receipt::{CancelReceipt, Effect};
 pub use model::request::{CancelRequest, StartRequest};
@@ -62,7 +63,7 @@ pub use model::retry::RetryPolicy;
 pub use model::signal::{Instruction, NotifyAnswer, Party, SenderClass, Senders, Signal};
 pub use model::snapshot::{Artifact, FuelRequest, Pause, Phase, Progress, Snapshot, Usage, WaitPoint};
 pub use model::text::escape;
-pub use ports::agent::{AgentMessage, AgentSink, Delivery};
+pub use ports::agent::AgentSink;
 pub use ports::clock::{Clock, SimulatedClock, SystemClock, Timestamp};
 pub use ports::functions::{HostCall, HostCallError, HostFunction};
 pub use ports::output::{OutputChunk, OutputCursor, OutputPage, OutputSource};
@@ -70,6 +71,7 @@ pub use ports::store::{CommitError, Fence, Record, StoreError, StreamId, TaskSto
 pub use runtime::builder::{BuildError, HostBuilder};
 pub use runtime::handle::{ApprovalAnswer, CancelAnswer, ControlAnswer, EventStream, TaskHandle};
 pub use runtime::host::{Host, StartError};
+pub use runtime::outbox::{AckAnswer, Messages};
 pub use runtime::plugin::Plugin;
 pub use runtime::reach::Scope;
 pub use runtime::stopping::{StopReport, StopScope, Stopped};

@@ -10,6 +10,7 @@ use super::children::ChildOutcome;
 use super::details::TaskDetails;
 use super::ids::{SignalKey, TaskId, TaskRef};
 use super::limits::Limits;
+use super::outbox::Settlement;
 use super::outcome::{Failure, Outcome};
 use super::request::CancelRequest;
 use super::signal::{Instruction, Party, Senders, Signal};
@@ -143,6 +144,15 @@ pub enum EventBody {
         /// The key by which the task sends it only once.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         once: Option<SignalKey>,
+    },
+    /// A message to its agent left the outbox, and does not come again. In the lane of what comes after the end, when the
+    /// task had ended.
+    #[non_exhaustive]
+    MessageSettled {
+        /// Which of its messages.
+        number: u64,
+        /// How.
+        how: Settlement,
     },
     /// Somebody said something to it.
     Instructed(Instruction),
@@ -370,6 +380,7 @@ impl EventBody {
             Self::Progress { .. }
             | Self::Created { .. }
             | Self::Due
+            | Self::MessageSettled { .. }
             | Self::Started { .. }
             | Self::AttemptEnded { .. }
             | Self::Instructed(_)

@@ -97,7 +97,8 @@ fn asking() -> impl Strategy<Value = Command> {
         (0..2u8).prop_map(|number| Command::MessageAgent {
             message: "m".into(),
             trigger: true,
-            once: Some(key(number))
+            once: Some(key(number)),
+            room: true,
         }),
     ]
 }

@@ -20,6 +20,7 @@ mod machine_tests_budgets;
 mod machine_tests_waiting;
 pub(crate) mod mailbox;
 pub(crate) mod manifest;
+pub(crate) mod outbox;
 pub(crate) mod outcome;
 pub(crate) mod progress;
 pub(crate) mod receipt;

@@ -12,6 +12,7 @@ use super::ids::{SignalKey, TaskId, TaskRef};
 use super::json;
 use super::limits::Limits;
 use super::mailbox::Mailbox;
+use super::outbox::{OpenMessages, message_bytes};
 use super::outcome::Outcome;
 use super::progress::Estimate;
 use super::request::CancelRequest;
@@ -61,6 +62,8 @@ pub(crate) struct TaskState {
     /// What was said to it and not taken.
     pub(crate) instructions: std::collections::VecDeque<Instruction>,
     pub(crate) agent_messages: u64,
+    /// Those of them that are still in the outbox.
+    pub(crate) open_messages: OpenMessages,
     pub(crate) sent_once: BTreeSet<SignalKey>,
     pub(crate) children: Vec<Child>,
     pub(crate) children_fuel: u64,
@@ -202,10 +205,12 @@ impl TaskState {
                 }
                 self.mailbox.take(key, *signal);
             }
-            EventBody::AgentMessage { number, once, .. } => {
+            EventBody::AgentMessage { number, message, once, .. } => {
                 self.agent_messages = *number;
+                self.open_messages.put(*number, message_bytes(message, once.as_ref()));
                 self.sent_once.extend(once.clone());
             }
+            EventBody::MessageSettled { number, .. } => self.open_messages.settle(*number),
             EventBody::SignalSent { .. }
             | EventBody::HostCalled { .. }
             | EventBody::Stalled { .. }
@@ -403,7 +408,7 @@ fn written_bytes(body: &EventBody) -> u64 {
     let text = match body {
         EventBody::Progress { message, .. } => message.len(),
         EventBody::AgentMessage { message, once, .. } => {
-            message.len() + once.as_ref().map_or(0, |key| key.as_str().len())
+            return message_bytes(message, once.as_ref());
         }
         EventBody::SignalReceived { key, signal } => {
             return key.as_str().len() as u64 + payload_bytes(signal.payload.as_ref());
@@ -434,6 +439,7 @@ fn written_bytes(body: &EventBody) -> u64 {
         | EventBody::Due
         | EventBody::Started { .. }
         | EventBody::WaitEnded { .. }
+        | EventBody::MessageSettled { .. }
         | EventBody::InstructionTaken
         | EventBody::InstructionWaitStarted { .. }
         | EventBody::InstructionWaitEnded { .. }

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use crate::model::admission::Concurrency;
 use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::load_limits::LoadLimits;
+use crate::model::outbox::OutboxLimits;
 use crate::model::schema::SchemaError;
 use crate::ports::agent::AgentSink;
 use crate::ports::clock::{Clock, SystemClock};
@@ -28,6 +29,7 @@ use super::belongings::{Belongings, STORE_BYTES_DEFAULT};
 use super::desk::Desk;
 use super::dirs::HostDirs;
 use super::host::{Host, Inner};
+use super::outbox::OutboxDesk;
 use super::queue::Queue;
 use super::registry::{Keep, Registry};
 use super::shared::Surroundings;
@@ -45,6 +47,9 @@ const ENDED_DEFAULT: usize = 100_000;
 const KEPT_DEFAULT: Duration = Duration::from_hours(7 * 24);
 /// Bytes of their events and outputs together, about.
 const ENDED_BYTES_DEFAULT: u64 = 1 << 30;
+
+/// Messages to agents, of all tasks, that nobody has taken, and their bytes.
+const OUTBOX_DEFAULT: OutboxLimits = OutboxLimits { messages: 100_000, bytes: 64 << 20 };
 
 /// Makes a [`Host`]. The defaults suit one machine and untrusted plugins.
 #[derive(Default)]
@@ -64,6 +69,7 @@ pub struct HostBuilder {
     clock: Option<Arc<dyn Clock>>,
     store: Option<Arc<dyn TaskStore>>,
     sink: Option<Arc<dyn AgentSink>>,
+    outbox: Option<OutboxLimits>,
     functions: Vec<(HostFunction, FunctionBody)>,
     on_terminals: OnTerminals,
     configs: HashMap<String, Value>,
@@ -233,10 +239,19 @@ impl HostBuilder {
         self
     }
 
-    /// Where messages to the agent go. Default: into the event log only.
+    /// Where messages to the agent go at once. Default: nowhere, and they wait in the outbox ([`Host::messages`]).
     #[must_use]
     pub fn agent_sink(mut self, sink: impl AgentSink + 'static) -> Self {
         self.sink = Some(Arc::new(sink));
+        self
+    }
+
+    /// How many messages to agents, of all tasks, wait in the outbox for somebody to take them, and how many bytes they
+    /// have together. A task that sends one more is refused. Default 100 000 messages and 64 MiB. Each task has limits of
+    /// its own, [`Limits::agent_messages`] and [`Limits::agent_message_bytes`].
+    #[must_use]
+    pub fn outbox(mut self, messages: u64, bytes: u64) -> Self {
+        self.outbox = Some(OutboxLimits { messages, bytes });
         self
     }
 
@@ -352,7 +367,12 @@ impl HostBuilder {
                 bytes: self.ended_bytes.unwrap_or(ENDED_BYTES_DEFAULT),
             })),
             runner: Arc::clone(&wasm) as _,
-            around: Surroundings { store, clock, dirs: Arc::new(dirs) },
+            around: Surroundings {
+                store,
+                clock,
+                dirs: Arc::new(dirs),
+                outbox: Arc::new(OutboxDesk::new(self.outbox.unwrap_or(OUTBOX_DEFAULT))),
+            },
             sink: self.sink,
             limits: self.limits,
             plugin_limits: self.plugin_limits,

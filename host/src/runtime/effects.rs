@@ -13,11 +13,10 @@ use crate::model::outcome::{Failure, FailureKind, Outcome};
 use crate::model::signal::{Instruction, Signal};
 use crate::model::snapshot::Phase;
 use crate::ports::runner::{CancelNotice, NoSignal};
-use crate::ports::store::{Fence, Record, StreamId, TaskStore};
+use crate::ports::store::{Fence, Record, StreamId};
 
 use super::actor::{Actor, Ended, Parked};
-use super::dirs::HostDirs;
-use super::shared::Head;
+use super::shared::{Head, Surroundings};
 
 /// What an event takes out of the state for its guest.
 enum Taken {
@@ -194,6 +193,7 @@ impl Actor {
             }
             EventBody::Created { .. }
             | EventBody::Due
+            | EventBody::MessageSettled { .. }
             | EventBody::OnTerminalDone { .. }
             | EventBody::LateSignal { .. }
             | EventBody::Instructed(_)
@@ -241,13 +241,15 @@ impl Actor {
         let now = self.shared.now();
         self.shared.gone.send_replace(Some(now));
         let forgotten = self.registry.retire(id, now.steady);
-        forget(&*self.shared.store, &self.shared.dirs, forgotten).await;
+        forget(&self.shared.around(), forgotten).await;
     }
 }
 
 /// Removes what is left of tasks that are forgotten.
-pub(super) async fn forget(store: &dyn TaskStore, dirs: &Arc<HostDirs>, tasks: Vec<TaskId>) {
+pub(super) async fn forget(around: &Surroundings, tasks: Vec<TaskId>) {
+    let Surroundings { store, dirs, .. } = around;
     for forgotten in tasks {
+        around.outbox.forget(forgotten);
         // What cannot be removed now goes with the host.
         let _ = store.remove(StreamId::Task(forgotten)).await;
         let _ = store.remove(StreamId::After(forgotten)).await;

@@ -30,6 +30,7 @@ use super::belongings::Belongings;
 use super::builder::HostBuilder;
 use super::desk::Desk;
 use super::handle::TaskHandle;
+use super::outbox::Messages;
 use super::plugin::Plugin;
 use super::queue::Queue;
 use super::reach::{Scope, notify_tasks};
@@ -262,6 +263,11 @@ impl Host {
         self.inner.registry.by_id(id).map(TaskHandle::new)
     }
 
+    /// The messages of its tasks to their agents that nobody has taken yet.
+    pub fn messages(&self) -> Messages {
+        self.inner.messages()
+    }
+
     /// Sends a signal to the tasks of a scope that wait for its key: to the one that has waited longest, or with `all`
     /// to each. When none waits, the oldest task of the scope, or with `all` each of them, keeps it. Returns how many took
     /// or kept it.
@@ -323,6 +329,15 @@ impl Inner {
         // Those that are done need not be remembered.
         while actors.try_join_next().is_some() {}
         actors.spawn_on(actor, &self.runtime);
+    }
+
+    pub(super) fn messages(&self) -> Messages {
+        Messages {
+            desk: Arc::clone(&self.around.outbox),
+            registry: Arc::clone(&self.registry),
+            clock: Arc::clone(&self.around.clock),
+            shutdown: self.shutdown.subscribe(),
+        }
     }
 
     /// Stops every task, and waits until no actor is left.

@@ -18,6 +18,8 @@ pub(crate) mod functions;
 pub(crate) mod guard;
 pub(crate) mod handle;
 pub(crate) mod host;
+mod messages;
+pub(crate) mod outbox;
 pub(crate) mod pace;
 pub(crate) mod plugin;
 pub(crate) mod queue;

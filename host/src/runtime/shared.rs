@@ -24,6 +24,7 @@ use crate::ports::output::{OutputLog, Spill};
 use crate::ports::store::TaskStore;
 
 use super::dirs::HostDirs;
+use super::outbox::OutboxDesk;
 use super::spill::OutputFile;
 
 /// Messages on their way to an actor. A sender waits when there are more.
@@ -108,6 +109,7 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn TaskStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) dirs: Arc<HostDirs>,
+    pub(crate) outbox: Arc<OutboxDesk>,
     /// The last event that can be read, and whether it is the very last.
     pub(crate) head: watch::Sender<Head>,
     state: Mutex<TaskState>,
@@ -133,6 +135,7 @@ pub(crate) struct Surroundings {
     pub(crate) store: Arc<dyn TaskStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) dirs: Arc<HostDirs>,
+    pub(crate) outbox: Arc<OutboxDesk>,
 }
 
 impl Shared {
@@ -161,6 +164,7 @@ impl Shared {
             store: around.store,
             clock: around.clock,
             dirs: around.dirs,
+            outbox: around.outbox,
             head: watch::Sender::new(Head { seq: state.seq, ended: false }),
             state: Mutex::new(state),
             moments: Mutex::default(),
@@ -173,6 +177,16 @@ impl Shared {
     /// The state, for a short look. Never held over an await.
     pub(crate) fn state(&self) -> MutexGuard<'_, TaskState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it shares with the rest of its host.
+    pub(crate) fn around(&self) -> Surroundings {
+        Surroundings {
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            dirs: Arc::clone(&self.dirs),
+            outbox: Arc::clone(&self.outbox),
+        }
     }
 
     /// Right now, on both clocks.

@@ -136,7 +136,7 @@ fn sweep(inner: &Inner) {
     let forgotten = inner.registry.sweep(inner.around.clock.steady());
     if !forgotten.is_empty() {
         let around = inner.around.clone();
-        inner.spawn(Box::pin(async move { forget(&*around.store, &around.dirs, forgotten).await }));
+        inner.spawn(Box::pin(async move { forget(&around, forgotten).await }));
     }
 }
 

@@ -73,6 +73,7 @@ pub(super) fn line(event: &EventBody) -> Option<String> {
         | EventBody::WaitEnded { .. }
         | EventBody::SignalReceived { .. }
         | EventBody::SignalTaken { .. }
+        | EventBody::MessageSettled { .. }
         | EventBody::FuelRequested { .. }
         | EventBody::FuelRequestEnded { .. }
         | EventBody::Panicked { .. }

@@ -194,6 +194,7 @@ impl<'a> Session<'a> {
             | EventBody::SignalSent { .. }
             | EventBody::HostCalled { .. }
             | EventBody::AgentMessage { .. }
+            | EventBody::MessageSettled { .. }
             | EventBody::ArtifactAttached(_)
             | EventBody::Paused { .. }
             | EventBody::Resumed { .. }

@@ -13,6 +13,7 @@ use crate::model::event::{Event, EventBody, EventSeq};
 use crate::model::ids::{PluginDigest, SignalKey};
 use crate::model::limits::Limits;
 use crate::model::manifest::{Manifest, TaskType};
+use crate::model::outbox::OutboxLimits;
 use crate::model::outcome::{CellEnd, GuestOutcome};
 use crate::model::request::StartRequest;
 use crate::model::signal::Senders;
@@ -24,6 +25,7 @@ use crate::runtime::desk::Desk;
 use crate::runtime::dirs::HostDirs;
 use crate::runtime::handle::TaskHandle;
 use crate::runtime::host::Inner;
+use crate::runtime::outbox::OutboxDesk;
 use crate::runtime::plugin::Plugin;
 use crate::runtime::queue::Queue;
 use crate::runtime::registry::{Keep, Registry};
@@ -96,6 +98,7 @@ impl Bench {
                 store,
                 clock: Arc::clone(&clock) as _,
                 dirs: Arc::new(HostDirs::new(None).unwrap()),
+                outbox: Arc::new(OutboxDesk::new(OutboxLimits { messages: 10_000, bytes: 64 << 20 })),
             },
             sink: None,
             limits: Limits::default(),

@@ -14,5 +14,6 @@ mod receipts;
 mod reporting;
 mod stopping;
 mod stores;
+mod telling;
 mod terminal;
 mod waiting;
