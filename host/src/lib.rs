@@ -46,7 +46,10 @@ pub(crate) mod store;
 pub mod cli;
 
 pub use model::admission::Concurrency;
-pub use model::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, Approvers, PendingApproval};
+pub use model::approval::{
+    ApprovalAsk, ApprovalDecision, ApprovalNumber, ApprovalRuling, ApprovalVerdict, Approvers, OpenApproval,
+    PendingApproval,
+};
 pub use model::children::{Child, ChildOutcome};
 pub use model::details::{AgentInfo, DetailsError, Routing, TaskDetails};
 pub use model::event::{Budget, Event, EventBody, EventSeq, WaitEnd};
@@ -57,6 +60,7 @@ pub use model::load_limits::LoadLimits;
 pub use model::manifest::{CapabilityRequest, Manifest, ManifestError, TaskType};
 pub use model::outbox::{AgentMessage, ClaimToken, ClaimedMessage, Delivery, InvalidToken, MessageFilter, Settlement};
 pub use model::outcome::{Failure, FailureKind, Outcome};
+pub use model::permission::{ApprovalKinds, Permission};
 pub use model::receipt::{CancelReceipt, Effect};
 pub use model::request::{CancelRequest, StartRequest};
 pub use model::retry::RetryPolicy;
@@ -64,10 +68,12 @@ pub use model::signal::{Instruction, NotifyAnswer, Party, SenderClass, Senders, 
 pub use model::snapshot::{Artifact, FuelRequest, Pause, Phase, Progress, Snapshot, Usage, WaitPoint};
 pub use model::text::escape;
 pub use ports::agent::AgentSink;
+pub use ports::approvals::ApprovalPolicy;
 pub use ports::clock::{Clock, SimulatedClock, SystemClock, Timestamp};
 pub use ports::functions::{HostCall, HostCallError, HostFunction};
 pub use ports::output::{OutputChunk, OutputCursor, OutputPage, OutputSource};
 pub use ports::store::{CommitError, Fence, Record, StoreError, StreamId, TaskStore};
+pub use runtime::approvals::{ApprovalFilter, ApprovalStream};
 pub use runtime::builder::{BuildError, HostBuilder};
 pub use runtime::handle::{ApprovalAnswer, CancelAnswer, ControlAnswer, EventStream, TaskHandle};
 pub use runtime::host::{Host, StartError};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber};
+use super::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, ApprovalRuling};
 use super::children::ChildOutcome;
 use super::details::TaskDetails;
 use super::event::{EventBody, WaitEnd};
@@ -63,7 +63,9 @@ pub(crate) enum Command {
     /// The guest asks for approval.
     RequestApproval(ApprovalAsk),
     /// Somebody decides.
-    DecideApproval { number: ApprovalNumber, decision: ApprovalDecision },
+    ///
+    /// `ruling`: what the host's own policy says about them.
+    DecideApproval { number: ApprovalNumber, decision: ApprovalDecision, ruling: ApprovalRuling },
     /// Nobody decided in time.
     ApprovalTimedOut { number: ApprovalNumber, usage: Usage },
     /// The guest spent something elsewhere.

@@ -267,6 +267,9 @@ pub enum EventBody {
     /// It asks for more fuel, and is parked until there is an answer.
     #[non_exhaustive]
     FuelRequested {
+        /// Its number among the task's questions.
+        #[serde(default)]
+        number: ApprovalNumber,
         /// How many units.
         units: u64,
         /// What for, in its words.
@@ -282,6 +285,9 @@ pub enum EventBody {
         units: u64,
         /// Who gave them. The host does so by itself up to `fuel_on_request`.
         by: Party,
+        /// The request that it approves of, when it was decided like a question for approval.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approval: Option<ApprovalNumber>,
     },
     /// Its request for fuel was turned down.
     #[non_exhaustive]

@@ -221,7 +221,9 @@ fn live(state: &TaskState, command: Command) -> Decision {
         }
         Command::SettleMessage { number, how } => telling::settle_message(state, number, how),
         Command::RequestApproval(ask) => asking::request_approval(state, ask),
-        Command::DecideApproval { number, decision } => asking::decide_approval(state, number, decision),
+        Command::DecideApproval { number, decision, ruling } => {
+            asking::decide_approval(state, number, decision, &ruling)
+        }
         Command::ApprovalTimedOut { number, usage } => asking::approval_timed_out(state, number, usage),
         Command::RecordUsage { tool, tokens, actions, usage } => {
             spending::record(state, tool, tokens, actions, state.with_told(usage))
@@ -251,7 +253,7 @@ fn live(state: &TaskState, command: Command) -> Decision {
         },
         Command::RequestFuel { units, reason, timeout } => asking::request_fuel(state, units, reason, timeout),
         Command::Due | Command::AddFuel { units: 0, .. } => Decision::only(Answer::Unchanged),
-        Command::AddFuel { units, by } => Decision::done(EventBody::FuelAdded { units, by }),
+        Command::AddFuel { units, by } => Decision::done(EventBody::FuelAdded { units, by, approval: None }),
         Command::RefuseFuel { by, reason } => match state.fuel_request() {
             Some(_) => Decision::done(EventBody::FuelRefused { by, reason }),
             None => Decision::only(Answer::Unchanged),

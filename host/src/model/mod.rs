@@ -22,6 +22,7 @@ pub(crate) mod mailbox;
 pub(crate) mod manifest;
 pub(crate) mod outbox;
 pub(crate) mod outcome;
+pub(crate) mod permission;
 pub(crate) mod progress;
 pub(crate) mod receipt;
 pub(crate) mod request;

@@ -48,6 +48,8 @@ pub(crate) struct TaskState {
     pub(crate) fuel_budget: u64,
     /// What it got of `fuel_on_request`.
     pub(crate) fuel_on_request: u64,
+    /// What approvals gave it.
+    pub(crate) fuel_on_approval: u64,
     /// The budget of which the task was last told that it runs low.
     pub(crate) warned_of: Option<u64>,
     pub(crate) warned_of_tokens: bool,
@@ -258,13 +260,19 @@ impl TaskState {
                 self.paused = Some(Pause { by: *by, reason: reason.clone(), since: event.at });
             }
             EventBody::Resumed { .. } => self.paused = None,
-            EventBody::FuelRequested { units, reason, .. } => {
+            EventBody::FuelRequested { number, units, reason, timeout } => {
+                self.asked = self.asked.max(number.0);
                 if self.has_on_request(*units) {
                     self.fuel_on_request += units;
                 }
-                self.parked = Some(ParkPoint::Fuel(FuelRequest { units: *units, reason: reason.clone() }));
+                let (number, units, since, timeout) = (*number, *units, event.at, *timeout);
+                let request = FuelRequest { units, reason: reason.clone(), number, since, timeout };
+                self.parked = Some(ParkPoint::Fuel(request));
             }
-            EventBody::FuelAdded { units, .. } => {
+            EventBody::FuelAdded { units, approval, .. } => {
+                if approval.is_some() {
+                    self.fuel_on_approval = self.fuel_on_approval.saturating_add(*units);
+                }
                 self.fuel_budget = self.fuel_budget.saturating_add(*units);
                 if self.fuel_request().is_some() {
                     self.parked = None;
@@ -349,6 +357,16 @@ impl TaskState {
         self.fuel_on_request.checked_add(units).is_some_and(|sum| sum <= self.limits.fuel_on_request)
     }
 
+    /// Whether so many units are left of what approvals may give it.
+    pub(crate) fn has_on_approval(&self, units: u64) -> bool {
+        self.fuel_on_approval.checked_add(units).is_some_and(|sum| sum <= self.limits.fuel_on_approval)
+    }
+
+    /// The questions that nobody has decided, a request for fuel among them.
+    pub(crate) fn questions(&self) -> Vec<PendingApproval> {
+        self.approvals.iter().cloned().chain(self.fuel_request().map(FuelRequest::question)).collect()
+    }
+
     /// The public view of this state.
     pub(crate) fn snapshot(&self, id: TaskId, usage: Usage, now: Timestamp) -> Option<Snapshot> {
         let eta = self.deadline_runs().then(|| self.estimate.left(now)).flatten();
@@ -359,7 +377,7 @@ impl TaskState {
             details: self.details.clone(),
             attempt: self.attempt,
             progress: self.progress.clone().map(|progress| Progress { eta, ..progress }),
-            approvals: self.approvals.clone(),
+            approvals: self.questions(),
             children: self.children.clone(),
             awaits_instruction: self.parked == Some(ParkPoint::Instruction),
             awaits_child: self.awaited_child(),

@@ -15,8 +15,10 @@ use crate::model::admission::Concurrency;
 use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::load_limits::LoadLimits;
 use crate::model::outbox::OutboxLimits;
+use crate::model::permission::ApprovalKinds;
 use crate::model::schema::SchemaError;
 use crate::ports::agent::AgentSink;
+use crate::ports::approvals::ApprovalPolicy;
 use crate::ports::clock::{Clock, SystemClock};
 use crate::ports::functions::{FunctionBody, Functions, HostCall, HostCallError, HostFunction};
 use crate::ports::store::TaskStore;
@@ -25,6 +27,7 @@ use crate::sandbox::compile_child::can_be_child;
 use crate::sandbox::runner::{WasmRunner, WasmSettings};
 use crate::store::memory::MemoryStore;
 
+use super::approvals::ApprovalDesk;
 use super::belongings::{Belongings, STORE_BYTES_DEFAULT};
 use super::desk::Desk;
 use super::dirs::HostDirs;
@@ -70,6 +73,8 @@ pub struct HostBuilder {
     store: Option<Arc<dyn TaskStore>>,
     sink: Option<Arc<dyn AgentSink>>,
     outbox: Option<OutboxLimits>,
+    approval_policy: Option<Arc<dyn ApprovalPolicy>>,
+    approve_in_advance: ApprovalKinds,
     functions: Vec<(HostFunction, FunctionBody)>,
     on_terminals: OnTerminals,
     configs: HashMap<String, Value>,
@@ -255,6 +260,23 @@ impl HostBuilder {
         self
     }
 
+    /// Who may decide about tasks' questions, for all of them: more than the tasks' own
+    /// [`Approvers`](crate::Approvers) say, or fewer. Default: as those say.
+    #[must_use]
+    pub fn approval_policy(mut self, policy: impl ApprovalPolicy + 'static) -> Self {
+        self.approval_policy = Some(Arc::new(policy));
+        self
+    }
+
+    /// Of which kinds of questions a request may approve in advance ([`TaskDetails::permission`](crate::TaskDetails)); one
+    /// that names others is refused with [`StartError::Permission`](crate::StartError::Permission). Default: none.
+    /// Whoever may start tasks may say yes to these for a person.
+    #[must_use]
+    pub fn approve_in_advance(mut self, kinds: ApprovalKinds) -> Self {
+        self.approve_in_advance = kinds;
+        self
+    }
+
     /// Provides a function to guests, which call it by its name. Each task that may call it is granted it by name
     /// ([`Grants::functions`](crate::Grants)). One of the same name replaces the one before.
     ///
@@ -372,9 +394,11 @@ impl HostBuilder {
                 clock,
                 dirs: Arc::new(dirs),
                 outbox: Arc::new(OutboxDesk::new(self.outbox.unwrap_or(OUTBOX_DEFAULT))),
+                approvals: Arc::new(ApprovalDesk::new(self.approval_policy)),
             },
             sink: self.sink,
             limits: self.limits,
+            approve_in_advance: self.approve_in_advance,
             plugin_limits: self.plugin_limits,
             desk: Arc::new(Desk::new(self.concurrency.unwrap_or(Concurrency::of(cells)).at_most(cells))),
             queue: Queue::new(self.queued_max.unwrap_or(QUEUED_DEFAULT)),

@@ -151,9 +151,11 @@ impl Actor {
             EventBody::InstructionWaitEnded { reason: WaitEnd::TimedOut } => self.end_instruction_wait(Ok(None)),
             EventBody::InstructionWaitEnded { reason } => self.end_instruction_wait(Err(over(*reason))),
             EventBody::ApprovalRequested { number, ask } => {
+                self.shared.approvals.changed();
                 self.timers.approval = self.in_time(ask.timeout).map(|at| (*number, at));
             }
             EventBody::ApprovalDecided { decision, .. } => {
+                self.shared.approvals.changed();
                 self.end_approval(Ok(decision.clone()));
                 self.set_begin();
             }
@@ -164,6 +166,7 @@ impl Actor {
             EventBody::Paused { .. } => self.shared.gate.shut(),
             EventBody::Resumed { .. } => self.shared.gate.open(),
             EventBody::FuelRequested { timeout, .. } => {
+                self.shared.approvals.changed();
                 self.timers.fuel_request = self.in_time(*timeout);
             }
             EventBody::FuelAdded { units, .. } => {

@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::model::details::DetailsError;
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
 use crate::model::limits::{Limits, LimitsRequest};
+use crate::model::permission::ApprovalKinds;
 use crate::model::request::{CancelRequest, StartRequest};
 use crate::model::signal::{Party, Signal};
 use crate::ports::agent::AgentSink;
@@ -56,6 +57,8 @@ pub(crate) struct Inner {
     pub(super) around: Surroundings,
     pub(super) sink: Option<Arc<dyn AgentSink>>,
     pub(super) limits: Limits,
+    /// What requests may approve of in advance.
+    pub(super) approve_in_advance: ApprovalKinds,
     /// What the operator gives to single plugins, by name.
     pub(super) plugin_limits: HashMap<String, LimitsRequest>,
     pub(super) functions: Arc<Functions>,
@@ -126,6 +129,9 @@ pub enum StartError {
     /// The request names a parent, which only the host does, for the children that a task starts.
     #[error("a parent is given to a task by the host, when another task starts it")]
     Parent,
+    /// The request approves of more in advance than the operator allows.
+    #[error("the request approves of questions in advance, and this host does not allow that for all of their kinds")]
+    Permission,
     /// What is said about the task is not fit to be kept.
     #[error(transparent)]
     Details(#[from] DetailsError),
@@ -170,6 +176,10 @@ fn list(names: &[String]) -> String {
 }
 
 impl Host {
+    pub(super) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
     /// Begins to build a host.
     pub fn builder() -> HostBuilder {
         HostBuilder::default()

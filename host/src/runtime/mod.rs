@@ -2,6 +2,7 @@
 
 pub(crate) mod actor;
 mod after;
+pub(crate) mod approvals;
 pub(crate) mod asking;
 pub(crate) mod attempts;
 pub(crate) mod belongings;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::model::approval::{ApprovalDecision, ApprovalNumber};
+use crate::model::approval::{ApprovalDecision, ApprovalNumber, ApprovalRuling};
 use crate::model::command::{Answer, Command};
 use crate::model::event::{Event, EventSeq};
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
@@ -23,6 +23,7 @@ use crate::ports::news::News;
 use crate::ports::output::{OutputLog, Spill};
 use crate::ports::store::TaskStore;
 
+use super::approvals::ApprovalDesk;
 use super::dirs::HostDirs;
 use super::outbox::OutboxDesk;
 use super::spill::OutputFile;
@@ -50,6 +51,7 @@ pub(crate) enum Control {
     DecideApproval {
         number: ApprovalNumber,
         decision: ApprovalDecision,
+        ruling: ApprovalRuling,
         reply: oneshot::Sender<Answer>,
     },
     Cancel {
@@ -110,6 +112,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) dirs: Arc<HostDirs>,
     pub(crate) outbox: Arc<OutboxDesk>,
+    pub(crate) approvals: Arc<ApprovalDesk>,
     /// The last event that can be read, and whether it is the very last.
     pub(crate) head: watch::Sender<Head>,
     state: Mutex<TaskState>,
@@ -136,6 +139,7 @@ pub(crate) struct Surroundings {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) dirs: Arc<HostDirs>,
     pub(crate) outbox: Arc<OutboxDesk>,
+    pub(crate) approvals: Arc<ApprovalDesk>,
 }
 
 impl Shared {
@@ -165,6 +169,7 @@ impl Shared {
             clock: around.clock,
             dirs: around.dirs,
             outbox: around.outbox,
+            approvals: around.approvals,
             head: watch::Sender::new(Head { seq: state.seq, ended: false }),
             state: Mutex::new(state),
             moments: Mutex::default(),
@@ -186,6 +191,7 @@ impl Shared {
             clock: Arc::clone(&self.clock),
             dirs: Arc::clone(&self.dirs),
             outbox: Arc::clone(&self.outbox),
+            approvals: Arc::clone(&self.approvals),
         }
     }
 

@@ -198,6 +198,9 @@ fn check(inner: &Inner, request: &StartRequest, on_terminal: Option<OnTerminal>)
         return Err(StartError::ShuttingDown);
     }
     request.details.check()?;
+    if !request.details.permission.approve.is_within(&inner.approve_in_advance) {
+        return Err(StartError::Permission);
+    }
     let plugin = inner.registry.plugin(&request.plugin).ok_or_else(|| StartError::UnknownPlugin {
         name: request.plugin.clone(),
         loaded: inner.registry.plugins().iter().map(|plugin| plugin.name().to_owned()).collect(),

@@ -170,6 +170,7 @@ pub(super) fn refused(error: StartError, arguments: &RunArguments) -> Fault {
         | StartError::TooManyValues { .. }
         | StartError::KeyInUse { .. }
         | StartError::TooManySignals { .. }
+        | StartError::Permission
         | StartError::Details(_)
         | StartError::Parent
         | StartError::UnknownOnTerminal { .. }

@@ -1,5 +1,6 @@
 //! The runtime with scripted guests and simulated time: everything but wasm.
 
+mod approving;
 mod asking;
 mod beginning;
 mod bench;
