@@ -17,7 +17,7 @@ pub(super) enum Question {
     /// To say something to the task.
     Message,
     /// For so many units of fuel, and what for.
-    Fuel(u64, String),
+    Fuel(ApprovalNumber, u64, String),
 }
 
 /// What an event looks like, if it has a line of its own. Not escaped yet.
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn a_question_is_withdrawn_by_what_answers_it_and_by_nothing_else() {
         let signal = Question::Signal(vec![SignalKey::new("stay").unwrap(), SignalKey::new("go").unwrap()]);
-        let fuel = Question::Fuel(5, String::new());
+        let fuel = Question::Fuel(ApprovalNumber(1), 5, String::new());
         let added = EventBody::FuelAdded { units: 5, by: Party::Host, approval: None };
         assert_eq!(answered(&added, &fuel), Some("The fuel came from elsewhere."));
         assert_eq!(answered(&added, &signal), None);
