@@ -1,5 +1,6 @@
 //! The values that cross the contract, as Rust types.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,6 +19,18 @@ pub struct TaskInfo {
     pub task_type: String,
     /// The key the task was started with; its id if it was started without one.
     pub key: String,
+    /// The session that the task belongs to.
+    #[serde(default)]
+    pub session: Option<String>,
+    /// Which attempt this is, counted from 1; 0 from a host that does not say.
+    #[serde(default)]
+    pub attempt: u32,
+    /// The id of the task that started this one.
+    #[serde(default)]
+    pub parent: Option<String>,
+    /// The names and values that it was given for finding it again.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
     /// When the task will be stopped, in milliseconds since 1970 in UTC.
     pub deadline_ms: Option<u64>,
     /// Units of fuel that the task was given.

@@ -53,7 +53,10 @@ pub mod wit_extension {
 }
 
 pub use model::admission::Concurrency;
-pub use model::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, Approvers, PendingApproval};
+pub use model::approval::{
+    ApprovalAsk, ApprovalDecision, ApprovalNumber, ApprovalRuling, ApprovalVerdict, Approvers, OpenApproval,
+    PendingApproval,
+};
 pub use model::children::{Child, ChildOutcome};
 pub use model::details::{AgentInfo, DetailsError, Routing, TaskDetails};
 pub use model::event::{Budget, Event, EventBody, EventSeq, WaitEnd};
@@ -62,21 +65,26 @@ pub use model::ids::{InvalidKey, PluginDigest, SignalKey, TaskId, TaskKey, TaskR
 pub use model::limits::{FUEL_PER_CPU_SECOND, LimitInfo, LimitUnit, Limits, LimitsRequest};
 pub use model::load_limits::LoadLimits;
 pub use model::manifest::{CapabilityRequest, Manifest, ManifestError, TaskType};
+pub use model::outbox::{AgentMessage, ClaimToken, ClaimedMessage, Delivery, InvalidToken, MessageFilter, Settlement};
 pub use model::outcome::{Failure, FailureKind, Outcome};
+pub use model::permission::{ApprovalKinds, Permission};
 pub use model::receipt::{CancelReceipt, Effect};
 pub use model::request::{CancelRequest, StartRequest};
 pub use model::retry::RetryPolicy;
 pub use model::signal::{Instruction, NotifyAnswer, Party, SenderClass, Senders, Signal};
 pub use model::snapshot::{Artifact, FuelRequest, Pause, Phase, Progress, Snapshot, Usage, WaitPoint};
 pub use model::text::escape;
-pub use ports::agent::{AgentMessage, AgentSink, Delivery};
+pub use ports::agent::AgentSink;
+pub use ports::approvals::ApprovalPolicy;
 pub use ports::clock::{Clock, SimulatedClock, SystemClock, Timestamp};
 pub use ports::functions::{HostCall, HostCallError, HostFunction};
 pub use ports::output::{OutputChunk, OutputCursor, OutputPage, OutputSource};
 pub use ports::store::{CommitError, Fence, Record, StoreError, StreamId, TaskStore};
+pub use runtime::approvals::{ApprovalFilter, ApprovalStream};
 pub use runtime::builder::{BuildError, HostBuilder};
 pub use runtime::handle::{ApprovalAnswer, CancelAnswer, ControlAnswer, EventStream, TaskHandle};
 pub use runtime::host::{Host, StartError};
+pub use runtime::outbox::{AckAnswer, Messages};
 pub use runtime::plugin::Plugin;
 pub use runtime::reach::Scope;
 pub use runtime::stopping::{StopReport, StopScope, Stopped};

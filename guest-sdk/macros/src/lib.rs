@@ -20,15 +20,15 @@ use proc_macro::TokenStream;
 /// - `name = "…"`: the task type's name, up to 64 of `a`-`z`, `0`-`9` and `-`, beginning with a letter. By default the
 ///   function's name with `-` for `_`.
 /// - `fuel = 1_000_000_000`: units of fuel; `fuel_on_request`: what it gets in addition when it asks, without anybody
-///   being asked.
+///   being asked; `fuel_on_approval`: what somebody's yes may add.
 /// - `timeout = "5m"`: from start to end; a whole number with `ms`, `s`, `m` or `h`. So are `idle`, the time without any
 ///   call after which the task is given up, and `stall`, after which an event says that it only burns fuel.
 /// - `memory = "64MiB"`: linear memory, 64 KiB at least; a whole number with `KiB`, `MiB` or `GiB`. So are, without the
 ///   least, `call_bytes`, `input_bytes`, `result_bytes`, `random_bytes`, `output_bytes`, `spill_bytes`, `log_bytes`,
-///   `signal_bytes`, `scratch_bytes` and `artifact_bytes`.
+///   `signal_bytes`, `scratch_bytes`, `artifact_bytes` and `agent_message_bytes`.
 /// - Numbers: `table_elements`, `handles`, `resources`, `progress_per_second`, `events_per_second`, `log_events`,
 ///   `signals_per_key`, `signals_in_all`, `scratch_inodes`, `scratch_depth`, `artifacts`, `tokens`, `actions`, `children`,
-///   `children_in_all`, `tree` and `tree_depth`.
+///   `children_in_all`, `tree`, `tree_depth` and `agent_messages`.
 ///
 /// `wit/manifest.schema.json` says of each what it counts.
 ///

@@ -1,6 +1,7 @@
 //! The fake host's answers, by the contract's rules.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Component, Path};
 use std::rc::Rc;
@@ -28,6 +29,10 @@ impl TaskPage for Pages {
             plugin: "fake-plugin".to_owned(),
             task_type: "fake-task".to_owned(),
             key: "fake-key".to_owned(),
+            session: None,
+            attempt: 1,
+            parent: None,
+            labels: BTreeMap::new(),
             deadline_ms: None,
             fuel_budget: state.fuel.budget,
             scratch: scratch(state),

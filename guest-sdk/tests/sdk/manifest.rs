@@ -80,7 +80,10 @@ mod deeper {
     children_in_all = 20,
     tree = 21,
     tree_depth = 22,
-    artifact_bytes = "1GiB"
+    artifact_bytes = "1GiB",
+    agent_messages = 23,
+    agent_message_bytes = "10KiB",
+    fuel_on_approval = 24
 )]
 fn modest(_ctl: &TaskCtl, (): ()) -> Result<(), TaskError> {
     Ok(())

@@ -86,6 +86,9 @@ pub(super) struct RunArguments {
     /// Says no to every question of this kind that the task asks
     #[arg(long, value_name = "KIND[=REASON]", value_parser = values::denial)]
     pub(super) deny: Vec<EarlyVerdict>,
+    /// What becomes of its other questions, those for fuel (`fuel`) among them: you are asked, or all are denied or approved
+    #[arg(long, value_enum, value_name = "MODE", default_value = "ask")]
+    pub(super) permission: PermissionMode,
     /// A name for this run, which the task can see
     #[arg(long, value_name = "KEY", value_parser = |text: &str| TaskKey::new(text))]
     pub(super) key: Option<TaskKey>,
@@ -141,6 +144,17 @@ pub(super) struct BuildArguments {
     /// Where to put the plugin [default: NAME.wasm in DIR]
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
+}
+
+/// What becomes of questions that no flag decides by their kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum PermissionMode {
+    /// The person at the terminal is asked
+    Ask,
+    /// They are denied
+    Deny,
+    /// They are approved
+    Approve,
 }
 
 /// What a plugin is compiled for.

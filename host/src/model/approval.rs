@@ -5,9 +5,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::ids::{TaskId, TaskRef};
 use super::signal::{Party, present};
 use super::time::Timestamp;
 use super::wire::maybe_millis;
+
+/// Bytes of an approval's kind.
+pub(crate) const KIND_BYTES_MAX: usize = 64;
 
 /// An approval's number within its task, counted from 1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -18,7 +22,8 @@ pub struct ApprovalNumber(pub u64);
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ApprovalAsk {
-    /// A short name for programs, such as `deploy`. [`ApprovalAsk::START`] is the start of the task itself.
+    /// A short name for programs, such as `deploy`. [`ApprovalAsk::START`] is the start of the task itself, and
+    /// [`ApprovalAsk::FUEL`] a request for fuel.
     pub kind: String,
     /// Why it is needed.
     pub reason: String,
@@ -35,6 +40,8 @@ pub struct ApprovalAsk {
 impl ApprovalAsk {
     /// The kind of the approval that a task's start needs.
     pub const START: &'static str = "start";
+    /// The kind of a request for fuel. What is approved of instead is a number of units, or `{"units": …}`.
+    pub const FUEL: &'static str = "fuel";
 
     /// A question of this kind.
     pub fn new(kind: impl Into<String>, reason: impl Into<String>, summary: impl Into<String>) -> Self {
@@ -59,6 +66,56 @@ pub struct PendingApproval {
     pub ask: ApprovalAsk,
     /// Since when.
     pub since: Timestamp,
+}
+
+/// A question that nobody has decided yet, with the task that asks it: what a list of all of them shows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct OpenApproval {
+    /// The task that asks, or that may not begin before.
+    pub id: TaskId,
+    /// Its reference.
+    pub task: TaskRef,
+    /// The session that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// What people call the task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The question's number within its task.
+    pub number: ApprovalNumber,
+    /// What is asked.
+    pub ask: ApprovalAsk,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when there is time to decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// Who may decide, as far as the task is concerned. The host's own policy may say otherwise.
+    pub approvers: Approvers,
+}
+
+/// What the host's own policy says about a party that wants to decide a question.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ApprovalRuling {
+    /// What the task's [`Approvers`] say.
+    #[default]
+    AsTheTaskSays,
+    /// It may, whatever they say. A task never may.
+    Allowed,
+    /// It may not, and why.
+    Forbidden(String),
+}
+
+/// A decision about a question, without who decides.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum ApprovalVerdict {
+    /// Yes, perhaps with something else than what was asked for.
+    Approve(Option<Value>),
+    /// No, and why; may be empty.
+    Deny(String),
 }
 
 /// What became of a question.

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber};
+use super::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, ApprovalRuling};
 use super::children::ChildOutcome;
 use super::details::TaskDetails;
 use super::event::{EventBody, WaitEnd};
 use super::ids::{SignalKey, TaskId, TaskRef};
 use super::limits::Limits;
 use super::machine::{Refusal, RefusalKind};
+use super::outbox::Settlement;
 use super::outcome::{CellEnd, Outcome};
 use super::request::CancelRequest;
 use super::signal::{Instruction, NotifyAnswer, Party, Senders, Signal};
@@ -49,8 +50,10 @@ pub(crate) enum Command {
     Notify { key: SignalKey, signal: Signal },
     /// The guest sends a message to its agent.
     ///
-    /// `once`: only if it has not sent one with this key.
-    MessageAgent { message: String, trigger: bool, once: Option<SignalKey> },
+    /// `once`: only if it has not sent one with this key. `room`: whether the host has room for one more.
+    MessageAgent { message: String, trigger: bool, once: Option<SignalKey>, room: bool },
+    /// A message to the agent was delivered, or is wanted by nobody.
+    SettleMessage { number: u64, how: Settlement },
     /// Somebody says something to the task.
     Instruct(Instruction),
     /// The guest looks for something said to it, or waits for it.
@@ -60,7 +63,9 @@ pub(crate) enum Command {
     /// The guest asks for approval.
     RequestApproval(ApprovalAsk),
     /// Somebody decides.
-    DecideApproval { number: ApprovalNumber, decision: ApprovalDecision },
+    ///
+    /// `ruling`: what the host's own policy says about them.
+    DecideApproval { number: ApprovalNumber, decision: ApprovalDecision, ruling: ApprovalRuling },
     /// Nobody decided in time.
     ApprovalTimedOut { number: ApprovalNumber, usage: Usage },
     /// The guest spent something elsewhere.

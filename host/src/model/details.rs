@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::approval::Approvers;
 use super::ids::TaskId;
+use super::permission::Permission;
 use super::retry::RetryPolicy;
 use super::signal::present;
 use super::time::Timestamp;
@@ -59,6 +60,9 @@ pub struct TaskDetails {
     /// Who may decide its approvals.
     #[serde(skip_serializing_if = "is_default")]
     pub approvers: Approvers,
+    /// What is decided about its questions before it asks.
+    #[serde(skip_serializing_if = "is_default")]
+    pub permission: Permission,
     /// The tool call that started it, as the agent's model numbered it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub call_id: Option<String>,
@@ -119,6 +123,9 @@ pub enum DetailsError {
     /// More labels than a task has.
     #[error("a task has at most {LABELS_MAX} labels, and this one has {0}")]
     Labels(usize),
+    /// The permission names something that cannot be the kind of a question.
+    #[error("a permission has at most 64 kinds, each of 1 to 64 bytes without control characters")]
+    Kinds,
 }
 
 impl TaskDetails {
@@ -143,6 +150,9 @@ impl TaskDetails {
             if text.is_empty() || !is_line(text) {
                 return Err(DetailsError::Text { what });
             }
+        }
+        if !self.permission.approve.are_names() {
+            return Err(DetailsError::Kinds);
         }
         if self.labels.len() > LABELS_MAX {
             return Err(DetailsError::Labels(self.labels.len()));

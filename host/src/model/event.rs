@@ -10,6 +10,7 @@ use super::children::ChildOutcome;
 use super::details::TaskDetails;
 use super::ids::{SignalKey, TaskId, TaskRef};
 use super::limits::Limits;
+use super::outbox::Settlement;
 use super::outcome::{Failure, Outcome};
 use super::request::CancelRequest;
 use super::signal::{Instruction, Party, Senders, Signal};
@@ -144,6 +145,15 @@ pub enum EventBody {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         once: Option<SignalKey>,
     },
+    /// A message to its agent left the outbox, and does not come again. In the lane of what comes after the end, when the
+    /// task had ended.
+    #[non_exhaustive]
+    MessageSettled {
+        /// Which of its messages.
+        number: u64,
+        /// How.
+        how: Settlement,
+    },
     /// Somebody said something to it.
     Instructed(Instruction),
     /// It took the oldest thing that was said to it. If it was parked for that, it goes on.
@@ -257,6 +267,9 @@ pub enum EventBody {
     /// It asks for more fuel, and is parked until there is an answer.
     #[non_exhaustive]
     FuelRequested {
+        /// Its number among the task's questions.
+        #[serde(default)]
+        number: ApprovalNumber,
         /// How many units.
         units: u64,
         /// What for, in its words.
@@ -272,6 +285,9 @@ pub enum EventBody {
         units: u64,
         /// Who gave them. The host does so by itself up to `fuel_on_request`.
         by: Party,
+        /// The request that it approves of, when it was decided like a question for approval.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approval: Option<ApprovalNumber>,
     },
     /// Its request for fuel was turned down.
     #[non_exhaustive]
@@ -370,6 +386,7 @@ impl EventBody {
             Self::Progress { .. }
             | Self::Created { .. }
             | Self::Due
+            | Self::MessageSettled { .. }
             | Self::Started { .. }
             | Self::AttemptEnded { .. }
             | Self::Instructed(_)

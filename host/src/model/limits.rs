@@ -195,6 +195,13 @@ limits! {
     tree_depth: u32 = 8, "tree_depth", Count;
     /// Bytes of all artifacts together. Default 256 MiB.
     artifact_bytes: u64 = 256 << 20, "artifact_bytes", Bytes;
+    /// Messages to the agent that nobody has taken. Default 1 024. Protects the host's memory.
+    agent_messages: u32 = 1024, "agent_messages", Count;
+    /// Bytes of those messages. Default 1 MiB.
+    agent_message_bytes: u64 = 1 << 20, "agent_message_bytes", Bytes;
+    /// Units of fuel that answers to its requests for fuel may add in all, when they are decided like an approval.
+    /// Default 10¹². Protects the machine from whoever says yes too easily.
+    fuel_on_approval: u64 = 1_000_000_000_000, "fuel_on_approval", Fuel;
 }
 
 #[cfg(test)]

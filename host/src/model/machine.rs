@@ -3,6 +3,7 @@
 mod asking;
 mod ending;
 mod spending;
+mod telling;
 mod waiting;
 
 use super::approval::{ApprovalDecision, ApprovalNumber};
@@ -132,6 +133,7 @@ fn over_budget(state: &TaskState, command: &Command) -> Option<Decision> {
         | Command::Poll { .. }
         | Command::WaitTimedOut { .. }
         | Command::CancelWait { .. }
+        | Command::SettleMessage { .. }
         | Command::InstructionTimedOut
         | Command::DecideApproval { .. }
         | Command::ApprovalTimedOut { .. }
@@ -174,6 +176,7 @@ fn after_the_end(command: &Command) -> Decision {
         | Command::Start
         | Command::WaitTimedOut { .. }
         | Command::CancelWait { .. }
+        | Command::SettleMessage { .. }
         | Command::InstructionTimedOut
         | Command::DecideApproval { .. }
         | Command::ApprovalTimedOut { .. }
@@ -213,14 +216,14 @@ fn live(state: &TaskState, command: Command) -> Decision {
         Command::Instruct(instruction) => waiting::instruct(state, instruction),
         Command::NextInstruction { timeout } => waiting::next_instruction(state, timeout),
         Command::InstructionTimedOut => waiting::instruction_timed_out(state),
-        Command::MessageAgent { message, trigger, once } => {
-            if once.as_ref().is_some_and(|key| state.sent_once.contains(key)) {
-                return Decision::only(Answer::Unchanged);
-            }
-            Decision::done(EventBody::AgentMessage { number: state.agent_messages + 1, message, trigger, once })
+        Command::MessageAgent { message, trigger, once, room } => {
+            telling::message_agent(state, message, trigger, once, room)
         }
+        Command::SettleMessage { number, how } => telling::settle_message(state, number, how),
         Command::RequestApproval(ask) => asking::request_approval(state, ask),
-        Command::DecideApproval { number, decision } => asking::decide_approval(state, number, decision),
+        Command::DecideApproval { number, decision, ruling } => {
+            asking::decide_approval(state, number, decision, &ruling)
+        }
         Command::ApprovalTimedOut { number, usage } => asking::approval_timed_out(state, number, usage),
         Command::RecordUsage { tool, tokens, actions, usage } => {
             spending::record(state, tool, tokens, actions, state.with_told(usage))
@@ -250,7 +253,7 @@ fn live(state: &TaskState, command: Command) -> Decision {
         },
         Command::RequestFuel { units, reason, timeout } => asking::request_fuel(state, units, reason, timeout),
         Command::Due | Command::AddFuel { units: 0, .. } => Decision::only(Answer::Unchanged),
-        Command::AddFuel { units, by } => Decision::done(EventBody::FuelAdded { units, by }),
+        Command::AddFuel { units, by } => Decision::done(EventBody::FuelAdded { units, by, approval: None }),
         Command::RefuseFuel { by, reason } => match state.fuel_request() {
             Some(_) => Decision::done(EventBody::FuelRefused { by, reason }),
             None => Decision::only(Answer::Unchanged),

@@ -10,6 +10,7 @@ use super::event::{Budget, Event, EventBody};
 use super::ids::{SignalKey, TaskKey, TaskRef};
 use super::limits::Limits;
 use super::machine::step;
+use super::outbox::Settlement;
 use super::outcome::{CellEnd, GuestOutcome};
 use super::request::CancelRequest;
 use super::signal::{NotifyAnswer, Party, Senders, Signal};
@@ -106,7 +107,8 @@ fn any_command() -> impl Strategy<Value = Command> {
             key: key(number),
             signal: Signal::new(payload.map(|payload| json!(payload)), if itself { Party::Itself } else { Party::Host }),
         }),
-        1 => Just(Command::MessageAgent { message: "m".into(), trigger: true, once: None }),
+        1 => any::<bool>().prop_map(|room| Command::MessageAgent { message: "m".into(), trigger: true, once: None, room }),
+        1 => (0..4u64).prop_map(|number| Command::SettleMessage { number, how: Settlement::Acknowledged }),
         1 => Just(Command::Attach(Artifact {
             number: 1,
             name: "n".into(),
@@ -161,6 +163,7 @@ struct Reader {
     budget: u64,
     cancel: Option<CancelRequest>,
     panicked: bool,
+    open_messages: std::collections::HashSet<u64>,
 }
 
 impl Reader {
@@ -172,6 +175,10 @@ impl Reader {
         let parked = self.waiting.is_some() || self.asked_for_fuel;
         match &event.body {
             EventBody::Created { limits, .. } => self.budget = limits.fuel,
+            EventBody::AgentMessage { number, .. } => assert!(self.open_messages.insert(*number)),
+            EventBody::MessageSettled { number, .. } => {
+                assert!(self.open_messages.remove(number), "sent, and settled once")
+            }
             EventBody::Started { .. } => assert!(!std::mem::replace(&mut self.started, true)),
             EventBody::WaitStarted { wait, keys, .. } => {
                 assert!(!parked && self.cancel.is_none());
@@ -216,7 +223,6 @@ impl Reader {
             }
             EventBody::Finished { .. } => self.ended = true,
             EventBody::Progress { .. }
-            | EventBody::AgentMessage { .. }
             | EventBody::SignalSent { .. }
             | EventBody::HostCalled { .. }
             | EventBody::ArtifactAttached(_) => {}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber};
+use super::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, ApprovalRuling};
 use super::children::ChildOutcome;
 use super::command::{Answer, Command, Decision};
 use super::event::{Budget, Event, EventBody};
@@ -64,6 +64,14 @@ fn decision() -> impl Strategy<Value = ApprovalDecision> {
     ]
 }
 
+fn ruling() -> impl Strategy<Value = ApprovalRuling> {
+    prop_oneof![
+        3 => Just(ApprovalRuling::AsTheTaskSays),
+        1 => Just(ApprovalRuling::Allowed),
+        1 => Just(ApprovalRuling::Forbidden("no".into())),
+    ]
+}
+
 /// What a guest asks for, which may park it.
 fn asking() -> impl Strategy<Value = Command> {
     let senders = prop_oneof![
@@ -81,6 +89,7 @@ fn asking() -> impl Strategy<Value = Command> {
         (prop_oneof![Just("deploy"), Just("start"), Just("")], timeout()).prop_map(|(kind, timeout)| {
             Command::RequestApproval(ApprovalAsk { timeout, ..ApprovalAsk::new(kind, "r", "s") })
         }),
+        (0..3u64, timeout()).prop_map(|(units, timeout)| Command::RequestFuel { units, reason: "r".into(), timeout }),
         (0..3u8, timeout()).prop_map(|(number, timeout)| Command::WaitChild { child: child(number), timeout }),
         (0..3u8, any::<bool>()).prop_map(|(number, detached)| Command::StartChild {
             child: child(number),
@@ -97,7 +106,8 @@ fn asking() -> impl Strategy<Value = Command> {
         (0..2u8).prop_map(|number| Command::MessageAgent {
             message: "m".into(),
             trigger: true,
-            once: Some(key(number))
+            once: Some(key(number)),
+            room: true,
         }),
     ]
 }
@@ -112,7 +122,11 @@ fn answering() -> impl Strategy<Value = Command> {
             signal: Signal::new(Some(json!(number)), sender)
         }),
         party().prop_map(|by| Command::Instruct(Instruction { text: "t".into(), by })),
-        (number(), decision()).prop_map(|(number, decision)| Command::DecideApproval { number, decision }),
+        (number(), decision(), ruling()).prop_map(|(number, decision, ruling)| Command::DecideApproval {
+            number,
+            decision,
+            ruling
+        }),
         number().prop_map(move |number| Command::ApprovalTimedOut { number, usage }),
         (0..3u8).prop_map(|number| Command::ChildEnded {
             child: child(number),
@@ -158,6 +172,7 @@ fn is_by_guest(command: &Command) -> bool {
         Command::Wait { .. }
             | Command::NextInstruction { .. }
             | Command::RequestApproval(_)
+            | Command::RequestFuel { .. }
             | Command::WaitChild { .. }
             | Command::StartChild { .. }
             | Command::RecordUsage { .. }
@@ -180,6 +195,10 @@ fn wakes(parked: &ParkPoint, events: &[EventBody]) -> bool {
         (_, EventBody::Finished { .. })
         | (ParkPoint::Instruction, EventBody::InstructionTaken | EventBody::InstructionWaitEnded { .. })
         | (ParkPoint::Approval, EventBody::ApprovalDecided { .. })
+        | (
+            ParkPoint::Fuel(_),
+            EventBody::FuelAdded { .. } | EventBody::FuelRefused { .. } | EventBody::FuelRequestEnded { .. },
+        )
         | (ParkPoint::Child(_), EventBody::ChildWaitEnded { .. }) => true,
         (ParkPoint::Wait(point), EventBody::SignalTaken { key, .. }) => point.keys.contains(key),
         (ParkPoint::Wait(point), EventBody::WaitEnded { wait, .. }) => point.wait == *wait,
@@ -231,25 +250,28 @@ proptest! {
     #[test]
     fn r26_only_who_may_decides_and_the_first_decision_stands(commands in prop::collection::vec(any_command(), 0..80)) {
         let mut state = TaskState::default();
-        let mut decided = Vec::new();
+        let (mut asked, mut decided) = (0, Vec::new());
         for command in [create(), Command::Start].into_iter().chain(commands) {
             if state.parked.is_some() && is_by_guest(&command) {
                 continue;
             }
+            let allowed = matches!(command, Command::DecideApproval { ruling: ApprovalRuling::Allowed, .. });
             let decision = step(&state, command);
             for event in &decision.events {
+                asked += usize::from(matches!(event, EventBody::ApprovalRequested { .. }));
                 if let EventBody::ApprovalDecided { number, decision } = event {
                     prop_assert!(!decided.contains(number), "decided twice");
                     decided.push(*number);
                     if let ApprovalDecision::Approved { by, .. } | ApprovalDecision::Denied { by, .. } = decision {
-                        prop_assert!(matches!(by, Party::Person | Party::Host), "{:?} may not decide", by);
+                        let may = matches!(by, Party::Person | Party::Host) || (allowed && *by == Party::Agent);
+                        prop_assert!(may, "{:?} may not decide", by);
                     }
                 }
             }
             fold(&mut state, &decision);
         }
         if state.outcome.is_some() {
-            prop_assert_eq!(decided.len() as u64, state.asked, "what is open at the end is decided by it");
+            prop_assert_eq!(decided.len(), asked, "what is open at the end is decided by it");
         }
     }
 

@@ -111,6 +111,7 @@ impl Effect {
             | EventBody::SignalTaken { .. }
             | EventBody::Paused { .. }
             | EventBody::Resumed { .. }
+            | EventBody::MessageSettled { .. }
             | EventBody::FuelRequested { .. }
             | EventBody::FuelAdded { .. }
             | EventBody::FuelRefused { .. }

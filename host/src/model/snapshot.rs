@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::approval::PendingApproval;
+use super::approval::{ApprovalAsk, ApprovalNumber, PendingApproval};
 use super::children::Child;
 use super::details::TaskDetails;
 use super::event::EventSeq;
@@ -67,6 +67,28 @@ pub struct FuelRequest {
     pub units: u64,
     /// What for, in its words: escape them before showing them.
     pub reason: String,
+    /// Its number among the task's questions: it can be decided like one of kind [`ApprovalAsk::FUEL`].
+    #[serde(default)]
+    pub number: ApprovalNumber,
+    /// Since when.
+    #[serde(default)]
+    pub since: Timestamp,
+    /// How long the task waits at most.
+    #[serde(default, rename = "timeout_ms", with = "maybe_millis", skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+}
+
+impl FuelRequest {
+    /// The request as a question for approval.
+    pub(crate) fn question(&self) -> PendingApproval {
+        let summary = format!("{} units of fuel more", self.units);
+        let ask = ApprovalAsk {
+            metadata: Some(serde_json::json!({ "units": self.units })),
+            timeout: self.timeout,
+            ..ApprovalAsk::new(ApprovalAsk::FUEL, self.reason.clone(), summary)
+        };
+        PendingApproval { number: self.number, ask, since: self.since }
+    }
 }
 
 /// A wait that a task is parked in.
@@ -140,7 +162,7 @@ pub struct Snapshot {
     pub attempt: u32,
     /// How far it is.
     pub progress: Option<Progress>,
-    /// The questions that nobody has decided yet.
+    /// The questions that nobody has decided yet, a request for fuel among them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approvals: Vec<PendingApproval>,
     /// Its children, in the order they were started.

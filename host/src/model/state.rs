@@ -12,6 +12,7 @@ use super::ids::{SignalKey, TaskId, TaskRef};
 use super::json;
 use super::limits::Limits;
 use super::mailbox::Mailbox;
+use super::outbox::{OpenMessages, message_bytes};
 use super::outcome::Outcome;
 use super::progress::Estimate;
 use super::request::CancelRequest;
@@ -47,6 +48,8 @@ pub(crate) struct TaskState {
     pub(crate) fuel_budget: u64,
     /// What it got of `fuel_on_request`.
     pub(crate) fuel_on_request: u64,
+    /// What approvals gave it.
+    pub(crate) fuel_on_approval: u64,
     /// The budget of which the task was last told that it runs low.
     pub(crate) warned_of: Option<u64>,
     pub(crate) warned_of_tokens: bool,
@@ -61,6 +64,8 @@ pub(crate) struct TaskState {
     /// What was said to it and not taken.
     pub(crate) instructions: std::collections::VecDeque<Instruction>,
     pub(crate) agent_messages: u64,
+    /// Those of them that are still in the outbox.
+    pub(crate) open_messages: OpenMessages,
     pub(crate) sent_once: BTreeSet<SignalKey>,
     pub(crate) children: Vec<Child>,
     pub(crate) children_fuel: u64,
@@ -202,10 +207,12 @@ impl TaskState {
                 }
                 self.mailbox.take(key, *signal);
             }
-            EventBody::AgentMessage { number, once, .. } => {
+            EventBody::AgentMessage { number, message, once, .. } => {
                 self.agent_messages = *number;
+                self.open_messages.put(*number, message_bytes(message, once.as_ref()));
                 self.sent_once.extend(once.clone());
             }
+            EventBody::MessageSettled { number, .. } => self.open_messages.settle(*number),
             EventBody::SignalSent { .. }
             | EventBody::HostCalled { .. }
             | EventBody::Stalled { .. }
@@ -253,13 +260,19 @@ impl TaskState {
                 self.paused = Some(Pause { by: *by, reason: reason.clone(), since: event.at });
             }
             EventBody::Resumed { .. } => self.paused = None,
-            EventBody::FuelRequested { units, reason, .. } => {
+            EventBody::FuelRequested { number, units, reason, timeout } => {
+                self.asked = self.asked.max(number.0);
                 if self.has_on_request(*units) {
                     self.fuel_on_request += units;
                 }
-                self.parked = Some(ParkPoint::Fuel(FuelRequest { units: *units, reason: reason.clone() }));
+                let (number, units, since, timeout) = (*number, *units, event.at, *timeout);
+                let request = FuelRequest { units, reason: reason.clone(), number, since, timeout };
+                self.parked = Some(ParkPoint::Fuel(request));
             }
-            EventBody::FuelAdded { units, .. } => {
+            EventBody::FuelAdded { units, approval, .. } => {
+                if approval.is_some() {
+                    self.fuel_on_approval = self.fuel_on_approval.saturating_add(*units);
+                }
                 self.fuel_budget = self.fuel_budget.saturating_add(*units);
                 if self.fuel_request().is_some() {
                     self.parked = None;
@@ -344,6 +357,16 @@ impl TaskState {
         self.fuel_on_request.checked_add(units).is_some_and(|sum| sum <= self.limits.fuel_on_request)
     }
 
+    /// Whether so many units are left of what approvals may give it.
+    pub(crate) fn has_on_approval(&self, units: u64) -> bool {
+        self.fuel_on_approval.checked_add(units).is_some_and(|sum| sum <= self.limits.fuel_on_approval)
+    }
+
+    /// The questions that nobody has decided, a request for fuel among them.
+    pub(crate) fn questions(&self) -> Vec<PendingApproval> {
+        self.approvals.iter().cloned().chain(self.fuel_request().map(FuelRequest::question)).collect()
+    }
+
     /// The public view of this state.
     pub(crate) fn snapshot(&self, id: TaskId, usage: Usage, now: Timestamp) -> Option<Snapshot> {
         let eta = self.deadline_runs().then(|| self.estimate.left(now)).flatten();
@@ -354,7 +377,7 @@ impl TaskState {
             details: self.details.clone(),
             attempt: self.attempt,
             progress: self.progress.clone().map(|progress| Progress { eta, ..progress }),
-            approvals: self.approvals.clone(),
+            approvals: self.questions(),
             children: self.children.clone(),
             awaits_instruction: self.parked == Some(ParkPoint::Instruction),
             awaits_child: self.awaited_child(),
@@ -403,7 +426,7 @@ fn written_bytes(body: &EventBody) -> u64 {
     let text = match body {
         EventBody::Progress { message, .. } => message.len(),
         EventBody::AgentMessage { message, once, .. } => {
-            message.len() + once.as_ref().map_or(0, |key| key.as_str().len())
+            return message_bytes(message, once.as_ref());
         }
         EventBody::SignalReceived { key, signal } => {
             return key.as_str().len() as u64 + payload_bytes(signal.payload.as_ref());
@@ -434,6 +457,7 @@ fn written_bytes(body: &EventBody) -> u64 {
         | EventBody::Due
         | EventBody::Started { .. }
         | EventBody::WaitEnded { .. }
+        | EventBody::MessageSettled { .. }
         | EventBody::InstructionTaken
         | EventBody::InstructionWaitStarted { .. }
         | EventBody::InstructionWaitEnded { .. }

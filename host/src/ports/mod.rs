@@ -1,6 +1,7 @@
 //! The few traits that the core asks the world through, and the values that cross them.
 
 pub(crate) mod agent;
+pub(crate) mod approvals;
 pub(crate) mod clock;
 pub(crate) mod functions;
 pub(crate) mod gate;

@@ -15,12 +15,12 @@ use crate::model::grants::Grants;
 use crate::model::ids::{PluginDigest, SignalKey, TaskId, TaskRef};
 use crate::model::limits::Limits;
 use crate::model::machine::{Refusal, RefusalKind};
+use crate::model::outbox::Delivery;
 use crate::model::outcome::{CellEnd, Outcome};
 use crate::model::request::CancelRequest;
 use crate::model::signal::{Instruction, NotifyAnswer, Senders, Signal};
 use crate::model::snapshot::Artifact;
 
-use super::agent::Delivery;
 use super::clock::BoxFuture;
 use super::functions::HostCallError;
 #[cfg(feature = "wit-extension")]

@@ -17,11 +17,12 @@ use crate::model::grants::Grants;
 use crate::model::ids::{PluginDigest, SignalKey, TaskId, TaskRef};
 use crate::model::machine::Refusal;
 use crate::model::manifest::Schemas;
+use crate::model::outbox::Delivery;
 use crate::model::outcome::{CellEnd, Failure, FailureKind, GuestOutcome, Outcome};
 use crate::model::request::CancelRequest;
 use crate::model::signal::{Instruction, NotifyAnswer, Party, Signal};
 use crate::model::snapshot::Artifact;
-use crate::ports::agent::{AgentSink, Delivery};
+use crate::ports::agent::AgentSink;
 use crate::ports::clock::BoxFuture;
 use crate::ports::functions::Functions;
 use crate::ports::runner::{CancelNotice, CellLink, GuestCall, NoSignal, Permit, Reply, Runner};
@@ -176,7 +177,8 @@ impl Actor {
     /// Whether there is a life before it: not for a child whose parent has ended while it was started.
     async fn begins(&mut self) -> bool {
         if !self.is_left_behind() {
-            return true;
+            let settled = pin!(self.settle_start());
+            return matches!(guarded(settled).await, Ok(Ok(())));
         }
         let request = CancelRequest::new(Party::Host, "the task that started it has ended");
         let cancelled = pin!(self.cancel(request, self.shared.now()));
@@ -256,12 +258,12 @@ impl Actor {
                 let answer = self.decide(Command::Instruct(instruction)).await?;
                 let _ = reply.send(notify_answer(&answer));
             }
-            Control::DecideApproval { number, decision, reply } => {
+            Control::DecideApproval { number, decision, ruling, reply } => {
                 if let Err(refusal) = self.fits_approved(&decision) {
                     let _ = reply.send(Answer::Refused(refusal));
                     return Ok(());
                 }
-                let answer = self.decide(Command::DecideApproval { number, decision }).await;
+                let answer = self.decide(Command::DecideApproval { number, decision, ruling }).await;
                 let ended = answer.as_ref().err().copied();
                 let _ = reply.send(answer.unwrap_or(Answer::Done));
                 ended.map_or(Ok(()), Err)?;

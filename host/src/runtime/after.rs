@@ -20,19 +20,22 @@ const TRIES_MAX: u32 = 128;
 const PAGE: usize = 256;
 
 impl Shared {
-    /// Writes something down that happened after the end. What cannot be written is lost: it changes nothing.
-    pub(super) async fn note_after(&self, body: EventBody) {
+    /// Writes something down that happened after the end. What cannot be written is lost: it changes nothing. Says whether
+    /// it was written.
+    pub(super) async fn note_after(&self, body: EventBody) -> bool {
         let stream = StreamId::After(self.id);
         for _ in 0..TRIES_MAX {
-            let Ok(head) = self.store.head(stream).await else { return };
+            let Ok(head) = self.store.head(stream).await else { return false };
             let fence = head.map_or(Fence::Absent, Fence::After);
             let seq = head.unwrap_or_default().next();
             let event = Event { seq, at: self.clock.date(), body: body.clone() };
             match self.store.commit(stream, fence, vec![Record::Event(event)]).await {
                 Err(CommitError::Fenced) => {}
-                Ok(()) | Err(CommitError::Unavailable) => return,
+                Ok(()) => return true,
+                Err(CommitError::Unavailable) => return false,
             }
         }
+        false
     }
 
     /// Writes down that a signal came too late, if it did, and not too many have.
@@ -49,7 +52,7 @@ impl Shared {
 
 impl TaskHandle {
     /// What happened after the task's end and changed nothing about it, in order, with numbers of its own: the functions
-    /// that were called then, and the first 64 signals that came too late.
+    /// that were called then, messages to the agent that somebody took, and the first 64 signals that came too late.
     ///
     /// # Errors
     /// When the store cannot be read now.

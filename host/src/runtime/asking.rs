@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::approval::{ApprovalAsk, ApprovalDecision};
+use crate::model::approval::{ApprovalAsk, ApprovalDecision, ApprovalRuling};
 use crate::model::command::{Answer, Command};
 use crate::model::event::WaitEnd;
 use crate::model::machine::Refusal;
@@ -13,6 +13,18 @@ use super::actor::{Actor, Ended, Parked};
 use super::calls::done;
 
 impl Actor {
+    /// Decides whether the task may begin, if that was said before.
+    pub(super) async fn settle_start(&mut self) -> Result<(), Ended> {
+        let decided = {
+            let state = self.shared.state();
+            let pending = state.approvals.first();
+            pending.and_then(|pending| Some((pending.number, state.details.permission.decision(&pending.ask)?)))
+        };
+        let Some((number, decision)) = decided else { return Ok(()) };
+        let ruling = ApprovalRuling::Allowed;
+        self.decide(Command::DecideApproval { number, decision, ruling }).await.map(|_| ())
+    }
+
     pub(super) async fn next_instruction(
         &mut self,
         timeout: Option<Duration>,

@@ -67,6 +67,8 @@ impl Newborn {
     fn live(mut self) -> impl Future<Output = ()> + Send + 'static {
         self.actor.registry.enter(Arc::clone(&self.actor.shared));
         self.claim.keep();
+        // It may ask whether it may begin.
+        self.actor.shared.approvals.changed();
         self.actor.run(self.cell)
     }
 }

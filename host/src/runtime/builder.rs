@@ -14,8 +14,11 @@ use tokio::task::JoinSet;
 use crate::model::admission::Concurrency;
 use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::load_limits::LoadLimits;
+use crate::model::outbox::OutboxLimits;
+use crate::model::permission::ApprovalKinds;
 use crate::model::schema::SchemaError;
 use crate::ports::agent::AgentSink;
+use crate::ports::approvals::ApprovalPolicy;
 use crate::ports::clock::{Clock, SystemClock};
 use crate::ports::functions::{FunctionBody, Functions, HostCall, HostCallError, HostFunction};
 use crate::ports::store::TaskStore;
@@ -26,10 +29,12 @@ use crate::sandbox::extension::{WitInterface, WitInterfaceError};
 use crate::sandbox::runner::{WasmRunner, WasmSettings};
 use crate::store::memory::MemoryStore;
 
+use super::approvals::ApprovalDesk;
 use super::belongings::{Belongings, STORE_BYTES_DEFAULT};
 use super::desk::Desk;
 use super::dirs::HostDirs;
 use super::host::{Host, Inner};
+use super::outbox::OutboxDesk;
 use super::queue::Queue;
 use super::registry::{Keep, Registry};
 use super::shared::Surroundings;
@@ -47,6 +52,9 @@ const ENDED_DEFAULT: usize = 100_000;
 const KEPT_DEFAULT: Duration = Duration::from_hours(7 * 24);
 /// Bytes of their events and outputs together, about.
 const ENDED_BYTES_DEFAULT: u64 = 1 << 30;
+
+/// Messages to agents, of all tasks, that nobody has taken, and their bytes.
+const OUTBOX_DEFAULT: OutboxLimits = OutboxLimits { messages: 100_000, bytes: 64 << 20 };
 
 /// Makes a [`Host`]. The defaults suit one machine and untrusted plugins.
 #[derive(Default)]
@@ -66,6 +74,9 @@ pub struct HostBuilder {
     clock: Option<Arc<dyn Clock>>,
     store: Option<Arc<dyn TaskStore>>,
     sink: Option<Arc<dyn AgentSink>>,
+    outbox: Option<OutboxLimits>,
+    approval_policy: Option<Arc<dyn ApprovalPolicy>>,
+    approve_in_advance: ApprovalKinds,
     functions: Vec<(HostFunction, FunctionBody)>,
     #[cfg(feature = "wit-extension")]
     interfaces: Vec<WitInterface>,
@@ -246,10 +257,36 @@ impl HostBuilder {
         self
     }
 
-    /// Where messages to the agent go. Default: into the event log only.
+    /// Where messages to the agent go at once. Default: nowhere, and they wait in the outbox ([`Host::messages`]).
     #[must_use]
     pub fn agent_sink(mut self, sink: impl AgentSink + 'static) -> Self {
         self.sink = Some(Arc::new(sink));
+        self
+    }
+
+    /// How many messages to agents, of all tasks, wait in the outbox for somebody to take them, and how many bytes they
+    /// have together. A task that sends one more is refused. Default 100 000 messages and 64 MiB. Each task has limits of
+    /// its own, [`Limits::agent_messages`] and [`Limits::agent_message_bytes`].
+    #[must_use]
+    pub fn outbox(mut self, messages: u64, bytes: u64) -> Self {
+        self.outbox = Some(OutboxLimits { messages, bytes });
+        self
+    }
+
+    /// Who may decide about tasks' questions, for all of them: more than the tasks' own
+    /// [`Approvers`](crate::Approvers) say, or fewer. Default: as those say.
+    #[must_use]
+    pub fn approval_policy(mut self, policy: impl ApprovalPolicy + 'static) -> Self {
+        self.approval_policy = Some(Arc::new(policy));
+        self
+    }
+
+    /// Of which kinds of questions a request may approve in advance ([`TaskDetails::permission`](crate::TaskDetails)); one
+    /// that names others is refused with [`StartError::Permission`](crate::StartError::Permission). Default: none.
+    /// Whoever may start tasks may say yes to these for a person.
+    #[must_use]
+    pub fn approve_in_advance(mut self, kinds: ApprovalKinds) -> Self {
+        self.approve_in_advance = kinds;
         self
     }
 
@@ -377,9 +414,16 @@ impl HostBuilder {
                 bytes: self.ended_bytes.unwrap_or(ENDED_BYTES_DEFAULT),
             })),
             runner: Arc::clone(&wasm) as _,
-            around: Surroundings { store, clock, dirs: Arc::new(dirs) },
+            around: Surroundings {
+                store,
+                clock,
+                dirs: Arc::new(dirs),
+                outbox: Arc::new(OutboxDesk::new(self.outbox.unwrap_or(OUTBOX_DEFAULT))),
+                approvals: Arc::new(ApprovalDesk::new(self.approval_policy)),
+            },
             sink: self.sink,
             limits: self.limits,
+            approve_in_advance: self.approve_in_advance,
             plugin_limits: self.plugin_limits,
             desk: Arc::new(Desk::new(self.concurrency.unwrap_or(Concurrency::of(cells)).at_most(cells))),
             queue: Queue::new(self.queued_max.unwrap_or(QUEUED_DEFAULT)),

@@ -9,7 +9,6 @@ use crate::model::machine::{Refusal, RefusalKind};
 use crate::model::outcome::{CellEnd, Failure, FailureKind};
 use crate::model::signal::{NotifyAnswer, Party, Signal};
 use crate::model::snapshot::Artifact;
-use crate::ports::agent::{AgentMessage, Delivery};
 use crate::ports::runner::{GuestCall, NoSignal, Reply};
 
 use super::actor::{Actor, Ended, Finding, Parked};
@@ -137,18 +136,7 @@ impl Actor {
                 }
             },
             GuestCall::MessageAgent { message, trigger, once, reply } => {
-                let command = Command::MessageAgent { message: message.clone(), trigger, once: once.clone() };
-                let decided = self.decide(command).await?;
-                let answer = if decided == Answer::Unchanged {
-                    // It was sent before, and the answer is that of then.
-                    Ok(once.as_ref().and_then(|key| self.told_once.get(key).copied()).unwrap_or(Delivery::Queued))
-                } else {
-                    done(decided).map(|()| self.deliver(message, trigger))
-                };
-                if let (Some(key), Ok(delivery)) = (once, &answer) {
-                    self.told_once.entry(key).or_insert(*delivery);
-                }
-                let _ = reply.send(answer);
+                self.message_agent(message, trigger, once, reply).await?;
             }
             GuestCall::StartChild { task_type, input, options, reply } => {
                 self.start_child(task_type, input, options, reply).await?;
@@ -178,11 +166,6 @@ impl Actor {
             let _ = reply.send(Ok(to.notify(key, signal).await));
             None
         });
-    }
-
-    fn deliver(&self, message: String, trigger: bool) -> Delivery {
-        let message = AgentMessage { id: self.shared.id, task: self.shared.task.clone(), message, trigger };
-        self.sink.as_ref().map_or(Delivery::Queued, |sink| sink.deliver(&message))
     }
 
     fn store_file(

@@ -97,6 +97,7 @@ impl Actor {
             priority: parent.priority,
             retry,
             approvers: parent.approvers,
+            permission: parent.permission,
             agent: parent.agent,
             user: parent.user,
             trace: parent.trace,

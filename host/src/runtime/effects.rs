@@ -13,11 +13,10 @@ use crate::model::outcome::{Failure, FailureKind, Outcome};
 use crate::model::signal::{Instruction, Signal};
 use crate::model::snapshot::Phase;
 use crate::ports::runner::{CancelNotice, NoSignal};
-use crate::ports::store::{Fence, Record, StreamId, TaskStore};
+use crate::ports::store::{Fence, Record, StreamId};
 
 use super::actor::{Actor, Ended, Parked};
-use super::dirs::HostDirs;
-use super::shared::Head;
+use super::shared::{Head, Surroundings};
 
 /// What an event takes out of the state for its guest.
 enum Taken {
@@ -152,9 +151,11 @@ impl Actor {
             EventBody::InstructionWaitEnded { reason: WaitEnd::TimedOut } => self.end_instruction_wait(Ok(None)),
             EventBody::InstructionWaitEnded { reason } => self.end_instruction_wait(Err(over(*reason))),
             EventBody::ApprovalRequested { number, ask } => {
+                self.shared.approvals.changed();
                 self.timers.approval = self.in_time(ask.timeout).map(|at| (*number, at));
             }
             EventBody::ApprovalDecided { decision, .. } => {
+                self.shared.approvals.changed();
                 self.end_approval(Ok(decision.clone()));
                 self.set_begin();
             }
@@ -165,6 +166,7 @@ impl Actor {
             EventBody::Paused { .. } => self.shared.gate.shut(),
             EventBody::Resumed { .. } => self.shared.gate.open(),
             EventBody::FuelRequested { timeout, .. } => {
+                self.shared.approvals.changed();
                 self.timers.fuel_request = self.in_time(*timeout);
             }
             EventBody::FuelAdded { units, .. } => {
@@ -194,6 +196,7 @@ impl Actor {
             }
             EventBody::Created { .. }
             | EventBody::Due
+            | EventBody::MessageSettled { .. }
             | EventBody::OnTerminalDone { .. }
             | EventBody::LateSignal { .. }
             | EventBody::Instructed(_)
@@ -241,13 +244,15 @@ impl Actor {
         let now = self.shared.now();
         self.shared.gone.send_replace(Some(now));
         let forgotten = self.registry.retire(id, now.steady);
-        forget(&*self.shared.store, &self.shared.dirs, forgotten).await;
+        forget(&self.shared.around(), forgotten).await;
     }
 }
 
 /// Removes what is left of tasks that are forgotten.
-pub(super) async fn forget(store: &dyn TaskStore, dirs: &Arc<HostDirs>, tasks: Vec<TaskId>) {
+pub(super) async fn forget(around: &Surroundings, tasks: Vec<TaskId>) {
+    let Surroundings { store, dirs, .. } = around;
     for forgotten in tasks {
+        around.outbox.forget(forgotten);
         // What cannot be removed now goes with the host.
         let _ = store.remove(StreamId::Task(forgotten)).await;
         let _ = store.remove(StreamId::After(forgotten)).await;

@@ -175,7 +175,8 @@ impl TaskHandle {
     }
 
     async fn decide_approval(&self, number: ApprovalNumber, decision: ApprovalDecision) -> ApprovalAnswer {
-        match self.shared.tell(|reply| Control::DecideApproval { number, decision, reply }).await {
+        let ruling = self.shared.ruling(number, &decision);
+        match self.shared.tell(|reply| Control::DecideApproval { number, decision, ruling, reply }).await {
             Some(Answer::Done) => ApprovalAnswer::Decided,
             Some(Answer::Refused(refusal)) => ApprovalAnswer::NotAllowed(refusal.message),
             Some(_) => ApprovalAnswer::NotAsked,

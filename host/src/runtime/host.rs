@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::model::details::DetailsError;
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
 use crate::model::limits::{Limits, LimitsRequest};
+use crate::model::permission::ApprovalKinds;
 use crate::model::request::{CancelRequest, StartRequest};
 use crate::model::signal::{Party, Signal};
 use crate::ports::agent::AgentSink;
@@ -30,6 +31,7 @@ use super::belongings::Belongings;
 use super::builder::HostBuilder;
 use super::desk::Desk;
 use super::handle::TaskHandle;
+use super::outbox::Messages;
 use super::plugin::Plugin;
 use super::queue::Queue;
 use super::reach::{Scope, notify_tasks};
@@ -55,6 +57,8 @@ pub(crate) struct Inner {
     pub(super) around: Surroundings,
     pub(super) sink: Option<Arc<dyn AgentSink>>,
     pub(super) limits: Limits,
+    /// What requests may approve of in advance.
+    pub(super) approve_in_advance: ApprovalKinds,
     /// What the operator gives to single plugins, by name.
     pub(super) plugin_limits: HashMap<String, LimitsRequest>,
     pub(super) functions: Arc<Functions>,
@@ -125,6 +129,9 @@ pub enum StartError {
     /// The request names a parent, which only the host does, for the children that a task starts.
     #[error("a parent is given to a task by the host, when another task starts it")]
     Parent,
+    /// The request approves of more in advance than the operator allows.
+    #[error("the request approves of questions in advance, and this host does not allow that for all of their kinds")]
+    Permission,
     /// What is said about the task is not fit to be kept.
     #[error(transparent)]
     Details(#[from] DetailsError),
@@ -169,6 +176,10 @@ fn list(names: &[String]) -> String {
 }
 
 impl Host {
+    pub(super) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
     /// Begins to build a host.
     pub fn builder() -> HostBuilder {
         HostBuilder::default()
@@ -262,6 +273,11 @@ impl Host {
         self.inner.registry.by_id(id).map(TaskHandle::new)
     }
 
+    /// The messages of its tasks to their agents that nobody has taken yet.
+    pub fn messages(&self) -> Messages {
+        self.inner.messages()
+    }
+
     /// Sends a signal to the tasks of a scope that wait for its key: to the one that has waited longest, or with `all`
     /// to each. When none waits, the oldest task of the scope, or with `all` each of them, keeps it. Returns how many took
     /// or kept it.
@@ -323,6 +339,15 @@ impl Inner {
         // Those that are done need not be remembered.
         while actors.try_join_next().is_some() {}
         actors.spawn_on(actor, &self.runtime);
+    }
+
+    pub(super) fn messages(&self) -> Messages {
+        Messages {
+            desk: Arc::clone(&self.around.outbox),
+            registry: Arc::clone(&self.registry),
+            clock: Arc::clone(&self.around.clock),
+            shutdown: self.shutdown.subscribe(),
+        }
     }
 
     /// Stops every task, and waits until no actor is left.

@@ -2,6 +2,7 @@
 
 pub(crate) mod actor;
 mod after;
+pub(crate) mod approvals;
 pub(crate) mod asking;
 pub(crate) mod attempts;
 pub(crate) mod belongings;
@@ -18,6 +19,8 @@ pub(crate) mod functions;
 pub(crate) mod guard;
 pub(crate) mod handle;
 pub(crate) mod host;
+mod messages;
+pub(crate) mod outbox;
 pub(crate) mod pace;
 pub(crate) mod plugin;
 pub(crate) mod queue;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::model::approval::{ApprovalDecision, ApprovalNumber};
+use crate::model::approval::{ApprovalDecision, ApprovalNumber, ApprovalRuling};
 use crate::model::command::{Answer, Command};
 use crate::model::event::{Event, EventSeq};
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
@@ -23,7 +23,9 @@ use crate::ports::news::News;
 use crate::ports::output::{OutputLog, Spill};
 use crate::ports::store::TaskStore;
 
+use super::approvals::ApprovalDesk;
 use super::dirs::HostDirs;
+use super::outbox::OutboxDesk;
 use super::spill::OutputFile;
 
 /// Messages on their way to an actor. A sender waits when there are more.
@@ -49,6 +51,7 @@ pub(crate) enum Control {
     DecideApproval {
         number: ApprovalNumber,
         decision: ApprovalDecision,
+        ruling: ApprovalRuling,
         reply: oneshot::Sender<Answer>,
     },
     Cancel {
@@ -108,6 +111,8 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn TaskStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) dirs: Arc<HostDirs>,
+    pub(crate) outbox: Arc<OutboxDesk>,
+    pub(crate) approvals: Arc<ApprovalDesk>,
     /// The last event that can be read, and whether it is the very last.
     pub(crate) head: watch::Sender<Head>,
     state: Mutex<TaskState>,
@@ -133,6 +138,8 @@ pub(crate) struct Surroundings {
     pub(crate) store: Arc<dyn TaskStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) dirs: Arc<HostDirs>,
+    pub(crate) outbox: Arc<OutboxDesk>,
+    pub(crate) approvals: Arc<ApprovalDesk>,
 }
 
 impl Shared {
@@ -161,6 +168,8 @@ impl Shared {
             store: around.store,
             clock: around.clock,
             dirs: around.dirs,
+            outbox: around.outbox,
+            approvals: around.approvals,
             head: watch::Sender::new(Head { seq: state.seq, ended: false }),
             state: Mutex::new(state),
             moments: Mutex::default(),
@@ -173,6 +182,17 @@ impl Shared {
     /// The state, for a short look. Never held over an await.
     pub(crate) fn state(&self) -> MutexGuard<'_, TaskState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it shares with the rest of its host.
+    pub(crate) fn around(&self) -> Surroundings {
+        Surroundings {
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            dirs: Arc::clone(&self.dirs),
+            outbox: Arc::clone(&self.outbox),
+            approvals: Arc::clone(&self.approvals),
+        }
     }
 
     /// Right now, on both clocks.

@@ -136,7 +136,7 @@ fn sweep(inner: &Inner) {
     let forgotten = inner.registry.sweep(inner.around.clock.steady());
     if !forgotten.is_empty() {
         let around = inner.around.clone();
-        inner.spawn(Box::pin(async move { forget(&*around.store, &around.dirs, forgotten).await }));
+        inner.spawn(Box::pin(async move { forget(&around, forgotten).await }));
     }
 }
 
@@ -198,6 +198,9 @@ fn check(inner: &Inner, request: &StartRequest, on_terminal: Option<OnTerminal>)
         return Err(StartError::ShuttingDown);
     }
     request.details.check()?;
+    if !request.details.permission.approve.is_within(&inner.approve_in_advance) {
+        return Err(StartError::Permission);
+    }
     let plugin = inner.registry.plugin(&request.plugin).ok_or_else(|| StartError::UnknownPlugin {
         name: request.plugin.clone(),
         loaded: inner.registry.plugins().iter().map(|plugin| plugin.name().to_owned()).collect(),

@@ -1,12 +1,13 @@
 //! Messages to the agent, and what becomes of them.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::json;
-use taskcell::{AgentMessage, Delivery, EventBody, FailureKind};
+use taskcell::{AckAnswer, AgentMessage, Delivery, EventBody, FailureKind, LimitsRequest, MessageFilter};
 
-use crate::support::task::{data, events, failed, outcome, result, run, start};
-use crate::support::{builder, fixture, with_fixture};
+use crate::support::task::{data, events, failed, outcome, result, run, start, start_as};
+use crate::support::{builder, fixture, request, with_fixture, within};
 
 #[tokio::test]
 async fn r25_a_message_reaches_the_sink_with_who_sent_it() {
@@ -44,6 +45,37 @@ async fn r25_without_a_sink_a_message_is_queued_in_the_log() {
         |event| matches!(event.body, EventBody::AgentMessage { message, trigger: false, .. } if message == "anybody?"),
     );
     assert!(kept);
+}
+
+#[tokio::test]
+async fn r25_a_message_waits_in_the_outbox_until_somebody_has_it() {
+    let (host, _) = fixture().await;
+    let messages = host.messages();
+    let mine = MessageFilter::session("s1");
+    let minute = Duration::from_mins(1);
+    let waiting = {
+        let (messages, mine) = (messages.clone(), mine.clone());
+        tokio::spawn(async move { messages.next(&mine, 9, minute).await })
+    };
+    let mut asked = request("agent", json!({"message": "for s1", "trigger": true}));
+    asked.details.session = Some("s1".to_owned());
+    let task = start_as(&host, asked).await;
+    let claimed = within(waiting).await.unwrap();
+    let message = &claimed[0].message;
+    assert_eq!((message.id, message.number, &*message.message, message.trigger), (task.id(), 1, "for s1", true));
+    assert_eq!(data(outcome(&task).await), json!("queued"));
+    assert_eq!(messages.claim(&mine, 9, minute), []);
+    assert_eq!(within(messages.ack(claimed[0].token)).await, AckAnswer::Acknowledged);
+    assert_eq!((messages.open(&mine), within(messages.ack(claimed[0].token)).await), (0, AckAnswer::Stale));
+}
+
+#[tokio::test]
+async fn r25_a_full_outbox_is_told_to_the_guest_and_it_goes_on() {
+    let (host, _) = fixture().await;
+    let limits = LimitsRequest::default().agent_messages(2);
+    let keys = json!({"keys": ["a", "b", "c", "a"]});
+    let task = start_as(&host, request("agent-once", keys).limits(limits)).await;
+    assert_eq!(data(outcome(&task).await), json!(["queued", "queued", "too-large", "queued"]));
 }
 
 #[tokio::test]

@@ -43,6 +43,16 @@ fn what_was_decided_in_advance_is_decided_by_a_person_for_every_question_of_its_
 }
 
 #[test]
+fn a_permission_decides_what_no_flag_names() {
+    let yes = json!([{"approved": "person"}]);
+    assert_eq!(answered(&["--permission", "approve"]), yes);
+    assert_eq!(answered(&["--permission", "deny"]), json!([{"denied": "person", "reason": "--permission deny"}]));
+    assert_eq!(answered(&["--permission", "deny", "--approve", "deploy"]), yes, "the kind comes first");
+    assert_eq!(answered(&["--permission", "ask"])[0]["denied"], "host", "there is nobody to ask");
+    Place::new().fixture(&[&DEPLOY[..], &["--permission", "perhaps"]].concat()).ends_with(2);
+}
+
+#[test]
 fn what_nobody_here_can_say_is_told() {
     let place = Place::new();
     place

@@ -21,6 +21,21 @@ fn without_a_terminal_it_is_refused_at_once_and_the_option_is_named() {
 }
 
 #[test]
+fn fuel_is_decided_in_advance_like_other_questions() {
+    let place = Place::new();
+    let answered = |flags: &[&str]| place.fixture(&[&HUNGRY[..], flags].concat()).ends_with(0);
+    for flags in [&["--approve", "fuel"] as &[&str], &["--permission", "approve"]] {
+        assert_eq!(answered(flags).json()["granted"], json!(5_000_000_000_u64));
+    }
+    assert_eq!(answered(&["--approve", "fuel=7"]).json()["granted"], 7, "another amount");
+    let denied = answered(&["--permission", "approve", "--deny", "fuel=too dear"]).json();
+    assert!(denied["message"].as_str().unwrap().ends_with("turned down by a person: too dear"), "{denied}");
+    let over = answered(&["--approve", "fuel", "--limit", "fuel_on_approval=1G"]);
+    assert_eq!(over.json()["refused"], "denied");
+    over.says("more than the 1000000000 that are left").says("--limit fuel_on_approval=6G allows it");
+}
+
+#[test]
 fn what_was_given_in_advance_is_not_asked_for() {
     let place = Place::new();
     let done = place.fixture(&[&HUNGRY[..], &["--limit", "fuel_on_request=5G"]].concat()).ends_with(0);

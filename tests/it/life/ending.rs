@@ -230,12 +230,17 @@ async fn r13_limits_of_a_request_only_shrink_those_of_the_host() {
 async fn r4_a_task_knows_what_it_is() {
     let (host, _) = fixture().await;
     let key = taskcell::TaskKey::new("a key/with: parts").unwrap();
-    let task = start_as(&host, request("info", json!(null)).key(key).fuel(900_000_000)).await;
+    let mut asked = request("info", json!(null)).key(key).fuel(900_000_000);
+    asked.details.session = Some("s1".to_owned());
+    asked.details.labels.insert("team".to_owned(), "blue".to_owned());
+    let task = start_as(&host, asked).await;
     let info: Value = data(outcome(&task).await)["info"].clone();
     assert_eq!(info["id"], json!(task.id().to_string()));
     assert_eq!(info["plugin"], json!("fixture"));
     assert_eq!(info["task_type"], json!("info"));
     assert_eq!(info["key"], json!("a key/with: parts"));
+    assert_eq!((&info["session"], &info["attempt"]), (&json!("s1"), &json!(1)));
+    assert_eq!((&info["labels"], &info["parent"]), (&json!({"team": "blue"}), &Value::Null));
     assert_eq!(info["fuel_budget"], json!(900_000_000));
     assert_eq!(info["scratch"], json!("/scratch"));
     assert!(info["deadline_ms"].as_u64().unwrap() > 0);

@@ -1,5 +1,6 @@
 //! The life of a task, seen through the library: how it starts, waits, is stopped, and ends.
 
+mod approving;
 mod asking;
 mod cancelling;
 mod children;

@@ -17,7 +17,7 @@ pub(super) enum Question {
     /// To say something to the task.
     Message,
     /// For so many units of fuel, and what for.
-    Fuel(u64, String),
+    Fuel(ApprovalNumber, u64, String),
 }
 
 /// What an event looks like, if it has a line of its own. Not escaped yet.
@@ -48,7 +48,7 @@ pub(super) fn line(event: &EventBody) -> Option<String> {
         }
         EventBody::Paused { by, reason } => ("pause", because("paused by", *by, reason)),
         EventBody::Resumed { by } => ("pause", format!("goes on: resumed by {by}")),
-        EventBody::FuelAdded { units, by } => ("fuel", format!("{} units more, from {by}", text::fuel(*units))),
+        EventBody::FuelAdded { units, by, .. } => ("fuel", format!("{} units more, from {by}", text::fuel(*units))),
         EventBody::FuelRefused { by, reason } => ("fuel", because("no more fuel: refused by", *by, reason)),
         EventBody::BudgetLow { budget: Budget::Fuel, used, limit } => {
             ("fuel", format!("low: {} of {} units are used", text::fuel(*used), text::fuel(*limit)))
@@ -73,6 +73,7 @@ pub(super) fn line(event: &EventBody) -> Option<String> {
         | EventBody::WaitEnded { .. }
         | EventBody::SignalReceived { .. }
         | EventBody::SignalTaken { .. }
+        | EventBody::MessageSettled { .. }
         | EventBody::FuelRequested { .. }
         | EventBody::FuelRequestEnded { .. }
         | EventBody::Panicked { .. }
@@ -198,7 +199,7 @@ mod tests {
         assert_eq!(said(paused("lunch")), " pause | paused by the agent: lunch");
         assert_eq!(said(paused("")), " pause | paused by the agent");
         assert_eq!(
-            said(EventBody::FuelAdded { units: 5_000_000_000, by: Party::Person }),
+            said(EventBody::FuelAdded { units: 5_000_000_000, by: Party::Person, approval: None }),
             "  fuel | 5G units more, from a person"
         );
         let low = EventBody::BudgetLow { budget: Budget::Fuel, used: 800_000_000, limit: 1_000_000_000 };
@@ -227,15 +228,15 @@ mod tests {
         };
         assert!(is_sign_of_life(&message) && is_sign_of_life(&wait));
         let stalled = EventBody::Stalled { fuel: 5, quiet: Duration::from_mins(1) };
-        let added = EventBody::FuelAdded { units: 5, by: Party::Person };
+        let added = EventBody::FuelAdded { units: 5, by: Party::Person, approval: None };
         assert!(!is_sign_of_life(&stalled) && !is_sign_of_life(&added));
     }
 
     #[test]
     fn a_question_is_withdrawn_by_what_answers_it_and_by_nothing_else() {
         let signal = Question::Signal(vec![SignalKey::new("stay").unwrap(), SignalKey::new("go").unwrap()]);
-        let fuel = Question::Fuel(5, String::new());
-        let added = EventBody::FuelAdded { units: 5, by: Party::Host };
+        let fuel = Question::Fuel(ApprovalNumber(1), 5, String::new());
+        let added = EventBody::FuelAdded { units: 5, by: Party::Host, approval: None };
         assert_eq!(answered(&added, &fuel), Some("The fuel came from elsewhere."));
         assert_eq!(answered(&added, &signal), None);
         let over = EventBody::FuelRequestEnded { reason: WaitEnd::TimedOut };

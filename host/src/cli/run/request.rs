@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Error};
 use serde_json::{Map, Value};
 
-use crate::cli::args::RunArguments;
+use crate::cli::args::{PermissionMode, RunArguments};
 use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
 use crate::cli::prompt::Verdict;
@@ -14,8 +14,20 @@ use crate::cli::values::{Allowed, EarlyVerdict};
 use crate::cli::{files, text};
 use crate::{Grants, Limits, LimitsRequest, Manifest, Plugin, StartError, StartRequest};
 
-/// What is decided in advance, by the kind of the question.
-pub(super) type Verdicts = BTreeMap<String, Verdict>;
+/// What is decided in advance.
+#[derive(Debug, Default)]
+pub(super) struct Verdicts {
+    by_kind: BTreeMap<String, Verdict>,
+    /// About whatever is of another kind; `None` when the person is asked.
+    others: Option<Verdict>,
+}
+
+impl Verdicts {
+    /// What is decided about a question of this kind.
+    pub(super) fn of(&self, kind: &str) -> Option<&Verdict> {
+        self.by_kind.get(kind).or(self.others.as_ref())
+    }
+}
 
 /// The input: what `--input` says, with the fields of `--set` laid over it.
 pub(super) fn input(arguments: &RunArguments) -> Result<Value, Fault> {
@@ -89,13 +101,18 @@ pub(super) fn wishes(arguments: &RunArguments) -> Result<LimitsRequest, Fault> {
 
 /// What is decided in advance about the task's questions. Each kind has one decision.
 pub(super) fn verdicts(arguments: &RunArguments) -> Result<Verdicts, Fault> {
-    let mut verdicts = Verdicts::new();
+    let mut by_kind = BTreeMap::new();
     for EarlyVerdict { kind, verdict } in arguments.approve.iter().chain(&arguments.deny) {
-        if verdicts.insert(kind.clone(), verdict.clone()).is_some_and(|other| other != *verdict) {
+        if by_kind.insert(kind.clone(), verdict.clone()).is_some_and(|other| other != *verdict) {
             return Err(Fault::usage(format!("the approval `{kind}` is decided twice, in two ways")));
         }
     }
-    Ok(verdicts)
+    let others = match arguments.permission {
+        PermissionMode::Ask => None,
+        PermissionMode::Deny => Some(Verdict::Deny("--permission deny".to_owned())),
+        PermissionMode::Approve => Some(Verdict::Approve(None)),
+    };
+    Ok(Verdicts { by_kind, others })
 }
 
 /// The operator's limits: the person at the command line is the operator, so a flag may also raise a default.
@@ -170,6 +187,7 @@ pub(super) fn refused(error: StartError, arguments: &RunArguments) -> Fault {
         | StartError::TooManyValues { .. }
         | StartError::KeyInUse { .. }
         | StartError::TooManySignals { .. }
+        | StartError::Permission
         | StartError::Details(_)
         | StartError::Parent
         | StartError::UnknownOnTerminal { .. }

@@ -167,7 +167,9 @@ impl<'a> Session<'a> {
             EventBody::WaitStarted { keys, senders, timeout, .. } => self.on_wait(keys, &senders, timeout),
             EventBody::InstructionWaitStarted { timeout } => self.on_message_wait(timeout),
             EventBody::ApprovalRequested { number, ask } => self.on_approval(number, ask).await,
-            EventBody::FuelRequested { units, reason, .. } => self.on_fuel_request(units, reason).await,
+            EventBody::FuelRequested { number, units, reason, .. } => {
+                self.on_fuel_request(number, units, reason).await;
+            }
             EventBody::FuelAdded { .. } => self.low_on_fuel = false,
             EventBody::BudgetLow { budget: Budget::Fuel, .. } => self.low_on_fuel = true,
             EventBody::Stalled { .. } => self.stalled = Some(self.handle.state().usage.host_calls),
@@ -194,6 +196,7 @@ impl<'a> Session<'a> {
             | EventBody::SignalSent { .. }
             | EventBody::HostCalled { .. }
             | EventBody::AgentMessage { .. }
+            | EventBody::MessageSettled { .. }
             | EventBody::ArtifactAttached(_)
             | EventBody::Paused { .. }
             | EventBody::Resumed { .. }

@@ -5,49 +5,61 @@ use std::time::Duration;
 use super::ending::finish;
 use super::waiting::parked_already;
 use super::{Refusal, RefusalKind};
-use crate::model::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber};
+use serde_json::Value;
+
+use crate::model::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, ApprovalRuling, KIND_BYTES_MAX};
 use crate::model::command::{Answer, Decision};
 use crate::model::event::{EventBody, WaitEnd};
 use crate::model::outcome::{Failure, FailureKind, Outcome};
+use crate::model::permission::{NOBODY, is_kind};
 use crate::model::signal::Party;
-use crate::model::snapshot::{Phase, Usage};
+use crate::model::snapshot::{FuelRequest, Phase, Usage};
 use crate::model::state::TaskState;
-
-/// Bytes of an approval's kind.
-const KIND_BYTES_MAX: usize = 64;
 
 pub(super) fn request_approval(state: &TaskState, ask: ApprovalAsk) -> Decision {
     if let Some(refused) = parked_already(state) {
         return refused;
     }
-    let is_name = (1..=KIND_BYTES_MAX).contains(&ask.kind.len()) && !ask.kind.chars().any(char::is_control);
-    if !is_name || ask.kind == ApprovalAsk::START {
+    if !is_kind(&ask.kind) || [ApprovalAsk::START, ApprovalAsk::FUEL].contains(&ask.kind.as_str()) {
         let message = format!(
-            "an approval's kind has 1 to {KIND_BYTES_MAX} bytes and no control characters, and is not {:?}",
-            ApprovalAsk::START
+            "an approval's kind has 1 to {KIND_BYTES_MAX} bytes and no control characters, and is neither {:?} nor {:?}",
+            ApprovalAsk::START,
+            ApprovalAsk::FUEL
         );
         return Decision::refused(RefusalKind::InvalidArgument, message);
     }
     if state.cancel.is_some() {
         return Decision::only(Answer::WaitOver(WaitEnd::Cancelled));
     }
-    if ask.timeout == Some(Duration::ZERO) {
+    let decided = state.details.permission.decision(&ask);
+    if decided.is_none() && ask.timeout == Some(Duration::ZERO) {
         return Decision::only(Answer::WaitOver(WaitEnd::TimedOut));
     }
     let number = ApprovalNumber(state.asked + 1);
-    Decision { events: vec![EventBody::ApprovalRequested { number, ask }], answer: Answer::Parked }
+    let mut events = vec![EventBody::ApprovalRequested { number, ask }];
+    events.extend(decided.map(|decision| EventBody::ApprovalDecided { number, decision }));
+    Decision { events, answer: Answer::Parked }
 }
 
 /// A decision from outside. The first one wins.
-pub(super) fn decide_approval(state: &TaskState, number: ApprovalNumber, decision: ApprovalDecision) -> Decision {
+pub(super) fn decide_approval(
+    state: &TaskState,
+    number: ApprovalNumber,
+    decision: ApprovalDecision,
+    ruling: &ApprovalRuling,
+) -> Decision {
     let (ApprovalDecision::Approved { by, .. } | ApprovalDecision::Denied { by, .. }) = &decision else {
         return Decision::refused(RefusalKind::Host, "a decision is a yes or a no");
     };
-    if !state.approvals.iter().any(|pending| pending.number == number) {
+    let fuel = state.fuel_request().filter(|request| request.number == number);
+    if fuel.is_none() && !state.approvals.iter().any(|pending| pending.number == number) {
         return Decision::only(Answer::Unchanged);
     }
-    if !state.details.approvers.allow(*by) {
-        return Decision::refused(RefusalKind::Denied, format!("{by} may not decide about this task's approvals"));
+    if let Err(why) = may_decide(state, *by, ruling) {
+        return Decision::refused(RefusalKind::Denied, why);
+    }
+    if let Some(request) = fuel {
+        return decide_fuel(state, request, decision);
     }
     let denied = match &decision {
         ApprovalDecision::Denied { by, reason } if state.phase == Some(Phase::Held) => Some(not_begun(*by, reason)),
@@ -61,6 +73,45 @@ pub(super) fn decide_approval(state: &TaskState, number: ApprovalNumber, decisio
     let end = denied.map(|failure| finish(Outcome::Failed(failure), Usage::default()));
     events.extend(end.into_iter().flat_map(|end| end.events));
     Decision { events, answer: Answer::Done }
+}
+
+/// Whether this party may decide this task's questions: as the host's policy says, and then as the task's own does.
+fn may_decide(state: &TaskState, by: Party, ruling: &ApprovalRuling) -> Result<(), String> {
+    let may = match (by, ruling) {
+        // Nobody may let a task decide.
+        (Party::Task(_) | Party::Itself, _) => false,
+        (_, ApprovalRuling::Forbidden(why)) => return Err(format!("{by} may not decide about it: {why}")),
+        (_, ApprovalRuling::Allowed) => true,
+        (_, ApprovalRuling::AsTheTaskSays) => state.details.approvers.allow(by),
+    };
+    if may { Ok(()) } else { Err(format!("{by} may not decide about this task's approvals")) }
+}
+
+/// A request for fuel that is decided like a question for approval: what was asked for or another amount, or a no.
+fn decide_fuel(state: &TaskState, request: &FuelRequest, decision: ApprovalDecision) -> Decision {
+    match decision {
+        ApprovalDecision::Approved { by, input } => {
+            let units = match &input {
+                None => Some(request.units),
+                Some(input) => input.as_u64().or_else(|| input.get("units").and_then(Value::as_u64)),
+            };
+            let Some(units) = units.filter(|units| *units > 0) else {
+                let message = "what is approved of instead is a number of units of fuel, at least one";
+                return Decision::refused(RefusalKind::InvalidArgument, message);
+            };
+            if !state.has_on_approval(units) {
+                return Decision::refused(RefusalKind::TooLarge, over_the_limit(state, units));
+            }
+            Decision::done(EventBody::FuelAdded { units, by, approval: Some(request.number) })
+        }
+        ApprovalDecision::Denied { by, reason } => Decision::done(EventBody::FuelRefused { by, reason }),
+        ApprovalDecision::TimedOut | ApprovalDecision::Cancelled => Decision::only(Answer::Unchanged),
+    }
+}
+
+fn over_the_limit(state: &TaskState, units: u64) -> String {
+    let left = state.limits.fuel_on_approval.saturating_sub(state.fuel_on_approval);
+    format!("{units} units are more than the {left} that are left of the limit fuel_on_approval")
 }
 
 fn not_begun(by: Party, reason: &str) -> Failure {
@@ -90,14 +141,23 @@ pub(super) fn request_fuel(state: &TaskState, units: u64, reason: String, timeou
     if state.cancel.is_some() {
         return Decision::only(Answer::Refused(no_fuel(WaitEnd::Cancelled)));
     }
-    let on_request = state.has_on_request(units);
-    if !on_request && timeout == Some(Duration::ZERO) {
+    let number = ApprovalNumber(state.asked + 1);
+    let by = Party::Host;
+    let answer = if state.has_on_request(units) {
+        Some(EventBody::FuelAdded { units, by, approval: None })
+    } else {
+        state.details.permission.verdict(ApprovalAsk::FUEL).map(|yes| match yes {
+            true if state.has_on_approval(units) => EventBody::FuelAdded { units, by, approval: Some(number) },
+            // Nobody would say yes to less either, because nobody is asked.
+            true => EventBody::FuelRefused { by, reason: over_the_limit(state, units) },
+            false => EventBody::FuelRefused { by, reason: NOBODY.to_owned() },
+        })
+    };
+    if answer.is_none() && timeout == Some(Duration::ZERO) {
         return Decision::only(Answer::Refused(no_fuel(WaitEnd::TimedOut)));
     }
-    let mut events = vec![EventBody::FuelRequested { units, reason, timeout }];
-    if on_request {
-        events.push(EventBody::FuelAdded { units, by: Party::Host });
-    }
+    let mut events = vec![EventBody::FuelRequested { number, units, reason, timeout }];
+    events.extend(answer);
     Decision { events, answer: Answer::Parked }
 }
 

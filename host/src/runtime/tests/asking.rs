@@ -8,11 +8,11 @@ use super::bench::{Bench, Script, key, log, request, script, settle, success};
 use crate::model::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, Approvers};
 use crate::model::event::{Budget, EventBody};
 use crate::model::limits::LimitsRequest;
+use crate::model::outbox::{AgentMessage, Delivery};
 use crate::model::outcome::{Failure, FailureKind, Outcome};
 use crate::model::request::CancelRequest;
 use crate::model::signal::{NotifyAnswer, Party, SenderClass, Senders};
 use crate::model::snapshot::Phase;
-use crate::ports::agent::{AgentMessage, Delivery};
 use crate::ports::runner::{CellLink, GuestCall, NoSignal};
 use crate::runtime::handle::{ApprovalAnswer, TaskHandle};
 

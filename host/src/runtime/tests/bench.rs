@@ -13,17 +13,21 @@ use crate::model::event::{Event, EventBody, EventSeq};
 use crate::model::ids::{PluginDigest, SignalKey};
 use crate::model::limits::Limits;
 use crate::model::manifest::{Manifest, TaskType};
+use crate::model::outbox::OutboxLimits;
 use crate::model::outcome::{CellEnd, GuestOutcome};
+use crate::model::permission::ApprovalKinds;
 use crate::model::request::StartRequest;
 use crate::model::signal::Senders;
 use crate::ports::clock::{BoxFuture, SimulatedClock};
 use crate::ports::runner::{CellLink, CellWork, GuestCall, NoSignal, Permit, Runner};
 use crate::ports::store::TaskStore;
+use crate::runtime::approvals::ApprovalDesk;
 use crate::runtime::belongings::Belongings;
 use crate::runtime::desk::Desk;
 use crate::runtime::dirs::HostDirs;
 use crate::runtime::handle::TaskHandle;
 use crate::runtime::host::Inner;
+use crate::runtime::outbox::OutboxDesk;
 use crate::runtime::plugin::Plugin;
 use crate::runtime::queue::Queue;
 use crate::runtime::registry::{Keep, Registry};
@@ -96,9 +100,12 @@ impl Bench {
                 store,
                 clock: Arc::clone(&clock) as _,
                 dirs: Arc::new(HostDirs::new(None).unwrap()),
+                approvals: Arc::new(ApprovalDesk::new(None)),
+                outbox: Arc::new(OutboxDesk::new(OutboxLimits { messages: 10_000, bytes: 64 << 20 })),
             },
             sink: None,
             limits: Limits::default(),
+            approve_in_advance: ApprovalKinds::default(),
             plugin_limits: std::collections::HashMap::new(),
             functions: Arc::default(),
             on_terminals: crate::runtime::terminal::OnTerminals::default(),

@@ -208,7 +208,7 @@ async fn a_guest_that_is_woken_by_a_cancel_can_read_who_asked() {
 
 #[tokio::test]
 async fn f14_a_guest_that_never_stops_talking_is_refused_and_goes_on() {
-    let bench = Bench::new(script(|link| async move {
+    let mut bench = Bench::new(script(|link| async move {
         let message = "x".repeat(60_000);
         for told in 0..1000 {
             let message = message.clone();
@@ -219,6 +219,7 @@ async fn f14_a_guest_that_never_stops_talking_is_refused_and_goes_on() {
         }
         success(None)
     }));
+    bench.inner_mut().limits.agent_message_bytes = u64::MAX;
     let outcome = bench.start().await.wait().await;
     let Outcome::Succeeded { data: Some(data), .. } = outcome else { panic!("{outcome:?}") };
     assert_eq!(data, "refused after 280", "16 MiB of 60 000 bytes each");

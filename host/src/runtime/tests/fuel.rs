@@ -12,7 +12,7 @@ use crate::model::limits::LimitsRequest;
 use crate::model::outcome::{CellEnd, Failure, FailureKind, Outcome};
 use crate::model::request::CancelRequest;
 use crate::model::signal::Party;
-use crate::model::snapshot::{FuelRequest, Phase};
+use crate::model::snapshot::Phase;
 use crate::ports::runner::{CellLink, GuestCall};
 use crate::runtime::handle::{ControlAnswer, TaskHandle};
 
@@ -50,7 +50,7 @@ async fn r48_fuel_can_be_added_while_a_task_runs() {
     assert_eq!(task.add_fuel(u64::MAX, Party::Agent).await, ControlAnswer::Done);
     assert_eq!(task.state().fuel_budget, u64::MAX);
     task.cancel(CancelRequest::force(Party::Host, "")).await;
-    assert!(bodies(&task).await.contains(&EventBody::FuelAdded { units: 50, by: Party::Agent }));
+    assert!(bodies(&task).await.contains(&EventBody::FuelAdded { units: 50, by: Party::Agent, approval: None }));
 }
 
 #[tokio::test]
@@ -82,7 +82,8 @@ async fn r48_a_request_waits_for_an_answer_and_its_time_does_not_run() {
     bench.advance(Duration::from_hours(3)).await;
     let state = task.state();
     assert_eq!(state.phase, Phase::Running);
-    assert_eq!(state.fuel_request, Some(FuelRequest { units: 40, reason: "more files".to_owned() }));
+    let asked = state.fuel_request.as_ref().map(|request| (request.units, &*request.reason));
+    assert_eq!(asked, Some((40, "more files")));
     assert!(state.summary().starts_with("asks for 40 units of fuel (more files)"), "{}", state.summary());
     assert_eq!(task.add_fuel(25, Party::Person).await, ControlAnswer::Done);
     assert_eq!(answer(&task).await, "25 of 125");

@@ -1,5 +1,6 @@
 //! The runtime with scripted guests and simulated time: everything but wasm.
 
+mod approving;
 mod asking;
 mod beginning;
 mod bench;
@@ -14,5 +15,6 @@ mod receipts;
 mod reporting;
 mod stopping;
 mod stores;
+mod telling;
 mod terminal;
 mod waiting;

@@ -215,7 +215,8 @@ async fn t02_a_guest_that_makes_too_much_happen_waits_and_nobody_else_does() {
         wait_for(&link, "go", None).await;
         success(None)
     });
-    let bench = Bench::with(flood, 4, Arc::new(MemoryStore::new()));
+    let mut bench = Bench::with(flood, 4, Arc::new(MemoryStore::new()));
+    bench.inner_mut().limits.agent_messages = 2000;
     let task = bench.start().await;
     for _ in 0..50 {
         settle().await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::model::machine::Refusal;
-use crate::ports::agent::Delivery;
+use crate::model::outbox::Delivery;
 use crate::ports::runner::GuestCall;
 use crate::sandbox::bindings::taskcell::plugin::{agent, types};
 use crate::sandbox::cell::CellData;

@@ -101,12 +101,25 @@ fn a_slip_in_the_tasks_name_is_recognised() {
 }
 
 #[test]
+fn what_no_flag_names_is_decided_by_the_permission() {
+    for (mode, other) in [
+        ("ask", None),
+        ("deny", Some(Verdict::Deny("--permission deny".to_owned()))),
+        ("approve", Some(Verdict::Approve(None))),
+    ] {
+        let read =
+            verdicts(&arguments(&["--permission", mode, "--deny", "b=no"])).map_err(|fault| fault.lines()).unwrap();
+        assert_eq!((read.of("a"), read.of("b")), (other.as_ref(), Some(&Verdict::Deny("no".to_owned()))), "{mode}");
+    }
+}
+
+#[test]
 fn a_kind_has_one_decision() {
     let read = |line: &[&str]| verdicts(&arguments(line)).map_err(|fault| fault.lines().join("\n"));
     for line in [["--approve", "a", "--deny", "a"], ["--approve", "a", "--approve", "a=1"]] {
         assert!(read(&line).unwrap_err().contains("the approval `a` is decided twice"), "{line:?}");
     }
     let read = read(&["--approve", "a", "--approve", "a", "--deny", "b=no"]).unwrap();
-    assert_eq!(read.get("a"), Some(&Verdict::Approve(None)));
-    assert_eq!((read.get("b"), read.get("c")), (Some(&Verdict::Deny("no".to_owned())), None));
+    assert_eq!(read.of("a"), Some(&Verdict::Approve(None)));
+    assert_eq!((read.of("b"), read.of("c")), (Some(&Verdict::Deny("no".to_owned())), None));
 }

@@ -16,15 +16,20 @@ const NO_THREAD: &str = "there is no thread to read an answer with";
 
 impl Session<'_> {
     /// Asks the person. Where there is none, nobody will answer later either: the task is told so at once.
-    pub(super) async fn on_fuel_request(&mut self, units: u64, reason: String) {
+    pub(super) async fn on_fuel_request(&mut self, number: ApprovalNumber, units: u64, reason: String) {
         // What it may take without asking, it has already.
         let open = self.handle.state().fuel_request;
-        if open.is_none_or(|open| open.units != units || open.reason != reason) {
+        if open.is_none_or(|open| open.number != number) {
+            return;
+        }
+        if let Some(verdict) = self.verdicts.of(ApprovalAsk::FUEL).cloned() {
+            self.screen.line(&labelled("fuel", &prompt::fuel_wish(units, &reason)));
+            self.decide_fuel(number, units, verdict).await;
             return;
         }
         let Some(nobody) = self.nobody() else {
             self.screen.ask(&prompt::fuel_question(units, &reason));
-            self.asking = Some(Question::Fuel(units, reason));
+            self.asking = Some(Question::Fuel(number, units, reason));
             return;
         };
         self.screen.say(&labelled("fuel", &prompt::fuel_wish(units, &reason)));
@@ -37,7 +42,7 @@ impl Session<'_> {
             return;
         }
         let wish = labelled("ask", &prompt::approval_wish(&ask));
-        if let Some(verdict) = self.verdicts.get(&ask.kind).cloned() {
+        if let Some(verdict) = self.verdicts.of(&ask.kind).cloned() {
             self.screen.line(&wish);
             self.decide(number, verdict).await;
             return;
@@ -56,6 +61,20 @@ impl Session<'_> {
         let flag = text::shell_word(kind);
         let reason = format!("{nobody}; --approve {flag} says yes in advance");
         self.handle.deny(number, reason, Party::Host).await;
+    }
+
+    /// Decides about fuel as was said in advance. A yes that goes beyond its limit is a no, because nobody is asked.
+    async fn decide_fuel(&mut self, number: ApprovalNumber, units: u64, verdict: Verdict) {
+        let answer = match verdict {
+            Verdict::Approve(input) => self.handle.approve(number, input, Party::Person).await,
+            Verdict::Deny(reason) => self.handle.deny(number, reason, Party::Person).await,
+        };
+        if let ApprovalAnswer::NotAllowed(why) = answer {
+            let in_all = text::fuel_flag(self.limits.fuel_on_approval.saturating_add(units));
+            let reason = format!("{why}; --limit fuel_on_approval={in_all} allows it");
+            self.screen.say(&labelled("fuel", &reason));
+            self.handle.refuse_fuel(Party::Host, reason).await;
+        }
     }
 
     async fn decide(&mut self, number: ApprovalNumber, verdict: Verdict) {
@@ -135,7 +154,7 @@ impl Session<'_> {
         };
         self.screen.withdraw(&format!("Nobody answers: stdin is closed.{goes_on}"));
         match question {
-            Question::Fuel(units, _) => {
+            Question::Fuel(_, units, _) => {
                 self.handle.refuse_fuel(Party::Host, self.refusal(STDIN_CLOSED, units)).await;
             }
             Question::Approval(number, ask) => self.decline(number, STDIN_CLOSED, &ask.kind).await,
@@ -146,12 +165,12 @@ impl Session<'_> {
     async fn on_line(&mut self, line: &str, question: Question) {
         match question {
             Question::Signal(keys) => self.on_signal_line(line, keys).await,
-            Question::Fuel(units, reason) => match prompt::consent(line) {
+            Question::Fuel(number, units, reason) => match prompt::consent(line) {
                 Some(true) => drop(self.handle.add_fuel(units, Party::Person).await),
                 Some(false) => drop(self.handle.refuse_fuel(Party::Person, "").await),
                 None => {
                     self.screen.say("That is neither y nor n.");
-                    self.on_fuel_request(units, reason).await;
+                    self.on_fuel_request(number, units, reason).await;
                 }
             },
             Question::Approval(number, ask) => match prompt::verdict(line) {
