@@ -23,6 +23,8 @@ pub(crate) mod manifest;
 pub(crate) mod outcome;
 pub(crate) mod progress;
 pub(crate) mod receipt;
+#[cfg(test)]
+mod reference;
 pub(crate) mod request;
 pub(crate) mod retry;
 pub(crate) mod schema;
