@@ -199,3 +199,18 @@ fn f27_nothing_that_comes_after_the_end_touches_the_result() {
         }
     }
 }
+
+#[test]
+fn r27_a_fault_of_the_host_does_not_let_a_held_task_run_without_its_yes() {
+    let mut decider = Decider::new(&Made {
+        input: serde_json::json!({}),
+        limits: Limits::default(),
+        held: true,
+        later: false,
+        retry: RetryPolicy::attempts(3).with_crashes(),
+        approvers: Approvers::default(),
+    });
+    let end = CellEnd::Failed(Failure::new(FailureKind::Host, "the host panicked"));
+    decider.take(Command::CellEnded { end, usage: Usage::default(), chance: 0.0 });
+    assert_eq!(decider.state.phase, Some(Phase::Ended));
+}
