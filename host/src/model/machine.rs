@@ -17,7 +17,7 @@ use super::text;
 
 pub(crate) use asking::no_fuel;
 pub(crate) use spending::check_percent;
-pub(crate) use waiting::over;
+pub(crate) use waiting::{is_parked, over};
 
 /// Why a guest's call was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -25,6 +25,8 @@ pub(crate) mod outcome;
 pub(crate) mod permission;
 pub(crate) mod progress;
 pub(crate) mod receipt;
+#[cfg(test)]
+mod reference;
 pub(crate) mod request;
 pub(crate) mod retry;
 pub(crate) mod schema;

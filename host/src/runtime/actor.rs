@@ -149,10 +149,7 @@ impl Actor {
             lives = match step {
                 Ok(Ok(())) => true,
                 Ok(Err(Ended)) => false,
-                Err(panic) => {
-                    self.on_panic(&panic).await;
-                    false
-                }
+                Err(panic) => self.on_panic(&panic, &mut cell).await,
             };
         }
         // The outcome stands. Now the cell goes, and only then its directory.
@@ -185,8 +182,9 @@ impl Actor {
         matches!(guarded(cancelled).await, Ok(Ok(())))
     }
 
-    /// Something in the host panicked on this task's behalf: its own end, and nobody else's.
-    async fn on_panic(&mut self, panic: &str) {
+    /// Something in the host panicked on this task's behalf: its own end, and nobody else's. Says whether it goes on,
+    /// with another attempt.
+    async fn on_panic(&mut self, panic: &str, cell: &mut Cell) -> bool {
         let failure =
             Failure::new(FailureKind::Host, format!("the host panicked while it worked for this task: {panic}"));
         let command = Command::CellEnded { end: CellEnd::Failed(failure), usage: self.shared.usage(), chance: 0.0 };
@@ -194,8 +192,16 @@ impl Actor {
             let decision = pin!(self.decide(command));
             guarded(decision).await
         };
-        if !matches!(decided, Ok(Err(Ended))) {
-            let _ = self.give_up("the store panicked");
+        match decided {
+            Ok(Ok(_)) => {
+                self.try_again(cell);
+                true
+            }
+            Ok(Err(Ended)) => false,
+            Err(_) => {
+                let _ = self.give_up("the store panicked");
+                false
+            }
         }
     }
 

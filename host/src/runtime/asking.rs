@@ -30,7 +30,9 @@ impl Actor {
         timeout: Option<Duration>,
         reply: Reply<Result<Option<Instruction>, Refusal>>,
     ) -> Result<(), Ended> {
-        self.parked = Some(Parked::Instruction(reply));
+        if !self.park(Parked::Instruction(reply)) {
+            return Ok(());
+        }
         let answer = self.decide(Command::NextInstruction { timeout }).await?;
         if let Answer::Instruction(said) = answer {
             self.end_instruction_wait(Ok(said));
@@ -45,7 +47,9 @@ impl Actor {
         ask: ApprovalAsk,
         reply: Reply<Result<ApprovalDecision, Refusal>>,
     ) -> Result<(), Ended> {
-        self.parked = Some(Parked::Approval(reply));
+        if !self.park(Parked::Approval(reply)) {
+            return Ok(());
+        }
         let answer = self.decide(Command::RequestApproval(ask)).await?;
         if answer == Answer::WaitOver(WaitEnd::TimedOut) {
             self.end_approval(Ok(ApprovalDecision::TimedOut));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::command::{Answer, Command};
 use crate::model::event::WaitEnd;
 use crate::model::ids::SignalKey;
-use crate::model::machine::{Refusal, RefusalKind};
+use crate::model::machine::{Refusal, RefusalKind, is_parked};
 use crate::model::outcome::{CellEnd, Failure, FailureKind};
 use crate::model::signal::{NotifyAnswer, Party, Signal};
 use crate::model::snapshot::Artifact;
@@ -83,8 +83,9 @@ impl Actor {
         }
         match call {
             GuestCall::Wait { keys, senders, timeout, reply } => {
-                // Before the decision, because a decision's effects look for it.
-                self.parked = Some(Parked::Wait(reply));
+                if !self.park(Parked::Wait(reply)) {
+                    return Ok(());
+                }
                 let answer = self.decide(Command::Wait { keys, senders, timeout }).await?;
                 self.answer_wait(answer);
             }
@@ -96,7 +97,9 @@ impl Actor {
                 let _ = reply.send(done(answer));
             }
             GuestCall::RequestFuel { units, reason, timeout, reply } => {
-                self.parked = Some(Parked::Fuel(reply));
+                if !self.park(Parked::Fuel(reply)) {
+                    return Ok(());
+                }
                 let answer = self.decide(Command::RequestFuel { units, reason, timeout }).await?;
                 if let Err(refusal) = done(answer) {
                     self.end_fuel_request(Err(refusal));
@@ -216,6 +219,23 @@ impl Actor {
         }
         self.timers.quiet.called(self.shared.clock.steady(), self.reading());
         Ok(())
+    }
+
+    /// Keeps the guest's open call, before it is decided about: a decision's effects look for it. A guest that is parked
+    /// cannot make another; if it could, its first call would stay open, and the second is refused here.
+    pub(super) fn park(&mut self, call: Parked) -> bool {
+        if self.parked.is_none() {
+            self.parked = Some(call);
+            return true;
+        }
+        match call {
+            Parked::Wait(reply) => drop(reply.send(Err(NoSignal::Refused(is_parked())))),
+            Parked::Fuel(reply) => drop(reply.send(Err(is_parked()))),
+            Parked::Approval(reply) => drop(reply.send(Err(is_parked()))),
+            Parked::Instruction(reply) => drop(reply.send(Err(is_parked()))),
+            Parked::Child(_, reply) => drop(reply.send(Err(is_parked()))),
+        }
+        false
     }
 
     /// Answers a wait that was decided at once; a parked one is answered by a later event.

@@ -174,7 +174,9 @@ impl Actor {
         timeout: Option<Duration>,
         reply: Reply<Result<Option<Outcome>, Refusal>>,
     ) -> Result<(), Ended> {
-        self.parked = Some(Parked::Child(child, reply));
+        if !self.park(Parked::Child(child, reply)) {
+            return Ok(());
+        }
         match self.decide(Command::WaitChild { child, timeout }).await? {
             Answer::Parked => {}
             Answer::ChildOver => self.end_child_wait(self.outcome_of(child)),

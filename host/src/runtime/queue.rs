@@ -23,6 +23,12 @@ impl Queue {
         self.max
     }
 
+    /// How many wait.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
+    }
+
     /// Takes a place, if there is one.
     pub(crate) fn enter(&self) -> Option<QueuePlace> {
         let more = |waiting| (waiting < self.max).then_some(waiting + 1);

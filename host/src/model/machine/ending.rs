@@ -53,8 +53,10 @@ pub(super) fn set_outcome(outcome: Outcome, by: Party, usage: Usage) -> Decision
 pub(super) fn cell_ended(state: &TaskState, end: CellEnd, usage: Usage, chance: f64) -> Decision {
     let outcome = outcome_of(state, end);
     let retry = state.details.retry;
+    // Only what has begun is tried again: a task that waits for a yes must not come to run without it.
+    let begun = state.phase == Some(Phase::Running);
     match outcome {
-        Outcome::Failed(failure) if state.cancel.is_none() && retry.tries_again(&failure, state.attempt) => {
+        Outcome::Failed(failure) if begun && state.cancel.is_none() && retry.tries_again(&failure, state.attempt) => {
             let pause = retry.pause(state.attempt, chance);
             let cancelled = |number| EventBody::ApprovalDecided { number, decision: ApprovalDecision::Cancelled };
             let open = state.approvals.iter().map(|pending| cancelled(pending.number));

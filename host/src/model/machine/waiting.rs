@@ -17,8 +17,12 @@ const INSTRUCTIONS_MAX: usize = 1024;
 
 /// A guest that is parked cannot call; if it could, the first call would never be answered.
 pub(super) fn parked_already(state: &TaskState) -> Option<Decision> {
-    let parked = state.parked.is_some();
-    parked.then(|| Decision::refused(RefusalKind::Host, "the task is parked in another call already"))
+    state.parked.is_some().then(|| Decision::only(Answer::Refused(is_parked())))
+}
+
+/// What a guest is told that calls while it is parked.
+pub(crate) fn is_parked() -> Refusal {
+    Refusal::new(RefusalKind::Host, "the task is parked in another call already")
 }
 
 pub(super) fn wait(state: &TaskState, keys: Vec<SignalKey>, senders: Senders, timeout: Option<Duration>) -> Decision {

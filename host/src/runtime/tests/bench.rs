@@ -75,6 +75,8 @@ pub(super) struct Bench {
     pub(super) clock: Arc<SimulatedClock>,
     /// What the guests were given, in the order in which they began.
     pub(super) inputs: Arc<Mutex<Vec<Value>>>,
+    /// Room for guests.
+    pub(super) places: Arc<Semaphore>,
 }
 
 impl Bench {
@@ -83,23 +85,25 @@ impl Bench {
     }
 
     pub(super) fn with(script: Script, places: usize, store: Arc<dyn TaskStore>) -> Self {
+        Self::within(Arc::new(HostDirs::new(None).unwrap()), script, places, store)
+    }
+
+    /// One that shares its directory with others: for tests that need very many.
+    pub(super) fn within(dirs: Arc<HostDirs>, script: Script, places: usize, store: Arc<dyn TaskStore>) -> Self {
         let clock = Arc::new(SimulatedClock::new());
         let inputs = Arc::default();
+        let places = Arc::new(Semaphore::new(places));
         let registry = Arc::new(Registry::new(Keep { tasks: 256, time: Duration::from_hours(1), bytes: 64 << 20 }));
         for name in ["scripted", "other"] {
             registry.add_plugin(plugin(name)).unwrap();
         }
         let inner = Arc::new(Inner {
             registry,
-            runner: Arc::new(ScriptedRunner {
-                script,
-                inputs: Arc::clone(&inputs),
-                places: Arc::new(Semaphore::new(places)),
-            }),
+            runner: Arc::new(ScriptedRunner { script, inputs: Arc::clone(&inputs), places: Arc::clone(&places) }),
             around: Surroundings {
                 store,
                 clock: Arc::clone(&clock) as _,
-                dirs: Arc::new(HostDirs::new(None).unwrap()),
+                dirs,
                 approvals: Arc::new(ApprovalDesk::new(None)),
                 outbox: Arc::new(OutboxDesk::new(OutboxLimits { messages: 10_000, bytes: 64 << 20 })),
             },
@@ -117,7 +121,7 @@ impl Bench {
             actors: Mutex::new(JoinSet::new()),
             shutting_down: tokio::sync::Mutex::default(),
         });
-        Self { inner, clock, inputs }
+        Self { inner, clock, inputs, places }
     }
 
     /// The host, before its first task.

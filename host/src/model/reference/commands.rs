@@ -1,0 +1,319 @@
+//! What many people, tasks, clocks and one guest want of a task, at random.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{Made, Parked, View, is_call};
+use crate::model::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, Approvers};
+use crate::model::children::ChildOutcome;
+use crate::model::command::Command;
+use crate::model::ids::{SignalKey, TaskId, TaskKey, TaskRef};
+use crate::model::limits::Limits;
+use crate::model::outcome::{CellEnd, Failure, FailureKind, GuestOutcome, Outcome};
+use crate::model::request::CancelRequest;
+use crate::model::retry::RetryPolicy;
+use crate::model::signal::{Instruction, Party, SenderClass, Senders, Signal};
+use crate::model::snapshot::{Artifact, Phase, Usage};
+
+/// Keys that anybody uses.
+const KEYS: u8 = 3;
+
+/// How a task is made, in few words, so that a case that fails can be read.
+#[derive(Debug, Clone)]
+pub(super) struct Setting {
+    held: bool,
+    later: bool,
+    attempts: u32,
+    crashes: bool,
+    approvers: Approvers,
+    on_request: u64,
+    tokens: u64,
+    actions: u64,
+    log_events: u64,
+}
+
+impl Setting {
+    pub(super) fn made(&self) -> Made {
+        let policy = RetryPolicy::attempts(self.attempts);
+        Made {
+            input: json!({ "first": true }),
+            limits: Limits {
+                fuel: 100,
+                fuel_on_request: self.on_request,
+                signals_per_key: 2,
+                signals_in_all: 4,
+                signal_bytes: 300,
+                tokens: self.tokens,
+                actions: self.actions,
+                children: 2,
+                children_in_all: 3,
+                log_events: self.log_events,
+                ..Limits::default()
+            },
+            held: self.held,
+            later: self.later,
+            retry: if self.crashes { policy.with_crashes() } else { policy },
+            approvers: self.approvers,
+        }
+    }
+}
+
+pub(super) fn setting() -> impl Strategy<Value = Setting> {
+    let approvers = prop_oneof![Just(Approvers::PersonOrHost), Just(Approvers::Person), Just(Approvers::Anybody)];
+    let budget = || prop_oneof![Just(u64::MAX), Just(0), Just(7), Just(40)];
+    let log_events = prop_oneof![3 => Just(100_000), 1 => 1..20u64];
+    let held = prop::bool::weighted(0.2);
+    let later = prop::bool::weighted(0.2);
+    let on_request = prop_oneof![Just(0), Just(10)];
+    (held, later, 1..4u32, any::<bool>(), approvers, on_request, budget(), budget(), log_events).prop_map(
+        |(held, later, attempts, crashes, approvers, on_request, tokens, actions, log_events)| Setting {
+            held,
+            later,
+            attempts,
+            crashes,
+            approvers,
+            on_request,
+            tokens,
+            actions,
+            log_events,
+        },
+    )
+}
+
+pub(super) fn task(name: &str) -> TaskRef {
+    TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::new(name).unwrap() }
+}
+
+pub(super) fn key(number: u8) -> SignalKey {
+    SignalKey::new(format!("key{number}")).unwrap()
+}
+
+/// Every key that anybody uses.
+pub(super) fn keys() -> Vec<SignalKey> {
+    (0..KEYS).map(key).collect()
+}
+
+fn child(number: u8) -> TaskId {
+    TaskId::from_random(u128::from(number) + 1)
+}
+
+/// Everybody who is not the task itself.
+fn others() -> impl Strategy<Value = Party> {
+    prop_oneof![Just(Party::Person), Just(Party::Agent), Just(Party::Host), Just(Party::Task(child(9)))]
+}
+
+/// None, or nothing, or a second.
+fn timeout() -> impl Strategy<Value = Option<Duration>> {
+    prop_oneof![2 => Just(None), 1 => Just(Some(Duration::ZERO)), 2 => Just(Some(Duration::from_secs(1)))]
+}
+
+fn payload() -> impl Strategy<Value = Option<Value>> {
+    prop_oneof![
+        Just(None),
+        Just(Some(Value::Null)),
+        Just(Some(json!(false))),
+        (0..9u8).prop_map(|number| Some(json!(number))),
+        Just(Some(json!({ "many": [1, 2] }))),
+    ]
+}
+
+fn signal(sender: impl Strategy<Value = Party>) -> impl Strategy<Value = Command> {
+    (0..KEYS, payload(), sender).prop_map(|(number, payload, sender)| Command::Notify {
+        key: key(number),
+        signal: Signal::new(payload, sender),
+    })
+}
+
+fn usage() -> Usage {
+    Usage { fuel: 5, ..Usage::default() }
+}
+
+/// What the guest waits for.
+fn waits() -> impl Strategy<Value = Command> {
+    let senders = prop_oneof![
+        3 => Just(Senders::default()),
+        1 => Just(Senders::only([SenderClass::Person])),
+        1 => Just(Senders::only([SenderClass::Task, SenderClass::Itself])),
+    ];
+    let kind = prop_oneof![4 => Just("deploy"), 1 => Just("start"), 1 => Just(""), 1 => Just("a\nb")];
+    prop_oneof![
+        4 => (prop::sample::subsequence(keys(), 0..=3), senders, timeout())
+            .prop_map(|(keys, senders, timeout)| Command::Wait { keys, senders, timeout }),
+        2 => timeout().prop_map(|timeout| Command::NextInstruction { timeout }),
+        2 => (kind, timeout())
+            .prop_map(|(kind, timeout)| Command::RequestApproval(ApprovalAsk { timeout, ..ApprovalAsk::new(kind, "r", "s") })),
+        2 => (0..4u8, timeout()).prop_map(|(number, timeout)| Command::WaitChild { child: child(number), timeout }),
+        2 => (0..12u64, timeout())
+            .prop_map(|(units, timeout)| Command::RequestFuel { units, reason: "r".into(), timeout }),
+    ]
+}
+
+/// What it does otherwise.
+fn acts() -> impl Strategy<Value = Command> {
+    let artifact =
+        Artifact { number: 1, name: "n".into(), media_type: "text/plain".into(), sha256: String::new(), size: 1 };
+    prop_oneof![
+        2 => (0..KEYS).prop_map(|number| Command::Poll { key: key(number) }),
+        2 => (any::<u8>(), prop::option::weighted(0.8, 0..=110u8), prop::bool::weighted(0.2), prop::bool::weighted(0.2)).prop_map(
+            |(text, percent, restarted, last)| Command::Progress { message: text.to_string(), percent, restarted, merged: 0, last }
+        ),
+        1 => prop::option::of(0..2u8).prop_map(|once| Command::MessageAgent {
+            message: "m".into(),
+            trigger: true,
+            once: once.map(key)
+        }),
+        2 => (0..4u8, any::<bool>()).prop_map(|(number, detached)| Command::StartChild {
+            child: child(number),
+            task: task("child"),
+            fuel: 5,
+            detached
+        }),
+        2 => (prop_oneof![4 => Just("search"), 1 => Just(""), 1 => Just("a\tb")], 0..9u64, 0..4u64).prop_map(
+            |(tool, tokens, actions)| Command::RecordUsage { tool: tool.into(), tokens, actions, usage: usage() }
+        ),
+        1 => Just(Command::Attach(artifact)),
+        1 => Just(Command::CallHost { name: "f".into() }),
+        1 => (0..KEYS).prop_map(|number| Command::SendSignal { target: task("other"), key: key(number) }),
+        1 => signal(Just(Party::Itself)),
+    ]
+}
+
+/// What a person, the agent, the host and other tasks do.
+fn outside() -> impl Strategy<Value = Command> {
+    let number = || (1..4u64).prop_map(ApprovalNumber);
+    let yes = (others(), any::<bool>())
+        .prop_map(|(by, changed)| ApprovalDecision::Approved { by, input: changed.then(|| json!({ "first": false })) });
+    let no = others().prop_map(|by| ApprovalDecision::Denied { by, reason: "r".into() });
+    let decision = prop_oneof![4 => yes, 2 => no, 1 => Just(ApprovalDecision::TimedOut)];
+    let outcomes = prop_oneof![
+        Just(ChildOutcome::Succeeded),
+        Just(ChildOutcome::Failed),
+        Just(ChildOutcome::Cancelled),
+        Just(ChildOutcome::NotStarted)
+    ];
+    prop_oneof![
+        6 => signal(others()),
+        2 => others().prop_map(|by| Command::Instruct(Instruction { text: by.word().into(), by })),
+        4 => (number(), decision).prop_map(|(number, decision)| Command::DecideApproval { number, decision }),
+        1 => prop::option::of(0..KEYS).prop_map(|number| Command::CancelWait { key: number.map(key) }),
+        2 => others().prop_map(|by| Command::Pause { by, reason: "r".into() }),
+        2 => others().prop_map(|by| Command::Resume { by }),
+        2 => (0..20u64, others()).prop_map(|(units, by)| Command::AddFuel { units, by }),
+        1 => others().prop_map(|by| Command::RefuseFuel { by, reason: String::new() }),
+        2 => (0..4u8, outcomes, 0..9u64)
+            .prop_map(|(number, outcome, fuel)| Command::ChildEnded { child: child(number), outcome, fuel }),
+    ]
+}
+
+/// What the clock and the gauges say.
+fn clocks() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        4 => Just(Command::Start),
+        4 => Just(Command::Due),
+        2 => (1..5u64).prop_map(|wait| Command::WaitTimedOut { wait }),
+        1 => Just(Command::InstructionTimedOut),
+        1 => Just(Command::ChildTimedOut),
+        1 => Just(Command::FuelRequestTimedOut),
+        1 => (1..4u64).prop_map(|number| Command::ApprovalTimedOut { number: ApprovalNumber(number), usage: usage() }),
+        2 => (0..200u64).prop_map(|used| Command::FuelLow { used }),
+        1 => Just(Command::Stalled { fuel: 1, quiet: Duration::from_secs(1) }),
+    ]
+}
+
+/// What ends a task, or an attempt, or begins its end.
+fn ends() -> impl Strategy<Value = Command> {
+    let grace = prop_oneof![1 => Just(0), 3 => 1..4u64].prop_map(Duration::from_secs);
+    let kind = prop_oneof![
+        Just(FailureKind::Trap),
+        Just(FailureKind::Memory),
+        Just(FailureKind::Host),
+        Just(FailureKind::OutOfFuel)
+    ];
+    let returned = prop_oneof![
+        payload().prop_map(|data| GuestOutcome::Succeeded { message: "done".into(), data }),
+        payload().prop_map(|data| GuestOutcome::Cancelled { message: "tidy".into(), data }),
+        (payload(), any::<bool>()).prop_map(|(error, retryable)| GuestOutcome::Failed {
+            message: "no".into(),
+            error,
+            retryable
+        }),
+    ];
+    let end = prop_oneof![
+        2 => returned.prop_map(CellEnd::Returned),
+        1 => kind.prop_map(|kind| CellEnd::Failed(Failure::new(kind, String::new()))),
+    ];
+    let said = prop_oneof![
+        Just(Outcome::Succeeded { message: "elsewhere".into(), data: None }),
+        Just(Outcome::Failed(Failure::new(FailureKind::Host, String::new()))),
+    ];
+    prop_oneof![
+        6 => (grace, others(), 0..9u8).prop_map(|(grace, by, why)| Command::Cancel {
+            request: CancelRequest::new(by, why.to_string()).grace(grace),
+            usage: usage()
+        }),
+        2 => Just(Command::GraceOver { usage: usage() }),
+        1 => Just(Command::DeadlineReached { usage: usage() }),
+        1 => Just(Command::Idle { usage: usage() }),
+        1 => (said, others()).prop_map(|(outcome, by)| Command::SetOutcome { outcome, by, usage: usage() }),
+        6 => end.prop_map(|end| Command::CellEnded { end, usage: usage(), chance: 0.5 }),
+        3 => any::<u8>().prop_map(|text| Command::Panic { message: text.to_string(), place: "p".into() }),
+    ]
+}
+
+pub(super) fn any_command() -> impl Strategy<Value = Command> {
+    prop_oneof![10 => waits(), 8 => acts(), 12 => outside(), 8 => clocks(), 3 => ends()]
+}
+
+/// Whether this can come in now: a guest calls while it runs and is not parked, and a clock that stands does not ring.
+pub(super) fn can_come(view: &View, command: &Command) -> bool {
+    let over = view.phase == Phase::Ended;
+    let runs = view.phase == Phase::Running;
+    let parks = matches!(
+        command,
+        Command::Wait { .. }
+            | Command::NextInstruction { .. }
+            | Command::RequestApproval(_)
+            | Command::WaitChild { .. }
+            | Command::RequestFuel { .. }
+    );
+    match command {
+        Command::StartChild { child, .. } if view.children.iter().any(|(known, ..)| known == child) => false,
+        _ if over => true,
+        // A guest that calls while it is parked is refused; nothing in the protocol lets it.
+        _ if parks => runs,
+        Command::Notify { signal, .. } if signal.sender == Party::Itself => runs && view.parked.is_none(),
+        Command::CellEnded { end: CellEnd::Failed(failure), .. } if failure.kind == FailureKind::Host => runs,
+        Command::Panic { .. } | Command::CellEnded { .. } => runs && view.parked.is_none(),
+        Command::FuelLow { .. } => runs,
+        Command::Start => view.phase == Phase::Queued,
+        Command::DeadlineReached { .. } => {
+            runs && view.paused.is_none() && !matches!(view.parked, Some(Parked::Fuel(_) | Parked::Approval))
+        }
+        command if is_call(command) => runs && view.parked.is_none(),
+        _ => true,
+    }
+}
+
+/// Who wants it.
+pub(super) fn who(command: &Command) -> &'static str {
+    match command {
+        command if is_call(command) => "guest",
+        Command::Panic { .. } | Command::CellEnded { .. } => "guest",
+        Command::Notify { signal: Signal { sender: by, .. }, .. }
+        | Command::Instruct(Instruction { by, .. })
+        | Command::Pause { by, .. }
+        | Command::Resume { by }
+        | Command::AddFuel { by, .. }
+        | Command::RefuseFuel { by, .. }
+        | Command::SetOutcome { by, .. }
+        | Command::Cancel { request: CancelRequest { by, .. }, .. }
+        | Command::DecideApproval {
+            decision: ApprovalDecision::Approved { by, .. } | ApprovalDecision::Denied { by, .. },
+            ..
+        } => by.word(),
+        Command::ChildEnded { .. } => "child",
+        _ => "host",
+    }
+}

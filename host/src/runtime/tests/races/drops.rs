@@ -1,0 +1,205 @@
+//! Every future that the host gives out, dropped after each of its polls: what it began takes its course, or nothing has
+//! happened.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::task::yield_now;
+
+use super::steps::{Lane, keyed, narrow, nothing_is_left, settle};
+use crate::model::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber};
+use crate::model::event::EventSeq;
+use crate::model::outcome::{CellEnd, Failure, FailureKind, GuestOutcome, Outcome};
+use crate::model::request::CancelRequest;
+use crate::model::signal::Party;
+use crate::ports::clock::BoxFuture;
+use crate::ports::output::OutputCursor;
+use crate::ports::runner::GuestCall;
+use crate::runtime::handle::TaskHandle;
+use crate::runtime::host::StartError;
+use crate::runtime::stopping::StopScope;
+use crate::runtime::tests::bench::{Bench, key, log, script, success, wait_for};
+
+/// A guest that asks, waits, and then ends.
+fn bench() -> Bench {
+    narrow(script(|link| async move {
+        let ask = ApprovalAsk::new("deploy", "r", "s");
+        let told = link.request(|reply| GuestCall::RequestApproval { ask, reply }).await;
+        if matches!(told, Ok(ApprovalDecision::Approved { .. })) && wait_for(&link, "go", None).await != "Cancelled" {
+            return success(json!("done"));
+        }
+        CellEnd::Returned(GuestOutcome::Cancelled { message: "tidied up".to_owned(), data: None })
+    }))
+}
+
+/// Everything that somebody may do with a task and not wait for.
+const WISHES: usize = 16;
+
+fn wish(number: usize, bench: &Bench, task: &TaskHandle) -> BoxFuture<'static, ()> {
+    let (inner, task) = (std::sync::Arc::clone(&bench.inner), task.clone());
+    let first = ApprovalNumber(1);
+    Box::pin(async move {
+        match number {
+            0 => drop(task.wait().await),
+            1 => drop(task.cancel(CancelRequest::new(Party::Person, "enough")).await),
+            2 => drop(task.cancel(CancelRequest::force(Party::Person, "enough")).await),
+            3 => drop(task.notify(key("go"), None, Party::Person).await),
+            4 => drop(task.approve(first, None, Party::Person).await),
+            5 => drop(task.deny(first, "no", Party::Person).await),
+            6 => drop(task.pause(Party::Person, "lunch").await),
+            7 => drop(task.add_fuel(1, Party::Person).await),
+            8 => {
+                let outcome = Outcome::Failed(Failure::new(FailureKind::Host, "over elsewhere"));
+                drop(task.set_outcome(outcome, Party::Host).await);
+            }
+            9 => {
+                task.instruct("faster", Party::Person).await;
+            }
+            10 => {
+                task.cancel_all_waits().await;
+            }
+            11 => task.gone().await,
+            12 => drop(task.receipt().await),
+            13 => {
+                let mut events = task.events(EventSeq::default());
+                while events.next().await.is_ok_and(|event| event.is_some()) {}
+            }
+            14 => drop(task.output(OutputCursor::default()).await),
+            _ => {
+                let request = CancelRequest::new(Party::Person, "enough");
+                drop(inner.stop_all(&StopScope::All, request, Duration::from_secs(1)).await);
+            }
+        }
+    })
+}
+
+/// Polls it so often, with so many turns for everybody else after each time, and drops it.
+async fn dropped<T>(future: impl Future<Output = T>, polls: usize, turns: usize) -> Option<T> {
+    let mut lane = Lane::new(future);
+    for _ in 0..polls {
+        lane.step();
+        for _ in 0..turns {
+            yield_now().await;
+        }
+    }
+    lane.result
+}
+
+/// Brings it to its end, whatever has been done to it.
+async fn finish(bench: &Bench, task: &TaskHandle) -> Outcome {
+    for _ in 0..3 {
+        settle().await;
+        drop(task.resume(Party::Host).await);
+        drop(task.approve(ApprovalNumber(1), None, Party::Host).await);
+        task.notify(key("go"), None, Party::Host).await;
+        bench.clock.advance(Duration::from_secs(5));
+    }
+    settle().await;
+    task.state().outcome.unwrap_or_else(|| panic!("it goes on for ever: {:?}", task.state()))
+}
+
+#[tokio::test]
+async fn t45_a_wish_that_nobody_waits_for_any_more_leaves_its_task_whole() {
+    for number in 0..WISHES {
+        for begun in [false, true] {
+            for polls in 0..4 {
+                for turns in 0..3 {
+                    let case = (number, begun, polls, turns);
+                    let bench = bench();
+                    let task = bench.inner.start(keyed()).await.unwrap();
+                    if begun {
+                        settle().await;
+                    }
+                    dropped(wish(number, &bench, &task), polls, turns).await;
+                    let outcome = finish(&bench, &task).await;
+                    assert_eq!(task.wait().await, outcome, "{case:?}");
+                    log(&task).await;
+                    nothing_is_left(&bench, &case).await;
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn t45_a_start_that_nobody_waits_for_any_more_is_a_task_or_nothing() {
+    for polls in 0..4 {
+        for turns in 0..4 {
+            let case = (polls, turns);
+            let bench = bench();
+            drop(dropped(bench.inner.start(keyed()), polls, turns).await);
+            settle().await;
+            // Whoever starts the same again is told which.
+            let task = match bench.inner.start(keyed()).await {
+                Ok(task) => {
+                    assert_eq!(polls, 0, "what was asked for takes its course: {case:?}");
+                    task
+                }
+                Err(StartError::KeyInUse { task }) => TaskHandle::new(bench.inner.registry.by_ref(&task).unwrap()),
+                Err(other) => panic!("{other:?}: {case:?}"),
+            };
+            finish(&bench, &task).await;
+            log(&task).await;
+            nothing_is_left(&bench, &case).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn t45_a_dropped_handle_lets_its_task_go_on() {
+    let bench = bench();
+    let task = bench.inner.start(keyed()).await.unwrap();
+    let id = task.id();
+    let events = task.events(EventSeq::default());
+    drop((task.clone(), task, events));
+    settle().await;
+    let found = TaskHandle::new(bench.inner.registry.by_id(id).unwrap());
+    assert!(found.state().outcome.is_none(), "nobody holds it, and it lives");
+    assert!(matches!(finish(&bench, &found).await, Outcome::Succeeded { .. }));
+    drop(found);
+    nothing_is_left(&bench, &id).await;
+}
+
+#[tokio::test]
+async fn t45_a_shutdown_that_nobody_waits_for_any_more_goes_on() {
+    for polls in 0..4 {
+        for turns in 0..3 {
+            let case = (polls, turns);
+            let bench = bench();
+            let task = bench.inner.start(keyed()).await.unwrap();
+            dropped(bench.inner.shut_down(), polls, turns).await;
+            if polls == 0 {
+                bench.inner.shut_down().await;
+            }
+            assert!(matches!(task.wait().await, Outcome::Cancelled { by: Party::Host, .. }), "{case:?}");
+            bench.inner.shut_down().await;
+            log(&task).await;
+            nothing_is_left(&bench, &case).await;
+        }
+    }
+}
+
+/// What a dropped host does, before and while and after its task is born.
+#[tokio::test]
+async fn f22_a_host_that_is_dropped_at_any_moment_leaves_no_task_running() {
+    for turns in 0..12 {
+        let bench = bench();
+        let mut start = Lane::new({
+            let inner = std::sync::Arc::clone(&bench.inner);
+            async move { inner.start(keyed()).await }
+        });
+        start.step();
+        for _ in 0..turns {
+            yield_now().await;
+        }
+        start.step();
+        bench.inner.shutdown.send_replace(true);
+        bench.inner.actors.lock().unwrap().detach_all();
+        settle().await;
+        start.step();
+        let Some(Ok(task)) = start.result else { panic!("it was stored, so it is a task: {turns}") };
+        assert!(matches!(task.state().outcome, Some(Outcome::Cancelled { by: Party::Host, .. })), "{turns}");
+        log(&task).await;
+        nothing_is_left(&bench, &turns).await;
+    }
+}

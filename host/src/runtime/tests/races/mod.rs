@@ -1,0 +1,8 @@
+//! Races: two things that happen at the same time, in every order, step by step.
+
+mod asks;
+mod drops;
+mod ends;
+mod starts;
+mod steps;
+mod waits;
