@@ -57,7 +57,7 @@ pub use model::load_limits::LoadLimits;
 pub use model::manifest::{CapabilityRequest, Manifest, ManifestError, TaskType};
 pub use model::outcome::{Failure, FailureKind, Outcome};
 pub use model::receipt::{CancelReceipt, Effect};
-pub use model::request::{CancelRequest, StartRequest};
+pub use model::request::{CancelRequest, KeyPolicy, StartRequest};
 pub use model::retry::RetryPolicy;
 pub use model::signal::{Instruction, NotifyAnswer, Party, SenderClass, Senders, Signal};
 pub use model::snapshot::{Artifact, FuelRequest, Pause, Phase, Progress, Snapshot, Usage, WaitPoint};
@@ -72,6 +72,7 @@ pub use runtime::handle::{ApprovalAnswer, CancelAnswer, ControlAnswer, EventStre
 pub use runtime::host::{Host, StartError};
 pub use runtime::plugin::Plugin;
 pub use runtime::reach::Scope;
+pub use runtime::routing::Started;
 pub use runtime::stopping::{StopReport, StopScope, Stopped};
 pub use runtime::terminal::{OnTerminalError, TaskEnd};
 pub use sandbox::compile::Compiler;

@@ -171,7 +171,10 @@ pub(super) fn refused(error: StartError, arguments: &RunArguments) -> Fault {
         | StartError::KeyInUse { .. }
         | StartError::TooManySignals { .. }
         | StartError::Details(_)
-        | StartError::Parent
+        | StartError::IdempotencyKeyUsed { .. }
+        | StartError::ParentGone { .. }
+        | StartError::ParentRefuses { .. }
+        | StartError::OutputSchema(_)
         | StartError::UnknownOnTerminal { .. }
         | StartError::Store(_)
         | StartError::QueueFull { .. }

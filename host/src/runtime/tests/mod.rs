@@ -12,6 +12,7 @@ mod pausing;
 mod reaching;
 mod receipts;
 mod reporting;
+mod starting;
 mod stopping;
 mod stores;
 mod terminal;
