@@ -43,6 +43,15 @@ struct Task {
     output: Schema,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     limits: BTreeMap<&'static str, u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    routing: Option<Routing>,
+}
+
+#[derive(Serialize)]
+struct Routing {
+    mode: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after_ms: Option<u64>,
 }
 
 pub(crate) fn of(parts: &Parts) -> Value {
@@ -68,5 +77,6 @@ fn task(entry: &crate::plugin::TaskEntry) -> Task {
         input: (entry.input_schema)(),
         output: (entry.output_schema)(),
         limits: entry.limits.iter().copied().collect(),
+        routing: entry.routing.map(|(mode, after_ms)| Routing { mode, after_ms }),
     }
 }

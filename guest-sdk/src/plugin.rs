@@ -67,6 +67,8 @@ pub struct TaskEntry {
     pub description: Option<&'static str>,
     /// Defaults by their names in the manifest; those that are not set are not listed.
     pub limits: &'static [(&'static str, u64)],
+    /// Where the caller waits for it: the mode's name in the manifest, and for how many milliseconds.
+    pub routing: Option<(&'static str, Option<u64>)>,
     pub input_schema: fn() -> Schema,
     pub output_schema: fn() -> Schema,
     pub run: fn(&TaskCtl, &str) -> Result<String, TaskError>,

@@ -69,7 +69,7 @@ pub use model::outbox::{AgentMessage, ClaimToken, ClaimedMessage, Delivery, Inva
 pub use model::outcome::{Failure, FailureKind, Outcome};
 pub use model::permission::{ApprovalKinds, Permission};
 pub use model::receipt::{CancelReceipt, Effect};
-pub use model::request::{CancelRequest, StartRequest};
+pub use model::request::{CancelRequest, KeyPolicy, StartRequest};
 pub use model::retry::RetryPolicy;
 pub use model::signal::{Instruction, NotifyAnswer, Party, SenderClass, Senders, Signal};
 pub use model::snapshot::{Artifact, FuelRequest, Pause, Phase, Progress, Snapshot, Usage, WaitPoint};
@@ -87,6 +87,7 @@ pub use runtime::host::{Host, StartError};
 pub use runtime::outbox::{AckAnswer, Messages};
 pub use runtime::plugin::Plugin;
 pub use runtime::reach::Scope;
+pub use runtime::routing::Started;
 pub use runtime::stopping::{StopReport, StopScope, Stopped};
 pub use runtime::terminal::{OnTerminalError, TaskEnd};
 pub use sandbox::compile::Compiler;

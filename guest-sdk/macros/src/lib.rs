@@ -30,6 +30,9 @@ use proc_macro::TokenStream;
 ///   `signals_per_key`, `signals_in_all`, `scratch_inodes`, `scratch_depth`, `artifacts`, `tokens`, `actions`, `children`,
 ///   `children_in_all`, `tree`, `tree_depth` and `agent_messages`.
 ///
+/// - `routing`: where the caller of the task waits for it, unless the caller or the host says otherwise: `"foreground"`
+///   until its outcome, `"background"` not at all, `"detach-after 5s"` for so long.
+///
 /// `wit/manifest.schema.json` says of each what it counts.
 ///
 /// ```

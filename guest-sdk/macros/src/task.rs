@@ -5,10 +5,11 @@ use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
-use syn::{Attribute, Expr, FnArg, Ident, ItemFn, Lit, Meta, MetaNameValue, ReturnType, Safety, Token, Type};
+use syn::{Attribute, Expr, FnArg, Ident, ItemFn, Lit, LitStr, Meta, MetaNameValue, ReturnType, Safety, Token, Type};
 
 use crate::checks;
 use crate::limits::{self, Limit};
+use crate::quantity;
 
 const SIGNATURE: &str = "a task is a plain `fn(ctl: &TaskCtl, input: Input) -> Result<Output, TaskError>`";
 
@@ -31,6 +32,8 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
 #[derive(Default)]
 struct Options {
     name: Option<String>,
+    /// Where the caller waits: the mode's name in the manifest, and for how many milliseconds.
+    routing: Option<(&'static str, Option<u64>)>,
     /// In the order in which they are written.
     limits: Vec<(&'static Limit, u64)>,
 }
@@ -45,6 +48,9 @@ impl Parse for Options {
             if word == "name" {
                 once(options.name.is_none(), &key)?;
                 options.name = Some(checks::name(&input.parse()?)?);
+            } else if word == "routing" {
+                once(options.routing.is_none(), &key)?;
+                options.routing = Some(routing(&input.parse()?)?);
             } else {
                 let limit = limits::find(&word).ok_or_else(|| limits::unknown(&key))?;
                 once(options.limits.iter().all(|(other, _)| other.option != limit.option), &key)?;
@@ -55,6 +61,18 @@ impl Parse for Options {
             }
         }
         Ok(options)
+    }
+}
+
+/// `"foreground"`, `"background"` or `"detach-after 5s"`.
+fn routing(literal: &LitStr) -> syn::Result<(&'static str, Option<u64>)> {
+    let text = literal.value();
+    let wrong = |problem: String| syn::Error::new(literal.span(), problem);
+    match (text.as_str(), text.strip_prefix("detach-after ")) {
+        ("foreground", _) => Ok(("foreground", None)),
+        ("background", _) => Ok(("background", None)),
+        (_, Some(time)) => Ok(("detach-after", Some(quantity::duration(time).map_err(wrong)?))),
+        _ => Err(wrong("`routing` takes \"foreground\", \"background\" or \"detach-after 5s\"".to_owned())),
     }
 }
 
@@ -74,6 +92,10 @@ fn companion(options: &Options, function: &ItemFn) -> syn::Result<TokenStream> {
         let wire = limit.wire;
         quote! { (#wire, #value) }
     });
+    let routing = optional(options.routing.map(|(mode, after)| {
+        let after = optional(after);
+        quote! { (#mode, #after) }
+    }));
     // With the spans of the types, so that the compiler's complaints point at them.
     let input_schema = quote_spanned! {input.span()=> ::taskcell_guest::__private::input_schema::<#input> };
     let output_schema = quote_spanned! {result.span()=> ::taskcell_guest::__private::output_schema::<#result> };
@@ -92,6 +114,7 @@ fn companion(options: &Options, function: &ItemFn) -> syn::Result<TokenStream> {
                 name: #name,
                 description: #description,
                 limits: &[#(#limits),*],
+                routing: #routing,
                 input_schema: #input_schema,
                 output_schema: #output_schema,
                 run: |#ctl_argument, #input_argument| #run_json(#ctl_argument, #input_argument, #ident),

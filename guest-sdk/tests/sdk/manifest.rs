@@ -31,7 +31,7 @@ struct Place {
 /// Sorts items.
 ///
 ///   - lightest first
-#[task(name = "sort", fuel = 1_000_000, timeout = "5m", memory = "64MiB")]
+#[task(name = "sort", fuel = 1_000_000, timeout = "5m", memory = "64MiB", routing = "detach-after 2s")]
 fn sort_items(_ctl: &TaskCtl, input: Input) -> Result<Item, TaskError> {
     let _ = input.then.map(|place| place.shelf);
     Ok(input.first)
@@ -143,6 +143,7 @@ fn every_field_is_in_it() {
                 "name": "sort",
                 "description": "Sorts items.\n\n  - lightest first",
                 "limits": { "fuel": 1_000_000, "timeout_ms": 300_000, "memory_bytes": 67_108_864 },
+                "routing": { "mode": "detach-after", "after_ms": 2_000 },
             },
             { "name": "no-words" },
         ],

@@ -36,7 +36,7 @@ pub struct TaskDetails {
     /// Names and values for finding it again.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// The task that started it.
+    /// The task that it is a child of. Whoever starts it names a live one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<TaskId>,
     /// Whether it goes on when its parent ends.
@@ -57,6 +57,13 @@ pub struct TaskDetails {
     /// Where the caller waits for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub routing: Option<Routing>,
+    /// What the caller wants the result to be written as, in a word that caller and task agree on, such as `markdown`.
+    /// Taskcell does not look into it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_format: Option<String>,
+    /// A JSON Schema that the result must match, beside the type's own.
+    #[serde(with = "present", skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Value>,
     /// Who may decide its approvals.
     #[serde(skip_serializing_if = "is_default")]
     pub approvers: Approvers,
@@ -95,7 +102,7 @@ pub struct AgentInfo {
 
 /// Where the caller of a task waits for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "routing", rename_all = "kebab-case")]
+#[serde(tag = "mode", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Routing {
     /// With the caller waiting until it has its outcome.
@@ -129,6 +136,30 @@ pub enum DetailsError {
 }
 
 impl TaskDetails {
+    /// Takes what is left open from a parent's.
+    pub(crate) fn inherit(&mut self, parent: &Self) {
+        let texts = [
+            (&mut self.session, &parent.session),
+            (&mut self.turn, &parent.turn),
+            (&mut self.user, &parent.user),
+            (&mut self.trace, &parent.trace),
+        ];
+        for (own, of_parent) in texts {
+            if own.is_none() {
+                own.clone_from(of_parent);
+            }
+        }
+        if self.agent.is_none() {
+            self.agent.clone_from(&parent.agent);
+        }
+        if is_zero(&self.priority) {
+            self.priority = parent.priority;
+        }
+        if is_default(&self.approvers) {
+            self.approvers = parent.approvers;
+        }
+    }
+
     /// Whether every text is one line of bearable length.
     pub(crate) fn check(&self) -> Result<(), DetailsError> {
         let agent = self.agent.as_ref();
@@ -136,6 +167,7 @@ impl TaskDetails {
             ("session", self.session.as_deref()),
             ("turn", self.turn.as_deref()),
             ("title", self.title.as_deref()),
+            ("output format", self.output_format.as_deref()),
             ("idempotency key", self.idempotency_key.as_deref()),
             ("call id", self.call_id.as_deref()),
             ("agent's id", agent.map(|agent| agent.id.as_str())),

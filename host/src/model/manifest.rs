@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::details::Routing;
 use super::grants::Capability;
 use super::json;
 use super::limits::LimitsRequest;
@@ -79,6 +80,9 @@ pub struct TaskType {
     /// Its default limits.
     #[serde(default)]
     pub limits: LimitsRequest,
+    /// Where the caller waits for it, unless the request or the host says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routing: Option<Routing>,
 }
 
 /// What is wrong with a manifest.
@@ -240,6 +244,18 @@ mod tests {
         assert!(matches!(Manifest::parse("{"), Err(ManifestError::Json(_))));
         assert!(matches!(parse(&with("../x", serde_json::json!([{"name": "a"}]))), Err(ManifestError::Name { .. })));
         assert!(matches!(parse(&with("x", serde_json::json!([]))), Err(ManifestError::TaskTypes(0))));
+    }
+
+    #[test]
+    fn r14_a_task_type_hints_where_its_caller_waits() {
+        let with = |routing: Value| {
+            let tasks = serde_json::json!([{"name": "a", "routing": routing}]);
+            parse(&serde_json::json!({"manifest": 1, "name": "x", "version": "1", "tasks": tasks}))
+        };
+        let read = with(serde_json::json!({"mode": "detach-after", "after_ms": 2000})).unwrap();
+        let after = std::time::Duration::from_secs(2);
+        assert_eq!(read.task_type("a").unwrap().routing, Some(Routing::DetachAfter { after }));
+        assert!(matches!(with(serde_json::json!({"mode": "sideways"})), Err(ManifestError::Json(_))));
     }
 
     #[test]

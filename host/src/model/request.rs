@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::approval::ApprovalAsk;
-use super::details::TaskDetails;
+use super::details::{Routing, TaskDetails};
 use super::grants::Grants;
-use super::ids::{SignalKey, TaskKey};
+use super::ids::{SignalKey, TaskId, TaskKey};
 use super::limits::LimitsRequest;
+use super::retry::RetryPolicy;
 use super::signal::{Party, Signal};
+use super::time::Timestamp;
 use super::wire::millis;
 
 /// A task to start.
@@ -32,6 +34,8 @@ pub struct StartRequest {
     pub task_type: String,
     /// A name for this task within its type; without one its id is its key.
     pub key: Option<TaskKey>,
+    /// What happens when a live task has this key.
+    pub on_key_in_use: KeyPolicy,
     /// The input, checked against the type's schema.
     pub input: Value,
     /// Limits below those of the host and the manifest.
@@ -44,6 +48,48 @@ pub struct StartRequest {
     pub approval: Option<ApprovalAsk>,
     /// Signals that are there before the task runs.
     pub signals: Vec<(SignalKey, Signal)>,
+    /// Not before this much time after the start. When the details name a moment too, the later of both counts.
+    pub run_after: Option<Duration>,
+}
+
+/// What a start does whose key a live task has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyPolicy {
+    /// It is refused.
+    #[default]
+    Reject,
+    /// It gives a handle to that task and starts nothing. Of the request only plugin, type and key matter then; it is
+    /// checked all the same, and what its input, limits, grants, details, signals and approval say is not used. A function
+    /// that came along to be called at the end is not called.
+    Join,
+    /// That task is cancelled, and the new one begins when it has its outcome, which stands: one that succeeds within its
+    /// grace has succeeded. Of several that replace at once each has its turn, and the last one stays.
+    ///
+    /// What can be refused is refused before anything is cancelled; only a store that fails comes later.
+    #[non_exhaustive]
+    Replace {
+        /// In whose name the old task is cancelled.
+        by: Party,
+        /// How long it may take to end by itself: the longest that it holds the new one up.
+        grace: Duration,
+    },
+}
+
+impl KeyPolicy {
+    /// Replaces a live task in somebody's name, which has [`CancelRequest::DEFAULT_GRACE`] to end.
+    pub fn replace(by: Party) -> Self {
+        Self::Replace { by, grace: CancelRequest::DEFAULT_GRACE }
+    }
+
+    /// With this grace for the task that is replaced. Where nothing is replaced, it changes nothing.
+    #[must_use]
+    pub fn grace(self, grace: Duration) -> Self {
+        match self {
+            Self::Replace { by, .. } => Self::Replace { by, grace },
+            Self::Reject | Self::Join => self,
+        }
+    }
 }
 
 impl StartRequest {
@@ -53,12 +99,14 @@ impl StartRequest {
             plugin: plugin.into(),
             task_type: task_type.into(),
             key: None,
+            on_key_in_use: KeyPolicy::default(),
             input: Value::Object(serde_json::Map::new()),
             limits: LimitsRequest::default(),
             grants: Grants::default(),
             details: TaskDetails::default(),
             approval: None,
             signals: Vec::new(),
+            run_after: None,
         }
     }
 
@@ -117,6 +165,104 @@ impl StartRequest {
         self.signals.push((key, Signal::new(payload, sender)));
         self
     }
+
+    /// With this answer to a key that a live task has.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use taskcell::{KeyPolicy, Party, StartRequest, TaskKey};
+    ///
+    /// # fn example() -> Result<StartRequest, taskcell::InvalidKey> {
+    /// let request = StartRequest::new("index", "index")
+    ///     .key(TaskKey::new("docs")?)
+    ///     .on_key_in_use(KeyPolicy::replace(Party::Person).grace(Duration::from_secs(1)));
+    /// # Ok(request) }
+    /// ```
+    #[must_use]
+    pub fn on_key_in_use(mut self, policy: KeyPolicy) -> Self {
+        self.on_key_in_use = policy;
+        self
+    }
+
+    /// In this session.
+    #[must_use]
+    pub fn session(mut self, session: impl Into<String>) -> Self {
+        self.details.session = Some(session.into());
+        self
+    }
+
+    /// With a title for people.
+    #[must_use]
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.details.title = Some(title.into());
+        self
+    }
+
+    /// With one more label.
+    #[must_use]
+    pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.details.labels.insert(name.into(), value.into());
+        self
+    }
+
+    /// With this priority among the tasks that wait for their turn: the higher goes first. Default 0.
+    #[must_use]
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.details.priority = priority;
+        self
+    }
+
+    /// As a child of this task, which must be alive. It gets fuel, time and a place in the tree of that task's, and stops
+    /// with it, unless the details say that it is detached. What the details leave open (session, turn, agent, user, trace
+    /// context, approvers, priority) is the parent's; grants are the request's own.
+    #[must_use]
+    pub fn parent(mut self, parent: TaskId) -> Self {
+        self.details.parent = Some(parent);
+        self
+    }
+
+    /// Not before this moment.
+    #[must_use]
+    pub fn run_at(mut self, at: Timestamp) -> Self {
+        self.details.run_at = Some(at);
+        self
+    }
+
+    /// Not before this much time after the start.
+    #[must_use]
+    pub fn run_after(mut self, after: Duration) -> Self {
+        self.run_after = Some(after);
+        self
+    }
+
+    /// Tried again when it fails, as this says.
+    #[must_use]
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.details.retry = policy;
+        self
+    }
+
+    /// Started once: the same request with the same key gives the first task's handle, as long as the host remembers that
+    /// task, ended or not. Keys are the session's, or the host's without one.
+    #[must_use]
+    pub fn once(mut self, key: impl Into<String>) -> Self {
+        self.details.idempotency_key = Some(key.into());
+        self
+    }
+
+    /// With its caller waiting there, whatever the host's policy and the plugin say. See [`Host::run`](crate::Host::run).
+    #[must_use]
+    pub fn routing(mut self, routing: Routing) -> Self {
+        self.details.routing = Some(routing);
+        self
+    }
+
+    /// With a JSON Schema that the result must match, beside the type's own.
+    #[must_use]
+    pub fn output_schema(mut self, schema: Value) -> Self {
+        self.details.output_schema = Some(schema);
+        self
+    }
 }
 
 /// A wish that a task stop.
@@ -136,6 +282,9 @@ impl CancelRequest {
     /// How long a task has to tidy up unless somebody says otherwise: long enough to finish a file, short enough that a
     /// person does not wonder.
     pub const DEFAULT_GRACE: Duration = Duration::from_secs(5);
+
+    /// The reason of a cancel for another start of the same key.
+    pub(crate) const REPLACED: &str = "replaced by a new start";
 
     /// Asks the task to end by itself, and stops it after [`CancelRequest::DEFAULT_GRACE`].
     pub fn new(by: Party, reason: impl Into<String>) -> Self {

@@ -38,6 +38,12 @@ pub enum SchemaError {
     /// With its references followed it is too large.
     #[error("it has more than {PLACES_MAX} places when its references are followed")]
     TooLarge,
+    /// It has more bytes than it may have here.
+    #[error("it has more than {max} bytes")]
+    TooLong {
+        /// How many it may have.
+        max: usize,
+    },
     /// It is not a valid JSON Schema, or refers to something outside itself.
     #[error("{0}")]
     Invalid(String),
@@ -60,6 +66,14 @@ impl Schema {
             .build(schema)
             .map(|validator| Self { validator: Arc::new(validator), can_explain: !size.recursive })
             .map_err(|error| SchemaError::Invalid(error.to_string()))
+    }
+
+    /// Compiles a schema of at most this many bytes, as JSON.
+    pub(crate) fn new_within(schema: &Value, depth_max: u32, max: usize) -> Result<Self, SchemaError> {
+        if schema.to_string().len() > max {
+            return Err(SchemaError::TooLong { max });
+        }
+        Self::new(schema, depth_max)
     }
 
     /// Checks a value. The faults are sentences that name the place.

@@ -18,8 +18,9 @@ use crate::model::ids::{PluginDigest, SignalKey, TaskId, TaskRef};
 use crate::model::machine::Refusal;
 use crate::model::manifest::Schemas;
 use crate::model::outbox::Delivery;
-use crate::model::outcome::{CellEnd, Failure, FailureKind, GuestOutcome, Outcome};
+use crate::model::outcome::{CellEnd, Failure, FailureKind, Outcome};
 use crate::model::request::CancelRequest;
+use crate::model::schema::Schema;
 use crate::model::signal::{Instruction, NotifyAnswer, Party, Signal};
 use crate::model::snapshot::Artifact;
 use crate::ports::agent::AgentSink;
@@ -31,10 +32,11 @@ use crate::ports::scratch::Scratch;
 use super::attempts::chance;
 use super::calls::{Last, notify_answer};
 use super::cell::{Cell, CellStep};
-use super::children::Started;
+use super::children::Starter;
 use super::desk::Desk;
 use super::guard::guarded;
-use super::host::Inner;
+use super::handle::TaskHandle;
+use super::host::{Inner, StartError};
 use super::pace::{Bucket, Reading, Silence};
 use super::queue::QueuePlace;
 use super::reach::Round;
@@ -53,6 +55,8 @@ pub(crate) struct Actor {
     pub(crate) runner: Arc<dyn Runner>,
     pub(crate) sink: Option<Arc<dyn AgentSink>>,
     pub(crate) schemas: Schemas,
+    /// The request's own schema of the result.
+    pub(crate) wanted: Option<Schema>,
     /// What the guest may touch.
     pub(crate) grants: Grants,
     /// Where children are started.
@@ -89,7 +93,8 @@ pub(crate) struct Actor {
     pub(crate) desk: Arc<Desk>,
     /// Room for the next attempt, once the last one is gone.
     pub(crate) tidied: Option<BoxFuture<'static, Permit>>,
-    /// Its place in its tree, for a child.
+    /// Its place in its tree, for a child. Nobody looks at it; it is given back with the actor.
+    #[expect(dead_code, reason = "it is held, and nothing else")]
     pub(crate) tree: Option<TreePlace>,
     /// What another attempt needs, if there may be one.
     pub(crate) again: Option<Box<CellLink>>,
@@ -117,8 +122,8 @@ pub(crate) enum Finding {
     Child {
         child: TaskId,
         task: TaskRef,
-        started: Result<Arc<Shared>, String>,
-        reply: Started,
+        started: Result<TaskHandle, StartError>,
+        reply: Starter,
     },
     /// One of several tasks was sent a signal.
     Sent {
@@ -279,6 +284,7 @@ impl Actor {
                 let _ = reply.send(());
                 ended?;
             }
+            Control::Adopt { child, reply } => self.adopt(child, reply).await?,
             Control::Change { command, reply } => self.change(command, reply, cell).await?,
         }
         Ok(())
@@ -380,25 +386,6 @@ impl Actor {
                 self.try_again(cell);
                 Ok(())
             }
-        }
-    }
-
-    /// Holds a result against the type's own output schema.
-    fn checked(&self, end: CellEnd) -> CellEnd {
-        match &end {
-            CellEnd::Returned(GuestOutcome::Succeeded { data: Some(data), .. }) => {
-                match self.schemas.output.check(data) {
-                    Ok(()) => end,
-                    Err(faults) => CellEnd::Failed(Failure {
-                        error: Some(serde_json::json!({ "faults": faults })),
-                        ..Failure::new(
-                            FailureKind::Guest,
-                            format!("its result does not match its own output schema: {}", faults.join("; ")),
-                        )
-                    }),
-                }
-            }
-            CellEnd::Returned(_) | CellEnd::Failed(_) => end,
         }
     }
 }

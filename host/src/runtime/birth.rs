@@ -14,7 +14,7 @@ use super::cell::Cell;
 use super::guard::guarded;
 use super::handle::TaskHandle;
 use super::host::{Inner, StartError};
-use super::start::Claim;
+use super::keys::Claim;
 
 /// A task that is ready to live as soon as its first events are stored.
 pub(super) struct Newborn {

@@ -12,10 +12,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::model::admission::Concurrency;
+use crate::model::details::Routing;
 use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::load_limits::LoadLimits;
+use crate::model::manifest::TaskType;
 use crate::model::outbox::OutboxLimits;
 use crate::model::permission::ApprovalKinds;
+use crate::model::request::StartRequest;
 use crate::model::schema::SchemaError;
 use crate::ports::agent::AgentSink;
 use crate::ports::approvals::ApprovalPolicy;
@@ -37,6 +40,7 @@ use super::host::{Host, Inner};
 use super::outbox::OutboxDesk;
 use super::queue::Queue;
 use super::registry::{Keep, Registry};
+use super::routing::RoutingPolicy;
 use super::shared::Surroundings;
 use super::terminal::{OnTerminalError, OnTerminals, TaskEnd};
 
@@ -81,6 +85,7 @@ pub struct HostBuilder {
     #[cfg(feature = "wit-extension")]
     interfaces: Vec<WitInterface>,
     on_terminals: OnTerminals,
+    routing: RoutingPolicy,
     configs: HashMap<String, Value>,
     store_bytes: Option<u64>,
 }
@@ -353,6 +358,24 @@ impl HostBuilder {
         self
     }
 
+    /// Decides for whom the caller of [`Host::run`] waits, by the request and the task type that it names. `None` leaves it
+    /// to the plugin's hint. A request that says it itself is not asked about. The function is called in the caller's
+    /// `run`, so it should not take long.
+    ///
+    /// ```
+    /// use taskcell::{Host, Routing};
+    ///
+    /// let builder = Host::builder().routing(|request, _| (request.plugin == "search").then_some(Routing::Foreground));
+    /// ```
+    #[must_use]
+    pub fn routing(
+        mut self,
+        decides: impl Fn(&StartRequest, &TaskType) -> Option<Routing> + Send + Sync + 'static,
+    ) -> Self {
+        self.routing = RoutingPolicy::new(decides);
+        self
+    }
+
     /// The configuration of the plugin of this name: what its tasks read, and cannot change. Without this it is an empty
     /// object.
     #[must_use]
@@ -407,6 +430,7 @@ impl HostBuilder {
         let inner = Inner {
             functions: Arc::new(functions),
             on_terminals: self.on_terminals,
+            routing: self.routing,
             plugins: Belongings::new(self.configs, self.store_bytes.unwrap_or(STORE_BYTES_DEFAULT)),
             registry: Arc::new(Registry::new(Keep {
                 tasks: self.ended_max.unwrap_or(ENDED_DEFAULT),

@@ -4,13 +4,15 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::oneshot;
 
 use crate::model::children::{ChildOptions, ChildOutcome};
 use crate::model::command::{Answer, Command};
 use crate::model::details::TaskDetails;
 use crate::model::grants::Grants;
 use crate::model::ids::{TaskId, TaskRef};
-use crate::model::machine::{Refusal, RefusalKind};
+use crate::model::limits::{Limits, LimitsRequest};
+use crate::model::machine::{Refusal, RefusalKind, step};
 use crate::model::outcome::Outcome;
 use crate::model::request::{CancelRequest, StartRequest};
 use crate::model::signal::Party;
@@ -18,13 +20,23 @@ use crate::ports::runner::Reply;
 
 use super::actor::{Actor, Ended, Finding, Parked};
 use super::calls::done;
-use super::host::Inner;
-use super::registry::TreePlace;
+use super::handle::TaskHandle;
+use super::host::{Inner, StartError};
+use super::registry::{Registry, TreePlace};
 use super::shared::{Control, Shared};
-use super::start::{Birthright, new_id, start_as};
+use super::start::{Birthright, Prepared, new_id, start_as};
 
-/// The way back for a child that was started.
-pub(super) type Started = Reply<Result<(TaskId, TaskRef), Refusal>>;
+/// The way back to a guest for a child that it started.
+pub(crate) type Started = Reply<Result<(TaskId, TaskRef), Refusal>>;
+
+/// Who started a child, and is told what came of it.
+#[derive(Debug)]
+pub(crate) enum Starter {
+    /// This task's guest.
+    Guest(Started),
+    /// Somebody outside.
+    Outside(oneshot::Sender<Result<TaskHandle, StartError>>),
+}
 
 impl Actor {
     /// Starts a child for the guest. It is written down first, so that a crash in between does not lose it.
@@ -50,15 +62,57 @@ impl Actor {
             return Ok(());
         }
         self.shared.gauges.lend_fuel(fuel);
-        let inner = Weak::clone(&self.host);
+        let (inner, reply) = (Weak::clone(&self.host), Starter::Guest(reply));
         self.jobs.spawn(async move {
             let started = match inner.upgrade() {
-                Some(inner) => Box::pin(start_as(&inner, request, right)).await.map_err(|error| error.to_string()),
-                None => Err("the host is shutting down".to_owned()),
+                Some(inner) => Box::pin(start_as(&inner, request, right)).await,
+                None => Err(StartError::ShuttingDown),
             };
-            Some(Finding::Child { child, task, started: started.map(|handle| Arc::clone(handle.shared())), reply })
+            Some(Finding::Child { child, task, started, reply })
         });
         Ok(())
+    }
+
+    /// Starts a child for somebody outside, which has its key, its turn and its place in the tree already.
+    pub(super) async fn adopt(
+        &mut self,
+        newcomer: Box<Prepared>,
+        reply: oneshot::Sender<Result<TaskHandle, StartError>>,
+    ) -> Result<(), Ended> {
+        let parent = self.shared.id;
+        let refused = |refusal: Refusal| StartError::ParentRefuses { parent, reason: refusal.message };
+        let ceiling = match self.ceiling(newcomer.request.limits) {
+            Ok(ceiling) => ceiling,
+            Err(refusal) => {
+                let _ = reply.send(Err(refused(refusal)));
+                return Ok(());
+            }
+        };
+        let (child, task, fuel) = (newcomer.id(), newcomer.task().clone(), ceiling.fuel);
+        let detached = newcomer.request.details.detached;
+        let command = Command::StartChild { child, task: task.clone(), fuel, detached };
+        if let Err(refusal) = done(self.decide(command).await?) {
+            let _ = reply.send(Err(refused(refusal)));
+            return Ok(());
+        }
+        self.shared.gauges.lend_fuel(fuel);
+        let (inner, reply) = (Weak::clone(&self.host), Starter::Outside(reply));
+        self.jobs.spawn(async move {
+            let started = match inner.upgrade() {
+                Some(inner) => Box::pin(newcomer.start_below(&inner, ceiling)).await,
+                None => Err(StartError::ShuttingDown),
+            };
+            Some(Finding::Child { child, task, started, reply })
+        });
+        Ok(())
+    }
+
+    /// What a child stays below: the fuel that is lent to it, and the time that this task has left.
+    fn ceiling(&self, wishes: LimitsRequest) -> Result<Limits, Refusal> {
+        let fuel = self.shared.fuel_for_child(wishes)?;
+        let limits = self.shared.state().limits;
+        let timeout = limits.timeout.min(self.timers.deadline.left(self.shared.clock.steady()));
+        Ok(Limits { fuel, timeout, ..limits })
     }
 
     /// What the child is to be, and what of this task's it gets.
@@ -74,19 +128,9 @@ impl Actor {
             let message = "starting another plugin's task needs the capability tasks, which was not granted";
             return Err(Refusal::new(RefusalKind::Denied, message));
         }
-        let (parent, mut ceiling) = {
-            let state = self.shared.state();
-            (state.details.clone(), state.limits)
-        };
-        let tree = self.enter_tree(ceiling.tree, ceiling.tree_depth)?;
-        let gauges = &self.shared.gauges;
-        let left = gauges.fuel_budget().saturating_sub(gauges.fuel_used());
-        ceiling.fuel = limits.fuel.unwrap_or(left / 2);
-        if ceiling.fuel == 0 || ceiling.fuel > left {
-            let message = format!("a child needs fuel, and at most the {left} units that this task has left");
-            return Err(Refusal::new(RefusalKind::TooLarge, message));
-        }
-        ceiling.timeout = ceiling.timeout.min(self.timers.deadline.left(self.shared.clock.steady()));
+        let tree = self.shared.enter_tree(&self.registry)?;
+        let ceiling = self.ceiling(limits)?;
+        let parent = self.shared.state().details.clone();
         let details = TaskDetails {
             session: parent.session,
             turn: parent.turn,
@@ -110,27 +154,17 @@ impl Actor {
         Ok((request, Birthright { id: new_id(), limits: ceiling, tree: Some(tree) }))
     }
 
-    /// A place for one more task in this task's tree, below this task.
-    fn enter_tree(&self, most: u32, depth_most: u32) -> Result<TreePlace, Refusal> {
-        let too_large = |message: String| Refusal::new(RefusalKind::TooLarge, message);
-        let (root, depth) = self.tree.as_ref().map_or((self.shared.id, 0), |place| (place.root, place.depth));
-        if depth >= depth_most {
-            return Err(too_large(format!("a tree of tasks is at most {depth_most} deep")));
-        }
-        let full = || too_large(format!("this task's tree has at most {most} tasks at once"));
-        self.registry.enter_tree(root, depth + 1, most).ok_or_else(full)
-    }
-
     /// The child lives, or could not be started.
     pub(super) async fn on_child(
         &mut self,
         child: TaskId,
         task: TaskRef,
-        started: Result<Arc<Shared>, String>,
-        reply: Started,
+        started: Result<TaskHandle, StartError>,
+        reply: Starter,
     ) -> Result<(), Ended> {
         match started {
-            Ok(shared) => {
+            Ok(handle) => {
+                let shared = Arc::clone(handle.shared());
                 self.children.insert(child, Arc::clone(&shared));
                 self.watched.spawn(async move {
                     let mut head = shared.head.subscribe();
@@ -140,12 +174,19 @@ impl Actor {
                 });
                 // Whoever asked for this task to stop meant its children too.
                 self.stop_children_if_asked();
-                let _ = reply.send(Ok((child, task)));
+                match reply {
+                    Starter::Guest(reply) => drop(reply.send(Ok((child, task)))),
+                    Starter::Outside(reply) => drop(reply.send(Ok(handle))),
+                }
                 Ok(())
             }
             Err(error) => {
                 self.end_child(child, ChildOutcome::NotStarted, 0).await?;
-                let _ = reply.send(Err(Refusal::new(RefusalKind::InvalidArgument, error)));
+                let refusal = |error: &StartError| Refusal::new(RefusalKind::InvalidArgument, error.to_string());
+                match reply {
+                    Starter::Guest(reply) => drop(reply.send(Err(refusal(&error)))),
+                    Starter::Outside(reply) => drop(reply.send(Err(error))),
+                }
                 Ok(())
             }
         }
@@ -269,6 +310,47 @@ impl Actor {
         // One whose start was not waited for any more is in the books and nowhere else.
         let known = |id: TaskId| self.children.get(&id).cloned().or_else(|| self.registry.by_id(id));
         bound.filter_map(|child| known(child.id)).collect()
+    }
+}
+
+impl Shared {
+    /// A place for one more task in this task's tree, below this task.
+    fn enter_tree(&self, registry: &Arc<Registry>) -> Result<TreePlace, Refusal> {
+        let Limits { tree: most, tree_depth: depth_most, .. } = self.state().limits;
+        let too_large = |message: String| Refusal::new(RefusalKind::TooLarge, message);
+        let (root, depth) = self.tree.unwrap_or((self.id, 0));
+        if depth >= depth_most {
+            return Err(too_large(format!("a tree of tasks is at most {depth_most} deep")));
+        }
+        let full = || too_large(format!("this task's tree has at most {most} tasks at once"));
+        registry.enter_tree(root, depth + 1, most).ok_or_else(full)
+    }
+
+    /// The fuel for a child: as much as it wants of what is left, or half of that.
+    fn fuel_for_child(&self, wishes: LimitsRequest) -> Result<u64, Refusal> {
+        let left = self.gauges.fuel_budget().saturating_sub(self.gauges.fuel_used());
+        let fuel = wishes.fuel.unwrap_or(left / 2);
+        if fuel == 0 || fuel > left {
+            let message = format!("a child needs fuel, and at most the {left} units that this task has left");
+            return Err(Refusal::new(RefusalKind::TooLarge, message));
+        }
+        Ok(fuel)
+    }
+
+    /// Whether this task may have the child that somebody outside starts, and the child's place in the tree. It is asked
+    /// itself later, and may have changed then; but what it would refuse now is refused before anything happens.
+    pub(super) fn expect_child(
+        &self,
+        registry: &Arc<Registry>,
+        request: &StartRequest,
+        child: TaskId,
+        task: &TaskRef,
+    ) -> Result<TreePlace, StartError> {
+        let refused = |refusal: Refusal| StartError::ParentRefuses { parent: self.id, reason: refusal.message };
+        let fuel = self.fuel_for_child(request.limits).map_err(refused)?;
+        let command = Command::StartChild { child, task: task.clone(), fuel, detached: request.details.detached };
+        done(step(&self.state(), command).answer).map_err(refused)?;
+        self.enter_tree(registry).map_err(refused)
     }
 }
 

@@ -1,8 +1,10 @@
 //! Changes to a task that meet its end, or are its end.
 
+use serde_json::json;
 use tokio::sync::oneshot;
 
 use crate::model::command::{Answer, Command};
+use crate::model::outcome::{CellEnd, Failure, FailureKind, GuestOutcome};
 
 use super::actor::{Actor, Ended};
 use super::calls::Last;
@@ -36,5 +38,17 @@ impl Actor {
             let _ = reply.send(answer.as_ref().map_or(true, |answer| *answer == Answer::Done));
         }
         answer.map(|_| ())
+    }
+
+    /// Holds a result against its type's own output schema, and the request's.
+    pub(super) fn checked(&self, end: CellEnd) -> CellEnd {
+        let CellEnd::Returned(GuestOutcome::Succeeded { data: Some(data), .. }) = &end else { return end };
+        let schemas =
+            [(Some(&self.schemas.output), "its own output schema"), (self.wanted.as_ref(), "the request's schema")];
+        let faults = schemas.into_iter().find_map(|(schema, whose)| Some((schema?.check(data).err()?, whose)));
+        let Some((faults, whose)) = faults else { return end };
+        let message = format!("its result does not match {whose}: {}", faults.join("; "));
+        let error = Some(json!({ "faults": faults }));
+        CellEnd::Failed(Failure { error, ..Failure::new(FailureKind::Guest, message) })
     }
 }

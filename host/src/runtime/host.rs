@@ -18,6 +18,7 @@ use crate::model::ids::{SignalKey, TaskId, TaskRef};
 use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::permission::ApprovalKinds;
 use crate::model::request::{CancelRequest, StartRequest};
+use crate::model::schema::SchemaError;
 use crate::model::signal::{Party, Signal};
 use crate::ports::agent::AgentSink;
 use crate::ports::clock::BoxFuture;
@@ -36,6 +37,7 @@ use super::plugin::Plugin;
 use super::queue::Queue;
 use super::reach::{Scope, notify_tasks};
 use super::registry::Registry;
+use super::routing::{RoutingPolicy, Started, run};
 use super::shared::Surroundings;
 use super::start::start;
 use super::stopping::{StopReport, StopScope};
@@ -63,6 +65,8 @@ pub(crate) struct Inner {
     pub(super) plugin_limits: HashMap<String, LimitsRequest>,
     pub(super) functions: Arc<Functions>,
     pub(super) on_terminals: OnTerminals,
+    /// Where the callers of tasks wait, as far as the host says.
+    pub(super) routing: RoutingPolicy,
     pub(super) plugins: Belongings,
     pub(super) queue: Queue,
     pub(super) desk: Arc<Desk>,
@@ -114,7 +118,7 @@ pub enum StartError {
         /// How many it may have.
         max: u64,
     },
-    /// A live task has this key.
+    /// A live task has this key, and the request does not say to join or replace it; or it is an ancestor of the new one.
     #[error("{task} is running already; wait for it, or give another key")]
     KeyInUse {
         /// The task that has it.
@@ -126,12 +130,32 @@ pub enum StartError {
         /// The most tasks that may wait.
         max: usize,
     },
-    /// The request names a parent, which only the host does, for the children that a task starts.
-    #[error("a parent is given to a task by the host, when another task starts it")]
-    Parent,
     /// The request approves of more in advance than the operator allows.
     #[error("the request approves of questions in advance, and this host does not allow that for all of their kinds")]
     Permission,
+    /// Another request was started with this idempotency key.
+    #[error("another request was started with this idempotency key, as {task}; give this one a key of its own")]
+    IdempotencyKeyUsed {
+        /// The task that was started.
+        task: TaskRef,
+    },
+    /// The task that shall be the parent is not alive.
+    #[error("the parent is no live task: {parent} has ended, or there never was one")]
+    ParentGone {
+        /// The id that the request names.
+        parent: TaskId,
+    },
+    /// The task that shall be the parent may not have this child: it has too many, too little fuel, or shall stop.
+    #[error("the parent cannot have this child: {reason}")]
+    ParentRefuses {
+        /// The id that the request names.
+        parent: TaskId,
+        /// Why not.
+        reason: String,
+    },
+    /// The schema that the request has for its result cannot be used.
+    #[error("the request's schema for the result cannot be used: {0}")]
+    OutputSchema(SchemaError),
     /// What is said about the task is not fit to be kept.
     #[error(transparent)]
     Details(#[from] DetailsError),
@@ -223,12 +247,14 @@ impl Host {
         self.inner.registry.plugins()
     }
 
-    /// Starts a task and returns at once. The task exists when this returns, and can be watched and cancelled.
+    /// Starts a task and returns at once. The task exists when this returns, and can be watched and cancelled. Only a start
+    /// that takes the place of a live task waits, for that one's end ([`KeyPolicy::Replace`](crate::KeyPolicy)).
     ///
     /// # Errors
     /// When the request cannot be fulfilled. Nothing has happened then.
     ///
-    /// Cancel safety: when the future is dropped, the task was either not started at all or runs without a handle.
+    /// Cancel safety: when the future is dropped, the task was either not started at all or runs without a handle. A task
+    /// that it was about to replace may have been asked to stop.
     pub async fn start(&self, request: StartRequest) -> Result<TaskHandle, StartError> {
         // A request is large, and a caller's own future should not be.
         Box::pin(start(&self.inner, request, None)).await
@@ -240,7 +266,8 @@ impl Host {
     /// The function is called in the caller's runtime, for at most [`HostBuilder::on_terminal_timeout`]. That it failed,
     /// panicked or took too long is written down ([`TaskHandle::after_events`]) and changes nothing. It is lost with this
     /// process; one that is registered by its name ([`HostBuilder::on_terminal`]) need not be. When the request names one
-    /// too, that is called first. A function that keeps the host alive should keep a [`Weak`](std::sync::Weak) of it.
+    /// too, that is called first. When nothing is started, because a live task is joined or the request was started
+    /// before, it is not called. A function that keeps the host alive should keep a [`Weak`](std::sync::Weak) of it.
     ///
     /// ```no_run
     /// # async fn example(host: taskcell::Host) -> Result<(), Box<dyn std::error::Error>> {
@@ -266,6 +293,36 @@ impl Host {
     {
         let on_terminal: OnTerminal = Box::new(move |end| Box::pin(on_terminal(end)));
         Box::pin(start(&self.inner, request, Some(on_terminal))).await
+    }
+
+    /// Starts a task and waits for it as long as somebody decided: the request's own `routing`, else the host's policy
+    /// ([`HostBuilder::routing`]), else the hint in the plugin's manifest, else not at all. What was decided is in the
+    /// details of the task's `created` event.
+    ///
+    /// In the foreground it is waited for until its outcome; in the background not at all; and with
+    /// [`Routing::DetachAfter`](crate::Routing::DetachAfter) for that long, counted from this call. A task that had its
+    /// outcome in time is [`Started::Ready`].
+    ///
+    /// ```no_run
+    /// # async fn example(host: taskcell::Host) -> Result<(), taskcell::StartError> {
+    /// use std::time::Duration;
+    /// use taskcell::{Routing, StartRequest, Started};
+    ///
+    /// let request = StartRequest::new("digest", "digest");
+    /// match host.run(request.routing(Routing::DetachAfter { after: Duration::from_secs(2) })).await? {
+    ///     Started::Ready { outcome, .. } => println!("{outcome}"),
+    ///     Started::Pending(task) => println!("{} goes on in the background", task.id()),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Like [`Host::start`].
+    ///
+    /// Cancel safety: when the future is dropped while it waits, the task goes on in the background. Before, it is like
+    /// [`Host::start`].
+    pub async fn run(&self, request: StartRequest) -> Result<Started, StartError> {
+        Box::pin(run(&self.inner, request)).await
     }
 
     /// A handle to a task that is running, or has ended not long ago.

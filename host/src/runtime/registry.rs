@@ -1,13 +1,16 @@
 //! Which plugins are loaded, which tasks are alive, and who has which key.
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::futures::OwnedNotified;
+
+use crate::model::idempotency::{Fingerprint, OnceKey};
 use crate::model::ids::{TaskId, TaskRef};
 
+use super::claims::{Claims, OnceAnswer};
 use super::plugin::Plugin;
 use super::shared::Shared;
 
@@ -57,6 +60,28 @@ impl Drop for TreePlace {
     }
 }
 
+/// A key that another start has.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// The task; `None` while it is being born.
+    pub(super) live: Option<Arc<Shared>>,
+    /// Completes when the key has been given on, or its task was born.
+    pub(super) changed: OwnedNotified,
+}
+
+/// What is known of an idempotency key.
+#[derive(Debug)]
+pub(super) enum Once {
+    /// It is the asker's now, who settles it or gives it up.
+    Mine,
+    /// The same request was started as this task.
+    Known(Arc<Shared>),
+    /// Another request was.
+    Another(TaskRef),
+    /// Somebody starts with it just now.
+    Wait(OwnedNotified),
+}
+
 /// The host's books.
 #[derive(Debug)]
 pub(crate) struct Registry {
@@ -69,8 +94,8 @@ pub(crate) struct Registry {
 struct Books {
     plugins: BTreeMap<String, Plugin>,
     tasks: HashMap<TaskId, Arc<Shared>>,
-    /// Live tasks by reference: a key belongs to one of them at a time.
-    keys: HashMap<TaskRef, TaskId>,
+    /// What is taken: a key belongs to one live task at a time.
+    claims: Claims,
     /// How many tasks there are in each tree, the first not counted.
     trees: HashMap<TaskId, u32>,
     /// Ended tasks, oldest first.
@@ -104,6 +129,7 @@ impl Books {
         self.held.extend(held);
         for id in &forgotten {
             self.tasks.remove(id);
+            self.claims.forget(*id);
         }
         forgotten
     }
@@ -137,28 +163,50 @@ impl Registry {
         self.lock().plugins.values().cloned().collect()
     }
 
-    /// Claims the task's key, before the task exists. `false` when a live task has it.
-    pub(crate) fn claim(&self, task: &TaskRef, id: TaskId) -> bool {
-        match self.lock().keys.entry(task.clone()) {
-            Entry::Vacant(entry) => {
-                entry.insert(id);
-                true
-            }
-            Entry::Occupied(_) => false,
+    /// Claims the task's key, before the task exists. Who waits is in line from now on, until the key is its own or it
+    /// is released.
+    pub(super) fn claim(&self, task: &TaskRef, id: TaskId, waits: bool) -> Result<(), Held> {
+        let mut books = self.lock();
+        let Err(taken) = books.claims.claim(task, id, waits) else { return Ok(()) };
+        Err(Held { live: books.tasks.get(&taken.by).cloned(), changed: taken.changed })
+    }
+
+    /// Gives a key back, if this task has it or waits for it.
+    pub(crate) fn release(&self, task: &TaskRef, id: TaskId) {
+        self.lock().claims.release(task, id);
+    }
+
+    /// Asks for an idempotency key, before the task exists.
+    pub(super) fn once(&self, key: &OnceKey, print: Fingerprint, task: &TaskRef, id: TaskId) -> Once {
+        let mut books = self.lock();
+        match books.claims.once(key, print, task, id) {
+            OnceAnswer::Mine => Once::Mine,
+            OnceAnswer::Another(task) => Once::Another(task),
+            OnceAnswer::Wait(changed) => Once::Wait(changed),
+            OnceAnswer::Known(known) => match books.tasks.get(&known) {
+                Some(shared) => Once::Known(Arc::clone(shared)),
+                // Never: keys are forgotten with their task.
+                None => Once::Another(task.clone()),
+            },
         }
     }
 
-    /// Gives a key back, if this task has it.
-    pub(crate) fn release(&self, task: &TaskRef, id: TaskId) {
-        let mut books = self.lock();
-        if books.keys.get(task) == Some(&id) {
-            books.keys.remove(task);
-        }
+    /// The idempotency key stands for this task from now on.
+    pub(super) fn settle_once(&self, key: &OnceKey, task: TaskId) {
+        self.lock().claims.settle_once(key, task);
+    }
+
+    /// Nothing came of it: the idempotency key is free.
+    pub(super) fn give_up_once(&self, key: &OnceKey) {
+        self.lock().claims.give_up_once(key);
     }
 
     /// Enters a task that exists now.
     pub(crate) fn enter(&self, shared: Arc<Shared>) {
-        self.lock().tasks.insert(shared.id, shared);
+        let mut books = self.lock();
+        let task = shared.task.clone();
+        books.tasks.insert(shared.id, shared);
+        books.claims.born(&task);
     }
 
     /// Notes that a task is over, and returns the ids of those that are forgotten for it.
@@ -182,13 +230,13 @@ impl Registry {
     /// The live task of this reference.
     pub(crate) fn by_ref(&self, task: &TaskRef) -> Option<Arc<Shared>> {
         let books = self.lock();
-        books.keys.get(task).and_then(|id| books.tasks.get(id)).cloned()
+        books.claims.holder(task).and_then(|id| books.tasks.get(&id)).cloned()
     }
 
     /// The task's oldest ancestor that is reached over live ones; itself, if it has none.
     pub(crate) fn root(&self, id: TaskId) -> TaskId {
         let books = self.lock();
-        let live = |id: TaskId| books.tasks.get(&id).filter(|task| books.keys.get(&task.task) == Some(&id));
+        let live = |id: TaskId| books.tasks.get(&id).filter(|task| books.claims.holder(&task.task) == Some(id));
         let mut root = id;
         while let Some(parent) = live(root).and_then(|task| task.parent).and_then(live) {
             root = parent.id;
@@ -200,7 +248,7 @@ impl Registry {
     pub(crate) fn live(&self) -> Vec<Arc<Shared>> {
         let books = self.lock();
         let mut live: Vec<Arc<Shared>> =
-            books.keys.values().filter_map(|id| books.tasks.get(id)).map(Arc::clone).collect();
+            books.claims.holders().filter_map(|id| books.tasks.get(&id)).map(Arc::clone).collect();
         live.sort_by_key(|task| task.number);
         live
     }
@@ -222,6 +270,12 @@ impl Registry {
     /// The next number in the host's own order of starts and waits.
     pub(crate) fn next_number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// How many keys, and how many idempotency keys are taken.
+    #[cfg(test)]
+    pub(crate) fn claims(&self) -> (usize, usize) {
+        self.lock().claims.counts()
     }
 
     /// How many tasks are known, ended ones included.

@@ -25,8 +25,11 @@ use crate::ports::store::TaskStore;
 
 use super::approvals::ApprovalDesk;
 use super::dirs::HostDirs;
+use super::handle::TaskHandle;
+use super::host::StartError;
 use super::outbox::OutboxDesk;
 use super::spill::OutputFile;
+use super::start::Prepared;
 
 /// Messages on their way to an actor. A sender waits when there are more.
 pub(crate) const CONTROL_QUEUE: usize = 64;
@@ -58,6 +61,11 @@ pub(crate) enum Control {
         request: CancelRequest,
         asked: Moment,
         reply: oneshot::Sender<()>,
+    },
+    /// Somebody outside starts a child of this task.
+    Adopt {
+        child: Box<Prepared>,
+        reply: oneshot::Sender<Result<TaskHandle, StartError>>,
     },
     /// A command of the decider's, and whether it changed anything.
     Change {
@@ -100,6 +108,8 @@ pub(crate) struct Shared {
     pub(crate) number: u64,
     pub(crate) session: Option<String>,
     pub(crate) parent: Option<TaskId>,
+    /// The first task of its tree, and how many are above it; `None` for the first.
+    pub(crate) tree: Option<(TaskId, u32)>,
     /// The number of the wait that it is parked in, in the host's order.
     pub(crate) waiting_since: AtomicU64,
     /// Boxed, because a channel has room for dozens from the beginning, and most tasks are never sent any.
@@ -159,6 +169,7 @@ impl Shared {
             number,
             session: state.details.session.clone(),
             parent: state.details.parent,
+            tree: None,
             waiting_since: AtomicU64::new(u64::MAX),
             control,
             gauges: Arc::default(),

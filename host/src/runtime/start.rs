@@ -1,9 +1,11 @@
 //! From a request to a running task: checked first, claimed, written down, and only then alive.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -15,11 +17,14 @@ use crate::model::grants::Grants;
 use crate::model::ids::{TaskId, TaskKey, TaskRef};
 use crate::model::json::{self, VALUES_MAX};
 use crate::model::limits::{Limits, LimitsRequest};
+use crate::model::load_limits::LoadLimits;
 use crate::model::machine::step;
 use crate::model::manifest::Schemas;
-use crate::model::request::StartRequest;
+use crate::model::request::{KeyPolicy, StartRequest};
+use crate::model::schema::Schema;
 use crate::model::signal::NotifyAnswer;
 use crate::model::state::TaskState;
+use crate::model::time::Timestamp;
 use crate::ports::clock::BoxFuture;
 use crate::ports::runner::{CellLink, CellWork, Permit};
 use crate::ports::store::Record;
@@ -30,21 +35,41 @@ use super::cell::Cell;
 use super::effects::forget;
 use super::handle::TaskHandle;
 use super::host::{Inner, StartError};
+use super::keys::{Claim, Found, once, replacing};
 use super::pace::Bucket;
 use super::queue::QueuePlace;
-use super::registry::{Registry, TreePlace};
-use super::shared::{CONTROL_QUEUE, Shared};
+use super::registry::TreePlace;
+use super::shared::{CONTROL_QUEUE, Control, Shared};
 use super::terminal::{AtEnd, OnTerminal};
 use super::timers::Timers;
+
+/// Bytes of a request's own schema for its result. It is kept in the log, and takes time to compile.
+const OUTPUT_SCHEMA_BYTES_MAX: usize = 64 << 10;
 
 /// A request that has been checked.
 struct Checked {
     plugin: crate::model::ids::PluginDigest,
     schemas: Schemas,
     limits: Limits,
+    /// The request's own schema of the result.
+    wanted: Option<Schema>,
     at_end: Option<Box<AtEnd>>,
     /// Its place in its tree, for a child.
     tree: Option<TreePlace>,
+}
+
+/// A task whose start cannot be refused any more, unless by its store, or the parent that it is to have.
+pub(crate) struct Prepared {
+    pub(super) request: StartRequest,
+    checked: Checked,
+    claim: Claim,
+    turn: Turn,
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").field("claim", &self.claim).finish_non_exhaustive()
+    }
 }
 
 /// What a child gets of its parent's.
@@ -79,14 +104,47 @@ pub(super) fn new_id() -> TaskId {
 /// Starts a task. With `on_terminal`, that is called when it has its outcome.
 pub(super) async fn start(
     inner: &Arc<Inner>,
-    request: StartRequest,
+    mut request: StartRequest,
     on_terminal: Option<OnTerminal>,
 ) -> Result<TaskHandle, StartError> {
-    if request.details.parent.is_some() {
-        return Err(StartError::Parent);
+    request.details.check()?;
+    let id = new_id();
+    let task = task_ref(&request, id);
+    let once = match once(inner, &request, &task, id).await? {
+        Found::Known(shared) => return Ok(TaskHandle::new(shared)),
+        Found::Nothing(once) => once,
+    };
+    set_moment(inner, &mut request);
+    let parent = parent(inner, &mut request)?;
+    let mut checked = check(inner, &request, on_terminal)?;
+    if let Some(parent) = &parent {
+        checked.tree = Some(parent.expect_child(&inner.registry, &request, id, &task)?);
     }
-    let checked = check(inner, &request, on_terminal)?;
-    begin(inner, request, checked, new_id()).await
+    let claim = Claim::new(&inner.registry, task, id).with(once);
+    let prepared = match prepare(inner, request, checked, claim).await? {
+        Ready::Joined(handle) => return Ok(handle),
+        Ready::Prepared(prepared) => prepared,
+    };
+    let Some(parent) = parent else { return create(inner, *prepared).await };
+    let adopted = parent.tell(|reply| Control::Adopt { child: prepared, reply }).await;
+    adopted.unwrap_or(Err(StartError::ParentGone { parent: parent.id }))
+}
+
+/// The moment at which the task may begin: the later one of a date and a time from now.
+fn set_moment(inner: &Inner, request: &mut StartRequest) {
+    let Some(after) = request.run_after else { return };
+    let after = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+    let at = Timestamp(inner.around.clock.date().0.saturating_add(after));
+    request.details.run_at = request.details.run_at.max(Some(at));
+}
+
+/// The live task that the new one is to be a child of. What the request leaves open is as it is there.
+fn parent(inner: &Inner, request: &mut StartRequest) -> Result<Option<Arc<Shared>>, StartError> {
+    let Some(id) = request.details.parent else { return Ok(None) };
+    let live = inner.registry.by_id(id).filter(|parent| parent.outcome().is_none());
+    let parent = live.ok_or(StartError::ParentGone { parent: id })?;
+    request.details.inherit(&parent.state().details);
+    Ok(Some(parent))
 }
 
 /// Starts a child.
@@ -96,17 +154,51 @@ pub(super) async fn start_as(
     right: Birthright,
 ) -> Result<TaskHandle, StartError> {
     let mut checked = check(inner, &request, None)?;
-    checked.limits = checked.limits.lowered_to(LimitsRequest::from(right.limits));
     checked.tree = right.tree;
-    begin(inner, request, checked, right.id).await
+    checked.lower_to(right.limits);
+    let claim = Claim::new(&inner.registry, task_ref(&request, right.id), right.id);
+    match prepare(inner, request, checked, claim).await? {
+        Ready::Joined(handle) => Ok(handle),
+        Ready::Prepared(prepared) => create(inner, *prepared).await,
+    }
 }
 
-async fn begin(
+impl Checked {
+    fn lower_to(&mut self, limits: Limits) {
+        self.limits = self.limits.lowered_to(LimitsRequest::from(limits));
+    }
+}
+
+impl Prepared {
+    pub(super) fn id(&self) -> TaskId {
+        self.claim.id
+    }
+
+    pub(super) fn task(&self) -> &TaskRef {
+        &self.claim.task
+    }
+
+    /// Starts it as a child that stays below these limits.
+    pub(super) async fn start_below(mut self, inner: &Arc<Inner>, limits: Limits) -> Result<TaskHandle, StartError> {
+        self.checked.lower_to(limits);
+        create(inner, self).await
+    }
+}
+
+/// How far a request has come that was not refused.
+enum Ready {
+    /// A live task has its key, and is joined.
+    Joined(TaskHandle),
+    Prepared(Box<Prepared>),
+}
+
+/// Sees what can be refused, and then takes the key and a turn.
+async fn prepare(
     inner: &Arc<Inner>,
     request: StartRequest,
     checked: Checked,
-    id: TaskId,
-) -> Result<TaskHandle, StartError> {
+    claim: Claim,
+) -> Result<Ready, StartError> {
     if let Some(guest) = request.grants.clash() {
         return Err(StartError::GuestPath { guest: guest.to_owned() });
     }
@@ -115,15 +207,34 @@ async fn begin(
         let opened = tokio::task::spawn_blocking(move || open_dirs(&grants)).await;
         opened.map_err(|_| StartError::ShuttingDown)??;
     }
-
-    let task = task_ref(&request, id);
-    if !inner.registry.claim(&task, id) {
-        return Err(StartError::KeyInUse { task });
+    if !request.signals.is_empty() {
+        // Whether they fit is seen by trying.
+        first_events(inner, &request, &checked, &claim.task)?;
     }
-    let claim = Claim { registry: Arc::clone(&inner.registry), task, id, kept: false };
-    let turn = Turn::take(inner, &checked, &request).await?;
+    let turn = match replacing(request.on_key_in_use) {
+        None if request.on_key_in_use == KeyPolicy::Join => match claim.take_or_join().await {
+            Ok(()) => Turn::take(inner, &checked, &request)?,
+            Err(live) => {
+                claim.joined(live.id);
+                return Ok(Ready::Joined(TaskHandle::new(live)));
+            }
+        },
+        None => {
+            claim.take()?;
+            Turn::take(inner, &checked, &request)?
+        }
+        Some(wish) => {
+            // Nobody is asked to make room for a task that finds none.
+            let turn = Turn::take(inner, &checked, &request)?;
+            claim.take_over(&wish, request.details.parent).await?;
+            turn
+        }
+    };
+    if *inner.shutdown.borrow() {
+        return Err(StartError::ShuttingDown);
+    }
     sweep(inner);
-    create(inner, request, checked, claim, turn).await
+    Ok(Ready::Prepared(Box::new(Prepared { request, checked, claim, turn })))
 }
 
 /// Whose turn a task takes.
@@ -149,7 +260,7 @@ struct Turn {
 
 impl Turn {
     /// Asks for room. Only who has to wait for it needs a place in the queue.
-    async fn take(inner: &Inner, checked: &Checked, request: &StartRequest) -> Result<Self, StartError> {
+    fn take(inner: &Inner, checked: &Checked, request: &StartRequest) -> Result<Self, StartError> {
         let waits = request.approval.is_some() || request.details.run_at.is_some();
         let (who, priority) = (applicant(&request.plugin, &request.details), request.details.priority);
         let full = || StartError::QueueFull { max: inner.queue.max() };
@@ -158,37 +269,13 @@ impl Turn {
         }
         let desk = Arc::clone(&inner.desk);
         let mut admission = desk.admit(Arc::clone(&inner.runner), checked.plugin, who, priority);
-        let now = std::future::poll_fn(|cx| Poll::Ready(admission.as_mut().poll(cx))).await;
-        match now {
+        // Whoever gets the turn polls it again, and is woken then.
+        match admission.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(permit) => Ok(Self { admission: Some(Box::pin(std::future::ready(permit))), queued: None }),
             Poll::Pending => {
                 let place = inner.queue.enter().ok_or_else(full)?;
                 Ok(Self { admission: Some(admission), queued: Some(place) })
             }
-        }
-    }
-}
-
-/// A key that was claimed for a task that is not alive yet: given back when the start does not come to its end, whether
-/// by an error or because nobody waits for it any more.
-pub(super) struct Claim {
-    registry: Arc<Registry>,
-    task: TaskRef,
-    id: TaskId,
-    kept: bool,
-}
-
-impl Claim {
-    /// The task is alive: the key is its own now.
-    pub(super) fn keep(&mut self) {
-        self.kept = true;
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        if !self.kept {
-            self.registry.release(&self.task, self.id);
         }
     }
 }
@@ -222,7 +309,14 @@ fn check(inner: &Inner, request: &StartRequest, on_terminal: Option<OnTerminal>)
     }
     schemas.input.check(&request.input).map_err(|faults| StartError::InvalidInput { faults })?;
     let at_end = inner.on_terminals.of(&request.details, on_terminal)?;
-    Ok(Checked { plugin: plugin.digest(), schemas: schemas.clone(), limits, at_end, tree: None })
+    let wanted = request.details.output_schema.as_ref().map(wanted).transpose()?;
+    Ok(Checked { plugin: plugin.digest(), schemas: schemas.clone(), limits, wanted, at_end, tree: None })
+}
+
+/// The schema that a request has for its result, under the rules for a plugin's.
+fn wanted(schema: &Value) -> Result<Schema, StartError> {
+    let depth = LoadLimits::default().schema_depth;
+    Schema::new_within(schema, depth, OUTPUT_SCHEMA_BYTES_MAX).map_err(StartError::OutputSchema)
 }
 
 /// Opens each granted folder once, so that a wrong path is an error of the request and not of the task.
@@ -234,13 +328,8 @@ fn open_dirs(grants: &Grants) -> Result<(), StartError> {
     Ok(())
 }
 
-async fn create(
-    inner: &Arc<Inner>,
-    request: StartRequest,
-    checked: Checked,
-    claim: Claim,
-    turn: Turn,
-) -> Result<TaskHandle, StartError> {
+async fn create(inner: &Arc<Inner>, prepared: Prepared) -> Result<TaskHandle, StartError> {
+    let Prepared { request, checked, claim, turn } = prepared;
     let (id, task) = (claim.id, claim.task.clone());
     let (state, first) = first_events(inner, &request, &checked, &task)?;
 
@@ -248,8 +337,10 @@ async fn create(
     let (calls_tx, calls) = mpsc::channel(CALL_QUEUE);
     let (cancel, cancel_rx) = watch::channel(None);
     let (alive, gone) = oneshot::channel();
-    let shared =
-        Arc::new(Shared::new(id, task.clone(), inner.registry.next_number(), state, control_tx, inner.around.clone()));
+    let mut shared =
+        Shared::new(id, task.clone(), inner.registry.next_number(), state, control_tx, inner.around.clone());
+    shared.tree = checked.tree.as_ref().map(|place| (place.root, place.depth));
+    let shared = Arc::new(shared);
     let link = CellLink {
         calls: calls_tx,
         cancel: cancel_rx,
@@ -288,6 +379,7 @@ async fn create(
         runner: Arc::clone(&inner.runner),
         sink: inner.sink.clone(),
         schemas: checked.schemas,
+        wanted: checked.wanted,
         grants: work.grants.clone(),
         host: Arc::downgrade(inner),
         children: HashMap::new(),

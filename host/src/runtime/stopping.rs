@@ -95,7 +95,7 @@ impl Registry {
     }
 
     /// Whether this ancestor, or one of its own, is the one that is looked for. Those between may have ended.
-    fn is_below(&self, mut ancestor: Option<TaskId>, of: TaskId) -> bool {
+    pub(super) fn is_below(&self, mut ancestor: Option<TaskId>, of: TaskId) -> bool {
         while let Some(id) = ancestor {
             if id == of {
                 return true;

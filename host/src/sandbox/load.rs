@@ -272,6 +272,7 @@ pub(super) fn command_manifest(name: &str) -> Manifest {
                 },
             })),
             limits: crate::model::limits::LimitsRequest::default(),
+            routing: None,
         }],
     }
 }

@@ -189,7 +189,10 @@ pub(super) fn refused(error: StartError, arguments: &RunArguments) -> Fault {
         | StartError::TooManySignals { .. }
         | StartError::Permission
         | StartError::Details(_)
-        | StartError::Parent
+        | StartError::IdempotencyKeyUsed { .. }
+        | StartError::ParentGone { .. }
+        | StartError::ParentRefuses { .. }
+        | StartError::OutputSchema(_)
         | StartError::UnknownOnTerminal { .. }
         | StartError::Store(_)
         | StartError::QueueFull { .. }

@@ -207,5 +207,5 @@ async fn r13_details_that_are_not_fit_to_be_kept_start_nothing() {
     assert!(matches!(refused, StartError::Details(DetailsError::Text { what: "label's name" })), "{refused}");
     let mut foreign = request();
     foreign.details.parent = Some(crate::model::ids::TaskId::from_random(1));
-    assert!(matches!(bench.inner.start(foreign).await.unwrap_err(), StartError::Parent));
+    assert!(matches!(bench.inner.start(foreign).await.unwrap_err(), StartError::ParentGone { .. }));
 }

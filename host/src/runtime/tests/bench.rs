@@ -113,6 +113,7 @@ impl Bench {
             plugin_limits: std::collections::HashMap::new(),
             functions: Arc::default(),
             on_terminals: crate::runtime::terminal::OnTerminals::default(),
+            routing: crate::runtime::routing::RoutingPolicy::default(),
             plugins: Belongings::new(std::collections::HashMap::new(), 1 << 20),
             queue: Queue::new(4),
             desk: Arc::new(Desk::new(Concurrency::of(u32::MAX))),
@@ -160,6 +161,7 @@ fn plugin(name: &str) -> Plugin {
         input: Some(serde_json::json!({ "type": "object" })),
         output: Some(serde_json::json!({ "type": ["string", "null"] })),
         limits: crate::model::limits::LimitsRequest::default(),
+        routing: None,
     };
     let schemas = vec![(task.name.clone(), task.schemas(32).unwrap())];
     Plugin::new(LoadedPlugin {

@@ -15,6 +15,7 @@ mod races;
 mod reaching;
 mod receipts;
 mod reporting;
+mod starting;
 mod stopping;
 mod stores;
 mod telling;

@@ -1,0 +1,102 @@
+//! Starting a task and waiting for it, as long as somebody decided.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::model::details::Routing;
+use crate::model::manifest::TaskType;
+use crate::model::outcome::Outcome;
+use crate::model::request::StartRequest;
+use crate::model::routing::decide;
+
+use super::handle::TaskHandle;
+use super::host::{Inner, StartError};
+use super::start::start;
+
+/// What a start came to for a caller who was ready to wait.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Started {
+    /// The task had its outcome in time.
+    #[non_exhaustive]
+    Ready {
+        /// The task.
+        task: TaskHandle,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// The task goes on in the background.
+    Pending(TaskHandle),
+}
+
+impl Started {
+    /// The task, in either case.
+    pub fn task(&self) -> &TaskHandle {
+        match self {
+            Self::Ready { task, .. } | Self::Pending(task) => task,
+        }
+    }
+
+    /// The outcome, if it came in time.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        match self {
+            Self::Ready { outcome, .. } => Some(outcome),
+            Self::Pending(_) => None,
+        }
+    }
+}
+
+type Decides = dyn Fn(&StartRequest, &TaskType) -> Option<Routing> + Send + Sync;
+
+/// What the host says about where callers wait.
+#[derive(Clone, Default)]
+pub(crate) struct RoutingPolicy(Option<Arc<Decides>>);
+
+impl RoutingPolicy {
+    pub(crate) fn new(decides: impl Fn(&StartRequest, &TaskType) -> Option<Routing> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(decides)))
+    }
+}
+
+impl fmt::Debug for RoutingPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RoutingPolicy").field(&self.0.is_some()).finish()
+    }
+}
+
+/// Where the caller of this request waits. For a task that there is not, it does not matter: it is refused.
+fn route(inner: &Inner, request: &StartRequest) -> Routing {
+    let plugin = inner.registry.plugin(&request.plugin);
+    let task_type = plugin.as_ref().and_then(|plugin| plugin.manifest().task_type(&request.task_type));
+    let policy = inner.routing.0.as_deref().zip(task_type).and_then(|(decides, of)| decides(request, of));
+    decide(request.details.routing, policy, task_type.and_then(|of| of.routing))
+}
+
+/// Starts a task, and waits for it as long as was decided.
+///
+/// Cancel safety: when the future is dropped while it waits, the task goes on.
+pub(super) async fn run(inner: &Arc<Inner>, mut request: StartRequest) -> Result<Started, StartError> {
+    let routing = route(inner, &request);
+    request.details.routing = Some(routing);
+    let clock = Arc::clone(&inner.around.clock);
+    let until = clock.steady().checked_add(routing.patience());
+    let task = Box::pin(start(inner, request, None)).await?;
+    if routing.patience().is_zero() {
+        return Ok(Started::Pending(task));
+    }
+    let over = async {
+        match until {
+            Some(until) => clock.sleep_until(until).await,
+            None => std::future::pending().await,
+        }
+    };
+    let outcome = tokio::select! {
+        biased;
+        outcome = task.wait() => Some(outcome),
+        () = over => None,
+    };
+    Ok(match outcome {
+        Some(outcome) => Started::Ready { task, outcome },
+        None => Started::Pending(task),
+    })
+}
