@@ -17,6 +17,7 @@ use super::ids::{SignalKey, TaskId};
 use super::limits::Limits;
 use super::machine::RefusalKind;
 use super::outcome::{CellEnd, Failure, FailureKind, GuestOutcome, Outcome};
+use super::permission::Permission;
 use super::request::CancelRequest;
 use super::retry::RetryPolicy;
 use super::signal::{Instruction, NotifyAnswer, Party, Senders, Signal};
@@ -81,6 +82,10 @@ pub(super) struct View {
     /// What was said to it and not taken, oldest first.
     pub(super) said: Vec<Instruction>,
     pub(super) questions: Vec<(ApprovalNumber, String)>,
+    /// The number of its open request for fuel, which is a question too.
+    pub(super) fuel_question: Option<ApprovalNumber>,
+    /// Its messages to the agent that nobody has taken.
+    pub(super) messages: Vec<u64>,
     pub(super) children: Vec<Offspring>,
     pub(super) artifacts: usize,
     pub(super) cancel: Option<CancelRequest>,
@@ -105,6 +110,7 @@ pub(super) struct Made {
     pub(super) later: bool,
     pub(super) retry: RetryPolicy,
     pub(super) approvers: Approvers,
+    pub(super) permission: Permission,
 }
 
 /// The second account.
@@ -118,6 +124,10 @@ pub(super) struct Reference {
     panicked: Option<String>,
     /// What it got of the fuel that needs nobody's answer.
     on_request: u64,
+    /// What it got of the fuel that approvals give.
+    on_approval: u64,
+    /// Messages sent to its agent.
+    sent: u64,
     warned_of_fuel: Vec<u64>,
     warned_of_tokens: bool,
     warned_of_actions: bool,
@@ -150,6 +160,8 @@ impl Reference {
             kept: Vec::new(),
             said: Vec::new(),
             questions,
+            fuel_question: None,
+            messages: Vec::new(),
             children: Vec::new(),
             artifacts: 0,
             cancel: None,
@@ -163,6 +175,8 @@ impl Reference {
             sent_once: Vec::new(),
             panicked: None,
             on_request: 0,
+            on_approval: 0,
+            sent: 0,
             warned_of_fuel: Vec::new(),
             warned_of_tokens: false,
             warned_of_actions: false,
@@ -200,7 +214,12 @@ impl Reference {
             }
             Command::Notify { key, signal } => self.notified(key, signal),
             Command::Instruct(instruction) => self.instructed(instruction),
-            Command::DecideApproval { number, decision } => self.decided(*number, decision),
+            Command::DecideApproval { number, decision, ruling } => self.decided(*number, decision, ruling),
+            Command::SettleMessage { number, .. } => {
+                let before = self.view.messages.len();
+                self.view.messages.retain(|open| open != number);
+                if self.view.messages.len() < before { Said::Done } else { Said::Unchanged }
+            }
             Command::ApprovalTimedOut { number, .. } => self.undecided(*number),
             Command::WaitTimedOut { wait } => self.ends_wait(WaitEnd::TimedOut, |number, _| number == *wait),
             Command::CancelWait { key } => {
@@ -265,6 +284,7 @@ impl Reference {
     /// Lets whoever is parked go on.
     fn wake(&mut self, with: Woken) {
         if self.view.parked.take().is_some() {
+            self.view.fuel_question = None;
             self.woken = Some(with);
         }
     }

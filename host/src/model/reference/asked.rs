@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use super::others::is_low;
 use super::{Parked, Reference, Said, Woken};
-use crate::model::approval::{ApprovalAsk, ApprovalNumber};
+use crate::model::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber};
 use crate::model::command::Command;
 use crate::model::event::{Budget, WaitEnd};
 use crate::model::ids::{SignalKey, TaskId};
 use crate::model::machine::RefusalKind;
 use crate::model::outcome::FailureKind;
-use crate::model::signal::Senders;
+use crate::model::permission::{ApprovalKinds, NOBODY};
+use crate::model::signal::{Party, Senders};
 
 /// Keys of one wait.
 const KEYS_MAX: usize = 64;
@@ -32,15 +33,7 @@ impl Reference {
             Command::Poll { key } => {
                 self.first_of(std::slice::from_ref(key), &Senders::default()).unwrap_or(Said::NoSignal)
             }
-            Command::MessageAgent { once, .. } => {
-                if let Some(key) = once {
-                    if self.sent_once.contains(key) {
-                        return Said::Unchanged;
-                    }
-                    self.sent_once.push(key.clone());
-                }
-                self.made_one()
-            }
+            Command::MessageAgent { once, room, .. } => self.tells_agent(once.as_ref(), *room),
             Command::NextInstruction { timeout } => self.next_instruction(*timeout),
             Command::RequestApproval(ask) => self.asks_approval(ask),
             Command::RecordUsage { tool, tokens, actions, .. } => self.records(tool, *tokens, *actions),
@@ -54,6 +47,20 @@ impl Reference {
             Command::RequestFuel { units, timeout, .. } => self.asks_fuel(*units, *timeout),
             _ => self.made_one(),
         }
+    }
+
+    /// A message stays until somebody has it, and no more than so many stay.
+    fn tells_agent(&mut self, once: Option<&SignalKey>, room: bool) -> Said {
+        if once.is_some_and(|key| self.sent_once.contains(key)) {
+            return Said::Unchanged;
+        }
+        if self.view.messages.len() >= self.made.limits.agent_messages as usize || !room {
+            return Said::Refused(RefusalKind::TooLarge);
+        }
+        self.sent_once.extend(once.cloned());
+        self.sent += 1;
+        self.view.messages.push(self.sent);
+        self.made_one()
     }
 
     fn made_one(&mut self) -> Said {
@@ -129,18 +136,34 @@ impl Reference {
             return Said::Refused(RefusalKind::Host);
         }
         let kind = &ask.kind;
-        if kind.is_empty() || kind.len() > 64 || kind.chars().any(char::is_control) || kind == "start" {
+        if kind.is_empty()
+            || kind.len() > 64
+            || kind.chars().any(char::is_control)
+            || ["start", "fuel"].contains(&kind.as_str())
+        {
             return Said::Refused(RefusalKind::InvalidArgument);
         }
         if self.view.cancel.is_some() {
             return Said::Over(WaitEnd::Cancelled);
         }
-        if ask.timeout == Some(Duration::ZERO) {
+        let before = self.permission(kind);
+        if before.is_none() && ask.timeout == Some(Duration::ZERO) {
             return Said::Over(WaitEnd::TimedOut);
         }
         self.asked += 1;
-        self.view.questions.push((ApprovalNumber(self.asked), kind.clone()));
-        self.parks(Parked::Approval)
+        let parked = self.parks(Parked::Approval);
+        let by = Party::Host;
+        match before {
+            None => self.view.questions.push((ApprovalNumber(self.asked), kind.clone())),
+            Some(yes) => {
+                self.others += 1;
+                self.wake(Woken::Decision(match yes {
+                    true => ApprovalDecision::Approved { by, input: None },
+                    false => ApprovalDecision::Denied { by, reason: NOBODY.to_owned() },
+                }));
+            }
+        }
+        parked
     }
 
     fn records(&mut self, tool: &str, tokens: u64, actions: u64) -> Said {
@@ -207,18 +230,44 @@ impl Reference {
         if self.view.cancel.is_some() {
             return Said::Refused(RefusalKind::Cancelled);
         }
-        // Some of it is given without asking anybody.
-        if self.on_request + units <= self.made.limits.fuel_on_request {
-            self.on_request += units;
-            self.view.budget += units;
-            self.others += 1;
-            let parked = self.parks(Parked::Fuel(units));
-            self.wake(Woken::Fuel(units));
-            return parked;
-        }
-        if timeout == Some(Duration::ZERO) {
+        // Some of it is given without asking anybody, and some is decided before.
+        let free = self.on_request + units <= self.made.limits.fuel_on_request;
+        let before = if free { Some(true) } else { self.permission("fuel") };
+        if before.is_none() && timeout == Some(Duration::ZERO) {
             return Said::Refused(RefusalKind::TimedOut);
         }
-        self.parks(Parked::Fuel(units))
+        self.asked += 1;
+        let parked = self.parks(Parked::Fuel(units));
+        let Some(yes) = before else {
+            self.view.fuel_question = Some(ApprovalNumber(self.asked));
+            return parked;
+        };
+        self.others += 1;
+        if free {
+            self.on_request += units;
+        } else if !yes || !self.approved(units) {
+            self.wake(Woken::NoFuel);
+            return parked;
+        }
+        self.view.budget += units;
+        self.wake(Woken::Fuel(units));
+        parked
+    }
+
+    /// What was decided about questions of this kind before they are asked.
+    fn permission(&self, kind: &str) -> Option<bool> {
+        let permission = &self.made.permission;
+        let yes = match &permission.approve {
+            ApprovalKinds::All => true,
+            ApprovalKinds::Only(kinds) => kinds.contains(kind),
+        };
+        if yes { Some(true) } else { permission.deny_others.then_some(false) }
+    }
+
+    /// Whether approvals may give so much more; if so, they did.
+    pub(super) fn approved(&mut self, units: u64) -> bool {
+        let fits = self.on_approval + units <= self.made.limits.fuel_on_approval;
+        self.on_approval += if fits { units } else { 0 };
+        fits
     }
 }

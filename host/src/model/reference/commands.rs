@@ -6,12 +6,14 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{Made, Parked, View, is_call};
-use crate::model::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, Approvers};
+use crate::model::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, ApprovalRuling, Approvers};
 use crate::model::children::ChildOutcome;
 use crate::model::command::Command;
 use crate::model::ids::{SignalKey, TaskId, TaskKey, TaskRef};
 use crate::model::limits::Limits;
+use crate::model::outbox::Settlement;
 use crate::model::outcome::{CellEnd, Failure, FailureKind, GuestOutcome, Outcome};
+use crate::model::permission::{ApprovalKinds, Permission};
 use crate::model::request::CancelRequest;
 use crate::model::retry::RetryPolicy;
 use crate::model::signal::{Instruction, Party, SenderClass, Senders, Signal};
@@ -32,6 +34,7 @@ pub(super) struct Setting {
     tokens: u64,
     actions: u64,
     log_events: u64,
+    permission: Permission,
 }
 
 impl Setting {
@@ -50,12 +53,15 @@ impl Setting {
                 children: 2,
                 children_in_all: 3,
                 log_events: self.log_events,
+                agent_messages: 2,
+                fuel_on_approval: 25,
                 ..Limits::default()
             },
             held: self.held,
             later: self.later,
             retry: if self.crashes { policy.with_crashes() } else { policy },
             approvers: self.approvers,
+            permission: self.permission.clone(),
         }
     }
 }
@@ -67,8 +73,14 @@ pub(super) fn setting() -> impl Strategy<Value = Setting> {
     let held = prop::bool::weighted(0.2);
     let later = prop::bool::weighted(0.2);
     let on_request = prop_oneof![Just(0), Just(10)];
-    (held, later, 1..4u32, any::<bool>(), approvers, on_request, budget(), budget(), log_events).prop_map(
-        |(held, later, attempts, crashes, approvers, on_request, tokens, actions, log_events)| Setting {
+    let permission = prop_oneof![
+        5 => Just(Permission::default()),
+        1 => Just(Permission::deny_all()),
+        1 => Just(Permission::approve(ApprovalKinds::All)),
+        1 => Just(Permission::approve(ApprovalKinds::only(["fuel"])).deny_others()),
+    ];
+    (held, later, 1..4u32, any::<bool>(), approvers, on_request, budget(), budget(), log_events, permission).prop_map(
+        |(held, later, attempts, crashes, approvers, on_request, tokens, actions, log_events, permission)| Setting {
             held,
             later,
             attempts,
@@ -78,6 +90,7 @@ pub(super) fn setting() -> impl Strategy<Value = Setting> {
             tokens,
             actions,
             log_events,
+            permission,
         },
     )
 }
@@ -137,7 +150,8 @@ fn waits() -> impl Strategy<Value = Command> {
         1 => Just(Senders::only([SenderClass::Person])),
         1 => Just(Senders::only([SenderClass::Task, SenderClass::Itself])),
     ];
-    let kind = prop_oneof![4 => Just("deploy"), 1 => Just("start"), 1 => Just(""), 1 => Just("a\nb")];
+    let kind =
+        prop_oneof![4 => Just("deploy"), 1 => Just("start"), 1 => Just("fuel"), 1 => Just(""), 1 => Just("a\nb")];
     prop_oneof![
         4 => (prop::sample::subsequence(keys(), 0..=3), senders, timeout())
             .prop_map(|(keys, senders, timeout)| Command::Wait { keys, senders, timeout }),
@@ -159,10 +173,11 @@ fn acts() -> impl Strategy<Value = Command> {
         2 => (any::<u8>(), prop::option::weighted(0.8, 0..=110u8), prop::bool::weighted(0.2), prop::bool::weighted(0.2)).prop_map(
             |(text, percent, restarted, last)| Command::Progress { message: text.to_string(), percent, restarted, merged: 0, last }
         ),
-        1 => prop::option::of(0..2u8).prop_map(|once| Command::MessageAgent {
+        1 => (prop::option::of(0..2u8), prop::bool::weighted(0.9)).prop_map(|(once, room)| Command::MessageAgent {
             message: "m".into(),
             trigger: true,
-            once: once.map(key)
+            once: once.map(key),
+            room
         }),
         2 => (0..4u8, any::<bool>()).prop_map(|(number, detached)| Command::StartChild {
             child: child(number),
@@ -183,8 +198,18 @@ fn acts() -> impl Strategy<Value = Command> {
 /// What a person, the agent, the host and other tasks do.
 fn outside() -> impl Strategy<Value = Command> {
     let number = || (1..4u64).prop_map(ApprovalNumber);
-    let yes = (others(), any::<bool>())
-        .prop_map(|(by, changed)| ApprovalDecision::Approved { by, input: changed.then(|| json!({ "first": false })) });
+    let input = prop_oneof![
+        3 => Just(None),
+        2 => Just(Some(json!({ "first": false }))),
+        1 => (0..30u64).prop_map(|units| Some(json!(units))),
+        1 => (0..30u64).prop_map(|units| Some(json!({ "units": units }))),
+    ];
+    let yes = (others(), input).prop_map(|(by, input)| ApprovalDecision::Approved { by, input });
+    let ruling = prop_oneof![
+        4 => Just(ApprovalRuling::AsTheTaskSays),
+        1 => Just(ApprovalRuling::Allowed),
+        1 => Just(ApprovalRuling::Forbidden("r".into())),
+    ];
     let no = others().prop_map(|by| ApprovalDecision::Denied { by, reason: "r".into() });
     let decision = prop_oneof![4 => yes, 2 => no, 1 => Just(ApprovalDecision::TimedOut)];
     let outcomes = prop_oneof![
@@ -196,7 +221,8 @@ fn outside() -> impl Strategy<Value = Command> {
     prop_oneof![
         6 => signal(others()),
         2 => others().prop_map(|by| Command::Instruct(Instruction { text: by.word().into(), by })),
-        4 => (number(), decision).prop_map(|(number, decision)| Command::DecideApproval { number, decision }),
+        4 => (number(), decision, ruling)
+            .prop_map(|(number, decision, ruling)| Command::DecideApproval { number, decision, ruling }),
         1 => prop::option::of(0..KEYS).prop_map(|number| Command::CancelWait { key: number.map(key) }),
         2 => others().prop_map(|by| Command::Pause { by, reason: "r".into() }),
         2 => others().prop_map(|by| Command::Resume { by }),
@@ -217,6 +243,7 @@ fn clocks() -> impl Strategy<Value = Command> {
         1 => Just(Command::ChildTimedOut),
         1 => Just(Command::FuelRequestTimedOut),
         1 => (1..4u64).prop_map(|number| Command::ApprovalTimedOut { number: ApprovalNumber(number), usage: usage() }),
+        1 => (1..5u64).prop_map(|number| Command::SettleMessage { number, how: Settlement::Acknowledged }),
         2 => (0..200u64).prop_map(|used| Command::FuelLow { used }),
         1 => Just(Command::Stalled { fuel: 1, quiet: Duration::from_secs(1) }),
     ]

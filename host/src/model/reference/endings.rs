@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::commands::key;
 use super::judge::Decider;
 use super::{Made, Said, Woken};
-use crate::model::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, Approvers};
+use crate::model::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, ApprovalRuling, Approvers};
 use crate::model::children::ChildOutcome;
 use crate::model::command::Command;
 use crate::model::event::WaitEnd;
@@ -13,6 +13,7 @@ use crate::model::ids::TaskId;
 use crate::model::limits::Limits;
 use crate::model::machine::RefusalKind;
 use crate::model::outcome::{CellEnd, Failure, FailureKind, Outcome};
+use crate::model::permission::Permission;
 use crate::model::request::CancelRequest;
 use crate::model::retry::RetryPolicy;
 use crate::model::signal::{Instruction, Party, Senders, Signal};
@@ -26,6 +27,7 @@ fn running(attempts: u32) -> Decider {
         later: false,
         retry: RetryPolicy::attempts(attempts).with_crashes(),
         approvers: Approvers::default(),
+        permission: Permission::default(),
     });
     decider.take(Command::Start);
     let (child, task) = (TaskId::from_random(1), super::commands::task("child"));
@@ -54,7 +56,10 @@ fn answers() -> [(Command, Woken); 5] {
     [
         (Command::Notify { key: key(0), signal: signal.clone() }, Woken::Signal(key(0), signal)),
         (Command::Instruct(said.clone()), Woken::Instruction(said)),
-        (Command::DecideApproval { number, decision: decision.clone() }, Woken::Decision(decision)),
+        (
+            Command::DecideApproval { number, decision: decision.clone(), ruling: ApprovalRuling::AsTheTaskSays },
+            Woken::Decision(decision),
+        ),
         (Command::AddFuel { units: 3, by }, Woken::Fuel(3)),
         (Command::ChildEnded { child, outcome: ChildOutcome::Succeeded, fuel: 0 }, Woken::Child(child)),
     ]
@@ -167,7 +172,11 @@ fn f27_nothing_that_comes_after_the_end_touches_the_result() {
         Command::Resume { by },
         Command::AddFuel { units: 5, by },
         Command::RefuseFuel { by, reason: String::new() },
-        Command::DecideApproval { number, decision: ApprovalDecision::Denied { by, reason: String::new() } },
+        Command::DecideApproval {
+            number,
+            decision: ApprovalDecision::Denied { by, reason: String::new() },
+            ruling: ApprovalRuling::Allowed,
+        },
         Command::ApprovalTimedOut { number, usage },
         Command::Start,
         Command::Due,
@@ -186,6 +195,7 @@ fn f27_nothing_that_comes_after_the_end_touches_the_result() {
                 later: true,
                 retry: RetryPolicy::attempts(2),
                 approvers: Approvers::default(),
+                permission: Permission::default(),
             });
         }
         let outcome = Outcome::Succeeded { message: "done elsewhere".into(), data: Some(1.into()) };
@@ -209,6 +219,7 @@ fn r27_a_fault_of_the_host_does_not_let_a_held_task_run_without_its_yes() {
         later: false,
         retry: RetryPolicy::attempts(3).with_crashes(),
         approvers: Approvers::default(),
+        permission: Permission::default(),
     });
     let end = CellEnd::Failed(Failure::new(FailureKind::Host, "the host panicked"));
     decider.take(Command::CellEnded { end, usage: Usage::default(), chance: 0.0 });

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::commands::{any_command, can_come, keys, setting, task, who};
 use super::{Came, Made, Parked, Reference, Said, View, Woken};
-use crate::model::approval::ApprovalAsk;
+use crate::model::approval::{ApprovalAsk, ApprovalDecision};
 use crate::model::command::{Answer, Command};
 use crate::model::details::TaskDetails;
 use crate::model::event::{Event, EventBody, WaitEnd};
@@ -29,6 +29,7 @@ impl Decider {
         let mut details = Box::<TaskDetails>::default();
         details.retry = made.retry;
         details.approvers = made.approvers;
+        details.permission = made.permission.clone();
         details.run_at = made.later.then_some(Timestamp(9));
         let create = Command::Create {
             task: task("k"),
@@ -85,7 +86,14 @@ impl Decider {
             spent: (usage.tokens, usage.actions, usage.children_fuel),
             kept,
             said: state.instructions.iter().cloned().collect(),
-            questions: look.approvals.into_iter().map(|open| (open.number, open.ask.kind)).collect(),
+            fuel_question: look.approvals.iter().find(|open| open.ask.kind == "fuel").map(|open| open.number),
+            questions: look
+                .approvals
+                .into_iter()
+                .filter(|open| open.ask.kind != "fuel")
+                .map(|open| (open.number, open.ask.kind))
+                .collect(),
+            messages: (1..=state.agent_messages).filter(|number| state.open_messages.holds(*number)).collect(),
             children: look
                 .children
                 .into_iter()
@@ -246,7 +254,7 @@ fn whole(
     check(before.limits == after.limits, "a limit changed")?;
     check((before.task.as_ref(), &before.details) == (after.task.as_ref(), &after.details), "the request changed")?;
     let given = new.iter().filter_map(|event| {
-        if let EventBody::FuelAdded { units, by } = &event.body { Some((*units, *by)) } else { None }
+        if let EventBody::FuelAdded { units, by, .. } = &event.body { Some((*units, *by)) } else { None }
     });
     let (units, by): (Vec<u64>, Vec<Party>) = given.unzip();
     check(after.fuel_budget == before.fuel_budget + units.iter().sum::<u64>(), "the budget grew by itself")?;
@@ -254,10 +262,16 @@ fn whole(
         Command::AddFuel { by: giver, .. } => check(by.iter().all(|by| by == giver), "given by somebody else")?,
         Command::RequestFuel { .. } => {
             check(
-                after.fuel_on_request <= after.limits.fuel_on_request,
+                after.fuel_on_request <= after.limits.fuel_on_request
+                    && after.fuel_on_approval <= after.limits.fuel_on_approval,
                 "more was given than nobody need be asked for",
             )?;
             check(by.iter().all(|by| *by == Party::Host), "the host gives it")?;
+        }
+        Command::DecideApproval { decision, .. } => {
+            let yes =
+                matches!(decision, ApprovalDecision::Approved { by: giver, .. } if by.iter().all(|by| by == giver));
+            check(units.is_empty() || yes, "given by somebody else than who approved")?;
         }
         _ => check(units.is_empty(), "fuel from nowhere")?,
     }

@@ -1,7 +1,7 @@
 //! What others do to a task: send, say, decide, pause, give.
 
 use super::{Came, Parked, Reference, Said, Woken};
-use crate::model::approval::{ApprovalDecision, ApprovalNumber, Approvers};
+use crate::model::approval::{ApprovalDecision, ApprovalNumber, ApprovalRuling, Approvers};
 use crate::model::children::ChildOutcome;
 use crate::model::event::Budget;
 use crate::model::ids::{SignalKey, TaskId};
@@ -58,22 +58,37 @@ impl Reference {
     }
 
     /// The first decision of somebody who may decide stands.
-    pub(super) fn decided(&mut self, number: ApprovalNumber, decision: &ApprovalDecision) -> Said {
+    pub(super) fn decided(
+        &mut self,
+        number: ApprovalNumber,
+        decision: &ApprovalDecision,
+        ruling: &ApprovalRuling,
+    ) -> Said {
         let (by, yes) = match decision {
             ApprovalDecision::Approved { by, .. } => (*by, true),
             ApprovalDecision::Denied { by, .. } => (*by, false),
             ApprovalDecision::TimedOut | ApprovalDecision::Cancelled => return Said::Refused(RefusalKind::Host),
         };
-        if !self.view.questions.iter().any(|(open, _)| *open == number) {
+        let fuel = self.view.fuel_question == Some(number);
+        if !fuel && !self.view.questions.iter().any(|(open, _)| *open == number) {
             return Said::Unchanged;
         }
-        let may = match self.made.approvers {
-            Approvers::Anybody => matches!(by, Party::Person | Party::Host | Party::Agent),
+        let says_the_task = match self.made.approvers {
+            Approvers::Anybody => true,
             Approvers::PersonOrHost => matches!(by, Party::Person | Party::Host),
             Approvers::Person => by == Party::Person,
         };
-        if !may {
+        let may = match ruling {
+            ApprovalRuling::AsTheTaskSays => says_the_task,
+            ApprovalRuling::Allowed => true,
+            ApprovalRuling::Forbidden(_) => false,
+        };
+        // No task decides, whatever anybody says.
+        if !may || matches!(by, Party::Task(_) | Party::Itself) {
             return Said::Refused(RefusalKind::Denied);
+        }
+        if fuel {
+            return self.decided_fuel(decision);
         }
         self.settles(number);
         if self.view.phase != Phase::Held {
@@ -87,6 +102,27 @@ impl Reference {
             self.view.input = input.clone();
         }
         self.moves_to(if self.made.later { Phase::Delayed } else { Phase::Queued })
+    }
+
+    /// What was asked for, or another amount, within what approvals may give; or nothing.
+    fn decided_fuel(&mut self, decision: &ApprovalDecision) -> Said {
+        let ApprovalDecision::Approved { input, .. } = decision else { return self.fuel_refused() };
+        let Some(Parked::Fuel(wanted)) = self.view.parked else { return Said::Unchanged };
+        let units = match input {
+            None => wanted,
+            Some(Value::Number(units)) => units.as_u64().unwrap_or(0),
+            Some(other) => other["units"].as_u64().unwrap_or(0),
+        };
+        if units == 0 {
+            return Said::Refused(RefusalKind::InvalidArgument);
+        }
+        if !self.approved(units) {
+            return Said::Refused(RefusalKind::TooLarge);
+        }
+        self.others += 1;
+        self.view.budget += units;
+        self.wake(Woken::Fuel(units));
+        Said::Done
     }
 
     /// Nobody decided in time, which is a no.

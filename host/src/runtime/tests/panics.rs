@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::bench::{Bench, log, request, script, settle, success};
 use crate::model::event::EventBody;
+use crate::model::outbox::{AgentMessage, Delivery};
 use crate::model::outcome::{FailureKind, Outcome};
 use crate::model::retry::RetryPolicy;
-use crate::ports::agent::{AgentMessage, Delivery};
 use crate::ports::runner::GuestCall;
 
 /// A guest that sends its agent a message, and a sink that panics at the first.
