@@ -230,7 +230,10 @@ mod tests {
         assert!(matches!(claims.once(&key, print, &task(), id(1)), OnceAnswer::Mine));
         assert!(matches!(claims.once(&key, other, &task(), id(2)), OnceAnswer::Wait(_)), "it may come to nothing");
         claims.give_up_once(&key);
-        assert!(matches!(claims.once(&key, print, &task(), id(3)), OnceAnswer::Mine), "a refused start does not burn it");
+        assert!(
+            matches!(claims.once(&key, print, &task(), id(3)), OnceAnswer::Mine),
+            "a refused start does not burn it"
+        );
         claims.settle_once(&key, id(3));
         assert!(matches!(claims.once(&key, print, &task(), id(4)), OnceAnswer::Known(known) if known == id(3)));
         assert!(matches!(claims.once(&key, other, &task(), id(4)), OnceAnswer::Another(_)));

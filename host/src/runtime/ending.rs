@@ -43,7 +43,8 @@ impl Actor {
     /// Holds a result against its type's own output schema, and the request's.
     pub(super) fn checked(&self, end: CellEnd) -> CellEnd {
         let CellEnd::Returned(GuestOutcome::Succeeded { data: Some(data), .. }) = &end else { return end };
-        let schemas = [(Some(&self.schemas.output), "its own output schema"), (self.wanted.as_ref(), "the request's schema")];
+        let schemas =
+            [(Some(&self.schemas.output), "its own output schema"), (self.wanted.as_ref(), "the request's schema")];
         let faults = schemas.into_iter().find_map(|(schema, whose)| Some((schema?.check(data).err()?, whose)));
         let Some((faults, whose)) = faults else { return end };
         let message = format!("its result does not match {whose}: {}", faults.join("; "));

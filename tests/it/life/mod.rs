@@ -5,6 +5,7 @@ mod cancelling;
 mod children;
 mod ending;
 mod functions;
+mod keys;
 mod log;
 mod reaching;
 mod shutdown;

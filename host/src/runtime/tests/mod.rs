@@ -12,6 +12,7 @@ mod pausing;
 mod reaching;
 mod receipts;
 mod reporting;
+mod requests;
 mod starting;
 mod stopping;
 mod stores;
