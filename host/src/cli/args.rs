@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::{CancelRequest, DirGrant, TaskKey};
 
+use super::details::DetailArguments;
 use super::help::{BUILD_HELP, EXAMPLES, NEW_HELP, RUN_HELP};
 use super::limits::{Setting, SettingParser};
 use super::values::{self, EarlySignal, EarlyVerdict, Field};
@@ -92,6 +93,8 @@ pub(super) struct RunArguments {
     /// A name for this run, which the task can see
     #[arg(long, value_name = "KEY", value_parser = |text: &str| TaskKey::new(text))]
     pub(super) key: Option<TaskKey>,
+    #[command(flatten)]
+    pub(super) details: DetailArguments,
     /// Where files that the task publishes are saved [default: taskcell-artifacts/ID]
     #[arg(long, value_name = "DIR")]
     pub(super) artifacts: Option<PathBuf>,

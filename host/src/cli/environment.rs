@@ -15,6 +15,11 @@ pub(super) fn arguments() -> impl Iterator<Item = OsString> {
     std::env::args_os()
 }
 
+/// The date here, in the person's time zone.
+pub(super) fn now() -> jiff::Zoned {
+    jiff::Zoned::now()
+}
+
 /// A variable; one that is empty counts as not set.
 pub(super) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())

@@ -18,6 +18,7 @@ Examples:
   taskcell run digest.wasm --dir docs::/docs --artifacts reports
   taskcell run deploy.wasm --approve deploy --deny delete='not from here'
   taskcell run two-tasks.wasm second --input @input.json --json
+  taskcell run report.wasm --at 18:30 --retries 3 --title 'the evening report'
   echo '{\"name\": \"Ada\"}' | taskcell run hello.wasm --input -
 
 The result is written to stdout as JSON, everything else to stderr. When the task waits for a signal and there is a

@@ -7,6 +7,7 @@
 mod args;
 mod build;
 mod completions;
+mod details;
 mod doctor;
 mod environment;
 mod exit;

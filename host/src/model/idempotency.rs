@@ -111,7 +111,7 @@ mod tests {
         let mut plugin = request();
         plugin.plugin = "q".to_owned();
         let signal = SignalKey::new("go").unwrap();
-        let others = [
+        let others = vec![
             plugin,
             StartRequest { task_type: "u".to_owned(), ..request() },
             request().key(TaskKey::new("k").unwrap()),

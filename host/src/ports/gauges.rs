@@ -9,6 +9,7 @@ use crate::model::snapshot::Usage;
 /// at most one slice of fuel old.
 #[derive(Debug, Default)]
 pub(crate) struct Gauges {
+    /// By the cell itself, and what it has settled.
     fuel_used: AtomicU64,
     /// Everything the task was ever given.
     fuel_budget: AtomicU64,
@@ -32,8 +33,12 @@ impl Gauges {
         self.fuel_used.store(units, Ordering::Relaxed);
     }
 
+    /// What is used, with what was lent and did not come back.
     pub(crate) fn fuel_used(&self) -> u64 {
-        self.fuel_used.load(Ordering::Relaxed)
+        // Against the order of `settle_fuel`: whoever looks meanwhile may see more, and never less.
+        let lent = self.fuel_lent.load(Ordering::Acquire);
+        let used = self.fuel_used.load(Ordering::Acquire);
+        used.saturating_add(lent).saturating_sub(self.fuel_returned.load(Ordering::Acquire))
     }
 
     /// The budget a task begins with.
@@ -60,9 +65,9 @@ impl Gauges {
         if self.fuel_added.load(Ordering::Relaxed) == 0 { 0 } else { self.fuel_added.swap(0, Ordering::AcqRel) }
     }
 
-    /// Gives units of the cell's own on to another: they count as used from now on.
+    /// Gives units of the cell's own on to another: they count as used from now on. The cell may be running; it burns a
+    /// slice at most before it takes them out of its account.
     pub(crate) fn lend_fuel(&self, units: u64) {
-        self.fuel_used.fetch_add(units, Ordering::Relaxed);
         self.fuel_lent.fetch_add(units, Ordering::AcqRel);
     }
 
@@ -71,11 +76,24 @@ impl Gauges {
         self.fuel_returned.fetch_add(units, Ordering::AcqRel);
     }
 
-    /// Takes over what was lent and what came back; the cell's side of [`Gauges::lend_fuel`].
-    pub(crate) fn take_lent_fuel(&self) -> (u64, u64) {
-        let take =
-            |units: &AtomicU64| if units.load(Ordering::Relaxed) == 0 { 0 } else { units.swap(0, Ordering::AcqRel) };
-        (take(&self.fuel_lent), take(&self.fuel_returned))
+    /// What was lent and what came back since the cell looked last; its side of [`Gauges::lend_fuel`]. It puts both into
+    /// its own account, and then says so with [`Gauges::settle_fuel`].
+    pub(crate) fn lent_fuel(&self) -> (u64, u64) {
+        (self.fuel_lent.load(Ordering::Acquire), self.fuel_returned.load(Ordering::Acquire))
+    }
+
+    /// So much is used now, with this much in it that was lent and came back.
+    pub(crate) fn settle_fuel(&self, used: u64, (lent, returned): (u64, u64)) {
+        self.fuel_returned.fetch_sub(returned, Ordering::AcqRel);
+        self.fuel_used.store(used, Ordering::Release);
+        self.fuel_lent.fetch_sub(lent, Ordering::AcqRel);
+    }
+
+    /// Settles everything while no cell runs, and says what is used.
+    pub(crate) fn take_stock(&self) -> u64 {
+        let used = self.fuel_used();
+        self.settle_fuel(used, self.lent_fuel());
+        used
     }
 
     pub(crate) fn raise_memory_peak(&self, bytes: u64) {
@@ -113,5 +131,30 @@ impl Gauges {
             wall,
             ..Usage::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r18_what_is_lent_counts_as_used_whatever_the_cell_says_meanwhile() {
+        let gauges = Gauges::default();
+        gauges.set_fuel_budget(1000);
+        gauges.set_fuel_used(100);
+        gauges.lend_fuel(300);
+        assert_eq!(gauges.fuel_used(), 400);
+        // The cell runs, and has not looked yet.
+        gauges.set_fuel_used(150);
+        assert_eq!(gauges.fuel_used(), 450);
+        gauges.return_fuel(200);
+        assert_eq!(gauges.fuel_used(), 250);
+        let lent = gauges.lent_fuel();
+        assert_eq!(lent, (300, 200));
+        gauges.lend_fuel(5);
+        gauges.settle_fuel(260, lent);
+        assert_eq!((gauges.fuel_used(), gauges.lent_fuel()), (265, (5, 0)), "what came meanwhile is not lost");
+        assert_eq!((gauges.take_stock(), gauges.fuel_used(), gauges.lent_fuel()), (265, 265, (0, 0)));
     }
 }

@@ -34,7 +34,7 @@ impl Actor {
         // What was added meanwhile is in the budget already.
         link.gauges.take_added_fuel();
         work.limits.fuel = state.fuel_budget;
-        work.fuel_used = link.gauges.fuel_used();
+        work.fuel_used = link.gauges.take_stock();
         true
     }
 

@@ -11,7 +11,7 @@ use crate::model::command::{Answer, Command};
 use crate::model::details::TaskDetails;
 use crate::model::grants::Grants;
 use crate::model::ids::{TaskId, TaskRef};
-use crate::model::limits::{Limits, LimitsRequest};
+use crate::model::limits::Limits;
 use crate::model::machine::{Refusal, RefusalKind, step};
 use crate::model::outcome::Outcome;
 use crate::model::request::{CancelRequest, StartRequest};
@@ -81,7 +81,7 @@ impl Actor {
     ) -> Result<(), Ended> {
         let parent = self.shared.id;
         let refused = |refusal: Refusal| StartError::ParentRefuses { parent, reason: refusal.message };
-        let ceiling = match self.ceiling(newcomer.request.limits) {
+        let ceiling = match self.ceiling(newcomer.request.limits.fuel) {
             Ok(ceiling) => ceiling,
             Err(refusal) => {
                 let _ = reply.send(Err(refused(refusal)));
@@ -108,8 +108,8 @@ impl Actor {
     }
 
     /// What a child stays below: the fuel that is lent to it, and the time that this task has left.
-    fn ceiling(&self, wishes: LimitsRequest) -> Result<Limits, Refusal> {
-        let fuel = self.shared.fuel_for_child(wishes)?;
+    fn ceiling(&self, fuel: Option<u64>) -> Result<Limits, Refusal> {
+        let fuel = self.shared.fuel_for_child(fuel)?;
         let limits = self.shared.state().limits;
         let timeout = limits.timeout.min(self.timers.deadline.left(self.shared.clock.steady()));
         Ok(Limits { fuel, timeout, ..limits })
@@ -129,7 +129,7 @@ impl Actor {
             return Err(Refusal::new(RefusalKind::Denied, message));
         }
         let tree = self.shared.enter_tree(&self.registry)?;
-        let ceiling = self.ceiling(limits)?;
+        let ceiling = self.ceiling(limits.fuel)?;
         let parent = self.shared.state().details.clone();
         let details = TaskDetails {
             session: parent.session,
@@ -327,9 +327,9 @@ impl Shared {
     }
 
     /// The fuel for a child: as much as it wants of what is left, or half of that.
-    fn fuel_for_child(&self, wishes: LimitsRequest) -> Result<u64, Refusal> {
+    fn fuel_for_child(&self, wish: Option<u64>) -> Result<u64, Refusal> {
         let left = self.gauges.fuel_budget().saturating_sub(self.gauges.fuel_used());
-        let fuel = wishes.fuel.unwrap_or(left / 2);
+        let fuel = wish.unwrap_or(left / 2);
         if fuel == 0 || fuel > left {
             let message = format!("a child needs fuel, and at most the {left} units that this task has left");
             return Err(Refusal::new(RefusalKind::TooLarge, message));
@@ -347,7 +347,7 @@ impl Shared {
         task: &TaskRef,
     ) -> Result<TreePlace, StartError> {
         let refused = |refusal: Refusal| StartError::ParentRefuses { parent: self.id, reason: refusal.message };
-        let fuel = self.fuel_for_child(request.limits).map_err(refused)?;
+        let fuel = self.fuel_for_child(request.limits.fuel).map_err(refused)?;
         let command = Command::StartChild { child, task: task.clone(), fuel, detached: request.details.detached };
         done(step(&self.state(), command).answer).map_err(refused)?;
         self.enter_tree(registry).map_err(refused)

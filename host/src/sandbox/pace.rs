@@ -282,7 +282,7 @@ fn top_up<T: Account>(store: &mut StoreContextMut<'_, T>, left: u64) -> wasmtime
     let added = store.data().link().gauges.take_added_fuel();
     // More than can be counted is not given.
     let added = added.min(u64::MAX - store.data_mut().pace().budget);
-    let (passed_on, unused) = store.data().link().gauges.take_lent_fuel();
+    let (passed_on, unused) = store.data().link().gauges.lent_fuel();
     if (added, passed_on, unused) == (0, 0, 0) {
         return Ok(left);
     }
@@ -291,7 +291,9 @@ fn top_up<T: Account>(store: &mut StoreContextMut<'_, T>, left: u64) -> wasmtime
     pace.budget = pace.budget.saturating_add(added);
     pace.warn_at = warn_at(pace.budget);
     pace.floor = left.saturating_sub(FUEL_SLICE);
+    let used = pace.budget.saturating_sub(left);
     store.set_fuel(left)?;
+    store.data().link().gauges.settle_fuel(used, (passed_on, unused));
     Ok(left)
 }
 

@@ -1,6 +1,7 @@
 //! The order of things in `taskcell run`.
 
 use crate::cli::args::RunArguments;
+use crate::cli::details::beginning;
 use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
 use crate::cli::progress::{Manner, Screen};
@@ -71,7 +72,7 @@ async fn start(
     input: serde_json::Value,
 ) -> Result<(Plugin, TaskHandle), Fault> {
     let task_type = request::task_type(arguments, &plugin)?;
-    let request = request::request(arguments, wishes, &plugin, task_type, input);
+    let request = request::request(arguments, wishes, &plugin, task_type, input)?;
     match host.start(request).await {
         Ok(task) => Ok((plugin, task)),
         Err(error) => Err(request::refused(error, arguments)),
@@ -90,8 +91,16 @@ async fn follow(
     let manifest = plugin.manifest();
     let id = task.id().to_string();
     let short = id.get(..8).unwrap_or(&id);
-    screen.line(&format!("{} {} · {} · {short}", manifest.name, manifest.version, reference.task_type));
-    screen.begin("running");
+    let details = task.state().details;
+    let title = details.title.map(|title| format!(" · {}", crate::escape(&title))).unwrap_or_default();
+    screen.line(&format!("{} {} · {} · {short}{title}", manifest.name, manifest.version, reference.task_type));
+    match details.run_at.and_then(|at| beginning(at, &environment::now())) {
+        Some(at) => {
+            screen.line(&format!("begins at {at}"));
+            screen.begin(&format!("begins at {at}"));
+        }
+        None => screen.begin("running"),
+    }
 
     let ended = Session::new(task, screen, stops, arguments.grace()).deciding(verdicts).follow().await?;
 

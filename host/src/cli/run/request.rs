@@ -146,14 +146,14 @@ pub(super) fn request(
     plugin: &Plugin,
     task_type: String,
     input: Value,
-) -> StartRequest {
+) -> Result<StartRequest, Fault> {
     let mut request = StartRequest::new(plugin.name(), task_type).input(input).grants(grants(arguments));
     request.key.clone_from(&arguments.key);
     request.limits = *wishes;
     for signal in &arguments.signal {
         request = request.signal(signal.key.clone(), signal.payload.clone(), crate::Party::Person);
     }
-    request
+    arguments.details.apply(request)
 }
 
 fn grants(arguments: &RunArguments) -> Grants {
@@ -182,6 +182,9 @@ pub(super) fn refused(error: StartError, arguments: &RunArguments) -> Fault {
             Some(format!("--limit input_bytes={} allows it", text::bytes_flag_up(*size)))
         }
         StartError::GrantedDir { .. } => Some("--dir takes a folder that is there: --dir HOST::GUEST".to_owned()),
+        StartError::OutputSchema(_) => {
+            Some(r#"a schema that any text matches is --output-schema '{"type": "string"}'"#.to_owned())
+        }
         StartError::GuestPath { .. } => Some("give each folder a path of its own: --dir a::/a --dir b::/b".to_owned()),
         StartError::UnknownPlugin { .. }
         | StartError::TooManyValues { .. }
@@ -192,7 +195,6 @@ pub(super) fn refused(error: StartError, arguments: &RunArguments) -> Fault {
         | StartError::IdempotencyKeyUsed { .. }
         | StartError::ParentGone { .. }
         | StartError::ParentRefuses { .. }
-        | StartError::OutputSchema(_)
         | StartError::UnknownOnTerminal { .. }
         | StartError::Store(_)
         | StartError::QueueFull { .. }

@@ -170,13 +170,13 @@ impl<'a> Session<'a> {
             EventBody::FuelRequested { number, units, reason, .. } => {
                 self.on_fuel_request(number, units, reason).await;
             }
+            EventBody::Due => self.screen.begin("running"),
             EventBody::FuelAdded { .. } => self.low_on_fuel = false,
             EventBody::BudgetLow { budget: Budget::Fuel, .. } => self.low_on_fuel = true,
             EventBody::Stalled { .. } => self.stalled = Some(self.handle.state().usage.host_calls),
             EventBody::Finished { outcome, .. } => self.outcome = Some(outcome),
             // Said already, or shown at the end; what was done from here is known.
-            EventBody::Due
-            | EventBody::OnTerminalDone { .. }
+            EventBody::OnTerminalDone { .. }
             | EventBody::LateSignal { .. }
             | EventBody::Started { .. }
             | EventBody::AttemptEnded { .. }

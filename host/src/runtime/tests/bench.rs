@@ -225,3 +225,25 @@ pub(super) async fn log(task: &TaskHandle) -> Vec<Event> {
     assert!(events.last().is_some_and(|event| finished(&event)));
     events
 }
+
+/// Something that goes on beside the test, which owns it.
+pub(super) struct Beside<T> {
+    jobs: JoinSet<T>,
+    job: tokio::task::AbortHandle,
+}
+
+pub(super) fn beside<F: Future<Output: Send> + Send + 'static>(work: F) -> Beside<F::Output> {
+    let mut jobs = JoinSet::new();
+    let job = jobs.spawn(work);
+    Beside { jobs, job }
+}
+
+impl<T: 'static> Beside<T> {
+    pub(super) fn is_finished(&self) -> bool {
+        self.job.is_finished()
+    }
+
+    pub(super) async fn end(mut self) -> T {
+        self.jobs.join_next().await.unwrap().unwrap()
+    }
+}

@@ -15,6 +15,7 @@ mod races;
 mod reaching;
 mod receipts;
 mod reporting;
+mod requests;
 mod starting;
 mod stopping;
 mod stores;
