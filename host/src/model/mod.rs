@@ -28,6 +28,7 @@ pub(crate) mod receipt;
 pub(crate) mod request;
 pub(crate) mod retry;
 pub(crate) mod schema;
+pub(crate) mod scratch;
 pub(crate) mod signal;
 pub(crate) mod snapshot;
 pub(crate) mod state;

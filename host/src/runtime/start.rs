@@ -18,6 +18,7 @@ use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::machine::step;
 use crate::model::manifest::Schemas;
 use crate::model::request::StartRequest;
+use crate::model::scratch::ScratchPolicy;
 use crate::model::signal::NotifyAnswer;
 use crate::model::state::TaskState;
 use crate::ports::clock::BoxFuture;
@@ -103,7 +104,7 @@ pub(super) async fn start_as(
 
 async fn begin(
     inner: &Arc<Inner>,
-    request: StartRequest,
+    mut request: StartRequest,
     checked: Checked,
     id: TaskId,
 ) -> Result<TaskHandle, StartError> {
@@ -116,6 +117,9 @@ async fn begin(
         opened.map_err(|_| StartError::ShuttingDown)??;
     }
 
+    // Written down with the task, so that nobody has to ask the host later.
+    let policy = request.details.scratch.unwrap_or(inner.scratch_policy);
+    request.details.scratch = Some(policy).filter(|policy| *policy != ScratchPolicy::default());
     let task = task_ref(&request, id);
     if !inner.registry.claim(&task, id) {
         return Err(StartError::KeyInUse { task });
