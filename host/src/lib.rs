@@ -71,6 +71,7 @@ pub use model::permission::{ApprovalKinds, Permission};
 pub use model::receipt::{CancelReceipt, Effect};
 pub use model::request::{CancelRequest, KeyPolicy, StartRequest};
 pub use model::retry::RetryPolicy;
+pub use model::scratch::ScratchPolicy;
 pub use model::signal::{Instruction, NotifyAnswer, Party, SenderClass, Senders, Signal};
 pub use model::snapshot::{Artifact, FuelRequest, Pause, Phase, Progress, Snapshot, Usage, WaitPoint};
 pub use model::text::escape;

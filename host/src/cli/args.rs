@@ -98,6 +98,9 @@ pub(super) struct RunArguments {
     /// Where files that the task publishes are saved [default: taskcell-artifacts/ID]
     #[arg(long, value_name = "DIR")]
     pub(super) artifacts: Option<PathBuf>,
+    /// Keeps the task's scratch directory, and says where it is
+    #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "always")]
+    pub(super) keep_scratch: Option<KeepScratch>,
     /// How long the task may take to end by itself after Ctrl-C [default: 5s]
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     pub(super) grace: Option<Duration>,
@@ -158,6 +161,15 @@ pub(super) enum PermissionMode {
     Deny,
     /// They are approved
     Approve,
+}
+
+/// When a scratch directory is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum KeepScratch {
+    /// After every end
+    Always,
+    /// Unless the task succeeds
+    OnFailure,
 }
 
 /// What a plugin is compiled for.

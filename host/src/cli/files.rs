@@ -55,6 +55,13 @@ fn numbered(name: &str, number: u32) -> String {
     }
 }
 
+/// Moves a folder to a place where there is nothing, and lets nobody else look into it.
+pub(super) fn move_private_dir(from: &Path, to: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(from, fs::Permissions::from_mode(0o700))?;
+    fs::rename(from, to)
+}
+
 /// Makes a folder for a new project. One that is there must be empty.
 pub(super) fn make_empty_dir(dir: &Path) -> io::Result<()> {
     match fs::read_dir(dir) {

@@ -10,6 +10,7 @@ use super::approval::Approvers;
 use super::ids::TaskId;
 use super::permission::Permission;
 use super::retry::RetryPolicy;
+use super::scratch::ScratchPolicy;
 use super::signal::present;
 use super::time::Timestamp;
 use super::wire::millis;
@@ -70,6 +71,10 @@ pub struct TaskDetails {
     /// What is decided about its questions before it asks.
     #[serde(skip_serializing_if = "is_default")]
     pub permission: Permission,
+    /// Whether its scratch directory stays after its end; without this as the host does with all
+    /// ([`HostBuilder::scratch_policy`](crate::HostBuilder::scratch_policy)). A task's children have their parent's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scratch: Option<ScratchPolicy>,
     /// The tool call that started it, as the agent's model numbered it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub call_id: Option<String>,

@@ -32,6 +32,7 @@ pub(crate) mod request;
 pub(crate) mod retry;
 pub(crate) mod routing;
 pub(crate) mod schema;
+pub(crate) mod scratch;
 pub(crate) mod signal;
 pub(crate) mod snapshot;
 pub(crate) mod state;

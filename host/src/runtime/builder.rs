@@ -20,6 +20,7 @@ use crate::model::outbox::OutboxLimits;
 use crate::model::permission::ApprovalKinds;
 use crate::model::request::StartRequest;
 use crate::model::schema::SchemaError;
+use crate::model::scratch::ScratchPolicy;
 use crate::ports::agent::AgentSink;
 use crate::ports::approvals::ApprovalPolicy;
 use crate::ports::clock::{Clock, SystemClock};
@@ -81,6 +82,7 @@ pub struct HostBuilder {
     outbox: Option<OutboxLimits>,
     approval_policy: Option<Arc<dyn ApprovalPolicy>>,
     approve_in_advance: ApprovalKinds,
+    scratch_policy: ScratchPolicy,
     functions: Vec<(HostFunction, FunctionBody)>,
     #[cfg(feature = "wit-extension")]
     interfaces: Vec<WitInterface>,
@@ -241,7 +243,7 @@ impl HostBuilder {
     }
 
     /// In which directory the host makes its own, for scratch files and artifacts. Default: the system's place for
-    /// temporary files. It is removed with the host.
+    /// temporary files. It is removed with the host; what a host left there that was killed is removed by the next.
     #[must_use]
     pub fn work_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.work_dir = Some(dir.into());
@@ -292,6 +294,14 @@ impl HostBuilder {
     #[must_use]
     pub fn approve_in_advance(mut self, kinds: ApprovalKinds) -> Self {
         self.approve_in_advance = kinds;
+        self
+    }
+
+    /// What becomes of the scratch directories of tasks whose requests do not say. Default: they are removed. Kept ones
+    /// ([`TaskHandle::scratch_dir`](crate::TaskHandle::scratch_dir)) count against [`HostBuilder::ended_bytes`].
+    #[must_use]
+    pub fn scratch_policy(mut self, policy: ScratchPolicy) -> Self {
+        self.scratch_policy = policy;
         self
     }
 
@@ -427,6 +437,10 @@ impl HostBuilder {
             let provided = functions.provide(function, body, self.load_limits.schema_depth);
             provided.map_err(|source| BuildError::Function { name, source })?;
         }
+        let mut actors = JoinSet::new();
+        if let Some(abandoned) = dirs.abandoned() {
+            actors.spawn_blocking_on(move || abandoned.remove(), &runtime);
+        }
         let inner = Inner {
             functions: Arc::new(functions),
             on_terminals: self.on_terminals,
@@ -448,12 +462,13 @@ impl HostBuilder {
             sink: self.sink,
             limits: self.limits,
             approve_in_advance: self.approve_in_advance,
+            scratch_policy: self.scratch_policy,
             plugin_limits: self.plugin_limits,
             desk: Arc::new(Desk::new(self.concurrency.unwrap_or(Concurrency::of(cells)).at_most(cells))),
             queue: Queue::new(self.queued_max.unwrap_or(QUEUED_DEFAULT)),
             shutdown: watch::Sender::new(false),
             runtime,
-            actors: Mutex::new(JoinSet::new()),
+            actors: Mutex::new(actors),
             shutting_down: tokio::sync::Mutex::default(),
         };
         Ok(Host::new(inner, wasm))

@@ -142,6 +142,8 @@ impl Actor {
             retry,
             approvers: parent.approvers,
             permission: parent.permission,
+            // What the parent had, also where the host does otherwise with tasks that do not say.
+            scratch: Some(parent.scratch.unwrap_or_default()),
             agent: parent.agent,
             user: parent.user,
             trace: parent.trace,

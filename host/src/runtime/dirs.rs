@@ -1,10 +1,12 @@
 //! The host's own directory: a scratch directory for each task, the files that tasks attached, and their older output.
 //!
-//! It is made privately for this host and removed with it. Paths inside are built from task ids and numbers, never from
+//! It is made privately for this host and removed with it; what a host left behind that was killed is removed by the next
+//! one in the same place. Paths inside are built from task ids and numbers, never from
 //! anything that a guest or a caller wrote.
 
 use std::collections::HashSet;
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,12 +18,11 @@ use crate::model::ids::TaskId;
 use crate::model::machine::{Refusal, RefusalKind};
 use crate::ports::scratch::Scratch;
 
+use super::sweep::{self, Abandoned};
+use super::trash::Trash;
+
 /// Bytes copied at a time.
 const COPY_BYTES: usize = 64 << 10;
-
-/// How often a directory is looked through before it is left to the host's end. Protects the cleaning up from whoever
-/// makes files all the time: one operation of a guest makes one file.
-const REMOVE_TRIES: u32 = 8;
 
 /// The directory.
 #[derive(Debug)]
@@ -31,8 +32,12 @@ pub(crate) struct HostDirs {
     scratch: Arc<Dir>,
     /// Who has files in `artifacts` or `output`: most tasks have none, and so the disk need not be asked.
     with_files: Mutex<HashSet<TaskId>>,
+    /// Whose scratch directory was kept.
+    kept: Mutex<HashSet<TaskId>>,
+    /// Says that somebody lives here, until it is dropped. Before the directory, so that it is dropped first.
+    _owner: std::fs::File,
     /// Removes everything at the end.
-    _root: TempDir,
+    root: TempDir,
 }
 
 /// A file that was stored, before it has a name.
@@ -46,7 +51,8 @@ impl HostDirs {
     /// Makes the directory, in the system's place for temporary files or in the given one.
     pub(crate) fn new(parent: Option<&Path>) -> std::io::Result<Self> {
         let mut builder = tempfile::Builder::new();
-        builder.prefix("taskcell-");
+        // Nobody else looks into it, whatever the umask.
+        builder.prefix(sweep::PREFIX).permissions(std::fs::Permissions::from_mode(0o700));
         let root = match parent {
             Some(parent) => builder.tempdir_in(parent)?,
             None => builder.tempdir()?,
@@ -56,8 +62,50 @@ impl HostDirs {
         dir.create_dir("artifacts")?;
         dir.create_dir("output")?;
         dir.create_dir("trash")?;
+        dir.create_dir("kept")?;
         let scratch = Arc::new(dir.open_dir("scratch")?);
-        Ok(Self { dir, scratch, with_files: Mutex::default(), _root: root })
+        let owner = sweep::own(&dir)?;
+        Ok(Self { dir, scratch, with_files: Mutex::default(), kept: Mutex::default(), _owner: owner, root })
+    }
+
+    /// What finds and removes the directories beside this one that nobody owns any more.
+    pub(crate) fn abandoned(&self) -> Option<Abandoned> {
+        Abandoned::beside(self.root.path())
+    }
+
+    /// Keeps a scratch directory that is closed, if it was ever made. Says how many bytes are in it.
+    pub(crate) fn keep_scratch(&self, scratch: &Scratch, id: TaskId) -> std::io::Result<Option<u64>> {
+        if !scratch.was_made() {
+            return Ok(None);
+        }
+        self.kept().insert(id);
+        let place = kept_dir(id);
+        self.dir.rename(Path::new("scratch").join(scratch.name()), &self.dir, &place)?;
+        Ok(Some(self.bytes_below(place)))
+    }
+
+    /// Bytes of the files in a tree. What cannot be looked at is not counted.
+    fn bytes_below(&self, tree: PathBuf) -> u64 {
+        let (mut bytes, mut waiting) = (0_u64, vec![tree]);
+        while let Some(path) = waiting.pop() {
+            for entry in self.dir.read_dir(&path).into_iter().flatten().flatten() {
+                match entry.metadata() {
+                    Ok(found) if found.is_dir() => waiting.push(path.join(entry.file_name())),
+                    Ok(found) => bytes = bytes.saturating_add(found.len()),
+                    Err(_) => {}
+                }
+            }
+        }
+        bytes
+    }
+
+    /// Where a kept scratch directory is.
+    pub(crate) fn kept_path(&self, id: TaskId) -> PathBuf {
+        self.root.path().join(kept_dir(id))
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashSet<TaskId>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A task's scratch directory, which is not made yet.
@@ -78,7 +126,7 @@ impl HostDirs {
     fn remove_tree(&self, tree: &Path, id: TaskId) -> std::io::Result<()> {
         let flat = Path::new("trash").join(id.to_string());
         self.dir.create_dir_all(&flat)?;
-        let mut trash = Trash { dir: &self.dir, flat: &flat, count: 0, waiting: Vec::new(), error: None };
+        let mut trash = Trash::new(&self.dir, &flat);
         trash.take(tree);
         trash.empty(|_| {});
         match trash.error {
@@ -124,79 +172,21 @@ impl HostDirs {
         self.with_files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether anything of a task may lie here beside its scratch directory. Does not ask the disk.
+    /// Whether anything of a task may lie here after its end. Does not ask the disk.
     pub(crate) fn has_files(&self, id: TaskId) -> bool {
-        self.with_files().contains(&id)
+        self.with_files().contains(&id) || self.kept().contains(&id)
     }
 
-    /// Removes a task's artifacts and older output. A task without any is fine.
+    /// Removes a task's artifacts, its older output, and its scratch directory if that was kept. A task without any is
+    /// fine.
     pub(crate) fn remove_files(&self, id: TaskId) {
         self.with_files().remove(&id);
+        if self.kept().remove(&id) {
+            let _ = self.remove_tree(&kept_dir(id), id);
+        }
         // What cannot be removed now goes with the whole directory later.
         let _ = self.dir.remove_dir_all(artifact_dir(id));
         let _ = self.dir.remove_file(output_file(id));
-    }
-}
-
-/// Directories on their way out, all next to each other.
-struct Trash<'a> {
-    dir: &'a Dir,
-    flat: &'a Path,
-    count: u64,
-    waiting: Vec<PathBuf>,
-    /// The newest thing that went wrong.
-    error: Option<std::io::Error>,
-}
-
-impl Trash<'_> {
-    /// Moves a directory here.
-    fn take(&mut self, tree: &Path) {
-        self.count += 1;
-        let place = self.flat.join(self.count.to_string());
-        match self.dir.rename(tree, self.dir, &place) {
-            Ok(()) => self.waiting.push(place),
-            Err(error) => self.note(error),
-        }
-    }
-
-    /// Something that is gone already is as it shall be.
-    fn note(&mut self, error: std::io::Error) {
-        if error.kind() != ErrorKind::NotFound {
-            self.error = Some(error);
-        }
-    }
-
-    /// Removes all directories that are here, and those inside of them. `listed` is told of each one that was listed and
-    /// is about to be removed.
-    fn empty(&mut self, mut listed: impl FnMut(&Path)) {
-        while let Some(path) = self.waiting.pop() {
-            let mut tries = 0;
-            loop {
-                if let Err(error) = self.clear(&path) {
-                    self.note(error);
-                }
-                listed(&path);
-                tries += 1;
-                match self.dir.remove_dir(&path) {
-                    Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty && tries < REMOVE_TRIES => {}
-                    Ok(()) => break,
-                    Err(error) => break self.note(error),
-                }
-            }
-        }
-    }
-
-    /// Removes the files in a directory, and takes the directories out of it.
-    fn clear(&mut self, path: &Path) -> std::io::Result<()> {
-        for entry in self.dir.read_dir(path)? {
-            let inside = path.join(entry?.file_name());
-            match self.dir.symlink_metadata(&inside) {
-                Ok(found) if found.is_dir() => self.take(&inside),
-                Ok(_) => self.dir.remove_file(&inside).unwrap_or_else(|error| self.note(error)),
-                Err(error) => self.note(error),
-            }
-        }
-        Ok(())
     }
 }
 
@@ -226,12 +216,18 @@ fn output_file(id: TaskId) -> PathBuf {
     Path::new("output").join(id.to_string())
 }
 
+fn kept_dir(id: TaskId) -> PathBuf {
+    Path::new("kept").join(id.to_string())
+}
+
 fn artifact_dir(id: TaskId) -> PathBuf {
     Path::new("artifacts").join(id.to_string())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use super::*;
 
     #[test]
@@ -259,7 +255,7 @@ mod tests {
         dirs.dir.create_dir_all(&flat).unwrap();
         dirs.dir.create_dir_all("scratch/s/d").unwrap();
         dirs.dir.write("scratch/s/f", b"x").unwrap();
-        let mut trash = Trash { dir: &dirs.dir, flat: &flat, count: 0, waiting: Vec::new(), error: None };
+        let mut trash = Trash::new(&dirs.dir, &flat);
         trash.take(Path::new("scratch/s"));
         let mut late = 0;
         trash.empty(|path| {
@@ -280,9 +276,88 @@ mod tests {
         let flat = Path::new("trash").join("7");
         dirs.dir.create_dir_all(&flat).unwrap();
         dirs.dir.create_dir_all("scratch/s").unwrap();
-        let mut trash = Trash { dir: &dirs.dir, flat: &flat, count: 0, waiting: Vec::new(), error: None };
+        let mut trash = Trash::new(&dirs.dir, &flat);
         trash.take(Path::new("scratch/s"));
         trash.empty(|path| dirs.dir.write(path.join("late"), b"x").unwrap());
         assert_eq!(trash.error.map(|error| error.kind()), Some(ErrorKind::DirectoryNotEmpty));
+    }
+
+    #[test]
+    fn r39_a_kept_directory_is_found_counted_and_goes_with_its_task() {
+        let dirs = HostDirs::new(None).unwrap();
+        let (id, unused) = (TaskId::from_random(7), TaskId::from_random(8));
+        let scratch = dirs.scratch(id);
+        scratch.open().unwrap().create_dir_all("a/b").unwrap();
+        scratch.open().unwrap().write("a/b/f", b"12345").unwrap();
+        scratch.open().unwrap().symlink("/etc/passwd", "link").unwrap_err();
+        scratch.open().unwrap().symlink("a/b/f", "link").unwrap();
+        assert!(scratch.close());
+        let link = "a/b/f".len() as u64;
+        assert_eq!(dirs.keep_scratch(&scratch, id).unwrap(), Some(5 + link), "a link's own size, and not its file's");
+        assert_eq!(dirs.dir.read(kept_dir(id).join("a/b/f")).unwrap(), b"12345");
+        assert!(dirs.kept_path(id).is_dir() && dirs.has_files(id));
+        let never = dirs.scratch(unused);
+        never.close();
+        assert_eq!(dirs.keep_scratch(&never, unused).unwrap(), None);
+        assert!(!dirs.has_files(unused));
+        dirs.remove_files(id);
+        assert!(!dirs.kept_path(id).exists() && !dirs.has_files(id));
+    }
+
+    #[test]
+    fn r39_nobody_else_looks_into_a_hosts_directory() {
+        let dirs = HostDirs::new(None).unwrap();
+        assert_eq!(dirs.root.path().metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    /// What a host leaves behind that is killed: everything but its hold on it.
+    fn killed(parent: &Path) -> PathBuf {
+        let HostDirs { root, .. } = HostDirs::new(Some(parent)).unwrap();
+        root.keep()
+    }
+
+    #[test]
+    fn r39_what_nobody_owns_any_more_is_swept_and_nothing_else() {
+        let parent = tempfile::tempdir().unwrap();
+        let gone = killed(parent.path());
+        let top = Dir::open_ambient_dir(&gone, cap_std::ambient_authority()).unwrap();
+        top.create_dir_all("scratch/7/a/b").unwrap();
+        top.write("kept/f", b"x").unwrap();
+        top.create_dir_all("trash/5/1").unwrap();
+        let beside = Dir::open_ambient_dir(parent.path(), cap_std::ambient_authority()).unwrap();
+        // Somebody else's, with a name like ours, and one that is just being made.
+        for other in ["taskcell-notes", "taskcell-new", "other"] {
+            beside.create_dir(other).unwrap();
+        }
+        beside.write("taskcell-notes/owner.txt", b"x").unwrap();
+        beside.write("taskcell-file", b"x").unwrap();
+        let living = HostDirs::new(Some(parent.path())).unwrap();
+        let next = HostDirs::new(Some(parent.path())).unwrap();
+        next.abandoned().unwrap().remove();
+        assert!(!gone.exists());
+        for stays in ["taskcell-notes", "taskcell-new", "other", "taskcell-file"] {
+            assert!(beside.exists(stays), "{stays}");
+        }
+        assert!(living.root.path().exists() && next.root.path().exists());
+    }
+
+    #[test]
+    fn r39_a_directory_that_others_can_enter_is_not_swept() {
+        let parent = tempfile::tempdir().unwrap();
+        let gone = killed(parent.path());
+        let beside = Dir::open_ambient_dir(parent.path(), cap_std::ambient_authority()).unwrap();
+        let name = gone.file_name().unwrap();
+        let open = cap_std::fs::PermissionsExt::from_mode(0o755);
+        beside.set_permissions(name, open).unwrap();
+        let next = HostDirs::new(Some(parent.path())).unwrap();
+        next.abandoned().unwrap().remove();
+        assert!(gone.exists());
+        // A link to one is none.
+        let closed = cap_std::fs::PermissionsExt::from_mode(0o700);
+        beside.set_permissions(name, closed).unwrap();
+        beside.rename(name, &beside, "elsewhere").unwrap();
+        beside.symlink("elsewhere", "taskcell-link").unwrap();
+        next.abandoned().unwrap().remove();
+        assert!(beside.exists("elsewhere/owner"));
     }
 }

@@ -232,12 +232,19 @@ impl Actor {
         // Most tasks never had a directory, and seldom one leaves a write to its spill behind.
         let (made, writes) = (self.scratch.close(), !self.shared.output.try_close());
         if made || writes {
-            let (dirs, scratch) = (Arc::clone(&self.shared.dirs), Arc::clone(&self.scratch));
-            let output = Arc::clone(&self.shared.output);
+            let (shared, scratch) = (Arc::clone(&self.shared), Arc::clone(&self.scratch));
+            let keeps = {
+                let state = shared.state();
+                state.details.scratch.unwrap_or_default().keeps(state.outcome.as_ref())
+            };
             let cleaned = tokio::task::spawn_blocking(move || {
-                output.close();
-                // A directory that cannot be removed now goes with the host's own.
-                let _ = dirs.remove_scratch(&scratch, id);
+                shared.output.close();
+                match keeps.then(|| shared.dirs.keep_scratch(&scratch, id)) {
+                    Some(Ok(kept)) => drop(kept.map(|bytes| shared.kept_scratch.set(bytes))),
+                    // A directory that cannot be kept, or removed, now goes with the host's own.
+                    Some(Err(_)) => {}
+                    None => drop(shared.dirs.remove_scratch(&scratch, id)),
+                }
             });
             let _ = cleaned.await;
         }

@@ -19,6 +19,7 @@ use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::permission::ApprovalKinds;
 use crate::model::request::{CancelRequest, StartRequest};
 use crate::model::schema::SchemaError;
+use crate::model::scratch::ScratchPolicy;
 use crate::model::signal::{Party, Signal};
 use crate::ports::agent::AgentSink;
 use crate::ports::clock::BoxFuture;
@@ -59,6 +60,8 @@ pub(crate) struct Inner {
     pub(super) around: Surroundings,
     pub(super) sink: Option<Arc<dyn AgentSink>>,
     pub(super) limits: Limits,
+    /// What becomes of scratch directories whose requests do not say.
+    pub(super) scratch_policy: ScratchPolicy,
     /// What requests may approve of in advance.
     pub(super) approve_in_advance: ApprovalKinds,
     /// What the operator gives to single plugins, by name.

@@ -33,7 +33,9 @@ pub(crate) mod shared;
 mod spill;
 pub(crate) mod start;
 pub(crate) mod stopping;
+mod sweep;
 pub(crate) mod terminal;
 #[cfg(test)]
 mod tests;
 pub(crate) mod timers;
+mod trash;

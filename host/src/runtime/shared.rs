@@ -1,7 +1,7 @@
 //! What a task's actor and everybody who holds a handle to it have in common.
 
 use std::sync::atomic::{AtomicU32, AtomicU64};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -129,6 +129,8 @@ pub(crate) struct Shared {
     moments: Mutex<Moments>,
     /// When its cell and its directory were gone.
     pub(crate) gone: watch::Sender<Option<Moment>>,
+    /// The bytes of its scratch directory, if that was kept.
+    pub(crate) kept_scratch: OnceLock<u64>,
     /// Signals that came after the end, and were written down.
     pub(crate) late_signals: AtomicU32,
     /// The end of a task whose end could not be stored.
@@ -185,6 +187,7 @@ impl Shared {
             state: Mutex::new(state),
             moments: Mutex::default(),
             gone: watch::Sender::new(None),
+            kept_scratch: OnceLock::new(),
             late_signals: AtomicU32::new(0),
             unstored: Mutex::default(),
         }
@@ -243,7 +246,7 @@ impl Shared {
         state.snapshot(self.id, usage, now).unwrap_or_else(nothing)
     }
 
-    /// Bytes that its log, its state and its output hold, about.
+    /// Bytes that its log, its state, its output and a kept scratch directory hold, about.
     pub(crate) fn kept_bytes(&self) -> u64 {
         let state = self.state();
         let events = state.seq.0.saturating_mul(size_of::<Event>() as u64);
@@ -253,6 +256,7 @@ impl Shared {
             .saturating_add(events)
             .saturating_add(state.written_bytes)
             .saturating_add(state.ends_bytes.saturating_mul(2))
+            .saturating_add(self.kept_scratch.get().copied().unwrap_or_default())
     }
 
     pub(crate) fn outcome(&self) -> Option<Outcome> {

@@ -22,6 +22,7 @@ use crate::model::machine::step;
 use crate::model::manifest::Schemas;
 use crate::model::request::{KeyPolicy, StartRequest};
 use crate::model::schema::Schema;
+use crate::model::scratch::ScratchPolicy;
 use crate::model::signal::NotifyAnswer;
 use crate::model::state::TaskState;
 use crate::model::time::Timestamp;
@@ -195,7 +196,7 @@ enum Ready {
 /// Sees what can be refused, and then takes the key and a turn.
 async fn prepare(
     inner: &Arc<Inner>,
-    request: StartRequest,
+    mut request: StartRequest,
     checked: Checked,
     claim: Claim,
 ) -> Result<Ready, StartError> {
@@ -207,6 +208,9 @@ async fn prepare(
         let opened = tokio::task::spawn_blocking(move || open_dirs(&grants)).await;
         opened.map_err(|_| StartError::ShuttingDown)??;
     }
+    // Written down with the task, so that nobody has to ask the host later.
+    let policy = request.details.scratch.unwrap_or(inner.scratch_policy);
+    request.details.scratch = Some(policy).filter(|policy| *policy != ScratchPolicy::default());
     if !request.signals.is_empty() {
         // Whether they fit is seen by trying.
         first_events(inner, &request, &checked, &claim.task)?;

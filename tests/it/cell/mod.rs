@@ -6,4 +6,5 @@ mod folders;
 mod limits;
 mod output;
 mod scratch;
+mod scratch_kept;
 mod system;

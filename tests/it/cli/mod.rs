@@ -13,6 +13,7 @@ mod limits;
 mod output;
 mod program;
 mod project;
+mod scratch;
 mod signals;
 mod stopping;
 mod terminal;

@@ -4,7 +4,7 @@ use crate::cli::args::RunArguments;
 use crate::cli::details::beginning;
 use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
-use crate::cli::progress::{Manner, Screen};
+use crate::cli::progress::{Manner, Screen, labelled};
 use crate::cli::{environment, open, output};
 use crate::{Host, LimitsRequest, Plugin, TaskHandle};
 
@@ -13,7 +13,7 @@ use super::request::Verdicts;
 use super::session::Session;
 use super::stops::Stops;
 use super::summary::{End, LastWords};
-use super::{artifacts, request};
+use super::{artifacts, request, scratch};
 
 /// Runs one task to its end.
 pub(in crate::cli) async fn run(arguments: RunArguments) -> Result<Exit, Fault> {
@@ -105,13 +105,24 @@ async fn follow(
     let ended = Session::new(task, screen, stops, arguments.grace()).deciding(verdicts).follow().await?;
 
     let dir = arguments.artifacts.clone().unwrap_or_else(|| artifacts::default_dir(task.id()));
-    let (saved, unsaved) = tokio::select! {
+    let (saved, mut unsaved) = tokio::select! {
         saved = artifacts::save(task, &dir) => match saved {
             Ok(saved) => (saved, None),
             Err(fault) => (Vec::new(), Some(fault)),
         },
         _ = stops.next() => return Err(Fault::silent(Exit::Interrupted)),
     };
+    if arguments.keep_scratch.is_some() {
+        let kept = tokio::select! {
+            kept = scratch::save(task) => kept,
+            _ = stops.next() => return Err(Fault::silent(Exit::Interrupted)),
+        };
+        match kept {
+            Ok(Some(kept)) => screen.say(&labelled("kept", &format!("the scratch directory is {}", kept.display()))),
+            Ok(None) => {}
+            Err(fault) => unsaved = unsaved.or(Some(fault)),
+        }
+    }
     let state = task.state();
     // Comes when the cell is gone, which is soon; whoever cannot wait presses Ctrl-C once more.
     let receipt = if state.cancel.is_none() {

@@ -1,7 +1,8 @@
 //! `taskcell run`: one task of one plugin, from the command line to the exit code.
 //!
 //! `command` is the order of things; `request` reads what is asked for; `session` follows the task, `happenings` has the
-//! words for it; `stops` is Ctrl-C; `guest` puts the guest's output into lines; `artifacts` saves files; `summary`,
+//! words for it; `stops` is Ctrl-C; `guest` puts the guest's output into lines; `artifacts` saves files, `scratch` the
+//! scratch directory; `summary`,
 //! `receipt` and `advice` say how it ended.
 
 mod advice;
@@ -11,6 +12,7 @@ mod guest;
 mod happenings;
 mod receipt;
 mod request;
+mod scratch;
 mod session;
 mod stops;
 mod summary;

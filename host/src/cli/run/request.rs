@@ -6,13 +6,13 @@ use std::path::Path;
 use anyhow::{Context as _, Error};
 use serde_json::{Map, Value};
 
-use crate::cli::args::{PermissionMode, RunArguments};
+use crate::cli::args::{KeepScratch, PermissionMode, RunArguments};
 use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
 use crate::cli::prompt::Verdict;
 use crate::cli::values::{Allowed, EarlyVerdict};
 use crate::cli::{files, text};
-use crate::{Grants, Limits, LimitsRequest, Manifest, Plugin, StartError, StartRequest};
+use crate::{Grants, Limits, LimitsRequest, Manifest, Plugin, ScratchPolicy, StartError, StartRequest};
 
 /// What is decided in advance.
 #[derive(Debug, Default)]
@@ -150,6 +150,10 @@ pub(super) fn request(
     let mut request = StartRequest::new(plugin.name(), task_type).input(input).grants(grants(arguments));
     request.key.clone_from(&arguments.key);
     request.limits = *wishes;
+    request.details.scratch = arguments.keep_scratch.map(|when| match when {
+        KeepScratch::Always => ScratchPolicy::Keep,
+        KeepScratch::OnFailure => ScratchPolicy::KeepOnFailure,
+    });
     for signal in &arguments.signal {
         request = request.signal(signal.key.clone(), signal.payload.clone(), crate::Party::Person);
     }

@@ -17,6 +17,7 @@ use crate::model::outbox::OutboxLimits;
 use crate::model::outcome::{CellEnd, GuestOutcome};
 use crate::model::permission::ApprovalKinds;
 use crate::model::request::StartRequest;
+use crate::model::scratch::ScratchPolicy;
 use crate::model::signal::Senders;
 use crate::ports::clock::{BoxFuture, SimulatedClock};
 use crate::ports::runner::{CellLink, CellWork, GuestCall, NoSignal, Permit, Runner};
@@ -110,6 +111,7 @@ impl Bench {
             sink: None,
             limits: Limits::default(),
             approve_in_advance: ApprovalKinds::default(),
+            scratch_policy: ScratchPolicy::default(),
             plugin_limits: std::collections::HashMap::new(),
             functions: Arc::default(),
             on_terminals: crate::runtime::terminal::OnTerminals::default(),
