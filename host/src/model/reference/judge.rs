@@ -251,7 +251,7 @@ fn whole(
     let (units, by): (Vec<u64>, Vec<Party>) = given.unzip();
     check(after.fuel_budget == before.fuel_budget + units.iter().sum::<u64>(), "the budget grew by itself")?;
     match command {
-        Command::AddFuel { by: giver, .. } => check(by.iter().all(|by| by == giver), "given by somebody else")?,
+        Command::AddFuel { by: person, .. } => check(by.iter().all(|by| by == person), "given by somebody else")?,
         Command::RequestFuel { .. } => {
             check(
                 after.fuel_on_request <= after.limits.fuel_on_request,
