@@ -334,8 +334,11 @@ impl Reference {
             }
             CellEnd::Failed(failure) => {
                 let ends_a_panic = matches!(failure.kind, FailureKind::Trap | FailureKind::Memory);
-                let kind = if ends_a_panic && self.panicked.is_some() { FailureKind::Panic } else { failure.kind };
-                Outcome::Failed(Failure::new(kind, String::new()))
+                // The first panic is the cause.
+                Outcome::Failed(match &self.panicked {
+                    Some(first) if ends_a_panic => Failure::new(FailureKind::Panic, format!("panicked at p: {first}")),
+                    _ => Failure::new(failure.kind, String::new()),
+                })
             }
         };
         match outcome {
