@@ -1,6 +1,8 @@
 //! A second account of what a task does, written from the manual and not from the decider: slow, plain, and without
 //! events. Tests give both the same commands, and both must say the same.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "what a rule does not name, it does not speak of")]
+
 mod asked;
 mod commands;
 mod endings;
@@ -191,18 +193,8 @@ impl Reference {
     /// Takes one command in.
     pub(super) fn take(&mut self, command: &Command) -> Came {
         (self.woken, self.warned) = (None, Vec::new());
-        let said = if self.view.phase == Phase::Ended { self.when_over(command) } else { self.when_alive(command) };
+        let said = if self.view.phase == Phase::Ended { when_over(command) } else { self.when_alive(command) };
         Came { said, woken: self.woken.take(), warned: std::mem::take(&mut self.warned) }
-    }
-
-    /// Nothing happens any more, and everybody is told so.
-    fn when_over(&self, command: &Command) -> Said {
-        match command {
-            Command::Notify { .. } | Command::Instruct(_) => Said::Notified(NotifyAnswer::NoTask),
-            Command::Wait { .. } => Said::Over(WaitEnd::Cancelled),
-            command if is_call(command) => Said::Refused(RefusalKind::Ended),
-            _ => Said::AlreadyEnded,
-        }
     }
 
     fn when_alive(&mut self, command: &Command) -> Said {
@@ -362,8 +354,11 @@ impl Reference {
             }
             CellEnd::Failed(failure) => {
                 let ends_a_panic = matches!(failure.kind, FailureKind::Trap | FailureKind::Memory);
-                let kind = if ends_a_panic && self.panicked.is_some() { FailureKind::Panic } else { failure.kind };
-                Outcome::Failed(Failure::new(kind, String::new()))
+                // The first panic is the cause.
+                Outcome::Failed(match &self.panicked {
+                    Some(first) if ends_a_panic => Failure::new(FailureKind::Panic, format!("panicked at p: {first}")),
+                    _ => Failure::new(failure.kind, String::new()),
+                })
             }
         };
         match outcome {
@@ -385,6 +380,16 @@ impl Reference {
             _ => false,
         };
         helps && self.view.cancel.is_none() && self.view.attempt < policy.attempts
+    }
+}
+
+/// Nothing happens any more, and everybody is told so.
+fn when_over(command: &Command) -> Said {
+    match command {
+        Command::Notify { .. } | Command::Instruct(_) => Said::Notified(NotifyAnswer::NoTask),
+        Command::Wait { .. } => Said::Over(WaitEnd::Cancelled),
+        command if is_call(command) => Said::Refused(RefusalKind::Ended),
+        _ => Said::AlreadyEnded,
     }
 }
 

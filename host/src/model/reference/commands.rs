@@ -69,7 +69,7 @@ impl Setting {
 pub(super) fn setting() -> impl Strategy<Value = Setting> {
     let approvers = prop_oneof![Just(Approvers::PersonOrHost), Just(Approvers::Person), Just(Approvers::Anybody)];
     let budget = || prop_oneof![Just(u64::MAX), Just(0), Just(7), Just(40)];
-    let log_events = prop_oneof![3 => Just(100_000), 1 => 1..20u64];
+    let log_events = prop_oneof![2 => Just(100_000), 1 => 1..8u64, 1 => 8..20u64];
     let held = prop::bool::weighted(0.2);
     let later = prop::bool::weighted(0.2);
     let on_request = prop_oneof![Just(0), Just(10)];

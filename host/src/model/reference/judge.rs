@@ -122,7 +122,8 @@ fn parked(point: &ParkPoint) -> Parked {
 fn plain(outcome: Outcome) -> Outcome {
     match outcome {
         Outcome::Failed(failure) => {
-            let message = if failure.kind == FailureKind::Guest { failure.message } else { String::new() };
+            let own = matches!(failure.kind, FailureKind::Guest | FailureKind::Panic);
+            let message = if own { failure.message } else { String::new() };
             let (error, retryable) = (failure.error, failure.retryable);
             Outcome::Failed(Failure { error, retryable, ..Failure::new(failure.kind, message) })
         }
@@ -259,7 +260,7 @@ fn whole(
     let (units, by): (Vec<u64>, Vec<Party>) = given.unzip();
     check(after.fuel_budget == before.fuel_budget + units.iter().sum::<u64>(), "the budget grew by itself")?;
     match command {
-        Command::AddFuel { by: giver, .. } => check(by.iter().all(|by| by == giver), "given by somebody else")?,
+        Command::AddFuel { by: person, .. } => check(by.iter().all(|by| by == person), "given by somebody else")?,
         Command::RequestFuel { .. } => {
             check(
                 after.fuel_on_request <= after.limits.fuel_on_request
@@ -288,6 +289,8 @@ fn whole(
     check(before.cancel.is_none() || after.cancel.is_some(), "a cancel is forgotten")?;
     let asker = |state: &TaskState| state.cancel.as_ref().map(|asked| (asked.by, asked.reason.clone()));
     check(before.cancel.is_none() || asker(before) == asker(after), "who asked first and why stay")?;
+    let asked = new.iter().any(|event| matches!(event.body, EventBody::CancelRequested(_)));
+    check(asked == (before.cancel != after.cancel), "a cancel that changes nothing is not written down")?;
     let grace = |state: &TaskState| state.cancel.as_ref().map(|asked| asked.grace);
     check(before.cancel.is_none() || grace(after) <= grace(before), "a grace never grows")?;
     if let (Command::SetOutcome { by, .. }, Some(Event { body: EventBody::Finished { set_by, .. }, .. })) =

@@ -28,7 +28,8 @@ fn bench() -> Bench {
 async fn t45_of_two_starts_of_one_key_one_is_the_task_and_the_other_nothing() {
     for order in orders(6) {
         let bench = bench();
-        let (one, other) = race(&order, bench.inner.start(keyed()), bench.inner.start(keyed())).await;
+        let (one, other) =
+            race(&order, Box::pin(bench.inner.start(keyed())), Box::pin(bench.inner.start(keyed()))).await;
         let task = match (one, other) {
             (Ok(task), Err(StartError::KeyInUse { .. })) | (Err(StartError::KeyInUse { .. }), Ok(task)) => task,
             (one, other) => panic!("{one:?}, {other:?}: {order:?}"),

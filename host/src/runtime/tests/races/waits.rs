@@ -21,9 +21,9 @@ async fn t45_of_a_signal_and_a_timeout_one_ends_the_wait_and_the_signal_is_not_l
     let mut seen = [0; 2];
     for order in orders(6) {
         let heard = Heard::default();
-        let hears = Arc::clone(&heard);
+        let ear = Arc::clone(&heard);
         let bench = narrow(script(move |link| {
-            let heard = Arc::clone(&hears);
+            let heard = Arc::clone(&ear);
             async move {
                 let first = wait_for(&link, "go", Some(SECOND)).await;
                 let timed_out = first == "TimedOut";
