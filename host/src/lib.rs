@@ -51,6 +51,7 @@ pub use model::children::{Child, ChildOutcome};
 pub use model::details::{AgentInfo, DetailsError, Routing, TaskDetails};
 pub use model::event::{Budget, Event, EventBody, EventSeq, WaitEnd};
 pub use model::grants::{Access, Capability, DirGrant, Grants};
+pub use model::hook::{Hook, HookError, HookLimits, HookNote, Hooks, TaskHook};
 pub use model::ids::{InvalidKey, PluginDigest, SignalKey, TaskId, TaskKey, TaskRef};
 pub use model::limits::{FUEL_PER_CPU_SECOND, LimitInfo, LimitUnit, Limits, LimitsRequest};
 pub use model::load_limits::LoadLimits;

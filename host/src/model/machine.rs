@@ -38,6 +38,7 @@ pub(crate) enum RefusalKind {
     Cancelled,
     Host,
     Failed,
+    NoTask,
 }
 
 impl RefusalKind {
@@ -52,6 +53,7 @@ impl RefusalKind {
             Self::Cancelled => "cancelled",
             Self::Host => "host",
             Self::Failed => "failed",
+            Self::NoTask => "no-task",
         }
     }
 }

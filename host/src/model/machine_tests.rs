@@ -234,6 +234,7 @@ impl Reader {
             | EventBody::ChildWaitStarted { .. }
             | EventBody::ChildWaitEnded { .. }
             | EventBody::OnTerminalDone { .. }
+            | EventBody::HookDone { .. }
             | EventBody::LateSignal { .. }
             | EventBody::BudgetLow { .. } => panic!("nobody asked for it: {event:?}"),
         }

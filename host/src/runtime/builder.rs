@@ -1,6 +1,6 @@
 //! How a host is made.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::model::admission::Concurrency;
+use crate::model::hook::HookLimits;
 use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::load_limits::LoadLimits;
 use crate::model::schema::SchemaError;
@@ -27,6 +28,7 @@ use crate::store::memory::MemoryStore;
 use super::belongings::{Belongings, STORE_BYTES_DEFAULT};
 use super::desk::Desk;
 use super::dirs::HostDirs;
+use super::hooks::HookRules;
 use super::host::{Host, Inner};
 use super::queue::Queue;
 use super::registry::{Keep, Registry};
@@ -68,6 +70,8 @@ pub struct HostBuilder {
     on_terminals: OnTerminals,
     configs: HashMap<String, Value>,
     store_bytes: Option<u64>,
+    hook_limits: HookLimits,
+    hook_stores: HashSet<String>,
 }
 
 impl fmt::Debug for HostBuilder {
@@ -309,6 +313,21 @@ impl HostBuilder {
         self
     }
 
+    /// What one call of a plugin's hook may use.
+    #[must_use]
+    pub fn hook_limits(mut self, limits: HookLimits) -> Self {
+        self.hook_limits = limits;
+        self
+    }
+
+    /// Lets the hooks around the life of the plugin of this name (`init` and its like) use the plugin's own store. Its
+    /// tasks, and the hooks about them, use it when the task was granted `kv`.
+    #[must_use]
+    pub fn plugin_hook_store(mut self, plugin: impl Into<String>) -> Self {
+        self.hook_stores.insert(plugin.into());
+        self
+    }
+
     /// Makes the host, inside the current tokio runtime.
     ///
     /// # Errors
@@ -346,6 +365,7 @@ impl HostBuilder {
             functions: Arc::new(functions),
             on_terminals: self.on_terminals,
             plugins: Belongings::new(self.configs, self.store_bytes.unwrap_or(STORE_BYTES_DEFAULT)),
+            hooks: HookRules::new(self.hook_limits, self.hook_stores),
             registry: Arc::new(Registry::new(Keep {
                 tasks: self.ended_max.unwrap_or(ENDED_DEFAULT),
                 time: self.ended_kept.unwrap_or(KEPT_DEFAULT),

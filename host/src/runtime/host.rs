@@ -30,6 +30,7 @@ use super::belongings::Belongings;
 use super::builder::HostBuilder;
 use super::desk::Desk;
 use super::handle::TaskHandle;
+use super::hooks::HookRules;
 use super::plugin::Plugin;
 use super::queue::Queue;
 use super::reach::{Scope, notify_tasks};
@@ -60,6 +61,7 @@ pub(crate) struct Inner {
     pub(super) functions: Arc<Functions>,
     pub(super) on_terminals: OnTerminals,
     pub(super) plugins: Belongings,
+    pub(super) hooks: HookRules,
     pub(super) queue: Queue,
     pub(super) desk: Arc<Desk>,
     pub(super) shutdown: watch::Sender<bool>,
@@ -180,12 +182,15 @@ impl Host {
 
     /// Loads a plugin from a file: a component, or a core module for `wasm32-wasip1` that carries the contract.
     ///
-    /// The file is read once; what happens to it later does not matter. Loading the same file again is fine.
+    /// The file is read once; what happens to it later does not matter. Loading the same file again is fine. A plugin
+    /// with hooks of its own is loaded when its `init` succeeds, and then told that it is enabled, once; that this fails is
+    /// noted ([`Plugin::notes`]), and no more.
     ///
     /// # Errors
-    /// When it is no plugin. The error says what it is instead, and what to do.
+    /// When it is no plugin, or its `init` fails. The error says what it is instead, and what to do.
     ///
-    /// Cancel safety: dropping the future loads nothing, though a compilation that has begun runs to its end.
+    /// Cancel safety: dropping the future loads nothing, though a compilation that has begun runs to its end; a plugin
+    /// whose `init` has succeeded is loaded.
     pub async fn load_plugin(&self, path: impl AsRef<Path>) -> Result<Plugin, LoadError> {
         let path = path.as_ref().to_owned();
         let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
@@ -201,10 +206,7 @@ impl Host {
     /// Like [`Host::load_plugin`].
     pub async fn load_plugin_bytes(&self, name: impl Into<String>, bytes: Vec<u8>) -> Result<Plugin, LoadError> {
         let loaded = self.wasm.load(name.into(), bytes).await?;
-        self.inner.registry.add_plugin(Plugin::new(loaded)).map_err(|present| LoadError::NameTaken {
-            name: present.name().to_owned(),
-            version: present.manifest().version.clone(),
-        })
+        self.inner.adopt(Plugin::new(loaded)).await
     }
 
     /// The plugins that are loaded, by name.
@@ -294,8 +296,9 @@ impl Host {
         self.inner.stop_all(scope, request, deadline).await
     }
 
-    /// Stops every task where it is and waits until all are gone. No task can be started any more. Calling it again, at
-    /// the same time too, waits for the same.
+    /// Stops every task where it is and waits until all are gone. No task can be started any more. Then the plugins' own
+    /// hooks `on-disabled` and `shutdown` are called, each within its time. Calling it again, at the same time too, waits
+    /// for the same.
     ///
     /// Cancel safety: when the future is dropped, the tasks end all the same, and nobody waits for them.
     pub async fn shutdown(&self) {
@@ -305,6 +308,8 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        // Before the tasks end: what is dropped runs nobody's code.
+        self.inner.hooks.close();
         self.inner.shutdown.send_replace(true);
         // The actors end by themselves now, each with an outcome in its log.
         self.inner.actors.lock().unwrap_or_else(PoisonError::into_inner).detach_all();
@@ -325,13 +330,20 @@ impl Inner {
         actors.spawn_on(actor, &self.runtime);
     }
 
-    /// Stops every task, and waits until no actor is left.
+    /// Stops every task, waits until no actor is left, and lets the plugins part.
     ///
     /// Cancel safety: when the future is dropped, the tasks end all the same.
-    pub(super) async fn shut_down(&self) {
+    pub(super) async fn shut_down(self: &Arc<Self>) {
         self.shutdown.send_replace(true);
         // One after the other, because a set wakes only who polled it last.
         let _turn = self.shutting_down.lock().await;
+        self.jobs_done().await;
+        self.part().await;
+        self.jobs_done().await;
+    }
+
+    /// Waits for the host's own jobs, its actors among them.
+    async fn jobs_done(&self) {
         // The actors stay in their place: whoever drops this future must not drop them along.
         poll_fn(|cx| {
             let mut actors = self.actors.lock().unwrap_or_else(PoisonError::into_inner);

@@ -17,6 +17,7 @@ mod ending;
 pub(crate) mod functions;
 pub(crate) mod guard;
 pub(crate) mod handle;
+pub(crate) mod hooks;
 pub(crate) mod host;
 pub(crate) mod pace;
 pub(crate) mod plugin;

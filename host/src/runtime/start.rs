@@ -29,6 +29,7 @@ use super::birth::Newborn;
 use super::cell::Cell;
 use super::effects::forget;
 use super::handle::TaskHandle;
+use super::hooks::TaskHooks;
 use super::host::{Inner, StartError};
 use super::pace::Bucket;
 use super::queue::QueuePlace;
@@ -43,6 +44,7 @@ struct Checked {
     schemas: Schemas,
     limits: Limits,
     at_end: Option<Box<AtEnd>>,
+    hooks: Option<Box<TaskHooks>>,
     /// Its place in its tree, for a child.
     tree: Option<TreePlace>,
 }
@@ -219,7 +221,8 @@ fn check(inner: &Inner, request: &StartRequest, on_terminal: Option<OnTerminal>)
     }
     schemas.input.check(&request.input).map_err(|faults| StartError::InvalidInput { faults })?;
     let at_end = inner.on_terminals.of(&request.details, on_terminal)?;
-    Ok(Checked { plugin: plugin.digest(), schemas: schemas.clone(), limits, at_end, tree: None })
+    let hooks = inner.task_hooks(&plugin, request.grants.kv);
+    Ok(Checked { plugin: plugin.digest(), schemas: schemas.clone(), limits, at_end, hooks, tree: None })
 }
 
 /// Opens each granted folder once, so that a wrong path is an error of the request and not of the task.
@@ -303,6 +306,7 @@ async fn create(
         jobs: JoinSet::new(),
         scratch,
         at_end: checked.at_end,
+        hooks: checked.hooks,
     };
     actor.begin_to_wait();
     let ready = Box::new((work, link));

@@ -175,6 +175,7 @@ impl<'a> Session<'a> {
             // Said already, or shown at the end; what was done from here is known.
             EventBody::Due
             | EventBody::OnTerminalDone { .. }
+            | EventBody::HookDone { .. }
             | EventBody::LateSignal { .. }
             | EventBody::Started { .. }
             | EventBody::AttemptEnded { .. }

@@ -10,19 +10,22 @@ use tokio::task::JoinSet;
 
 use crate::model::admission::Concurrency;
 use crate::model::event::{Event, EventBody, EventSeq};
+use crate::model::hook::{HookLimits, Hooks};
 use crate::model::ids::{PluginDigest, SignalKey};
 use crate::model::limits::Limits;
 use crate::model::manifest::{Manifest, TaskType};
-use crate::model::outcome::{CellEnd, GuestOutcome};
+use crate::model::outcome::{CellEnd, Failure, GuestOutcome};
 use crate::model::request::StartRequest;
 use crate::model::signal::Senders;
 use crate::ports::clock::{BoxFuture, SimulatedClock};
+use crate::ports::hooks::HookWork;
 use crate::ports::runner::{CellLink, CellWork, GuestCall, NoSignal, Permit, Runner};
 use crate::ports::store::TaskStore;
 use crate::runtime::belongings::Belongings;
 use crate::runtime::desk::Desk;
 use crate::runtime::dirs::HostDirs;
 use crate::runtime::handle::TaskHandle;
+use crate::runtime::hooks::HookRules;
 use crate::runtime::host::Inner;
 use crate::runtime::plugin::Plugin;
 use crate::runtime::queue::Queue;
@@ -35,11 +38,15 @@ use crate::store::memory::MemoryStore;
 /// What a scripted guest does.
 pub(super) type Script = Arc<dyn Fn(CellLink) -> BoxFuture<'static, CellEnd> + Send + Sync>;
 
+/// What the hooks of the plugin `hooked` do.
+pub(super) type HookScript = Arc<dyn Fn(HookWork) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync>;
+
 /// Runs scripts instead of wasm.
 struct ScriptedRunner {
     script: Script,
     inputs: Arc<Mutex<Vec<Value>>>,
     places: Arc<Semaphore>,
+    hooks: Arc<Mutex<HookScript>>,
 }
 
 impl fmt::Debug for ScriptedRunner {
@@ -63,6 +70,10 @@ impl Runner for ScriptedRunner {
             end
         })
     }
+
+    fn hook(&self, work: HookWork) -> BoxFuture<'static, Result<(), Failure>> {
+        (self.hooks.lock().unwrap())(work)
+    }
 }
 
 /// The runtime under test.
@@ -71,6 +82,8 @@ pub(super) struct Bench {
     pub(super) clock: Arc<SimulatedClock>,
     /// What the guests were given, in the order in which they began.
     pub(super) inputs: Arc<Mutex<Vec<Value>>>,
+    /// What its plugins' hooks do: nothing, unless a test says otherwise.
+    pub(super) hooks: Arc<Mutex<HookScript>>,
 }
 
 impl Bench {
@@ -83,14 +96,17 @@ impl Bench {
         let inputs = Arc::default();
         let registry = Arc::new(Registry::new(Keep { tasks: 256, time: Duration::from_hours(1), bytes: 64 << 20 }));
         for name in ["scripted", "other"] {
-            registry.add_plugin(plugin(name)).unwrap();
+            registry.add_plugin(plugin(name, Hooks::default())).unwrap();
         }
+        let nothing: HookScript = Arc::new(|_| Box::pin(std::future::ready(Ok(()))));
+        let hooks = Arc::new(Mutex::new(nothing));
         let inner = Arc::new(Inner {
             registry,
             runner: Arc::new(ScriptedRunner {
                 script,
                 inputs: Arc::clone(&inputs),
                 places: Arc::new(Semaphore::new(places)),
+                hooks: Arc::clone(&hooks),
             }),
             around: Surroundings {
                 store,
@@ -103,6 +119,7 @@ impl Bench {
             functions: Arc::default(),
             on_terminals: crate::runtime::terminal::OnTerminals::default(),
             plugins: Belongings::new(std::collections::HashMap::new(), 1 << 20),
+            hooks: HookRules::new(HookLimits::default(), std::collections::HashSet::new()),
             queue: Queue::new(4),
             desk: Arc::new(Desk::new(Concurrency::of(u32::MAX))),
             shutdown: watch::Sender::new(false),
@@ -110,7 +127,7 @@ impl Bench {
             actors: Mutex::new(JoinSet::new()),
             shutting_down: tokio::sync::Mutex::default(),
         });
-        Self { inner, clock, inputs }
+        Self { inner, clock, inputs, hooks }
     }
 
     /// The host, before its first task.
@@ -142,7 +159,8 @@ pub(super) fn request() -> StartRequest {
     StartRequest::new("scripted", "script")
 }
 
-fn plugin(name: &str) -> Plugin {
+/// A plugin of this name, with these hooks.
+pub(super) fn plugin(name: &str, hooks: Hooks) -> Plugin {
     let task = TaskType {
         name: "script".to_owned(),
         description: None,
@@ -168,6 +186,7 @@ fn plugin(name: &str) -> Plugin {
         exports: Vec::new(),
         size: 0,
         kind: FileKind::Component,
+        hooks,
     })
 }
 

@@ -7,6 +7,7 @@ mod clocks;
 mod ending;
 mod fuel;
 mod functions;
+mod hooks;
 mod keeping;
 mod pausing;
 mod reaching;
