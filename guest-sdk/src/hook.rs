@@ -255,6 +255,10 @@ impl HookResult for Result<(), String> {
 #[doc(hidden)]
 pub type PluginHook = fn(&HookCtx) -> Result<(), String>;
 
+/// A hook about the end of one of its tasks, which is told of it.
+#[doc(hidden)]
+pub type HookAbout<T> = fn(&HookCtx, &T) -> Result<(), String>;
+
 /// The hooks of a plugin; those that are not written do nothing.
 #[doc(hidden)]
 #[derive(Debug)]
@@ -263,8 +267,8 @@ pub struct HookTable {
     pub on_enabled: Option<PluginHook>,
     pub on_disabled: Option<PluginHook>,
     pub shutdown: Option<PluginHook>,
-    pub on_cancel: Option<fn(&HookCtx, &CancelledTask) -> Result<(), String>>,
-    pub on_terminal: Option<fn(&HookCtx, &EndedTask) -> Result<(), String>>,
+    pub on_cancel: Option<HookAbout<CancelledTask>>,
+    pub on_terminal: Option<HookAbout<EndedTask>>,
 }
 
 #[cfg(test)]

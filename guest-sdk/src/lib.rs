@@ -103,7 +103,7 @@ pub use {schemars, serde, serde_json};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::check::{TaskType, has_length, is_named_twice};
-    pub use crate::hook::{HookResult, HookTable, PluginHook};
+    pub use crate::hook::{HookAbout, HookResult, HookTable, PluginHook};
     pub use crate::plugin::{Parts, Request, TaskEntry, input_schema, output_schema, run_json};
     #[cfg(target_family = "wasm")]
     pub use crate::wasm::{bindings, exports, hook_bindings};

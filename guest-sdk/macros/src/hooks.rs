@@ -1,6 +1,6 @@
 //! The `hooks` of `plugin!`.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
@@ -52,21 +52,25 @@ impl Hooks {
 
     /// The table of the functions.
     pub(crate) fn table(&self) -> TokenStream {
-        let entry = |name: &str, takes: &TokenStream| {
-            let field = Ident::new(name, proc_macro2::Span::call_site());
-            let value = match self.find(name) {
-                // With the span of the function, so that the compiler's complaints point at it.
-                Some(function) => quote_spanned! {function.span()=>
-                    ::core::option::Option::Some(
-                        |#takes| ::taskcell_guest::__private::HookResult::into_result(#function(#takes))
-                    )
-                },
-                None => quote! { ::core::option::Option::None },
-            };
+        let written = |function: &Path, takes: &[&str]| {
+            // With the span of the function, so that the compiler's complaints point at it.
+            let span = function.span();
+            let takes = takes.iter().map(|name| Ident::new(name, Span::mixed_site().located_at(span)));
+            let takes: Vec<Ident> = takes.collect();
+            quote_spanned! {span=>
+                ::core::option::Option::Some(
+                    |#(#takes),*| ::taskcell_guest::__private::HookResult::into_result(#function(#(#takes),*))
+                )
+            }
+        };
+        let entry = |name: &str, takes: &[&str]| {
+            let field = Ident::new(name, Span::call_site());
+            let value = self.find(name).map(|function| written(function, takes));
+            let value = value.unwrap_or_else(|| quote! { ::core::option::Option::None });
             quote! { #field: #value }
         };
-        let plugin = PLUGIN.iter().map(|name| entry(name, &quote! { ctx }));
-        let task = TASK.iter().map(|name| entry(name, &quote! { ctx, task }));
+        let plugin = PLUGIN.iter().map(|name| entry(name, &["ctx"]));
+        let task = TASK.iter().map(|name| entry(name, &["ctx", "task"]));
         quote! { ::taskcell_guest::__private::HookTable { #(#plugin,)* #(#task,)* } }
     }
 

@@ -192,9 +192,11 @@ pub struct HookError {
 }
 
 fn line(failure: &Failure) -> String {
-    match failure.kind {
-        FailureKind::Guest => escape(&failure.message).into_owned(),
-        kind => format!("failed ({}): {}", kind.word(), escape(&failure.message)),
+    let said = escape(&failure.message);
+    if failure.kind == FailureKind::Guest {
+        said.into_owned()
+    } else {
+        format!("failed ({}): {said}", failure.kind.word())
     }
 }
 

@@ -286,8 +286,8 @@ impl TaskHooks {
 
 /// Runs a hook about a task, and writes down that it was called.
 async fn call(caller: &Caller, hook: TaskHook, context: Value, shared: &Shared, until: impl Future<Output = Failure>) {
-    let called = caller.call(AnyHook::Task(hook), context, Some(shared.id), until).await;
-    let error = called.err().map(|error| Box::new(error.into()));
+    let ended = caller.call(AnyHook::Task(hook), context, Some(shared.id), until).await;
+    let error = ended.err().map(|error| Box::new(error.into()));
     shared.note_after(EventBody::HookDone { hook, error }).await;
 }
 

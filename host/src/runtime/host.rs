@@ -192,12 +192,29 @@ impl Host {
     /// Cancel safety: dropping the future loads nothing, though a compilation that has begun runs to its end; a plugin
     /// whose `init` has succeeded is loaded.
     pub async fn load_plugin(&self, path: impl AsRef<Path>) -> Result<Plugin, LoadError> {
-        let path = path.as_ref().to_owned();
+        let (name, bytes) = self.read(path.as_ref()).await?;
+        self.load_plugin_bytes(name, bytes).await
+    }
+
+    /// Looks at a plugin's file and takes nothing in: its `describe` is called and none of its hooks, and its tasks cannot
+    /// be started.
+    ///
+    /// # Errors
+    /// Like [`Host::load_plugin`].
+    ///
+    /// Cancel safety: like [`Host::load_plugin`].
+    pub async fn inspect_plugin(&self, path: impl AsRef<Path>) -> Result<Plugin, LoadError> {
+        let (name, bytes) = self.read(path.as_ref()).await?;
+        Ok(Plugin::new(self.wasm.load(name, bytes).await?))
+    }
+
+    /// A plugin's file, and what it is called.
+    async fn read(&self, path: &Path) -> Result<(String, Vec<u8>), LoadError> {
+        let path = path.to_owned();
         let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         let max = self.wasm.load_limits().file_bytes;
         let read = tokio::task::spawn_blocking(move || read_file(&path, max)).await;
-        let bytes = read.unwrap_or(Err(LoadError::ShuttingDown))?;
-        self.load_plugin_bytes(name, bytes).await
+        Ok((name, read.unwrap_or(Err(LoadError::ShuttingDown))?))
     }
 
     /// Loads a plugin from its bytes. `name` is used for plain commands, which do not know their own.

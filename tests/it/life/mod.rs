@@ -5,6 +5,7 @@ mod cancelling;
 mod children;
 mod ending;
 mod functions;
+mod hooks;
 mod log;
 mod reaching;
 mod shutdown;

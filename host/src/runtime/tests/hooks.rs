@@ -23,12 +23,11 @@ use crate::sandbox::load::LoadError;
 use crate::store::memory::MemoryStore;
 
 type Called = Arc<Mutex<Vec<(String, Value)>>>;
+type Body = fn(&HookWork) -> End;
 type End = BoxFuture<'static, Result<(), Failure>>;
 
 fn all() -> Hooks {
-    let mut hooks = Hooks::default();
-    (hooks.plugin, hooks.task) = (true, true);
-    hooks
+    Hooks { plugin: true, task: true }
 }
 
 /// Lets the hooks do this, and returns what was called.
@@ -135,11 +134,12 @@ async fn r5_an_init_that_never_returns_or_panics_the_host_stops_the_load_too() {
     let bench = Bench::new(script(|_| async { success(None) }));
     hooked(&bench, |_| Box::pin(std::future::pending()));
     let inner = Arc::clone(&bench.inner);
-    let mut loading = pin!(tokio::spawn(async move { inner.adopt(plugin("hooked", all())).await }));
+    let mut loading = JoinSet::new();
+    loading.spawn(async move { inner.adopt(plugin("hooked", all())).await });
     bench.advance(Duration::from_secs(9)).await;
-    assert!(!loading.is_finished());
+    assert!(loading.try_join_next().is_none());
     bench.advance(Duration::from_secs(1)).await;
-    let error = (&mut loading).await.unwrap().unwrap_err();
+    let error = loading.join_next().await.unwrap().unwrap().unwrap_err();
     assert!(matches!(&error, LoadError::Init { error } if error.kind() == FailureKind::Timeout), "{error}");
     hooked(&bench, |_| panic!("oh no"));
     let error = bench.inner.adopt(plugin("hooked", all())).await.unwrap_err();
@@ -181,19 +181,21 @@ async fn r5_the_shutdown_lets_all_plugins_part_after_their_tasks_and_waits_no_lo
     let task = start(&bench).await;
     settle().await;
     let inner = Arc::clone(&bench.inner);
-    let given_up = tokio::spawn(async move { inner.shut_down().await });
+    let mut given_up = JoinSet::new();
+    given_up.spawn(async move { inner.shut_down().await });
     settle().await;
     // Whoever gives the shutdown up stops nothing of it.
-    given_up.abort();
+    given_up.shutdown().await;
     let inner = Arc::clone(&bench.inner);
-    let shutdown = tokio::spawn(async move { inner.shut_down().await });
+    let mut shutdown = JoinSet::new();
+    shutdown.spawn(async move { inner.shut_down().await });
     settle().await;
-    assert!(!shutdown.is_finished());
+    assert!(shutdown.try_join_next().is_none());
     let names_so_far = names(&called);
     assert_eq!(names_so_far[0], "on-terminal", "the tasks come first: {names_so_far:?}");
     assert!(names_so_far.contains(&"shutdown".to_owned()), "plugins do not wait for each other");
     bench.advance(Duration::from_secs(10)).await;
-    shutdown.await.unwrap();
+    shutdown.join_next().await.unwrap().unwrap();
     let order = |plugin: &str| -> Vec<String> {
         let called = called.lock().unwrap();
         called.iter().filter(|(_, told)| told["plugin"] == plugin).map(|(name, _)| name.clone()).collect()
@@ -308,7 +310,7 @@ async fn r32_the_key_is_free_and_the_outcome_shows_when_on_terminal_is_called() 
 #[tokio::test]
 async fn r32_a_hook_that_fails_panics_or_takes_too_long_changes_nothing() {
     let (bench, _, plugin) = loaded(script(|_| async { success(json!("x")) }), 16, fine).await;
-    let cases: [(fn(&HookWork) -> End, FailureKind, &str); 3] = [
+    let cases: [(Body, FailureKind, &str); 3] = [
         (
             |_| Box::pin(async { Err(Failure::new(FailureKind::OutOfFuel, "no fuel")) }),
             FailureKind::OutOfFuel,

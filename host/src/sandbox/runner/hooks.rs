@@ -67,10 +67,10 @@ impl HookFunctions {
 
     pub(super) fn which(&self) -> Hooks {
         let has = |is_meant: fn(&AnyHook) -> bool| self.functions.iter().any(|(hook, _)| is_meant(hook));
-        let mut hooks = Hooks::default();
-        hooks.plugin = has(|hook| matches!(hook, AnyHook::Plugin(_)));
-        hooks.task = has(|hook| matches!(hook, AnyHook::Task(_)));
-        hooks
+        Hooks {
+            plugin: has(|hook| matches!(hook, AnyHook::Plugin(_))),
+            task: has(|hook| matches!(hook, AnyHook::Task(_))),
+        }
     }
 
     fn function(&self, wanted: AnyHook) -> Option<ComponentExportIndex> {

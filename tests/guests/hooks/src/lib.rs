@@ -10,6 +10,12 @@ fn echo(_ctl: &TaskCtl, input: Value) -> Result<Value, TaskError> {
     Ok(input)
 }
 
+/// Gives what the hooks have noted.
+#[task]
+fn calls(ctl: &TaskCtl, _input: ()) -> Result<String, TaskError> {
+    Ok(String::from_utf8(ctl.kv_get("calls")?.unwrap_or_default())?)
+}
+
 /// Waits until it is asked to stop, and returns in time.
 #[task]
 fn wait(ctl: &TaskCtl, _input: ()) -> Result<(), TaskError> {
@@ -19,7 +25,8 @@ fn wait(ctl: &TaskCtl, _input: ()) -> Result<(), TaskError> {
 
 /// Loops, and does not look whether it shall stop.
 #[task]
-fn spin(_ctl: &TaskCtl, _input: ()) -> Result<(), TaskError> {
+fn spin(ctl: &TaskCtl, _input: ()) -> Result<(), TaskError> {
+    ctl.report_progress("spinning", None)?;
     loop {
         std::hint::black_box(0);
     }
@@ -43,11 +50,12 @@ fn note(ctx: &HookCtx, line: &str) -> Result<(), TaskError> {
 }
 
 /// Does what the configuration says of a hook.
+#[expect(clippy::panic, clippy::disallowed_methods, reason = "hostile, or looking at what the system is to a hook")]
 fn behave(ctx: &HookCtx, hook: &str, line: &str) -> Result<(), TaskError> {
     log::info!("{hook} is here");
     note(ctx, line)?;
     let config: Value = ctx.config()?;
-    match config[hook].as_str() {
+    match config.get(hook).and_then(Value::as_str) {
         None => Ok(()),
         Some("error") => Err(TaskError::new("it does not\u{1b}[31m want to")),
         Some("panic") => panic!("it panics"),
@@ -97,7 +105,8 @@ fn ended(ctx: &HookCtx, task: &EndedTask) -> Result<(), TaskError> {
         TaskEnd::Succeeded { data, .. } => format!("succeeded {}", data.clone().unwrap_or_default()),
         TaskEnd::Failed { kind, .. } => format!("failed {kind}"),
         TaskEnd::Cancelled { by, forced, .. } => format!("cancelled {} {forced}", by.as_str()),
-        other => format!("{other:?}"),
+        TaskEnd::Other { outcome, .. } => outcome.clone(),
+        _ => "something else".to_owned(),
     };
     behave(ctx, "on-terminal", &format!("on-terminal {} {end}", task.task.key))
 }
@@ -106,7 +115,7 @@ plugin! {
     name: "hooks",
     version: env!("CARGO_PKG_VERSION"),
     requests: ["kv" => "to note which hooks were called"],
-    tasks: [echo, wait, spin],
+    tasks: [echo, calls, wait, spin],
     hooks: {
         init: init,
         on_enabled: enabled,
