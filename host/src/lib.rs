@@ -24,6 +24,7 @@
 //! - [`compile_child`], [`Compiler`], [`LoadLimits`]: where plugins are compiled, and what that may take.
 //! - [`StartRequest`], [`Limits`], [`Grants`]: what a task is asked to do, and what it may use.
 //! - [`TaskHandle`]: wait, watch, notify, pause, fuel, cancel.
+//! - [`Plugin::hooks`], [`Plugin::notes`], [`HookLimits`]: what plugins do around their life and beside their tasks.
 //! - [`Outcome`], [`FailureKind`], [`CancelledBy`](Party): how a task ended, and why.
 //! - [`Event`]: everything that happened to a task, in order.
 //!

@@ -298,7 +298,7 @@ impl HostBuilder {
         self
     }
 
-    /// The configuration of the plugin of this name: what its tasks read, and cannot change. Without this it is an empty
+    /// The configuration of the plugin of this name: what its tasks and hooks read, and cannot change. Without this it is an empty
     /// object.
     #[must_use]
     pub fn plugin_config(mut self, plugin: impl Into<String>, config: Value) -> Self {

@@ -241,6 +241,7 @@ async fn r31_on_terminal_is_called_once_for_every_end() {
         let calls = called.lock().unwrap().clone();
         assert_eq!(calls.len(), 1, "{calls:?}");
         assert_eq!((&calls[0].1["id"], &calls[0].1["task"]["plugin"]), (&json!(task.id()), &json!("hooked")));
+        assert_eq!(calls[0].1["usage"], json!(task.state().usage));
         log(&task).await;
         (outcome, calls[0].1["outcome"].clone())
     };
