@@ -40,6 +40,8 @@ pub enum RefusalKind {
     Cancelled,
     /// The host failed; it is not the task's fault.
     Host,
+    /// There is no task here: a hook runs beside the tasks and in none of them.
+    NoTask,
     /// A kind that this version of the SDK does not know, in the contract's word.
     Other(String),
 }
@@ -56,6 +58,7 @@ impl RefusalKind {
             Self::TimedOut => "timed-out",
             Self::Cancelled => "cancelled",
             Self::Host => "host",
+            Self::NoTask => "no-task",
             Self::Other(word) => word,
         }
     }
@@ -71,6 +74,7 @@ impl RefusalKind {
             "timed-out" => Self::TimedOut,
             "cancelled" => Self::Cancelled,
             "host" => Self::Host,
+            "no-task" => Self::NoTask,
             _ => Self::Other(word),
         }
     }
@@ -132,6 +136,7 @@ impl WaitError {
             | RefusalKind::Ended
             | RefusalKind::TimedOut
             | RefusalKind::Host
+            | RefusalKind::NoTask
             | RefusalKind::Other(_) => Self::Refused(refused),
         }
     }
@@ -185,6 +190,7 @@ impl HostError {
             | RefusalKind::NotFound
             | RefusalKind::Ended
             | RefusalKind::Host
+            | RefusalKind::NoTask
             | RefusalKind::Other(_)) => Self::Refused(Refused { kind, message }),
         }
     }
@@ -219,6 +225,7 @@ impl FuelError {
             | RefusalKind::NotFound
             | RefusalKind::Ended
             | RefusalKind::Host
+            | RefusalKind::NoTask
             | RefusalKind::Other(_) => Self::Refused(refused),
         }
     }

@@ -54,6 +54,10 @@
 //! [`TaskCtl::call_host`] and [`Decision::granted`] fail when the task
 //! shall stop, and with `?` that ends the task as cancelled.
 //!
+//! # Hooks
+//! `plugin!` also takes functions that the host calls when the plugin is loaded, enabled, disabled and unloaded, and when
+//! one of its tasks is asked to stop or has its outcome: see [`HookCtx`] and the `hooks` of [`plugin!`].
+//!
 //! # Testing
 //! Everything but the calls to the host compiles natively, and [`testing::FakeHost`](crate::testing) stands in for the
 //! host: plain `cargo test`, no WebAssembly, simulated time.
@@ -71,6 +75,7 @@ mod check;
 mod children;
 mod ctl;
 mod error;
+mod hook;
 mod json;
 mod manifest;
 mod plugin;
@@ -86,6 +91,7 @@ pub use approval::{Approval, Decision, NotApproved};
 pub use children::{Child, TaskEnd, TaskOptions};
 pub use ctl::TaskCtl;
 pub use error::{Cancelled, FuelError, HostError, RefusalKind, Refused, WaitError};
+pub use hook::{CancelledTask, EndedTask, HookCtx, TaskUsage};
 pub use plugin::Plugin;
 pub use task_error::TaskError;
 pub use taskcell_guest_macros::{plugin, task};
@@ -97,9 +103,10 @@ pub use {schemars, serde, serde_json};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::check::{TaskType, has_length, is_named_twice};
+    pub use crate::hook::{HookAbout, HookResult, HookTable, PluginHook};
     pub use crate::plugin::{Parts, Request, TaskEntry, input_schema, output_schema, run_json};
     #[cfg(target_family = "wasm")]
-    pub use crate::wasm::{bindings, exports};
+    pub use crate::wasm::{bindings, exports, hook_bindings};
 }
 
 /// The README's examples are compiled too.

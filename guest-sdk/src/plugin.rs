@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::check::{TaskInput, TaskResult};
 use crate::ctl::TaskCtl;
+use crate::hook::HookTable;
 use crate::json;
 use crate::manifest;
 use crate::task_error::TaskError;
@@ -50,6 +51,7 @@ pub struct Parts {
     pub url: Option<&'static str>,
     pub requests: &'static [Request],
     pub tasks: &'static [TaskEntry],
+    pub hooks: HookTable,
 }
 
 /// One capability that the plugin asks for.

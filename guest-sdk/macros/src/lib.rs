@@ -1,6 +1,7 @@
 //! The macros of `taskcell-guest`, which re-exports them: depend on that crate, not on this one.
 
 mod checks;
+mod hooks;
 mod limits;
 mod plugin;
 mod quantity;
@@ -61,6 +62,11 @@ pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
 /// - `requests`: may be left out; what every task of the plugin would like to be granted, each with the reason for the
 ///   operator to read: `dir-read` and `dir-write` a folder, `signal` to send signals to other tasks.
 /// - `tasks`: the functions with `#[task]` on them.
+/// - `hooks`: may be left out; plain functions that the host calls beside the tasks. Each returns `Result<(), TaskError>`
+///   or `Result<(), String>`. `init` (an error stops the load), `on_enabled`, `on_disabled` and `shutdown` are
+///   `fn(ctx: &HookCtx)`, `on_cancel` is `fn(ctx: &HookCtx, task: &CancelledTask)`, and `on_terminal` is
+///   `fn(ctx: &HookCtx, task: &EndedTask)`. A component has the hooks only when one is written: `hooks: { init: prepare,
+///   on_terminal: note_end }`.
 ///
 /// ```
 /// use taskcell_guest::{TaskCtl, TaskError, plugin, task};

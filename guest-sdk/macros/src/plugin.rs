@@ -10,6 +10,7 @@ use syn::spanned::Spanned;
 use syn::{Expr, Ident, LitStr, Path, Token, bracketed};
 
 use crate::checks;
+use crate::hooks::Hooks;
 
 pub(crate) fn expand(fields: TokenStream) -> TokenStream {
     match syn::parse2::<Fields>(fields).and_then(Fields::complete) {
@@ -28,6 +29,7 @@ struct Fields {
     url: Option<Expr>,
     requests: Option<Vec<Request>>,
     tasks: Option<Vec<Path>>,
+    hooks: Option<Hooks>,
 }
 
 struct Request {
@@ -75,8 +77,10 @@ impl Parse for Fields {
                 "url" => set(&mut fields.url, &key, input.parse()?)?,
                 "requests" => set(&mut fields.requests, &key, list(input)?)?,
                 "tasks" => set(&mut fields.tasks, &key, list(input)?)?,
+                "hooks" => set(&mut fields.hooks, &key, input.parse()?)?,
                 _ => {
-                    let known = "there are `name`, `version`, `author`, `description`, `url`, `requests` and `tasks`";
+                    let known =
+                        "there are `name`, `version`, `author`, `description`, `url`, `requests`, `tasks` and `hooks`";
                     return Err(syn::Error::new(key.span(), format!("`{word}` is not a field of a plugin: {known}")));
                 }
             }
@@ -110,6 +114,7 @@ struct Plugin {
     url: Option<Expr>,
     requests: Vec<Request>,
     tasks: Vec<Path>,
+    hooks: Hooks,
 }
 
 impl Fields {
@@ -124,6 +129,7 @@ impl Fields {
             url: self.url,
             requests: self.requests.unwrap_or_default(),
             tasks: self.tasks.filter(|tasks| !tasks.is_empty()).ok_or_else(|| missing("tasks"))?,
+            hooks: self.hooks.unwrap_or_default(),
         };
         no_twin(&plugin.requests, |request| request.capability.value(), |request| request.capability.span())?;
         no_twin(&plugin.tasks, |task| task.to_token_stream().to_string(), Spanned::span)?;
@@ -145,7 +151,8 @@ fn no_twin<T>(items: &[T], name: impl Fn(&T) -> String, span: impl Fn(&T) -> Spa
 impl Plugin {
     fn into_tokens(self) -> TokenStream {
         let checks = self.checks();
-        let Self { name, version, author, description, url, requests, tasks } = self;
+        let Self { name, version, author, description, url, requests, tasks, hooks } = self;
+        let (table, exports) = (hooks.table(), hooks.exports());
         let (author, description, url) = (optional(author), optional(description), optional(url));
         let capabilities = requests.iter().map(|request| &request.capability);
         let reasons = requests.iter().map(|request| &request.reason);
@@ -166,6 +173,7 @@ impl Plugin {
                         reason: #reasons,
                     }),*],
                     tasks: &[#(#entries),*],
+                    hooks: #table,
                 };
                 #checks
                 ::taskcell_guest::Plugin::__new(PARTS)
@@ -183,6 +191,7 @@ impl Plugin {
                 ::taskcell_guest::__private::bindings::export!(
                     Component with_types_in ::taskcell_guest::__private::bindings
                 );
+                #exports
             };
         }
     }

@@ -14,6 +14,7 @@ use super::records::{AgentMessage, Attached, EndedWait, FuelRequest, LogLine, No
 use super::state::{Pending, PendingCancel, State};
 use crate::ctl::TaskCtl;
 use crate::error::Refused;
+use crate::hook::HookCtx;
 use crate::json;
 use crate::plugin::Plugin;
 use crate::task_error::TaskError;
@@ -133,6 +134,13 @@ impl FakeHost {
     pub fn ctl(&self) -> TaskCtl {
         log::listen(&self.state);
         TaskCtl::new(Pages { state: Rc::clone(&self.state) })
+    }
+
+    /// A hook's way to this host, for calling one with it: the same configuration and store as the tasks'. From now on,
+    /// log lines of this thread go to this host.
+    pub fn hook_ctx(&self) -> HookCtx {
+        log::listen(&self.state);
+        HookCtx::new(Pages { state: Rc::clone(&self.state) })
     }
 
     /// Runs a task to its end. A task that was cancelled before does not begin, as with the real host.

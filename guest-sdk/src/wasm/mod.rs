@@ -4,5 +4,8 @@
 pub mod bindings;
 #[doc(hidden)]
 pub mod exports;
+#[doc(hidden)]
+pub mod hook_bindings;
+mod hook_exports;
 mod hooks;
 mod imports;

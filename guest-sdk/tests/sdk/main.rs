@@ -3,6 +3,7 @@
 mod asking;
 mod compile_errors;
 mod fuel;
+mod hooks;
 mod manifest;
 mod results;
 mod signals;

@@ -37,12 +37,19 @@ pub(super) fn host(limits: Limits) -> Result<Host, Fault> {
 
 /// Loads a plugin from its file.
 pub(super) async fn plugin(host: &Host, path: &Path) -> Result<Plugin, Fault> {
-    host.load_plugin(path).await.map_err(|error| {
-        // That is no fault of the plugin's.
-        let exit = if matches!(error, LoadError::NoCompiler { .. }) { Exit::Host } else { Exit::Plugin };
-        let names_the_file = matches!(error, LoadError::Io { .. } | LoadError::NotAFile { .. });
-        let error = Error::new(error);
-        let error = if names_the_file { error } else { error.context(format!("failed to load {}", path.display())) };
-        Fault::new(exit, error)
-    })
+    host.load_plugin(path).await.map_err(|error| refused(error, path))
+}
+
+/// Looks at a plugin's file without running anything of it but its description.
+pub(super) async fn look_at(host: &Host, path: &Path) -> Result<Plugin, Fault> {
+    host.inspect_plugin(path).await.map_err(|error| refused(error, path))
+}
+
+fn refused(error: LoadError, path: &Path) -> Fault {
+    // That is no fault of the plugin's.
+    let exit = if matches!(error, LoadError::NoCompiler { .. }) { Exit::Host } else { Exit::Plugin };
+    let names_the_file = matches!(error, LoadError::Io { .. } | LoadError::NotAFile { .. });
+    let error = Error::new(error);
+    let error = if names_the_file { error } else { error.context(format!("failed to load {}", path.display())) };
+    Fault::new(exit, error)
 }

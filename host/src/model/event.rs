@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber};
 use super::children::ChildOutcome;
 use super::details::TaskDetails;
+use super::hook::TaskHook;
 use super::ids::{SignalKey, TaskId, TaskRef};
 use super::limits::Limits;
 use super::outbox::Settlement;
@@ -353,6 +354,15 @@ pub enum EventBody {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
+    /// A hook of its plugin's was called about its cancel or its end. In the lane of what comes after the end.
+    #[non_exhaustive]
+    HookDone {
+        /// Which hook.
+        hook: TaskHook,
+        /// Why it failed, if it did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<Box<Failure>>,
+    },
     /// A signal came when it was over. In the lane of what comes after the end.
     #[non_exhaustive]
     LateSignal {
@@ -405,6 +415,7 @@ impl EventBody {
             | Self::CancelRequested(_)
             | Self::Finished { .. }
             | Self::OnTerminalDone { .. }
+            | Self::HookDone { .. }
             | Self::LateSignal { .. } => false,
         }
     }

@@ -39,6 +39,7 @@ pub(crate) enum RefusalKind {
     Cancelled,
     Host,
     Failed,
+    NoTask,
 }
 
 impl RefusalKind {
@@ -53,6 +54,7 @@ impl RefusalKind {
             Self::Cancelled => "cancelled",
             Self::Host => "host",
             Self::Failed => "failed",
+            Self::NoTask => "no-task",
         }
     }
 }

@@ -240,6 +240,7 @@ impl Reader {
             | EventBody::ChildWaitStarted { .. }
             | EventBody::ChildWaitEnded { .. }
             | EventBody::OnTerminalDone { .. }
+            | EventBody::HookDone { .. }
             | EventBody::LateSignal { .. }
             | EventBody::BudgetLow { .. } => panic!("nobody asked for it: {event:?}"),
         }

@@ -7,6 +7,7 @@ pub(crate) mod command;
 pub(crate) mod details;
 pub(crate) mod event;
 pub(crate) mod grants;
+pub(crate) mod hook;
 pub(crate) mod idempotency;
 pub(crate) mod ids;
 pub(crate) mod json;

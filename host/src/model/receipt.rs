@@ -122,6 +122,7 @@ impl Effect {
             | EventBody::CancelRequested(_)
             | EventBody::Finished { .. }
             | EventBody::OnTerminalDone { .. }
+            | EventBody::HookDone { .. }
             | EventBody::LateSignal { .. } => None,
         }
     }

@@ -218,6 +218,7 @@ impl TaskState {
             | EventBody::Stalled { .. }
             // Never in this log: what comes after the end changes nothing.
             | EventBody::OnTerminalDone { .. }
+            | EventBody::HookDone { .. }
             | EventBody::LateSignal { .. } => {}
             EventBody::Instructed(instruction) => self.instructions.push_back(instruction.clone()),
             EventBody::InstructionTaken => {
@@ -473,6 +474,7 @@ fn written_bytes(body: &EventBody) -> u64 {
         | EventBody::CancelRequested(_)
         | EventBody::Finished { .. }
         | EventBody::OnTerminalDone { .. }
+        | EventBody::HookDone { .. }
         | EventBody::LateSignal { .. } => 0,
     };
     text as u64

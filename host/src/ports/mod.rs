@@ -6,6 +6,7 @@ pub(crate) mod clock;
 pub(crate) mod functions;
 pub(crate) mod gate;
 pub(crate) mod gauges;
+pub(crate) mod hooks;
 pub(crate) mod kv;
 pub(crate) mod news;
 pub(crate) mod output;

@@ -16,7 +16,7 @@ use crate::model::ids::{PluginDigest, SignalKey, TaskId, TaskRef};
 use crate::model::limits::Limits;
 use crate::model::machine::{Refusal, RefusalKind};
 use crate::model::outbox::Delivery;
-use crate::model::outcome::{CellEnd, Outcome};
+use crate::model::outcome::{CellEnd, Failure, Outcome};
 use crate::model::request::CancelRequest;
 use crate::model::signal::{Instruction, NotifyAnswer, Senders, Signal};
 use crate::model::snapshot::Artifact;
@@ -27,6 +27,7 @@ use super::functions::HostCallError;
 use super::functions::TypedCall;
 use super::gate::Gate;
 use super::gauges::Gauges;
+use super::hooks::HookWork;
 use super::kv::PluginStore;
 use super::news::News;
 use super::output::OutputLog;
@@ -44,6 +45,16 @@ pub(crate) trait Runner: Send + Sync + fmt::Debug {
     /// Cancel safety: dropping the future ends the task where it is and frees what it held. That is how a task is
     /// stopped by force.
     fn run(&self, work: CellWork, link: CellLink, permit: Permit) -> BoxFuture<'static, CellEnd>;
+
+    /// Runs one hook to its end, in a cell of its own, once there is room for it among other hooks. A plugin that has no
+    /// such hook has nothing to do.
+    ///
+    /// # Errors
+    /// What ended it, [`FailureKind::Guest`](crate::model::outcome::FailureKind::Guest) when it returned an error. Time is
+    /// the caller's affair.
+    ///
+    /// Cancel safety: like [`Runner::run`].
+    fn hook(&self, work: HookWork) -> BoxFuture<'static, Result<(), Failure>>;
 }
 
 /// Room for one task, given back when it is dropped, which the runner does when the cell is gone.

@@ -36,6 +36,7 @@ use super::children::Starter;
 use super::desk::Desk;
 use super::guard::guarded;
 use super::handle::TaskHandle;
+use super::hooks::TaskHooks;
 use super::host::{Inner, StartError};
 use super::pace::{Bucket, Reading, Silence};
 use super::queue::QueuePlace;
@@ -100,6 +101,8 @@ pub(crate) struct Actor {
     pub(crate) again: Option<Box<CellLink>>,
     /// What is to be called when the task has its outcome.
     pub(crate) at_end: Option<Box<AtEnd>>,
+    /// Its plugin's hooks about its end.
+    pub(crate) hooks: Option<Box<TaskHooks>>,
 }
 
 /// The call that a guest is parked in.
@@ -162,7 +165,8 @@ impl Actor {
         self.control.close();
         // Whoever has asked something meanwhile is told at once that it is over, and not when the cell is gone.
         while self.control.try_recv().is_ok() {}
-        let after = self.at_end.take().map(|at_end| at_end.call(Arc::clone(&self.shared)));
+        let called = self.at_end.take().map(|at_end| at_end.call(Arc::clone(&self.shared)));
+        let hooks = self.hooks.take().map(|hooks| hooks.on_terminal(Arc::clone(&self.shared)));
         drop(cell);
         self.stop_children().await;
         let _ = (&mut self.gone).await;
@@ -171,7 +175,7 @@ impl Actor {
         // One may have been started just then.
         self.stop_children().await;
         self.clean_up().await;
-        if let Some(mut after) = after {
+        for mut after in called.into_iter().chain(hooks) {
             while after.join_next().await.is_some() {}
         }
     }

@@ -1,6 +1,6 @@
 //! How a host is made.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::model::admission::Concurrency;
 use crate::model::details::Routing;
+use crate::model::hook::HookLimits;
 use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::load_limits::LoadLimits;
 use crate::model::manifest::TaskType;
@@ -37,6 +38,7 @@ use super::approvals::ApprovalDesk;
 use super::belongings::{Belongings, STORE_BYTES_DEFAULT};
 use super::desk::Desk;
 use super::dirs::HostDirs;
+use super::hooks::HookRules;
 use super::host::{Host, Inner};
 use super::outbox::OutboxDesk;
 use super::queue::Queue;
@@ -90,6 +92,8 @@ pub struct HostBuilder {
     routing: RoutingPolicy,
     configs: HashMap<String, Value>,
     store_bytes: Option<u64>,
+    hook_limits: HookLimits,
+    hook_stores: HashSet<String>,
 }
 
 impl fmt::Debug for HostBuilder {
@@ -386,7 +390,7 @@ impl HostBuilder {
         self
     }
 
-    /// The configuration of the plugin of this name: what its tasks read, and cannot change. Without this it is an empty
+    /// The configuration of the plugin of this name: what its tasks and hooks read, and cannot change. Without this it is an empty
     /// object.
     #[must_use]
     pub fn plugin_config(mut self, plugin: impl Into<String>, config: Value) -> Self {
@@ -398,6 +402,21 @@ impl HostBuilder {
     #[must_use]
     pub fn plugin_store_bytes(mut self, bytes: u64) -> Self {
         self.store_bytes = Some(bytes);
+        self
+    }
+
+    /// What one call of a plugin's hook may use.
+    #[must_use]
+    pub fn hook_limits(mut self, limits: HookLimits) -> Self {
+        self.hook_limits = limits;
+        self
+    }
+
+    /// Lets the hooks around the life of the plugin of this name (`init` and its like) use the plugin's own store. Its
+    /// tasks, and the hooks about them, use it when the task was granted `kv`.
+    #[must_use]
+    pub fn plugin_hook_store(mut self, plugin: impl Into<String>) -> Self {
+        self.hook_stores.insert(plugin.into());
         self
     }
 
@@ -446,6 +465,7 @@ impl HostBuilder {
             on_terminals: self.on_terminals,
             routing: self.routing,
             plugins: Belongings::new(self.configs, self.store_bytes.unwrap_or(STORE_BYTES_DEFAULT)),
+            hooks: HookRules::new(self.hook_limits, self.hook_stores),
             registry: Arc::new(Registry::new(Keep {
                 tasks: self.ended_max.unwrap_or(ENDED_DEFAULT),
                 time: self.ended_kept.unwrap_or(KEPT_DEFAULT),

@@ -187,6 +187,10 @@ impl Actor {
                 self.timers.grace = Some(grace_ends);
                 self.stop_children_if_asked();
                 self.cancel.send_replace(Some(CancelNotice { request: request.clone(), grace_ends }));
+                let has_time = !request.grace.is_zero() && self.shared.state().phase == Some(Phase::Running);
+                if let Some(hooks) = self.hooks.as_mut().filter(|_| has_time) {
+                    hooks.on_cancel(&self.shared, request, self.cancel.subscribe());
+                }
             }
             EventBody::Finished { .. } => {
                 self.shared.note(|moments| &mut moments.ended, self.shared.now());
@@ -198,6 +202,7 @@ impl Actor {
             | EventBody::Due
             | EventBody::MessageSettled { .. }
             | EventBody::OnTerminalDone { .. }
+            | EventBody::HookDone { .. }
             | EventBody::LateSignal { .. }
             | EventBody::Instructed(_)
             | EventBody::UsageRecorded { .. }

@@ -33,6 +33,7 @@ use super::belongings::Belongings;
 use super::builder::HostBuilder;
 use super::desk::Desk;
 use super::handle::TaskHandle;
+use super::hooks::HookRules;
 use super::outbox::Messages;
 use super::plugin::Plugin;
 use super::queue::Queue;
@@ -71,6 +72,7 @@ pub(crate) struct Inner {
     /// Where the callers of tasks wait, as far as the host says.
     pub(super) routing: RoutingPolicy,
     pub(super) plugins: Belongings,
+    pub(super) hooks: HookRules,
     pub(super) queue: Queue,
     pub(super) desk: Arc<Desk>,
     pub(super) shutdown: watch::Sender<bool>,
@@ -218,19 +220,39 @@ impl Host {
 
     /// Loads a plugin from a file: a component, or a core module for `wasm32-wasip1` that carries the contract.
     ///
-    /// The file is read once; what happens to it later does not matter. Loading the same file again is fine.
+    /// The file is read once; what happens to it later does not matter. Loading the same file again is fine. A plugin
+    /// with hooks of its own is loaded when its `init` succeeds, and then told that it is enabled, once; that this fails is
+    /// noted ([`Plugin::notes`]), and no more.
     ///
     /// # Errors
-    /// When it is no plugin. The error says what it is instead, and what to do.
+    /// When it is no plugin, or its `init` fails. The error says what it is instead, and what to do.
     ///
-    /// Cancel safety: dropping the future loads nothing, though a compilation that has begun runs to its end.
+    /// Cancel safety: dropping the future loads nothing, though a compilation that has begun runs to its end; a plugin
+    /// whose `init` has succeeded is loaded.
     pub async fn load_plugin(&self, path: impl AsRef<Path>) -> Result<Plugin, LoadError> {
-        let path = path.as_ref().to_owned();
+        let (name, bytes) = self.read(path.as_ref()).await?;
+        self.load_plugin_bytes(name, bytes).await
+    }
+
+    /// Looks at a plugin's file and takes nothing in: its `describe` is called and none of its hooks, and its tasks cannot
+    /// be started.
+    ///
+    /// # Errors
+    /// Like [`Host::load_plugin`].
+    ///
+    /// Cancel safety: like [`Host::load_plugin`].
+    pub async fn inspect_plugin(&self, path: impl AsRef<Path>) -> Result<Plugin, LoadError> {
+        let (name, bytes) = self.read(path.as_ref()).await?;
+        Ok(Plugin::new(self.wasm.load(name, bytes).await?))
+    }
+
+    /// A plugin's file, and what it is called.
+    async fn read(&self, path: &Path) -> Result<(String, Vec<u8>), LoadError> {
+        let path = path.to_owned();
         let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         let max = self.wasm.load_limits().file_bytes;
         let read = tokio::task::spawn_blocking(move || read_file(&path, max)).await;
-        let bytes = read.unwrap_or(Err(LoadError::ShuttingDown))?;
-        self.load_plugin_bytes(name, bytes).await
+        Ok((name, read.unwrap_or(Err(LoadError::ShuttingDown))?))
     }
 
     /// Loads a plugin from its bytes. `name` is used for plain commands, which do not know their own.
@@ -239,10 +261,7 @@ impl Host {
     /// Like [`Host::load_plugin`].
     pub async fn load_plugin_bytes(&self, name: impl Into<String>, bytes: Vec<u8>) -> Result<Plugin, LoadError> {
         let loaded = self.wasm.load(name.into(), bytes).await?;
-        self.inner.registry.add_plugin(Plugin::new(loaded)).map_err(|present| LoadError::NameTaken {
-            name: present.name().to_owned(),
-            version: present.manifest().version.clone(),
-        })
+        self.inner.adopt(Plugin::new(loaded)).await
     }
 
     /// The plugins that are loaded, by name.
@@ -370,8 +389,9 @@ impl Host {
         self.inner.stop_all(scope, request, deadline).await
     }
 
-    /// Stops every task where it is and waits until all are gone. No task can be started any more. Calling it again, at
-    /// the same time too, waits for the same.
+    /// Stops every task where it is and waits until all are gone. No task can be started any more. Then the plugins' own
+    /// hooks `on-disabled` and `shutdown` are called, each within its time. Calling it again, at the same time too, waits
+    /// for the same.
     ///
     /// Cancel safety: when the future is dropped, the tasks end all the same, and nobody waits for them.
     pub async fn shutdown(&self) {
@@ -381,6 +401,8 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        // Before the tasks end: what is dropped runs nobody's code.
+        self.inner.hooks.close();
         self.inner.shutdown.send_replace(true);
         // The actors end by themselves now, each with an outcome in its log.
         self.inner.actors.lock().unwrap_or_else(PoisonError::into_inner).detach_all();
@@ -410,13 +432,20 @@ impl Inner {
         }
     }
 
-    /// Stops every task, and waits until no actor is left.
+    /// Stops every task, waits until no actor is left, and lets the plugins part.
     ///
     /// Cancel safety: when the future is dropped, the tasks end all the same.
-    pub(super) async fn shut_down(&self) {
+    pub(super) async fn shut_down(self: &Arc<Self>) {
         self.shutdown.send_replace(true);
         // One after the other, because a set wakes only who polled it last.
         let _turn = self.shutting_down.lock().await;
+        self.jobs_done().await;
+        self.part().await;
+        self.jobs_done().await;
+    }
+
+    /// Waits for the host's own jobs, its actors among them.
+    async fn jobs_done(&self) {
         // The actors stay in their place: whoever drops this future must not drop them along.
         poll_fn(|cx| {
             let mut actors = self.actors.lock().unwrap_or_else(PoisonError::into_inner);

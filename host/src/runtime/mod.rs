@@ -19,6 +19,7 @@ mod ending;
 pub(crate) mod functions;
 pub(crate) mod guard;
 pub(crate) mod handle;
+pub(crate) mod hooks;
 pub(crate) mod host;
 mod keys;
 mod messages;

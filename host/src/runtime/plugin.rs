@@ -1,19 +1,24 @@
 //! A loaded plugin, as its user sees it.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::model::hook::{HookNote, Hooks};
 use crate::model::ids::PluginDigest;
 use crate::model::manifest::{Manifest, Schemas};
 use crate::sandbox::identify::FileKind;
 use crate::sandbox::load::LoadedPlugin;
 
+/// Notes about one plugin's hooks that are kept; older ones are forgotten. Protects the host's memory.
+const NOTES_MAX: usize = 32;
+
 /// A plugin that is loaded into a host. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Plugin(Arc<LoadedPlugin>);
+pub struct Plugin(Arc<LoadedPlugin>, Arc<Mutex<VecDeque<HookNote>>>);
 
 impl Plugin {
     pub(crate) fn new(loaded: LoadedPlugin) -> Self {
-        Self(Arc::new(loaded))
+        Self(Arc::new(loaded), Arc::default())
     }
 
     /// Its name: what a [`StartRequest`](crate::StartRequest) says.
@@ -39,6 +44,25 @@ impl Plugin {
     /// The interfaces it exports, with their versions.
     pub fn exports(&self) -> &[String] {
         &self.0.exports
+    }
+
+    /// Which hooks it has: functions of its own that the host calls around its life, and about its tasks' ends.
+    pub fn hooks(&self) -> Hooks {
+        self.0.hooks
+    }
+
+    /// What its hooks left behind, oldest first: those that failed, and those that wrote something. The newest 32 are
+    /// kept. A hook that was dropped with its host leaves none.
+    pub fn notes(&self) -> Vec<HookNote> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    pub(crate) fn note(&self, note: HookNote) {
+        let mut notes = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        if notes.len() == NOTES_MAX {
+            notes.pop_front();
+        }
+        notes.push_back(note);
     }
 
     /// The size of its file, in bytes.

@@ -35,6 +35,7 @@ use super::birth::Newborn;
 use super::cell::Cell;
 use super::effects::forget;
 use super::handle::TaskHandle;
+use super::hooks::TaskHooks;
 use super::host::{Inner, StartError};
 use super::keys::{Claim, Found, once, replacing};
 use super::pace::Bucket;
@@ -55,6 +56,7 @@ struct Checked {
     /// The request's own schema of the result.
     wanted: Option<Schema>,
     at_end: Option<Box<AtEnd>>,
+    hooks: Option<Box<TaskHooks>>,
     /// Its place in its tree, for a child.
     tree: Option<TreePlace>,
 }
@@ -313,8 +315,9 @@ fn check(inner: &Inner, request: &StartRequest, on_terminal: Option<OnTerminal>)
     }
     schemas.input.check(&request.input).map_err(|faults| StartError::InvalidInput { faults })?;
     let at_end = inner.on_terminals.of(&request.details, on_terminal)?;
+    let hooks = inner.task_hooks(&plugin, request.grants.kv);
     let wanted = request.details.output_schema.as_ref().map(wanted).transpose()?;
-    Ok(Checked { plugin: plugin.digest(), schemas: schemas.clone(), limits, wanted, at_end, tree: None })
+    Ok(Checked { plugin: plugin.digest(), schemas: schemas.clone(), limits, wanted, at_end, hooks, tree: None })
 }
 
 /// The schema that a request has for its result, under the rules for a plugin's.
@@ -402,6 +405,7 @@ async fn create(inner: &Arc<Inner>, prepared: Prepared) -> Result<TaskHandle, St
         jobs: JoinSet::new(),
         scratch,
         at_end: checked.at_end,
+        hooks: checked.hooks,
     };
     actor.begin_to_wait();
     let ready = Box::new((work, link));

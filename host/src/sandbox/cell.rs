@@ -1,5 +1,7 @@
 //! One cell: a wasm store of its own for one task, thrown away afterwards.
 
+pub(super) mod hook;
+
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -98,6 +100,8 @@ pub(super) struct Info {
     pub(super) limits: Limits,
     /// Units of fuel that were used before.
     pub(super) fuel_used: u64,
+    /// Whether it has one.
+    pub(super) is_task: bool,
 }
 
 impl WasiView for CellData {
@@ -180,7 +184,7 @@ pub(super) async fn describe(
 ) -> Result<String, Failure> {
     let wasi = wasi::nothing(&limits, &around.link.output);
     around.link.gauges.set_fuel_budget(limits.fuel);
-    let info = Info { document: Value::Null, scratch: None, limits, fuel_used: 0 };
+    let info = Info { document: Value::Null, scratch: None, limits, fuel_used: 0, is_task: false };
     let mut store = store(around, wasi, info).map_err(|error| host_failure(&error))?;
     let instance = plugin.instantiate_async(&mut store).await;
     let called = match instance {
@@ -235,7 +239,8 @@ fn prepare(around: Around, plugin: &Linked, work: &CellWork) -> Result<Store<Cel
         )
     })?;
     let scratch = Some(Arc::clone(&work.scratch));
-    let info = Info { document: info_document(work), scratch, limits: work.limits, fuel_used: work.fuel_used };
+    let info =
+        Info { document: info_document(work), scratch, limits: work.limits, fuel_used: work.fuel_used, is_task: true };
     store(around, wasi, info).map_err(|error| host_failure(&error))
 }
 

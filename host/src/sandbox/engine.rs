@@ -30,6 +30,16 @@ impl Stock {
             component,
         }
     }
+
+    /// This and another one together.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            cells: self.cells.saturating_add(other.cells),
+            memories: self.memories.saturating_add(other.memories),
+            tables: self.tables.saturating_add(other.tables),
+            component: self.component,
+        }
+    }
 }
 
 /// Makes the engine.

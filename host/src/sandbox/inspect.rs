@@ -24,6 +24,13 @@ pub(super) struct Border {
     pub(super) exports: Vec<String>,
 }
 
+/// The interfaces of hooks that a component exports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct HookInterfaces<'a> {
+    pub(super) plugin: Option<&'a str>,
+    pub(super) task: Option<&'a str>,
+}
+
 /// Why a component is no plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Unfit {
@@ -42,6 +49,12 @@ impl Border {
             imports: ty.imports(engine).map(|(name, _)| name.to_owned()).collect(),
             exports: ty.exports(engine).map(|(name, _)| name.to_owned()).collect(),
         }
+    }
+
+    /// The interfaces of hooks that it exports, by their names with their versions.
+    pub(super) fn hooks(&self) -> HookInterfaces<'_> {
+        let find = |page: &str| self.exports.iter().map(String::as_str).find(|export| unversioned(export) == page);
+        HookInterfaces { plugin: find("taskcell:plugin/plugin-hooks"), task: find("taskcell:plugin/task-hooks") }
     }
 
     /// Which kind of plugin it is. It may import these interfaces beside the contract's and WASI's, whatever their version:
@@ -130,6 +143,8 @@ mod tests {
             border(&["taskcell:plugin/plans@0.1.0"], &plugin).shape(&[]),
             Err(Unfit::UnknownImports(vec!["taskcell:plugin/plans@0.1.0".into()]))
         );
+        let hooks = border(&[], &["taskcell:plugin/task-hooks@0.1.1", "acme:other/plugin-hooks@0.1.2"]);
+        assert_eq!(hooks.hooks(), HookInterfaces { plugin: None, task: Some("taskcell:plugin/task-hooks@0.1.1") });
         for newer in ["taskcell:plugin/task@0.1.3", "taskcell:plugin/plan@0.2.0", "taskcell:plugin/task@1.0.0"] {
             assert_eq!(border(&[newer], &plugin).shape(&[]), Err(Unfit::Newer(newer.into())));
         }

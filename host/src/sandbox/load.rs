@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::model::hook::{HookError, Hooks};
 use crate::model::ids::PluginDigest;
 use crate::model::manifest::{Manifest, ManifestError, Schemas, TaskType};
 use crate::model::text;
@@ -24,6 +25,7 @@ pub(crate) struct LoadedPlugin {
     pub(crate) exports: Vec<String>,
     pub(crate) size: u64,
     pub(crate) kind: FileKind,
+    pub(crate) hooks: Hooks,
 }
 
 /// Why a file could not be loaded as a plugin. The text says what the file is and what was expected.
@@ -159,6 +161,12 @@ pub enum LoadError {
     /// Its `describe` did not answer.
     #[error("the plugin's describe function failed: {0}")]
     Describe(String),
+    /// Its `init` hook failed.
+    #[error("the plugin could not be initialised: {error}")]
+    Init {
+        /// What `init` said, or what ended it.
+        error: HookError,
+    },
     /// Its manifest is wrong.
     #[error("the plugin's manifest cannot be used: {0}")]
     Manifest(#[from] ManifestError),

@@ -1,5 +1,7 @@
 //! The runner of wasm: loads plugins, and runs their tasks on worker threads of its own.
 
+mod hooks;
+
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
@@ -19,6 +21,7 @@ use crate::model::manifest::Manifest;
 use crate::model::outcome::{CellEnd, Failure, FailureKind};
 use crate::model::text::{self, duration, panic_text};
 use crate::ports::clock::{BoxFuture, Clock};
+use crate::ports::hooks::HookWork;
 use crate::ports::output::OutputLog;
 use crate::ports::runner::{CellLink, CellWork, Permit, Runner};
 
@@ -33,6 +36,8 @@ use super::load::{LoadError, LoadedPlugin, command_manifest};
 use super::pace::{Paced, Turn};
 use super::pool::{Needs, Pool};
 
+use self::hooks::HookFunctions;
+
 /// Threads that work on guests' files at once. Protects the machine; more wait for their turn.
 const BLOCKING_MAX: usize = 64;
 
@@ -43,6 +48,8 @@ pub(crate) struct WasmRunner {
     /// The embedder's own interfaces, without their versions.
     extensions: Vec<String>,
     pool: Arc<Pool>,
+    /// Room for hooks.
+    hook_pool: Arc<Pool>,
     stock: Stock,
     compilers: Compilers,
     clock: Arc<dyn Clock>,
@@ -67,6 +74,7 @@ impl Drop for WasmRunner {
 struct Code {
     linked: Linked,
     needs: Needs,
+    hooks: HookFunctions,
 }
 
 impl fmt::Debug for WasmRunner {
@@ -91,7 +99,8 @@ impl WasmRunner {
     pub(crate) fn new(settings: WasmSettings) -> wasmtime::Result<Self> {
         let WasmSettings { cells, limits, load, cache, compiler, clock } = settings;
         let stock = Stock::for_cells(cells, load);
-        let engine = engine(stock, &limits)?;
+        let hooks = hooks::stock(stock);
+        let engine = engine(stock.and(hooks), &limits)?;
         let system = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .max_blocking_threads(BLOCKING_MAX)
@@ -108,6 +117,7 @@ impl WasmRunner {
             linker: cell::linker(&engine)?,
             extensions: Vec::new(),
             pool: Arc::new(Pool::new(stock)),
+            hook_pool: Arc::new(Pool::new(hooks)),
             stock,
             compilers: Compilers::new(compiler, cache, load),
             clock,
@@ -147,6 +157,7 @@ impl WasmRunner {
         let depth_max = self.load_limits().schema_depth;
         let schemas = manifest.tasks.iter().map(|task| Ok((task.name.clone(), task.schemas(depth_max)?)));
         let schemas = schemas.collect::<Result<Vec<_>, LoadError>>()?;
+        let hooks = code.hooks.which();
         self.plugins.write().unwrap_or_else(PoisonError::into_inner).insert(compiled.digest, code);
         Ok(LoadedPlugin {
             digest: compiled.digest,
@@ -156,6 +167,7 @@ impl WasmRunner {
             exports: compiled.border.exports,
             size: compiled.size,
             kind: compiled.kind,
+            hooks,
         })
     }
 
@@ -193,8 +205,12 @@ impl WasmRunner {
             .instantiate_pre(&compiled)
             .and_then(|pre| Linked::new(pre, shape))
             .map_err(|error| LoadError::TooDemanding(format!("{error:#}")))?;
+        let hooks = match &linked {
+            Linked::TaskPlugin(_) => HookFunctions::of(&compiled, &border).map_err(LoadError::TooDemanding)?,
+            Linked::Command(_) => HookFunctions::none(),
+        };
         let digest = PluginDigest::of(bytes);
-        Ok(Compiled { code: Code { linked, needs }, border, digest, size: bytes.len() as u64, kind })
+        Ok(Compiled { code: Code { linked, needs, hooks }, border, digest, size: bytes.len() as u64, kind })
     }
 
     async fn describe(&self, code: Arc<Code>) -> Result<Manifest, LoadError> {
@@ -264,6 +280,10 @@ impl Runner for WasmRunner {
         Box::pin(async move {
             running.await.unwrap_or_else(|end| CellEnd::Failed(Failure::new(FailureKind::Host, guest_end(end))))
         })
+    }
+
+    fn hook(&self, work: HookWork) -> BoxFuture<'static, Result<(), Failure>> {
+        self.run_hook(work)
     }
 }
 

@@ -33,6 +33,18 @@ fn inspect_as_json_has_the_schemas_and_the_digest() {
 }
 
 #[test]
+fn r5_inspect_names_a_plugins_hooks_and_calls_none() {
+    let place = Place::new();
+    let page = place.taskcell(&["inspect", text(&guest("hooks"))]).ends_with(0);
+    let hooks = "Hooks that the host calls\n  init, on-enabled, on-disabled, shutdown, on-cancel, on-terminal";
+    assert!(page.stdout.contains(hooks), "{page:?}");
+    let document = place.taskcell(&["inspect", "--json", text(&guest("hooks"))]).ends_with(0).json();
+    assert_eq!((document["hooks"][0].as_str(), document["hooks"].as_array().unwrap().len()), (Some("init"), 6));
+    let none = place.taskcell(&["inspect", "--json", text(&guest("hello"))]).ends_with(0).json();
+    assert_eq!(none["hooks"].as_array().unwrap().len(), 0);
+}
+
+#[test]
 fn inspect_knows_modules_and_commands() {
     let place = Place::new();
     let module = place.taskcell(&["inspect", text(&guest("hello-wasip1"))]).ends_with(0);

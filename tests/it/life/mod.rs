@@ -7,6 +7,7 @@ mod children;
 mod ending;
 mod extension;
 mod functions;
+mod hooks;
 mod keys;
 mod log;
 mod reaching;

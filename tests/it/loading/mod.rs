@@ -7,4 +7,5 @@ mod contract;
 mod damaged;
 mod describe;
 mod files;
+mod hooks;
 mod plugins;

@@ -19,6 +19,8 @@ pub(crate) struct Handmade {
     imports: String,
     functions: String,
     with: String,
+    /// What it exports beside the smallest plugin.
+    exports: String,
     /// Pages of memory beyond those that the manifest needs.
     pages: usize,
     /// Whether the memory is one that the host's functions can write to while the core module is being made.
@@ -37,6 +39,7 @@ impl Handmade {
             imports: String::new(),
             functions: String::new(),
             with: String::new(),
+            exports: String::new(),
             pages: 0,
             shared: false,
         }
@@ -176,13 +179,47 @@ impl Handmade {
         self
     }
 
+    /// With hooks around its life: `init` with this body, which leaves the address of a result, and three that succeed.
+    pub(crate) fn init(mut self, body: &str) -> Self {
+        let _ = write!(
+            self.fields,
+            r#"(func (export "init") (param i32 i32) (result i32) {body})
+               (func (export "quiet") (param i32 i32) (result i32) (i32.const 1024))"#
+        );
+        let lifted = |name: &str| {
+            format!(
+                r#"(func ${name} (param "context" string) (result (result (error string)))
+                     (canon lift (core func $i "{name}") (memory $i "memory") (realloc (func $i "realloc"))))"#
+            )
+        };
+        let _ = write!(
+            self.exports,
+            r#"{} {}
+               (instance $plugin-hooks (export "init" (func $init)) (export "on-enabled" (func $quiet))
+                 (export "on-disabled" (func $quiet)) (export "shutdown" (func $quiet)))
+               (export "taskcell:plugin/plugin-hooks@0.1.2" (instance $plugin-hooks))"#,
+            lifted("init"),
+            lifted("quiet")
+        );
+        self
+    }
+
+    /// With hooks of which there is only one, and of another type than the contract's.
+    pub(crate) fn wrong_hooks(mut self) -> Self {
+        self.exports.push_str(
+            r#"(instance $plugin-hooks (export "init" (func $describe)))
+               (export "taskcell:plugin/plugin-hooks@0.1.2" (instance $plugin-hooks))"#,
+        );
+        self
+    }
+
     /// The component, as bytes.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         wat::parse_str(self.text()).unwrap()
     }
 
     fn text(&self) -> String {
-        let Self { manifest, run, realloc, fields, imports, functions, with, .. } = self;
+        let Self { manifest, run, realloc, fields, imports, functions, with, exports, .. } = self;
         let length = manifest.len();
         let describe = self.describe.clone().unwrap_or_else(|| string_at(MANIFEST_AT, length));
         let pages = (MANIFEST_AT + length).div_ceil(65_536) + 1 + self.pages;
@@ -224,7 +261,8 @@ impl Handmade {
   (instance $info (export "describe" (func $describe)))
   (instance $runner (export "run" (func $run)))
   (export "taskcell:plugin/plugin-info@0.1.0" (instance $info))
-  (export "taskcell:plugin/runner@0.1.0" (instance $runner)))"#
+  (export "taskcell:plugin/runner@0.1.0" (instance $runner))
+  {exports})"#
         )
     }
 }

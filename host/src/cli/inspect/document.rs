@@ -19,6 +19,7 @@ pub(super) fn document(plugin: &Plugin, file: &Path) -> Value {
             "capability": wish.capability,
             "flag": flag(wish),
         })).collect::<Vec<_>>(),
+        "hooks": plugin.hooks().names().collect::<Vec<_>>(),
         "imports": plugin.imports(),
         "exports": plugin.exports(),
     })

@@ -32,6 +32,11 @@ pub(super) fn page(plugin: &Plugin, file: &Path) -> Vec<String> {
         lines.extend(section("Would like to be granted"));
         lines.extend(wishes(manifest));
     }
+    let hooks: Vec<&str> = plugin.hooks().names().collect();
+    if !hooks.is_empty() {
+        lines.extend(section("Hooks that the host calls"));
+        lines.push(format!("  {}", hooks.join(", ")));
+    }
     lines.extend(section("Imports"));
     lines.extend(packages(plugin.imports()).iter().flat_map(|line| hanging(line)));
     lines.extend(section("Try"));

@@ -50,6 +50,11 @@ pub(in crate::cli) async fn run(arguments: RunArguments) -> Result<Exit, Fault> 
             () = host.shutdown() => {}
             _ = stops.next() => {}
         }
+        for note in host.plugins().iter().flat_map(Plugin::notes) {
+            if let Some(error) = note.error {
+                output::talk(&format!("warning: the plugin's hook `{}`: {error}", note.hook));
+            }
+        }
     }
     ended
 }

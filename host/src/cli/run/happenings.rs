@@ -80,6 +80,7 @@ pub(super) fn line(event: &EventBody) -> Option<String> {
         | EventBody::CancelRequested(_)
         | EventBody::Finished { .. }
         | EventBody::OnTerminalDone { .. }
+        | EventBody::HookDone { .. }
         | EventBody::LateSignal { .. } => return None,
     };
     Some(labelled(label, &words))

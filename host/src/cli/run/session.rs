@@ -177,6 +177,7 @@ impl<'a> Session<'a> {
             EventBody::Finished { outcome, .. } => self.outcome = Some(outcome),
             // Said already, or shown at the end; what was done from here is known.
             EventBody::OnTerminalDone { .. }
+            | EventBody::HookDone { .. }
             | EventBody::LateSignal { .. }
             | EventBody::Started { .. }
             | EventBody::AttemptEnded { .. }

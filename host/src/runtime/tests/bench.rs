@@ -10,16 +10,18 @@ use tokio::task::JoinSet;
 
 use crate::model::admission::Concurrency;
 use crate::model::event::{Event, EventBody, EventSeq};
+use crate::model::hook::{HookLimits, Hooks};
 use crate::model::ids::{PluginDigest, SignalKey};
 use crate::model::limits::Limits;
 use crate::model::manifest::{Manifest, TaskType};
 use crate::model::outbox::OutboxLimits;
-use crate::model::outcome::{CellEnd, GuestOutcome};
+use crate::model::outcome::{CellEnd, Failure, GuestOutcome};
 use crate::model::permission::ApprovalKinds;
 use crate::model::request::StartRequest;
 use crate::model::scratch::ScratchPolicy;
 use crate::model::signal::Senders;
 use crate::ports::clock::{BoxFuture, SimulatedClock};
+use crate::ports::hooks::HookWork;
 use crate::ports::runner::{CellLink, CellWork, GuestCall, NoSignal, Permit, Runner};
 use crate::ports::store::TaskStore;
 use crate::runtime::approvals::ApprovalDesk;
@@ -27,6 +29,7 @@ use crate::runtime::belongings::Belongings;
 use crate::runtime::desk::Desk;
 use crate::runtime::dirs::HostDirs;
 use crate::runtime::handle::TaskHandle;
+use crate::runtime::hooks::HookRules;
 use crate::runtime::host::Inner;
 use crate::runtime::outbox::OutboxDesk;
 use crate::runtime::plugin::Plugin;
@@ -40,11 +43,15 @@ use crate::store::memory::MemoryStore;
 /// What a scripted guest does.
 pub(super) type Script = Arc<dyn Fn(CellLink) -> BoxFuture<'static, CellEnd> + Send + Sync>;
 
+/// What the hooks of the plugin `hooked` do.
+pub(super) type HookScript = Arc<dyn Fn(HookWork) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync>;
+
 /// Runs scripts instead of wasm.
 struct ScriptedRunner {
     script: Script,
     inputs: Arc<Mutex<Vec<Value>>>,
     places: Arc<Semaphore>,
+    hooks: Arc<Mutex<HookScript>>,
 }
 
 impl fmt::Debug for ScriptedRunner {
@@ -68,6 +75,10 @@ impl Runner for ScriptedRunner {
             end
         })
     }
+
+    fn hook(&self, work: HookWork) -> BoxFuture<'static, Result<(), Failure>> {
+        (self.hooks.lock().unwrap())(work)
+    }
 }
 
 /// The runtime under test.
@@ -78,6 +89,8 @@ pub(super) struct Bench {
     pub(super) inputs: Arc<Mutex<Vec<Value>>>,
     /// Room for guests.
     pub(super) places: Arc<Semaphore>,
+    /// What its plugins' hooks do: nothing, unless a test says otherwise.
+    pub(super) hooks: Arc<Mutex<HookScript>>,
 }
 
 impl Bench {
@@ -96,11 +109,18 @@ impl Bench {
         let places = Arc::new(Semaphore::new(places));
         let registry = Arc::new(Registry::new(Keep { tasks: 256, time: Duration::from_hours(1), bytes: 64 << 20 }));
         for name in ["scripted", "other"] {
-            registry.add_plugin(plugin(name)).unwrap();
+            registry.add_plugin(plugin(name, Hooks::default())).unwrap();
         }
+        let nothing: HookScript = Arc::new(|_| Box::pin(std::future::ready(Ok(()))));
+        let hooks = Arc::new(Mutex::new(nothing));
         let inner = Arc::new(Inner {
             registry,
-            runner: Arc::new(ScriptedRunner { script, inputs: Arc::clone(&inputs), places: Arc::clone(&places) }),
+            runner: Arc::new(ScriptedRunner {
+                script,
+                inputs: Arc::clone(&inputs),
+                places: Arc::clone(&places),
+                hooks: Arc::clone(&hooks),
+            }),
             around: Surroundings {
                 store,
                 clock: Arc::clone(&clock) as _,
@@ -117,6 +137,7 @@ impl Bench {
             on_terminals: crate::runtime::terminal::OnTerminals::default(),
             routing: crate::runtime::routing::RoutingPolicy::default(),
             plugins: Belongings::new(std::collections::HashMap::new(), 1 << 20),
+            hooks: HookRules::new(HookLimits::default(), std::collections::HashSet::new()),
             queue: Queue::new(4),
             desk: Arc::new(Desk::new(Concurrency::of(u32::MAX))),
             shutdown: watch::Sender::new(false),
@@ -124,7 +145,7 @@ impl Bench {
             actors: Mutex::new(JoinSet::new()),
             shutting_down: tokio::sync::Mutex::default(),
         });
-        Self { inner, clock, inputs, places }
+        Self { inner, clock, inputs, places, hooks }
     }
 
     /// The host, before its first task.
@@ -156,7 +177,8 @@ pub(super) fn request() -> StartRequest {
     StartRequest::new("scripted", "script")
 }
 
-fn plugin(name: &str) -> Plugin {
+/// A plugin of this name, with these hooks.
+pub(super) fn plugin(name: &str, hooks: Hooks) -> Plugin {
     let task = TaskType {
         name: "script".to_owned(),
         description: None,
@@ -183,6 +205,7 @@ fn plugin(name: &str) -> Plugin {
         exports: Vec::new(),
         size: 0,
         kind: FileKind::Component,
+        hooks,
     })
 }
 

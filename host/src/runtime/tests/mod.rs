@@ -8,6 +8,7 @@ mod clocks;
 mod ending;
 mod fuel;
 mod functions;
+mod hooks;
 mod keeping;
 mod panics;
 mod pausing;

@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::model::grants::SCRATCH;
 use crate::model::machine::{Refusal, RefusalKind};
 use crate::model::snapshot::Artifact;
+use crate::ports::hooks::no_task;
 use crate::ports::runner::GuestCall;
 use crate::sandbox::bindings::taskcell::plugin::{output, types};
 use crate::sandbox::cell::CellData;
@@ -12,6 +13,9 @@ use crate::sandbox::stdio::make_room;
 
 impl CellData {
     async fn attach_file(&mut self, name: String, media_type: String, path: &str) -> Result<Artifact, Refusal> {
+        if !self.info.is_task {
+            return Err(no_task());
+        }
         let invalid = |message: String| Refusal::new(RefusalKind::InvalidArgument, message);
         check_name(&name).map_err(|fault| invalid(format!("an artifact's name {fault}")))?;
         if media_type.len() > 255 || !media_type.is_ascii() || media_type.chars().any(char::is_control) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::model::machine::{Refusal, check_percent};
+use crate::ports::hooks::no_task;
 use crate::ports::runner::GuestCall;
 use crate::sandbox::bindings::taskcell::plugin::{task, types};
 use crate::sandbox::cell::CellData;
@@ -15,6 +16,9 @@ impl CellData {
     /// Puts a report up. It is not waited for: the actor reads the newest when it gets to it.
     fn report(&self, message: String, percent: Option<u8>, restarted: bool) -> Result<(), Refusal> {
         check_percent(percent)?;
+        if !self.info.is_task {
+            return Err(no_task());
+        }
         self.link.news.report(convert::message(message)?, percent, restarted);
         Ok(())
     }

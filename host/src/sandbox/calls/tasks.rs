@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::model::children::ChildOptions;
+use crate::model::hook::outcome_document;
 use crate::model::ids::{TaskId, TaskRef};
 use crate::model::machine::{Refusal, RefusalKind};
-use crate::model::outcome::Outcome;
 use crate::ports::runner::GuestCall;
 use crate::sandbox::bindings::taskcell::plugin::{tasks, types};
 use crate::sandbox::cell::CellData;
@@ -25,23 +25,6 @@ fn task_id(text: &str) -> Result<TaskId, Refusal> {
         .map_err(|_| Refusal::new(RefusalKind::NotFound, "this task has no child of this id"))
 }
 
-/// A child's outcome as the contract describes it.
-fn document(outcome: Outcome) -> Value {
-    match outcome {
-        Outcome::Succeeded { message, data } => {
-            json!({"version": 1, "outcome": "succeeded", "message": message, "data": data})
-        }
-        Outcome::Failed(failure) => json!({
-            "version": 1, "outcome": "failed", "message": failure.message, "kind": failure.kind.word(),
-            "error": failure.error, "retryable": failure.retryable,
-        }),
-        Outcome::Cancelled { by, reason, forced, message, data, .. } => json!({
-            "version": 1, "outcome": "cancelled", "message": message, "by": by.word(), "reason": reason,
-            "forced": forced, "data": data,
-        }),
-    }
-}
-
 impl CellData {
     async fn start_child(&mut self, task_type: String, input: &str, options: &str) -> Result<tasks::Child, Refusal> {
         let input = convert::parsed(input, "the input")?;
@@ -55,7 +38,7 @@ impl CellData {
     async fn wait_for_child(&mut self, id: &str, timeout_ms: Option<u64>) -> Result<Option<String>, Refusal> {
         let (child, timeout) = (task_id(id)?, timeout_ms.map(Duration::from_millis));
         let outcome = self.link.request(|reply| GuestCall::WaitChild { child, timeout, reply }).await?;
-        Ok(outcome.map(|outcome| document(outcome).to_string()))
+        Ok(outcome.map(|outcome| outcome_document(&outcome).to_string()))
     }
 }
 

@@ -1,0 +1,309 @@
+//! Hooks: a plugin's own code around its life and beside its tasks. Whatever becomes of one is noted, and holds nobody up
+//! for longer than its time.
+
+use std::collections::{HashMap, HashSet};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+use tokio::sync::{OwnedMutexGuard, RwLock, oneshot, watch};
+use tokio::task::JoinSet;
+
+use crate::model::event::EventBody;
+use crate::model::hook::{
+    AnyHook, Hook, HookError, HookLimits, HookNote, TaskHook, cancel_context, end_context, plugin_context,
+};
+use crate::model::ids::TaskId;
+use crate::model::limits::Limits;
+use crate::model::outcome::{Failure, FailureKind};
+use crate::model::request::CancelRequest;
+use crate::ports::clock::Clock;
+use crate::ports::hooks::HookWork;
+use crate::ports::kv::PluginStore;
+use crate::ports::output::{OutputCursor, OutputLog, OutputSource};
+use crate::ports::runner::{CancelNotice, Runner};
+use crate::sandbox::load::LoadError;
+
+use super::guard::guarded;
+use super::host::Inner;
+use super::plugin::Plugin;
+use super::shared::Shared;
+
+/// Bytes of a hook's log that are noted, and of what it prints. Protects the host's memory.
+const LOG_BYTES: u64 = 16 << 10;
+
+/// What a host knows of its plugins' hooks.
+#[derive(Debug)]
+pub(crate) struct HookRules {
+    limits: HookLimits,
+    /// The plugins whose own hooks may use their store.
+    stores: HashSet<String>,
+    /// Whether the host was dropped: no guest's code runs then.
+    closed: watch::Sender<bool>,
+    /// Taken by everybody who loads a plugin, and at the shutdown once for all.
+    loads: RwLock<()>,
+    /// Whose turn it is to load a plugin of a name.
+    names: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Whether the plugins were told that the host goes.
+    parted: AtomicBool,
+}
+
+impl HookRules {
+    pub(crate) fn new(limits: HookLimits, stores: HashSet<String>) -> Self {
+        Self {
+            limits,
+            stores,
+            closed: watch::Sender::new(false),
+            loads: RwLock::new(()),
+            names: Mutex::default(),
+            parted: AtomicBool::new(false),
+        }
+    }
+
+    /// Ends all hooks where they are, and lets none begin.
+    pub(super) fn close(&self) {
+        self.closed.send_replace(true);
+    }
+
+    /// Waits for the turn to load a plugin of this name.
+    async fn turn(&self, name: &str) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+            // Those that nobody waits for need not be remembered.
+            names.retain(|_, turn| Arc::strong_count(turn) > 1);
+            Arc::clone(names.entry(name.to_owned()).or_default())
+        };
+        turn.lock_owned().await
+    }
+}
+
+/// Runs hooks of one plugin.
+#[derive(Debug)]
+struct Caller {
+    plugin: Plugin,
+    runner: Arc<dyn Runner>,
+    clock: Arc<dyn Clock>,
+    limits: HookLimits,
+    /// Those of a task of the plugin.
+    cell: Limits,
+    config: Arc<Value>,
+    kv: Option<Arc<PluginStore>>,
+    closed: watch::Receiver<bool>,
+}
+
+impl Caller {
+    /// Runs a hook, and notes on the plugin what is worth it. It is dropped when its time is over, when the host is gone,
+    /// and when `until` says so.
+    ///
+    /// Cancel safety: dropping the future ends the hook where it is, without a note.
+    async fn call(
+        &self,
+        hook: AnyHook,
+        context: Value,
+        task: Option<TaskId>,
+        until: impl Future<Output = Failure>,
+    ) -> Result<(), HookError> {
+        let output = Arc::new(OutputLog::new(LOG_BYTES));
+        let work = HookWork {
+            plugin: self.plugin.digest(),
+            hook,
+            context,
+            limits: self.limits.of_cell(self.cell),
+            config: Arc::clone(&self.config),
+            kv: self.kv.clone(),
+            output: Arc::clone(&output),
+        };
+        let over = self.clock.steady().saturating_add(self.limits.timeout);
+        let mut closed = self.closed.clone();
+        let run = pin!(async { self.runner.hook(work).await });
+        let ended = tokio::select! {
+            biased;
+            // An error means that the host is gone.
+            _ = closed.wait_for(|closed| *closed) => {
+                Err(Failure::new(FailureKind::Host, "the host was dropped, and no hook is called then"))
+            }
+            ended = guarded(run) => ended.unwrap_or_else(|panic| {
+                Err(Failure::new(FailureKind::Host, format!("the host panicked while it worked for this hook: {panic}")))
+            }),
+            failure = until => Err(failure),
+            () = self.clock.sleep_until(over) => Err(self.limits.late()),
+        };
+        let error = ended.map_err(HookError::from).err();
+        let log = lines(&output);
+        if error.is_some() || !log.is_empty() {
+            let (at, hook) = (self.clock.date(), hook.word());
+            self.plugin.note(HookNote { at, hook, task, error: error.clone(), log });
+        }
+        error.map_or(Ok(()), Err)
+    }
+}
+
+/// What a hook wrote, as lines.
+fn lines(output: &OutputLog) -> Vec<String> {
+    let page = output.newest(OutputCursor::default());
+    let line = |source: &OutputSource, text: &str| match source {
+        OutputSource::Stdout => format!("stdout: {text}"),
+        OutputSource::Stderr => format!("stderr: {text}"),
+        OutputSource::Log { level, target } => format!("{level} {target}: {text}"),
+    };
+    page.chunks.iter().map(|chunk| line(&chunk.source, &chunk.text)).collect()
+}
+
+impl Inner {
+    fn caller(&self, plugin: &Plugin, kv: bool) -> Caller {
+        let of_plugin = self.plugin_limits.get(plugin.name()).copied().unwrap_or_default();
+        Caller {
+            plugin: plugin.clone(),
+            runner: Arc::clone(&self.runner),
+            clock: Arc::clone(&self.around.clock),
+            limits: self.hooks.limits,
+            cell: self.limits.lowered_to(of_plugin),
+            config: self.plugins.config(plugin.name()),
+            kv: kv.then(|| self.plugins.store(plugin.name())),
+            closed: self.hooks.closed.subscribe(),
+        }
+    }
+
+    /// Runs a hook around a plugin's life; a plugin that has none has nothing to do. A failure is noted on the plugin.
+    ///
+    /// # Errors
+    /// When the hook said so, or did not return within its limits.
+    ///
+    /// Cancel safety: dropping the future ends the hook where it is.
+    pub(super) async fn plugin_hook(&self, plugin: &Plugin, hook: Hook) -> Result<(), HookError> {
+        if !plugin.hooks().plugin {
+            return Ok(());
+        }
+        let caller = self.caller(plugin, self.hooks.stores.contains(plugin.name()));
+        let context = plugin_context(plugin.name(), &caller.config);
+        caller.call(AnyHook::Plugin(hook), context, None, std::future::pending()).await
+    }
+
+    /// The hooks about the end of a task of this plugin, if it has any.
+    pub(super) fn task_hooks(&self, plugin: &Plugin, kv: bool) -> Option<Box<TaskHooks>> {
+        let has = plugin.hooks().task;
+        has.then(|| Box::new(TaskHooks { caller: Arc::new(self.caller(plugin, kv)), on_cancel: JoinSet::new() }))
+    }
+
+    /// Takes in a plugin that was compiled and described: `init`, then its place among the others, then `on-enabled`. The
+    /// same code again finds what is there already, and calls nothing.
+    ///
+    /// Cancel safety: when the future is dropped during `init`, that ends where it is and nothing is loaded; later on, the
+    /// plugin is loaded and `on-enabled` goes on.
+    pub(super) async fn adopt(self: &Arc<Self>, plugin: Plugin) -> Result<Plugin, LoadError> {
+        let _turn = self.hooks.turn(plugin.name()).await;
+        let _load = self.hooks.loads.read().await;
+        let taken = |present: &Plugin| LoadError::NameTaken {
+            name: present.name().to_owned(),
+            version: present.manifest().version.clone(),
+        };
+        match self.registry.plugin(plugin.name()) {
+            Some(present) if present.digest() == plugin.digest() => return Ok(present),
+            Some(present) => return Err(taken(&present)),
+            None => {}
+        }
+        if *self.shutdown.borrow() {
+            return Err(LoadError::ShuttingDown);
+        }
+        self.plugin_hook(&plugin, Hook::Init).await.map_err(|error| LoadError::Init { error })?;
+        let plugin = self.registry.add_plugin(plugin).map_err(|present| taken(&present))?;
+        if plugin.hooks().plugin {
+            let (inner, enabled) = (Arc::clone(self), plugin.clone());
+            let (done, is_done) = oneshot::channel::<()>();
+            self.spawn(Box::pin(async move {
+                // A failure is noted on the plugin, which can be used all the same.
+                let _ = inner.plugin_hook(&enabled, Hook::OnEnabled).await;
+                drop(done);
+            }));
+            let _ = is_done.await;
+        }
+        Ok(plugin)
+    }
+
+    /// Tells the plugins, once and all at the same time, that none of their tasks can be started any more and that the host
+    /// goes. The tasks are gone by then.
+    pub(super) async fn part(self: &Arc<Self>) {
+        // Whoever still loads one comes first; nobody begins to any more.
+        drop(self.hooks.loads.write().await);
+        if self.hooks.parted.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        for plugin in self.registry.plugins().into_iter().filter(|plugin| plugin.hooks().plugin) {
+            let inner = Arc::clone(self);
+            // The host's own jobs: whoever drops the shutdown does not drop them along.
+            self.spawn(Box::pin(async move {
+                for hook in [Hook::OnDisabled, Hook::Shutdown] {
+                    // A failure is noted on the plugin, and the rest goes on.
+                    let _ = inner.plugin_hook(&plugin, hook).await;
+                }
+            }));
+        }
+    }
+}
+
+/// The hooks about the end of one task.
+#[derive(Debug)]
+pub(crate) struct TaskHooks {
+    caller: Arc<Caller>,
+    /// `on-cancel`, once it was called.
+    on_cancel: JoinSet<()>,
+}
+
+impl TaskHooks {
+    /// Calls `on-cancel` beside the task, once: within the grace, and however that is shortened.
+    pub(super) fn on_cancel(
+        &mut self,
+        shared: &Arc<Shared>,
+        request: &CancelRequest,
+        notices: watch::Receiver<Option<CancelNotice>>,
+    ) {
+        // One that is over stays in the set until the end.
+        if !self.on_cancel.is_empty() {
+            return;
+        }
+        let (caller, shared) = (Arc::clone(&self.caller), Arc::clone(shared));
+        let context = cancel_context(&shared.task, shared.id, request);
+        self.on_cancel.spawn(async move {
+            let until = grace_over(notices, &*shared.clock);
+            call(&caller, TaskHook::OnCancel, context, &shared, until).await;
+        });
+    }
+
+    /// Calls `on-terminal` after `on-cancel`, beside whatever the task's actor goes on to do.
+    pub(super) fn on_terminal(self: Box<Self>, shared: Arc<Shared>) -> JoinSet<()> {
+        let mut running = JoinSet::new();
+        running.spawn(async move {
+            let Self { caller, mut on_cancel } = *self;
+            while on_cancel.join_next().await.is_some() {}
+            let Some(outcome) = shared.outcome() else { return };
+            let context = end_context(&shared.task, shared.id, &outcome, &shared.snapshot().usage);
+            call(&caller, TaskHook::OnTerminal, context, &shared, std::future::pending()).await;
+        });
+        running
+    }
+}
+
+/// Runs a hook about a task, and writes down that it was called.
+async fn call(caller: &Caller, hook: TaskHook, context: Value, shared: &Shared, until: impl Future<Output = Failure>) {
+    let ended = caller.call(AnyHook::Task(hook), context, Some(shared.id), until).await;
+    let error = ended.err().map(|error| Box::new(error.into()));
+    shared.note_after(EventBody::HookDone { hook, error }).await;
+}
+
+/// Completes when a task's grace is over, which may be shortened meanwhile.
+async fn grace_over(mut notices: watch::Receiver<Option<CancelNotice>>, clock: &dyn Clock) -> Failure {
+    loop {
+        let ends = notices.borrow_and_update().as_ref().map(|notice| notice.grace_ends).unwrap_or_default();
+        tokio::select! {
+            biased;
+            () = clock.sleep_until(ends) => break,
+            changed = notices.changed() => if changed.is_err() {
+                // The task has ended; its time for this has not.
+                clock.sleep_until(ends).await;
+                break;
+            },
+        }
+    }
+    Failure::new(FailureKind::Timeout, "it did not end within the grace of its task's cancel, and was stopped")
+}
