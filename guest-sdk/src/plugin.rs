@@ -67,6 +67,12 @@ pub struct TaskEntry {
     pub description: Option<&'static str>,
     /// Defaults by their names in the manifest; those that are not set are not listed.
     pub limits: &'static [(&'static str, u64)],
+    pub daemon: bool,
+    /// Beside those of the plugin.
+    pub requests: &'static [Request],
+    pub read_only: bool,
+    pub concurrent_safe: bool,
+    pub restartable: bool,
     pub input_schema: fn() -> Schema,
     pub output_schema: fn() -> Schema,
     pub run: fn(&TaskCtl, &str) -> Result<String, TaskError>,

@@ -54,7 +54,7 @@ pub use model::grants::{Access, Capability, DirGrant, Grants};
 pub use model::ids::{InvalidKey, PluginDigest, SignalKey, TaskId, TaskKey, TaskRef};
 pub use model::limits::{FUEL_PER_CPU_SECOND, LimitInfo, LimitUnit, Limits, LimitsRequest};
 pub use model::load_limits::LoadLimits;
-pub use model::manifest::{CapabilityRequest, Manifest, ManifestError, TaskType};
+pub use model::manifest::{CapabilityRequest, Manifest, ManifestError, TaskKind, TaskType};
 pub use model::outcome::{Failure, FailureKind, Outcome};
 pub use model::receipt::{CancelReceipt, Effect};
 pub use model::request::{CancelRequest, StartRequest};

@@ -12,7 +12,7 @@ use crate::model::admission::Concurrency;
 use crate::model::event::{Event, EventBody, EventSeq};
 use crate::model::ids::{PluginDigest, SignalKey};
 use crate::model::limits::Limits;
-use crate::model::manifest::{Manifest, TaskType};
+use crate::model::manifest::{Manifest, TaskKind, TaskType};
 use crate::model::outcome::{CellEnd, GuestOutcome};
 use crate::model::request::StartRequest;
 use crate::model::signal::Senders;
@@ -149,6 +149,11 @@ fn plugin(name: &str) -> Plugin {
         input: Some(serde_json::json!({ "type": "object" })),
         output: Some(serde_json::json!({ "type": ["string", "null"] })),
         limits: crate::model::limits::LimitsRequest::default(),
+        kind: TaskKind::Task,
+        requests: Vec::new(),
+        read_only: false,
+        concurrent_safe: false,
+        restartable: false,
     };
     let schemas = vec![(task.name.clone(), task.schemas(32).unwrap())];
     Plugin::new(LoadedPlugin {
