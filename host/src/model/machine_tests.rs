@@ -235,7 +235,10 @@ impl Reader {
             | EventBody::ChildWaitEnded { .. }
             | EventBody::OnTerminalDone { .. }
             | EventBody::LateSignal { .. }
-            | EventBody::BudgetLow { .. } => panic!("nobody asked for it: {event:?}"),
+            | EventBody::BudgetLow { .. }
+            | EventBody::HourUsedUp { .. }
+            | EventBody::FuelRenewed { .. }
+            | EventBody::DaemonGivenUp { .. } => panic!("nobody asked for it: {event:?}"),
         }
     }
 

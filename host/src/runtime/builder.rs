@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::model::admission::Concurrency;
+use crate::model::grants::Grants;
 use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::load_limits::LoadLimits;
 use crate::model::schema::SchemaError;
@@ -25,6 +26,7 @@ use crate::sandbox::runner::{WasmRunner, WasmSettings};
 use crate::store::memory::MemoryStore;
 
 use super::belongings::{Belongings, STORE_BYTES_DEFAULT};
+use super::daemons::Daemons;
 use super::desk::Desk;
 use super::dirs::HostDirs;
 use super::host::{Host, Inner};
@@ -67,6 +69,8 @@ pub struct HostBuilder {
     functions: Vec<(HostFunction, FunctionBody)>,
     on_terminals: OnTerminals,
     configs: HashMap<String, Value>,
+    no_daemons: bool,
+    daemon_grants: HashMap<String, Grants>,
     store_bytes: Option<u64>,
 }
 
@@ -295,10 +299,25 @@ impl HostBuilder {
     }
 
     /// The configuration of the plugin of this name: what its tasks read, and cannot change. Without this it is an empty
-    /// object.
+    /// object. A daemon that the host starts gets what stands under `daemons` and its type's name as its input, else `{}`.
     #[must_use]
     pub fn plugin_config(mut self, plugin: impl Into<String>, config: Value) -> Self {
         self.configs.insert(plugin.into(), config);
+        self
+    }
+
+    /// Whether the daemons of a plugin are started with it. Default yes. Without, a daemon runs only when somebody starts
+    /// it like any other task.
+    #[must_use]
+    pub fn daemons(mut self, start: bool) -> Self {
+        self.no_daemons = !start;
+        self
+    }
+
+    /// What the daemons of the plugin of this name may touch, when the host starts them. Default nothing.
+    #[must_use]
+    pub fn daemon_grants(mut self, plugin: impl Into<String>, grants: Grants) -> Self {
+        self.daemon_grants.insert(plugin.into(), grants);
         self
     }
 
@@ -345,6 +364,8 @@ impl HostBuilder {
         let inner = Inner {
             functions: Arc::new(functions),
             on_terminals: self.on_terminals,
+            daemons: Daemons { start: !self.no_daemons, grants: self.daemon_grants },
+            changing: Arc::default(),
             plugins: Belongings::new(self.configs, self.store_bytes.unwrap_or(STORE_BYTES_DEFAULT)),
             registry: Arc::new(Registry::new(Keep {
                 tasks: self.ended_max.unwrap_or(ENDED_DEFAULT),

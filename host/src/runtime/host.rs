@@ -21,13 +21,14 @@ use crate::model::signal::{Party, Signal};
 use crate::ports::agent::AgentSink;
 use crate::ports::clock::BoxFuture;
 use crate::ports::functions::Functions;
-use crate::ports::runner::Runner;
+use crate::ports::runner::{CodeHold, Runner};
 use crate::ports::store::CommitError;
 use crate::sandbox::load::{LoadError, read_file};
 use crate::sandbox::runner::WasmRunner;
 
 use super::belongings::Belongings;
 use super::builder::HostBuilder;
+use super::daemons::Daemons;
 use super::desk::Desk;
 use super::handle::TaskHandle;
 use super::plugin::Plugin;
@@ -60,6 +61,9 @@ pub(crate) struct Inner {
     pub(super) functions: Arc<Functions>,
     pub(super) on_terminals: OnTerminals,
     pub(super) plugins: Belongings,
+    pub(super) daemons: Daemons,
+    /// Whose turn it is to change which plugins there are.
+    pub(super) changing: Arc<tokio::sync::Mutex<()>>,
     pub(super) queue: Queue,
     pub(super) desk: Arc<Desk>,
     pub(super) shutdown: watch::Sender<bool>,
@@ -81,6 +85,30 @@ pub enum StartError {
         name: String,
         /// The names there are.
         loaded: Vec<String>,
+    },
+    /// The plugin of that name is being unloaded. The tasks that it has run on for a while.
+    #[error("the plugin {name:?} is being unloaded; load it again to start its tasks")]
+    PluginUnloading {
+        /// The name.
+        name: String,
+    },
+    /// The plugin of that name is disabled. The tasks that it has run on.
+    #[error("the plugin {name:?} is disabled; enable it to start its tasks")]
+    PluginDisabled {
+        /// The name.
+        name: String,
+    },
+    /// A daemon was given another key than its type's name.
+    #[error("a daemon's key is its type's name, {name:?}, so that there is one of each; leave the key out")]
+    DaemonKey {
+        /// The type's name.
+        name: String,
+    },
+    /// A task tried to start a daemon as its child.
+    #[error("{name:?} is a daemon and nobody's child: the host starts it with its plugin, or a person by hand")]
+    DaemonChild {
+        /// The type's name.
+        name: String,
     },
     /// The plugin has no such task type.
     #[error("the plugin has no task type {name:?}; it has: {}", list(known))]
@@ -180,19 +208,24 @@ impl Host {
 
     /// Loads a plugin from a file: a component, or a core module for `wasm32-wasip1` that carries the contract.
     ///
-    /// The file is read once; what happens to it later does not matter. Loading the same file again is fine.
+    /// The file is read once; what happens to it later does not matter. Loading the same file again is fine. Its daemons
+    /// are started ([`HostBuilder::daemons`]). [`Host::replace_plugin`] loads another version of a plugin that is there.
     ///
     /// # Errors
     /// When it is no plugin. The error says what it is instead, and what to do.
     ///
     /// Cancel safety: dropping the future loads nothing, though a compilation that has begun runs to its end.
     pub async fn load_plugin(&self, path: impl AsRef<Path>) -> Result<Plugin, LoadError> {
-        let path = path.as_ref().to_owned();
-        let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        let max = self.wasm.load_limits().file_bytes;
-        let read = tokio::task::spawn_blocking(move || read_file(&path, max)).await;
-        let bytes = read.unwrap_or(Err(LoadError::ShuttingDown))?;
+        let (name, bytes) = self.read_plugin_file(path.as_ref()).await?;
         self.load_plugin_bytes(name, bytes).await
+    }
+
+    /// The file's name without its ending, and what is in it.
+    pub(super) async fn read_plugin_file(&self, path: &Path) -> Result<(String, Vec<u8>), LoadError> {
+        let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+        let (path, max) = (path.to_owned(), self.wasm.load_limits().file_bytes);
+        let read = tokio::task::spawn_blocking(move || read_file(&path, max)).await;
+        Ok((name, read.unwrap_or(Err(LoadError::ShuttingDown))?))
     }
 
     /// Loads a plugin from its bytes. `name` is used for plain commands, which do not know their own.
@@ -200,16 +233,23 @@ impl Host {
     /// # Errors
     /// Like [`Host::load_plugin`].
     pub async fn load_plugin_bytes(&self, name: impl Into<String>, bytes: Vec<u8>) -> Result<Plugin, LoadError> {
-        let loaded = self.wasm.load(name.into(), bytes).await?;
-        self.inner.registry.add_plugin(Plugin::new(loaded)).map_err(|present| LoadError::NameTaken {
-            name: present.name().to_owned(),
-            version: present.manifest().version.clone(),
-        })
+        let (loaded, code) = self.read_plugin(name.into(), bytes).await?;
+        self.inner.load(loaded, code).await
+    }
+
+    /// A plugin that no name points to yet.
+    pub(super) async fn read_plugin(&self, name: String, bytes: Vec<u8>) -> Result<(Plugin, CodeHold), LoadError> {
+        let (loaded, code) = self.wasm.load(name, bytes).await?;
+        Ok((Plugin::new(loaded), code))
+    }
+
+    pub(super) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
     }
 
     /// The plugins that are loaded, by name.
     pub fn plugins(&self) -> Vec<Plugin> {
-        self.inner.registry.plugins()
+        self.inner.registry.versions().iter().map(|version| version.plugin.clone()).collect()
     }
 
     /// Starts a task and returns at once. The task exists when this returns, and can be watched and cancelled.
@@ -313,7 +353,7 @@ impl Drop for Host {
 
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Host").field("plugins", &self.inner.registry.plugins().len()).finish_non_exhaustive()
+        f.debug_struct("Host").field("plugins", &self.inner.registry.versions().len()).finish_non_exhaustive()
     }
 }
 
@@ -339,6 +379,7 @@ impl Inner {
             Poll::Ready(())
         })
         .await;
+        self.say_goodbye().await;
     }
 
     /// Starts a task without a plugin's code: for tests of what stands above the runner.

@@ -10,6 +10,7 @@ use crate::model::approval::{ApprovalDecision, ApprovalNumber};
 use crate::model::command::{Answer, Command};
 use crate::model::event::{Event, EventSeq};
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
+use crate::model::manifest::TaskKind;
 use crate::model::outcome::Outcome;
 use crate::model::request::CancelRequest;
 use crate::model::signal::{Instruction, NotifyAnswer, Signal};
@@ -95,6 +96,9 @@ pub(crate) struct Shared {
     pub(crate) task: TaskRef,
     /// Its place in the host's order of starts.
     pub(crate) number: u64,
+    /// Which version of its plugin it runs.
+    pub(crate) version: u64,
+    pub(crate) kind: TaskKind,
     pub(crate) session: Option<String>,
     pub(crate) parent: Option<TaskId>,
     /// The number of the wait that it is parked in, in the host's order.
@@ -140,6 +144,7 @@ impl Shared {
         id: TaskId,
         task: TaskRef,
         number: u64,
+        version: u64,
         state: TaskState,
         control: mpsc::Sender<Box<Control>>,
         around: Surroundings,
@@ -150,6 +155,8 @@ impl Shared {
             id,
             task,
             number,
+            version,
+            kind: state.details.kind,
             session: state.details.session.clone(),
             parent: state.details.parent,
             waiting_since: AtomicU64::new(u64::MAX),

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::model::admission::Applicant;
 use crate::model::command::{Answer, Command};
+use crate::model::daemon::limits_of;
 use crate::model::details::TaskDetails;
 use crate::model::event::{Event, EventSeq};
 use crate::model::grants::Grants;
@@ -16,7 +17,7 @@ use crate::model::ids::{TaskId, TaskKey, TaskRef};
 use crate::model::json::{self, VALUES_MAX};
 use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::machine::step;
-use crate::model::manifest::Schemas;
+use crate::model::manifest::{Schemas, TaskKind};
 use crate::model::request::StartRequest;
 use crate::model::signal::NotifyAnswer;
 use crate::model::state::TaskState;
@@ -36,10 +37,12 @@ use super::registry::{Registry, TreePlace};
 use super::shared::{CONTROL_QUEUE, Shared};
 use super::terminal::{AtEnd, OnTerminal};
 use super::timers::Timers;
+use super::version::VersionUse;
 
 /// A request that has been checked.
 struct Checked {
-    plugin: crate::model::ids::PluginDigest,
+    version: VersionUse,
+    kind: TaskKind,
     schemas: Schemas,
     limits: Limits,
     at_end: Option<Box<AtEnd>>,
@@ -54,6 +57,8 @@ pub(super) struct Birthright {
     pub(super) limits: Limits,
     /// Its place in its tree.
     pub(super) tree: Option<TreePlace>,
+    /// The parent's own code, for a child of the same plugin.
+    pub(super) version: Option<VersionUse>,
 }
 
 impl Birthright {
@@ -79,14 +84,39 @@ pub(super) fn new_id() -> TaskId {
 /// Starts a task. With `on_terminal`, that is called when it has its outcome.
 pub(super) async fn start(
     inner: &Arc<Inner>,
-    request: StartRequest,
+    mut request: StartRequest,
     on_terminal: Option<OnTerminal>,
 ) -> Result<TaskHandle, StartError> {
     if request.details.parent.is_some() {
         return Err(StartError::Parent);
     }
-    let checked = check(inner, &request, on_terminal)?;
+    let checked = check(inner, &request, None, on_terminal)?;
+    if checked.kind == TaskKind::Daemon {
+        // So that there is one of each, whoever starts it.
+        let key = daemon_key(&request.task_type);
+        if request.key.is_some() && request.key != key {
+            return Err(StartError::DaemonKey { name: request.task_type });
+        }
+        request.key = key;
+    }
     begin(inner, request, checked, new_id()).await
+}
+
+/// Starts a daemon of this version for the host.
+pub(super) async fn start_daemon(
+    inner: &Arc<Inner>,
+    mut request: StartRequest,
+    version: VersionUse,
+) -> Result<TaskHandle, StartError> {
+    let checked = check(inner, &request, Some(version), None)?;
+    request.key = daemon_key(&request.task_type);
+    begin(inner, request, checked, new_id()).await
+}
+
+/// What a daemon is called: after its type.
+fn daemon_key(task_type: &str) -> Option<TaskKey> {
+    // A type's name is fit to be a key.
+    TaskKey::new(task_type).ok()
 }
 
 /// Starts a child.
@@ -95,7 +125,10 @@ pub(super) async fn start_as(
     request: StartRequest,
     right: Birthright,
 ) -> Result<TaskHandle, StartError> {
-    let mut checked = check(inner, &request, None)?;
+    let mut checked = check(inner, &request, right.version, None)?;
+    if checked.kind == TaskKind::Daemon {
+        return Err(StartError::DaemonChild { name: request.task_type });
+    }
     checked.limits = checked.limits.lowered_to(LimitsRequest::from(right.limits));
     checked.tree = right.tree;
     begin(inner, request, checked, right.id).await
@@ -103,10 +136,11 @@ pub(super) async fn start_as(
 
 async fn begin(
     inner: &Arc<Inner>,
-    request: StartRequest,
+    mut request: StartRequest,
     checked: Checked,
     id: TaskId,
 ) -> Result<TaskHandle, StartError> {
+    request.details.kind = checked.kind;
     if let Some(guest) = request.grants.clash() {
         return Err(StartError::GuestPath { guest: guest.to_owned() });
     }
@@ -157,7 +191,7 @@ impl Turn {
             return Ok(Self { admission: None, queued: Some(inner.queue.enter().ok_or_else(full)?) });
         }
         let desk = Arc::clone(&inner.desk);
-        let mut admission = desk.admit(Arc::clone(&inner.runner), checked.plugin, who, priority);
+        let mut admission = desk.admit(Arc::clone(&inner.runner), checked.version.plugin.digest(), who, priority);
         let now = std::future::poll_fn(|cx| Poll::Ready(admission.as_mut().poll(cx))).await;
         match now {
             Poll::Ready(permit) => Ok(Self { admission: Some(Box::pin(std::future::ready(permit))), queued: None }),
@@ -193,15 +227,22 @@ impl Drop for Claim {
     }
 }
 
-fn check(inner: &Inner, request: &StartRequest, on_terminal: Option<OnTerminal>) -> Result<Checked, StartError> {
+/// With `version` that one's task is started, and else that of the version that the plugin's name points to.
+fn check(
+    inner: &Inner,
+    request: &StartRequest,
+    version: Option<VersionUse>,
+    on_terminal: Option<OnTerminal>,
+) -> Result<Checked, StartError> {
     if *inner.shutdown.borrow() {
         return Err(StartError::ShuttingDown);
     }
     request.details.check()?;
-    let plugin = inner.registry.plugin(&request.plugin).ok_or_else(|| StartError::UnknownPlugin {
-        name: request.plugin.clone(),
-        loaded: inner.registry.plugins().iter().map(|plugin| plugin.name().to_owned()).collect(),
-    })?;
+    let version = match version {
+        Some(version) => version,
+        None => inner.registry.use_version(&request.plugin)?,
+    };
+    let plugin = version.plugin.clone();
     let task_type = plugin.manifest().task_type(&request.task_type);
     let (task_type, schemas) =
         task_type.zip(plugin.schemas(&request.task_type)).ok_or_else(|| StartError::UnknownTaskType {
@@ -209,7 +250,8 @@ fn check(inner: &Inner, request: &StartRequest, on_terminal: Option<OnTerminal>)
             known: plugin.manifest().tasks.iter().map(|task| task.name.clone()).collect(),
         })?;
     let for_plugin = inner.plugin_limits.get(plugin.name()).copied().unwrap_or_default();
-    let limits = inner.limits.lowered_to(for_plugin).lowered_to(request.limits.or(task_type.limits));
+    let kind = task_type.kind;
+    let limits = limits_of(kind, inner.limits, for_plugin, request.limits.or(task_type.limits));
     let size = request.input.to_string().len() as u64;
     if size > limits.input_bytes {
         return Err(StartError::InputTooLarge { size, max: limits.input_bytes });
@@ -219,7 +261,7 @@ fn check(inner: &Inner, request: &StartRequest, on_terminal: Option<OnTerminal>)
     }
     schemas.input.check(&request.input).map_err(|faults| StartError::InvalidInput { faults })?;
     let at_end = inner.on_terminals.of(&request.details, on_terminal)?;
-    Ok(Checked { plugin: plugin.digest(), schemas: schemas.clone(), limits, at_end, tree: None })
+    Ok(Checked { version, kind, schemas: schemas.clone(), limits, at_end, tree: None })
 }
 
 /// Opens each granted folder once, so that a wrong path is an error of the request and not of the task.
@@ -245,8 +287,8 @@ async fn create(
     let (calls_tx, calls) = mpsc::channel(CALL_QUEUE);
     let (cancel, cancel_rx) = watch::channel(None);
     let (alive, gone) = oneshot::channel();
-    let shared =
-        Arc::new(Shared::new(id, task.clone(), inner.registry.next_number(), state, control_tx, inner.around.clone()));
+    let (number, version) = (inner.registry.next_number(), checked.version.number);
+    let shared = Arc::new(Shared::new(id, task.clone(), number, version, state, control_tx, inner.around.clone()));
     let link = CellLink {
         calls: calls_tx,
         cancel: cancel_rx,
@@ -260,7 +302,7 @@ async fn create(
     link.gauges.set_fuel_budget(checked.limits.fuel);
     let scratch = Arc::new(inner.around.dirs.scratch(id));
     let work = CellWork {
-        plugin: checked.plugin,
+        plugin: checked.version.plugin.digest(),
         id,
         task: task.clone(),
         input: request.input,
@@ -275,7 +317,7 @@ async fn create(
     let again = || Box::new(link.clone());
     let mut actor = Actor {
         again: (work.details.retry.attempts > 1).then(again),
-        plugin: checked.plugin,
+        version: checked.version,
         desk: Arc::clone(&inner.desk),
         tidied: None,
         gone,

@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::model::hook::HookError;
 use crate::model::ids::PluginDigest;
 use crate::model::manifest::{Manifest, ManifestError, Schemas, TaskKind, TaskType};
 use crate::model::text;
@@ -172,6 +173,9 @@ pub enum LoadError {
         /// The version that is loaded.
         version: String,
     },
+    /// Its init hook failed.
+    #[error("the plugin's init hook failed: {0}")]
+    Init(HookError),
     /// The host is shutting down.
     #[error("the host is shutting down")]
     ShuttingDown,

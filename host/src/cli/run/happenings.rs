@@ -53,6 +53,10 @@ pub(super) fn line(event: &EventBody) -> Option<String> {
         EventBody::BudgetLow { budget: Budget::Fuel, used, limit } => {
             ("fuel", format!("low: {} of {} units are used", text::fuel(*used), text::fuel(*limit)))
         }
+        EventBody::HourUsedUp { .. } => {
+            ("fuel", "its fuel for this hour is used up: it stands still until the next".to_owned())
+        }
+        EventBody::FuelRenewed { units } => ("fuel", format!("{} units more, for another hour", text::fuel(*units))),
         EventBody::Stalled { fuel, quiet } => {
             let (quiet, fuel) = (text::elapsed(*quiet), text::fuel(*fuel));
             ("stall", format!("not a word for {quiet}, and {fuel} units of fuel burnt meanwhile: it may be stuck"))
@@ -79,6 +83,7 @@ pub(super) fn line(event: &EventBody) -> Option<String> {
         | EventBody::CancelRequested(_)
         | EventBody::Finished { .. }
         | EventBody::OnTerminalDone { .. }
+        | EventBody::DaemonGivenUp { .. }
         | EventBody::LateSignal { .. } => return None,
     };
     Some(labelled(label, &words))

@@ -20,6 +20,7 @@ use crate::ports::clock::{BoxFuture, SimulatedClock};
 use crate::ports::runner::{CellLink, CellWork, GuestCall, NoSignal, Permit, Runner};
 use crate::ports::store::TaskStore;
 use crate::runtime::belongings::Belongings;
+use crate::runtime::daemons::Daemons;
 use crate::runtime::desk::Desk;
 use crate::runtime::dirs::HostDirs;
 use crate::runtime::handle::TaskHandle;
@@ -28,6 +29,7 @@ use crate::runtime::plugin::Plugin;
 use crate::runtime::queue::Queue;
 use crate::runtime::registry::{Keep, Registry};
 use crate::runtime::shared::Surroundings;
+use crate::runtime::version::{Standing, Version};
 use crate::sandbox::identify::FileKind;
 use crate::sandbox::load::LoadedPlugin;
 use crate::store::memory::MemoryStore;
@@ -83,7 +85,9 @@ impl Bench {
         let inputs = Arc::default();
         let registry = Arc::new(Registry::new(Keep { tasks: 256, time: Duration::from_hours(1), bytes: 64 << 20 }));
         for name in ["scripted", "other"] {
-            registry.add_plugin(plugin(name)).unwrap();
+            let number = registry.next_number();
+            let version = Version::new(plugin(name), Arc::new(()), number, Standing::Enabled);
+            registry.add_version(Arc::new(version)).unwrap();
         }
         let inner = Arc::new(Inner {
             registry,
@@ -102,6 +106,8 @@ impl Bench {
             plugin_limits: std::collections::HashMap::new(),
             functions: Arc::default(),
             on_terminals: crate::runtime::terminal::OnTerminals::default(),
+            daemons: Daemons { start: true, grants: std::collections::HashMap::new() },
+            changing: Arc::default(),
             plugins: Belongings::new(std::collections::HashMap::new(), 1 << 20),
             queue: Queue::new(4),
             desk: Arc::new(Desk::new(Concurrency::of(u32::MAX))),
