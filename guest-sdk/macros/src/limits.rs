@@ -115,7 +115,10 @@ pub(crate) fn unknown(key: &Ident) -> syn::Error {
         format!("`{word}` is called `{}` here, and is written with its unit", limit.option)
     } else {
         let names: Vec<String> = LIMITS.iter().map(|limit| format!("`{}`", limit.option)).collect();
-        format!("`{word}` is not an option of a task: there are `name`, `daemon`, `read_only`, `concurrent_safe`, `restartable`, `requests` and the limits {}", names.join(", "))
+        format!(
+            "`{word}` is not an option of a task: there are `name`, `daemon`, `read_only`, `concurrent_safe`, `restartable`, `requests` and the limits {}",
+            names.join(", ")
+        )
     };
     syn::Error::new(key.span(), problem)
 }

@@ -143,7 +143,9 @@ mod smallest {
 fn it_is_what_the_contract_describes() {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
-    for manifest in [PLUGIN.manifest(), smallest::PLUGIN.manifest(), limited::PLUGIN.manifest(), outspoken::PLUGIN.manifest()] {
+    for manifest in
+        [PLUGIN.manifest(), smallest::PLUGIN.manifest(), limited::PLUGIN.manifest(), outspoken::PLUGIN.manifest()]
+    {
         let problems: Vec<String> = validator.iter_errors(&manifest).map(|error| error.to_string()).collect();
         assert!(problems.is_empty(), "{problems:?} in {manifest:#}");
     }

@@ -221,7 +221,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_limit_is_told_with_what_could_be() {
-        assert!(fault("fule=2G").contains("did you mean `fuel`? The limits are: fuel, fuel_on_request, fuel_per_hour, timeout, "));
+        assert!(
+            fault("fule=2G")
+                .contains("did you mean `fuel`? The limits are: fuel, fuel_on_request, fuel_per_hour, timeout, ")
+        );
         assert!(fault("timeout_ms=5").contains("did you mean `timeout`?"));
         assert!(!fault("zzz=1").contains("did you mean"));
         assert!(fault("fuel").contains("NAME=VALUE"));

@@ -337,7 +337,9 @@ impl TaskState {
 
     /// Whether somebody else has to do something before the task can go on: then its time does not run.
     pub(crate) fn stands_still(&self) -> bool {
-        self.paused.is_some() || self.hour_used_up || matches!(self.parked, Some(ParkPoint::Fuel(_) | ParkPoint::Approval))
+        self.paused.is_some()
+            || self.hour_used_up
+            || matches!(self.parked, Some(ParkPoint::Fuel(_) | ParkPoint::Approval))
     }
 
     /// Whether its deadline comes nearer.

@@ -279,6 +279,12 @@ impl Registry {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// The tasks that are known, ended ones included.
+    #[cfg(test)]
+    pub(crate) fn known_ids(&self) -> Vec<TaskId> {
+        self.lock().tasks.keys().copied().collect()
+    }
+
     /// How many tasks are known, ended ones included.
     #[cfg(test)]
     pub(crate) fn known(&self) -> usize {

@@ -3,6 +3,7 @@
 mod asking;
 mod cancelling;
 mod children;
+mod daemons;
 mod ending;
 mod functions;
 mod log;

@@ -8,3 +8,4 @@ mod damaged;
 mod describe;
 mod files;
 mod plugins;
+mod replacing;

@@ -41,6 +41,7 @@ pub(super) type Script = Arc<dyn Fn(CellLink) -> BoxFuture<'static, CellEnd> + S
 struct ScriptedRunner {
     script: Script,
     inputs: Arc<Mutex<Vec<Value>>>,
+    codes: Arc<Mutex<Vec<PluginDigest>>>,
     places: Arc<Semaphore>,
 }
 
@@ -58,6 +59,7 @@ impl Runner for ScriptedRunner {
 
     fn run(&self, work: CellWork, link: CellLink, permit: Permit) -> BoxFuture<'static, CellEnd> {
         self.inputs.lock().unwrap().push(work.input.clone());
+        self.codes.lock().unwrap().push(work.plugin);
         let running = (self.script)(link);
         Box::pin(async move {
             let end = running.await;
@@ -73,6 +75,8 @@ pub(super) struct Bench {
     pub(super) clock: Arc<SimulatedClock>,
     /// What the guests were given, in the order in which they began.
     pub(super) inputs: Arc<Mutex<Vec<Value>>>,
+    /// Whose code they were.
+    pub(super) codes: Arc<Mutex<Vec<PluginDigest>>>,
 }
 
 impl Bench {
@@ -82,7 +86,7 @@ impl Bench {
 
     pub(super) fn with(script: Script, places: usize, store: Arc<dyn TaskStore>) -> Self {
         let clock = Arc::new(SimulatedClock::new());
-        let inputs = Arc::default();
+        let (inputs, codes) = (Arc::default(), Arc::default());
         let registry = Arc::new(Registry::new(Keep { tasks: 256, time: Duration::from_hours(1), bytes: 64 << 20 }));
         for name in ["scripted", "other"] {
             let number = registry.next_number();
@@ -94,6 +98,7 @@ impl Bench {
             runner: Arc::new(ScriptedRunner {
                 script,
                 inputs: Arc::clone(&inputs),
+                codes: Arc::clone(&codes),
                 places: Arc::new(Semaphore::new(places)),
             }),
             around: Surroundings {
@@ -116,7 +121,7 @@ impl Bench {
             actors: Mutex::new(JoinSet::new()),
             shutting_down: tokio::sync::Mutex::default(),
         });
-        Self { inner, clock, inputs }
+        Self { inner, clock, inputs, codes }
     }
 
     /// The host, before its first task.
@@ -149,30 +154,36 @@ pub(super) fn request() -> StartRequest {
 }
 
 fn plugin(name: &str) -> Plugin {
-    let task = TaskType {
-        name: "script".to_owned(),
+    version_of(name, "1", &[("script", TaskKind::Task)])
+}
+
+/// A plugin's version with these task types. Other versions are other code.
+pub(super) fn version_of(name: &str, version: &str, types: &[(&str, TaskKind)]) -> Plugin {
+    let task = |(task_type, kind): &(&str, TaskKind)| TaskType {
+        name: (*task_type).to_owned(),
         description: None,
         input: Some(serde_json::json!({ "type": "object" })),
         output: Some(serde_json::json!({ "type": ["string", "null"] })),
         limits: crate::model::limits::LimitsRequest::default(),
-        kind: TaskKind::Task,
+        kind: *kind,
         requests: Vec::new(),
         read_only: false,
         concurrent_safe: false,
         restartable: false,
     };
-    let schemas = vec![(task.name.clone(), task.schemas(32).unwrap())];
+    let tasks: Vec<TaskType> = types.iter().map(task).collect();
+    let schemas = tasks.iter().map(|task| (task.name.clone(), task.schemas(32).unwrap())).collect();
     Plugin::new(LoadedPlugin {
-        digest: PluginDigest::of(name.as_bytes()),
+        digest: PluginDigest::of(format!("{name} {version}").as_bytes()),
         manifest: Manifest {
             manifest: 1,
             name: name.to_owned(),
-            version: "1".to_owned(),
+            version: version.to_owned(),
             author: None,
             description: None,
             url: None,
             requests: Vec::new(),
-            tasks: vec![task],
+            tasks,
         },
         schemas,
         imports: Vec::new(),
