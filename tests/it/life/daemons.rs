@@ -57,7 +57,7 @@ async fn r1_a_guest_says_which_of_its_types_are_daemons() {
 
 #[tokio::test]
 async fn r6_a_daemon_lives_from_the_loading_of_its_plugin_to_its_unloading() {
-    let grants = Grants { kv: true, ..Grants::default() };
+    let grants = Grants::default().kv();
     let config = json!({"daemons": {"watch": {"word": "tock"}}});
     let host = with_daemons(builder().plugin_config("daemon", config).daemon_grants("daemon", grants)).await;
     let first = daemon(&host, "watch", None).await;

@@ -151,6 +151,7 @@ pub(super) fn standing(state: &Snapshot, stalled: bool, low_on_fuel: bool) -> Op
     let reasons = [
         (state.paused.is_some(), "paused"),
         (state.fuel_request.is_some(), "waits for more fuel"),
+        (state.hour_used_up, "waits for its next hour"),
         (!state.approvals.is_empty(), "waits for approval"),
         (state.waiting.is_some(), "waits for a signal"),
         (state.awaits_instruction, "waits to be told something"),
