@@ -86,7 +86,7 @@ fn task(entry: &crate::plugin::TaskEntry) -> Task {
         input: (entry.input_schema)(),
         output: (entry.output_schema)(),
         limits: entry.limits.iter().copied().collect(),
-        kind: entry.daemon.then_some("daemon"),
+        kind: entry.kind,
         requests: requests(entry.requests),
         read_only: entry.read_only,
         concurrent_safe: entry.concurrent_safe,

@@ -67,7 +67,8 @@ pub struct TaskEntry {
     pub description: Option<&'static str>,
     /// Defaults by their names in the manifest; those that are not set are not listed.
     pub limits: &'static [(&'static str, u64)],
-    pub daemon: bool,
+    /// Its kind as the manifest names it, unless it is an ordinary task.
+    pub kind: Option<&'static str>,
     /// Beside those of the plugin.
     pub requests: &'static [Request],
     pub read_only: bool,

@@ -99,6 +99,7 @@ fn companion(options: &Options, function: &ItemFn) -> syn::Result<TokenStream> {
     });
     let says = |word: &str| options.words.iter().any(|said| said == word);
     let [daemon, read_only, concurrent_safe, restartable] = WORDS.map(says);
+    let kind = optional(daemon.then_some("daemon"));
     let requests = options.requests.iter().flatten().map(|Request { capability, reason }| {
         quote! { ::taskcell_guest::__private::Request { capability: #capability, reason: #reason } }
     });
@@ -120,7 +121,7 @@ fn companion(options: &Options, function: &ItemFn) -> syn::Result<TokenStream> {
                 name: #name,
                 description: #description,
                 limits: &[#(#limits),*],
-                daemon: #daemon,
+                kind: #kind,
                 requests: &[#(#requests),*],
                 read_only: #read_only,
                 concurrent_safe: #concurrent_safe,

@@ -251,7 +251,7 @@ fn check(
         })?;
     let for_plugin = inner.plugin_limits.get(plugin.name()).copied().unwrap_or_default();
     let kind = task_type.kind;
-    let limits = limits_of(kind, inner.limits, for_plugin, request.limits.or(task_type.limits));
+    let limits = limits_of(kind, inner.limits, &for_plugin, &request.limits.or(task_type.limits));
     let size = request.input.to_string().len() as u64;
     if size > limits.input_bytes {
         return Err(StartError::InputTooLarge { size, max: limits.input_bytes });

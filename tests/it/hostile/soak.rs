@@ -83,7 +83,8 @@ fn t46_20_000_tasks_that_are_started_held_up_and_cancelled_leave_nothing() {
     });
 }
 
-const LOADS: u32 = 2000;
+/// Each loads two versions.
+const LOADS: u32 = 5000;
 /// Plugins that come and go at the same time, each in two versions.
 const COMING: u32 = 8;
 
@@ -131,10 +132,10 @@ async fn load_cycles(watched: &Arc<Watched>, count: u32) {
 }
 
 #[test]
-fn t46_2_000_plugins_that_are_loaded_replaced_and_unloaded_with_their_daemons_leave_nothing() {
+fn t46_10_000_versions_that_are_loaded_and_unloaded_with_their_daemons_leave_nothing() {
     alone(|| async {
         let watched = Arc::new(Watched::with(builder().running_max(IN_FLIGHT + 8).ended_max(100)).await);
-        load_cycles(&watched, LOADS / 10).await;
+        load_cycles(&watched, LOADS / 25).await;
         watched
             .withstands(async |beside| {
                 load_cycles(&watched, LOADS).await;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use taskcell::{
-    Capability, DaemonPhase, EventBody, Grants, Host, HostBuilder, LimitsRequest, Outcome, Party, Phase,
-    SimulatedClock, StartError, StartRequest, TaskHandle, TaskKind, Unload,
+    Capability, CapabilityRequest, DaemonPhase, EventBody, Grants, Host, HostBuilder, LimitsRequest, Outcome, Party,
+    Phase, SimulatedClock, StartError, StartRequest, TaskHandle, TaskKind, Unload,
 };
 
 use crate::support::task::{data, events, key, outcome, reported, seen, start_as};
@@ -50,7 +50,7 @@ async fn r1_a_guest_says_which_of_its_types_are_daemons() {
         [true, false, true, false]
     );
     assert_eq!(churn.limits.fuel_per_hour, Some(40_000_000));
-    let asked: Vec<_> = plugin.manifest().requests_of(watch).filter_map(|request| request.known()).collect();
+    let asked: Vec<_> = plugin.manifest().requests_of(watch).filter_map(CapabilityRequest::known).collect();
     assert_eq!(asked, [Capability::Kv]);
     assert!(host.daemons().is_empty(), "nothing is started that nobody wants");
 }

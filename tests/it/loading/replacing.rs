@@ -74,7 +74,7 @@ async fn r36_a_running_task_keeps_its_code_to_its_end() {
         assert_eq!(data(outcome(&go(&host).await).await), json!(2), "new ones are new");
         within(task.notify(crate::support::task::key("go"), None, Party::Host)).await;
     };
-    let (replaced, ()) = within(async { tokio::join!(replacing, meanwhile) }).await;
+    let (replaced, ()) = within(Box::pin(async { tokio::join!(replacing, meanwhile) })).await;
     let report = replaced.unwrap().report;
     assert_eq!(report.tasks.len(), 1);
     assert_eq!(data(outcome(&task).await), json!(1), "and this one is old");
