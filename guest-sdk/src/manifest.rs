@@ -45,6 +45,25 @@ struct Task {
     limits: BTreeMap<&'static str, u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     routing: Option<Routing>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    requests: Vec<Request>,
+    #[serde(skip_serializing_if = "is_false")]
+    read_only: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    concurrent_safe: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    restartable: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde asks for")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+fn requests(listed: &[crate::plugin::Request]) -> Vec<Request> {
+    listed.iter().map(|it| Request { capability: it.capability, reason: it.reason }).collect()
 }
 
 #[derive(Serialize)]
@@ -55,7 +74,6 @@ struct Routing {
 }
 
 pub(crate) fn of(parts: &Parts) -> Value {
-    let requests = parts.requests.iter();
     let manifest = Manifest {
         document_version: MANIFEST_VERSION,
         name: parts.name,
@@ -63,7 +81,7 @@ pub(crate) fn of(parts: &Parts) -> Value {
         author: parts.author,
         description: parts.description,
         url: parts.url,
-        requests: requests.map(|r| Request { capability: r.capability, reason: r.reason }).collect(),
+        requests: requests(parts.requests),
         tasks: parts.tasks.iter().map(task).collect(),
     };
     // Strings, numbers and schemas, which are JSON already: nothing here can fail.
@@ -78,5 +96,10 @@ fn task(entry: &crate::plugin::TaskEntry) -> Task {
         output: (entry.output_schema)(),
         limits: entry.limits.iter().copied().collect(),
         routing: entry.routing.map(|(mode, after_ms)| Routing { mode, after_ms }),
+        kind: entry.kind,
+        requests: requests(entry.requests),
+        read_only: entry.read_only,
+        concurrent_safe: entry.concurrent_safe,
+        restartable: entry.restartable,
     }
 }

@@ -71,6 +71,13 @@ pub struct TaskEntry {
     pub limits: &'static [(&'static str, u64)],
     /// Where the caller waits for it: the mode's name in the manifest, and for how many milliseconds.
     pub routing: Option<(&'static str, Option<u64>)>,
+    /// Its kind as the manifest names it, unless it is an ordinary task.
+    pub kind: Option<&'static str>,
+    /// Beside those of the plugin.
+    pub requests: &'static [Request],
+    pub read_only: bool,
+    pub concurrent_safe: bool,
+    pub restartable: bool,
     pub input_schema: fn() -> Schema,
     pub output_schema: fn() -> Schema,
     pub run: fn(&TaskCtl, &str) -> Result<String, TaskError>,

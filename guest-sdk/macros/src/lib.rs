@@ -20,8 +20,14 @@ use proc_macro::TokenStream;
 ///
 /// - `name = "…"`: the task type's name, up to 64 of `a`-`z`, `0`-`9` and `-`, beginning with a letter. By default the
 ///   function's name with `-` for `_`.
+/// - `daemon`: it is started with its plugin and stopped with it, has no deadline, may be silent, and its fuel is for an
+///   hour. It looks at `ctl.checkpoint()` or waits for signals, and returns when it is asked to stop.
+/// - `read_only`: it changes nothing outside its own cell. `concurrent_safe`: several of its tasks may work at the same
+///   time on the same things. `restartable`: one that broke off can be begun again without harm. Hints for whoever starts
+///   it; what is not said is not promised.
+/// - `requests = ["kv" => "what it remembers"]`: what it would like to be granted beside what the plugin asks for.
 /// - `fuel = 1_000_000_000`: units of fuel; `fuel_on_request`: what it gets in addition when it asks, without anybody
-///   being asked; `fuel_on_approval`: what somebody's yes may add.
+///   being asked; `fuel_on_approval`: what somebody's yes may add; `fuel_per_hour`: what a daemon burns in an hour.
 /// - `timeout = "5m"`: from start to end; a whole number with `ms`, `s`, `m` or `h`. So are `idle`, the time without any
 ///   call after which the task is given up, and `stall`, after which an event says that it only burns fuel.
 /// - `memory = "64MiB"`: linear memory, 64 KiB at least; a whole number with `KiB`, `MiB` or `GiB`. So are, without the

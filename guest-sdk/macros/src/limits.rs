@@ -33,9 +33,10 @@ enum Unit {
 }
 
 /// A limit is called as in the manifest. A time goes without `_ms`, because it says its unit, and so does `memory`.
-const LIMITS: [Limit; 36] = [
+const LIMITS: [Limit; 37] = [
     Limit { option: "fuel", wire: "fuel", unit: Unit::Number(1) },
     Limit { option: "fuel_on_request", wire: "fuel_on_request", unit: Unit::Number(0) },
+    Limit { option: "fuel_per_hour", wire: "fuel_per_hour", unit: Unit::Number(1) },
     Limit { option: "timeout", wire: "timeout_ms", unit: Unit::Time },
     Limit { option: "idle", wire: "idle_ms", unit: Unit::Time },
     Limit { option: "stall", wire: "stall_ms", unit: Unit::Time },
@@ -117,7 +118,10 @@ pub(crate) fn unknown(key: &Ident) -> syn::Error {
         format!("`{word}` is called `{}` here, and is written with its unit", limit.option)
     } else {
         let names: Vec<String> = LIMITS.iter().map(|limit| format!("`{}`", limit.option)).collect();
-        format!("`{word}` is not an option of a task: there are `name`, `routing` and the limits {}", names.join(", "))
+        format!(
+            "`{word}` is not an option of a task: there are `name`, `routing`, `daemon`, `read_only`, `concurrent_safe`, `restartable`, `requests` and the limits {}",
+            names.join(", ")
+        )
     };
     syn::Error::new(key.span(), problem)
 }

@@ -32,9 +32,9 @@ struct Fields {
     hooks: Option<Hooks>,
 }
 
-struct Request {
-    capability: LitStr,
-    reason: LitStr,
+pub(crate) struct Request {
+    pub(crate) capability: LitStr,
+    pub(crate) reason: LitStr,
 }
 
 impl Parse for Request {
@@ -99,7 +99,7 @@ fn set<T>(place: &mut Option<T>, key: &Ident, value: T) -> syn::Result<()> {
     Ok(())
 }
 
-fn list<T: Parse>(input: ParseStream<'_>) -> syn::Result<Vec<T>> {
+pub(crate) fn list<T: Parse>(input: ParseStream<'_>) -> syn::Result<Vec<T>> {
     let content;
     bracketed!(content in input);
     Ok(Punctuated::<T, Token![,]>::parse_terminated(&content)?.into_iter().collect())
@@ -137,7 +137,7 @@ impl Fields {
     }
 }
 
-fn no_twin<T>(items: &[T], name: impl Fn(&T) -> String, span: impl Fn(&T) -> Span) -> syn::Result<()> {
+pub(crate) fn no_twin<T>(items: &[T], name: impl Fn(&T) -> String, span: impl Fn(&T) -> Span) -> syn::Result<()> {
     let mut seen = HashSet::new();
     for item in items {
         let name = name(item);

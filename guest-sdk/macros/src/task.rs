@@ -9,6 +9,7 @@ use syn::{Attribute, Expr, FnArg, Ident, ItemFn, Lit, LitStr, Meta, MetaNameValu
 
 use crate::checks;
 use crate::limits::{self, Limit};
+use crate::plugin::{self, Request};
 use crate::quantity;
 
 const SIGNATURE: &str = "a task is a plain `fn(ctl: &TaskCtl, input: Input) -> Result<Output, TaskError>`";
@@ -29,11 +30,17 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
+/// What a task type says of itself by a bare word.
+const WORDS: [&str; 4] = ["daemon", "read_only", "concurrent_safe", "restartable"];
+
 #[derive(Default)]
 struct Options {
     name: Option<String>,
     /// Where the caller waits: the mode's name in the manifest, and for how many milliseconds.
     routing: Option<(&'static str, Option<u64>)>,
+    /// What it says of itself by a bare word.
+    words: Vec<String>,
+    requests: Option<Vec<Request>>,
     /// In the order in which they are written.
     limits: Vec<(&'static Limit, u64)>,
 }
@@ -43,14 +50,30 @@ impl Parse for Options {
         let mut options = Self::default();
         while !input.is_empty() {
             let key: Ident = input.parse()?;
-            input.parse::<Token![=]>()?;
             let word = key.to_string();
+            if WORDS.contains(&word.as_str()) {
+                once(!options.words.contains(&word), &key)?;
+                if input.peek(Token![=]) {
+                    return Err(syn::Error::new(key.span(), format!("`{word}` stands alone, or not at all")));
+                }
+                options.words.push(word);
+                if !input.is_empty() {
+                    input.parse::<Token![,]>()?;
+                }
+                continue;
+            }
+            input.parse::<Token![=]>()?;
             if word == "name" {
                 once(options.name.is_none(), &key)?;
                 options.name = Some(checks::name(&input.parse()?)?);
             } else if word == "routing" {
                 once(options.routing.is_none(), &key)?;
                 options.routing = Some(routing(&input.parse()?)?);
+            } else if word == "requests" {
+                once(options.requests.is_none(), &key)?;
+                let requests: Vec<Request> = plugin::list(input)?;
+                plugin::no_twin(&requests, |it| it.capability.value(), |it| it.capability.span())?;
+                options.requests = Some(requests);
             } else {
                 let limit = limits::find(&word).ok_or_else(|| limits::unknown(&key))?;
                 once(options.limits.iter().all(|(other, _)| other.option != limit.option), &key)?;
@@ -96,6 +119,12 @@ fn companion(options: &Options, function: &ItemFn) -> syn::Result<TokenStream> {
         let after = optional(after);
         quote! { (#mode, #after) }
     }));
+    let says = |word: &str| options.words.iter().any(|said| said == word);
+    let [daemon, read_only, concurrent_safe, restartable] = WORDS.map(says);
+    let kind = optional(daemon.then_some("daemon"));
+    let requests = options.requests.iter().flatten().map(|Request { capability, reason }| {
+        quote! { ::taskcell_guest::__private::Request { capability: #capability, reason: #reason } }
+    });
     // With the spans of the types, so that the compiler's complaints point at them.
     let input_schema = quote_spanned! {input.span()=> ::taskcell_guest::__private::input_schema::<#input> };
     let output_schema = quote_spanned! {result.span()=> ::taskcell_guest::__private::output_schema::<#result> };
@@ -115,6 +144,11 @@ fn companion(options: &Options, function: &ItemFn) -> syn::Result<TokenStream> {
                 description: #description,
                 limits: &[#(#limits),*],
                 routing: #routing,
+                kind: #kind,
+                requests: &[#(#requests),*],
+                read_only: #read_only,
+                concurrent_safe: #concurrent_safe,
+                restartable: #restartable,
                 input_schema: #input_schema,
                 output_schema: #output_schema,
                 run: |#ctl_argument, #input_argument| #run_json(#ctl_argument, #input_argument, #ident),

@@ -49,6 +49,7 @@ mod deeper {
 /// Sets every limit there is.
 #[task(
     fuel = 1,
+    fuel_per_hour = 23,
     fuel_on_request = 0,
     timeout = "1ms",
     idle = "2s",
@@ -89,6 +90,36 @@ fn modest(_ctl: &TaskCtl, (): ()) -> Result<(), TaskError> {
     Ok(())
 }
 
+/// Says of itself all that there is to say.
+#[task(daemon, read_only, concurrent_safe, restartable, requests = ["kv" => "what it remembers"], fuel_per_hour = 7)]
+fn frank(_ctl: &TaskCtl, (): ()) -> Result<(), TaskError> {
+    Ok(())
+}
+
+mod outspoken {
+    use super::{deeper::no_words, frank};
+
+    taskcell_guest::plugin! { name: "outspoken", version: "1", tasks: [frank, no_words] }
+}
+
+#[test]
+fn a_type_says_what_it_is_and_nothing_else() {
+    let mut manifest = outspoken::PLUGIN.manifest();
+    for task in manifest["tasks"].as_array_mut().unwrap() {
+        task.as_object_mut().unwrap().retain(|key, _| !["input", "output", "description"].contains(&key.as_str()));
+    }
+    let frank = json!({
+        "name": "frank",
+        "kind": "daemon",
+        "read_only": true,
+        "concurrent_safe": true,
+        "restartable": true,
+        "requests": [{ "capability": "kv", "reason": "what it remembers" }],
+        "limits": { "fuel_per_hour": 7 },
+    });
+    assert_eq!(manifest["tasks"], json!([frank, { "name": "no-words" }]));
+}
+
 mod limited {
     use super::modest;
 
@@ -115,7 +146,9 @@ mod smallest {
 fn it_is_what_the_contract_describes() {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
-    for manifest in [PLUGIN.manifest(), smallest::PLUGIN.manifest(), limited::PLUGIN.manifest()] {
+    for manifest in
+        [PLUGIN.manifest(), smallest::PLUGIN.manifest(), limited::PLUGIN.manifest(), outspoken::PLUGIN.manifest()]
+    {
         let problems: Vec<String> = validator.iter_errors(&manifest).map(|error| error.to_string()).collect();
         assert!(problems.is_empty(), "{problems:?} in {manifest:#}");
     }

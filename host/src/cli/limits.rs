@@ -42,7 +42,7 @@ impl Setting {
         let wanted = typed.replace('-', "_");
         let info = *LimitsRequest::ALL.iter().find(|info| name(info) == wanted).ok_or_else(|| unknown(typed))?;
         let count = match (info.name, info.unit) {
-            ("fuel", _) => values::fuel(value)?,
+            ("fuel" | "fuel_per_hour", _) => values::fuel(value)?,
             ("memory_bytes", _) => values::memory(value)?,
             ("progress_per_second" | "events_per_second", _) => values::rate(value)?,
             (_, LimitUnit::Fuel) => values::units(value)?,
@@ -221,7 +221,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_limit_is_told_with_what_could_be() {
-        assert!(fault("fule=2G").contains("did you mean `fuel`? The limits are: fuel, fuel_on_request, timeout, "));
+        assert!(
+            fault("fule=2G")
+                .contains("did you mean `fuel`? The limits are: fuel, fuel_on_request, fuel_per_hour, timeout, ")
+        );
         assert!(fault("timeout_ms=5").contains("did you mean `timeout`?"));
         assert!(!fault("zzz=1").contains("did you mean"));
         assert!(fault("fuel").contains("NAME=VALUE"));

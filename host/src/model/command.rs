@@ -102,6 +102,10 @@ pub(crate) enum Command {
     FuelRequestTimedOut,
     /// Most of the fuel is used.
     FuelLow { used: u64 },
+    /// A daemon has none left.
+    FuelOut { used: u64 },
+    /// Another hour of a daemon's life begins.
+    NewHour { used: u64 },
     /// The guest burns fuel and calls nothing.
     Stalled { fuel: u64, quiet: Duration },
     /// The guest does nothing at all, or nothing that anybody sees.

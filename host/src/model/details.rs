@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::approval::Approvers;
 use super::ids::TaskId;
+use super::manifest::TaskKind;
 use super::permission::Permission;
 use super::retry::RetryPolicy;
 use super::scratch::ScratchPolicy;
@@ -37,6 +38,9 @@ pub struct TaskDetails {
     /// Names and values for finding it again.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// What kind its task type is of. The host writes it; what a request says does not count.
+    #[serde(skip_serializing_if = "TaskKind::is_task")]
+    pub kind: TaskKind,
     /// The task that it is a child of. Whoever starts it names a live one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<TaskId>,

@@ -314,6 +314,18 @@ pub enum EventBody {
         /// What there is in all.
         limit: u64,
     },
+    /// A daemon has burnt its fuel for this hour, and stands still until the next one, or until somebody gives it more.
+    #[non_exhaustive]
+    HourUsedUp {
+        /// Units of fuel that it has burnt in all.
+        used: u64,
+    },
+    /// A daemon has its fuel for another hour. If it stood still for want of it, it goes on.
+    #[non_exhaustive]
+    FuelRenewed {
+        /// How many units more: as many as it has burnt since it had its last, so that none is saved up.
+        units: u64,
+    },
     /// It burns fuel and calls nothing: it may be in an endless loop. Told once for each such time.
     #[non_exhaustive]
     Stalled {
@@ -363,6 +375,13 @@ pub enum EventBody {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<Box<Failure>>,
     },
+    /// It was a daemon that ends again and again soon after its start, and it is not started again. In the lane of what
+    /// comes after the end.
+    #[non_exhaustive]
+    DaemonGivenUp {
+        /// How many lives it had, one soon after the other.
+        lives: u32,
+    },
     /// A signal came when it was over. In the lane of what comes after the end.
     #[non_exhaustive]
     LateSignal {
@@ -411,6 +430,9 @@ impl EventBody {
             | Self::FuelRefused { .. }
             | Self::FuelRequestEnded { .. }
             | Self::BudgetLow { .. }
+            | Self::HourUsedUp { .. }
+            | Self::FuelRenewed { .. }
+            | Self::DaemonGivenUp { .. }
             | Self::Stalled { .. }
             | Self::CancelRequested(_)
             | Self::Finished { .. }

@@ -125,6 +125,9 @@ limits! {
     /// Units of fuel that a task gets in addition when it asks, without anybody being asked. Default none: then each
     /// request waits for an answer.
     fuel_on_request: u64 = 0, "fuel_on_request", Fuel;
+    /// Units of fuel that a daemon burns in an hour; then it stands still until the next one. Default 10¹². It burns no
+    /// more than `fuel` at once either. Other tasks have theirs for their whole life. Protects the machine from the guest.
+    fuel_per_hour: u64 = 1_000_000_000_000, "fuel_per_hour", Fuel;
     /// Wall time from the start to the end; waiting counts, a pause and a fuel request do not. Default one hour.
     /// Protects the caller from a task that never ends.
     timeout: Duration = Duration::from_hours(1), "timeout_ms", Time, "millis", "maybe_millis";

@@ -2,6 +2,7 @@
 
 mod asking;
 mod ending;
+mod hours;
 mod spending;
 mod telling;
 mod waiting;
@@ -147,6 +148,8 @@ fn over_budget(state: &TaskState, command: &Command) -> Option<Decision> {
         | Command::RefuseFuel { .. }
         | Command::FuelRequestTimedOut
         | Command::FuelLow { .. }
+        | Command::FuelOut { .. }
+        | Command::NewHour { .. }
         | Command::Idle { .. }
         | Command::Cancel { .. }
         | Command::GraceOver { .. }
@@ -192,6 +195,8 @@ fn after_the_end(command: &Command) -> Decision {
         | Command::RefuseFuel { .. }
         | Command::FuelRequestTimedOut
         | Command::FuelLow { .. }
+        | Command::FuelOut { .. }
+        | Command::NewHour { .. }
         | Command::Stalled { .. }
         | Command::Idle { .. }
         | Command::Cancel { .. }
@@ -265,6 +270,8 @@ fn live(state: &TaskState, command: Command) -> Decision {
             None => Decision::only(Answer::Unchanged),
         },
         Command::FuelLow { used } => spending::fuel_low(state, used),
+        Command::FuelOut { used } => hours::fuel_out(state, used),
+        Command::NewHour { used } => hours::new_hour(state, used),
         // Whoever looked at the task may have done so just before it was parked.
         Command::Stalled { .. } | Command::Idle { .. } if !state.idle_runs() => Decision::only(Answer::Unchanged),
         Command::Stalled { fuel, quiet } => Decision::done(EventBody::Stalled { fuel, quiet }),

@@ -242,7 +242,10 @@ impl Reader {
             | EventBody::OnTerminalDone { .. }
             | EventBody::HookDone { .. }
             | EventBody::LateSignal { .. }
-            | EventBody::BudgetLow { .. } => panic!("nobody asked for it: {event:?}"),
+            | EventBody::BudgetLow { .. }
+            | EventBody::HourUsedUp { .. }
+            | EventBody::FuelRenewed { .. }
+            | EventBody::DaemonGivenUp { .. } => panic!("nobody asked for it: {event:?}"),
         }
     }
 

@@ -83,6 +83,55 @@ pub struct TaskType {
     /// Where the caller waits for it, unless the request or the host says otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub routing: Option<Routing>,
+    /// How it lives.
+    #[serde(default, skip_serializing_if = "TaskKind::is_task")]
+    pub kind: TaskKind,
+    /// What its tasks would like to be granted, beside what the plugin asks for all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<CapabilityRequest>,
+    /// Whether it changes nothing outside its own cell. What a type does not say it does not promise.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub read_only: bool,
+    /// Whether several of its tasks may work at the same time on the same things. A hint for whoever starts them: cells
+    /// share nothing, but granted folders and the plugin's store are one.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub concurrent_safe: bool,
+    /// Whether one that broke off can be begun again from its beginning without harm. A hint for whoever does so.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub restartable: bool,
+}
+
+/// How tasks of a type live.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum TaskKind {
+    /// Started for one input, and over when that is dealt with.
+    #[default]
+    Task,
+    /// Started with its plugin and stopped with it: it has no deadline and may be silent, and its fuel is for an hour.
+    Daemon,
+}
+
+impl TaskKind {
+    /// Whether it is the ordinary kind.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde asks for")]
+    pub(crate) fn is_task(&self) -> bool {
+        matches!(self, Self::Task)
+    }
+
+    /// Its name in a manifest.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Daemon => "daemon",
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape serde asks for")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// What is wrong with a manifest.
@@ -118,7 +167,7 @@ pub enum ManifestError {
         max: usize,
     },
     /// It asks for too much.
-    #[error("it asks for {0} capabilities; a plugin asks for at most {REQUESTS_MAX}")]
+    #[error("it asks for {0} capabilities; a plugin, and each task type, asks for at most {REQUESTS_MAX}")]
     Requests(usize),
     /// There are no task types, or too many.
     #[error("it has {0} task types; a plugin has 1 to {TASK_TYPES_MAX}")]
@@ -171,7 +220,8 @@ impl Manifest {
             ("description", self.description.as_ref(), 4096),
             ("url", self.url.as_ref(), 2048),
         ];
-        let requests = self.requests.iter().flat_map(|request| {
+        let asking = || std::iter::once(&self.requests).chain(self.tasks.iter().map(|task| &task.requests));
+        let requests = asking().flatten().flat_map(|request| {
             [("capability", Some(&request.capability), 128), ("reason", request.reason.as_ref(), 1024)]
         });
         let tasks = self.tasks.iter().map(|task| ("task description", task.description.as_ref(), 4096));
@@ -180,8 +230,8 @@ impl Manifest {
                 return Err(ManifestError::TooLong { what, max });
             }
         }
-        if self.requests.len() > REQUESTS_MAX {
-            return Err(ManifestError::Requests(self.requests.len()));
+        if let Some(many) = asking().map(Vec::len).find(|count| *count > REQUESTS_MAX) {
+            return Err(ManifestError::Requests(many));
         }
         let mut seen = std::collections::HashSet::new();
         for task in &self.tasks {
@@ -191,6 +241,13 @@ impl Manifest {
             }
         }
         Ok(())
+    }
+
+    /// What tasks of this type would like to be granted: what the plugin asks for all, and what the type asks for beside.
+    pub fn requests_of<'a>(&'a self, task: &'a TaskType) -> impl Iterator<Item = &'a CapabilityRequest> {
+        let own = task.requests.iter();
+        let all = self.requests.iter();
+        all.chain(own.filter(|own| self.requests.iter().all(|request| request.capability != own.capability)))
     }
 
     /// The task type of this name.
@@ -229,10 +286,60 @@ mod tests {
     fn a_small_manifest_is_read_and_unknown_fields_are_ignored() {
         let manifest = parse(&serde_json::json!({
             "manifest": 1, "name": "hello", "version": "1.0.0", "later": true,
-            "tasks": [{"name": "hello", "limits": {"fuel": 5}, "kind": "daemon"}],
+            "tasks": [{"name": "hello", "limits": {"fuel": 5}, "also-later": "daemon"}],
         }))
         .unwrap();
         assert_eq!(manifest.task_type("hello").unwrap().limits.fuel, Some(5));
+    }
+
+    #[test]
+    fn r1_a_type_says_what_it_is_and_promises_nothing_that_it_does_not_say() {
+        let manifest = parse(&serde_json::json!({
+            "manifest": 1, "name": "x", "version": "1", "requests": [{"capability": "kv"}],
+            "tasks": [
+                {"name": "plain"},
+                {"name": "watch", "kind": "daemon", "read_only": true, "concurrent_safe": true, "restartable": true,
+                 "requests": [{"capability": "signal"}, {"capability": "kv", "reason": "again"}]},
+            ],
+        }))
+        .unwrap();
+        let [plain, watch] = manifest.tasks.as_slice() else { panic!("{manifest:?}") };
+        assert_eq!(
+            (plain.kind, plain.read_only, plain.concurrent_safe, plain.restartable),
+            (TaskKind::Task, false, false, false)
+        );
+        assert_eq!(
+            (watch.kind, watch.read_only, watch.concurrent_safe, watch.restartable),
+            (TaskKind::Daemon, true, true, true)
+        );
+        let asked = |task| manifest.requests_of(task).map(|it| it.capability.as_str()).collect::<Vec<_>>();
+        assert_eq!((asked(plain), asked(watch)), (vec!["kv"], vec!["kv", "signal"]));
+        // What is not said is not written either, so that an older reader finds what it knows.
+        let written = serde_json::to_value(plain).unwrap();
+        assert_eq!(written.as_object().unwrap().keys().collect::<Vec<_>>(), ["limits", "name"]);
+    }
+
+    #[test]
+    fn r1_a_kind_that_this_host_does_not_know_is_a_load_error_that_names_it() {
+        let other = serde_json::json!({
+            "manifest": 1, "name": "x", "version": "1", "tasks": [{"name": "a", "kind": "cron"}],
+        });
+        let Err(ManifestError::Json(said)) = parse(&other) else { panic!("it was taken") };
+        assert!(said.contains("cron") && said.contains("daemon"), "{said}");
+    }
+
+    #[test]
+    fn t24_a_type_does_not_ask_for_more_than_a_plugin_may() {
+        let many = vec![serde_json::json!({"capability": "x"}); REQUESTS_MAX + 1];
+        let greedy = serde_json::json!({
+            "manifest": 1, "name": "x", "version": "1", "tasks": [{"name": "a", "requests": many}],
+        });
+        assert_eq!(parse(&greedy), Err(ManifestError::Requests(REQUESTS_MAX + 1)));
+        let long = serde_json::json!([{"capability": "x", "reason": "y".repeat(1025)}]);
+        let wordy = serde_json::json!({
+            "manifest": 1, "name": "x", "version": "1", "tasks": [{"name": "a", "requests": long}],
+        });
+        assert_eq!(parse(&wordy), Err(ManifestError::TooLong { what: "reason", max: 1024 }));
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub(crate) mod admission;
 pub(crate) mod approval;
 pub(crate) mod children;
 pub(crate) mod command;
+pub(crate) mod daemon;
 pub(crate) mod details;
 pub(crate) mod event;
 pub(crate) mod grants;

@@ -117,6 +117,9 @@ impl Effect {
             | EventBody::FuelRefused { .. }
             | EventBody::FuelRequestEnded { .. }
             | EventBody::BudgetLow { .. }
+            | EventBody::HourUsedUp { .. }
+            | EventBody::FuelRenewed { .. }
+            | EventBody::DaemonGivenUp { .. }
             | EventBody::Stalled { .. }
             | EventBody::Panicked { .. }
             | EventBody::CancelRequested(_)

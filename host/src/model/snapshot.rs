@@ -185,6 +185,9 @@ pub struct Snapshot {
     /// Units of fuel it was given in all.
     #[serde(default)]
     pub fuel_budget: u64,
+    /// Whether it is a daemon that has burnt its fuel for this hour, and stands still until the next.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hour_used_up: bool,
     /// The wish that it stop, if somebody had one.
     pub cancel: Option<CancelRequest>,
     /// How it ended, once it has.
@@ -221,6 +224,7 @@ impl Snapshot {
             paused: None,
             fuel_request: None,
             fuel_budget: 0,
+            hour_used_up: false,
             cancel: None,
             outcome: None,
             artifacts: Vec::new(),

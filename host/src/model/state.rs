@@ -52,6 +52,8 @@ pub(crate) struct TaskState {
     pub(crate) fuel_on_approval: u64,
     /// The budget of which the task was last told that it runs low.
     pub(crate) warned_of: Option<u64>,
+    /// Whether it is a daemon that stands still because its fuel for this hour is burnt.
+    pub(crate) hour_used_up: bool,
     pub(crate) warned_of_tokens: bool,
     pub(crate) warned_of_actions: bool,
     /// Since when it is paused or parked in a request for fuel or approval.
@@ -184,6 +186,7 @@ impl TaskState {
                 self.phase = Some(Phase::Delayed);
                 self.usage = *usage;
                 self.parked = None;
+                self.hour_used_up = false;
                 self.panic = None;
             }
             EventBody::Progress { message, percent, restarted, .. } => {
@@ -219,6 +222,7 @@ impl TaskState {
             // Never in this log: what comes after the end changes nothing.
             | EventBody::OnTerminalDone { .. }
             | EventBody::HookDone { .. }
+            | EventBody::DaemonGivenUp { .. }
             | EventBody::LateSignal { .. } => {}
             EventBody::Instructed(instruction) => self.instructions.push_back(instruction.clone()),
             EventBody::InstructionTaken => {
@@ -270,11 +274,17 @@ impl TaskState {
                 let request = FuelRequest { units, reason: reason.clone(), number, since, timeout };
                 self.parked = Some(ParkPoint::Fuel(request));
             }
+            EventBody::HourUsedUp { .. } => self.hour_used_up = true,
+            EventBody::FuelRenewed { units } => {
+                self.fuel_budget = self.fuel_budget.saturating_add(*units);
+                self.hour_used_up = false;
+            }
             EventBody::FuelAdded { units, approval, .. } => {
                 if approval.is_some() {
                     self.fuel_on_approval = self.fuel_on_approval.saturating_add(*units);
                 }
                 self.fuel_budget = self.fuel_budget.saturating_add(*units);
+                self.hour_used_up = false;
                 if self.fuel_request().is_some() {
                     self.parked = None;
                 }
@@ -322,6 +332,7 @@ impl TaskState {
         self.approvals.clear();
         self.sent_once.clear();
         self.input = Value::Null;
+        self.hour_used_up = false;
         self.parked = None;
         self.paused = None;
     }
@@ -340,7 +351,9 @@ impl TaskState {
 
     /// Whether somebody else has to do something before the task can go on: then its time does not run.
     pub(crate) fn stands_still(&self) -> bool {
-        self.paused.is_some() || matches!(self.parked, Some(ParkPoint::Fuel(_) | ParkPoint::Approval))
+        self.paused.is_some()
+            || self.hour_used_up
+            || matches!(self.parked, Some(ParkPoint::Fuel(_) | ParkPoint::Approval))
     }
 
     /// Whether its deadline comes nearer.
@@ -386,6 +399,7 @@ impl TaskState {
             paused: self.paused.clone(),
             fuel_request: self.fuel_request().cloned(),
             fuel_budget: self.fuel_budget,
+            hour_used_up: self.hour_used_up,
             cancel: self.cancel.clone(),
             outcome: self.outcome.clone(),
             artifacts: self.artifacts.clone(),
@@ -469,6 +483,9 @@ fn written_bytes(body: &EventBody) -> u64 {
         | EventBody::FuelAdded { .. }
         | EventBody::FuelRequestEnded { .. }
         | EventBody::BudgetLow { .. }
+        | EventBody::HourUsedUp { .. }
+        | EventBody::FuelRenewed { .. }
+        | EventBody::DaemonGivenUp { .. }
         | EventBody::Stalled { .. }
         | EventBody::Panicked { .. }
         | EventBody::CancelRequested(_)

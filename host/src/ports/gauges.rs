@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use crate::model::snapshot::Usage;
 
 /// Written by the cell, read by anybody; only [`Gauges::add_fuel`] goes the other way. Each figure is exact for itself,
@@ -15,6 +17,8 @@ pub(crate) struct Gauges {
     fuel_budget: AtomicU64,
     /// Given, and not yet taken over by the cell.
     fuel_added: AtomicU64,
+    /// Wakes a cell that stands still for want of fuel.
+    fuel_came: Notify,
     /// Given on to others, and not yet taken out of the cell.
     fuel_lent: AtomicU64,
     /// Come back from them, and not yet put into the cell.
@@ -57,12 +61,18 @@ impl Gauges {
             self.fuel_budget.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |had| Some(had.saturating_add(units)));
         let _ =
             self.fuel_added.fetch_update(Ordering::AcqRel, Ordering::Relaxed, |had| Some(had.saturating_add(units)));
+        self.fuel_came.notify_one();
     }
 
     /// Takes over what was added; the cell's side of [`Gauges::add_fuel`].
     pub(crate) fn take_added_fuel(&self) -> u64 {
         // Nearly always there is nothing, and a look is cheaper than an exchange.
         if self.fuel_added.load(Ordering::Relaxed) == 0 { 0 } else { self.fuel_added.swap(0, Ordering::AcqRel) }
+    }
+
+    /// Completes when fuel was added, or has come back, since somebody last waited here. Cancel safety: nothing is lost.
+    pub(crate) async fn fuel_came(&self) {
+        self.fuel_came.notified().await;
     }
 
     /// Gives units of the cell's own on to another: they count as used from now on. The cell may be running; it burns a
@@ -74,6 +84,7 @@ impl Gauges {
     /// What was given on and not used is the cell's own again.
     pub(crate) fn return_fuel(&self, units: u64) {
         self.fuel_returned.fetch_add(units, Ordering::AcqRel);
+        self.fuel_came.notify_one();
     }
 
     /// What was lent and what came back since the cell looked last; its side of [`Gauges::lend_fuel`]. It puts both into

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 pub(crate) struct News {
     progress: Mutex<Option<ProgressReport>>,
     fuel_low: AtomicBool,
+    fuel_out: AtomicBool,
     changed: Notify,
 }
 
@@ -60,6 +61,17 @@ impl News {
     /// Takes the warning down, and says whether there was one.
     pub(crate) fn take_fuel_warning(&self) -> bool {
         self.fuel_low.swap(false, Ordering::AcqRel)
+    }
+
+    /// Says that there is no fuel left, and that the cell stands still until more comes.
+    pub(crate) fn is_out_of_fuel(&self) {
+        self.fuel_out.store(true, Ordering::Release);
+        self.changed.notify_one();
+    }
+
+    /// Takes that down, and says whether it was up.
+    pub(crate) fn take_out_of_fuel(&self) -> bool {
+        self.fuel_out.swap(false, Ordering::AcqRel)
     }
 
     /// Completes when something is new. Cancel safety: nothing is lost.

@@ -60,6 +60,9 @@ pub(crate) trait Runner: Send + Sync + fmt::Debug {
 /// Room for one task, given back when it is dropped, which the runner does when the cell is gone.
 pub(crate) type Permit = Box<dyn std::any::Any + Send + Sync>;
 
+/// A plugin's code, which can be run for as long as somebody holds this.
+pub(crate) type CodeHold = Arc<dyn std::any::Any + Send + Sync>;
+
 /// What is to be run.
 #[derive(Debug)]
 pub(crate) struct CellWork {

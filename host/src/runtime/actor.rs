@@ -13,8 +13,9 @@ use tokio::task::JoinSet;
 
 use crate::model::approval::ApprovalDecision;
 use crate::model::command::{Answer, Command};
+use crate::model::daemon::HOUR;
 use crate::model::grants::Grants;
-use crate::model::ids::{PluginDigest, SignalKey, TaskId, TaskRef};
+use crate::model::ids::{SignalKey, TaskId, TaskRef};
 use crate::model::machine::Refusal;
 use crate::model::manifest::Schemas;
 use crate::model::outbox::Delivery;
@@ -45,6 +46,7 @@ use super::registry::{Registry, TreePlace};
 use super::shared::{Addressee, Control, Moment, Shared};
 use super::terminal::AtEnd;
 use super::timers::{Alarm, Timers};
+use super::version::VersionUse;
 
 /// Calls of a guest on their way to its actor. One guest makes one call at a time.
 pub(crate) const CALL_QUEUE: usize = 4;
@@ -89,7 +91,7 @@ pub(crate) struct Actor {
     /// Completes when the cell is gone.
     pub(crate) gone: oneshot::Receiver<()>,
     /// Whose code it is.
-    pub(crate) plugin: PluginDigest,
+    pub(crate) version: VersionUse,
     /// Where its turns come from.
     pub(crate) desk: Arc<Desk>,
     /// Room for the next attempt, once the last one is gone.
@@ -180,13 +182,18 @@ impl Actor {
         }
     }
 
-    /// Whether there is a life before it: not for a child whose parent has ended while it was started.
+    /// Whether there is a life before it: not for a child whose parent has ended while it was started, nor for a daemon
+    /// whose plugin went.
     async fn begins(&mut self) -> bool {
-        if !self.is_left_behind() {
+        let why = if self.is_left_behind() {
+            "the task that started it has ended"
+        } else if self.is_unwanted() {
+            "its plugin was disabled or unloaded while it was started"
+        } else {
             let settled = pin!(self.settle_start());
             return matches!(guarded(settled).await, Ok(Ok(())));
-        }
-        let request = CancelRequest::new(Party::Host, "the task that started it has ended");
+        };
+        let request = CancelRequest::new(Party::Host, why);
         let cancelled = pin!(self.cancel(request, self.shared.now()));
         matches!(guarded(cancelled).await, Ok(Ok(())))
     }
@@ -337,6 +344,13 @@ impl Actor {
                 self.timers.due_at = None;
                 Command::Due
             }
+            Alarm::Hour => {
+                let now = self.shared.clock.steady();
+                // On time, however late anybody looked; but not once for each hour that was missed.
+                let next = self.timers.hour.and_then(|at| at.checked_add(HOUR)).filter(|at| *at > now);
+                self.timers.hour = next.or_else(|| now.checked_add(HOUR));
+                Command::NewHour { used: usage.fuel }
+            }
             Alarm::Look => return self.look().await,
             Alarm::Progress => return self.write_progress(Last::No).await,
             // There is nothing to do but to go on: the guest's call is taken now.
@@ -400,7 +414,7 @@ fn is_stopped(shutdown: &watch::Receiver<bool>) -> bool {
 }
 
 /// Completes when the host is shutting down, or is gone.
-async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+pub(super) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
     // An error means that the host is gone.
     let _ = shutdown.wait_for(|stop| *stop).await;
 }

@@ -58,7 +58,7 @@ impl Actor {
         let work = {
             let state = self.shared.state();
             CellWork {
-                plugin: self.plugin,
+                plugin: self.version.plugin.digest(),
                 id: self.shared.id,
                 task: self.shared.task.clone(),
                 input: state.input.clone(),
@@ -96,7 +96,7 @@ impl Actor {
             let details = &self.shared.state().details;
             (applicant(&self.shared.task.plugin, details), details.priority)
         };
-        Arc::clone(&self.desk).admit(Arc::clone(&self.runner), self.plugin, who, priority)
+        Arc::clone(&self.desk).admit(Arc::clone(&self.runner), self.version.plugin.digest(), who, priority)
     }
 
     /// Whether what somebody approved of instead of the task's input is an input for it.

@@ -66,6 +66,7 @@ impl Newborn {
     /// Enters the task into the books, and returns its life.
     fn live(mut self) -> impl Future<Output = ()> + Send + 'static {
         self.actor.registry.enter(Arc::clone(&self.actor.shared));
+        self.actor.version.born();
         self.claim.keep();
         // It may ask whether it may begin.
         self.actor.shared.approvals.changed();

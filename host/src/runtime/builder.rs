@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::model::admission::Concurrency;
 use crate::model::details::Routing;
+use crate::model::grants::Grants;
 use crate::model::hook::HookLimits;
 use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::load_limits::LoadLimits;
@@ -36,6 +37,7 @@ use crate::store::memory::MemoryStore;
 
 use super::approvals::ApprovalDesk;
 use super::belongings::{Belongings, STORE_BYTES_DEFAULT};
+use super::daemons::Daemons;
 use super::desk::Desk;
 use super::dirs::HostDirs;
 use super::hooks::HookRules;
@@ -91,6 +93,8 @@ pub struct HostBuilder {
     on_terminals: OnTerminals,
     routing: RoutingPolicy,
     configs: HashMap<String, Value>,
+    no_daemons: bool,
+    daemon_grants: HashMap<String, Grants>,
     store_bytes: Option<u64>,
     hook_limits: HookLimits,
     hook_stores: HashSet<String>,
@@ -390,11 +394,27 @@ impl HostBuilder {
         self
     }
 
-    /// The configuration of the plugin of this name: what its tasks and hooks read, and cannot change. Without this it is an empty
-    /// object.
+    /// The configuration of the plugin of this name: what its tasks and hooks read, and cannot change. Without this it is
+    /// an empty object. A daemon that the host starts gets what stands under `daemons` and its type's name as its input,
+    /// else `{}`.
     #[must_use]
     pub fn plugin_config(mut self, plugin: impl Into<String>, config: Value) -> Self {
         self.configs.insert(plugin.into(), config);
+        self
+    }
+
+    /// Whether the daemons of a plugin are started with it. Default yes. Without, a daemon runs only when somebody starts
+    /// it like any other task.
+    #[must_use]
+    pub fn daemons(mut self, start: bool) -> Self {
+        self.no_daemons = !start;
+        self
+    }
+
+    /// What the daemons of the plugin of this name may touch, when the host starts them. Default nothing.
+    #[must_use]
+    pub fn daemon_grants(mut self, plugin: impl Into<String>, grants: Grants) -> Self {
+        self.daemon_grants.insert(plugin.into(), grants);
         self
     }
 
@@ -464,6 +484,8 @@ impl HostBuilder {
             functions: Arc::new(functions),
             on_terminals: self.on_terminals,
             routing: self.routing,
+            daemons: Daemons { start: !self.no_daemons, grants: self.daemon_grants },
+            changing: Arc::default(),
             plugins: Belongings::new(self.configs, self.store_bytes.unwrap_or(STORE_BYTES_DEFAULT)),
             hooks: HookRules::new(self.hook_limits, self.hook_stores),
             registry: Arc::new(Registry::new(Keep {

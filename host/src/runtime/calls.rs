@@ -40,6 +40,10 @@ impl Actor {
             let used = self.shared.gauges.fuel_used();
             self.decide(Command::FuelLow { used }).await?;
         }
+        if self.shared.news.take_out_of_fuel() {
+            let used = self.shared.gauges.fuel_used();
+            self.decide(Command::FuelOut { used }).await?;
+        }
         Ok(())
     }
 

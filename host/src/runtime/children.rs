@@ -153,7 +153,9 @@ impl Actor {
         let plugin = plugin.unwrap_or_else(|| self.shared.task.plugin.clone());
         let mut request = StartRequest::new(plugin, task_type).input(input).limits(limits).grants(grants);
         (request.key, request.details) = (key, details);
-        Ok((request, Birthright { id: new_id(), limits: ceiling, tree: Some(tree) }))
+        // The same code as its parent's, whatever the name points to by now.
+        let version = own.then(|| self.version.clone());
+        Ok((request, Birthright { id: new_id(), limits: ceiling, tree: Some(tree), version }))
     }
 
     /// The child lives, or could not be started.

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use crate::model::approval::ApprovalDecision;
 use crate::model::command::{Answer, Command, Decision};
+use crate::model::daemon::HOUR;
 use crate::model::event::{Event, EventBody, WaitEnd};
 use crate::model::ids::{SignalKey, TaskId};
 use crate::model::machine::{Refusal, RefusalKind, no_fuel, over, step};
+use crate::model::manifest::TaskKind;
 use crate::model::outcome::{Failure, FailureKind, Outcome};
 use crate::model::signal::{Instruction, Signal};
 use crate::model::snapshot::Phase;
@@ -128,6 +130,9 @@ impl Actor {
             EventBody::Started { .. } => {
                 self.shared.note(|moments| &mut moments.started, self.shared.now());
                 self.queued = None;
+                if self.timers.hour.is_none() && self.shared.kind == TaskKind::Daemon {
+                    self.timers.hour = self.in_time(Some(HOUR));
+                }
             }
             EventBody::WaitStarted { wait, timeout, .. } => {
                 self.shared.waiting_since.store(self.registry.next_number(), Ordering::Relaxed);
@@ -174,6 +179,7 @@ impl Actor {
                 self.shared.gauges.add_fuel(*units);
                 self.end_fuel_request(Ok(*units));
             }
+            EventBody::FuelRenewed { units } => self.shared.gauges.add_fuel(*units),
             EventBody::FuelRefused { by, reason } => {
                 let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
                 let message = format!("the request for fuel was turned down by {by}{why}");
@@ -214,6 +220,8 @@ impl Actor {
             | EventBody::AgentMessage { .. }
             | EventBody::ArtifactAttached(_)
             | EventBody::BudgetLow { .. }
+            | EventBody::HourUsedUp { .. }
+            | EventBody::DaemonGivenUp { .. }
             | EventBody::Stalled { .. }
             | EventBody::Panicked { .. } => {}
         }

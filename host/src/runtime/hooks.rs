@@ -1,13 +1,12 @@
 //! Hooks: a plugin's own code around its life and beside its tasks. Whatever becomes of one is noted, and holds nobody up
 //! for longer than its time.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use serde_json::Value;
-use tokio::sync::{OwnedMutexGuard, RwLock, oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::model::event::EventBody;
@@ -23,7 +22,6 @@ use crate::ports::hooks::HookWork;
 use crate::ports::kv::PluginStore;
 use crate::ports::output::{OutputCursor, OutputLog, OutputSource};
 use crate::ports::runner::{CancelNotice, Runner};
-use crate::sandbox::load::LoadError;
 
 use super::guard::guarded;
 use super::host::Inner;
@@ -41,40 +39,16 @@ pub(crate) struct HookRules {
     stores: HashSet<String>,
     /// Whether the host was dropped: no guest's code runs then.
     closed: watch::Sender<bool>,
-    /// Taken by everybody who loads a plugin, and at the shutdown once for all.
-    loads: RwLock<()>,
-    /// Whose turn it is to load a plugin of a name.
-    names: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
-    /// Whether the plugins were told that the host goes.
-    parted: AtomicBool,
 }
 
 impl HookRules {
     pub(crate) fn new(limits: HookLimits, stores: HashSet<String>) -> Self {
-        Self {
-            limits,
-            stores,
-            closed: watch::Sender::new(false),
-            loads: RwLock::new(()),
-            names: Mutex::default(),
-            parted: AtomicBool::new(false),
-        }
+        Self { limits, stores, closed: watch::Sender::new(false) }
     }
 
     /// Ends all hooks where they are, and lets none begin.
     pub(super) fn close(&self) {
         self.closed.send_replace(true);
-    }
-
-    /// Waits for the turn to load a plugin of this name.
-    async fn turn(&self, name: &str) -> OwnedMutexGuard<()> {
-        let turn = {
-            let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-            // Those that nobody waits for need not be remembered.
-            names.retain(|_, turn| Arc::strong_count(turn) > 1);
-            Arc::clone(names.entry(name.to_owned()).or_default())
-        };
-        turn.lock_owned().await
     }
 }
 
@@ -184,61 +158,6 @@ impl Inner {
     pub(super) fn task_hooks(&self, plugin: &Plugin, kv: bool) -> Option<Box<TaskHooks>> {
         let has = plugin.hooks().task;
         has.then(|| Box::new(TaskHooks { caller: Arc::new(self.caller(plugin, kv)), on_cancel: JoinSet::new() }))
-    }
-
-    /// Takes in a plugin that was compiled and described: `init`, then its place among the others, then `on-enabled`. The
-    /// same code again finds what is there already, and calls nothing.
-    ///
-    /// Cancel safety: when the future is dropped during `init`, that ends where it is and nothing is loaded; later on, the
-    /// plugin is loaded and `on-enabled` goes on.
-    pub(super) async fn adopt(self: &Arc<Self>, plugin: Plugin) -> Result<Plugin, LoadError> {
-        let _turn = self.hooks.turn(plugin.name()).await;
-        let _load = self.hooks.loads.read().await;
-        let taken = |present: &Plugin| LoadError::NameTaken {
-            name: present.name().to_owned(),
-            version: present.manifest().version.clone(),
-        };
-        match self.registry.plugin(plugin.name()) {
-            Some(present) if present.digest() == plugin.digest() => return Ok(present),
-            Some(present) => return Err(taken(&present)),
-            None => {}
-        }
-        if *self.shutdown.borrow() {
-            return Err(LoadError::ShuttingDown);
-        }
-        self.plugin_hook(&plugin, Hook::Init).await.map_err(|error| LoadError::Init { error })?;
-        let plugin = self.registry.add_plugin(plugin).map_err(|present| taken(&present))?;
-        if plugin.hooks().plugin {
-            let (inner, enabled) = (Arc::clone(self), plugin.clone());
-            let (done, is_done) = oneshot::channel::<()>();
-            self.spawn(Box::pin(async move {
-                // A failure is noted on the plugin, which can be used all the same.
-                let _ = inner.plugin_hook(&enabled, Hook::OnEnabled).await;
-                drop(done);
-            }));
-            let _ = is_done.await;
-        }
-        Ok(plugin)
-    }
-
-    /// Tells the plugins, once and all at the same time, that none of their tasks can be started any more and that the host
-    /// goes. The tasks are gone by then.
-    pub(super) async fn part(self: &Arc<Self>) {
-        // Whoever still loads one comes first; nobody begins to any more.
-        drop(self.hooks.loads.write().await);
-        if self.hooks.parted.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        for plugin in self.registry.plugins().into_iter().filter(|plugin| plugin.hooks().plugin) {
-            let inner = Arc::clone(self);
-            // The host's own jobs: whoever drops the shutdown does not drop them along.
-            self.spawn(Box::pin(async move {
-                for hook in [Hook::OnDisabled, Hook::Shutdown] {
-                    // A failure is noted on the plugin, and the rest goes on.
-                    let _ = inner.plugin_hook(&plugin, hook).await;
-                }
-            }));
-        }
     }
 }
 

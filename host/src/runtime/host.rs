@@ -24,13 +24,14 @@ use crate::model::signal::{Party, Signal};
 use crate::ports::agent::AgentSink;
 use crate::ports::clock::BoxFuture;
 use crate::ports::functions::Functions;
-use crate::ports::runner::Runner;
+use crate::ports::runner::{CodeHold, Runner};
 use crate::ports::store::CommitError;
 use crate::sandbox::load::{LoadError, read_file};
 use crate::sandbox::runner::WasmRunner;
 
 use super::belongings::Belongings;
 use super::builder::HostBuilder;
+use super::daemons::Daemons;
 use super::desk::Desk;
 use super::handle::TaskHandle;
 use super::hooks::HookRules;
@@ -73,6 +74,9 @@ pub(crate) struct Inner {
     pub(super) routing: RoutingPolicy,
     pub(super) plugins: Belongings,
     pub(super) hooks: HookRules,
+    pub(super) daemons: Daemons,
+    /// Whose turn it is to change which plugins there are.
+    pub(super) changing: Arc<tokio::sync::Mutex<()>>,
     pub(super) queue: Queue,
     pub(super) desk: Arc<Desk>,
     pub(super) shutdown: watch::Sender<bool>,
@@ -94,6 +98,30 @@ pub enum StartError {
         name: String,
         /// The names there are.
         loaded: Vec<String>,
+    },
+    /// The plugin of that name is being unloaded. The tasks that it has run on for a while.
+    #[error("the plugin {name:?} is being unloaded; load it again to start its tasks")]
+    PluginUnloading {
+        /// The name.
+        name: String,
+    },
+    /// The plugin of that name is disabled. The tasks that it has run on.
+    #[error("the plugin {name:?} is disabled; enable it to start its tasks")]
+    PluginDisabled {
+        /// The name.
+        name: String,
+    },
+    /// A daemon was given another key than its type's name.
+    #[error("a daemon's key is its type's name, {name:?}, so that there is one of each; leave the key out")]
+    DaemonKey {
+        /// The type's name.
+        name: String,
+    },
+    /// A task tried to start a daemon as its child.
+    #[error("{name:?} is a daemon and nobody's child: the host starts it with its plugin, or a person by hand")]
+    DaemonChild {
+        /// The type's name.
+        name: String,
     },
     /// The plugin has no such task type.
     #[error("the plugin has no task type {name:?}; it has: {}", list(known))]
@@ -222,7 +250,8 @@ impl Host {
     ///
     /// The file is read once; what happens to it later does not matter. Loading the same file again is fine. A plugin
     /// with hooks of its own is loaded when its `init` succeeds, and then told that it is enabled, once; that this fails is
-    /// noted ([`Plugin::notes`]), and no more.
+    /// noted ([`Plugin::notes`]), and no more. Its daemons are started ([`HostBuilder::daemons`]).
+    /// [`Host::replace_plugin`] loads another version of a plugin that is there.
     ///
     /// # Errors
     /// When it is no plugin, or its `init` fails. The error says what it is instead, and what to do.
@@ -230,7 +259,7 @@ impl Host {
     /// Cancel safety: dropping the future loads nothing, though a compilation that has begun runs to its end; a plugin
     /// whose `init` has succeeded is loaded.
     pub async fn load_plugin(&self, path: impl AsRef<Path>) -> Result<Plugin, LoadError> {
-        let (name, bytes) = self.read(path.as_ref()).await?;
+        let (name, bytes) = self.read_plugin_file(path.as_ref()).await?;
         self.load_plugin_bytes(name, bytes).await
     }
 
@@ -242,15 +271,14 @@ impl Host {
     ///
     /// Cancel safety: like [`Host::load_plugin`].
     pub async fn inspect_plugin(&self, path: impl AsRef<Path>) -> Result<Plugin, LoadError> {
-        let (name, bytes) = self.read(path.as_ref()).await?;
-        Ok(Plugin::new(self.wasm.load(name, bytes).await?))
+        let (name, bytes) = self.read_plugin_file(path.as_ref()).await?;
+        Ok(self.read_plugin(name, bytes).await?.0)
     }
 
-    /// A plugin's file, and what it is called.
-    async fn read(&self, path: &Path) -> Result<(String, Vec<u8>), LoadError> {
-        let path = path.to_owned();
+    /// The file's name without its ending, and what is in it.
+    pub(super) async fn read_plugin_file(&self, path: &Path) -> Result<(String, Vec<u8>), LoadError> {
         let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-        let max = self.wasm.load_limits().file_bytes;
+        let (path, max) = (path.to_owned(), self.wasm.load_limits().file_bytes);
         let read = tokio::task::spawn_blocking(move || read_file(&path, max)).await;
         Ok((name, read.unwrap_or(Err(LoadError::ShuttingDown))?))
     }
@@ -260,13 +288,19 @@ impl Host {
     /// # Errors
     /// Like [`Host::load_plugin`].
     pub async fn load_plugin_bytes(&self, name: impl Into<String>, bytes: Vec<u8>) -> Result<Plugin, LoadError> {
-        let loaded = self.wasm.load(name.into(), bytes).await?;
-        self.inner.adopt(Plugin::new(loaded)).await
+        let (loaded, code) = self.read_plugin(name.into(), bytes).await?;
+        self.inner.load(loaded, code).await
+    }
+
+    /// A plugin that no name points to yet.
+    pub(super) async fn read_plugin(&self, name: String, bytes: Vec<u8>) -> Result<(Plugin, CodeHold), LoadError> {
+        let (loaded, code) = self.wasm.load(name, bytes).await?;
+        Ok((Plugin::new(loaded), code))
     }
 
     /// The plugins that are loaded, by name.
     pub fn plugins(&self) -> Vec<Plugin> {
-        self.inner.registry.plugins()
+        self.inner.registry.versions().iter().map(|version| version.plugin.clone()).collect()
     }
 
     /// Starts a task and returns at once. The task exists when this returns, and can be watched and cancelled. Only a start
@@ -411,7 +445,7 @@ impl Drop for Host {
 
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Host").field("plugins", &self.inner.registry.plugins().len()).finish_non_exhaustive()
+        f.debug_struct("Host").field("plugins", &self.inner.registry.versions().len()).finish_non_exhaustive()
     }
 }
 
@@ -440,7 +474,7 @@ impl Inner {
         // One after the other, because a set wakes only who polled it last.
         let _turn = self.shutting_down.lock().await;
         self.jobs_done().await;
-        self.part().await;
+        self.say_goodbye().await;
         self.jobs_done().await;
     }
 

@@ -11,8 +11,9 @@ use crate::model::idempotency::{Fingerprint, OnceKey};
 use crate::model::ids::{TaskId, TaskRef};
 
 use super::claims::{Claims, OnceAnswer};
-use super::plugin::Plugin;
+use super::host::StartError;
 use super::shared::Shared;
+use super::version::{Standing, Version, VersionUse};
 
 /// Ended tasks that are looked at when one more ends: more than one, so that those which nobody holds any more go.
 const SWEPT_AT_ONCE: usize = 16;
@@ -92,7 +93,9 @@ pub(crate) struct Registry {
 
 #[derive(Debug, Default)]
 struct Books {
-    plugins: BTreeMap<String, Plugin>,
+    plugins: BTreeMap<String, Arc<Version>>,
+    /// The names of versions that are left and whose last tasks are not gone.
+    leaving: Vec<(u64, String)>,
     tasks: HashMap<TaskId, Arc<Shared>>,
     /// What is taken: a key belongs to one live task at a time.
     claims: Claims,
@@ -144,23 +147,75 @@ impl Registry {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a plugin. Loading the same code again is fine; other code under the same name is not.
-    pub(crate) fn add_plugin(&self, plugin: Plugin) -> Result<Plugin, Plugin> {
-        match self.lock().plugins.entry(plugin.name().to_owned()) {
-            std::collections::btree_map::Entry::Vacant(entry) => Ok(entry.insert(plugin).clone()),
-            std::collections::btree_map::Entry::Occupied(entry) if entry.get().digest() == plugin.digest() => {
-                Ok(entry.get().clone())
+    /// Gives a version its plugin's name, if that is free.
+    pub(crate) fn add_version(&self, version: Arc<Version>) -> Result<(), Arc<Version>> {
+        match self.lock().plugins.entry(version.plugin.name().to_owned()) {
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                entry.insert(version);
+                Ok(())
             }
-            std::collections::btree_map::Entry::Occupied(entry) => Err(entry.get().clone()),
+            std::collections::btree_map::Entry::Occupied(entry) => Err(Arc::clone(entry.get())),
         }
     }
 
-    pub(crate) fn plugin(&self, name: &str) -> Option<Plugin> {
+    /// Lets a plugin's name point to another version, or to none. Nobody can start a task of the old one any more.
+    /// Returns that, or nothing when the name points to another one by now.
+    pub(super) fn replace_version(&self, old: &Version, new: Option<Arc<Version>>) -> Option<Arc<Version>> {
+        let mut books = self.lock();
+        let name = old.plugin.name();
+        let known = books.plugins.get(name).filter(|known| known.number == old.number).cloned()?;
+        match new {
+            Some(new) => drop(books.plugins.insert(name.to_owned(), new)),
+            None => drop(books.plugins.remove(name)),
+        }
+        known.stand(Standing::Leaving);
+        books.leaving.push((known.number, name.to_owned()));
+        Some(known)
+    }
+
+    /// Nothing is left of a version that has left.
+    pub(super) fn forget_version(&self, number: u64) {
+        self.lock().leaving.retain(|(left, _)| *left != number);
+    }
+
+    /// Lets tasks of a plugin be started, or not. Says whether that was a change.
+    pub(super) fn set_standing(&self, version: &Version, standing: Standing) -> bool {
+        let _books = self.lock();
+        version.standing() != Standing::Leaving && version.stand(standing)
+    }
+
+    /// The version whose task is to be started: it stays, until this is dropped, for whoever waits for its last task.
+    pub(crate) fn use_version(&self, name: &str) -> Result<VersionUse, StartError> {
+        let books = self.lock();
+        let name = || name.to_owned();
+        match books.plugins.get(&name()) {
+            Some(version) => match version.standing() {
+                Standing::Enabled => Ok(VersionUse::new(Arc::clone(version))),
+                Standing::Disabled => Err(StartError::PluginDisabled { name: name() }),
+                Standing::Leaving => Err(StartError::PluginUnloading { name: name() }),
+            },
+            None if books.leaving.iter().any(|(_, left)| *left == name()) => {
+                Err(StartError::PluginUnloading { name: name() })
+            }
+            None => Err(StartError::UnknownPlugin { name: name(), loaded: books.plugins.keys().cloned().collect() }),
+        }
+    }
+
+    /// The version that a plugin's name points to.
+    pub(crate) fn version(&self, name: &str) -> Option<Arc<Version>> {
         self.lock().plugins.get(name).cloned()
     }
 
-    pub(crate) fn plugins(&self) -> Vec<Plugin> {
+    /// The versions that names point to, by name.
+    pub(crate) fn versions(&self) -> Vec<Arc<Version>> {
         self.lock().plugins.values().cloned().collect()
+    }
+
+    /// The tasks of a version that have no outcome yet, oldest first.
+    pub(super) fn live_of(&self, version: u64) -> Vec<Arc<Shared>> {
+        let mut live = self.live();
+        live.retain(|task| task.version == version);
+        live
     }
 
     /// Claims the task's key, before the task exists. Who waits is in line from now on, until the key is its own or it
@@ -270,6 +325,12 @@ impl Registry {
     /// The next number in the host's own order of starts and waits.
     pub(crate) fn next_number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The tasks that are known, ended ones included.
+    #[cfg(test)]
+    pub(crate) fn known_ids(&self) -> Vec<TaskId> {
+        self.lock().tasks.keys().copied().collect()
     }
 
     /// How many keys, and how many idempotency keys are taken.

@@ -66,8 +66,8 @@ impl fmt::Debug for RoutingPolicy {
 
 /// Where the caller of this request waits. For a task that there is not, it does not matter: it is refused.
 fn route(inner: &Inner, request: &StartRequest) -> Routing {
-    let plugin = inner.registry.plugin(&request.plugin);
-    let task_type = plugin.as_ref().and_then(|plugin| plugin.manifest().task_type(&request.task_type));
+    let version = inner.registry.version(&request.plugin);
+    let task_type = version.as_ref().and_then(|version| version.plugin.manifest().task_type(&request.task_type));
     let policy = inner.routing.0.as_deref().zip(task_type).and_then(|(decides, of)| decides(request, of));
     decide(request.details.routing, policy, task_type.and_then(|of| of.routing))
 }

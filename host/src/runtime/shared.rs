@@ -10,6 +10,7 @@ use crate::model::approval::{ApprovalDecision, ApprovalNumber, ApprovalRuling};
 use crate::model::command::{Answer, Command};
 use crate::model::event::{Event, EventSeq};
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
+use crate::model::manifest::TaskKind;
 use crate::model::outcome::Outcome;
 use crate::model::request::CancelRequest;
 use crate::model::signal::{Instruction, NotifyAnswer, Signal};
@@ -106,6 +107,9 @@ pub(crate) struct Shared {
     pub(crate) task: TaskRef,
     /// Its place in the host's order of starts.
     pub(crate) number: u64,
+    /// Which version of its plugin it runs.
+    pub(crate) version: u64,
+    pub(crate) kind: TaskKind,
     pub(crate) session: Option<String>,
     pub(crate) parent: Option<TaskId>,
     /// The first task of its tree, and how many are above it; `None` for the first.
@@ -159,6 +163,7 @@ impl Shared {
         id: TaskId,
         task: TaskRef,
         number: u64,
+        version: u64,
         state: TaskState,
         control: mpsc::Sender<Box<Control>>,
         around: Surroundings,
@@ -169,6 +174,8 @@ impl Shared {
             id,
             task,
             number,
+            version,
+            kind: state.details.kind,
             session: state.details.session.clone(),
             parent: state.details.parent,
             tree: None,

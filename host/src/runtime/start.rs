@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::model::admission::Applicant;
 use crate::model::command::{Answer, Command};
+use crate::model::daemon::limits_of;
 use crate::model::details::TaskDetails;
 use crate::model::event::{Event, EventSeq};
 use crate::model::grants::Grants;
@@ -19,7 +20,7 @@ use crate::model::json::{self, VALUES_MAX};
 use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::load_limits::LoadLimits;
 use crate::model::machine::step;
-use crate::model::manifest::Schemas;
+use crate::model::manifest::{Schemas, TaskKind};
 use crate::model::request::{KeyPolicy, StartRequest};
 use crate::model::schema::Schema;
 use crate::model::scratch::ScratchPolicy;
@@ -44,13 +45,15 @@ use super::registry::TreePlace;
 use super::shared::{CONTROL_QUEUE, Control, Shared};
 use super::terminal::{AtEnd, OnTerminal};
 use super::timers::Timers;
+use super::version::VersionUse;
 
 /// Bytes of a request's own schema for its result. It is kept in the log, and takes time to compile.
 const OUTPUT_SCHEMA_BYTES_MAX: usize = 64 << 10;
 
 /// A request that has been checked.
 struct Checked {
-    plugin: crate::model::ids::PluginDigest,
+    version: VersionUse,
+    kind: TaskKind,
     schemas: Schemas,
     limits: Limits,
     /// The request's own schema of the result.
@@ -82,6 +85,8 @@ pub(super) struct Birthright {
     pub(super) limits: Limits,
     /// Its place in its tree.
     pub(super) tree: Option<TreePlace>,
+    /// The parent's own code, for a child of the same plugin.
+    pub(super) version: Option<VersionUse>,
 }
 
 impl Birthright {
@@ -111,6 +116,7 @@ pub(super) async fn start(
     on_terminal: Option<OnTerminal>,
 ) -> Result<TaskHandle, StartError> {
     request.details.check()?;
+    set_daemon_key(inner, &mut request)?;
     let id = new_id();
     let task = task_ref(&request, id);
     let once = match once(inner, &request, &task, id).await? {
@@ -119,7 +125,7 @@ pub(super) async fn start(
     };
     set_moment(inner, &mut request);
     let parent = parent(inner, &mut request)?;
-    let mut checked = check(inner, &request, on_terminal)?;
+    let mut checked = check(inner, &request, None, on_terminal)?;
     if let Some(parent) = &parent {
         checked.tree = Some(parent.expect_child(&inner.registry, &request, id, &task)?);
     }
@@ -150,13 +156,58 @@ fn parent(inner: &Inner, request: &mut StartRequest) -> Result<Option<Arc<Shared
     Ok(Some(parent))
 }
 
+/// Starts a daemon of this version for the host.
+pub(super) async fn start_daemon(
+    inner: &Arc<Inner>,
+    mut request: StartRequest,
+    version: VersionUse,
+) -> Result<TaskHandle, StartError> {
+    let checked = check(inner, &request, Some(version), None)?;
+    request.key = daemon_key(&request.task_type);
+    let id = new_id();
+    let claim = Claim::new(&inner.registry, task_ref(&request, id), id);
+    match prepare(inner, request, checked, claim).await? {
+        Ready::Joined(handle) => Ok(handle),
+        Ready::Prepared(prepared) => create(inner, *prepared).await,
+    }
+}
+
+/// A daemon has its type's name as its key, so that there is one of each, whoever starts it; and no parent.
+fn set_daemon_key(inner: &Inner, request: &mut StartRequest) -> Result<(), StartError> {
+    let version = inner.registry.version(&request.plugin);
+    let task_type = version.as_ref().and_then(|version| version.plugin.manifest().task_type(&request.task_type));
+    match task_type.map_or(TaskKind::Task, |task_type| task_type.kind) {
+        TaskKind::Task => return Ok(()),
+        TaskKind::Daemon => {}
+    }
+    let name = || request.task_type.clone();
+    if request.details.parent.is_some() {
+        return Err(StartError::DaemonChild { name: name() });
+    }
+    let key = daemon_key(&request.task_type);
+    if request.key.is_some() && request.key != key {
+        return Err(StartError::DaemonKey { name: name() });
+    }
+    request.key = key;
+    Ok(())
+}
+
+/// What a daemon is called: after its type.
+fn daemon_key(task_type: &str) -> Option<TaskKey> {
+    // A type's name is fit to be a key.
+    TaskKey::new(task_type).ok()
+}
+
 /// Starts a child.
 pub(super) async fn start_as(
     inner: &Arc<Inner>,
     request: StartRequest,
     right: Birthright,
 ) -> Result<TaskHandle, StartError> {
-    let mut checked = check(inner, &request, None)?;
+    let mut checked = check(inner, &request, right.version, None)?;
+    if checked.kind == TaskKind::Daemon {
+        return Err(StartError::DaemonChild { name: request.task_type });
+    }
     checked.tree = right.tree;
     checked.lower_to(right.limits);
     let claim = Claim::new(&inner.registry, task_ref(&request, right.id), right.id);
@@ -202,6 +253,7 @@ async fn prepare(
     checked: Checked,
     claim: Claim,
 ) -> Result<Ready, StartError> {
+    request.details.kind = checked.kind;
     if let Some(guest) = request.grants.clash() {
         return Err(StartError::GuestPath { guest: guest.to_owned() });
     }
@@ -274,7 +326,7 @@ impl Turn {
             return Ok(Self { admission: None, queued: Some(inner.queue.enter().ok_or_else(full)?) });
         }
         let desk = Arc::clone(&inner.desk);
-        let mut admission = desk.admit(Arc::clone(&inner.runner), checked.plugin, who, priority);
+        let mut admission = desk.admit(Arc::clone(&inner.runner), checked.version.plugin.digest(), who, priority);
         // Whoever gets the turn polls it again, and is woken then.
         match admission.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(permit) => Ok(Self { admission: Some(Box::pin(std::future::ready(permit))), queued: None }),
@@ -286,7 +338,13 @@ impl Turn {
     }
 }
 
-fn check(inner: &Inner, request: &StartRequest, on_terminal: Option<OnTerminal>) -> Result<Checked, StartError> {
+/// With `version` that one's task is started, and else that of the version that the plugin's name points to.
+fn check(
+    inner: &Inner,
+    request: &StartRequest,
+    version: Option<VersionUse>,
+    on_terminal: Option<OnTerminal>,
+) -> Result<Checked, StartError> {
     if *inner.shutdown.borrow() {
         return Err(StartError::ShuttingDown);
     }
@@ -294,10 +352,11 @@ fn check(inner: &Inner, request: &StartRequest, on_terminal: Option<OnTerminal>)
     if !request.details.permission.approve.is_within(&inner.approve_in_advance) {
         return Err(StartError::Permission);
     }
-    let plugin = inner.registry.plugin(&request.plugin).ok_or_else(|| StartError::UnknownPlugin {
-        name: request.plugin.clone(),
-        loaded: inner.registry.plugins().iter().map(|plugin| plugin.name().to_owned()).collect(),
-    })?;
+    let version = match version {
+        Some(version) => version,
+        None => inner.registry.use_version(&request.plugin)?,
+    };
+    let plugin = version.plugin.clone();
     let task_type = plugin.manifest().task_type(&request.task_type);
     let (task_type, schemas) =
         task_type.zip(plugin.schemas(&request.task_type)).ok_or_else(|| StartError::UnknownTaskType {
@@ -305,7 +364,8 @@ fn check(inner: &Inner, request: &StartRequest, on_terminal: Option<OnTerminal>)
             known: plugin.manifest().tasks.iter().map(|task| task.name.clone()).collect(),
         })?;
     let for_plugin = inner.plugin_limits.get(plugin.name()).copied().unwrap_or_default();
-    let limits = inner.limits.lowered_to(for_plugin).lowered_to(request.limits.or(task_type.limits));
+    let kind = task_type.kind;
+    let limits = limits_of(kind, inner.limits, &for_plugin, &request.limits.or(task_type.limits));
     let size = request.input.to_string().len() as u64;
     if size > limits.input_bytes {
         return Err(StartError::InputTooLarge { size, max: limits.input_bytes });
@@ -317,7 +377,7 @@ fn check(inner: &Inner, request: &StartRequest, on_terminal: Option<OnTerminal>)
     let at_end = inner.on_terminals.of(&request.details, on_terminal)?;
     let hooks = inner.task_hooks(&plugin, request.grants.kv);
     let wanted = request.details.output_schema.as_ref().map(wanted).transpose()?;
-    Ok(Checked { plugin: plugin.digest(), schemas: schemas.clone(), limits, wanted, at_end, hooks, tree: None })
+    Ok(Checked { version, kind, schemas: schemas.clone(), limits, wanted, at_end, hooks, tree: None })
 }
 
 /// The schema that a request has for its result, under the rules for a plugin's.
@@ -344,8 +404,8 @@ async fn create(inner: &Arc<Inner>, prepared: Prepared) -> Result<TaskHandle, St
     let (calls_tx, calls) = mpsc::channel(CALL_QUEUE);
     let (cancel, cancel_rx) = watch::channel(None);
     let (alive, gone) = oneshot::channel();
-    let mut shared =
-        Shared::new(id, task.clone(), inner.registry.next_number(), state, control_tx, inner.around.clone());
+    let (number, version) = (inner.registry.next_number(), checked.version.number);
+    let mut shared = Shared::new(id, task.clone(), number, version, state, control_tx, inner.around.clone());
     shared.tree = checked.tree.as_ref().map(|place| (place.root, place.depth));
     let shared = Arc::new(shared);
     let link = CellLink {
@@ -361,7 +421,7 @@ async fn create(inner: &Arc<Inner>, prepared: Prepared) -> Result<TaskHandle, St
     link.gauges.set_fuel_budget(checked.limits.fuel);
     let scratch = Arc::new(inner.around.dirs.scratch(id));
     let work = CellWork {
-        plugin: checked.plugin,
+        plugin: checked.version.plugin.digest(),
         id,
         task: task.clone(),
         input: request.input,
@@ -376,7 +436,7 @@ async fn create(inner: &Arc<Inner>, prepared: Prepared) -> Result<TaskHandle, St
     let again = || Box::new(link.clone());
     let mut actor = Actor {
         again: (work.details.retry.attempts > 1).then(again),
-        plugin: checked.plugin,
+        version: checked.version,
         desk: Arc::clone(&inner.desk),
         tidied: None,
         gone,

@@ -16,7 +16,7 @@ use super::shared::Shared;
 
 /// How long a task that was stopped by force may take to say so. Only one whose store does not answer takes any of it, and
 /// it shall not hold up whoever stops them all.
-const LAST_WORD: Duration = Duration::from_secs(1);
+pub(super) const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// Which tasks to stop: those of them that are alive when it is said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub enum StopScope {
 }
 
 /// What became of the tasks that were to be stopped, oldest first.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct StopReport {
     /// Each of them.
@@ -117,7 +117,7 @@ impl Inner {
         let mut stopping = JoinSet::new();
         for (place, task) in live.into_iter().enumerate() {
             let request = request.clone();
-            stopping.spawn_on(async move { (place, stop(task, request, over).await) }, &self.runtime);
+            stopping.spawn_on(async move { (place, stop(task, request, true, over).await) }, &self.runtime);
         }
         let mut stopped = stopping.join_all().await;
         stopped.sort_by_key(|(place, _)| *place);
@@ -125,13 +125,15 @@ impl Inner {
     }
 }
 
-/// Stops one task: by asking it, and at the moment given by force.
-async fn stop(task: Arc<Shared>, request: CancelRequest, over: Duration) -> Stopped {
+/// Stops one task: by asking it, unless it is left alone, and at the moment given by force.
+pub(super) async fn stop(task: Arc<Shared>, request: CancelRequest, ask: bool, over: Duration) -> Stopped {
     let (id, reference, clock) = (task.id, task.task.clone(), Arc::clone(&task.clock));
     let task = TaskHandle::new(task);
     let force = CancelRequest { grace: Duration::ZERO, ..request.clone() };
     let asked = async {
-        task.cancel(request).await;
+        if ask {
+            task.cancel(request).await;
+        }
         task.wait().await
     };
     let mut outcome = tokio::select! {

@@ -27,6 +27,8 @@ pub(crate) enum Alarm {
     Approval(ApprovalNumber),
     /// The task may begin, or be tried again.
     Due,
+    /// A daemon has its fuel for another hour.
+    Hour,
     /// It is time to see whether the task does anything.
     Look,
     /// The report that is up may be written down.
@@ -47,6 +49,8 @@ pub(crate) struct Timers {
     pub(crate) approval: Option<(ApprovalNumber, Duration)>,
     /// When the task may begin, or be tried again.
     pub(crate) due_at: Option<Duration>,
+    /// When a daemon's next hour begins.
+    pub(crate) hour: Option<Duration>,
     pub(crate) quiet: Quiet,
     pub(crate) progress: Option<Duration>,
     pub(crate) turn: Option<Duration>,
@@ -64,6 +68,7 @@ impl Timers {
             child: None,
             approval: None,
             due_at: None,
+            hour: None,
             quiet: Quiet::new(limits.idle, limits.stall),
             progress: None,
             turn: None,
@@ -83,6 +88,7 @@ impl Timers {
             at(self.child, Alarm::Child),
             self.approval.map(|(number, at)| (at, Alarm::Approval(number))),
             at(self.due_at, Alarm::Due),
+            at(self.hour, Alarm::Hour),
             at(self.quiet.next_look(), Alarm::Look),
             at(self.progress, Alarm::Progress),
             at(self.turn, Alarm::Turn),

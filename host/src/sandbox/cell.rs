@@ -14,6 +14,7 @@ use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 use crate::model::grants::{Grants, SCRATCH};
 use crate::model::json::{self, JsonError};
 use crate::model::limits::Limits;
+use crate::model::manifest::TaskKind;
 use crate::model::outcome::{CellEnd, Failure, FailureKind, GuestOutcome};
 use crate::ports::clock::Clock;
 use crate::ports::output::OutputCursor;
@@ -241,7 +242,12 @@ fn prepare(around: Around, plugin: &Linked, work: &CellWork) -> Result<Store<Cel
     let scratch = Some(Arc::clone(&work.scratch));
     let info =
         Info { document: info_document(work), scratch, limits: work.limits, fuel_used: work.fuel_used, is_task: true };
-    store(around, wasi, info).map_err(|error| host_failure(&error))
+    let mut store = store(around, wasi, info).map_err(|error| host_failure(&error))?;
+    match work.details.kind {
+        TaskKind::Task => {}
+        TaskKind::Daemon => store.data_mut().pace.wait_for_fuel(),
+    }
+    Ok(store)
 }
 
 fn granted_dirs(grants: &Grants) -> String {

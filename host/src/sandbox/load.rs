@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::model::hook::{HookError, Hooks};
 use crate::model::ids::PluginDigest;
-use crate::model::manifest::{Manifest, ManifestError, Schemas, TaskType};
+use crate::model::manifest::{Manifest, ManifestError, Schemas, TaskKind, TaskType};
 use crate::model::text;
 
 use super::identify::FileKind;
@@ -281,6 +281,12 @@ pub(super) fn command_manifest(name: &str) -> Manifest {
             })),
             limits: crate::model::limits::LimitsRequest::default(),
             routing: None,
+            kind: TaskKind::Task,
+            requests: Vec::new(),
+            read_only: false,
+            // A program may do anything with the folders that it is granted.
+            concurrent_safe: false,
+            restartable: false,
         }],
     }
 }

@@ -93,6 +93,8 @@ pub(super) struct Pace {
     budget: u64,
     /// What is left of it at the beginning.
     left: u64,
+    /// Whether the guest waits for more when nothing is left, and does not fail.
+    waits_for_fuel: bool,
     /// How much may be used before somebody is warned.
     warn_at: u64,
     /// What is left when the present slice is used up.
@@ -117,7 +119,13 @@ impl Pace {
     pub(super) fn new(budget: u64, used: u64, turn: Arc<Turn>) -> Self {
         let left = budget.saturating_sub(used);
         let floor = left.saturating_sub(FUEL_SLICE);
-        Self { turn, budget, left, warn_at: warn_at(budget), floor, cost: 0, calls: 0, departures: Vec::new() }
+        let (warn_at, departures) = (warn_at(budget), Vec::new());
+        Self { turn, budget, left, waits_for_fuel: false, warn_at, floor, cost: 0, calls: 0, departures }
+    }
+
+    /// From now on the guest stands still when its fuel is burnt, until more comes.
+    pub(super) fn wait_for_fuel(&mut self) {
+        self.waits_for_fuel = true;
     }
 
     /// Counts a call of WASI. What it moves or takes is not told, so the time is looked at after each.
@@ -165,7 +173,7 @@ pub(super) trait Account: 'static {
 }
 
 /// Fills the tank, and from then on meters, warns, tops up and gives way.
-pub(super) fn keep_pace<T: Account>(store: &mut Store<T>) -> wasmtime::Result<()> {
+pub(super) fn keep_pace<T: Account + Send>(store: &mut Store<T>) -> wasmtime::Result<()> {
     let left = store.data_mut().pace().left;
     store.set_fuel(left)?;
     store.fuel_async_yield_interval(Some(FUEL_SLICE))?;
@@ -176,7 +184,7 @@ pub(super) fn keep_pace<T: Account>(store: &mut Store<T>) -> wasmtime::Result<()
 /// The call hook.
 struct Hook;
 
-impl<T: Account> CallHookHandler<T> for Hook {
+impl<T: Account + Send> CallHookHandler<T> for Hook {
     fn handle_call_event<'hook, 'store, 'event>(
         &'hook self,
         store: StoreContextMut<'store, T>,
@@ -201,6 +209,7 @@ impl<T: Account> CallHookHandler<T> for Hook {
         };
         match next {
             Ok(Next::GoOn) => Box::pin(AtOnce),
+            Ok(Next::WaitForFuel(store)) => Box::pin(refilled(store)),
             Ok(Next::GiveWay(turn)) => Box::pin(GiveWay { turn, gave: false }),
             Err(error) => Box::pin(ready(Err(error))),
         }
@@ -208,8 +217,10 @@ impl<T: Account> CallHookHandler<T> for Hook {
 }
 
 /// What a guest does after the hook.
-enum Next {
+enum Next<'a, T: 'static> {
     GoOn,
+    /// When there is fuel again.
+    WaitForFuel(StoreContextMut<'a, T>),
     /// When the others had their turn.
     GiveWay(Arc<Turn>),
 }
@@ -254,7 +265,7 @@ pub(super) fn publish<T: Account>(store: &mut Store<T>) {
 }
 
 /// The guest leaves its code.
-fn leaving<T: Account>(mut store: StoreContextMut<'_, T>) -> wasmtime::Result<Next> {
+fn leaving<T: Account>(mut store: StoreContextMut<'_, T>) -> wasmtime::Result<Next<'_, T>> {
     let bytes = store.data_mut().begin_call();
     store.set_hostcall_fuel(bytes);
     let left = store.get_fuel()?;
@@ -274,7 +285,18 @@ fn leaving<T: Account>(mut store: StoreContextMut<'_, T>) -> wasmtime::Result<Ne
         link.news.warn_of_fuel();
         store.data_mut().pace().warn_at = u64::MAX;
     }
-    Ok(Next::GoOn)
+    let waits = left == 0 && store.data_mut().pace().waits_for_fuel;
+    Ok(if waits { Next::WaitForFuel(store) } else { Next::GoOn })
+}
+
+/// Waits until there is fuel again. The cell can be paused and stopped meanwhile like any other that was not polled.
+async fn refilled<T: Account>(mut store: StoreContextMut<'_, T>) -> wasmtime::Result<()> {
+    let gauges = Arc::clone(&store.data().link().gauges);
+    store.data().link().news.is_out_of_fuel();
+    while top_up(&mut store, 0)? == 0 {
+        gauges.fuel_came().await;
+    }
+    Ok(())
 }
 
 /// Takes over what was added, and returns what is left with it.
@@ -298,7 +320,7 @@ fn top_up<T: Account>(store: &mut StoreContextMut<'_, T>, left: u64) -> wasmtime
 }
 
 /// The guest goes back to its code, now or after the others.
-fn returning<T: Account>(mut store: StoreContextMut<'_, T>) -> wasmtime::Result<Next> {
+fn returning<T: Account>(mut store: StoreContextMut<'_, T>) -> wasmtime::Result<Next<'_, T>> {
     let shut = store.data().link().gate.is_shut();
     let pace = store.data_mut().pace();
     pace.turn.at_yield.store(false, Ordering::Relaxed);

@@ -5,7 +5,7 @@ mod hooks;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use taskcell_artifact::ArtifactCache;
 use taskcell_slot::{Guest, GuestEnd, Settings, Workers};
@@ -23,7 +23,7 @@ use crate::model::text::{self, duration, panic_text};
 use crate::ports::clock::{BoxFuture, Clock};
 use crate::ports::hooks::HookWork;
 use crate::ports::output::OutputLog;
-use crate::ports::runner::{CellLink, CellWork, Permit, Runner};
+use crate::ports::runner::{CellLink, CellWork, CodeHold, Permit, Runner};
 
 use super::cell::{self, Around, CellData, Linked};
 use super::compile::{Compiler, Compilers, Form, Surroundings};
@@ -54,7 +54,8 @@ pub(crate) struct WasmRunner {
     compilers: Compilers,
     clock: Arc<dyn Clock>,
     limits: Limits,
-    plugins: RwLock<HashMap<PluginDigest, Arc<Code>>>,
+    /// The code of plugins, for as long as somebody holds it.
+    plugins: RwLock<HashMap<PluginDigest, Weak<Code>>>,
     workers: Workers,
     /// Where timers and files of guests are served: not in the caller's runtime, whose threads for blocking calls would
     /// take the guests' low priority over from the workers that start them. `None` only while it is being dropped.
@@ -140,8 +141,13 @@ impl WasmRunner {
         &self.stock.component
     }
 
-    /// Loads a plugin from its bytes. `name` is what the file was called, for commands, which have no other name.
-    pub(crate) async fn load(self: &Arc<Self>, name: String, bytes: Vec<u8>) -> Result<LoadedPlugin, LoadError> {
+    /// Loads a plugin from its bytes. `name` is what the file was called, for commands, which have no other name. Its
+    /// tasks can be run for as long as the code is held that is returned with it.
+    pub(crate) async fn load(
+        self: &Arc<Self>,
+        name: String,
+        bytes: Vec<u8>,
+    ) -> Result<(LoadedPlugin, CodeHold), LoadError> {
         let this = Arc::clone(self);
         // When this future is dropped, so is `wanting`, and a child that compiles is stopped.
         let (wanting, wanted) = oneshot::channel();
@@ -158,8 +164,8 @@ impl WasmRunner {
         let schemas = manifest.tasks.iter().map(|task| Ok((task.name.clone(), task.schemas(depth_max)?)));
         let schemas = schemas.collect::<Result<Vec<_>, LoadError>>()?;
         let hooks = code.hooks.which();
-        self.plugins.write().unwrap_or_else(PoisonError::into_inner).insert(compiled.digest, code);
-        Ok(LoadedPlugin {
+        let code = self.keep(compiled.digest, code);
+        let plugin = LoadedPlugin {
             digest: compiled.digest,
             manifest,
             schemas,
@@ -168,7 +174,19 @@ impl WasmRunner {
             size: compiled.size,
             kind: compiled.kind,
             hooks,
-        })
+        };
+        Ok((plugin, code))
+    }
+
+    /// Enters code into the books; of the same code that is held already there is only one.
+    fn keep(&self, digest: PluginDigest, code: Arc<Code>) -> Arc<Code> {
+        let mut plugins = self.plugins.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = plugins.get(&digest).and_then(Weak::upgrade) {
+            return known;
+        }
+        plugins.retain(|_, code| code.strong_count() > 0);
+        plugins.insert(digest, Arc::downgrade(&code));
+        code
     }
 
     fn compile(&self, bytes: &[u8], wanted: oneshot::Receiver<Infallible>) -> Result<Compiled, LoadError> {
@@ -289,7 +307,7 @@ impl Runner for WasmRunner {
 
 impl WasmRunner {
     fn code(&self, plugin: PluginDigest) -> Option<Arc<Code>> {
-        self.plugins.read().unwrap_or_else(PoisonError::into_inner).get(&plugin).cloned()
+        self.plugins.read().unwrap_or_else(PoisonError::into_inner).get(&plugin)?.upgrade()
     }
 }
 

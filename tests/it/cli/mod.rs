@@ -4,6 +4,7 @@ mod approvals;
 mod artifacts;
 mod codes;
 mod commands;
+mod daemons;
 mod details;
 mod endings;
 mod fuel;

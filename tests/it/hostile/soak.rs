@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use taskcell::{CancelRequest, Outcome, Party, StartRequest};
+use taskcell::{CancelRequest, Outcome, Party, StartRequest, Unload};
 use tokio::task::JoinSet;
 
 use crate::support::alone::alone;
@@ -55,14 +55,19 @@ async fn cycles(watched: &Arc<Watched>, count: u32) {
     }
 }
 
+/// Waits for a signal that never comes.
+fn waiter(name: &str) -> Handmade {
+    Handmade::new(name).imports(&imports::SIGNALS).field(r#"(data (i32.const 2500) "never")"#).run(
+        "(call $wait (i32.const 2500) (i32.const 5) (i32.const 0) (i64.const 0) (i32.const 2048)) (i32.const 1024)",
+    )
+}
+
 #[test]
 fn t46_20_000_tasks_that_are_started_held_up_and_cancelled_leave_nothing() {
     alone(|| async {
         // Else each would be remembered for days, which is what it would cost.
         let watched = Arc::new(Watched::with(builder().running_max(IN_FLIGHT + 8).ended_max(100)).await);
-        let waiter = Handmade::new("waiter").imports(&imports::SIGNALS).field(r#"(data (i32.const 2500) "never")"#).run(
-            "(call $wait (i32.const 2500) (i32.const 5) (i32.const 0) (i64.const 0) (i32.const 2048)) (i32.const 1024)",
-        );
+        let waiter = waiter("waiter");
         let spinner = Handmade::new("spinner").run("(loop (br 0)) unreachable");
         for plugin in [waiter, spinner] {
             within(watched.host.load_plugin_bytes("made", plugin.bytes())).await.unwrap();
@@ -71,6 +76,69 @@ fn t46_20_000_tasks_that_are_started_held_up_and_cancelled_leave_nothing() {
         watched
             .withstands(async |beside| {
                 cycles(&watched, CYCLES).await;
+                beside.goes_on().await;
+                Vec::new()
+            })
+            .await;
+    });
+}
+
+/// Each loads two versions.
+const LOADS: u32 = 5000;
+/// Plugins that come and go at the same time, each in two versions.
+const COMING: u32 = 8;
+
+/// One version of a plugin that has a daemon, which waits for ever, and so does its task.
+fn coming(number: u32, version: u32) -> Vec<u8> {
+    let name = format!("coming-{number}");
+    let manifest = format!(
+        r#"{{"manifest":1,"name":"{name}","version":"{version}","tasks":[{{"name":"go"}},{{"name":"stay","kind":"daemon"}}]}}"#
+    );
+    waiter(&name).manifest(manifest).bytes()
+}
+
+/// Loads a plugin, lets its task and its daemon park, replaces it, and unloads that with the other version's.
+async fn load_cycle(watched: &Watched, number: u32, versions: &[Vec<u8>; 2]) {
+    let host = &watched.host;
+    let [first, second] = versions;
+    let name = format!("coming-{number}");
+    within(host.load_plugin_bytes("made", first.clone())).await.unwrap();
+    let task = start_as(host, StartRequest::new(&name, "go")).await;
+    parked(&task, 1).await;
+    let replaced = within(host.replace_plugin_bytes("made", second.clone(), Unload::Force)).await.unwrap();
+    assert!(replaced.report.is_complete() && !replaced.report.tasks.is_empty(), "{replaced:?}");
+    let task = start_as(host, StartRequest::new(&name, "go")).await;
+    parked(&task, 1).await;
+    let report = within(host.unload_plugin(&name, Unload::Force)).await.unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    assert!(report.tasks.iter().any(|stopped| stopped.id == task.id()), "{report:?}");
+    assert!(host.plugin_is_enabled(&name).is_none());
+}
+
+async fn load_cycles(watched: &Arc<Watched>, count: u32) {
+    let mut coming_and_going = JoinSet::new();
+    for number in 0..COMING {
+        let watched = Arc::clone(watched);
+        coming_and_going.spawn(async move {
+            let versions = [coming(number, 1), coming(number, 2)];
+            for _ in 0..count / COMING {
+                load_cycle(&watched, number, &versions).await;
+            }
+        });
+    }
+    while let Some(done) = coming_and_going.join_next().await {
+        done.unwrap();
+    }
+}
+
+#[test]
+fn t46_10_000_versions_that_are_loaded_and_unloaded_with_their_daemons_leave_nothing() {
+    alone(|| async {
+        let watched = Arc::new(Watched::with(builder().running_max(IN_FLIGHT + 8).ended_max(100)).await);
+        load_cycles(&watched, LOADS / 25).await;
+        watched
+            .withstands(async |beside| {
+                load_cycles(&watched, LOADS).await;
                 beside.goes_on().await;
                 Vec::new()
             })

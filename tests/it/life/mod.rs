@@ -4,6 +4,7 @@ mod approving;
 mod asking;
 mod cancelling;
 mod children;
+mod daemons;
 mod ending;
 mod extension;
 mod functions;

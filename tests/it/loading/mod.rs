@@ -9,3 +9,4 @@ mod describe;
 mod files;
 mod hooks;
 mod plugins;
+mod replacing;

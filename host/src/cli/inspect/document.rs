@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::{Capability, CapabilityRequest, FileKind, Plugin};
+use crate::{Capability, CapabilityRequest, FileKind, Manifest, Plugin, TaskType};
 
 /// The document: the manifest as the plugin gave it, and what was found out about the file.
 pub(super) fn document(plugin: &Plugin, file: &Path) -> Value {
@@ -15,14 +15,20 @@ pub(super) fn document(plugin: &Plugin, file: &Path) -> Value {
         "size": plugin.size(),
         "sha256": plugin.digest().to_string(),
         "manifest": manifest,
-        "grants": manifest.requests.iter().map(|wish| json!({
-            "capability": wish.capability,
-            "flag": flag(wish),
-        })).collect::<Vec<_>>(),
+        "grants": all_wishes(manifest).map(|(task, wish)| match task {
+            None => json!({ "capability": wish.capability, "flag": flag(wish) }),
+            Some(task) => json!({ "capability": wish.capability, "flag": flag(wish), "task": task.name }),
+        }).collect::<Vec<_>>(),
         "hooks": plugin.hooks().names().collect::<Vec<_>>(),
         "imports": plugin.imports(),
         "exports": plugin.exports(),
     })
+}
+
+/// Everything that a plugin would like to be granted: for all of its tasks, and then for those of one type.
+pub(super) fn all_wishes(manifest: &Manifest) -> impl Iterator<Item = (Option<&TaskType>, &CapabilityRequest)> {
+    let own = manifest.tasks.iter().flat_map(|task| task.requests.iter().map(move |wish| (Some(task), wish)));
+    manifest.requests.iter().map(|wish| (None, wish)).chain(own)
 }
 
 /// The flag that grants a wish; none for one that this version does not know.

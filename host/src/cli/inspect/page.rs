@@ -7,9 +7,9 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::cli::{limits, text};
-use crate::{LimitUnit, Limits, LimitsRequest, Manifest, Plugin, TaskType};
+use crate::{LimitUnit, Limits, LimitsRequest, Manifest, Plugin, TaskKind, TaskType};
 
-use super::document::flag;
+use super::document::{all_wishes, flag};
 use super::fields::{Field, fields};
 
 /// Columns of a paragraph.
@@ -28,9 +28,10 @@ pub(super) fn page(plugin: &Plugin, file: &Path) -> Vec<String> {
     for task in &manifest.tasks {
         lines.extend(describe(task));
     }
-    if !manifest.requests.is_empty() {
+    let wishes = wishes(manifest);
+    if !wishes.is_empty() {
         lines.extend(section("Would like to be granted"));
-        lines.extend(wishes(manifest));
+        lines.extend(wishes);
     }
     let hooks: Vec<&str> = plugin.hooks().names().collect();
     if !hooks.is_empty() {
@@ -82,6 +83,7 @@ fn hanging(line: &str) -> Vec<String> {
 fn describe(task: &TaskType) -> Vec<String> {
     let mut lines = vec![format!("  {}", task.name)];
     lines.extend(paragraph(task.description.as_deref(), 4));
+    lines.extend(nature(task).map(|nature| format!("    {nature}")));
     if let Some(limits) = limits(&task.limits) {
         lines.extend(paragraph(Some(&format!("limits: {limits}")), 4));
     }
@@ -96,6 +98,22 @@ fn describe(task: &TaskType) -> Vec<String> {
         lines.extend(paragraph(Some(&format!("result: {}", names.join(", "))), 4));
     }
     lines
+}
+
+/// What kind of task it is, and what it promises; nothing of what is usual.
+fn nature(task: &TaskType) -> Option<String> {
+    let kind = match task.kind {
+        TaskKind::Task => None,
+        TaskKind::Daemon => Some("daemon, started with its plugin"),
+    };
+    let promises = [
+        (task.read_only, "read-only"),
+        (task.concurrent_safe, "safe beside itself"),
+        (task.restartable, "can be begun again"),
+    ];
+    let promises = promises.into_iter().filter(|(said, _)| *said).map(|(_, promise)| promise);
+    let all: Vec<&str> = kind.into_iter().chain(promises).collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 fn input(schema: &Value) -> Vec<String> {
@@ -161,9 +179,10 @@ fn limits(wishes: &LimitsRequest) -> Option<String> {
 
 fn wishes(manifest: &Manifest) -> Vec<String> {
     let mut lines = Vec::new();
-    for wish in &manifest.requests {
+    for (task, wish) in all_wishes(manifest) {
         let reason = wish.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        lines.push(format!("  {}{reason}", wish.capability));
+        let only = task.map(|task| format!(" (only {})", task.name)).unwrap_or_default();
+        lines.push(format!("  {}{only}{reason}", wish.capability));
         lines.push(match flag(wish) {
             Some(flag) => format!("      grant it with {flag}"),
             None => "      this version cannot grant it".to_owned(),
@@ -183,7 +202,7 @@ fn example(manifest: &Manifest, file: &Path) -> String {
     for field in all.iter().filter(|field| field.required && !field.path.contains('.')) {
         words.push(format!("--set {}", text::shell_word(&format!("{}={}", field.path, placeholder(&field.kind)))));
     }
-    let mut flags: Vec<&str> = manifest.requests.iter().filter_map(flag).collect();
+    let mut flags: Vec<&str> = manifest.requests_of(task).filter_map(flag).collect();
     // Whoever asks for reading and for writing mostly means one folder.
     if flags.contains(&"--dir HOST::GUEST:rw") {
         flags.retain(|flag| *flag != "--dir HOST::GUEST");
@@ -238,6 +257,25 @@ mod tests {
                 "    result: sum",
             ]
         );
+    }
+
+    #[test]
+    fn r1_what_a_type_says_of_itself_is_shown() {
+        let document = json!({
+            "manifest": 1, "name": "x", "version": "1", "requests": [{"capability": "kv"}],
+            "tasks": [
+                {"name": "plain"},
+                {"name": "watch", "kind": "daemon", "read_only": true, "concurrent_safe": true, "restartable": true,
+                 "requests": [{"capability": "signal", "reason": "to wake others"}]},
+            ],
+        });
+        let manifest = Manifest::parse(&document.to_string()).unwrap();
+        assert_eq!(nature(&manifest.tasks[0]), None);
+        let said = "daemon, started with its plugin; read-only; safe beside itself; can be begun again";
+        assert_eq!(describe(&manifest.tasks[1])[1], format!("    {said}"));
+        let wished = wishes(&manifest);
+        assert_eq!(wished[0], "  kv");
+        assert_eq!(wished[2], "  signal (only watch): to wake others");
     }
 
     #[test]

@@ -129,8 +129,9 @@ fn missing_dir(at: &Situation<'_>) -> Option<String> {
     if at.any_dir {
         return None;
     }
-    let requests = &at.plugin.manifest().requests;
-    let wish = requests.iter().find(|wish| matches!(wish.known(), Some(Capability::DirRead | Capability::DirWrite)))?;
+    let manifest = at.plugin.manifest();
+    let mut requests = manifest.requests.iter().chain(manifest.tasks.iter().flat_map(|task| &task.requests));
+    let wish = requests.find(|wish| matches!(wish.known(), Some(Capability::DirRead | Capability::DirWrite)))?;
     let flag = if wish.known() == Some(Capability::DirWrite) { "--dir HOST::GUEST:rw" } else { "--dir HOST::GUEST" };
     let reason = wish.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
     Some(format!("the plugin asks for {}{reason}, and no folder was granted: {flag}", wish.capability))

@@ -53,6 +53,10 @@ pub(super) fn line(event: &EventBody) -> Option<String> {
         EventBody::BudgetLow { budget: Budget::Fuel, used, limit } => {
             ("fuel", format!("low: {} of {} units are used", text::fuel(*used), text::fuel(*limit)))
         }
+        EventBody::HourUsedUp { .. } => {
+            ("fuel", "its fuel for this hour is used up: it stands still until the next".to_owned())
+        }
+        EventBody::FuelRenewed { units } => ("fuel", format!("{} units more, for another hour", text::fuel(*units))),
         EventBody::Stalled { fuel, quiet } => {
             let (quiet, fuel) = (text::elapsed(*quiet), text::fuel(*fuel));
             ("stall", format!("not a word for {quiet}, and {fuel} units of fuel burnt meanwhile: it may be stuck"))
@@ -81,6 +85,7 @@ pub(super) fn line(event: &EventBody) -> Option<String> {
         | EventBody::Finished { .. }
         | EventBody::OnTerminalDone { .. }
         | EventBody::HookDone { .. }
+        | EventBody::DaemonGivenUp { .. }
         | EventBody::LateSignal { .. } => return None,
     };
     Some(labelled(label, &words))
@@ -148,6 +153,7 @@ pub(super) fn standing(state: &Snapshot, stalled: bool, low_on_fuel: bool) -> Op
     let reasons = [
         (state.paused.is_some(), "paused"),
         (state.fuel_request.is_some(), "waits for more fuel"),
+        (state.hour_used_up, "waits for its next hour"),
         (!state.approvals.is_empty(), "waits for approval"),
         (state.waiting.is_some(), "waits for a signal"),
         (state.awaits_instruction, "waits to be told something"),

@@ -204,6 +204,9 @@ impl<'a> Session<'a> {
             | EventBody::FuelRefused { .. }
             | EventBody::FuelRequestEnded { .. }
             | EventBody::Panicked { .. }
+            | EventBody::HourUsedUp { .. }
+            | EventBody::FuelRenewed { .. }
+            | EventBody::DaemonGivenUp { .. }
             | EventBody::CancelRequested(_) => {}
         }
     }

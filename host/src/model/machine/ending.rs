@@ -1,5 +1,6 @@
 //! How a task ends. The first of all ends wins, because nothing is decided after `finished`.
 
+use super::hours;
 use super::waiting::unpark;
 use crate::model::approval::ApprovalDecision;
 use crate::model::command::{Answer, Decision};
@@ -27,6 +28,9 @@ pub(super) fn cancel(state: &TaskState, request: CancelRequest, usage: Usage) ->
     events.extend(unpark(state, WaitEnd::Cancelled));
     let asked = state.approvals.iter().map(|pending| pending.number);
     events.extend(asked.map(|number| EventBody::ApprovalDecided { number, decision: ApprovalDecision::Cancelled }));
+    if outcome.is_none() {
+        events.extend(hours::to_end_with(state, usage.fuel));
+    }
     // It needs to run to end by itself.
     if state.paused.is_some() && outcome.is_none() {
         events.push(EventBody::Resumed { by });

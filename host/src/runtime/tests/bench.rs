@@ -13,7 +13,7 @@ use crate::model::event::{Event, EventBody, EventSeq};
 use crate::model::hook::{HookLimits, Hooks};
 use crate::model::ids::{PluginDigest, SignalKey};
 use crate::model::limits::Limits;
-use crate::model::manifest::{Manifest, TaskType};
+use crate::model::manifest::{Manifest, TaskKind, TaskType};
 use crate::model::outbox::OutboxLimits;
 use crate::model::outcome::{CellEnd, Failure, GuestOutcome};
 use crate::model::permission::ApprovalKinds;
@@ -26,6 +26,7 @@ use crate::ports::runner::{CellLink, CellWork, GuestCall, NoSignal, Permit, Runn
 use crate::ports::store::TaskStore;
 use crate::runtime::approvals::ApprovalDesk;
 use crate::runtime::belongings::Belongings;
+use crate::runtime::daemons::Daemons;
 use crate::runtime::desk::Desk;
 use crate::runtime::dirs::HostDirs;
 use crate::runtime::handle::TaskHandle;
@@ -36,6 +37,7 @@ use crate::runtime::plugin::Plugin;
 use crate::runtime::queue::Queue;
 use crate::runtime::registry::{Keep, Registry};
 use crate::runtime::shared::Surroundings;
+use crate::runtime::version::{Standing, Version};
 use crate::sandbox::identify::FileKind;
 use crate::sandbox::load::LoadedPlugin;
 use crate::store::memory::MemoryStore;
@@ -50,6 +52,7 @@ pub(super) type HookScript = Arc<dyn Fn(HookWork) -> BoxFuture<'static, Result<(
 struct ScriptedRunner {
     script: Script,
     inputs: Arc<Mutex<Vec<Value>>>,
+    codes: Arc<Mutex<Vec<PluginDigest>>>,
     places: Arc<Semaphore>,
     hooks: Arc<Mutex<HookScript>>,
 }
@@ -68,6 +71,7 @@ impl Runner for ScriptedRunner {
 
     fn run(&self, work: CellWork, link: CellLink, permit: Permit) -> BoxFuture<'static, CellEnd> {
         self.inputs.lock().unwrap().push(work.input.clone());
+        self.codes.lock().unwrap().push(work.plugin);
         let running = (self.script)(link);
         Box::pin(async move {
             let end = running.await;
@@ -91,6 +95,8 @@ pub(super) struct Bench {
     pub(super) places: Arc<Semaphore>,
     /// What its plugins' hooks do: nothing, unless a test says otherwise.
     pub(super) hooks: Arc<Mutex<HookScript>>,
+    /// Whose code they were.
+    pub(super) codes: Arc<Mutex<Vec<PluginDigest>>>,
 }
 
 impl Bench {
@@ -105,11 +111,13 @@ impl Bench {
     /// One that shares its directory with others: for tests that need very many.
     pub(super) fn within(dirs: Arc<HostDirs>, script: Script, places: usize, store: Arc<dyn TaskStore>) -> Self {
         let clock = Arc::new(SimulatedClock::new());
-        let inputs = Arc::default();
+        let (inputs, codes) = (Arc::default(), Arc::default());
         let places = Arc::new(Semaphore::new(places));
         let registry = Arc::new(Registry::new(Keep { tasks: 256, time: Duration::from_hours(1), bytes: 64 << 20 }));
         for name in ["scripted", "other"] {
-            registry.add_plugin(plugin(name, Hooks::default())).unwrap();
+            let number = registry.next_number();
+            let version = Version::new(plugin(name, Hooks::default()), Arc::new(()), number, Standing::Enabled);
+            registry.add_version(Arc::new(version)).unwrap();
         }
         let nothing: HookScript = Arc::new(|_| Box::pin(std::future::ready(Ok(()))));
         let hooks = Arc::new(Mutex::new(nothing));
@@ -118,6 +126,7 @@ impl Bench {
             runner: Arc::new(ScriptedRunner {
                 script,
                 inputs: Arc::clone(&inputs),
+                codes: Arc::clone(&codes),
                 places: Arc::clone(&places),
                 hooks: Arc::clone(&hooks),
             }),
@@ -136,6 +145,8 @@ impl Bench {
             functions: Arc::default(),
             on_terminals: crate::runtime::terminal::OnTerminals::default(),
             routing: crate::runtime::routing::RoutingPolicy::default(),
+            daemons: Daemons { start: true, grants: std::collections::HashMap::new() },
+            changing: Arc::default(),
             plugins: Belongings::new(std::collections::HashMap::new(), 1 << 20),
             hooks: HookRules::new(HookLimits::default(), std::collections::HashSet::new()),
             queue: Queue::new(4),
@@ -145,7 +156,7 @@ impl Bench {
             actors: Mutex::new(JoinSet::new()),
             shutting_down: tokio::sync::Mutex::default(),
         });
-        Self { inner, clock, inputs, places, hooks }
+        Self { inner, clock, inputs, codes, places, hooks }
     }
 
     /// The host, before its first task.
@@ -179,26 +190,41 @@ pub(super) fn request() -> StartRequest {
 
 /// A plugin of this name, with these hooks.
 pub(super) fn plugin(name: &str, hooks: Hooks) -> Plugin {
-    let task = TaskType {
-        name: "script".to_owned(),
+    version_with(name, "1", &[("script", TaskKind::Task)], hooks)
+}
+
+/// A plugin's version with these task types. Other versions are other code.
+pub(super) fn version_of(name: &str, version: &str, types: &[(&str, TaskKind)]) -> Plugin {
+    version_with(name, version, types, Hooks::default())
+}
+
+fn version_with(name: &str, version: &str, types: &[(&str, TaskKind)], hooks: Hooks) -> Plugin {
+    let task = |(task_type, kind): &(&str, TaskKind)| TaskType {
+        name: (*task_type).to_owned(),
         description: None,
         input: Some(serde_json::json!({ "type": "object" })),
         output: Some(serde_json::json!({ "type": ["string", "null"] })),
         limits: crate::model::limits::LimitsRequest::default(),
         routing: None,
+        kind: *kind,
+        requests: Vec::new(),
+        read_only: false,
+        concurrent_safe: false,
+        restartable: false,
     };
-    let schemas = vec![(task.name.clone(), task.schemas(32).unwrap())];
+    let tasks: Vec<TaskType> = types.iter().map(task).collect();
+    let schemas = tasks.iter().map(|task| (task.name.clone(), task.schemas(32).unwrap())).collect();
     Plugin::new(LoadedPlugin {
-        digest: PluginDigest::of(name.as_bytes()),
+        digest: PluginDigest::of(format!("{name} {version}").as_bytes()),
         manifest: Manifest {
             manifest: 1,
             name: name.to_owned(),
-            version: "1".to_owned(),
+            version: version.to_owned(),
             author: None,
             description: None,
             url: None,
             requests: Vec::new(),
-            tasks: vec![task],
+            tasks,
         },
         schemas,
         imports: Vec::new(),

@@ -56,7 +56,7 @@ async fn loaded(
     body: impl Fn(&HookWork) -> End + Send + Sync + 'static,
 ) -> (Bench, Called, Plugin) {
     let bench = Bench::with(script, places, Arc::new(MemoryStore::new()));
-    let plugin = bench.inner.adopt(plugin("hooked", all())).await.unwrap();
+    let plugin = bench.inner.load(plugin("hooked", all()), Arc::new(())).await.unwrap();
     let called = hooked(&bench, body);
     (bench, called, plugin)
 }
@@ -86,7 +86,7 @@ async fn r5_a_plugin_is_initialised_and_then_enabled_and_once_however_often_it_i
     let registry = Arc::clone(&bench.inner.registry);
     let called = hooked(&bench, move |work| {
         let is_init = work.hook.word() == "init";
-        assert_eq!(registry.plugin("hooked").is_none(), is_init, "it can be used when it is enabled");
+        assert_eq!(registry.version("hooked").is_none(), is_init, "it can be used when it is enabled");
         // Whoever loads it meanwhile waits for this one.
         Box::pin(async {
             tokio::task::yield_now().await;
@@ -96,7 +96,7 @@ async fn r5_a_plugin_is_initialised_and_then_enabled_and_once_however_often_it_i
     let mut loads = JoinSet::new();
     for _ in 0..3 {
         let inner = Arc::clone(&bench.inner);
-        loads.spawn(async move { inner.adopt(plugin("hooked", all())).await.unwrap() });
+        loads.spawn(async move { inner.load(plugin("hooked", all()), Arc::new(())).await.unwrap() });
     }
     assert_eq!(loads.join_all().await.len(), 3);
     assert_eq!(names(&called), ["init", "on-enabled"]);
@@ -108,7 +108,7 @@ async fn r5_a_plugin_is_initialised_and_then_enabled_and_once_however_often_it_i
 async fn r5_a_plugin_without_hooks_has_none_called() {
     let bench = Bench::new(script(|_| async { success(None) }));
     let called = hooked(&bench, fine);
-    bench.inner.adopt(plugin("plain", Hooks::default())).await.unwrap();
+    bench.inner.load(plugin("plain", Hooks::default()), Arc::new(())).await.unwrap();
     bench.inner.start(StartRequest::new("plain", "script")).await.unwrap().wait().await;
     bench.inner.shut_down().await;
     assert!(names(&called).is_empty());
@@ -119,13 +119,13 @@ async fn r5_a_failing_init_stops_the_load_and_the_next_load_tries_again() {
     let bench = Bench::new(script(|_| async { success(None) }));
     let failing = |_: &HookWork| -> End { Box::pin(async { Err(Failure::new(FailureKind::Guest, "no\ndatabase")) }) };
     let called = hooked(&bench, failing);
-    let error = bench.inner.adopt(plugin("hooked", all())).await.unwrap_err();
+    let error = bench.inner.load(plugin("hooked", all()), Arc::new(())).await.unwrap_err();
     assert!(matches!(&error, LoadError::Init { error } if error.kind() == FailureKind::Guest));
     assert_eq!(error.to_string(), r"the plugin could not be initialised: no\ndatabase");
-    assert!(bench.inner.registry.plugin("hooked").is_none());
+    assert!(bench.inner.registry.version("hooked").is_none());
     assert_eq!(names(&called), ["init"]);
     let called = hooked(&bench, fine);
-    bench.inner.adopt(plugin("hooked", all())).await.unwrap();
+    bench.inner.load(plugin("hooked", all()), Arc::new(())).await.unwrap();
     assert_eq!(names(&called), ["init", "on-enabled"]);
 }
 
@@ -135,14 +135,14 @@ async fn r5_an_init_that_never_returns_or_panics_the_host_stops_the_load_too() {
     hooked(&bench, |_| Box::pin(std::future::pending()));
     let inner = Arc::clone(&bench.inner);
     let mut loading = JoinSet::new();
-    loading.spawn(async move { inner.adopt(plugin("hooked", all())).await });
+    loading.spawn(async move { inner.load(plugin("hooked", all()), Arc::new(())).await });
     bench.advance(Duration::from_secs(9)).await;
     assert!(loading.try_join_next().is_none());
     bench.advance(Duration::from_secs(1)).await;
     let error = loading.join_next().await.unwrap().unwrap().unwrap_err();
     assert!(matches!(&error, LoadError::Init { error } if error.kind() == FailureKind::Timeout), "{error}");
     hooked(&bench, |_| panic!("oh no"));
-    let error = bench.inner.adopt(plugin("hooked", all())).await.unwrap_err();
+    let error = bench.inner.load(plugin("hooked", all()), Arc::new(())).await.unwrap_err();
     assert!(matches!(&error, LoadError::Init { error } if error.kind() == FailureKind::Host), "{error}");
 }
 
@@ -155,7 +155,7 @@ async fn r5_what_is_wrong_with_on_enabled_is_noted_and_the_plugin_is_loaded() {
         let end = if hook == "init" { Ok(()) } else { Err(Failure::new(FailureKind::Trap, "a bad access")) };
         Box::pin(std::future::ready(end))
     });
-    let plugin = bench.inner.adopt(plugin("hooked", all())).await.unwrap();
+    let plugin = bench.inner.load(plugin("hooked", all()), Arc::new(())).await.unwrap();
     let notes = plugin.notes();
     let [init, enabled] = &notes[..] else { panic!("{notes:?}") };
     assert_eq!((init.hook, &init.error, &init.log[..]), ("init", &None, &["info here: in init".to_owned()][..]));
@@ -172,7 +172,7 @@ async fn r5_what_is_wrong_with_on_enabled_is_noted_and_the_plugin_is_loaded() {
 #[tokio::test]
 async fn r5_the_shutdown_lets_all_plugins_part_after_their_tasks_and_waits_no_longer_than_their_time() {
     let (bench, _, hanging) = loaded(script(|_| std::future::pending()), 16, fine).await;
-    let failing = bench.inner.adopt(plugin("failing", all())).await.unwrap();
+    let failing = bench.inner.load(plugin("failing", all()), Arc::new(())).await.unwrap();
     let called = hooked(&bench, |work| match (work.context["plugin"].as_str(), work.hook.word()) {
         (Some("hooked"), "on-disabled") => Box::pin(std::future::pending()),
         (Some("failing"), _) => Box::pin(async { Err(Failure::new(FailureKind::Guest, "not now")) }),
@@ -209,7 +209,7 @@ async fn r5_the_shutdown_lets_all_plugins_part_after_their_tasks_and_waits_no_lo
     assert!(task.state().outcome.is_some());
     bench.inner.shut_down().await;
     assert_eq!(order("hooked").len(), 2, "once");
-    let error = bench.inner.adopt(plugin("late", all())).await.unwrap_err();
+    let error = bench.inner.load(plugin("late", all()), Arc::new(())).await.unwrap_err();
     assert!(matches!(error, LoadError::ShuttingDown));
 }
 

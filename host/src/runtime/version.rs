@@ -1,0 +1,143 @@
+//! One loaded version of a plugin: what its tasks hold on to, and who waits for the last of them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::ports::runner::CodeHold;
+
+use super::daemons::DaemonPhase;
+use super::plugin::Plugin;
+
+/// Whether tasks of a version can be started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// They can.
+    Enabled,
+    /// Not before somebody enables the plugin.
+    Disabled,
+    /// The plugin's name points to it no more. Only its own tasks still start children.
+    Leaving,
+}
+
+/// Who uses a version.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Tasks that are not gone yet, starts that are under way, and keepers of daemons.
+    pub(crate) users: usize,
+    /// Tasks that have come to be.
+    pub(crate) born: u64,
+}
+
+/// A loaded version. Its code is given back with the last who holds this.
+pub(crate) struct Version {
+    pub(crate) plugin: Plugin,
+    /// Which of all that the host has loaded.
+    pub(crate) number: u64,
+    standing: watch::Sender<Standing>,
+    tally: watch::Sender<Tally>,
+    /// Whether it was told that its last task is gone.
+    shut: AtomicBool,
+    /// How its daemons do, by their types' names.
+    daemons: Mutex<BTreeMap<String, DaemonPhase>>,
+    _code: CodeHold,
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Version")
+            .field("plugin", &self.plugin.name())
+            .field("number", &self.number)
+            .field("standing", &*self.standing.borrow())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Version {
+    pub(crate) fn new(plugin: Plugin, code: CodeHold, number: u64, standing: Standing) -> Self {
+        Self {
+            plugin,
+            number,
+            standing: watch::Sender::new(standing),
+            tally: watch::Sender::default(),
+            shut: AtomicBool::new(false),
+            daemons: Mutex::default(),
+            _code: code,
+        }
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        *self.standing.borrow()
+    }
+
+    /// Changes it; says whether that was a change. Only the registry does, under its lock.
+    pub(super) fn stand(&self, standing: Standing) -> bool {
+        self.standing.send_if_modified(|now| std::mem::replace(now, standing) != standing)
+    }
+
+    pub(super) fn watch_standing(&self) -> watch::Receiver<Standing> {
+        self.standing.subscribe()
+    }
+
+    pub(super) fn watch_tally(&self) -> watch::Receiver<Tally> {
+        self.tally.subscribe()
+    }
+
+    /// Says, once, that nobody needs it any more.
+    pub(super) fn shut(&self) -> bool {
+        !self.shut.swap(true, Ordering::AcqRel)
+    }
+
+    pub(super) fn note_daemon(&self, task_type: &str, phase: DaemonPhase) {
+        self.daemons.lock().unwrap_or_else(PoisonError::into_inner).insert(task_type.to_owned(), phase);
+    }
+
+    pub(super) fn daemons(&self) -> BTreeMap<String, DaemonPhase> {
+        self.daemons.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// A use of a version, over when this is dropped.
+pub(crate) struct VersionUse(Arc<Version>);
+
+impl VersionUse {
+    pub(super) fn new(version: Arc<Version>) -> Self {
+        version.tally.send_modify(|tally| tally.users += 1);
+        Self(version)
+    }
+
+    /// A task of the version has come to be.
+    pub(super) fn born(&self) {
+        self.0.tally.send_modify(|tally| tally.born += 1);
+    }
+}
+
+impl Clone for VersionUse {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.0))
+    }
+}
+
+impl Deref for VersionUse {
+    type Target = Version;
+
+    fn deref(&self) -> &Version {
+        &self.0
+    }
+}
+
+impl Drop for VersionUse {
+    fn drop(&mut self) {
+        self.0.tally.send_modify(|tally| tally.users = tally.users.saturating_sub(1));
+    }
+}
+
+impl fmt::Debug for VersionUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
