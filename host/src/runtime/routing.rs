@@ -13,9 +13,8 @@ use super::handle::TaskHandle;
 use super::host::{Inner, StartError};
 use super::start::start;
 
-/// What a start came to for a caller who was ready to wait.
+/// What a start came to for a caller who was ready to wait. There is no third answer.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub enum Started {
     /// The task had its outcome in time.
     #[non_exhaustive]
