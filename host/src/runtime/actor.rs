@@ -176,8 +176,14 @@ impl Actor {
     /// Whether there is a life before it: not for a child whose parent has ended while it was started.
     async fn begins(&mut self) -> bool {
         if !self.is_left_behind() {
-            let settled = pin!(self.settle_start());
-            return matches!(guarded(settled).await, Ok(Ok(())));
+            let settled = {
+                let settled = pin!(self.settle_start());
+                guarded(settled).await
+            };
+            if let Err(panic) = &settled {
+                self.on_panic(panic).await;
+            }
+            return matches!(settled, Ok(Ok(())));
         }
         let request = CancelRequest::new(Party::Host, "the task that started it has ended");
         let cancelled = pin!(self.cancel(request, self.shared.now()));
