@@ -25,6 +25,8 @@
 //! - [`StartRequest`], [`Limits`], [`Grants`]: what a task is asked to do, and what it may use.
 //! - [`TaskHandle`]: wait, watch, notify, pause, fuel, cancel.
 //! - [`Plugin::hooks`], [`Plugin::notes`], [`HookLimits`]: what plugins do around their life and beside their tasks.
+//! - [`Messages`]: what tasks tell their agents, delivered at least once.
+//! - [`OpenApproval`], [`ApprovalPolicy`], [`Permission`]: what tasks ask, who may decide it, and what is decided in advance.
 //! - [`Outcome`], [`FailureKind`], [`CancelledBy`](Party): how a task ended, and why.
 //! - [`Event`]: everything that happened to a task, in order.
 //!

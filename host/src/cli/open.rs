@@ -15,10 +15,10 @@ use super::output::talk;
 const CELLS: u32 = 16;
 
 /// Makes a host with the person's limits. A cache that cannot be used costs time, and a warning.
-pub(super) fn host(limits: Limits) -> Result<Host, Fault> {
+pub(super) fn host(limits: &Limits) -> Result<Host, Fault> {
     // Messages to the agent are shown as they come out of the event log; this says that somebody reads them.
     let builder = || {
-        let builder = Host::builder().running_max(CELLS).limits(limits).compiler(Compiler::ThisProgram).daemons(false);
+        let builder = Host::builder().running_max(CELLS).limits(*limits).compiler(Compiler::ThisProgram).daemons(false);
         builder.agent_sink(|_: &_| Delivery::Accepted)
     };
     let built = match environment::cache_dir() {

@@ -35,14 +35,14 @@ fn limits() -> Limits {
 }
 
 fn create() -> Command {
-    create_with(limits())
+    create_with(&limits())
 }
 
-fn create_with(limits: Limits) -> Command {
+fn create_with(limits: &Limits) -> Command {
     Command::Create {
         task: task(),
         input: json!({}),
-        limits: Box::new(limits),
+        limits: Box::new(*limits),
         details: Box::default(),
         approval: None,
     }
@@ -50,7 +50,7 @@ fn create_with(limits: Limits) -> Command {
 
 /// A task whose log may be full soon.
 fn create_brief(log_events: u64) -> Command {
-    create_with(Limits { log_events, ..limits() })
+    create_with(&Limits { log_events, ..limits() })
 }
 
 fn key(number: u8) -> SignalKey {
@@ -177,7 +177,7 @@ impl Reader {
             EventBody::Created { limits, .. } => self.budget = limits.fuel,
             EventBody::AgentMessage { number, .. } => assert!(self.open_messages.insert(*number)),
             EventBody::MessageSettled { number, .. } => {
-                assert!(self.open_messages.remove(number), "sent, and settled once")
+                assert!(self.open_messages.remove(number), "sent, and settled once");
             }
             EventBody::Started { .. } => assert!(!std::mem::replace(&mut self.started, true)),
             EventBody::WaitStarted { wait, keys, .. } => {

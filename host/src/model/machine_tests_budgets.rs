@@ -25,12 +25,12 @@ fn decide(state: &mut TaskState, command: Command) -> (Answer, Vec<EventBody>) {
     (decision.answer, decision.events)
 }
 
-fn started(limits: Limits, retry: RetryPolicy) -> TaskState {
+fn started(limits: &Limits, retry: RetryPolicy) -> TaskState {
     let mut state = TaskState::default();
     let task = TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::new("k").unwrap() };
     let mut details = Box::<super::details::TaskDetails>::default();
     details.retry = retry;
-    let limits = Box::new(limits);
+    let limits = Box::new(*limits);
     decide(&mut state, Command::Create { task, input: json!({}), limits, details, approval: None });
     decide(&mut state, Command::Start);
     state
@@ -43,7 +43,7 @@ fn notify(state: &mut TaskState, sender: Party) -> Answer {
 
 #[test]
 fn t10_others_fill_their_own_part_of_a_log_and_the_task_can_still_wait() {
-    let mut state = started(Limits { log_events: 8, ..Limits::default() }, RetryPolicy::default());
+    let mut state = started(&Limits { log_events: 8, ..Limits::default() }, RetryPolicy::default());
     let stranger = Party::Task(TaskId::from_random(7));
     for _ in 0..4 {
         assert_eq!(notify(&mut state, stranger), Answer::Notified(NotifyAnswer::Buffered));
@@ -66,7 +66,7 @@ fn t10_others_fill_their_own_part_of_a_log_and_the_task_can_still_wait() {
 #[test]
 fn r26_a_question_that_is_open_when_an_attempt_ends_is_decided() {
     let retry = RetryPolicy::attempts(2).backoff(Duration::ZERO, Duration::ZERO).with_crashes();
-    let mut state = started(Limits::default(), retry);
+    let mut state = started(&Limits::default(), retry);
     let ask =
         ApprovalAsk { kind: "k".into(), reason: String::new(), summary: String::new(), metadata: None, timeout: None };
     decide(&mut state, Command::RequestApproval(ask));
@@ -84,7 +84,7 @@ fn state_number() -> super::approval::ApprovalNumber {
 
 #[test]
 fn r2a_a_small_budget_is_not_low_before_anything_is_used() {
-    let mut state = started(Limits { tokens: 4, ..Limits::default() }, RetryPolicy::default());
+    let mut state = started(&Limits { tokens: 4, ..Limits::default() }, RetryPolicy::default());
     let record = |tokens| Command::RecordUsage { tool: "t".into(), tokens, actions: 0, usage: Usage::default() };
     let low = |events: &[EventBody]| events.iter().any(|body| matches!(body, EventBody::BudgetLow { .. }));
     assert!(!low(&decide(&mut state, record(0)).1));

@@ -319,17 +319,14 @@ impl Outbox {
             queues.get(task).is_some_and(|queue| filter.takes(*task, queue))
         };
         // The tasks that this claim takes from, by the place of their next message.
-        let mut open: BTreeMap<u64, TaskId> = match filter.task {
+        let mut open: BTreeMap<u64, TaskId> = if let Some(task) = filter.task {
             // One task's messages are found without looking at all the others'.
-            Some(task) => {
-                let first = self.queues.get(&task).filter(|queue| queue.claimed == 0 && filter.takes(task, queue));
-                first.and_then(|queue| queue.entries.keys().next()).map(|place| (*place, task)).into_iter().collect()
-            }
-            None => {
-                let ready = self.ready.iter().filter(|(_, task)| wanted(&self.queues, task));
-                // No more than so many tasks can have a message among so many.
-                ready.map(|(place, task)| (*place, *task)).take(most).collect()
-            }
+            let queue = self.queues.get(&task).filter(|queue| queue.claimed == 0 && filter.takes(task, queue));
+            queue.and_then(|queue| queue.entries.keys().next()).map(|place| (*place, task)).into_iter().collect()
+        } else {
+            let ready = self.ready.iter().filter(|(_, task)| wanted(&self.queues, task));
+            // No more than so many tasks can have a message among so many.
+            ready.map(|(place, task)| (*place, *task)).take(most).collect()
         };
         while claimed.len() < most
             && let Some((place, task)) = open.pop_first()

@@ -190,8 +190,14 @@ impl Actor {
         } else if self.is_unwanted() {
             "its plugin was disabled or unloaded while it was started"
         } else {
-            let settled = pin!(self.settle_start());
-            return matches!(guarded(settled).await, Ok(Ok(())));
+            let settled = {
+                let settled = pin!(self.settle_start());
+                guarded(settled).await
+            };
+            if let Err(panic) = &settled {
+                self.on_panic(panic).await;
+            }
+            return matches!(settled, Ok(Ok(())));
         };
         let request = CancelRequest::new(Party::Host, why);
         let cancelled = pin!(self.cancel(request, self.shared.now()));

@@ -1,5 +1,7 @@
-//! What happens after a task's end: written down beside its log, and without any effect on its outcome.
+//! What happens after a task's end: written down beside its log, and without any effect on its outcome. And what of it
+//! is left on the disk.
 
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use crate::model::event::{Event, EventBody, EventSeq};
@@ -51,6 +53,15 @@ impl Shared {
 }
 
 impl TaskHandle {
+    /// Where the task's scratch directory is, if it was kept ([`ScratchPolicy`](crate::ScratchPolicy)): known from the moment
+    /// of [`TaskHandle::gone`] on. `None` before that, when it was not kept, and when the task never needed one. It goes when
+    /// the task is forgotten, and with the host; whoever wants it longer moves it away.
+    ///
+    /// What is in it comes from the guest. A link in it can lead anywhere: follow none.
+    pub fn scratch_dir(&self) -> Option<PathBuf> {
+        self.shared.kept_scratch.get().map(|_| self.shared.dirs.kept_path(self.shared.id))
+    }
+
     /// What happened after the task's end and changed nothing about it, in order, with numbers of its own: the functions
     /// that were called then, messages to the agent that somebody took, and the first 64 signals that came too late.
     ///

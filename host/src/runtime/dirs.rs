@@ -35,7 +35,7 @@ pub(crate) struct HostDirs {
     /// Whose scratch directory was kept.
     kept: Mutex<HashSet<TaskId>>,
     /// Says that somebody lives here, until it is dropped. Before the directory, so that it is dropped first.
-    _owner: std::fs::File,
+    _owner: Option<std::fs::File>,
     /// Removes everything at the end.
     root: TempDir,
 }

@@ -399,15 +399,6 @@ impl TaskHandle {
         }
     }
 
-    /// Where the task's scratch directory is, if it was kept ([`ScratchPolicy`](crate::ScratchPolicy)): known from the moment
-    /// of [`TaskHandle::gone`] on. `None` before that, when it was not kept, and when the task never needed one. It goes when
-    /// the task is forgotten, and with the host; whoever wants it longer moves it away.
-    ///
-    /// What is in it comes from the guest. A link in it can lead anywhere: follow none.
-    pub fn scratch_dir(&self) -> Option<std::path::PathBuf> {
-        self.shared.kept_scratch.get().map(|_| self.shared.dirs.kept_path(self.shared.id))
-    }
-
     /// Reads an attached file, by its number in [`Snapshot::artifacts`].
     ///
     /// # Errors

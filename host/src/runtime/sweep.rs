@@ -18,12 +18,15 @@ const OWNER_NEW: &str = "owner.new";
 /// Who else has access to a directory that is ours alone: nobody.
 const OTHERS: u32 = 0o077;
 
-/// Says that this process lives in the directory, for as long as the file is open.
-pub(super) fn own(dir: &Dir) -> io::Result<std::fs::File> {
+/// Says that this process lives in the directory, for as long as the file is open. `None` where files have no locks: then
+/// nobody sweeps it.
+pub(super) fn own(dir: &Dir) -> io::Result<Option<std::fs::File>> {
     let made = dir.open_with(OWNER_NEW, OpenOptions::new().write(true).create_new(true))?.into_std();
-    made.try_lock()?;
+    if made.try_lock().is_err() {
+        return Ok(None);
+    }
     dir.rename(OWNER_NEW, dir, OWNER)?;
-    Ok(made)
+    Ok(Some(made))
 }
 
 /// The directories of other hosts in one place.

@@ -153,7 +153,7 @@ fn store(around: Around, wasi: WasiCtx, info: Info) -> wasmtime::Result<Store<Ce
     let mut table = ResourceTable::new();
     table.set_max_capacity(size(limits.resources.into()));
     let memory = MemoryMeter::new(&limits, Arc::clone(&link.gauges));
-    let files = FileRules::new(limits, Arc::clone(&link.output), info.scratch.clone());
+    let files = FileRules::new(&limits, Arc::clone(&link.output), info.scratch.clone());
     let pace = Pace::new(limits.fuel, info.fuel_used, turn);
     let mut store = Store::new(&engine, CellData { wasi, table, files, memory, link, clock, info, pace });
     store.limiter(|data| &mut data.memory);
@@ -181,11 +181,11 @@ fn result_bytes(limits: &Limits) -> u64 {
 pub(super) async fn describe(
     around: Around,
     plugin: &TaskPluginPre<CellData>,
-    limits: Limits,
+    limits: &Limits,
 ) -> Result<String, Failure> {
-    let wasi = wasi::nothing(&limits, &around.link.output);
+    let wasi = wasi::nothing(limits, &around.link.output);
     around.link.gauges.set_fuel_budget(limits.fuel);
-    let info = Info { document: Value::Null, scratch: None, limits, fuel_used: 0, is_task: false };
+    let info = Info { document: Value::Null, scratch: None, limits: *limits, fuel_used: 0, is_task: false };
     let mut store = store(around, wasi, info).map_err(|error| host_failure(&error))?;
     let instance = plugin.instantiate_async(&mut store).await;
     let called = match instance {

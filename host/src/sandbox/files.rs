@@ -65,8 +65,8 @@ impl fmt::Debug for OpenedScratch {
 pub(super) struct NoScratch(io::Error);
 
 impl FileRules {
-    pub(super) fn new(limits: Limits, log: Arc<OutputLog>, scratch: Option<Arc<Scratch>>) -> Self {
-        Self { limits, log, scratch, opened: OnceLock::new(), listings: Mutex::default() }
+    pub(super) fn new(limits: &Limits, log: Arc<OutputLog>, scratch: Option<Arc<Scratch>>) -> Self {
+        Self { limits: *limits, log, scratch, opened: OnceLock::new(), listings: Mutex::default() }
     }
 
     /// The scratch directory, which the first call makes.

@@ -239,7 +239,7 @@ impl WasmRunner {
         let described = self.paced(dead_link(), async move |around| {
             let _place = place;
             match &code.linked {
-                Linked::TaskPlugin(plugin) => cell::describe(around, plugin, limits).await,
+                Linked::TaskPlugin(plugin) => cell::describe(around, plugin, &limits).await,
                 Linked::Command(_) => Err(Failure::new(FailureKind::Host, "a command does not describe itself")),
             }
         });

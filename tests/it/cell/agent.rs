@@ -53,14 +53,9 @@ async fn r25_a_message_waits_in_the_outbox_until_somebody_has_it() {
     let messages = host.messages();
     let mine = MessageFilter::session("s1");
     let minute = Duration::from_mins(1);
-    let waiting = {
-        let (messages, mine) = (messages.clone(), mine.clone());
-        tokio::spawn(async move { messages.next(&mine, 9, minute).await })
-    };
     let mut asked = request("agent", json!({"message": "for s1", "trigger": true}));
     asked.details.session = Some("s1".to_owned());
-    let task = start_as(&host, asked).await;
-    let claimed = within(waiting).await.unwrap();
+    let (claimed, task) = within(async { tokio::join!(messages.next(&mine, 9, minute), start_as(&host, asked)) }).await;
     let message = &claimed[0].message;
     assert_eq!((message.id, message.number, &*message.message, message.trigger), (task.id(), 1, "for s1", true));
     assert_eq!(data(outcome(&task).await), json!("queued"));

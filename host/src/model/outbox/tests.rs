@@ -1,3 +1,5 @@
+//! Claims on the outbox, with every moment told by the test.
+
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -1,10 +1,13 @@
 //! Messages to the agent: the outbox, its claims on a clock that the test moves, and its races.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use super::bench::{Bench, Script, key, log, request, script, settle, success, wait_for};
 use crate::model::event::{Event, EventBody};
@@ -90,18 +93,20 @@ async fn r25_what_is_not_acknowledged_in_time_comes_again_and_wakes_whoever_wait
     let all = MessageFilter::default();
     let second = {
         let (messages, all) = (messages.clone(), all.clone());
-        let first = tokio::spawn(async move { messages.next(&all, 1, 10 * SECOND).await });
+        let mut first = JoinSet::new();
+        first.spawn(async move { messages.next(&all, 1, 10 * SECOND).await });
         settle().await;
-        assert!(!first.is_finished(), "there is none yet");
+        assert!(first.try_join_next().is_none(), "there is none yet");
         bench.start().await;
-        let first = first.await.unwrap();
+        let first = first.join_next().await.unwrap().unwrap();
         assert_eq!(first[0].message.message, "one");
         let messages = bench.inner.messages();
-        let second = tokio::spawn(async move { messages.next(&MessageFilter::default(), 1, 10 * SECOND).await });
+        let mut second = JoinSet::new();
+        second.spawn(async move { messages.next(&MessageFilter::default(), 1, 10 * SECOND).await });
         bench.advance(Duration::from_millis(9999)).await;
-        assert!(!second.is_finished());
+        assert!(second.try_join_next().is_none());
         bench.advance(Duration::from_millis(1)).await;
-        second.await.unwrap()
+        second.join_next().await.unwrap().unwrap()
     };
     assert_eq!((second[0].message.number, second[0].claims), (1, 2));
     assert_eq!(messages.ack(second[0].token).await, AckAnswer::Acknowledged);
@@ -113,10 +118,11 @@ async fn r25_what_is_not_acknowledged_in_time_comes_again_and_wakes_whoever_wait
 async fn r25_whoever_waits_is_let_go_when_the_host_ends() {
     let bench = Bench::new(teller(&[]));
     let messages = bench.inner.messages();
-    let waiting = tokio::spawn(async move { messages.next(&MessageFilter::default(), 1, SECOND).await });
+    let mut waiting = JoinSet::new();
+    waiting.spawn(async move { messages.next(&MessageFilter::default(), 1, SECOND).await });
     settle().await;
     bench.inner.shutdown.send_replace(true);
-    assert_eq!(waiting.await.unwrap(), []);
+    assert_eq!(waiting.join_next().await.unwrap().unwrap(), []);
 }
 
 #[tokio::test]
@@ -297,17 +303,12 @@ async fn r25_an_acknowledgement_that_nobody_waits_for_leaves_the_message_claimed
     settle().await;
     let messages = bench.inner.messages();
     let claimed = messages.claim(&MessageFilter::default(), 1, SECOND);
-    let asked = AtomicBool::new(false);
-    {
-        let ack = async {
-            asked.store(true, Ordering::Relaxed);
-            messages.ack(claimed[0].token).await
-        };
-        // Polled once, and dropped before the task has answered.
-        let mut ack = Box::pin(ack);
-        std::future::poll_fn(|cx| std::task::Poll::Ready(assert!(ack.as_mut().poll(cx).is_pending()))).await;
-    }
-    assert!(asked.load(Ordering::Relaxed));
+    // Polled once, and dropped before the task has answered.
+    let waits = {
+        let mut ack = pin!(messages.ack(claimed[0].token));
+        poll_fn(|cx| Poll::Ready(ack.as_mut().poll(cx).is_pending())).await
+    };
+    assert!(waits);
     settle().await;
     assert_eq!(messages.open(&MessageFilter::default()), 1);
     assert_eq!(messages.ack(claimed[0].token).await, AckAnswer::Acknowledged, "it was written down already");

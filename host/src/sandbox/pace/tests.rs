@@ -124,7 +124,7 @@ fn guest(body: &str, link: CellLink) -> Paced<impl Future<Output = Result<String
     let turn = Arc::new(Turn::new());
     let gate = Arc::clone(&link.gate);
     let around = Around { engine, clock: Arc::new(SystemClock::new()), link, turn: Arc::clone(&turn) };
-    let guest = Box::pin(async move { cell::describe(around, &pre, limits).await });
+    let guest = Box::pin(async move { cell::describe(around, &pre, &limits).await });
     Paced { guest, gate, turn }
 }
 
