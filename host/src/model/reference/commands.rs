@@ -25,6 +25,8 @@ const KEYS: u8 = 3;
 pub(super) struct Setting {
     held: bool,
     later: bool,
+    /// Whether the case begins when it runs.
+    begun: bool,
     attempts: u32,
     crashes: bool,
     approvers: Approvers,
@@ -48,7 +50,7 @@ impl Setting {
                 tokens: self.tokens,
                 actions: self.actions,
                 children: 2,
-                children_in_all: 3,
+                children_in_all: 2,
                 log_events: self.log_events,
                 ..Limits::default()
             },
@@ -60,6 +62,15 @@ impl Setting {
     }
 }
 
+impl Setting {
+    /// What brings it so far.
+    pub(super) fn first(&self) -> Vec<Command> {
+        let decision = ApprovalDecision::Approved { by: Party::Person, input: None };
+        let approve = Command::DecideApproval { number: ApprovalNumber(1), decision };
+        if self.begun { vec![approve, Command::Due, Command::Start] } else { Vec::new() }
+    }
+}
+
 pub(super) fn setting() -> impl Strategy<Value = Setting> {
     let approvers = prop_oneof![Just(Approvers::PersonOrHost), Just(Approvers::Person), Just(Approvers::Anybody)];
     let budget = || prop_oneof![Just(u64::MAX), Just(0), Just(7), Just(40)];
@@ -67,10 +78,12 @@ pub(super) fn setting() -> impl Strategy<Value = Setting> {
     let held = prop::bool::weighted(0.2);
     let later = prop::bool::weighted(0.2);
     let on_request = prop_oneof![Just(0), Just(10)];
-    (held, later, 1..4u32, any::<bool>(), approvers, on_request, budget(), budget(), log_events).prop_map(
-        |(held, later, attempts, crashes, approvers, on_request, tokens, actions, log_events)| Setting {
+    let begun = prop::bool::weighted(0.7);
+    (held, (later, begun), 1..4u32, any::<bool>(), approvers, on_request, budget(), budget(), log_events).prop_map(
+        |(held, (later, begun), attempts, crashes, approvers, on_request, tokens, actions, log_events)| Setting {
             held,
             later,
+            begun,
             attempts,
             crashes,
             approvers,
@@ -144,7 +157,7 @@ fn waits() -> impl Strategy<Value = Command> {
         2 => timeout().prop_map(|timeout| Command::NextInstruction { timeout }),
         2 => (kind, timeout())
             .prop_map(|(kind, timeout)| Command::RequestApproval(ApprovalAsk { timeout, ..ApprovalAsk::new(kind, "r", "s") })),
-        2 => (0..4u8, timeout()).prop_map(|(number, timeout)| Command::WaitChild { child: child(number), timeout }),
+        2 => (0..3u8, timeout()).prop_map(|(number, timeout)| Command::WaitChild { child: child(number), timeout }),
         2 => (0..12u64, timeout())
             .prop_map(|(units, timeout)| Command::RequestFuel { units, reason: "r".into(), timeout }),
     ]
@@ -164,7 +177,7 @@ fn acts() -> impl Strategy<Value = Command> {
             trigger: true,
             once: once.map(key)
         }),
-        2 => (0..4u8, any::<bool>()).prop_map(|(number, detached)| Command::StartChild {
+        2 => (0..3u8, any::<bool>()).prop_map(|(number, detached)| Command::StartChild {
             child: child(number),
             task: task("child"),
             fuel: 5,
@@ -202,7 +215,7 @@ fn outside() -> impl Strategy<Value = Command> {
         2 => others().prop_map(|by| Command::Resume { by }),
         2 => (0..20u64, others()).prop_map(|(units, by)| Command::AddFuel { units, by }),
         1 => others().prop_map(|by| Command::RefuseFuel { by, reason: String::new() }),
-        2 => (0..4u8, outcomes, 0..9u64)
+        4 => (0..3u8, outcomes, 0..9u64)
             .prop_map(|(number, outcome, fuel)| Command::ChildEnded { child: child(number), outcome, fuel }),
     ]
 }
@@ -263,7 +276,7 @@ fn ends() -> impl Strategy<Value = Command> {
 }
 
 pub(super) fn any_command() -> impl Strategy<Value = Command> {
-    prop_oneof![10 => waits(), 8 => acts(), 12 => outside(), 8 => clocks(), 3 => ends()]
+    prop_oneof![20 => waits(), 16 => acts(), 24 => outside(), 14 => clocks(), 4 => ends()]
 }
 
 /// Whether this can come in now: a guest calls while it runs and is not parked, and a clock that stands does not ring.

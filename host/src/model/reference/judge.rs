@@ -186,7 +186,7 @@ proptest! {
         let (mut decider, mut reference) = (Decider::new(&made), Reference::new(made.clone()));
         prop_assert_eq!(decider.view(), reference.view.clone());
         let mut done = Vec::new();
-        for command in commands {
+        for command in setting.first().into_iter().chain(commands) {
             if !can_come(&reference.view, &command) {
                 continue;
             }
@@ -195,6 +195,8 @@ proptest! {
             let came = decider.take(command);
             prop_assert_eq!(&came, &expected, "told differently in the last step of\n{}", story(&made, &done));
             let view = decider.view();
+            let clocks = (decider.state.deadline_runs(), decider.state.idle_runs());
+            prop_assert_eq!(clocks, super::clocks(&view), "a clock is wrong after\n{}", story(&made, &done));
             prop_assert_eq!(&view, &reference.view, "differs after\n{}", story(&made, &done));
         }
     }
@@ -204,7 +206,7 @@ proptest! {
         let made = setting.made();
         let mut decider = Decider::new(&made);
         let mut done = Vec::new();
-        for command in commands {
+        for command in setting.first().into_iter().chain(commands) {
             let view = decider.view();
             if !can_come(&view, &command) {
                 continue;
