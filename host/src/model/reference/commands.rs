@@ -22,6 +22,7 @@ const KEYS: u8 = 3;
 
 /// How a task is made, in few words, so that a case that fails can be read.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one way to make a task")]
 pub(super) struct Setting {
     held: bool,
     later: bool,

@@ -277,8 +277,8 @@ fn whole(
     check(before.cancel.is_none() || after.cancel.is_some(), "a cancel is forgotten")?;
     let asker = |state: &TaskState| state.cancel.as_ref().map(|asked| (asked.by, asked.reason.clone()));
     check(before.cancel.is_none() || asker(before) == asker(after), "who asked first and why stay")?;
-    let asked = new.iter().any(|event| matches!(event.body, EventBody::CancelRequested(_)));
-    check(asked == (before.cancel != after.cancel), "a cancel that changes nothing is not written down")?;
+    let written = new.iter().any(|event| matches!(event.body, EventBody::CancelRequested(_)));
+    check(written == (before.cancel != after.cancel), "a cancel that changes nothing is not written down")?;
     let grace = |state: &TaskState| state.cancel.as_ref().map(|asked| asked.grace);
     check(before.cancel.is_none() || grace(after) <= grace(before), "a grace never grows")?;
     if let (Command::SetOutcome { by, .. }, Some(Event { body: EventBody::Finished { set_by, .. }, .. })) =
