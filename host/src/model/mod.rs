@@ -20,6 +20,8 @@ mod machine_tests;
 #[cfg(test)]
 mod machine_tests_budgets;
 #[cfg(test)]
+mod machine_tests_edges;
+#[cfg(test)]
 mod machine_tests_waiting;
 pub(crate) mod mailbox;
 pub(crate) mod manifest;

@@ -399,6 +399,13 @@ fn stopped(asked: &CancelRequest, forced: bool, begun: bool) -> Outcome {
     Outcome::Cancelled { by, reason, forced, begun, message: String::new(), data: None }
 }
 
+/// Whether its deadline comes nearer, and its idle time: not while somebody else has to do something first.
+pub(super) fn clocks(view: &View) -> (bool, bool) {
+    let asks = matches!(view.parked, Some(Parked::Fuel(_) | Parked::Approval));
+    let runs = view.phase == Phase::Running && view.paused.is_none();
+    (runs && !asks, runs && view.parked.is_none())
+}
+
 /// Whether the guest asks this of its host and gets an answer.
 pub(super) fn is_call(command: &Command) -> bool {
     matches!(

@@ -24,9 +24,12 @@ const KEYS: u8 = 3;
 
 /// How a task is made, in few words, so that a case that fails can be read.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one way to make a task")]
 pub(super) struct Setting {
     held: bool,
     later: bool,
+    /// Whether the case begins when it runs.
+    begun: bool,
     attempts: u32,
     crashes: bool,
     approvers: Approvers,
@@ -51,7 +54,7 @@ impl Setting {
                 tokens: self.tokens,
                 actions: self.actions,
                 children: 2,
-                children_in_all: 3,
+                children_in_all: 2,
                 log_events: self.log_events,
                 agent_messages: 2,
                 fuel_on_approval: 25,
@@ -63,6 +66,15 @@ impl Setting {
             approvers: self.approvers,
             permission: self.permission.clone(),
         }
+    }
+}
+
+impl Setting {
+    /// What brings it so far.
+    pub(super) fn first(&self) -> Vec<Command> {
+        let decision = ApprovalDecision::Approved { by: Party::Person, input: None };
+        let approve = Command::DecideApproval { number: ApprovalNumber(1), decision };
+        if self.begun { vec![approve, Command::Due, Command::Start] } else { Vec::new() }
     }
 }
 
@@ -79,10 +91,22 @@ pub(super) fn setting() -> impl Strategy<Value = Setting> {
         1 => Just(Permission::approve(ApprovalKinds::All)),
         1 => Just(Permission::approve(ApprovalKinds::only(["fuel"])).deny_others()),
     ];
-    (held, later, 1..4u32, any::<bool>(), approvers, on_request, budget(), budget(), log_events, permission).prop_map(
-        |(held, later, attempts, crashes, approvers, on_request, tokens, actions, log_events, permission)| Setting {
+    let begun = prop::bool::weighted(0.7);
+    let budgets = (on_request, budget(), budget());
+    (held, (later, begun), 1..4u32, any::<bool>(), approvers, budgets, log_events, permission).prop_map(
+        |(
+            held,
+            (later, begun),
+            attempts,
+            crashes,
+            approvers,
+            (on_request, tokens, actions),
+            log_events,
+            permission,
+        )| Setting {
             held,
             later,
+            begun,
             attempts,
             crashes,
             approvers,
@@ -158,7 +182,7 @@ fn waits() -> impl Strategy<Value = Command> {
         2 => timeout().prop_map(|timeout| Command::NextInstruction { timeout }),
         2 => (kind, timeout())
             .prop_map(|(kind, timeout)| Command::RequestApproval(ApprovalAsk { timeout, ..ApprovalAsk::new(kind, "r", "s") })),
-        2 => (0..4u8, timeout()).prop_map(|(number, timeout)| Command::WaitChild { child: child(number), timeout }),
+        2 => (0..3u8, timeout()).prop_map(|(number, timeout)| Command::WaitChild { child: child(number), timeout }),
         2 => (0..12u64, timeout())
             .prop_map(|(units, timeout)| Command::RequestFuel { units, reason: "r".into(), timeout }),
     ]
@@ -179,7 +203,7 @@ fn acts() -> impl Strategy<Value = Command> {
             once: once.map(key),
             room
         }),
-        2 => (0..4u8, any::<bool>()).prop_map(|(number, detached)| Command::StartChild {
+        2 => (0..3u8, any::<bool>()).prop_map(|(number, detached)| Command::StartChild {
             child: child(number),
             task: task("child"),
             fuel: 5,
@@ -228,7 +252,7 @@ fn outside() -> impl Strategy<Value = Command> {
         2 => others().prop_map(|by| Command::Resume { by }),
         2 => (0..20u64, others()).prop_map(|(units, by)| Command::AddFuel { units, by }),
         1 => others().prop_map(|by| Command::RefuseFuel { by, reason: String::new() }),
-        2 => (0..4u8, outcomes, 0..9u64)
+        4 => (0..3u8, outcomes, 0..9u64)
             .prop_map(|(number, outcome, fuel)| Command::ChildEnded { child: child(number), outcome, fuel }),
     ]
 }
@@ -290,7 +314,7 @@ fn ends() -> impl Strategy<Value = Command> {
 }
 
 pub(super) fn any_command() -> impl Strategy<Value = Command> {
-    prop_oneof![10 => waits(), 8 => acts(), 12 => outside(), 8 => clocks(), 3 => ends()]
+    prop_oneof![20 => waits(), 16 => acts(), 24 => outside(), 14 => clocks(), 4 => ends()]
 }
 
 /// Whether this can come in now: a guest calls while it runs and is not parked, and a clock that stands does not ring.

@@ -194,7 +194,7 @@ proptest! {
         let (mut decider, mut reference) = (Decider::new(&made), Reference::new(made.clone()));
         prop_assert_eq!(decider.view(), reference.view.clone());
         let mut done = Vec::new();
-        for command in commands {
+        for command in setting.first().into_iter().chain(commands) {
             if !can_come(&reference.view, &command) {
                 continue;
             }
@@ -203,6 +203,8 @@ proptest! {
             let came = decider.take(command);
             prop_assert_eq!(&came, &expected, "told differently in the last step of\n{}", story(&made, &done));
             let view = decider.view();
+            let clocks = (decider.state.deadline_runs(), decider.state.idle_runs());
+            prop_assert_eq!(clocks, super::clocks(&view), "a clock is wrong after\n{}", story(&made, &done));
             prop_assert_eq!(&view, &reference.view, "differs after\n{}", story(&made, &done));
         }
     }
@@ -212,7 +214,7 @@ proptest! {
         let made = setting.made();
         let mut decider = Decider::new(&made);
         let mut done = Vec::new();
-        for command in commands {
+        for command in setting.first().into_iter().chain(commands) {
             let view = decider.view();
             if !can_come(&view, &command) {
                 continue;
@@ -289,8 +291,8 @@ fn whole(
     check(before.cancel.is_none() || after.cancel.is_some(), "a cancel is forgotten")?;
     let asker = |state: &TaskState| state.cancel.as_ref().map(|asked| (asked.by, asked.reason.clone()));
     check(before.cancel.is_none() || asker(before) == asker(after), "who asked first and why stay")?;
-    let asked = new.iter().any(|event| matches!(event.body, EventBody::CancelRequested(_)));
-    check(asked == (before.cancel != after.cancel), "a cancel that changes nothing is not written down")?;
+    let written = new.iter().any(|event| matches!(event.body, EventBody::CancelRequested(_)));
+    check(written == (before.cancel != after.cancel), "a cancel that changes nothing is not written down")?;
     let grace = |state: &TaskState| state.cancel.as_ref().map(|asked| asked.grace);
     check(before.cancel.is_none() || grace(after) <= grace(before), "a grace never grows")?;
     if let (Command::SetOutcome { by, .. }, Some(Event { body: EventBody::Finished { set_by, .. }, .. })) =

@@ -173,3 +173,18 @@ async fn f26_a_file_that_is_there_already_is_not_written_to() {
     assert!(page.lost > 0 && page.chunks.iter().filter(|chunk| told(chunk)).count() == 1);
     assert_eq!(bench.inner.around.dirs.read_output(task.id()).unwrap().metadata().unwrap().len(), 0);
 }
+
+#[test]
+fn f20_a_key_is_given_back_by_the_task_that_has_it_and_by_nobody_else() {
+    use crate::model::ids::{TaskId, TaskKey, TaskRef};
+    use crate::runtime::registry::{Keep, Registry};
+
+    let registry = Registry::new(Keep { tasks: 1, time: Duration::from_secs(1), bytes: 1 });
+    let task = TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::new("k").unwrap() };
+    let (old, new) = (TaskId::from_random(1), TaskId::from_random(2));
+    assert!(registry.claim(&task, new));
+    registry.release(&task, old);
+    assert!(!registry.claim(&task, old), "the new run has it still");
+    registry.release(&task, new);
+    assert!(registry.claim(&task, old));
+}

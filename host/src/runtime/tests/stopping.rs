@@ -200,3 +200,19 @@ async fn t45_stop_all_against_start_touches_what_was_started_before_and_nothing_
         log(&task).await;
     }
 }
+
+#[tokio::test]
+async fn r34_a_task_is_told_of_no_more_time_than_it_has() {
+    let bench = Arc::new(Bench::new(script(|_| std::future::pending())));
+    let task = bench.start().await;
+    settle().await;
+    let stopping = in_background({
+        let bench = Arc::clone(&bench);
+        let request = enough().grace(Duration::from_hours(1));
+        async move { bench.inner.stop_all(&StopScope::All, request, DEADLINE).await }
+    });
+    settle().await;
+    assert_eq!(task.state().cancel.map(|request| request.grace), Some(DEADLINE));
+    bench.advance(DEADLINE).await;
+    assert_eq!(stopping.join_all().await.remove(0).forced(), 1);
+}
