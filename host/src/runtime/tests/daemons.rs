@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::bench::{Bench, Script, key, log, script, settle, success, version_of, wait_for};
+use super::unloading::shut;
 use crate::model::children::ChildOptions;
 use crate::model::event::EventBody;
 use crate::model::ids::{TaskId, TaskKey, TaskRef};
@@ -180,6 +181,19 @@ async fn r6_a_disabled_plugin_has_no_daemon_and_an_enabled_one_has() {
     bench.inner.set_enabled("watcher", true).await.unwrap();
     settle().await;
     assert!(daemon(&bench).is_some());
+}
+
+#[tokio::test]
+async fn t45_disable_against_the_start_of_a_daemon_leaves_none() {
+    let (bench, store) = shut();
+    load(&bench).await;
+    assert!(daemon(&bench).is_none(), "its start is under way");
+    bench.inner.set_enabled("watcher", false).await.unwrap();
+    store.open.add_permits(1);
+    settle().await;
+    assert!(daemon(&bench).is_none());
+    assert_eq!(phase(&bench), DaemonPhase::Disabled);
+    assert_eq!(*bench.inputs.lock().unwrap(), Vec::<Value>::new(), "it never ran");
 }
 
 #[tokio::test]

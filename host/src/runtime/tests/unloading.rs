@@ -334,9 +334,9 @@ async fn r36_a_disabled_plugin_starts_nothing_and_what_runs_goes_on_with_its_chi
 
 /// A store that takes the first events of a task only when it is told to.
 #[derive(Debug)]
-struct Shut {
+pub(super) struct Shut {
     inner: MemoryStore,
-    open: tokio::sync::Semaphore,
+    pub(super) open: tokio::sync::Semaphore,
 }
 
 impl TaskStore for Shut {
@@ -367,7 +367,7 @@ impl TaskStore for Shut {
     }
 }
 
-fn shut() -> (Bench, Arc<Shut>) {
+pub(super) fn shut() -> (Bench, Arc<Shut>) {
     let store = Arc::new(Shut { inner: MemoryStore::new(), open: tokio::sync::Semaphore::new(0) });
     let scripts = script(|link: CellLink| async move {
         wait_for(&link, "go", None).await;
