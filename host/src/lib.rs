@@ -23,6 +23,7 @@
 //! - [`Host`], [`HostBuilder`]: load plugins, start tasks.
 //! - [`compile_child`], [`Compiler`], [`LoadLimits`]: where plugins are compiled, and what that may take.
 //! - [`StartRequest`], [`Limits`], [`Grants`]: what a task is asked to do, and what it may use.
+//! - [`Schedules`], [`ScheduleRequest`]: tasks that are started at their times.
 //! - [`TaskHandle`]: wait, watch, notify, pause, fuel, cancel.
 //! - [`Outcome`], [`FailureKind`], [`CancelledBy`](Party): how a task ended, and why.
 //! - [`Event`]: everything that happened to a task, in order.
@@ -48,10 +49,11 @@ pub mod cli;
 pub use model::admission::Concurrency;
 pub use model::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, Approvers, PendingApproval};
 pub use model::children::{Child, ChildOutcome};
+pub use model::cron::CronError;
 pub use model::details::{AgentInfo, DetailsError, Routing, TaskDetails};
 pub use model::event::{Budget, Event, EventBody, EventSeq, WaitEnd};
 pub use model::grants::{Access, Capability, DirGrant, Grants};
-pub use model::ids::{InvalidKey, PluginDigest, SignalKey, TaskId, TaskKey, TaskRef};
+pub use model::ids::{InvalidKey, PluginDigest, ScheduleId, SignalKey, TaskId, TaskKey, TaskRef};
 pub use model::limits::{FUEL_PER_CPU_SECOND, LimitInfo, LimitUnit, Limits, LimitsRequest};
 pub use model::load_limits::LoadLimits;
 pub use model::manifest::{CapabilityRequest, Manifest, ManifestError, TaskType};
@@ -59,6 +61,10 @@ pub use model::outcome::{Failure, FailureKind, Outcome};
 pub use model::receipt::{CancelReceipt, Effect};
 pub use model::request::{CancelRequest, StartRequest};
 pub use model::retry::RetryPolicy;
+pub use model::schedule::{
+    Firing, LastFiring, ListedSchedule, Overlap, Schedule, ScheduleEvent, ScheduleFault, ScheduleRequest, ScheduledBy,
+    When,
+};
 pub use model::signal::{Instruction, NotifyAnswer, Party, SenderClass, Senders, Signal};
 pub use model::snapshot::{Artifact, FuelRequest, Pause, Phase, Progress, Snapshot, Usage, WaitPoint};
 pub use model::text::escape;
@@ -72,6 +78,7 @@ pub use runtime::handle::{ApprovalAnswer, CancelAnswer, ControlAnswer, EventStre
 pub use runtime::host::{Host, StartError};
 pub use runtime::plugin::Plugin;
 pub use runtime::reach::Scope;
+pub use runtime::schedules::{ScheduleError, ScheduleEvents, Schedules};
 pub use runtime::stopping::{StopReport, StopScope, Stopped};
 pub use runtime::terminal::{OnTerminalError, TaskEnd};
 pub use sandbox::compile::Compiler;

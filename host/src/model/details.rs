@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::approval::Approvers;
 use super::ids::TaskId;
 use super::retry::RetryPolicy;
+use super::schedule::ScheduledBy;
 use super::signal::present;
 use super::time::Timestamp;
 use super::wire::millis;
@@ -41,6 +42,9 @@ pub struct TaskDetails {
     /// Whether it goes on when its parent ends.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub detached: bool,
+    /// The schedule that started it, and which of its firings that was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduledBy>,
     /// Which of the waiting tasks runs first: the higher. Default 0.
     #[serde(skip_serializing_if = "is_zero")]
     pub priority: i32,

@@ -12,6 +12,7 @@ use super::ids::{SignalKey, TaskId, TaskRef};
 use super::limits::Limits;
 use super::outcome::{Failure, Outcome};
 use super::request::CancelRequest;
+use super::schedule::{ListedSchedule, ScheduleEvent};
 use super::signal::{Instruction, Party, Senders, Signal};
 use super::snapshot::{Artifact, Usage};
 use super::time::Timestamp;
@@ -345,6 +346,18 @@ pub enum EventBody {
         /// From whom.
         sender: Party,
     },
+    /// Something happened to a schedule. Only in that schedule's stream.
+    #[non_exhaustive]
+    Schedule {
+        /// What.
+        change: ScheduleEvent,
+    },
+    /// These are the schedules that there are now. Only in the stream that lists them.
+    #[non_exhaustive]
+    Schedules {
+        /// All of them.
+        list: Vec<ListedSchedule>,
+    },
 }
 
 impl EventBody {
@@ -388,7 +401,9 @@ impl EventBody {
             | Self::CancelRequested(_)
             | Self::Finished { .. }
             | Self::OnTerminalDone { .. }
-            | Self::LateSignal { .. } => false,
+            | Self::LateSignal { .. }
+            | Self::Schedule { .. }
+            | Self::Schedules { .. } => false,
         }
     }
 }

@@ -234,6 +234,8 @@ impl Reader {
             | EventBody::ChildWaitStarted { .. }
             | EventBody::ChildWaitEnded { .. }
             | EventBody::OnTerminalDone { .. }
+            | EventBody::Schedule { .. }
+            | EventBody::Schedules { .. }
             | EventBody::LateSignal { .. }
             | EventBody::BudgetLow { .. } => panic!("nobody asked for it: {event:?}"),
         }

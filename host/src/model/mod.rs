@@ -4,6 +4,7 @@ pub(crate) mod admission;
 pub(crate) mod approval;
 pub(crate) mod children;
 pub(crate) mod command;
+pub(crate) mod cron;
 pub(crate) mod details;
 pub(crate) mod event;
 pub(crate) mod grants;
@@ -25,6 +26,10 @@ pub(crate) mod progress;
 pub(crate) mod receipt;
 pub(crate) mod request;
 pub(crate) mod retry;
+pub(crate) mod schedule;
+pub(crate) mod scheduling;
+#[cfg(test)]
+mod scheduling_tests;
 pub(crate) mod schema;
 pub(crate) mod signal;
 pub(crate) mod snapshot;

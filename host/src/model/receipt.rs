@@ -121,6 +121,8 @@ impl Effect {
             | EventBody::CancelRequested(_)
             | EventBody::Finished { .. }
             | EventBody::OnTerminalDone { .. }
+            | EventBody::Schedule { .. }
+            | EventBody::Schedules { .. }
             | EventBody::LateSignal { .. } => None,
         }
     }

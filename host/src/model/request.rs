@@ -23,7 +23,7 @@ use super::wire::millis;
 ///     .input(serde_json::json!({"folder": "/docs"}))
 ///     .timeout(Duration::from_secs(60));
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StartRequest {
     /// The plugin's name.
@@ -31,18 +31,24 @@ pub struct StartRequest {
     /// The task type's name.
     pub task_type: String,
     /// A name for this task within its type; without one its id is its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<TaskKey>,
     /// The input, checked against the type's schema.
     pub input: Value,
     /// Limits below those of the host and the manifest.
+    #[serde(default)]
     pub limits: LimitsRequest,
     /// What the task may touch.
+    #[serde(default)]
     pub grants: Grants,
     /// Whose it is, and how it shall be treated.
+    #[serde(default)]
     pub details: TaskDetails,
     /// What somebody has to approve of before the task begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalAsk>,
     /// Signals that are there before the task runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signals: Vec<(SignalKey, Signal)>,
 }
 

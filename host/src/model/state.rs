@@ -209,8 +209,10 @@ impl TaskState {
             EventBody::SignalSent { .. }
             | EventBody::HostCalled { .. }
             | EventBody::Stalled { .. }
-            // Never in this log: what comes after the end changes nothing.
+            // Never in this log: what comes after the end changes nothing, and schedules have streams of their own.
             | EventBody::OnTerminalDone { .. }
+            | EventBody::Schedule { .. }
+            | EventBody::Schedules { .. }
             | EventBody::LateSignal { .. } => {}
             EventBody::Instructed(instruction) => self.instructions.push_back(instruction.clone()),
             EventBody::InstructionTaken => {
@@ -449,6 +451,8 @@ fn written_bytes(body: &EventBody) -> u64 {
         | EventBody::CancelRequested(_)
         | EventBody::Finished { .. }
         | EventBody::OnTerminalDone { .. }
+        | EventBody::Schedule { .. }
+        | EventBody::Schedules { .. }
         | EventBody::LateSignal { .. } => 0,
     };
     text as u64

@@ -30,6 +30,7 @@ use super::dirs::HostDirs;
 use super::host::{Host, Inner};
 use super::queue::Queue;
 use super::registry::{Keep, Registry};
+use super::schedules::Scheduling;
 use super::shared::Surroundings;
 use super::terminal::{OnTerminalError, OnTerminals, TaskEnd};
 
@@ -45,6 +46,9 @@ const ENDED_DEFAULT: usize = 100_000;
 const KEPT_DEFAULT: Duration = Duration::from_hours(7 * 24);
 /// Bytes of their events and outputs together, about.
 const ENDED_BYTES_DEFAULT: u64 = 1 << 30;
+
+/// Schedules in one store.
+const SCHEDULES_DEFAULT: usize = 1000;
 
 /// Makes a [`Host`]. The defaults suit one machine and untrusted plugins.
 #[derive(Default)]
@@ -68,6 +72,7 @@ pub struct HostBuilder {
     on_terminals: OnTerminals,
     configs: HashMap<String, Value>,
     store_bytes: Option<u64>,
+    schedules_max: Option<usize>,
 }
 
 impl fmt::Debug for HostBuilder {
@@ -309,6 +314,14 @@ impl HostBuilder {
         self
     }
 
+    /// How many schedules there may be in the store; one more is refused with
+    /// [`ScheduleError::TooMany`](crate::ScheduleError::TooMany), unless one that is over makes room. Default 1000.
+    #[must_use]
+    pub fn schedules_max(mut self, schedules: usize) -> Self {
+        self.schedules_max = Some(schedules);
+        self
+    }
+
     /// Makes the host, inside the current tokio runtime.
     ///
     /// # Errors
@@ -358,6 +371,7 @@ impl HostBuilder {
             plugin_limits: self.plugin_limits,
             desk: Arc::new(Desk::new(self.concurrency.unwrap_or(Concurrency::of(cells)).at_most(cells))),
             queue: Queue::new(self.queued_max.unwrap_or(QUEUED_DEFAULT)),
+            schedules: Scheduling::new(self.schedules_max.unwrap_or(SCHEDULES_DEFAULT)),
             shutdown: watch::Sender::new(false),
             runtime,
             actors: Mutex::new(JoinSet::new()),

@@ -195,6 +195,8 @@ impl Actor {
             EventBody::Created { .. }
             | EventBody::Due
             | EventBody::OnTerminalDone { .. }
+            | EventBody::Schedule { .. }
+            | EventBody::Schedules { .. }
             | EventBody::LateSignal { .. }
             | EventBody::Instructed(_)
             | EventBody::UsageRecorded { .. }

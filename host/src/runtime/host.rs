@@ -34,6 +34,7 @@ use super::plugin::Plugin;
 use super::queue::Queue;
 use super::reach::{Scope, notify_tasks};
 use super::registry::Registry;
+use super::schedules::{Schedules, Scheduling};
 use super::shared::Surroundings;
 use super::start::start;
 use super::stopping::{StopReport, StopScope};
@@ -62,6 +63,7 @@ pub(crate) struct Inner {
     pub(super) plugins: Belongings,
     pub(super) queue: Queue,
     pub(super) desk: Arc<Desk>,
+    pub(super) schedules: Scheduling,
     pub(super) shutdown: watch::Sender<bool>,
     pub(super) runtime: tokio::runtime::Handle,
     /// The tasks' actors, which the host owns.
@@ -125,6 +127,9 @@ pub enum StartError {
     /// The request names a parent, which only the host does, for the children that a task starts.
     #[error("a parent is given to a task by the host, when another task starts it")]
     Parent,
+    /// The request names a schedule, which only the host does, for the tasks that it starts by one.
+    #[error("a schedule is given to a task by the host, when the schedule fires")]
+    Schedule,
     /// What is said about the task is not fit to be kept.
     #[error(transparent)]
     Details(#[from] DetailsError),
@@ -260,6 +265,12 @@ impl Host {
     /// A handle to a task that is running, or has ended not long ago.
     pub fn task(&self, id: TaskId) -> Option<TaskHandle> {
         self.inner.registry.by_id(id).map(TaskHandle::new)
+    }
+
+    /// The schedules in this host's store. They fire in this host from the first call on: so call it when the plugins are
+    /// loaded whose tasks they start. What was due before fires then, once.
+    pub fn schedules(&self) -> Schedules {
+        self.inner.schedules.handle(&self.inner)
     }
 
     /// Sends a signal to the tasks of a scope that wait for its key: to the one that has waited longest, or with `all`

@@ -12,7 +12,7 @@ use crate::model::command::{Answer, Command};
 use crate::model::details::TaskDetails;
 use crate::model::event::{Event, EventSeq};
 use crate::model::grants::Grants;
-use crate::model::ids::{TaskId, TaskKey, TaskRef};
+use crate::model::ids::{ScheduleId, TaskId, TaskKey, TaskRef};
 use crate::model::json::{self, VALUES_MAX};
 use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::machine::step;
@@ -76,6 +76,11 @@ pub(super) fn new_id() -> TaskId {
     TaskId::from_random(uuid::Uuid::new_v4().as_u128())
 }
 
+/// The same for a schedule.
+pub(super) fn new_schedule_id() -> ScheduleId {
+    ScheduleId::from_random(uuid::Uuid::new_v4().as_u128())
+}
+
 /// Starts a task. With `on_terminal`, that is called when it has its outcome.
 pub(super) async fn start(
     inner: &Arc<Inner>,
@@ -85,8 +90,27 @@ pub(super) async fn start(
     if request.details.parent.is_some() {
         return Err(StartError::Parent);
     }
+    if request.details.schedule.is_some() {
+        return Err(StartError::Schedule);
+    }
     let checked = check(inner, &request, on_terminal)?;
     begin(inner, request, checked, new_id()).await
+}
+
+/// Starts a schedule's task, with the id that was written down for it. A task that has this id already stays as it is, and
+/// the store says so: [`CommitError::Fenced`](crate::ports::store::CommitError::Fenced).
+pub(super) async fn start_scheduled(
+    inner: &Arc<Inner>,
+    request: StartRequest,
+    id: TaskId,
+) -> Result<TaskHandle, StartError> {
+    let checked = check(inner, &request, None)?;
+    begin(inner, request, checked, id).await
+}
+
+/// Whether a request could be fulfilled as things are now. Starts nothing.
+pub(super) fn check_only(inner: &Inner, request: &StartRequest) -> Result<(), StartError> {
+    check(inner, request, None).map(drop)
 }
 
 /// Starts a child.

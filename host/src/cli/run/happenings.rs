@@ -79,6 +79,8 @@ pub(super) fn line(event: &EventBody) -> Option<String> {
         | EventBody::CancelRequested(_)
         | EventBody::Finished { .. }
         | EventBody::OnTerminalDone { .. }
+        | EventBody::Schedule { .. }
+        | EventBody::Schedules { .. }
         | EventBody::LateSignal { .. } => return None,
     };
     Some(labelled(label, &words))

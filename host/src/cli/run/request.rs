@@ -172,6 +172,7 @@ pub(super) fn refused(error: StartError, arguments: &RunArguments) -> Fault {
         | StartError::TooManySignals { .. }
         | StartError::Details(_)
         | StartError::Parent
+        | StartError::Schedule
         | StartError::UnknownOnTerminal { .. }
         | StartError::Store(_)
         | StartError::QueueFull { .. }

@@ -175,6 +175,8 @@ impl<'a> Session<'a> {
             // Said already, or shown at the end; what was done from here is known.
             EventBody::Due
             | EventBody::OnTerminalDone { .. }
+            | EventBody::Schedule { .. }
+            | EventBody::Schedules { .. }
             | EventBody::LateSignal { .. }
             | EventBody::Started { .. }
             | EventBody::AttemptEnded { .. }
