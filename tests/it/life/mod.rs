@@ -7,6 +7,7 @@ mod ending;
 mod functions;
 mod log;
 mod reaching;
+mod schedules;
 mod shutdown;
 mod signalling;
 mod spending;
