@@ -147,6 +147,33 @@ async fn r19_a_host_that_dies_at_any_commit_loses_no_moment_and_doubles_none() {
 }
 
 #[tokio::test]
+async fn r19_a_store_that_fails_for_a_while_at_any_commit_loses_no_moment_and_doubles_none() {
+    for by_hand in [false, true] {
+        for (commits, torn) in (0..7).flat_map(|commits| [(commits, false), (commits, true)]) {
+            let world = World::default();
+            let (bench, way) = host_in(&world);
+            let to = schedules(&bench);
+            let id = to.add(hourly()).await.unwrap();
+            way.dies_after(commits, torn);
+            if by_hand {
+                tokio::select! { _ = to.fire_now(id, Party::Person) => {}, () = settle() => {} }
+            } else {
+                bench.advance(HOUR).await;
+            }
+            way.dies_after(u32::MAX, false);
+            for _ in 0..10 {
+                bench.advance(MINUTE).await;
+            }
+            let schedule = to.get(id).await.unwrap();
+            let case = format!("after {commits} commits, torn: {torn}, by hand: {by_hand}");
+            let fired = if by_hand { schedule.fired } else { 1 };
+            assert_eq!((world.born() as u64, schedule.fired), (fired, fired), "{case}");
+            assert!(schedule.open.is_empty() && schedule.last.is_none_or(|last| last.failure.is_none()), "{case}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn r19_a_schedule_whose_adding_or_removing_was_cut_off_is_there_or_not() {
     for (commits, torn) in (0..4).flat_map(|commits| [(commits, false), (commits, true)]) {
         let world = World::default();
