@@ -25,8 +25,11 @@ const PAGE: usize = 64;
 
 /// The schedules of a host.
 ///
-/// They are in the host's store, and fire in every host that works on it, each moment once. Whatever is asked here is done
-/// in order. A host begins to keep schedules when [`Host::schedules`](crate::Host::schedules) is first called.
+/// They are in the host's store. Several hosts may work on one store: each moment fires once, in one of them. What one of
+/// them adds another knows when it is asked for its list, or starts anew; what one pauses or removes fires in none.
+///
+/// Whatever is asked here is done in order. A host begins to keep schedules when
+/// [`Host::schedules`](crate::Host::schedules) is first called.
 ///
 /// Cancel safety: when the future of a method is dropped, what was asked is done or not; [`Schedules::list`] tells.
 ///
