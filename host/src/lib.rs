@@ -23,6 +23,7 @@
 //! - [`Host`], [`HostBuilder`]: load plugins, start tasks.
 //! - [`compile_child`], [`Compiler`], [`LoadLimits`]: where plugins are compiled, and what that may take.
 //! - [`StartRequest`], [`Limits`], [`Grants`]: what a task is asked to do, and what it may use.
+//! - [`Schedules`], [`ScheduleRequest`]: tasks that are started at their times.
 //! - [`TaskHandle`]: wait, watch, notify, pause, fuel, cancel.
 //! - [`Plugin::hooks`], [`Plugin::notes`], [`HookLimits`]: what plugins do around their life and beside their tasks.
 //! - [`Messages`]: what tasks tell their agents, delivered at least once.
@@ -61,11 +62,12 @@ pub use model::approval::{
     PendingApproval,
 };
 pub use model::children::{Child, ChildOutcome};
+pub use model::cron::CronError;
 pub use model::details::{AgentInfo, DetailsError, Routing, TaskDetails};
 pub use model::event::{Budget, Event, EventBody, EventSeq, WaitEnd};
 pub use model::grants::{Access, Capability, DirGrant, Grants};
 pub use model::hook::{Hook, HookError, HookLimits, HookNote, Hooks, TaskHook};
-pub use model::ids::{InvalidKey, PluginDigest, SignalKey, TaskId, TaskKey, TaskRef};
+pub use model::ids::{InvalidKey, PluginDigest, ScheduleId, SignalKey, TaskId, TaskKey, TaskRef};
 pub use model::limits::{FUEL_PER_CPU_SECOND, LimitInfo, LimitUnit, Limits, LimitsRequest};
 pub use model::load_limits::LoadLimits;
 pub use model::manifest::{CapabilityRequest, Manifest, ManifestError, TaskKind, TaskType};
@@ -75,6 +77,10 @@ pub use model::permission::{ApprovalKinds, Permission};
 pub use model::receipt::{CancelReceipt, Effect};
 pub use model::request::{CancelRequest, KeyPolicy, StartRequest};
 pub use model::retry::RetryPolicy;
+pub use model::schedule::{
+    Firing, LastFiring, ListedSchedule, Overlap, Schedule, ScheduleEvent, ScheduleFault, ScheduleRequest, ScheduledBy,
+    When,
+};
 pub use model::scratch::ScratchPolicy;
 pub use model::signal::{Instruction, NotifyAnswer, Party, SenderClass, Senders, Signal};
 pub use model::snapshot::{Artifact, FuelRequest, Pause, Phase, Progress, Snapshot, Usage, WaitPoint};
@@ -94,6 +100,7 @@ pub use runtime::outbox::{AckAnswer, Messages};
 pub use runtime::plugin::Plugin;
 pub use runtime::reach::Scope;
 pub use runtime::routing::Started;
+pub use runtime::schedules::{ScheduleError, ScheduleEvents, Schedules};
 pub use runtime::stopping::{StopReport, StopScope, Stopped};
 pub use runtime::terminal::{OnTerminalError, TaskEnd};
 pub use runtime::unloading::{PluginError, ReplaceError, Replaced, Unload};

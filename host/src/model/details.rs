@@ -11,6 +11,7 @@ use super::ids::TaskId;
 use super::manifest::TaskKind;
 use super::permission::Permission;
 use super::retry::RetryPolicy;
+use super::schedule::ScheduledBy;
 use super::scratch::ScratchPolicy;
 use super::signal::present;
 use super::time::Timestamp;
@@ -47,6 +48,9 @@ pub struct TaskDetails {
     /// Whether it goes on when its parent ends.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub detached: bool,
+    /// The schedule that started it, and which of its firings that was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduledBy>,
     /// Which of the waiting tasks runs first: the higher. Default 0.
     #[serde(skip_serializing_if = "is_zero")]
     pub priority: i32,

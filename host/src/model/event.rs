@@ -14,6 +14,7 @@ use super::limits::Limits;
 use super::outbox::Settlement;
 use super::outcome::{Failure, Outcome};
 use super::request::CancelRequest;
+use super::schedule::{ListedSchedule, ScheduleEvent};
 use super::signal::{Instruction, Party, Senders, Signal};
 use super::snapshot::{Artifact, Usage};
 use super::time::Timestamp;
@@ -390,6 +391,18 @@ pub enum EventBody {
         /// From whom.
         sender: Party,
     },
+    /// Something happened to a schedule. Only in that schedule's stream.
+    #[non_exhaustive]
+    Schedule {
+        /// What.
+        change: ScheduleEvent,
+    },
+    /// These are the schedules that there are now. Only in the stream that lists them.
+    #[non_exhaustive]
+    Schedules {
+        /// All of them.
+        list: Vec<ListedSchedule>,
+    },
 }
 
 impl EventBody {
@@ -438,7 +451,9 @@ impl EventBody {
             | Self::Finished { .. }
             | Self::OnTerminalDone { .. }
             | Self::HookDone { .. }
-            | Self::LateSignal { .. } => false,
+            | Self::LateSignal { .. }
+            | Self::Schedule { .. }
+            | Self::Schedules { .. } => false,
         }
     }
 }

@@ -7,28 +7,41 @@ use serde::{Deserialize, Serialize};
 /// The longest key, in bytes: enough for a path or a URL, too short to be used as storage.
 const KEY_BYTES_MAX: usize = 256;
 
-/// Names one run of a task. It cannot be guessed (128 bits, 122 of them random), and knowing it authorises nothing.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct TaskId(#[serde(with = "uuid::serde::simple")] uuid::Uuid);
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(#[serde(with = "uuid::serde::simple")] uuid::Uuid);
 
-impl TaskId {
-    /// Makes an id of 128 bits that the caller took from a good source of randomness.
-    pub(crate) fn from_random(bits: u128) -> Self {
-        Self(uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid())
-    }
+        impl $name {
+            /// Makes an id of 128 bits that the caller took from a good source of randomness.
+            pub(crate) fn from_random(bits: u128) -> Self {
+                Self(uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.simple().fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}({self})", stringify!($name))
+            }
+        }
+    };
 }
 
-impl fmt::Display for TaskId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.simple().fmt(f)
-    }
+id! {
+    /// Names one run of a task. It cannot be guessed (128 bits, 122 of them random), and knowing it authorises nothing.
+    TaskId
 }
-
-impl fmt::Debug for TaskId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TaskId({self})")
-    }
+id! {
+    /// Names a schedule. It cannot be guessed, and knowing it authorises nothing.
+    ScheduleId
 }
 
 /// A key that is empty, too long, or holds control characters.

@@ -101,7 +101,7 @@ fn t10_each_part_of_a_log_is_full_by_its_bytes_too() {
     assert_eq!(decide(&mut state, 2, say(task)), full, "tasks have half of it");
     assert_ne!(decide(&mut state, 2, say(person)), full);
     assert_eq!(decide(&mut state, 2, say(person)), full);
-    let message = |bytes| Command::MessageAgent { message: text(bytes), trigger: false, once: None };
+    let message = |bytes| Command::MessageAgent { message: text(bytes), trigger: false, once: None, room: true };
     assert_eq!(decide(&mut state, 2, message(100)), Answer::Done, "the guest has its own part");
     assert!(is_refused(&decide(&mut state, 2, message(1)), RefusalKind::TooLarge));
     let report = |last| Command::Progress { message: text(100), percent: None, restarted: false, merged: 0, last };

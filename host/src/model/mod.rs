@@ -4,6 +4,7 @@ pub(crate) mod admission;
 pub(crate) mod approval;
 pub(crate) mod children;
 pub(crate) mod command;
+pub(crate) mod cron;
 pub(crate) mod daemon;
 pub(crate) mod details;
 pub(crate) mod event;
@@ -35,6 +36,10 @@ mod reference;
 pub(crate) mod request;
 pub(crate) mod retry;
 pub(crate) mod routing;
+pub(crate) mod schedule;
+pub(crate) mod scheduling;
+#[cfg(test)]
+mod scheduling_tests;
 pub(crate) mod schema;
 pub(crate) mod scratch;
 pub(crate) mod signal;

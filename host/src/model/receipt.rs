@@ -126,6 +126,8 @@ impl Effect {
             | EventBody::Finished { .. }
             | EventBody::OnTerminalDone { .. }
             | EventBody::HookDone { .. }
+            | EventBody::Schedule { .. }
+            | EventBody::Schedules { .. }
             | EventBody::LateSignal { .. } => None,
         }
     }

@@ -13,7 +13,7 @@ use super::limits::LimitsRequest;
 use super::retry::RetryPolicy;
 use super::signal::{Party, Signal};
 use super::time::Timestamp;
-use super::wire::millis;
+use super::wire::{maybe_millis, millis};
 
 /// A task to start.
 ///
@@ -25,7 +25,7 @@ use super::wire::millis;
 ///     .input(serde_json::json!({"folder": "/docs"}))
 ///     .timeout(Duration::from_secs(60));
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StartRequest {
     /// The plugin's name.
@@ -33,27 +33,36 @@ pub struct StartRequest {
     /// The task type's name.
     pub task_type: String,
     /// A name for this task within its type; without one its id is its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<TaskKey>,
     /// What happens when a live task has this key.
+    #[serde(default)]
     pub on_key_in_use: KeyPolicy,
     /// The input, checked against the type's schema.
     pub input: Value,
     /// Limits below those of the host and the manifest.
+    #[serde(default)]
     pub limits: LimitsRequest,
     /// What the task may touch.
+    #[serde(default)]
     pub grants: Grants,
     /// Whose it is, and how it shall be treated.
+    #[serde(default)]
     pub details: TaskDetails,
     /// What somebody has to approve of before the task begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalAsk>,
     /// Signals that are there before the task runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signals: Vec<(SignalKey, Signal)>,
     /// Not before this much time after the start. When the details name a moment too, the later of both counts.
+    #[serde(default, rename = "run_after_ms", with = "maybe_millis", skip_serializing_if = "Option::is_none")]
     pub run_after: Option<Duration>,
 }
 
 /// What a start does whose key a live task has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "policy", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum KeyPolicy {
     /// It is refused.
@@ -72,6 +81,7 @@ pub enum KeyPolicy {
         /// In whose name the old task is cancelled.
         by: Party,
         /// How long it may take to end by itself: the longest that it holds the new one up.
+        #[serde(rename = "grace_ms", with = "millis")]
         grace: Duration,
     },
 }

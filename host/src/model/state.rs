@@ -219,10 +219,12 @@ impl TaskState {
             EventBody::SignalSent { .. }
             | EventBody::HostCalled { .. }
             | EventBody::Stalled { .. }
-            // Never in this log: what comes after the end changes nothing.
+            // Never in this log: what comes after the end changes nothing, and schedules have streams of their own.
             | EventBody::OnTerminalDone { .. }
             | EventBody::HookDone { .. }
             | EventBody::DaemonGivenUp { .. }
+            | EventBody::Schedule { .. }
+            | EventBody::Schedules { .. }
             | EventBody::LateSignal { .. } => {}
             EventBody::Instructed(instruction) => self.instructions.push_back(instruction.clone()),
             EventBody::InstructionTaken => {
@@ -492,6 +494,8 @@ fn written_bytes(body: &EventBody) -> u64 {
         | EventBody::Finished { .. }
         | EventBody::OnTerminalDone { .. }
         | EventBody::HookDone { .. }
+        | EventBody::Schedule { .. }
+        | EventBody::Schedules { .. }
         | EventBody::LateSignal { .. } => 0,
     };
     text as u64

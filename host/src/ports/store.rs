@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::model::event::{Event, EventSeq};
-use crate::model::ids::TaskId;
+use crate::model::ids::{ScheduleId, TaskId};
 
 use super::clock::BoxFuture;
 
@@ -17,6 +17,11 @@ pub enum StreamId {
     /// What happened to a task after its end, which changes nothing about it. Has numbers of its own, from 1, and several
     /// writers: each looks at the head first, and again when it was fenced.
     After(TaskId),
+    /// What happened to one schedule. Its oldest events are forgotten in time: what is kept begins with one that says
+    /// everything.
+    Schedule(ScheduleId),
+    /// Which schedules there are. Only the last event is kept.
+    Schedules,
 }
 
 /// What must hold for a commit to be taken.
@@ -30,9 +35,13 @@ pub enum Fence {
 
 /// What is written.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every record is an event")]
 pub enum Record {
     /// The next event of the stream. Its number follows the last one's.
     Event(Event),
+    /// The stream's events up to this one are no longer needed, and a read does not return them. The last one always is
+    /// needed. Their numbers are not given again.
+    Forget(EventSeq),
 }
 
 /// Why a commit was not taken.

@@ -150,7 +150,7 @@ pub(super) struct Ended;
 impl Actor {
     /// Lives the task from its creation to its end, and cleans up after it.
     pub(super) async fn run(mut self, mut cell: Cell) {
-        let mut lives = self.begins().await;
+        let mut lives = self.begins(&mut cell).await;
         while lives {
             let step = {
                 let turn = pin!(self.turn(&mut cell));
@@ -184,7 +184,7 @@ impl Actor {
 
     /// Whether there is a life before it: not for a child whose parent has ended while it was started, nor for a daemon
     /// whose plugin went.
-    async fn begins(&mut self) -> bool {
+    async fn begins(&mut self, cell: &mut Cell) -> bool {
         let why = if self.is_left_behind() {
             "the task that started it has ended"
         } else if self.is_unwanted() {
@@ -194,10 +194,10 @@ impl Actor {
                 let settled = pin!(self.settle_start());
                 guarded(settled).await
             };
-            if let Err(panic) = &settled {
-                self.on_panic(panic).await;
-            }
-            return matches!(settled, Ok(Ok(())));
+            return match settled {
+                Ok(settled) => settled.is_ok(),
+                Err(panic) => self.on_panic(&panic, cell).await,
+            };
         };
         let request = CancelRequest::new(Party::Host, why);
         let cancelled = pin!(self.cancel(request, self.shared.now()));

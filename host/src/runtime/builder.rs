@@ -46,6 +46,7 @@ use super::outbox::OutboxDesk;
 use super::queue::Queue;
 use super::registry::{Keep, Registry};
 use super::routing::RoutingPolicy;
+use super::schedules::Scheduling;
 use super::shared::Surroundings;
 use super::terminal::{OnTerminalError, OnTerminals, TaskEnd};
 
@@ -64,6 +65,8 @@ const ENDED_BYTES_DEFAULT: u64 = 1 << 30;
 
 /// Messages to agents, of all tasks, that nobody has taken, and their bytes.
 const OUTBOX_DEFAULT: OutboxLimits = OutboxLimits { messages: 100_000, bytes: 64 << 20 };
+/// Schedules in one store.
+const SCHEDULES_DEFAULT: usize = 1000;
 
 /// Makes a [`Host`]. The defaults suit one machine and untrusted plugins.
 #[derive(Default)]
@@ -98,6 +101,7 @@ pub struct HostBuilder {
     store_bytes: Option<u64>,
     hook_limits: HookLimits,
     hook_stores: HashSet<String>,
+    schedules_max: Option<usize>,
 }
 
 impl fmt::Debug for HostBuilder {
@@ -440,6 +444,14 @@ impl HostBuilder {
         self
     }
 
+    /// How many schedules there may be in the store; one more is refused with
+    /// [`ScheduleError::TooMany`](crate::ScheduleError::TooMany), unless one that is over makes room. Default 1000.
+    #[must_use]
+    pub fn schedules_max(mut self, schedules: usize) -> Self {
+        self.schedules_max = Some(schedules);
+        self
+    }
+
     /// Makes the host, inside the current tokio runtime.
     ///
     /// # Errors
@@ -508,6 +520,7 @@ impl HostBuilder {
             plugin_limits: self.plugin_limits,
             desk: Arc::new(Desk::new(self.concurrency.unwrap_or(Concurrency::of(cells)).at_most(cells))),
             queue: Queue::new(self.queued_max.unwrap_or(QUEUED_DEFAULT)),
+            schedules: Scheduling::new(self.schedules_max.unwrap_or(SCHEDULES_DEFAULT)),
             shutdown: watch::Sender::new(false),
             runtime,
             actors: Mutex::new(actors),

@@ -208,6 +208,7 @@ impl Keeper {
             | StartError::ParentRefuses { .. }
             | StartError::OutputSchema(_)
             | StartError::Permission
+            | StartError::Schedule
             | StartError::Details(_)
             | StartError::GrantedDir { .. }
             | StartError::GuestPath { .. }

@@ -209,6 +209,8 @@ impl Actor {
             | EventBody::MessageSettled { .. }
             | EventBody::OnTerminalDone { .. }
             | EventBody::HookDone { .. }
+            | EventBody::Schedule { .. }
+            | EventBody::Schedules { .. }
             | EventBody::LateSignal { .. }
             | EventBody::Instructed(_)
             | EventBody::UsageRecorded { .. }

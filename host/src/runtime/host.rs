@@ -41,6 +41,7 @@ use super::queue::Queue;
 use super::reach::{Scope, notify_tasks};
 use super::registry::Registry;
 use super::routing::{RoutingPolicy, Started, run};
+use super::schedules::{Schedules, Scheduling};
 use super::shared::Surroundings;
 use super::start::start;
 use super::stopping::{StopReport, StopScope};
@@ -79,6 +80,7 @@ pub(crate) struct Inner {
     pub(super) changing: Arc<tokio::sync::Mutex<()>>,
     pub(super) queue: Queue,
     pub(super) desk: Arc<Desk>,
+    pub(super) schedules: Scheduling,
     pub(super) shutdown: watch::Sender<bool>,
     pub(super) runtime: tokio::runtime::Handle,
     /// The tasks' actors, which the host owns.
@@ -189,6 +191,9 @@ pub enum StartError {
     /// The schema that the request has for its result cannot be used.
     #[error("the request's schema for the result cannot be used: {0}")]
     OutputSchema(SchemaError),
+    /// The request names a schedule, which only the host does, for the tasks that it starts by one.
+    #[error("a schedule is given to a task by the host, when the schedule fires")]
+    Schedule,
     /// What is said about the task is not fit to be kept.
     #[error(transparent)]
     Details(#[from] DetailsError),
@@ -389,6 +394,12 @@ impl Host {
     /// The messages of its tasks to their agents that nobody has taken yet.
     pub fn messages(&self) -> Messages {
         self.inner.messages()
+    }
+
+    /// The schedules in this host's store. They fire in this host from the first call on: so call it when the plugins are
+    /// loaded whose tasks they start. What was due before fires then, once.
+    pub fn schedules(&self) -> Schedules {
+        self.inner.schedules.handle(&self.inner)
     }
 
     /// Sends a signal to the tasks of a scope that wait for its key: to the one that has waited longest, or with `all`

@@ -15,7 +15,7 @@ use crate::model::daemon::limits_of;
 use crate::model::details::TaskDetails;
 use crate::model::event::{Event, EventSeq};
 use crate::model::grants::Grants;
-use crate::model::ids::{TaskId, TaskKey, TaskRef};
+use crate::model::ids::{ScheduleId, TaskId, TaskKey, TaskRef};
 use crate::model::json::{self, VALUES_MAX};
 use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::load_limits::LoadLimits;
@@ -109,6 +109,11 @@ pub(super) fn new_id() -> TaskId {
     TaskId::from_random(uuid::Uuid::new_v4().as_u128())
 }
 
+/// The same for a schedule.
+pub(super) fn new_schedule_id() -> ScheduleId {
+    ScheduleId::from_random(uuid::Uuid::new_v4().as_u128())
+}
+
 /// Starts a task. With `on_terminal`, that is called when it has its outcome.
 pub(super) async fn start(
     inner: &Arc<Inner>,
@@ -116,6 +121,9 @@ pub(super) async fn start(
     on_terminal: Option<OnTerminal>,
 ) -> Result<TaskHandle, StartError> {
     request.details.check()?;
+    if request.details.schedule.is_some() {
+        return Err(StartError::Schedule);
+    }
     set_daemon_key(inner, &mut request)?;
     let id = new_id();
     let task = task_ref(&request, id);
@@ -164,12 +172,7 @@ pub(super) async fn start_daemon(
 ) -> Result<TaskHandle, StartError> {
     let checked = check(inner, &request, Some(version), None)?;
     request.key = daemon_key(&request.task_type);
-    let id = new_id();
-    let claim = Claim::new(&inner.registry, task_ref(&request, id), id);
-    match prepare(inner, request, checked, claim).await? {
-        Ready::Joined(handle) => Ok(handle),
-        Ready::Prepared(prepared) => create(inner, *prepared).await,
-    }
+    start_with_id(inner, request, checked, new_id()).await
 }
 
 /// A daemon has its type's name as its key, so that there is one of each, whoever starts it; and no parent.
@@ -198,6 +201,36 @@ fn daemon_key(task_type: &str) -> Option<TaskKey> {
     TaskKey::new(task_type).ok()
 }
 
+/// Starts a schedule's task, with the id that was written down for it. A task that has this id already stays as it is, and
+/// the store says so: [`CommitError::Fenced`](crate::ports::store::CommitError::Fenced).
+pub(super) async fn start_scheduled(
+    inner: &Arc<Inner>,
+    mut request: StartRequest,
+    id: TaskId,
+) -> Result<TaskHandle, StartError> {
+    set_daemon_key(inner, &mut request)?;
+    let checked = check(inner, &request, None, None)?;
+    start_with_id(inner, request, checked, id).await
+}
+
+/// Whether a request could be fulfilled as things are now. Starts nothing.
+pub(super) fn check_only(inner: &Inner, request: &StartRequest) -> Result<(), StartError> {
+    check(inner, request, None, None).map(drop)
+}
+
+async fn start_with_id(
+    inner: &Arc<Inner>,
+    request: StartRequest,
+    checked: Checked,
+    id: TaskId,
+) -> Result<TaskHandle, StartError> {
+    let claim = Claim::new(&inner.registry, task_ref(&request, id), id);
+    match prepare(inner, request, checked, claim).await? {
+        Ready::Joined(handle) => Ok(handle),
+        Ready::Prepared(prepared) => create(inner, *prepared).await,
+    }
+}
+
 /// Starts a child.
 pub(super) async fn start_as(
     inner: &Arc<Inner>,
@@ -210,11 +243,7 @@ pub(super) async fn start_as(
     }
     checked.tree = right.tree;
     checked.lower_to(right.limits);
-    let claim = Claim::new(&inner.registry, task_ref(&request, right.id), right.id);
-    match prepare(inner, request, checked, claim).await? {
-        Ready::Joined(handle) => Ok(handle),
-        Ready::Prepared(prepared) => create(inner, *prepared).await,
-    }
+    start_with_id(inner, request, checked, right.id).await
 }
 
 impl Checked {

@@ -32,7 +32,15 @@ impl MemoryStore {
             (Fence::Absent, Some(_)) | (Fence::After(_), None) => false,
         };
         let mut events = Vec::with_capacity(records.len());
-        for Record::Event(event) in records {
+        let mut forgotten = EventSeq::default();
+        for record in records {
+            let event = match record {
+                Record::Event(event) => event,
+                Record::Forget(up_to) => {
+                    forgotten = forgotten.max(up_to);
+                    continue;
+                }
+            };
             if event.seq != head.unwrap_or_default().next() {
                 return Err(CommitError::Fenced);
             }
@@ -42,7 +50,12 @@ impl MemoryStore {
         if !fits {
             return Err(CommitError::Fenced);
         }
-        streams.entry(stream).or_default().extend(events);
+        let kept = streams.entry(stream).or_default();
+        kept.extend(events);
+        if forgotten > EventSeq::default() {
+            // The last one says where the stream goes on.
+            kept.retain(|event| event.seq > forgotten || Some(event.seq) == head);
+        }
         Ok(())
     }
 }

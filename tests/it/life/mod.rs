@@ -12,6 +12,7 @@ mod hooks;
 mod keys;
 mod log;
 mod reaching;
+mod schedules;
 mod shutdown;
 mod signalling;
 mod spending;

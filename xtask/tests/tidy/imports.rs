@@ -6,13 +6,14 @@ use crate::{
 };
 
 /// Crates of the library, the only folder that may import them, and why.
-const EXCLUSIVE: [(&[&str], &str, &str); 3] = [
+const EXCLUSIVE: [(&[&str], &str, &str); 4] = [
     (
         &["wasmtime", "wasmtime_wasi", "wasmtime_wasi_http", "wit_component", "wasmparser"],
         "host/src/sandbox/",
         "one layer knows the engine",
     ),
     (&["clap", "clap_complete", "indicatif"], "host/src/cli/", "one layer talks to people"),
+    (&["croner", "jiff"], "host/src/model/cron.rs", "one file knows calendars"),
     (&["rusqlite"], "host/src/store/", "one layer knows the database"),
 ];
 

@@ -86,6 +86,8 @@ pub(super) fn line(event: &EventBody) -> Option<String> {
         | EventBody::OnTerminalDone { .. }
         | EventBody::HookDone { .. }
         | EventBody::DaemonGivenUp { .. }
+        | EventBody::Schedule { .. }
+        | EventBody::Schedules { .. }
         | EventBody::LateSignal { .. } => return None,
     };
     Some(labelled(label, &words))

@@ -203,6 +203,7 @@ pub(super) fn refused(error: StartError, arguments: &RunArguments) -> Fault {
         | StartError::IdempotencyKeyUsed { .. }
         | StartError::ParentGone { .. }
         | StartError::ParentRefuses { .. }
+        | StartError::Schedule
         | StartError::UnknownOnTerminal { .. }
         | StartError::Store(_)
         | StartError::QueueFull { .. }

@@ -178,6 +178,8 @@ impl<'a> Session<'a> {
             // Said already, or shown at the end; what was done from here is known.
             EventBody::OnTerminalDone { .. }
             | EventBody::HookDone { .. }
+            | EventBody::Schedule { .. }
+            | EventBody::Schedules { .. }
             | EventBody::LateSignal { .. }
             | EventBody::Started { .. }
             | EventBody::AttemptEnded { .. }

@@ -73,7 +73,8 @@ impl Setting {
     /// What brings it so far.
     pub(super) fn first(&self) -> Vec<Command> {
         let decision = ApprovalDecision::Approved { by: Party::Person, input: None };
-        let approve = Command::DecideApproval { number: ApprovalNumber(1), decision };
+        let approve =
+            Command::DecideApproval { number: ApprovalNumber(1), decision, ruling: ApprovalRuling::AsTheTaskSays };
         if self.begun { vec![approve, Command::Due, Command::Start] } else { Vec::new() }
     }
 }

@@ -151,6 +151,7 @@ impl Bench {
             hooks: HookRules::new(HookLimits::default(), std::collections::HashSet::new()),
             queue: Queue::new(4),
             desk: Arc::new(Desk::new(Concurrency::of(u32::MAX))),
+            schedules: crate::runtime::schedules::Scheduling::new(4),
             shutdown: watch::Sender::new(false),
             runtime: tokio::runtime::Handle::current(),
             actors: Mutex::new(JoinSet::new()),
