@@ -13,7 +13,7 @@ fn fetch(_ctl: &TaskCtl, name: String) -> Result<String, TaskError> {
 
 fn prepare(ctx: &HookCtx) -> Result<(), TaskError> {
     let config: serde_json::Value = ctx.config()?;
-    if config["url"].is_string() { Ok(()) } else { Err(TaskError::new("set `url`")) }
+    if config.get("url").is_some_and(serde_json::Value::is_string) { Ok(()) } else { Err(TaskError::new("set `url`")) }
 }
 
 fn give_up(_ctx: &HookCtx, task: &CancelledTask) -> Result<(), String> {

@@ -19,11 +19,11 @@ const SHORT_LIVES_MAX: u32 = 5;
 
 /// The limits of a task of this kind. The operator's times are for tasks that are to end: a daemon has those only that its
 /// own type or a request asks for; and its fuel is for an hour.
-pub(crate) fn limits_of(kind: TaskKind, operator: Limits, plugin: &LimitsRequest, wishes: &LimitsRequest) -> Limits {
+pub(crate) fn limits_of(kind: TaskKind, operator: &Limits, plugin: &LimitsRequest, wishes: &LimitsRequest) -> Limits {
     match kind {
         TaskKind::Task => operator.lowered_to(*plugin).lowered_to(*wishes),
         TaskKind::Daemon => {
-            let operator = Limits { timeout: Duration::MAX, idle: Duration::MAX, ..operator };
+            let operator = Limits { timeout: Duration::MAX, idle: Duration::MAX, ..*operator };
             let plugin = LimitsRequest { timeout: None, idle: None, ..*plugin };
             let limits = operator.lowered_to(plugin).lowered_to(*wishes);
             Limits { fuel: limits.fuel.min(limits.fuel_per_hour), ..limits }
@@ -122,14 +122,14 @@ mod tests {
     fn r6_the_operators_times_are_not_for_daemons_and_their_fuel_is_for_an_hour() {
         let operator = Limits::default().fuel(1000).fuel_per_hour(100).memory_bytes(50);
         let plugin = LimitsRequest::default().timeout(MINUTE).idle(MINUTE).memory_bytes(40);
-        let task = limits_of(TaskKind::Task, operator, &plugin, &LimitsRequest::default());
+        let task = limits_of(TaskKind::Task, &operator, &plugin, &LimitsRequest::default());
         assert_eq!((task.timeout, task.idle, task.fuel, task.memory_bytes), (MINUTE, MINUTE, 1000, 40));
-        let daemon = limits_of(TaskKind::Daemon, operator, &plugin, &LimitsRequest::default());
+        let daemon = limits_of(TaskKind::Daemon, &operator, &plugin, &LimitsRequest::default());
         let never = Duration::MAX;
         assert_eq!((daemon.timeout, daemon.idle, daemon.fuel, daemon.memory_bytes), (never, never, 100, 40));
         // What a type or a request asks for holds, and never raises anything.
         let wishes = LimitsRequest::default().idle(MINUTE).fuel_per_hour(u64::MAX).fuel(10);
-        let modest = limits_of(TaskKind::Daemon, operator, &plugin, &wishes);
+        let modest = limits_of(TaskKind::Daemon, &operator, &plugin, &wishes);
         assert_eq!((modest.timeout, modest.idle, modest.fuel), (never, MINUTE, 10));
     }
 }

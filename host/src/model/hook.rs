@@ -170,9 +170,9 @@ impl HookLimits {
     }
 
     /// The limits of a hook's cell: these, and for everything else those of a task.
-    pub(crate) fn of_cell(&self, task: Limits) -> Limits {
+    pub(crate) fn of_cell(&self, task: &Limits) -> Limits {
         let memory_bytes = self.memory_bytes.min(task.memory_bytes);
-        Limits { fuel: self.fuel, memory_bytes, result_bytes: ERROR_BYTES_MAX as u64, ..task }
+        Limits { fuel: self.fuel, memory_bytes, result_bytes: ERROR_BYTES_MAX as u64, ..*task }
     }
 
     /// What ended a hook whose time was over.
@@ -350,7 +350,7 @@ mod tests {
 
     #[test]
     fn r5_a_hook_has_never_more_than_a_task() {
-        let limits = HookLimits::default().memory_bytes(1 << 40).of_cell(Limits::default());
+        let limits = HookLimits::default().memory_bytes(1 << 40).of_cell(&Limits::default());
         assert_eq!((limits.memory_bytes, limits.fuel), (Limits::default().memory_bytes, 50_000_000));
     }
 }

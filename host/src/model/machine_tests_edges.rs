@@ -24,12 +24,12 @@ fn decide(state: &mut TaskState, at: u64, command: Command) -> Answer {
     decision.answer
 }
 
-fn started(limits: Limits, attempts: u32) -> TaskState {
+fn started(limits: &Limits, attempts: u32) -> TaskState {
     let mut state = TaskState::default();
     let task = TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::new("k").unwrap() };
     let mut details = Box::<super::details::TaskDetails>::default();
     details.retry = RetryPolicy::attempts(attempts).with_crashes();
-    let limits = Box::new(limits);
+    let limits = Box::new(*limits);
     decide(&mut state, 0, Command::Create { task, input: json!({}), limits, details, approval: None });
     decide(&mut state, 1, Command::Start);
     state
@@ -51,14 +51,14 @@ fn is_refused(answer: &Answer, kind: RefusalKind) -> bool {
 
 #[test]
 fn r21_a_wait_has_64_keys_at_most() {
-    let mut state = started(Limits::default(), 1);
+    let mut state = started(&Limits::default(), 1);
     assert!(!is_refused(&decide(&mut state, 2, wait(64)), RefusalKind::InvalidArgument));
     assert!(is_refused(&decide(&mut state, 2, wait(65)), RefusalKind::InvalidArgument));
 }
 
 #[test]
 fn r28_what_is_said_is_kept_1024_times() {
-    let mut state = started(Limits::default(), 1);
+    let mut state = started(&Limits::default(), 1);
     let say = || Command::Instruct(Instruction { text: "t".into(), by: Party::Person });
     for _ in 0..1024 {
         assert_eq!(decide(&mut state, 2, say()), Answer::Notified(NotifyAnswer::Buffered));
@@ -68,7 +68,7 @@ fn r28_what_is_said_is_kept_1024_times() {
 
 #[test]
 fn r38_each_attempt_has_its_own_panic_and_the_task_one_beginning() {
-    let mut state = started(Limits::default(), 3);
+    let mut state = started(&Limits::default(), 3);
     let panic = Command::Panic { message: "first".into(), place: "p".into() };
     decide(&mut state, 2, panic);
     decide(&mut state, 3, broken(FailureKind::Trap));
@@ -83,7 +83,7 @@ fn r38_each_attempt_has_its_own_panic_and_the_task_one_beginning() {
 
 #[test]
 fn r37_a_panic_is_no_limit() {
-    let mut state = started(Limits::default(), 1);
+    let mut state = started(&Limits::default(), 1);
     decide(&mut state, 2, Command::Panic { message: "m".into(), place: "p".into() });
     decide(&mut state, 3, broken(FailureKind::Memory));
     let Some(Outcome::Failed(failure)) = &state.outcome else { panic!("{state:?}") };
@@ -92,7 +92,7 @@ fn r37_a_panic_is_no_limit() {
 
 #[test]
 fn t10_each_part_of_a_log_is_full_by_its_bytes_too() {
-    let mut state = started(Limits { log_bytes: 100, ..Limits::default() }, 1);
+    let mut state = started(&Limits { log_bytes: 100, ..Limits::default() }, 1);
     let text = |bytes| "t".repeat(bytes);
     let say = |by| Command::Instruct(Instruction { text: text(50), by });
     let (task, person) = (Party::Task(TaskId::from_random(7)), Party::Person);
@@ -112,7 +112,7 @@ fn t10_each_part_of_a_log_is_full_by_its_bytes_too() {
 
 #[test]
 fn r3_a_pause_does_not_count_for_the_time_that_is_left() {
-    let mut state = started(Limits::default(), 1);
+    let mut state = started(&Limits::default(), 1);
     let report = |percent| Command::Progress {
         message: String::new(),
         percent: Some(percent),
@@ -130,7 +130,7 @@ fn r3_a_pause_does_not_count_for_the_time_that_is_left() {
 
 #[test]
 fn f18_asking_again_for_no_less_time_writes_nothing() {
-    let mut state = started(Limits::default(), 1);
+    let mut state = started(&Limits::default(), 1);
     let cancel = || Command::Cancel {
         request: super::request::CancelRequest::new(Party::Person, "enough"),
         usage: Usage::default(),
@@ -142,7 +142,7 @@ fn f18_asking_again_for_no_less_time_writes_nothing() {
 
 #[test]
 fn r3a_whoever_sets_an_outcome_is_named() {
-    let state = started(Limits::default(), 1);
+    let state = started(&Limits::default(), 1);
     let outcome = Outcome::Succeeded { message: String::new(), data: None };
     let set = Command::SetOutcome { outcome, by: Party::Agent, usage: Usage::default() };
     let events = step(&state, set).events;

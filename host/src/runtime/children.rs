@@ -99,7 +99,7 @@ impl Actor {
         let (inner, reply) = (Weak::clone(&self.host), Starter::Outside(reply));
         self.jobs.spawn(async move {
             let started = match inner.upgrade() {
-                Some(inner) => Box::pin(newcomer.start_below(&inner, ceiling)).await,
+                Some(inner) => Box::pin(newcomer.start_below(&inner, &ceiling)).await,
                 None => Err(StartError::ShuttingDown),
             };
             Some(Finding::Child { child, task, started, reply })

@@ -83,7 +83,7 @@ impl Caller {
             plugin: self.plugin.digest(),
             hook,
             context,
-            limits: self.limits.of_cell(self.cell),
+            limits: self.limits.of_cell(&self.cell),
             config: Arc::clone(&self.config),
             kv: self.kv.clone(),
             output: Arc::clone(&output),

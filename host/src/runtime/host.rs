@@ -277,7 +277,7 @@ impl Host {
     /// Cancel safety: like [`Host::load_plugin`].
     pub async fn inspect_plugin(&self, path: impl AsRef<Path>) -> Result<Plugin, LoadError> {
         let (name, bytes) = self.read_plugin_file(path.as_ref()).await?;
-        Ok(self.read_plugin(name, bytes).await?.0)
+        Ok(Box::pin(self.read_plugin(name, bytes)).await?.0)
     }
 
     /// The file's name without its ending, and what is in it.
@@ -293,8 +293,9 @@ impl Host {
     /// # Errors
     /// Like [`Host::load_plugin`].
     pub async fn load_plugin_bytes(&self, name: impl Into<String>, bytes: Vec<u8>) -> Result<Plugin, LoadError> {
-        let (loaded, code) = self.read_plugin(name.into(), bytes).await?;
-        self.inner.load(loaded, code).await
+        // Loading takes long and much room, and a caller's own future should not be large.
+        let (loaded, code) = Box::pin(self.read_plugin(name.into(), bytes)).await?;
+        Box::pin(self.inner.load(loaded, code)).await
     }
 
     /// A plugin that no name points to yet.

@@ -242,13 +242,13 @@ pub(super) async fn start_as(
         return Err(StartError::DaemonChild { name: request.task_type });
     }
     checked.tree = right.tree;
-    checked.lower_to(right.limits);
+    checked.lower_to(&right.limits);
     start_with_id(inner, request, checked, right.id).await
 }
 
 impl Checked {
-    fn lower_to(&mut self, limits: Limits) {
-        self.limits = self.limits.lowered_to(LimitsRequest::from(limits));
+    fn lower_to(&mut self, limits: &Limits) {
+        self.limits = self.limits.lowered_to(LimitsRequest::from(*limits));
     }
 }
 
@@ -262,7 +262,7 @@ impl Prepared {
     }
 
     /// Starts it as a child that stays below these limits.
-    pub(super) async fn start_below(mut self, inner: &Arc<Inner>, limits: Limits) -> Result<TaskHandle, StartError> {
+    pub(super) async fn start_below(mut self, inner: &Arc<Inner>, limits: &Limits) -> Result<TaskHandle, StartError> {
         self.checked.lower_to(limits);
         create(inner, self).await
     }
@@ -394,7 +394,7 @@ fn check(
         })?;
     let for_plugin = inner.plugin_limits.get(plugin.name()).copied().unwrap_or_default();
     let kind = task_type.kind;
-    let limits = limits_of(kind, inner.limits, &for_plugin, &request.limits.or(task_type.limits));
+    let limits = limits_of(kind, &inner.limits, &for_plugin, &request.limits.or(task_type.limits));
     let size = request.input.to_string().len() as u64;
     if size > limits.input_bytes {
         return Err(StartError::InputTooLarge { size, max: limits.input_bytes });

@@ -153,8 +153,8 @@ impl Host {
         bytes: Vec<u8>,
         how: Unload,
     ) -> Result<Replaced, ReplaceError> {
-        let (plugin, code) = self.read_plugin(name.into(), bytes).await?;
-        self.inner().replace(plugin, code, how).await
+        let (plugin, code) = Box::pin(self.read_plugin(name.into(), bytes)).await?;
+        Box::pin(self.inner().replace(plugin, code, how)).await
     }
 
     /// Lets tasks of a plugin be started, or not ([`StartError::PluginDisabled`](crate::StartError::PluginDisabled)). Those

@@ -157,9 +157,10 @@ impl Reference {
             None => self.view.questions.push((ApprovalNumber(self.asked), kind.clone())),
             Some(yes) => {
                 self.others += 1;
-                self.wake(Woken::Decision(match yes {
-                    true => ApprovalDecision::Approved { by, input: None },
-                    false => ApprovalDecision::Denied { by, reason: NOBODY.to_owned() },
+                self.wake(Woken::Decision(if yes {
+                    ApprovalDecision::Approved { by, input: None }
+                } else {
+                    ApprovalDecision::Denied { by, reason: NOBODY.to_owned() }
                 }));
             }
         }

@@ -273,7 +273,7 @@ fn whole(
         }
         Command::DecideApproval { decision, .. } => {
             let yes =
-                matches!(decision, ApprovalDecision::Approved { by: giver, .. } if by.iter().all(|by| by == giver));
+                matches!(decision, ApprovalDecision::Approved { by: whoever, .. } if by.iter().all(|by| by == whoever));
             check(units.is_empty() || yes, "given by somebody else than who approved")?;
         }
         _ => check(units.is_empty(), "fuel from nowhere")?,

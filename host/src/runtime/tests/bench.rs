@@ -157,7 +157,7 @@ impl Bench {
             actors: Mutex::new(JoinSet::new()),
             shutting_down: tokio::sync::Mutex::default(),
         });
-        Self { inner, clock, inputs, codes, places, hooks }
+        Self { inner, clock, inputs, places, hooks, codes }
     }
 
     /// The host, before its first task.
