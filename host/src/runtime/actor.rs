@@ -4,7 +4,7 @@
 //! written down and done.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 
@@ -66,6 +66,9 @@ pub(crate) struct Actor {
     pub(crate) host: Weak<Inner>,
     /// The children that were started.
     pub(crate) children: HashMap<TaskId, Arc<Shared>>,
+    /// Those of them that have ended, oldest first, and what they weigh.
+    pub(crate) ended_children: VecDeque<(TaskId, u64)>,
+    pub(crate) ended_children_bytes: u64,
     /// Completes when one of them has its outcome.
     pub(crate) watched: JoinSet<TaskId>,
     pub(crate) functions: Arc<Functions>,

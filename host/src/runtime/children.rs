@@ -26,6 +26,9 @@ use super::registry::{Registry, TreePlace};
 use super::shared::{Control, Shared};
 use super::start::{Birthright, Prepared, new_id, start_as};
 
+/// Bytes of ended children that a live task keeps, about: for their results, which it may ask for later.
+const ENDED_BYTES_MAX: u64 = 64 << 20;
+
 /// The way back to a guest for a child that it started.
 pub(crate) type Started = Reply<Result<(TaskId, TaskRef), Refusal>>;
 
@@ -203,7 +206,28 @@ impl Actor {
             let state = shared.state();
             (state.outcome.as_ref().map_or(ChildOutcome::Failed, ChildOutcome::from), state.usage)
         };
-        self.end_child(child, outcome, usage.fuel).await
+        let bytes = shared.kept_bytes();
+        self.end_child(child, outcome, usage.fuel).await?;
+        self.let_go(child, bytes);
+        Ok(())
+    }
+
+    /// An ended child is kept for its result as long as those of all children are not too much. Others may still find it
+    /// in the host's books.
+    fn let_go(&mut self, child: TaskId, bytes: u64) {
+        self.ended_children.push_back((child, bytes));
+        self.ended_children_bytes = self.ended_children_bytes.saturating_add(bytes);
+        // The newest stays in any case: it may be the one that is waited for.
+        while self.ended_children_bytes > ENDED_BYTES_MAX && self.ended_children.len() > 1 {
+            let Some((oldest, bytes)) = self.ended_children.pop_front() else { return };
+            self.ended_children_bytes = self.ended_children_bytes.saturating_sub(bytes);
+            self.children.remove(&oldest);
+        }
+    }
+
+    /// One of this task's children, while somebody has it.
+    fn child(&self, id: TaskId) -> Option<Arc<Shared>> {
+        self.children.get(&id).cloned().or_else(|| self.registry.by_id(id))
     }
 
     async fn end_child(&mut self, child: TaskId, outcome: ChildOutcome, used: u64) -> Result<(), Ended> {
@@ -239,9 +263,18 @@ impl Actor {
     }
 
     pub(super) fn outcome_of(&self, child: TaskId) -> Result<Option<Outcome>, Refusal> {
-        let outcome = self.children.get(&child).and_then(|shared| shared.outcome());
-        let missing = || Refusal::new(RefusalKind::NotFound, "this child could not be started");
-        outcome.map(Some).ok_or_else(missing)
+        let outcome = self.child(child).and_then(|shared| shared.outcome());
+        outcome.map(Some).ok_or_else(|| {
+            let state = self.shared.state();
+            let known = state.children.iter().find(|known| known.id == child).and_then(|known| known.outcome);
+            let why = match known {
+                Some(ChildOutcome::NotStarted) | None => "this child could not be started",
+                Some(ChildOutcome::Succeeded | ChildOutcome::Failed | ChildOutcome::Cancelled) => {
+                    "this child has ended, and its result is not kept any more: wait for children in the order of their ends"
+                }
+            };
+            Refusal::new(RefusalKind::NotFound, why)
+        })
     }
 
     /// Answers the guest's open wait for a child, if it is parked in one.
@@ -260,8 +293,11 @@ impl Actor {
         grace: Duration,
         reply: Reply<Result<bool, Refusal>>,
     ) {
-        let Some(shared) = self.children.get(&child).cloned() else {
-            let _ = reply.send(Err(Refusal::new(RefusalKind::NotFound, "this task has no child of this id")));
+        let is_own = self.shared.state().children.iter().any(|known| known.id == child);
+        let Some(shared) = self.child(child).filter(|_| is_own) else {
+            // One that is forgotten has ended.
+            let unknown = || Refusal::new(RefusalKind::NotFound, "this task has no child of this id");
+            let _ = reply.send(if is_own { Ok(false) } else { Err(unknown()) });
             return;
         };
         let request = CancelRequest::new(Party::Task(self.shared.id), reason).grace(grace);
@@ -312,8 +348,7 @@ impl Actor {
         let state = self.shared.state();
         let bound = state.children.iter().filter(|child| child.outcome.is_none() && !child.detached);
         // One whose start was not waited for any more is in the books and nowhere else.
-        let known = |id: TaskId| self.children.get(&id).cloned().or_else(|| self.registry.by_id(id));
-        bound.filter_map(|child| known(child.id)).collect()
+        bound.filter_map(|child| self.child(child.id)).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! From a request to a running task: checked first, claimed, written down, and only then alive.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -479,6 +479,8 @@ async fn create(inner: &Arc<Inner>, prepared: Prepared) -> Result<TaskHandle, St
         grants: work.grants.clone(),
         host: Arc::downgrade(inner),
         children: HashMap::new(),
+        ended_children: VecDeque::new(),
+        ended_children_bytes: 0,
         watched: JoinSet::new(),
         functions: Arc::clone(&inner.functions),
         control,
