@@ -106,6 +106,10 @@ impl task::Host for Functions {
         Ok(Err(no()))
     }
 
+    async fn set_note(&mut self, _: Option<String>) -> Answer<Result<(), types::Refusal>> {
+        Ok(Err(no()))
+    }
+
     async fn report_panic(&mut self, _: String, _: String) -> Answer<()> {
         Ok(())
     }

@@ -18,6 +18,7 @@ pub(crate) trait TaskPage {
     fn fuel_remaining(&self) -> u64;
     fn request_fuel(&self, units: u64, reason: &str, timeout_ms: Option<u64>) -> Result<u64, Refused>;
     fn record_usage(&self, tool: &str, tokens: u64, actions: u64) -> Result<(), Refused>;
+    fn set_note(&self, note: Option<&str>) -> Result<(), Refused>;
 }
 
 /// The contract's `signals`.

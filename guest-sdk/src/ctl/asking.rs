@@ -143,4 +143,23 @@ impl TaskCtl {
     pub fn record_usage(&self, tool: &str, tokens: u64, actions: u64) -> Result<(), Refused> {
         self.backend.record_usage(tool, tokens, actions)
     }
+
+    /// Sets the task's note, which people see beside its progress, or takes it away: for what stays true while the progress
+    /// goes on, such as what it waits for.
+    ///
+    /// ```
+    /// # let host = taskcell_guest::testing::FakeHost::new();
+    /// # let ctl = host.ctl();
+    /// ctl.set_note("uses the cache of yesterday")?;
+    /// assert_eq!(host.note().as_deref(), Some("uses the cache of yesterday"));
+    /// ctl.set_note(None)?;
+    /// # Ok::<(), taskcell_guest::Refused>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Refused`] with `invalid-argument` for a note that is not one line of 1 to 255 characters, and with `too-large` when
+    /// the task has written as much as it may.
+    pub fn set_note<'a>(&self, note: impl Into<Option<&'a str>>) -> Result<(), Refused> {
+        self.backend.set_note(note.into())
+    }
 }

@@ -37,6 +37,7 @@ pub(super) struct Asking {
     /// Not yet taken, by the time they come.
     words: Vec<Word>,
     pub(super) usage: Vec<UsageRecord>,
+    pub(super) note: Option<String>,
 }
 
 impl FakeHost {
@@ -92,6 +93,11 @@ impl FakeHost {
     /// What the task said it has spent elsewhere, in order. There are no limits.
     pub fn usage(&self) -> Vec<UsageRecord> {
         self.state.borrow().asking.usage.clone()
+    }
+
+    /// The task's note, as it stands.
+    pub fn note(&self) -> Option<String> {
+        self.state.borrow().asking.note.clone()
     }
 }
 

@@ -75,6 +75,15 @@ impl TaskPage for Pages {
         self.state.borrow_mut().asking.usage.push(UsageRecord { tool: tool.to_owned(), tokens, actions });
         Ok(())
     }
+
+    fn set_note(&self, note: Option<&str>) -> Result<(), Refused> {
+        let is_note = |note: &str| (1..=255).contains(&note.chars().count()) && !note.chars().any(char::is_control);
+        if !note.is_none_or(is_note) {
+            return Err(Refused::invalid("note: one line of 1 to 255 characters without control characters"));
+        }
+        self.state.borrow_mut().asking.note = note.map(str::to_owned);
+        Ok(())
+    }
 }
 
 impl SignalsPage for Pages {

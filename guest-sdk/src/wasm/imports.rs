@@ -54,6 +54,10 @@ impl TaskPage for Imports {
     fn record_usage(&self, tool: &str, tokens: u64, actions: u64) -> Result<(), Refused> {
         task::record_usage(tool, tokens, actions).map_err(refused)
     }
+
+    fn set_note(&self, note: Option<&str>) -> Result<(), Refused> {
+        task::set_note(note).map_err(refused)
+    }
 }
 
 impl SignalsPage for Imports {

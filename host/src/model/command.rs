@@ -13,6 +13,7 @@ use super::limits::Limits;
 use super::machine::{Refusal, RefusalKind};
 use super::outbox::Settlement;
 use super::outcome::{CellEnd, Outcome};
+use super::patch::TaskPatch;
 use super::request::CancelRequest;
 use super::signal::{Instruction, NotifyAnswer, Party, Senders, Signal};
 use super::snapshot::{Artifact, Usage};
@@ -80,6 +81,8 @@ pub(crate) enum Command {
     ChildTimedOut,
     /// The host knows how the task ended, because it is over elsewhere.
     SetOutcome { outcome: Outcome, by: Party, usage: Usage },
+    /// Somebody changes what people see of it, if its revision is the expected one.
+    Update { expected: Option<u64>, patch: Box<TaskPatch>, by: Party },
     /// The guest attached a file, and it is stored.
     Attach(Artifact),
     /// The guest calls a function of the host's.
@@ -152,6 +155,10 @@ pub(crate) enum Answer {
     WaitOver(WaitEnd),
     /// What became of the signal.
     Notified(NotifyAnswer),
+    /// It was changed, and this is its revision now.
+    Updated(u64),
+    /// It was changed before, and this is its revision.
+    Stale(u64),
     /// The task has its outcome already, and it stays.
     AlreadyEnded,
     /// The command does not fit the state; nothing happened.

@@ -18,9 +18,9 @@ use super::time::Timestamp;
 use super::wire::millis;
 
 /// Bytes of a title, a label, or any other name that a caller gives.
-const TEXT_BYTES_MAX: usize = 256;
+pub(crate) const TEXT_BYTES_MAX: usize = 256;
 /// Labels of one task.
-const LABELS_MAX: usize = 64;
+pub(crate) const LABELS_MAX: usize = 64;
 
 /// Whose a task is, what it belongs to, and how it shall be treated. Everything is optional.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -210,7 +210,7 @@ impl TaskDetails {
     }
 }
 
-fn is_line(text: &str) -> bool {
+pub(crate) fn is_line(text: &str) -> bool {
     text.len() <= TEXT_BYTES_MAX && !text.chars().any(char::is_control)
 }
 

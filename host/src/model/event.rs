@@ -13,6 +13,7 @@ use super::ids::{SignalKey, TaskId, TaskRef};
 use super::limits::Limits;
 use super::outbox::Settlement;
 use super::outcome::{Failure, Outcome};
+use super::patch::TaskPatch;
 use super::request::CancelRequest;
 use super::schedule::{ListedSchedule, ScheduleEvent};
 use super::signal::{Instruction, Party, Senders, Signal};
@@ -252,6 +253,16 @@ pub enum EventBody {
     },
     /// It attached a file.
     ArtifactAttached(Artifact),
+    /// Somebody changed what people see of it. In the lane of what comes after the end, when the task had ended.
+    #[non_exhaustive]
+    Updated {
+        /// Its revision from now on: 1 more than before.
+        revision: u64,
+        /// What was changed.
+        patch: TaskPatch,
+        /// Who changed it.
+        by: Party,
+    },
     /// It stands still from now on, and its clocks with it.
     #[non_exhaustive]
     Paused {
@@ -423,6 +434,7 @@ impl EventBody {
             | Self::ChildWaitStarted { .. }
             | Self::Panicked { .. } => true,
             Self::SignalReceived { signal, .. } => signal.sender == Party::Itself,
+            Self::Updated { by, .. } => *by == Party::Itself,
             Self::ApprovalRequested { ask, .. } => ask.kind != ApprovalAsk::START,
             // Progress has a limit of its own.
             Self::Progress { .. }
@@ -465,6 +477,7 @@ impl EventBody {
             self,
             Self::SignalReceived { .. }
                 | Self::Instructed(_)
+                | Self::Updated { .. }
                 | Self::ApprovalDecided { .. }
                 | Self::Paused { .. }
                 | Self::Resumed { .. }

@@ -2,9 +2,11 @@
 
 mod asking;
 mod ending;
+pub(crate) mod external;
 mod hours;
 mod spending;
 mod telling;
+pub(crate) mod updating;
 mod waiting;
 
 use super::approval::{ApprovalDecision, ApprovalNumber};
@@ -103,6 +105,7 @@ fn over_budget(state: &TaskState, command: &Command) -> Option<Decision> {
         }
         | Command::Instruct(Instruction { by, .. })
         | Command::Pause { by, .. } => state.is_full_of_others(*by),
+        Command::Update { by, .. } if *by != Party::Itself => state.is_full_of_others(*by),
         Command::AddFuel { by, .. } => state.fuel_request().is_none() && state.is_full_of_others(*by),
         _ => state.is_full(),
     };
@@ -117,6 +120,7 @@ fn over_budget(state: &TaskState, command: &Command) -> Option<Decision> {
         Command::Progress { .. }
         | Command::MessageAgent { .. }
         | Command::Attach(_)
+        | Command::Update { .. }
         | Command::CallHost { .. }
         | Command::Wait { .. }
         | Command::NextInstruction { .. }
@@ -188,6 +192,7 @@ fn after_the_end(command: &Command) -> Decision {
         | Command::ChildEnded { .. }
         | Command::ChildTimedOut
         | Command::SetOutcome { .. }
+        | Command::Update { .. }
         | Command::Panic { .. }
         | Command::Pause { .. }
         | Command::Resume { .. }
@@ -242,6 +247,7 @@ fn live(state: &TaskState, command: Command) -> Decision {
         Command::WaitChild { child, timeout } => waiting::wait_child(state, child, timeout),
         Command::ChildTimedOut => waiting::child_timed_out(state),
         Command::SetOutcome { outcome, by, usage } => ending::set_outcome(outcome, by, state.with_told(usage)),
+        Command::Update { expected, patch, by } => updating::update(state, expected, *patch, by),
         Command::CallHost { .. } if state.cancel.is_some() => {
             Decision::refused(RefusalKind::Cancelled, "the task was asked to stop")
         }

@@ -227,6 +227,7 @@ impl Reader {
             | EventBody::HostCalled { .. }
             | EventBody::ArtifactAttached(_) => {}
             EventBody::Due
+            | EventBody::Updated { .. }
             | EventBody::AttemptEnded { .. }
             | EventBody::Instructed(_)
             | EventBody::InstructionTaken

@@ -43,6 +43,16 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// What it carries for a program.
+    pub(crate) fn data(&self) -> Option<&Value> {
+        match self {
+            Self::Succeeded { data, .. } | Self::Cancelled { data, .. } => data.as_ref(),
+            Self::Failed(failure) => failure.error.as_ref(),
+        }
+    }
+}
+
 fn yes() -> bool {
     true
 }

@@ -109,6 +109,7 @@ impl Effect {
             | EventBody::WaitEnded { .. }
             | EventBody::SignalReceived { .. }
             | EventBody::SignalTaken { .. }
+            | EventBody::Updated { .. }
             | EventBody::Paused { .. }
             | EventBody::Resumed { .. }
             | EventBody::MessageSettled { .. }

@@ -188,6 +188,12 @@ pub struct Snapshot {
     /// Whether it is a daemon that has burnt its fuel for this hour, and stands still until the next.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hour_used_up: bool,
+    /// What somebody wants to be seen beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// How often its note, title or labels were changed: whoever changes them says which revision they saw.
+    #[serde(default)]
+    pub revision: u64,
     /// The wish that it stop, if somebody had one.
     pub cancel: Option<CancelRequest>,
     /// How it ended, once it has.
@@ -225,6 +231,8 @@ impl Snapshot {
             fuel_request: None,
             fuel_budget: 0,
             hour_used_up: false,
+            note: None,
+            revision: 0,
             cancel: None,
             outcome: None,
             artifacts: Vec::new(),

@@ -1,6 +1,7 @@
 //! A task's state: its log, folded.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -73,6 +74,10 @@ pub(crate) struct TaskState {
     pub(crate) children_fuel: u64,
     pub(crate) tokens: u64,
     pub(crate) actions: u64,
+    /// What somebody wants to be seen beside it.
+    pub(crate) note: Option<String>,
+    /// How often its note, title or labels were changed.
+    pub(crate) revision: u64,
     pub(crate) cancel: Option<CancelRequest>,
     pub(crate) panic: Option<(String, String)>,
     pub(crate) artifacts: Vec<Artifact>,
@@ -263,6 +268,7 @@ impl TaskState {
                 }
             }
             EventBody::ChildWaitStarted { child, .. } => self.parked = Some(ParkPoint::Child(*child)),
+            EventBody::Updated { revision, patch, .. } => self.patch(*revision, patch),
             EventBody::Paused { by, reason } => {
                 self.paused = Some(Pause { by: *by, reason: reason.clone(), since: event.at });
             }
@@ -383,9 +389,14 @@ impl TaskState {
         self.approvals.iter().cloned().chain(self.fuel_request().map(FuelRequest::question)).collect()
     }
 
+    /// How long it still takes, if it goes on as it went.
+    pub(crate) fn eta(&self, now: Timestamp) -> Option<Duration> {
+        self.deadline_runs().then(|| self.estimate.left(now)).flatten()
+    }
+
     /// The public view of this state.
     pub(crate) fn snapshot(&self, id: TaskId, usage: Usage, now: Timestamp) -> Option<Snapshot> {
-        let eta = self.deadline_runs().then(|| self.estimate.left(now)).flatten();
+        let eta = self.eta(now);
         Some(Snapshot {
             id,
             task: self.task.clone()?,
@@ -402,6 +413,8 @@ impl TaskState {
             fuel_request: self.fuel_request().cloned(),
             fuel_budget: self.fuel_budget,
             hour_used_up: self.hour_used_up,
+            note: self.note.clone(),
+            revision: self.revision,
             cancel: self.cancel.clone(),
             outcome: self.outcome.clone(),
             artifacts: self.artifacts.clone(),
@@ -425,7 +438,7 @@ pub(crate) fn payload_bytes(payload: Option<&Value>) -> u64 {
 }
 
 /// What an outcome carries.
-fn outcome_bytes(outcome: &Outcome) -> u64 {
+pub(crate) fn outcome_bytes(outcome: &Outcome) -> u64 {
     match outcome {
         Outcome::Succeeded { message, data } | Outcome::Cancelled { message, data, .. } => {
             message.len() as u64 + payload_bytes(data.as_ref())
@@ -436,6 +449,15 @@ fn outcome_bytes(outcome: &Outcome) -> u64 {
 
 fn ref_bytes(task: &TaskRef) -> usize {
     task.plugin.len() + task.task_type.len() + task.key.as_str().len()
+}
+
+/// What an event weighs beyond its fixed size.
+pub(crate) fn event_bytes(body: &EventBody) -> u64 {
+    match body {
+        EventBody::Created { input, .. } => payload_bytes(Some(input)),
+        EventBody::Finished { outcome, .. } => outcome_bytes(outcome),
+        body => written_bytes(body),
+    }
 }
 
 /// What an event weighs beyond its fixed size, when somebody outside chose what it says.
@@ -456,6 +478,7 @@ fn written_bytes(body: &EventBody) -> u64 {
         | EventBody::FuelRefused { reason, .. } => reason.len(),
         EventBody::ArtifactAttached(artifact) => artifact.name.len() + artifact.media_type.len(),
         EventBody::Instructed(instruction) => instruction.text.len(),
+        EventBody::Updated { patch, .. } => patch.bytes(),
         EventBody::ApprovalRequested { ask, .. } => {
             let texts = ask.kind.len() + ask.reason.len() + ask.summary.len();
             return texts as u64 + payload_bytes(ask.metadata.as_ref());

@@ -59,6 +59,7 @@ impl GuestCall {
             Self::NotifyScope { reply, .. } | Self::CancelWait { reply, .. } => drop(reply.send(Err(no_task()))),
             Self::NextInstruction { reply, .. } => drop(reply.send(Err(no_task()))),
             Self::RequestApproval { reply, .. } => drop(reply.send(Err(no_task()))),
+            Self::SetNote { reply, .. } => drop(reply.send(Err(no_task()))),
             Self::RecordUsage { reply, .. } => drop(reply.send(Err(no_task()))),
             Self::StartChild { reply, .. } => drop(reply.send(Err(no_task()))),
             Self::WaitChild { reply, .. } => drop(reply.send(Err(no_task()))),

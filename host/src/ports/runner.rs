@@ -175,6 +175,10 @@ pub(crate) enum GuestCall {
         actions: u64,
         reply: Reply<Result<(), Refusal>>,
     },
+    SetNote {
+        note: Option<String>,
+        reply: Reply<Result<(), Refusal>>,
+    },
     StartChild {
         task_type: String,
         input: Value,

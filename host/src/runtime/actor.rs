@@ -35,6 +35,7 @@ use super::calls::{Last, notify_answer};
 use super::cell::{Cell, CellStep};
 use super::children::Starter;
 use super::desk::Desk;
+use super::feed::FeedWriter;
 use super::guard::guarded;
 use super::handle::TaskHandle;
 use super::hooks::TaskHooks;
@@ -56,6 +57,9 @@ pub(crate) struct Actor {
     pub(crate) shared: Arc<Shared>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) runner: Arc<dyn Runner>,
+    /// Held so that those who follow what happens know that more may come.
+    #[expect(dead_code, reason = "it is held, and nothing else")]
+    pub(crate) feed: FeedWriter,
     pub(crate) sink: Option<Arc<dyn AgentSink>>,
     pub(crate) schemas: Schemas,
     /// The request's own schema of the result.
@@ -298,6 +302,11 @@ impl Actor {
                 let ended = answer.as_ref().err().copied();
                 let _ = reply.send(answer.unwrap_or(Answer::Done));
                 ended.map_or(Ok(()), Err)?;
+            }
+            Control::Update { expected, patch, by, reply } => {
+                // Without an answer whoever asked finds out that the task has ended.
+                let answer = self.decide(Command::Update { expected, patch, by }).await?;
+                let _ = reply.send(answer);
             }
             Control::Cancel { request, asked, reply } => {
                 let ended = self.cancel(request, asked).await;

@@ -4,11 +4,16 @@
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
+use crate::model::command::{Answer, Decision};
 use crate::model::event::{Event, EventBody, EventSeq};
 use crate::model::ids::SignalKey;
+use crate::model::machine::{Refusal, RefusalKind, updating};
+use crate::model::patch::TaskPatch;
 use crate::model::signal::Party;
+use crate::model::snapshot::Phase;
 use crate::ports::store::{CommitError, Fence, Record, StoreError, StreamId};
 
+use super::feed::EventLane;
 use super::handle::TaskHandle;
 use super::shared::Shared;
 
@@ -26,18 +31,56 @@ impl Shared {
     /// it was written.
     pub(super) async fn note_after(&self, body: EventBody) -> bool {
         let stream = StreamId::After(self.id);
+        let is_forgotten = || self.forgotten.load(Ordering::SeqCst);
         for _ in 0..TRIES_MAX {
+            if is_forgotten() {
+                return false;
+            }
             let Ok(head) = self.store.head(stream).await else { return false };
             let fence = head.map_or(Fence::Absent, Fence::After);
             let seq = head.unwrap_or_default().next();
             let event = Event { seq, at: self.clock.date(), body: body.clone() };
-            match self.store.commit(stream, fence, vec![Record::Event(event)]).await {
+            match self.store.commit(stream, fence, vec![Record::Event(event.clone())]).await {
                 Err(CommitError::Fenced) => {}
-                Ok(()) => return true,
+                Ok(()) if is_forgotten() => {
+                    // Whoever forgot it may have been there before.
+                    let _ = self.store.remove(stream).await;
+                    return false;
+                }
+                Ok(()) => {
+                    self.feed.tell(&self.identity(), Phase::Ended, EventLane::After, &[event]);
+                    return true;
+                }
                 Err(CommitError::Unavailable) => return false,
             }
         }
         false
+    }
+
+    /// Changes what people see of the task after its end.
+    pub(super) async fn update_after(&self, expected: Option<u64>, patch: TaskPatch, by: Party) -> Answer {
+        // One at a time, so that each sees the revision of the one before.
+        let _turn = self.updates.lock().await;
+        let Decision { events, answer } = {
+            let state = self.state();
+            if state.outcome.is_none() {
+                // Its host is gone.
+                return Answer::AlreadyEnded;
+            }
+            if state.is_full_of_others(by) {
+                let full = "this task was changed and written to as often as a task may be";
+                return Answer::Refused(Refusal::new(RefusalKind::TooLarge, full));
+            }
+            updating::update(&state, expected, patch, by)
+        };
+        for body in events {
+            if !self.note_after(body.clone()).await {
+                return Answer::AlreadyEnded;
+            }
+            self.state().after_the_end(&body);
+            self.renew_identity();
+        }
+        answer
     }
 
     /// Writes down that a signal came too late, if it did, and not too many have.

@@ -6,15 +6,19 @@ use std::task::Poll;
 
 use tokio::sync::oneshot;
 
+use crate::model::event::{Event, EventSeq};
+use crate::model::snapshot::Phase;
 use crate::ports::clock::BoxFuture;
 use crate::ports::store::{CommitError, Fence, Record, StreamId};
 
 use super::actor::Actor;
 use super::cell::Cell;
+use super::feed::EventLane;
 use super::guard::guarded;
 use super::handle::TaskHandle;
 use super::host::{Inner, StartError};
 use super::keys::Claim;
+use super::shared::Shared;
 
 /// A task that is ready to live as soon as its first events are stored.
 pub(super) struct Newborn {
@@ -31,6 +35,7 @@ impl Newborn {
     pub(super) async fn be_born(self, inner: &Inner, first: Vec<Record>) -> Result<TaskHandle, StartError> {
         let shared = Arc::clone(&self.actor.shared);
         let (store, stream) = (Arc::clone(&shared.store), StreamId::Task(shared.id));
+        let birth = shared.feed.is_on().then(|| events(&first));
         let mut stored: BoxFuture<'static, Result<(), CommitError>> = Box::pin(async move {
             let stored = guarded(pin!(async { store.commit(stream, Fence::Absent, first).await })).await;
             stored.unwrap_or(Err(CommitError::Unavailable))
@@ -39,14 +44,14 @@ impl Newborn {
         match std::future::poll_fn(|cx| Poll::Ready(stored.as_mut().poll(cx))).await {
             Poll::Ready(stored) => {
                 stored.map_err(StartError::Store)?;
-                inner.spawn(Box::pin(self.live()));
+                inner.spawn(Box::pin(self.live(birth)));
             }
             Poll::Pending => {
                 let (tell, told) = oneshot::channel();
                 inner.spawn(Box::pin(async move {
                     match stored.await {
                         Ok(()) => {
-                            let life = self.live();
+                            let life = self.live(birth);
                             let _ = tell.send(Ok(()));
                             life.await;
                         }
@@ -64,12 +69,44 @@ impl Newborn {
     }
 
     /// Enters the task into the books, and returns its life.
-    fn live(mut self) -> impl Future<Output = ()> + Send + 'static {
+    ///
+    /// `birth`: what it began with, if somebody wanted to know before it was stored.
+    fn live(mut self, birth: Option<Vec<Event>>) -> impl Future<Output = ()> + Send + 'static {
         self.actor.registry.enter(Arc::clone(&self.actor.shared));
         self.actor.version.born();
         self.claim.keep();
         // It may ask whether it may begin.
         self.actor.shared.approvals.changed();
-        self.actor.run(self.cell)
+        async move {
+            announce(&self.actor.shared, birth).await;
+            self.actor.run(self.cell).await;
+        }
     }
+}
+
+/// The events among the first records.
+fn events(first: &[Record]) -> Vec<Event> {
+    let event = |record: &Record| match record {
+        Record::Event(event) => Some(event.clone()),
+        Record::Forget(_) => None,
+    };
+    first.iter().filter_map(event).collect()
+}
+
+/// Tells those who follow what happens that there is a task.
+async fn announce(shared: &Shared, birth: Option<Vec<Event>>) {
+    if !shared.feed.is_on() {
+        return;
+    }
+    let first = match birth {
+        Some(first) => first,
+        // Somebody began to follow while it was being stored.
+        None => {
+            let (seq, store) = (shared.state().seq, &shared.store);
+            let count = usize::try_from(seq.0).unwrap_or(usize::MAX);
+            store.read(StreamId::Task(shared.id), EventSeq::default(), count).await.unwrap_or_default()
+        }
+    };
+    let phase = shared.state().phase.unwrap_or(Phase::Queued);
+    shared.feed.tell(&shared.identity(), phase, EventLane::Task, &first);
 }

@@ -40,6 +40,7 @@ use super::belongings::{Belongings, STORE_BYTES_DEFAULT};
 use super::daemons::Daemons;
 use super::desk::Desk;
 use super::dirs::HostDirs;
+use super::feed::{Feed, FeedLimits, FeedWriter};
 use super::hooks::HookRules;
 use super::host::{Host, Inner};
 use super::outbox::OutboxDesk;
@@ -87,6 +88,7 @@ pub struct HostBuilder {
     store: Option<Arc<dyn TaskStore>>,
     sink: Option<Arc<dyn AgentSink>>,
     outbox: Option<OutboxLimits>,
+    feed: FeedLimits,
     approval_policy: Option<Arc<dyn ApprovalPolicy>>,
     approve_in_advance: ApprovalKinds,
     scratch_policy: ScratchPolicy,
@@ -292,6 +294,15 @@ impl HostBuilder {
         self
     }
 
+    /// How many of its tasks' newest events the host keeps for subscribers that are slow or come back
+    /// ([`Host::subscribe`]), and how many bytes of them. Default 16 384 events and 16 MiB. Nothing is kept before the
+    /// first subscription.
+    #[must_use]
+    pub fn event_backlog(mut self, events: usize, bytes: u64) -> Self {
+        self.feed = FeedLimits { events, bytes };
+        self
+    }
+
     /// Who may decide about tasks' questions, for all of them: more than the tasks' own
     /// [`Approvers`](crate::Approvers) say, or fewer. Default: as those say.
     #[must_use]
@@ -492,7 +503,9 @@ impl HostBuilder {
         if let Some(abandoned) = dirs.abandoned() {
             actors.spawn_blocking_on(move || abandoned.remove(), &runtime);
         }
+        let feed = Arc::new(Feed::new(self.feed));
         let inner = Inner {
+            feed: FeedWriter::new(&feed),
             functions: Arc::new(functions),
             on_terminals: self.on_terminals,
             routing: self.routing,
@@ -512,6 +525,7 @@ impl HostBuilder {
                 dirs: Arc::new(dirs),
                 outbox: Arc::new(OutboxDesk::new(self.outbox.unwrap_or(OUTBOX_DEFAULT))),
                 approvals: Arc::new(ApprovalDesk::new(self.approval_policy)),
+                feed,
             },
             sink: self.sink,
             limits: self.limits,

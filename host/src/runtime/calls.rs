@@ -7,6 +7,7 @@ use crate::model::event::WaitEnd;
 use crate::model::ids::SignalKey;
 use crate::model::machine::{Refusal, RefusalKind, is_parked};
 use crate::model::outcome::{CellEnd, Failure, FailureKind};
+use crate::model::patch::TaskPatch;
 use crate::model::signal::{NotifyAnswer, Party, Signal};
 use crate::model::snapshot::Artifact;
 use crate::ports::runner::{GuestCall, NoSignal, Reply};
@@ -98,6 +99,11 @@ impl Actor {
             GuestCall::RecordUsage { tool, tokens, actions, reply } => {
                 let usage = self.shared.usage();
                 let answer = self.decide(Command::RecordUsage { tool, tokens, actions, usage }).await?;
+                let _ = reply.send(done(answer));
+            }
+            GuestCall::SetNote { note, reply } => {
+                let patch = Box::new(TaskPatch { note: Some(note), ..TaskPatch::default() });
+                let answer = self.decide(Command::Update { expected: None, patch, by: Party::Itself }).await?;
                 let _ = reply.send(done(answer));
             }
             GuestCall::RequestFuel { units, reason, timeout, reply } => {
@@ -255,6 +261,8 @@ impl Actor {
             | Answer::Instruction(_)
             | Answer::ChildOver
             | Answer::Notified(_)
+            | Answer::Updated(_)
+            | Answer::Stale(_)
             | Answer::AlreadyEnded => {
                 self.end_wait(Err(NoSignal::Over(WaitEnd::Cancelled)));
             }
@@ -290,6 +298,8 @@ pub(super) fn done(answer: Answer) -> Result<(), Refusal> {
         | Answer::ChildOver
         | Answer::NoSignal
         | Answer::WaitOver(_)
+        | Answer::Updated(_)
+        | Answer::Stale(_)
         | Answer::Notified(_) => Ok(()),
     }
 }
@@ -305,6 +315,8 @@ pub(super) fn notify_answer(answer: &Answer) -> NotifyAnswer {
         | Answer::ChildOver
         | Answer::NoSignal
         | Answer::WaitOver(_)
+        | Answer::Updated(_)
+        | Answer::Stale(_)
         | Answer::AlreadyEnded
         | Answer::Refused(_) => NotifyAnswer::NoTask,
     }

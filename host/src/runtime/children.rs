@@ -255,6 +255,8 @@ impl Actor {
             | Answer::Signal(..)
             | Answer::Instruction(_)
             | Answer::NoSignal
+            | Answer::Updated(_)
+            | Answer::Stale(_)
             | Answer::Notified(_) => self.end_child_wait(Ok(None)),
             Answer::AlreadyEnded => self.end_child_wait(done(Answer::AlreadyEnded).map(|()| None)),
             Answer::Refused(refusal) => self.end_child_wait(Err(refusal)),

@@ -18,6 +18,7 @@ use crate::ports::runner::{CancelNotice, NoSignal};
 use crate::ports::store::{Fence, Record, StreamId};
 
 use super::actor::{Actor, Ended, Parked};
+use super::feed::EventLane;
 use super::shared::{Head, Surroundings};
 
 /// What an event takes out of the state for its guest.
@@ -68,6 +69,10 @@ impl Actor {
         if ended {
             // The state is visible; now the key is free, and then whoever waits is woken.
             self.registry.release(&self.shared.task, self.shared.id);
+        }
+        if self.shared.feed.is_on() {
+            let phase = self.shared.state().phase.unwrap_or(Phase::Queued);
+            self.shared.feed.tell(&self.shared.identity(), phase, EventLane::Task, events);
         }
         self.shared.head.send_replace(Head { ended, ..stored });
         if ended { Err(Ended) } else { Ok(()) }
@@ -168,6 +173,7 @@ impl Actor {
                 self.timers.due_at = self.in_time(Some(*pause));
                 self.end_calls();
             }
+            EventBody::Updated { .. } => self.shared.renew_identity(),
             EventBody::Paused { .. } => self.shared.gate.shut(),
             EventBody::Resumed { .. } => self.shared.gate.open(),
             EventBody::FuelRequested { timeout, .. } => {

@@ -33,6 +33,7 @@ use super::belongings::Belongings;
 use super::builder::HostBuilder;
 use super::daemons::Daemons;
 use super::desk::Desk;
+use super::feed::FeedWriter;
 use super::handle::TaskHandle;
 use super::hooks::HookRules;
 use super::outbox::Messages;
@@ -78,6 +79,7 @@ pub(crate) struct Inner {
     pub(super) daemons: Daemons,
     /// Whose turn it is to change which plugins there are.
     pub(super) changing: Arc<tokio::sync::Mutex<()>>,
+    pub(super) feed: FeedWriter,
     pub(super) queue: Queue,
     pub(super) desk: Arc<Desk>,
     pub(super) schedules: Scheduling,
@@ -488,6 +490,7 @@ impl Inner {
         self.jobs_done().await;
         self.say_goodbye().await;
         self.jobs_done().await;
+        self.around.feed.close();
     }
 
     /// Waits for the host's own jobs, its actors among them.

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use tokio::sync::futures::OwnedNotified;
 
+use crate::model::filter::TaskFilter;
 use crate::model::idempotency::{Fingerprint, OnceKey};
 use crate::model::ids::{TaskId, TaskRef};
 
 use super::claims::{Claims, OnceAnswer};
 use super::host::StartError;
+use super::index::Index;
 use super::shared::Shared;
 use super::version::{Standing, Version, VersionUse};
 
@@ -97,6 +99,8 @@ struct Books {
     /// The names of versions that are left and whose last tasks are not gone.
     leaving: Vec<(u64, String)>,
     tasks: HashMap<TaskId, Arc<Shared>>,
+    /// The same, by what they are looked for.
+    index: Index,
     /// What is taken: a key belongs to one live task at a time.
     claims: Claims,
     /// How many tasks there are in each tree, the first not counted.
@@ -131,10 +135,17 @@ impl Books {
         let (held, forgotten): (Vec<_>, Vec<_>) = forgotten.into_iter().partition(|id| self.is_held(*id));
         self.held.extend(held);
         for id in &forgotten {
-            self.tasks.remove(id);
-            self.claims.forget(*id);
+            self.forget(*id);
         }
         forgotten
+    }
+
+    fn forget(&mut self, id: TaskId) {
+        if let Some(task) = self.tasks.remove(&id) {
+            task.forgotten.store(true, Ordering::SeqCst);
+            self.index.forget(&task);
+        }
+        self.claims.forget(id);
     }
 }
 
@@ -228,7 +239,12 @@ impl Registry {
 
     /// Gives a key back, if this task has it or waits for it.
     pub(crate) fn release(&self, task: &TaskRef, id: TaskId) {
-        self.lock().claims.release(task, id);
+        let mut books = self.lock();
+        let books = &mut *books;
+        if let Some(shared) = books.tasks.get(&id) {
+            books.index.end(shared);
+        }
+        books.claims.release(task, id);
     }
 
     /// Asks for an idempotency key, before the task exists.
@@ -260,22 +276,65 @@ impl Registry {
     pub(crate) fn enter(&self, shared: Arc<Shared>) {
         let mut books = self.lock();
         let task = shared.task.clone();
+        books.index.enter(&shared);
         books.tasks.insert(shared.id, shared);
         books.claims.born(&task);
+    }
+
+    /// Enters a task that is over already, and returns the ids of those that are forgotten for it.
+    pub(super) fn enter_ended(&self, shared: Arc<Shared>, now: Duration) -> Vec<TaskId> {
+        let id = shared.id;
+        {
+            let mut books = self.lock();
+            books.index.enter(&shared);
+            books.index.end(&shared);
+            books.tasks.insert(id, shared);
+        }
+        self.retire(id, now)
+    }
+
+    /// Forgets a task that is over, and says whether it was known.
+    pub(super) fn remove(&self, id: TaskId) -> bool {
+        let mut books = self.lock();
+        let is_known = books.tasks.contains_key(&id);
+        if let Some(place) = books.ended.iter().position(|past| past.id == id)
+            && let Some(past) = books.ended.remove(place)
+        {
+            books.ended_bytes = books.ended_bytes.saturating_sub(past.bytes);
+        }
+        books.held.retain(|held| *held != id);
+        books.forget(id);
+        is_known
     }
 
     /// Notes that a task is over, and returns the ids of those that are forgotten for it.
     pub(crate) fn retire(&self, id: TaskId, now: Duration) -> Vec<TaskId> {
         let mut books = self.lock();
-        let bytes = books.tasks.get(&id).map_or(0, |shared| shared.kept_bytes()).saturating_add(TASK_BYTES);
-        books.ended.push_back(Past { id, at: now, bytes });
-        books.ended_bytes = books.ended_bytes.saturating_add(bytes);
+        // One that somebody has removed meanwhile is over.
+        if let Some(bytes) = books.tasks.get(&id).map(|shared| shared.kept_bytes().saturating_add(TASK_BYTES)) {
+            books.ended.push_back(Past { id, at: now, bytes });
+            books.ended_bytes = books.ended_bytes.saturating_add(bytes);
+        }
         books.sweep(self.keep, now)
     }
 
     /// Forgets some of the ended tasks whose time is over, and returns their ids.
     pub(crate) fn sweep(&self, now: Duration) -> Vec<TaskId> {
         self.lock().sweep(self.keep, now)
+    }
+
+    /// At most so many tasks that may be meant, of those that were started before the one of this number, newest first; and
+    /// the number of the oldest that was looked at, if there was any.
+    pub(super) fn older(&self, filter: &TaskFilter, before: u64, limit: usize) -> (Vec<Arc<Shared>>, Option<u64>) {
+        let books = self.lock();
+        if let Some(id) = filter.id {
+            let task = books.tasks.get(&id).filter(|task| task.number < before).cloned();
+            let number = task.as_ref().map(|task| task.number);
+            return (task.into_iter().collect(), number);
+        }
+        let found = books.index.older(filter, before, limit);
+        let oldest = found.last().map(|(number, _)| *number);
+        (found.iter().filter_map(|(_, id)| books.tasks.get(id)).cloned().collect(), oldest)
     }
 
     pub(crate) fn by_id(&self, id: TaskId) -> Option<Arc<Shared>> {
@@ -337,6 +396,12 @@ impl Registry {
     #[cfg(test)]
     pub(crate) fn claims(&self) -> (usize, usize) {
         self.lock().claims.counts()
+    }
+
+    /// Whether nothing is left to be looked for.
+    #[cfg(test)]
+    pub(crate) fn is_index_empty(&self) -> bool {
+        self.lock().index.is_empty()
     }
 
     /// How many tasks are known, ended ones included.

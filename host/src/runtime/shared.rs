@@ -1,6 +1,6 @@
 //! What a task's actor and everybody who holds a handle to it have in common.
 
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -9,11 +9,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::model::approval::{ApprovalDecision, ApprovalNumber, ApprovalRuling};
 use crate::model::command::{Answer, Command};
 use crate::model::event::{Event, EventSeq};
+use crate::model::filter::TaskIdentity;
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
 use crate::model::manifest::TaskKind;
 use crate::model::outcome::Outcome;
+use crate::model::patch::TaskPatch;
 use crate::model::request::CancelRequest;
-use crate::model::signal::{Instruction, NotifyAnswer, Signal};
+use crate::model::signal::{Instruction, NotifyAnswer, Party, Signal};
 use crate::model::snapshot::{Snapshot, Usage};
 use crate::model::state::TaskState;
 use crate::model::time::Timestamp;
@@ -26,6 +28,7 @@ use crate::ports::store::TaskStore;
 
 use super::approvals::ApprovalDesk;
 use super::dirs::HostDirs;
+use super::feed::Feed;
 use super::handle::TaskHandle;
 use super::host::StartError;
 use super::outbox::OutboxDesk;
@@ -67,6 +70,13 @@ pub(crate) enum Control {
     Adopt {
         child: Box<Prepared>,
         reply: oneshot::Sender<Result<TaskHandle, StartError>>,
+    },
+    /// What people see of the task is to be changed.
+    Update {
+        expected: Option<u64>,
+        patch: Box<TaskPatch>,
+        by: Party,
+        reply: oneshot::Sender<Answer>,
     },
     /// A command of the decider's, and whether it changed anything.
     Change {
@@ -126,17 +136,24 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) dirs: Arc<HostDirs>,
     pub(crate) outbox: Arc<OutboxDesk>,
+    pub(crate) feed: Arc<Feed>,
     pub(crate) approvals: Arc<ApprovalDesk>,
     /// The last event that can be read, and whether it is the very last.
     pub(crate) head: watch::Sender<Head>,
     state: Mutex<TaskState>,
+    /// What it is found by, once somebody follows it.
+    identity: Mutex<Option<Arc<TaskIdentity>>>,
     moments: Mutex<Moments>,
     /// When its cell and its directory were gone.
     pub(crate) gone: watch::Sender<Option<Moment>>,
     /// The bytes of its scratch directory, if that was kept.
     pub(crate) kept_scratch: OnceLock<u64>,
+    /// Whether the host has forgotten it: nothing is written down about it any more.
+    pub(crate) forgotten: AtomicBool,
     /// Signals that came after the end, and were written down.
     pub(crate) late_signals: AtomicU32,
+    /// Whose turn it is to change it after its end.
+    pub(super) updates: tokio::sync::Mutex<()>,
     /// The end of a task whose end could not be stored.
     unstored: Mutex<Option<Event>>,
 }
@@ -155,6 +172,7 @@ pub(crate) struct Surroundings {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) dirs: Arc<HostDirs>,
     pub(crate) outbox: Arc<OutboxDesk>,
+    pub(crate) feed: Arc<Feed>,
     pub(crate) approvals: Arc<ApprovalDesk>,
 }
 
@@ -189,13 +207,17 @@ impl Shared {
             clock: around.clock,
             dirs: around.dirs,
             outbox: around.outbox,
+            feed: around.feed,
             approvals: around.approvals,
             head: watch::Sender::new(Head { seq: state.seq, ended: false }),
             state: Mutex::new(state),
+            identity: Mutex::default(),
             moments: Mutex::default(),
             gone: watch::Sender::new(None),
             kept_scratch: OnceLock::new(),
+            forgotten: AtomicBool::new(false),
             late_signals: AtomicU32::new(0),
+            updates: tokio::sync::Mutex::default(),
             unstored: Mutex::default(),
         }
     }
@@ -205,6 +227,18 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What it is found by.
+    pub(super) fn identity(&self) -> Arc<TaskIdentity> {
+        let mut known = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = || Arc::new(TaskIdentity::of(self.id, &self.task, &self.state()));
+        Arc::clone(known.get_or_insert_with(made))
+    }
+
+    /// Its labels may have changed.
+    pub(super) fn renew_identity(&self) {
+        *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// What it shares with the rest of its host.
     pub(crate) fn around(&self) -> Surroundings {
         Surroundings {
@@ -212,6 +246,7 @@ impl Shared {
             clock: Arc::clone(&self.clock),
             dirs: Arc::clone(&self.dirs),
             outbox: Arc::clone(&self.outbox),
+            feed: Arc::clone(&self.feed),
             approvals: Arc::clone(&self.approvals),
         }
     }

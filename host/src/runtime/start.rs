@@ -96,7 +96,7 @@ impl Birthright {
     }
 }
 
-fn task_ref(request: &StartRequest, id: TaskId) -> TaskRef {
+pub(super) fn task_ref(request: &StartRequest, id: TaskId) -> TaskRef {
     TaskRef {
         plugin: request.plugin.clone(),
         task_type: request.task_type.clone(),
@@ -473,6 +473,7 @@ async fn create(inner: &Arc<Inner>, prepared: Prepared) -> Result<TaskHandle, St
         shared,
         registry: Arc::clone(&inner.registry),
         runner: Arc::clone(&inner.runner),
+        feed: inner.feed.clone(),
         sink: inner.sink.clone(),
         schemas: checked.schemas,
         wanted: checked.wanted,

@@ -11,6 +11,7 @@ mod functions;
 mod hooks;
 mod keys;
 mod log;
+mod observing;
 mod reaching;
 mod schedules;
 mod shutdown;

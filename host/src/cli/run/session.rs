@@ -201,6 +201,7 @@ impl<'a> Session<'a> {
             | EventBody::AgentMessage { .. }
             | EventBody::MessageSettled { .. }
             | EventBody::ArtifactAttached(_)
+            | EventBody::Updated { .. }
             | EventBody::Paused { .. }
             | EventBody::Resumed { .. }
             | EventBody::FuelRefused { .. }

@@ -30,8 +30,13 @@ pub(super) fn fuel_low(state: &TaskState, used: u64) -> Decision {
     Decision::done(EventBody::BudgetLow { budget: Budget::Fuel, used, limit })
 }
 
+/// Whether a tool can be called so.
+pub(super) fn is_tool(name: &str) -> bool {
+    !name.is_empty() && name.len() <= TOOL_BYTES_MAX && !name.chars().any(char::is_control)
+}
+
 pub(super) fn record(state: &TaskState, tool: String, tokens: u64, actions: u64, usage: Usage) -> Decision {
-    if tool.is_empty() || tool.len() > TOOL_BYTES_MAX || tool.chars().any(char::is_control) {
+    if !is_tool(&tool) {
         let message = format!("a tool's name has 1 to {TOOL_BYTES_MAX} bytes and no control characters");
         return Decision::refused(RefusalKind::InvalidArgument, message);
     }

@@ -142,6 +142,7 @@ fn said(answer: Answer) -> Said {
         Answer::NoSignal => Said::NoSignal,
         Answer::WaitOver(end) => Said::Over(end),
         Answer::Notified(answer) => Said::Notified(answer),
+        Answer::Updated(_) | Answer::Stale(_) => panic!("nobody asked for it: {answer:?}"),
         Answer::AlreadyEnded => Said::AlreadyEnded,
         Answer::Refused(refusal) => Said::Refused(refusal.kind),
     }

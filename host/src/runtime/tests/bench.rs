@@ -29,6 +29,7 @@ use crate::runtime::belongings::Belongings;
 use crate::runtime::daemons::Daemons;
 use crate::runtime::desk::Desk;
 use crate::runtime::dirs::HostDirs;
+use crate::runtime::feed::{Feed, FeedLimits, FeedWriter};
 use crate::runtime::handle::TaskHandle;
 use crate::runtime::hooks::HookRules;
 use crate::runtime::host::Inner;
@@ -121,7 +122,9 @@ impl Bench {
         }
         let nothing: HookScript = Arc::new(|_| Box::pin(std::future::ready(Ok(()))));
         let hooks = Arc::new(Mutex::new(nothing));
+        let feed = Arc::new(Feed::new(FeedLimits { events: 256, bytes: 1 << 20 }));
         let inner = Arc::new(Inner {
+            feed: FeedWriter::new(&feed),
             registry,
             runner: Arc::new(ScriptedRunner {
                 script,
@@ -135,6 +138,7 @@ impl Bench {
                 clock: Arc::clone(&clock) as _,
                 dirs,
                 approvals: Arc::new(ApprovalDesk::new(None)),
+                feed,
                 outbox: Arc::new(OutboxDesk::new(OutboxLimits { messages: 10_000, bytes: 64 << 20 })),
             },
             sink: None,

@@ -103,6 +103,12 @@ impl task::Host for CellData {
         Ok(answer.map_err(Into::into))
     }
 
+    async fn set_note(&mut self, note: Option<String>) -> wasmtime::Result<Result<(), types::Refusal>> {
+        self.called(note.as_ref().map_or(0, String::len));
+        let answer = self.link.request(|reply| GuestCall::SetNote { note, reply }).await;
+        Ok(answer.map_err(Into::into))
+    }
+
     async fn report_panic(&mut self, message: String, place: String) -> wasmtime::Result<()> {
         self.called(message.len() + place.len());
         let (message, place) = (convert::clipped(message), convert::clipped(place));

@@ -1,0 +1,184 @@
+//! Tasks that were done elsewhere, recorded as if they had ended here; and records that are taken away.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::model::event::{Event, EventSeq};
+use crate::model::external::ExternalReport;
+use crate::model::ids::TaskId;
+use crate::model::json::{VALUES_MAX, has_too_many};
+use crate::model::machine::external::report;
+use crate::model::signal::Party;
+use crate::model::snapshot::Phase;
+use crate::model::state::{TaskState, outcome_bytes, payload_bytes};
+use crate::ports::store::{Fence, Record, StreamId};
+
+use super::effects::forget;
+use super::feed::EventLane;
+use super::handle::TaskHandle;
+use super::host::{Host, Inner, StartError};
+use super::keys::{Found, once};
+use super::shared::{CONTROL_QUEUE, Head, Shared};
+use super::start::{new_id, task_ref};
+
+/// Why something that was done elsewhere was not recorded. Nothing has happened then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// What it says about the request cannot be kept.
+    #[error(transparent)]
+    Request(#[from] StartError),
+    /// What it says about its tools cannot be kept.
+    #[error("the report cannot be kept: {0}")]
+    Tools(&'static str),
+    /// The outcome is too large.
+    #[error("the outcome has {size} bytes, and at most {max} are allowed; keep it elsewhere and report where")]
+    OutcomeTooLarge {
+        /// What it weighs in bytes.
+        size: u64,
+        /// The limit in bytes.
+        max: u64,
+    },
+    /// A report has no parent: what was done elsewhere has used nothing of another task's.
+    #[error("what was done elsewhere is nobody's child; leave the parent out")]
+    Parent,
+}
+
+/// Why a task was not removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RemoveError {
+    /// There is no such task, or it is forgotten already.
+    #[error("there is no task {0}; it may have been removed before")]
+    Unknown(TaskId),
+    /// It has no outcome yet.
+    #[error("task {0} has not ended; cancel it first")]
+    Running(TaskId),
+}
+
+impl Inner {
+    pub(super) async fn report_external(&self, report: ExternalReport, by: Party) -> Result<TaskHandle, ReportError> {
+        if *self.shutdown.borrow() {
+            return Err(StartError::ShuttingDown.into());
+        }
+        self.check_report(&report)?;
+        let id = new_id();
+        let task = task_ref(&report.request, id);
+        let once = match once(self, &report.request, &task, id).await? {
+            Found::Known(known) => return Ok(TaskHandle::new(known)),
+            Found::Nothing(once) => once,
+        };
+        let now = self.around.clock.date();
+        let mut state = TaskState::default();
+        let bodies = self::report(report, task.clone(), self.limits, by).map_err(ReportError::Tools)?;
+        let mut events = Vec::with_capacity(bodies.len());
+        for (number, body) in (1..).zip(bodies) {
+            let event = Event { seq: EventSeq(number), at: now, body };
+            state.apply(&event);
+            events.push(event);
+        }
+        let head = Head { seq: state.seq, ended: true };
+        let records = events.iter().cloned().map(Record::Event).collect();
+        let stored = self.around.store.commit(StreamId::Task(id), Fence::Absent, records).await;
+        if let Err(error) = stored {
+            // It may have been taken although the answer was not.
+            let _ = self.around.store.remove(StreamId::Task(id)).await;
+            return Err(StartError::Store(error).into());
+        }
+        // Nobody reads what is sent there, and whoever sends finds out at once.
+        let (control, _) = mpsc::channel(CONTROL_QUEUE);
+        let number = self.registry.next_number();
+        let shared = Arc::new(Shared::new(id, task, number, 0, state, control, self.around.clone()));
+        shared.head.send_replace(head);
+        let now = shared.now();
+        shared.note(|moments| &mut moments.ended, now);
+        shared.gone.send_replace(Some(now));
+        let forgotten = self.registry.enter_ended(Arc::clone(&shared), now.steady);
+        if let Some(once) = once {
+            once.settle(id);
+        }
+        shared.feed.tell(&shared.identity(), Phase::Ended, EventLane::Task, &events);
+        forget(&self.around, forgotten).await;
+        Ok(TaskHandle::new(shared))
+    }
+
+    pub(super) async fn remove(&self, id: TaskId) -> Result<(), RemoveError> {
+        let task = self.registry.by_id(id).map(TaskHandle::new).ok_or(RemoveError::Unknown(id))?;
+        if task.shared().outcome().is_none() {
+            return Err(RemoveError::Running(id));
+        }
+        task.gone().await;
+        if !self.registry.remove(id) {
+            return Err(RemoveError::Unknown(id));
+        }
+        // From here on to the end, or its files would stay until the host goes.
+        let around = self.around.clone();
+        let (tell, removed) = tokio::sync::oneshot::channel();
+        self.spawn(Box::pin(async move {
+            forget(&around, vec![id]).await;
+            let _ = tell.send(());
+        }));
+        let _ = removed.await;
+        Ok(())
+    }
+
+    /// What a start would be held against, as far as it does not need the plugin; and the outcome.
+    fn check_report(&self, report: &ExternalReport) -> Result<(), ReportError> {
+        let (request, limits) = (&report.request, &self.limits);
+        request.details.check().map_err(StartError::from)?;
+        if request.details.parent.is_some() {
+            return Err(ReportError::Parent);
+        }
+        if request.details.schedule.is_some() {
+            return Err(StartError::Schedule.into());
+        }
+        let size = payload_bytes(Some(&request.input));
+        if size > limits.input_bytes {
+            return Err(StartError::InputTooLarge { size, max: limits.input_bytes }.into());
+        }
+        if has_too_many(&request.input) || report.outcome.data().is_some_and(has_too_many) {
+            return Err(StartError::TooManyValues { max: VALUES_MAX }.into());
+        }
+        let size = outcome_bytes(&report.outcome);
+        if size > limits.result_bytes {
+            return Err(ReportError::OutcomeTooLarge { size, max: limits.result_bytes });
+        }
+        Ok(())
+    }
+}
+
+impl Host {
+    /// Records a task that was done elsewhere: with its input, its outcome, how long it took and what it spent. It is in the
+    /// lists and events of this host like a task that has ended, and its `finished` event says who reported it. No function
+    /// is called at its end. With an idempotency key it is recorded once, however often it is reported.
+    ///
+    /// ```no_run
+    /// # async fn example(host: &taskcell::Host, report: taskcell::ExternalReport) -> Result<(), taskcell::ReportError> {
+    /// use taskcell::Party;
+    ///
+    /// let task = host.report_external(report, Party::Agent).await?;
+    /// println!("recorded as {}", task.id());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When it cannot be kept as it is. Nothing is recorded then.
+    ///
+    /// Cancel safety: when the future is dropped, it may or may not be recorded; with an idempotency key it can be reported
+    /// again.
+    pub async fn report_external(&self, report: ExternalReport, by: Party) -> Result<TaskHandle, ReportError> {
+        Box::pin(self.inner().report_external(report, by)).await
+    }
+
+    /// Forgets an ended task: its log, its output, its artifacts and whatever else of it is on the disk. Waits until its cell
+    /// is gone, which is a little after its outcome. Handles to it keep what was in memory, and can read nothing any more.
+    ///
+    /// # Errors
+    /// When it has not ended, or there is none. Nothing is removed then.
+    ///
+    /// Cancel safety: when the future is dropped, the task may or may not be removed.
+    pub async fn remove(&self, id: TaskId) -> Result<(), RemoveError> {
+        self.inner().remove(id).await
+    }
+}
