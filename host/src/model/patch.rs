@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::details::{LABELS_MAX, TEXT_BYTES_MAX, is_line};
 use super::event::EventBody;
@@ -26,19 +26,63 @@ pub(crate) const NOTE_CHARS_MAX: usize = 255;
 #[non_exhaustive]
 pub struct TaskPatch {
     /// What somebody wants to be seen beside it: one line of at most 255 characters.
-    #[serde(deserialize_with = "said", skip_serializing_if = "Option::is_none")]
-    pub note: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Change::is_nothing")]
+    pub note: Change,
     /// What people call it.
-    #[serde(deserialize_with = "said", skip_serializing_if = "Option::is_none")]
-    pub title: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Change::is_nothing")]
+    pub title: Change,
     /// Labels by their names; one that is not named stays.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, Option<String>>,
 }
 
-/// What is there was said, `null` too.
-fn said<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::<String>::deserialize(from).map(Some)
+/// What becomes of a text. Written as `null` or a text, and not at all when it stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Option<String>", into = "Option<String>")]
+pub enum Change {
+    /// It stays as it is.
+    #[default]
+    Nothing,
+    /// It is taken away.
+    Clear,
+    /// It is this from now on.
+    Set(String),
+}
+
+impl From<Option<String>> for Change {
+    fn from(said: Option<String>) -> Self {
+        said.map_or(Self::Clear, Self::Set)
+    }
+}
+
+impl From<Change> for Option<String> {
+    fn from(change: Change) -> Self {
+        match change {
+            Change::Set(text) => Some(text),
+            Change::Nothing | Change::Clear => None,
+        }
+    }
+}
+
+impl Change {
+    fn is_nothing(&self) -> bool {
+        *self == Self::Nothing
+    }
+
+    fn text(&self) -> Option<&String> {
+        match self {
+            Self::Set(text) => Some(text),
+            Self::Nothing | Self::Clear => None,
+        }
+    }
+
+    fn make(&self, of: &mut Option<String>) {
+        match self {
+            Self::Nothing => {}
+            Self::Clear => *of = None,
+            Self::Set(text) => *of = Some(text.clone()),
+        }
+    }
 }
 
 /// What is wrong with a patch.
@@ -63,28 +107,28 @@ impl TaskPatch {
     /// Sets the note.
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {
-        self.note = Some(Some(note.into()));
+        self.note = Change::Set(note.into());
         self
     }
 
     /// Takes the note away.
     #[must_use]
     pub fn without_note(mut self) -> Self {
-        self.note = Some(None);
+        self.note = Change::Clear;
         self
     }
 
     /// Sets the title.
     #[must_use]
     pub fn title(mut self, title: impl Into<String>) -> Self {
-        self.title = Some(Some(title.into()));
+        self.title = Change::Set(title.into());
         self
     }
 
     /// Takes the title away.
     #[must_use]
     pub fn without_title(mut self) -> Self {
-        self.title = Some(None);
+        self.title = Change::Clear;
         self
     }
 
@@ -109,7 +153,7 @@ impl TaskPatch {
 
     /// Bytes of its texts.
     pub(crate) fn bytes(&self) -> usize {
-        let text = |text: &Option<Option<String>>| text.iter().flatten().map(String::len).sum::<usize>();
+        let text = |change: &Change| change.text().map_or(0, String::len);
         let labels = self.labels.iter().map(|(name, value)| name.len() + value.as_ref().map_or(0, String::len));
         text(&self.note) + text(&self.title) + labels.sum::<usize>()
     }
@@ -119,11 +163,11 @@ impl TaskPatch {
         let is_note = |note: &String| {
             !note.is_empty() && note.chars().count() <= NOTE_CHARS_MAX && !note.chars().any(char::is_control)
         };
-        if !self.note.iter().flatten().all(is_note) {
+        if !self.note.text().is_none_or(is_note) {
             return Err(PatchError::Note);
         }
         let is_name = |text: &String| !text.is_empty() && is_line(text);
-        if !self.title.iter().flatten().all(is_name) {
+        if !self.title.text().is_none_or(is_name) {
             return Err(PatchError::Text { what: "title" });
         }
         if !self.labels.keys().all(is_name) {
@@ -164,12 +208,8 @@ impl TaskState {
     /// Takes a change in.
     pub(crate) fn patch(&mut self, revision: u64, patch: &TaskPatch) {
         self.revision = revision;
-        if let Some(note) = &patch.note {
-            self.note.clone_from(note);
-        }
-        if let Some(title) = &patch.title {
-            self.details.title.clone_from(title);
-        }
+        patch.note.make(&mut self.note);
+        patch.title.make(&mut self.details.title);
         patch.change_labels(&mut self.details.labels);
     }
 }

@@ -98,14 +98,13 @@ async fn announce(shared: &Shared, birth: Option<Vec<Event>>) {
     if !shared.feed.is_on() {
         return;
     }
-    let first = match birth {
-        Some(first) => first,
+    let first = if let Some(first) = birth {
+        first
+    } else {
         // Somebody began to follow while it was being stored.
-        None => {
-            let (seq, store) = (shared.state().seq, &shared.store);
-            let count = usize::try_from(seq.0).unwrap_or(usize::MAX);
-            store.read(StreamId::Task(shared.id), EventSeq::default(), count).await.unwrap_or_default()
-        }
+        let (seq, store) = (shared.state().seq, &shared.store);
+        let count = usize::try_from(seq.0).unwrap_or(usize::MAX);
+        store.read(StreamId::Task(shared.id), EventSeq::default(), count).await.unwrap_or_default()
     };
     let phase = shared.state().phase.unwrap_or(Phase::Queued);
     shared.feed.tell(&shared.identity(), phase, EventLane::Task, &first);

@@ -102,7 +102,7 @@ impl Actor {
                 let _ = reply.send(done(answer));
             }
             GuestCall::SetNote { note, reply } => {
-                let patch = Box::new(TaskPatch { note: Some(note), ..TaskPatch::default() });
+                let patch = Box::new(TaskPatch { note: note.into(), ..TaskPatch::default() });
                 let answer = self.decide(Command::Update { expected: None, patch, by: Party::Itself }).await?;
                 let _ = reply.send(done(answer));
             }

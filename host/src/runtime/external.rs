@@ -71,7 +71,7 @@ impl Inner {
         };
         let now = self.around.clock.date();
         let mut state = TaskState::default();
-        let bodies = self::report(report, task.clone(), self.limits, by).map_err(ReportError::Tools)?;
+        let bodies = self::report(report, task.clone(), &self.limits, by).map_err(ReportError::Tools)?;
         let mut events = Vec::with_capacity(bodies.len());
         for (number, body) in (1..).zip(bodies) {
             let event = Event { seq: EventSeq(number), at: now, body };

@@ -44,7 +44,7 @@ async fn r4a_a_guest_and_people_change_one_note_and_nobody_undoes_what_they_have
 }
 
 #[tokio::test]
-async fn r41_r43_a_session_s_tasks_are_listed_waited_for_and_removed() {
+async fn r41_a_session_s_tasks_are_listed_waited_for_and_removed() {
     let (host, _) = fixture().await;
     let of_session = |task_type: &str, input| request(task_type, input).session("s1");
     let waits = start_as(&host, of_session("note", json!({"note": "here"}))).await;

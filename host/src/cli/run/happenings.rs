@@ -3,7 +3,8 @@
 use crate::cli::progress::labelled;
 use crate::cli::text;
 use crate::{
-    ApprovalAsk, ApprovalDecision, ApprovalNumber, Budget, EventBody, Party, SignalKey, Snapshot, TaskPatch, WaitEnd,
+    ApprovalAsk, ApprovalDecision, ApprovalNumber, Budget, Change, EventBody, Party, SignalKey, Snapshot, TaskPatch,
+    WaitEnd,
 };
 
 /// Why a question is withdrawn when the task was asked to stop.
@@ -48,7 +49,7 @@ pub(super) fn line(event: &EventBody) -> Option<String> {
         EventBody::ArtifactAttached(artifact) => {
             ("file", format!("{} ({}, {})", artifact.name, artifact.media_type, text::bytes(artifact.size)))
         }
-        EventBody::Updated { patch: TaskPatch { note: Some(Some(note)), .. }, .. } => ("note", note.clone()),
+        EventBody::Updated { patch: TaskPatch { note: Change::Set(note), .. }, .. } => ("note", note.clone()),
         EventBody::Paused { by, reason } => ("pause", because("paused by", *by, reason)),
         EventBody::Resumed { by } => ("pause", format!("goes on: resumed by {by}")),
         EventBody::FuelAdded { units, by, .. } => ("fuel", format!("{} units more, from {by}", text::fuel(*units))),

@@ -15,7 +15,7 @@ use super::spending::is_tool;
 pub(crate) fn report(
     report: ExternalReport,
     task: TaskRef,
-    limits: Limits,
+    limits: &Limits,
     by: Party,
 ) -> Result<Vec<EventBody>, &'static str> {
     let ExternalReport { request, outcome, duration, tools } = report;
@@ -33,7 +33,7 @@ pub(crate) fn report(
         ..Usage::default()
     };
     let details = Box::new(TaskDetails { kind: TaskKind::Task, ..request.details });
-    let created = EventBody::Created { task, input: request.input, limits: Box::new(limits), details };
+    let created = EventBody::Created { task, input: request.input, limits: Box::new(*limits), details };
     let used =
         tools.into_iter().map(|ToolUse { tool, tokens, actions }| EventBody::UsageRecorded { tool, tokens, actions });
     let finished = EventBody::Finished { outcome, usage, set_by: Some(by) };

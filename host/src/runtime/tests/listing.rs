@@ -148,7 +148,7 @@ async fn f14_nothing_is_listed_of_tasks_that_are_forgotten() {
 }
 
 #[tokio::test]
-async fn f03_f04_waiting_with_a_time_only_looks_and_ends_nothing() {
+async fn r43_waiting_with_a_time_only_looks_and_ends_nothing() {
     let bench = waiting();
     let task = bench.start().await;
     let Waited::Running(state) = task.wait_for(Duration::ZERO).await else { panic!("it runs") };
@@ -175,8 +175,8 @@ async fn r4a_a_stale_revision_is_refused_and_changes_nothing() {
     assert_eq!(task.state().revision, 0);
     let note = |text: &str| TaskPatch::default().note(text);
     assert_eq!(task.update(note("first").title("T").label("b", "2"), Some(0), Party::Person).await, Ok(1));
-    let stale = task.update(note("second").without_label("a"), Some(0), Party::Agent).await;
-    assert_eq!(stale, Err(UpdateError::Stale { current: 1 }));
+    let refused = task.update(note("second").without_label("a"), Some(0), Party::Agent).await;
+    assert_eq!(refused, Err(UpdateError::Stale { current: 1 }));
     let state = task.state();
     assert_eq!((state.note.as_deref(), state.revision), (Some("first"), 1));
     assert_eq!((state.details.title.as_deref(), state.details.labels.len()), (Some("T"), 2));
@@ -208,8 +208,8 @@ async fn r4a_a_task_is_changed_after_its_end_too_and_its_outcome_stays() {
         task.update(TaskPatch::default().note("over").label("seen", "yes"), Some(1), Party::Person).await,
         Ok(2)
     );
-    let stale = task.update(TaskPatch::default().note("no"), Some(1), Party::Person).await;
-    assert_eq!(stale, Err(UpdateError::Stale { current: 2 }));
+    let refused = task.update(TaskPatch::default().note("no"), Some(1), Party::Person).await;
+    assert_eq!(refused, Err(UpdateError::Stale { current: 2 }));
     let after = task.state();
     assert_eq!((after.note.as_deref(), after.revision), (Some("over"), 2));
     assert_eq!((&after.outcome, after.usage, after.seq), (&before.outcome, before.usage, before.seq));
