@@ -242,12 +242,17 @@ impl Actor {
         self.publish(&[end], stored)
     }
 
-    pub(super) async fn clean_up(self) {
+    pub(super) async fn clean_up(mut self) {
         let id = self.shared.id;
+        // A task that ends between two attempts has the directory of the last.
+        let scratch = match self.last.take() {
+            Some(last) => last.into_scratch().await,
+            None => Arc::clone(&self.scratch),
+        };
         // Most tasks never had a directory, and seldom one leaves a write to its spill behind.
-        let (made, writes) = (self.scratch.close(), !self.shared.output.try_close());
+        let (made, writes) = (scratch.close(), !self.shared.output.try_close());
         if made || writes {
-            let (shared, scratch) = (Arc::clone(&self.shared), Arc::clone(&self.scratch));
+            let shared = Arc::clone(&self.shared);
             let keeps = {
                 let state = shared.state();
                 state.details.scratch.unwrap_or_default().keeps(state.outcome.as_ref())
