@@ -4,15 +4,18 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 
-use super::bench::{Bench, key, request, script, settle, success, wait_for};
+use super::bench::{Bench, Script, key, request, script, settle, success, wait_for};
+use crate::model::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, Approvers};
 use crate::model::event::{Event, EventBody, EventSeq};
 use crate::model::ids::TaskKey;
 use crate::model::outcome::Outcome;
 use crate::model::request::{CancelRequest, StartRequest};
 use crate::model::signal::{NotifyAnswer, Party};
 use crate::ports::clock::BoxFuture;
+use crate::ports::runner::GuestCall;
 use crate::ports::store::{CommitError, Fence, Record, StoreError, StreamId, TaskStore};
-use crate::runtime::handle::TaskHandle;
+use crate::runtime::approvals::ApprovalDesk;
+use crate::runtime::handle::{ApprovalAnswer, TaskHandle};
 use crate::runtime::host::StartError;
 use crate::store::faulty::FaultyStore;
 use crate::store::memory::MemoryStore;
@@ -150,6 +153,35 @@ async fn f22_a_shutdown_waits_for_a_start_that_is_being_stored() {
     bench.inner.shut_down().await;
     let task = TaskHandle::new(bench.inner.registry.by_id(id).unwrap());
     assert!(matches!(task.wait().await, Outcome::Cancelled { by: Party::Host, .. }));
+}
+
+/// A guest that asks once and tells what it was told.
+fn asks() -> Script {
+    script(|link| async move {
+        let ask = ApprovalAsk::new("pay", "", "");
+        let told = link.request(|reply| GuestCall::RequestApproval { ask, reply }).await;
+        success(json!(if matches!(told, Ok(ApprovalDecision::Approved { .. })) { "yes" } else { "no" }))
+    })
+}
+
+#[tokio::test]
+async fn r26_who_decides_before_the_question_is_open_does_not_get_round_the_policy() {
+    let mut decided_at_once = 0;
+    for later in 0..60 {
+        let store = Arc::new(Slow { before: 6, after: 6, ..Slow::default() });
+        let mut bench = Bench::with(asks(), 4, Arc::clone(&store) as _);
+        let policy = Arc::new(ApprovalDesk::new(Some(Arc::new(Approvers::Person))));
+        bench.inner_mut().around.approvals = policy;
+        let task = bench.start().await;
+        turns(later).await;
+        let answer = task.approve(ApprovalNumber(1), None, Party::Host).await;
+        assert!(matches!(answer, ApprovalAnswer::NotAsked | ApprovalAnswer::NotAllowed(_)), "{later}: {answer:?}");
+        decided_at_once += usize::from(answer == ApprovalAnswer::NotAsked);
+        settle().await;
+        assert_eq!(task.approve(ApprovalNumber(1), None, Party::Person).await, ApprovalAnswer::Decided, "{later}");
+        task.wait().await;
+    }
+    assert!((1..60).contains(&decided_at_once), "before and after it was asked: {decided_at_once}");
 }
 
 #[tokio::test]
