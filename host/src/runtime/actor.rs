@@ -295,7 +295,10 @@ impl Actor {
                 }
                 let answer = self.decide(Command::DecideApproval { number, decision, ruling }).await;
                 let ended = answer.as_ref().err().copied();
-                let _ = reply.send(answer.unwrap_or(Answer::Done));
+                // One that could not be stored does not stand, and no answer lets them look how the task ended.
+                if answer.is_ok() || self.shared.unstored().is_none() {
+                    let _ = reply.send(answer.unwrap_or(Answer::Done));
+                }
                 ended.map_or(Ok(()), Err)?;
             }
             Control::Cancel { request, asked, reply } => {

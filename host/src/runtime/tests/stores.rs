@@ -185,6 +185,19 @@ async fn r26_who_decides_before_the_question_is_open_does_not_get_round_the_poli
 }
 
 #[tokio::test]
+async fn f22_a_decision_that_could_not_be_stored_is_not_said_to_stand() {
+    let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
+    let bench = Bench::with(asks(), 4, Arc::clone(&store) as _);
+    let task = bench.start().await;
+    settle().await;
+    store.fail(true);
+    let answer = task.approve(ApprovalNumber(1), None, Party::Person).await;
+    let ApprovalAnswer::AlreadyEnded(outcome) = &answer else { panic!("{answer:?}") };
+    assert!(matches!(outcome, Outcome::Failed(failure) if failure.message.contains("could not be stored")));
+    assert_eq!(*outcome, task.wait().await);
+}
+
+#[tokio::test]
 async fn r42_a_stream_ends_with_the_task_although_its_end_was_not_stored() {
     let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
     let waiting = script(|link| async move { success(json!(wait_for(&link, "go", None).await)) });
