@@ -12,7 +12,7 @@ use crate::model::request::CancelRequest;
 use crate::model::signal::Party;
 use crate::model::snapshot::Phase;
 use crate::ports::output::{OutputChunk, OutputCursor};
-use crate::ports::runner::CellLink;
+use crate::ports::runner::{CellLink, GuestCall};
 use crate::runtime::host::StartError;
 use crate::store::memory::MemoryStore;
 
@@ -112,6 +112,23 @@ async fn f14_ended_tasks_are_forgotten_when_they_weigh_too_much() {
     // Each keeps 1 MiB of output and twice 1 MiB of a result, and 64 MiB are kept in all.
     let known = bench.inner.registry.known();
     assert!((20..=23).contains(&known), "{known}");
+}
+
+#[tokio::test]
+async fn r46_an_ended_tasks_artifacts_count_as_what_is_kept_of_it() {
+    let bench = Bench::new(script(|link| async move {
+        for name in ["a", "b"] {
+            let source = cap_std::fs::File::from_std(tempfile::tempfile().unwrap());
+            source.set_len(300_000).unwrap();
+            let (name, media_type) = (name.to_owned(), "text/plain".to_owned());
+            link.request(|reply| GuestCall::Attach { name, media_type, source, reply }).await.unwrap();
+        }
+        success(None)
+    }));
+    let task = bench.start().await;
+    task.gone().await;
+    let kept = task.shared().kept_bytes();
+    assert!((600_000..700_000).contains(&kept), "{kept}");
 }
 
 /// Prints more than memory holds, and waits for the disk as a guest does.
