@@ -253,13 +253,14 @@ impl Actor {
         let (made, writes) = (scratch.close(), !self.shared.output.try_close());
         if made || writes {
             let shared = Arc::clone(&self.shared);
-            let keeps = {
+            let (keeps, bytes_max) = {
                 let state = shared.state();
-                state.details.scratch.unwrap_or_default().keeps(state.outcome.as_ref())
+                let keeps = state.details.scratch.unwrap_or_default().keeps(state.outcome.as_ref());
+                (keeps, state.limits.scratch_bytes)
             };
             let cleaned = tokio::task::spawn_blocking(move || {
                 shared.output.close();
-                match keeps.then(|| shared.dirs.keep_scratch(&scratch, id)) {
+                match keeps.then(|| shared.dirs.keep_scratch(&scratch, id, bytes_max)) {
                     Some(Ok(kept)) => drop(kept.map(|bytes| shared.kept_scratch.set(bytes))),
                     // A directory that cannot be kept, or removed, now goes with the host's own.
                     Some(Err(_)) => {}
