@@ -100,7 +100,10 @@ impl Shared {
                 approvers: state.details.approvers,
             }
         };
-        state.questions().into_iter().map(open).collect()
+        // What was permitted or denied in advance is settled in a moment, and nobody's to decide.
+        let mut questions = state.questions();
+        questions.retain(|pending| state.details.permission.verdict(&pending.ask.kind).is_none());
+        questions.into_iter().map(open).collect()
     }
 
     /// What the host's policy says about this party's decision; `None` when there is no such question. What is decided

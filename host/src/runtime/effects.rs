@@ -175,17 +175,22 @@ impl Actor {
                 self.timers.fuel_request = self.in_time(*timeout);
             }
             EventBody::FuelAdded { units, .. } => {
+                self.shared.approvals.changed();
                 // Before the answer, so that the guest finds what it was told it has.
                 self.shared.gauges.add_fuel(*units);
                 self.end_fuel_request(Ok(*units));
             }
             EventBody::FuelRenewed { units } => self.shared.gauges.add_fuel(*units),
             EventBody::FuelRefused { by, reason } => {
+                self.shared.approvals.changed();
                 let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
                 let message = format!("the request for fuel was turned down by {by}{why}");
                 self.end_fuel_request(Err(Refusal::new(RefusalKind::Denied, message)));
             }
-            EventBody::FuelRequestEnded { reason } => self.end_fuel_request(Err(no_fuel(*reason))),
+            EventBody::FuelRequestEnded { reason } => {
+                self.shared.approvals.changed();
+                self.end_fuel_request(Err(no_fuel(*reason)));
+            }
             EventBody::CancelRequested(request) => {
                 let asked = self.shared.clock.steady().saturating_add(request.grace);
                 // Asking again may shorten what is left, and never lengthens it.
@@ -200,6 +205,7 @@ impl Actor {
             }
             EventBody::Finished { .. } => {
                 self.shared.note(|moments| &mut moments.ended, self.shared.now());
+                self.shared.approvals.changed();
                 self.queued = None;
                 self.end_calls();
                 return true;

@@ -256,6 +256,42 @@ async fn r26_a_request_approves_of_no_more_in_advance_than_the_operator_allows()
 }
 
 #[tokio::test]
+async fn r26_a_question_that_is_over_is_not_told_whatever_ended_it() {
+    let bench = Bench::new(hungry(40, Some(60 * SECOND)));
+    for way in 0..4 {
+        let mut stream = bench.inner.follow_approvals(ApprovalFilter::default());
+        let (first, second) = (bench.start().await, bench.start().await);
+        settle().await;
+        assert_eq!(stream.next().await.map(|open| open.id), Some(first.id()));
+        // The second was seen together with the first.
+        match way {
+            0 => drop(second.add_fuel(40, Party::Person).await),
+            1 => drop(second.refuse_fuel(Party::Person, "").await),
+            2 => drop(second.cancel(CancelRequest::new(Party::Host, "")).await),
+            _ => drop(second.cancel(CancelRequest::force(Party::Host, "")).await),
+        }
+        settle().await;
+        let third = bench.start().await;
+        assert_eq!(stream.next().await.map(|open| open.id), Some(third.id()), "{way}");
+        for task in [first, second, third] {
+            task.cancel(CancelRequest::force(Party::Host, "")).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn r26_what_is_settled_in_advance_is_nobodys_to_decide() {
+    let bench = Bench::new(asker(&[], None));
+    let start = |permission| StartRequest { approval: Some(ApprovalAsk::new("start", "", "")), ..permitted(permission) };
+    let task = bench.inner.start(start(Permission::deny_all())).await.unwrap();
+    // Its actor has not settled it yet.
+    assert_eq!((task.state().phase, bench.inner.approvals(&ApprovalFilter::default())), (Phase::Held, vec![]));
+    let told = task.approve(FIRST, None, Party::Person).await;
+    assert!(!matches!(told, ApprovalAnswer::Decided), "{told:?}");
+    assert!(matches!(task.wait().await, Outcome::Failed(Failure { kind: FailureKind::Denied, .. })));
+}
+
+#[tokio::test]
 async fn r27_a_start_is_settled_by_the_permission_too() {
     let mut bench = Bench::new(asker(&[], None));
     bench.inner_mut().approve_in_advance = ApprovalKinds::All;
