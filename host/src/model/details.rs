@@ -171,6 +171,11 @@ impl TaskDetails {
         if is_default(&self.approvers) {
             self.approvers = parent.approvers;
         }
+        if is_default(&self.permission) {
+            self.permission.clone_from(&parent.permission);
+        }
+        // What the parent had, also where the host does otherwise with tasks that do not say.
+        self.scratch.get_or_insert(parent.scratch.unwrap_or_default());
     }
 
     /// Whether every text is one line of bearable length.
