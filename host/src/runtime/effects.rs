@@ -63,6 +63,9 @@ impl Actor {
                 self.event_pace.take(self.shared.clock.steady());
             }
             ended |= self.effect(&event.body, taken);
+            if changes_questions(&event.body) {
+                self.shared.approvals.changed();
+            }
         }
         self.follow_clocks();
         if ended {
@@ -156,11 +159,9 @@ impl Actor {
             EventBody::InstructionWaitEnded { reason: WaitEnd::TimedOut } => self.end_instruction_wait(Ok(None)),
             EventBody::InstructionWaitEnded { reason } => self.end_instruction_wait(Err(over(*reason))),
             EventBody::ApprovalRequested { number, ask } => {
-                self.shared.approvals.changed();
                 self.timers.approval = self.in_time(ask.timeout).map(|at| (*number, at));
             }
             EventBody::ApprovalDecided { decision, .. } => {
-                self.shared.approvals.changed();
                 self.end_approval(Ok(decision.clone()));
                 self.set_begin();
             }
@@ -170,27 +171,19 @@ impl Actor {
             }
             EventBody::Paused { .. } => self.shared.gate.shut(),
             EventBody::Resumed { .. } => self.shared.gate.open(),
-            EventBody::FuelRequested { timeout, .. } => {
-                self.shared.approvals.changed();
-                self.timers.fuel_request = self.in_time(*timeout);
-            }
+            EventBody::FuelRequested { timeout, .. } => self.timers.fuel_request = self.in_time(*timeout),
             EventBody::FuelAdded { units, .. } => {
-                self.shared.approvals.changed();
                 // Before the answer, so that the guest finds what it was told it has.
                 self.shared.gauges.add_fuel(*units);
                 self.end_fuel_request(Ok(*units));
             }
             EventBody::FuelRenewed { units } => self.shared.gauges.add_fuel(*units),
             EventBody::FuelRefused { by, reason } => {
-                self.shared.approvals.changed();
                 let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
                 let message = format!("the request for fuel was turned down by {by}{why}");
                 self.end_fuel_request(Err(Refusal::new(RefusalKind::Denied, message)));
             }
-            EventBody::FuelRequestEnded { reason } => {
-                self.shared.approvals.changed();
-                self.end_fuel_request(Err(no_fuel(*reason)));
-            }
+            EventBody::FuelRequestEnded { reason } => self.end_fuel_request(Err(no_fuel(*reason))),
             EventBody::CancelRequested(request) => {
                 let asked = self.shared.clock.steady().saturating_add(request.grace);
                 // Asking again may shorten what is left, and never lengthens it.
@@ -205,7 +198,6 @@ impl Actor {
             }
             EventBody::Finished { .. } => {
                 self.shared.note(|moments| &mut moments.ended, self.shared.now());
-                self.shared.approvals.changed();
                 self.queued = None;
                 self.end_calls();
                 return true;
@@ -280,6 +272,21 @@ impl Actor {
         let forgotten = self.registry.retire(id, now.steady);
         forget(&self.shared.around(), forgotten).await;
     }
+}
+
+/// Whether another question may be open after this event, or one less.
+fn changes_questions(body: &EventBody) -> bool {
+    matches!(
+        body,
+        EventBody::ApprovalRequested { .. }
+            | EventBody::ApprovalDecided { .. }
+            | EventBody::FuelRequested { .. }
+            | EventBody::FuelAdded { .. }
+            | EventBody::FuelRefused { .. }
+            | EventBody::FuelRequestEnded { .. }
+            | EventBody::AttemptEnded { .. }
+            | EventBody::Finished { .. }
+    )
 }
 
 /// Removes what is left of tasks that are forgotten.
