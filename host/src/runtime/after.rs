@@ -1,11 +1,13 @@
 //! What happens after a task's end: written down beside its log, and without any effect on its outcome. And what of it
 //! is left on the disk.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use crate::model::event::{Event, EventBody, EventSeq};
 use crate::model::ids::SignalKey;
+use crate::model::outbox::Settlement;
 use crate::model::signal::Party;
 use crate::ports::store::{CommitError, Fence, Record, StoreError, StreamId};
 
@@ -15,29 +17,94 @@ use super::shared::Shared;
 /// Late signals of one task that are written down. Protects the store from whoever does not notice that it is over.
 const LATE_SIGNALS_MAX: u32 = 64;
 
-/// How often a writer tries again because another one was faster. There are never more of them than this.
+/// How often a writer tries again because a write came in between that somebody had given up waiting for. Those who wait
+/// take turns.
 const TRIES_MAX: u32 = 128;
 
 /// Events read from the store at a time.
 const PAGE: usize = 256;
 
+/// What is known of the events after a task's end. Whoever writes one holds it.
+#[derive(Debug, Default)]
+pub(crate) struct AfterLane {
+    /// The messages that somebody has begun to settle here.
+    settled: BTreeMap<u64, Settling>,
+}
+
+/// How far a settlement has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Settling {
+    /// It may be written: whoever wrote it was dropped, or was told that the store failed.
+    Begun,
+    Written,
+}
+
 impl Shared {
     /// Writes something down that happened after the end. What cannot be written is lost: it changes nothing. Says whether
     /// it was written.
     pub(super) async fn note_after(&self, body: EventBody) -> bool {
-        let stream = StreamId::After(self.id);
+        let _turn = self.after.lock().await;
         for _ in 0..TRIES_MAX {
-            let Ok(head) = self.store.head(stream).await else { return false };
-            let fence = head.map_or(Fence::Absent, Fence::After);
-            let seq = head.unwrap_or_default().next();
-            let event = Event { seq, at: self.clock.date(), body: body.clone() };
-            match self.store.commit(stream, fence, vec![Record::Event(event)]).await {
+            match self.append_after(&body).await {
                 Err(CommitError::Fenced) => {}
                 Ok(()) => return true,
                 Err(CommitError::Unavailable) => return false,
             }
         }
         false
+    }
+
+    /// Writes down that a message was settled after the end, once however often somebody wants it. Says whether that is
+    /// written.
+    pub(super) async fn settle_after(&self, number: u64, how: Settlement) -> bool {
+        let mut lane = self.after.lock().await;
+        for _ in 0..TRIES_MAX {
+            let written = match lane.settled.insert(number, Settling::Begun) {
+                None => false,
+                Some(Settling::Written) => true,
+                Some(Settling::Begun) => match self.is_settled_after(number).await {
+                    Ok(written) => written,
+                    Err(StoreError::Unavailable) => return false,
+                },
+            };
+            let stored =
+                if written { Ok(()) } else { self.append_after(&EventBody::MessageSettled { number, how }).await };
+            match stored {
+                Err(CommitError::Fenced) => {}
+                Ok(()) => {
+                    lane.settled.insert(number, Settling::Written);
+                    return true;
+                }
+                Err(CommitError::Unavailable) => return false,
+            }
+        }
+        false
+    }
+
+    /// Writes one event behind those that are there.
+    async fn append_after(&self, body: &EventBody) -> Result<(), CommitError> {
+        let stream = StreamId::After(self.id);
+        let head = self.store.head(stream).await.map_err(|StoreError::Unavailable| CommitError::Unavailable)?;
+        let fence = head.map_or(Fence::Absent, Fence::After);
+        let event = Event { seq: head.unwrap_or_default().next(), at: self.clock.date(), body: body.clone() };
+        self.store.commit(stream, fence, vec![Record::Event(event)]).await
+    }
+
+    async fn is_settled_after(&self, wanted: u64) -> Result<bool, StoreError> {
+        let settles =
+            |event: &Event| matches!(event.body, EventBody::MessageSettled { number, .. } if number == wanted);
+        Ok(self.after_events().await?.iter().any(settles))
+    }
+
+    /// The events after the end.
+    async fn after_events(&self) -> Result<Vec<Event>, StoreError> {
+        let (mut events, mut after) = (Vec::new(), EventSeq::default());
+        loop {
+            let page = self.store.read(StreamId::After(self.id), after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(events) };
+            after = last.seq;
+            events.extend(page);
+        }
     }
 
     /// Writes down that a signal came too late, if it did, and not too many have.
@@ -68,12 +135,6 @@ impl TaskHandle {
     /// # Errors
     /// When the store cannot be read now.
     pub async fn after_events(&self) -> Result<Vec<Event>, StoreError> {
-        let (mut events, mut after) = (Vec::new(), EventSeq::default());
-        loop {
-            let page = self.shared.store.read(StreamId::After(self.shared.id), after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(events) };
-            after = last.seq;
-            events.extend(page);
-        }
+        self.shared.after_events().await
     }
 }

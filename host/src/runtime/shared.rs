@@ -24,6 +24,7 @@ use crate::ports::news::News;
 use crate::ports::output::{OutputLog, Spill};
 use crate::ports::store::TaskStore;
 
+use super::after::AfterLane;
 use super::approvals::ApprovalDesk;
 use super::dirs::HostDirs;
 use super::handle::TaskHandle;
@@ -137,6 +138,8 @@ pub(crate) struct Shared {
     pub(crate) kept_scratch: OnceLock<u64>,
     /// Signals that came after the end, and were written down.
     pub(crate) late_signals: AtomicU32,
+    /// Held by whoever writes something down that happened after the end, so that they take turns.
+    pub(super) after: tokio::sync::Mutex<AfterLane>,
     /// The end of a task whose end could not be stored.
     unstored: Mutex<Option<Event>>,
 }
@@ -196,6 +199,7 @@ impl Shared {
             gone: watch::Sender::new(None),
             kept_scratch: OnceLock::new(),
             late_signals: AtomicU32::new(0),
+            after: tokio::sync::Mutex::default(),
             unstored: Mutex::default(),
         }
     }
