@@ -156,6 +156,12 @@ impl HostDirs {
         stored
     }
 
+    /// Removes a copy that is no artifact after all.
+    pub(crate) fn unstore(&self, id: TaskId, number: u32) {
+        // What cannot be removed now goes with the task.
+        let _ = self.dir.remove_file(artifact_dir(id).join(number.to_string()));
+    }
+
     /// Reads an artifact.
     pub(crate) fn read(&self, id: TaskId, number: u32) -> std::io::Result<Vec<u8>> {
         self.dir.read(artifact_dir(id).join(number.to_string()))
@@ -297,7 +303,11 @@ mod tests {
         scratch.open().unwrap().symlink("a/b/f", "link").unwrap();
         assert!(scratch.close());
         let link = "a/b/f".len() as u64;
-        assert_eq!(dirs.keep_scratch(&scratch, id, 1000).unwrap(), Some(5 + link), "a link's own size, and not its file's");
+        assert_eq!(
+            dirs.keep_scratch(&scratch, id, 1000).unwrap(),
+            Some(5 + link),
+            "a link's own size, and not its file's"
+        );
         assert_eq!(dirs.dir.read(kept_dir(id).join("a/b/f")).unwrap(), b"12345");
         assert!(dirs.kept_path(id).is_dir() && dirs.has_files(id));
         let never = dirs.scratch(unused);

@@ -131,6 +131,29 @@ async fn r46_an_ended_tasks_artifacts_count_as_what_is_kept_of_it() {
     assert!((600_000..700_000).contains(&kept), "{kept}");
 }
 
+#[tokio::test]
+async fn r46_a_file_that_is_refused_leaves_no_copy() {
+    let bench = Bench::new(script(|link| async move {
+        let mut answers = Vec::new();
+        for _ in 0..3 {
+            let source = cap_std::fs::File::from_std(tempfile::tempfile().unwrap());
+            let (name, media_type) = ("a".to_owned(), "text/plain".to_owned());
+            let attached = link.request(|reply| GuestCall::Attach { name, media_type, source, reply }).await;
+            answers.push(attached.map_or_else(|refusal| refusal.kind.word(), |_| "attached"));
+        }
+        success(json!(answers.join(", ")))
+    }));
+    let limits = LimitsRequest { log_events: Some(1), ..LimitsRequest::default() };
+    let task = bench.inner.start(request().limits(limits)).await.unwrap();
+    let outcome = task.wait().await;
+    // The second's number is free again for the third.
+    let data = Some(json!("attached, too-large, too-large"));
+    assert_eq!(outcome, crate::model::outcome::Outcome::Succeeded { message: "done".to_owned(), data });
+    task.gone().await;
+    let dirs = &bench.inner.around.dirs;
+    assert!(dirs.read(task.id(), 1).is_ok() && dirs.read(task.id(), 2).is_err());
+}
+
 /// Prints more than memory holds, and waits for the disk as a guest does.
 async fn prints(link: &CellLink) {
     for line in 0..1000 {
