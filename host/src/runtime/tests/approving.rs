@@ -282,7 +282,8 @@ async fn r26_a_question_that_is_over_is_not_told_whatever_ended_it() {
 #[tokio::test]
 async fn r26_what_is_settled_in_advance_is_nobodys_to_decide() {
     let bench = Bench::new(asker(&[], None));
-    let start = |permission| StartRequest { approval: Some(ApprovalAsk::new("start", "", "")), ..permitted(permission) };
+    let start =
+        |permission| StartRequest { approval: Some(ApprovalAsk::new("start", "", "")), ..permitted(permission) };
     let task = bench.inner.start(start(Permission::deny_all())).await.unwrap();
     // Its actor has not settled it yet.
     assert_eq!((task.state().phase, bench.inner.approvals(&ApprovalFilter::default())), (Phase::Held, vec![]));

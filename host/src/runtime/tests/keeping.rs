@@ -154,6 +154,17 @@ async fn r46_a_file_that_is_refused_leaves_no_copy() {
     assert!(dirs.read(task.id(), 1).is_ok() && dirs.read(task.id(), 2).is_err());
 }
 
+#[tokio::test]
+async fn r10_what_a_start_says_counts_as_what_is_kept_of_it() {
+    let bench = Bench::new(script(|_| async { success(None) }));
+    let mut asked = request();
+    asked.details.call_metadata = Some(json!("x".repeat(60_000)));
+    asked.details.output_schema = Some(json!({ "description": "x".repeat(60_000) }));
+    let (plain, heavy) = (bench.start().await, bench.inner.start(asked).await.unwrap());
+    let more = heavy.shared().kept_bytes() - plain.shared().kept_bytes();
+    assert!((240_000..250_000).contains(&more), "in the log and in the state: {more}");
+}
+
 /// Prints more than memory holds, and waits for the disk as a guest does.
 async fn prints(link: &CellLink) {
     for line in 0..1000 {
