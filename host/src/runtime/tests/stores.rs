@@ -202,7 +202,7 @@ async fn f22_a_decision_that_could_not_be_stored_is_not_said_to_stand() {
 }
 
 /// A task that has ended and left so many messages, on a slow store.
-async fn left_messages(count: usize, store: Slow) -> (Bench, TaskHandle) {
+async fn left_messages(count: usize, store: Arc<Slow>) -> (Bench, TaskHandle) {
     let guest = script(move |link| async move {
         for _ in 0..count {
             let tell = |reply| GuestCall::MessageAgent { message: "m".into(), trigger: false, once: None, reply };
@@ -210,7 +210,7 @@ async fn left_messages(count: usize, store: Slow) -> (Bench, TaskHandle) {
         }
         success(None)
     });
-    let bench = Bench::with(guest, 4, Arc::new(store));
+    let bench = Bench::with(guest, 4, store);
     let task = bench.start().await;
     task.gone().await;
     (bench, task)
@@ -224,7 +224,8 @@ async fn settled_after(task: &TaskHandle) -> Vec<u64> {
 
 #[tokio::test]
 async fn r25_however_many_acknowledge_at_once_after_the_end_all_are_written() {
-    let (bench, task) = left_messages(200, Slow { before: 1, after: 1, ..Slow::default() }).await;
+    let store = Arc::new(Slow { before: 5, after: 5, ..Slow::default() });
+    let (bench, task) = left_messages(200, Arc::clone(&store)).await;
     let messages = bench.inner.messages();
     let mut acks = JoinSet::new();
     for claimed in messages.claim(&MessageFilter::default(), 200, Duration::from_secs(1)) {
@@ -234,13 +235,15 @@ async fn r25_however_many_acknowledge_at_once_after_the_end_all_are_written() {
     let answers = acks.join_all().await;
     assert_eq!(answers, vec![AckAnswer::Acknowledged; 200]);
     assert_eq!((settled_after(&task).await.len(), messages.open(&MessageFilter::default())), (200, 0));
+    let tries = store.asked.lock().unwrap().iter().filter(|stream| matches!(stream, StreamId::After(_))).count();
+    assert_eq!(tries, 200, "nobody gets in another's way");
 }
 
 #[tokio::test]
 async fn r25_an_acknowledgement_that_is_dropped_after_the_end_is_written_once() {
     let mut written = 0;
     for later in 0..30 {
-        let (bench, task) = left_messages(1, Slow { before: 8, after: 8, ..Slow::default() }).await;
+        let (bench, task) = left_messages(1, Arc::new(Slow { before: 8, after: 8, ..Slow::default() })).await;
         let messages = bench.inner.messages();
         let claimed = messages.claim(&MessageFilter::default(), 1, Duration::from_secs(1));
         tokio::select! {
