@@ -55,7 +55,7 @@ pub enum CancelAnswer {
 pub enum ApprovalAnswer {
     /// It stands.
     Decided,
-    /// There is no such question, or it was decided already: the first decision stands.
+    /// There is no such question, not yet, or it was decided already: the first decision stands.
     NotAsked,
     /// This party may not decide; why.
     NotAllowed(String),

@@ -257,19 +257,23 @@ impl Shared {
         state.snapshot(self.id, usage, now).unwrap_or_else(nothing)
     }
 
-    /// Bytes that its log, its state, its output, its artifacts and a kept scratch directory hold, about.
-    pub(crate) fn kept_bytes(&self) -> u64 {
+    /// Bytes that its log, its state and its output hold, about: what whoever holds the task has of it.
+    pub(crate) fn held_bytes(&self) -> u64 {
         let state = self.state();
         let events = state.seq.0.saturating_mul(size_of::<Event>() as u64);
-        let artifacts = state.artifacts.iter().fold(0, |sum: u64, artifact| sum.saturating_add(artifact.size));
         // What it began and ended with is in the log and in the state.
         self.output
             .bytes()
             .saturating_add(events)
-            .saturating_add(artifacts)
             .saturating_add(state.written_bytes)
             .saturating_add(state.ends_bytes.saturating_mul(2))
-            .saturating_add(self.kept_scratch.get().copied().unwrap_or_default())
+    }
+
+    /// The same with its artifacts and a kept scratch directory, which go when the host forgets the task, whoever holds it.
+    pub(crate) fn kept_bytes(&self) -> u64 {
+        let held = self.held_bytes();
+        let artifacts = self.state().artifacts.iter().fold(held, |sum, artifact| sum.saturating_add(artifact.size));
+        artifacts.saturating_add(self.kept_scratch.get().copied().unwrap_or_default())
     }
 
     pub(crate) fn outcome(&self) -> Option<Outcome> {

@@ -127,8 +127,9 @@ async fn r46_an_ended_tasks_artifacts_count_as_what_is_kept_of_it() {
     }));
     let task = bench.start().await;
     task.gone().await;
-    let kept = task.shared().kept_bytes();
+    let (kept, held) = (task.shared().kept_bytes(), task.shared().held_bytes());
     assert!((600_000..700_000).contains(&kept), "{kept}");
+    assert_eq!(kept - held, 600_000, "a parent that holds a child for its result does not hold its files");
 }
 
 #[tokio::test]
