@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::approval::Approvers;
 use super::ids::TaskId;
+use super::json;
 use super::manifest::TaskKind;
 use super::permission::Permission;
 use super::retry::RetryPolicy;
@@ -19,6 +20,8 @@ use super::wire::millis;
 
 /// Bytes of a title, a label, or any other name that a caller gives.
 pub(crate) const TEXT_BYTES_MAX: usize = 256;
+/// Bytes of the call metadata as JSON. Protects the host's memory from callers: each task keeps it.
+const METADATA_BYTES_MAX: usize = 64 << 10;
 /// Labels of one task.
 pub(crate) const LABELS_MAX: usize = 64;
 
@@ -86,7 +89,7 @@ pub struct TaskDetails {
     /// The tool call that started it, as the agent's model numbered it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub call_id: Option<String>,
-    /// What the caller wants to find with it again; Taskcell does not look into it.
+    /// What the caller wants to find with it again, of at most 64 KiB as JSON; Taskcell does not look into it.
     #[serde(with = "present", skip_serializing_if = "Option::is_none")]
     pub call_metadata: Option<Value>,
     /// The agent that it works for.
@@ -146,6 +149,9 @@ pub enum DetailsError {
     /// The permission names something that cannot be the kind of a question.
     #[error("a permission has at most 64 kinds, each of 1 to 64 bytes without control characters")]
     Kinds,
+    /// The call metadata is longer than a task keeps.
+    #[error("the call metadata has at most {METADATA_BYTES_MAX} bytes as JSON")]
+    CallMetadata,
 }
 
 impl TaskDetails {
@@ -171,10 +177,15 @@ impl TaskDetails {
         if is_default(&self.approvers) {
             self.approvers = parent.approvers;
         }
+        if is_default(&self.permission) {
+            self.permission.clone_from(&parent.permission);
+        }
+        // What the parent had, also where the host does otherwise with tasks that do not say.
+        self.scratch.get_or_insert(parent.scratch.unwrap_or_default());
     }
 
-    /// Whether every text is one line of bearable length.
-    pub(crate) fn check(&self) -> Result<(), DetailsError> {
+    /// The names in it, with what each is.
+    fn names(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let agent = self.agent.as_ref();
         let texts = [
             ("session", self.session.as_deref()),
@@ -190,8 +201,19 @@ impl TaskDetails {
             ("trace context", self.trace.as_deref()),
         ];
         let given = texts.into_iter().filter_map(|(what, text)| Some((what, text?)));
-        let names = self.labels.keys().map(|name| ("label's name", name.as_str()));
-        for (what, text) in given.chain(names) {
+        given.chain(self.labels.keys().map(|name| ("label's name", name.as_str())))
+    }
+
+    /// What it weighs where it is kept.
+    pub(crate) fn weight(&self) -> u64 {
+        let texts = self.names().map(|(_, text)| text).chain(self.labels.values().map(String::as_str));
+        let values = [&self.output_schema, &self.call_metadata].into_iter().flatten();
+        texts.map(|text| text.len() as u64).sum::<u64>() + values.map(json::weight).sum::<u64>()
+    }
+
+    /// Whether every text is one line of bearable length, and what Taskcell does not look into is bearable too.
+    pub(crate) fn check(&self) -> Result<(), DetailsError> {
+        for (what, text) in self.names() {
             if text.is_empty() || !is_line(text) {
                 return Err(DetailsError::Text { what });
             }
@@ -202,10 +224,14 @@ impl TaskDetails {
         if self.labels.len() > LABELS_MAX {
             return Err(DetailsError::Labels(self.labels.len()));
         }
-        if self.labels.values().all(|value| is_line(value)) {
-            Ok(())
-        } else {
-            Err(DetailsError::Text { what: "label's value" })
+        if !self.labels.values().all(|value| is_line(value)) {
+            return Err(DetailsError::Text { what: "label's value" });
+        }
+        match &self.call_metadata {
+            Some(metadata) if json::has_too_many(metadata) || metadata.to_string().len() > METADATA_BYTES_MAX => {
+                Err(DetailsError::CallMetadata)
+            }
+            Some(_) | None => Ok(()),
         }
     }
 }
@@ -243,5 +269,23 @@ mod tests {
         let labels = (0..65).map(|number| (number.to_string(), String::new())).collect();
         let many = TaskDetails { labels, ..TaskDetails::default() };
         assert_eq!(many.check(), Err(DetailsError::Labels(65)));
+    }
+
+    #[test]
+    fn call_metadata_is_bounded() {
+        let of = |value: Value| TaskDetails { call_metadata: Some(value), ..TaskDetails::default() }.check();
+        let text = |bytes: usize| Value::from("x".repeat(bytes - 2));
+        assert_eq!((of(text(64 << 10)), of(text((64 << 10) + 1))), (Ok(()), Err(DetailsError::CallMetadata)));
+        assert_eq!(of(vec![0; 100_000].into()), Err(DetailsError::CallMetadata));
+    }
+
+    #[test]
+    fn what_is_kept_has_its_weight() {
+        let labels = BTreeMap::from([("ab".to_owned(), "cde".to_owned())]);
+        let title = Some("fghi".to_owned());
+        let mut details = TaskDetails { title, labels, ..TaskDetails::default() };
+        assert_eq!((TaskDetails::default().weight(), details.weight()), (0, 9));
+        (details.output_schema, details.call_metadata) = (Some(Value::Bool(true)), Some(Value::from("x".repeat(1000))));
+        assert!((1013..1200).contains(&details.weight()), "{}", details.weight());
     }
 }

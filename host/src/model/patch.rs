@@ -198,7 +198,9 @@ impl TaskPatch {
 impl TaskState {
     /// Takes something in that happened after the end. It changes nothing but what people see.
     pub(crate) fn after_the_end(&mut self, body: &EventBody) {
-        if let EventBody::Updated { revision, patch, .. } = body {
+        if let EventBody::Updated { revision, patch, .. } = body
+            && *revision > self.revision
+        {
             self.other_events += 1;
             self.other_bytes += patch.bytes() as u64;
             self.patch(*revision, patch);

@@ -97,7 +97,7 @@ pub(crate) struct TaskState {
     pub(crate) guest_bytes: u64,
     pub(crate) other_events: u64,
     pub(crate) other_bytes: u64,
-    /// Bytes of the input and of what the outcome carries, which the log holds as well.
+    /// Bytes of the input, the details and what the outcome carries, which the log holds as well.
     pub(crate) ends_bytes: u64,
 }
 
@@ -172,7 +172,7 @@ impl TaskState {
         }
         match &event.body {
             EventBody::Created { task, limits, input, details } => {
-                self.ends_bytes = payload_bytes(Some(input));
+                self.ends_bytes = payload_bytes(Some(input)) + details.weight();
                 self.task = Some(task.clone());
                 self.input = input.clone();
                 self.limits = **limits;
@@ -320,7 +320,7 @@ impl TaskState {
         if self.phase == Some(Phase::Held) {
             self.phase = Some(self.after_approval());
             if let super::approval::ApprovalDecision::Approved { input: Some(input), .. } = decision {
-                self.ends_bytes = payload_bytes(Some(input));
+                self.ends_bytes = payload_bytes(Some(input)) + self.details.weight();
                 self.input = input.clone();
             }
         } else if self.parked == Some(ParkPoint::Approval) {

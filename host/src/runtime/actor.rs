@@ -25,12 +25,11 @@ use crate::model::schema::Schema;
 use crate::model::signal::{Instruction, NotifyAnswer, Party, Signal};
 use crate::model::snapshot::Artifact;
 use crate::ports::agent::AgentSink;
-use crate::ports::clock::BoxFuture;
 use crate::ports::functions::Functions;
-use crate::ports::runner::{CancelNotice, CellLink, GuestCall, NoSignal, Permit, Reply, Runner};
+use crate::ports::runner::{CancelNotice, CellLink, GuestCall, NoSignal, Reply, Runner};
 use crate::ports::scratch::Scratch;
 
-use super::attempts::chance;
+use super::attempts::{LastAttempt, chance};
 use super::calls::{Last, notify_answer};
 use super::cell::{Cell, CellStep};
 use super::children::Starter;
@@ -101,8 +100,8 @@ pub(crate) struct Actor {
     pub(crate) version: VersionUse,
     /// Where its turns come from.
     pub(crate) desk: Arc<Desk>,
-    /// Room for the next attempt, once the last one is gone.
-    pub(crate) tidied: Option<BoxFuture<'static, Permit>>,
+    /// The attempt before, from its end until nothing is left of it.
+    pub(crate) last: Option<Box<LastAttempt>>,
     /// Its place in its tree, for a child. Nobody looks at it; it is given back with the actor.
     #[expect(dead_code, reason = "it is held, and nothing else")]
     pub(crate) tree: Option<TreePlace>,
@@ -244,7 +243,7 @@ impl Actor {
         if let Cell::Idle { ready } = cell
             && self.call_up(ready)
         {
-            cell.queue(|| self.admission());
+            cell.queue(|| self.room());
         }
         // Before anything that others can send in numbers. Looked at here and waited for last, because waiting for a
         // moment or for what all tasks wait for takes a lock that all tasks share.
@@ -257,7 +256,7 @@ impl Actor {
         tokio::select! {
             biased;
             Some(control) = self.control.recv() => self.on_control(*control, cell).await,
-            step = cell.advance() => self.on_cell(step, cell).await,
+            step = cell.advance(&mut self.last) => self.on_cell(step, cell).await,
             Some(found) = self.jobs.join_next() => self.on_finding(found.ok().flatten(), cell).await,
             Some(ended) = self.watched.join_next() => match ended {
                 Ok(child) => self.on_child_end(child).await,
@@ -300,7 +299,10 @@ impl Actor {
                 }
                 let answer = self.decide(Command::DecideApproval { number, decision, ruling }).await;
                 let ended = answer.as_ref().err().copied();
-                let _ = reply.send(answer.unwrap_or(Answer::Done));
+                // One that could not be stored does not stand, and no answer lets them look how the task ended.
+                if answer.is_ok() || self.shared.unstored().is_none() {
+                    let _ = reply.send(answer.unwrap_or(Answer::Done));
+                }
                 ended.map_or(Ok(()), Err)?;
             }
             Control::Update { expected, patch, by, reply } => {
@@ -403,10 +405,10 @@ impl Actor {
 
     pub(super) async fn on_cell(&mut self, step: CellStep, cell: &mut Cell) -> Result<(), Ended> {
         match step {
-            CellStep::Admitted(permit) => {
+            CellStep::Admitted => {
                 // Written down before the first instruction: the guest finds its deadline set.
                 self.decide(Command::Start).await?;
-                cell.run(&*self.runner, permit);
+                cell.run(&*self.runner);
                 Ok(())
             }
             CellStep::Ended(end) => {

@@ -1,6 +1,7 @@
 //! What happens after a task's end: written down beside its log, and without any effect on its outcome. And what of it
 //! is left on the disk.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
@@ -8,6 +9,7 @@ use crate::model::command::{Answer, Decision};
 use crate::model::event::{Event, EventBody, EventSeq};
 use crate::model::ids::SignalKey;
 use crate::model::machine::{Refusal, RefusalKind, updating};
+use crate::model::outbox::Settlement;
 use crate::model::patch::TaskPatch;
 use crate::model::signal::Party;
 use crate::model::snapshot::Phase;
@@ -20,37 +22,45 @@ use super::shared::Shared;
 /// Late signals of one task that are written down. Protects the store from whoever does not notice that it is over.
 const LATE_SIGNALS_MAX: u32 = 64;
 
-/// How often a writer tries again because another one was faster. There are never more of them than this.
+/// How often a writer tries again because a write came in between that somebody had given up waiting for. Those who wait
+/// take turns.
 const TRIES_MAX: u32 = 128;
 
 /// Events read from the store at a time.
 const PAGE: usize = 256;
 
+/// What is known of the events after a task's end. Whoever writes one holds it.
+#[derive(Debug, Default)]
+pub(crate) struct AfterLane {
+    /// The messages that somebody has begun to settle here.
+    settled: BTreeMap<u64, Settling>,
+    /// Whether a change may be written that the state does not have: whoever wrote it was dropped, or the store failed.
+    is_update_open: bool,
+    /// The last event that those who follow were told.
+    told: EventSeq,
+}
+
+/// How far a settlement has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Settling {
+    /// It may be written: whoever wrote it was dropped, or was told that the store failed.
+    Begun,
+    Written,
+}
+
 impl Shared {
     /// Writes something down that happened after the end. What cannot be written is lost: it changes nothing. Says whether
     /// it was written.
     pub(super) async fn note_after(&self, body: EventBody) -> bool {
-        let stream = StreamId::After(self.id);
-        let is_forgotten = || self.forgotten.load(Ordering::SeqCst);
+        let mut lane = self.after.lock().await;
+        self.write_after(&mut lane, &body).await
+    }
+
+    async fn write_after(&self, lane: &mut AfterLane, body: &EventBody) -> bool {
         for _ in 0..TRIES_MAX {
-            if is_forgotten() {
-                return false;
-            }
-            let Ok(head) = self.store.head(stream).await else { return false };
-            let fence = head.map_or(Fence::Absent, Fence::After);
-            let seq = head.unwrap_or_default().next();
-            let event = Event { seq, at: self.clock.date(), body: body.clone() };
-            match self.store.commit(stream, fence, vec![Record::Event(event.clone())]).await {
+            match self.append_after(lane, body).await {
                 Err(CommitError::Fenced) => {}
-                Ok(()) if is_forgotten() => {
-                    // Whoever forgot it may have been there before.
-                    let _ = self.store.remove(stream).await;
-                    return false;
-                }
-                Ok(()) => {
-                    self.feed.tell(&self.identity(), Phase::Ended, EventLane::After, &[event]);
-                    return true;
-                }
+                Ok(()) => return true,
                 Err(CommitError::Unavailable) => return false,
             }
         }
@@ -60,7 +70,14 @@ impl Shared {
     /// Changes what people see of the task after its end.
     pub(super) async fn update_after(&self, expected: Option<u64>, patch: TaskPatch, by: Party) -> Answer {
         // One at a time, so that each sees the revision of the one before.
-        let _turn = self.updates.lock().await;
+        let mut lane = self.after.lock().await;
+        if lane.is_update_open {
+            let Ok(events) = self.after_events().await else { return Answer::AlreadyEnded };
+            for event in &events {
+                self.state().after_the_end(&event.body);
+            }
+            lane.is_update_open = false;
+        }
         let Decision { events, answer } = {
             let state = self.state();
             if state.outcome.is_none() {
@@ -74,13 +91,94 @@ impl Shared {
             updating::update(&state, expected, patch, by)
         };
         for body in events {
-            if !self.note_after(body.clone()).await {
+            lane.is_update_open = true;
+            if !self.write_after(&mut lane, &body).await {
                 return Answer::AlreadyEnded;
             }
+            lane.is_update_open = false;
             self.state().after_the_end(&body);
             self.renew_identity();
         }
         answer
+    }
+
+    /// Writes down that a message was settled after the end, once however often somebody wants it. Says whether that is
+    /// written.
+    pub(super) async fn settle_after(&self, number: u64, how: Settlement) -> bool {
+        let mut lane = self.after.lock().await;
+        for _ in 0..TRIES_MAX {
+            let written = match lane.settled.insert(number, Settling::Begun) {
+                None => false,
+                Some(Settling::Written) => true,
+                Some(Settling::Begun) => match self.is_settled_after(number).await {
+                    Ok(written) => written,
+                    Err(StoreError::Unavailable) => return false,
+                },
+            };
+            let settled = EventBody::MessageSettled { number, how };
+            let stored = if written { Ok(()) } else { self.append_after(&mut lane, &settled).await };
+            match stored {
+                Err(CommitError::Fenced) => {}
+                Ok(()) => {
+                    lane.settled.insert(number, Settling::Written);
+                    return true;
+                }
+                Err(CommitError::Unavailable) => return false,
+            }
+        }
+        false
+    }
+
+    /// Writes one event behind those that are there, and tells it to those who follow.
+    async fn append_after(&self, lane: &mut AfterLane, body: &EventBody) -> Result<(), CommitError> {
+        let stream = StreamId::After(self.id);
+        let is_forgotten = || self.forgotten.load(Ordering::SeqCst);
+        if is_forgotten() {
+            return Err(CommitError::Unavailable);
+        }
+        let head = self.store.head(stream).await.map_err(|StoreError::Unavailable| CommitError::Unavailable)?;
+        let fence = head.map_or(Fence::Absent, Fence::After);
+        let event = Event { seq: head.unwrap_or_default().next(), at: self.clock.date(), body: body.clone() };
+        self.store.commit(stream, fence, vec![Record::Event(event.clone())]).await?;
+        if is_forgotten() {
+            // Whoever forgot it may have been there before.
+            let _ = self.store.remove(stream).await;
+            return Err(CommitError::Unavailable);
+        }
+        self.tell_after(lane, event).await;
+        Ok(())
+    }
+
+    /// Tells an event, and before it those that were written by somebody who was dropped meanwhile.
+    async fn tell_after(&self, lane: &mut AfterLane, event: Event) {
+        let seq = event.seq;
+        if self.feed.is_on() {
+            let events = if lane.told.next() == seq {
+                vec![event]
+            } else {
+                let page = self.store.read(StreamId::After(self.id), lane.told, PAGE).await;
+                page.unwrap_or_else(|StoreError::Unavailable| vec![event])
+            };
+            self.feed.tell(&self.identity(), Phase::Ended, EventLane::After, &events);
+        }
+        lane.told = seq;
+    }
+
+    async fn is_settled_after(&self, wanted: u64) -> Result<bool, StoreError> {
+        let settles =
+            |event: &Event| matches!(event.body, EventBody::MessageSettled { number, .. } if number == wanted);
+        Ok(self.after_events().await?.iter().any(settles))
+    }
+
+    /// The events after the end.
+    async fn after_events(&self) -> Result<Vec<Event>, StoreError> {
+        let (mut events, mut after) = (Vec::new(), EventSeq::default());
+        loop {
+            let page = self.store.read(StreamId::After(self.id), after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(events) };
+            after = last.seq;
+            events.extend(page);
+        }
     }
 
     /// Writes down that a signal came too late, if it did, and not too many have.
@@ -111,12 +209,6 @@ impl TaskHandle {
     /// # Errors
     /// When the store cannot be read now.
     pub async fn after_events(&self) -> Result<Vec<Event>, StoreError> {
-        let (mut events, mut after) = (Vec::new(), EventSeq::default());
-        loop {
-            let page = self.shared.store.read(StreamId::After(self.shared.id), after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(events) };
-            after = last.seq;
-            events.extend(page);
-        }
+        self.shared.after_events().await
     }
 }

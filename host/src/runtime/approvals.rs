@@ -8,9 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::model::approval::{
-    ApprovalDecision, ApprovalNumber, ApprovalRuling, ApprovalVerdict, OpenApproval, PendingApproval,
-};
+use crate::model::approval::{ApprovalNumber, ApprovalRuling, ApprovalVerdict, OpenApproval, PendingApproval};
 use crate::model::ids::TaskId;
 use crate::model::signal::Party;
 use crate::model::time::Timestamp;
@@ -102,16 +100,17 @@ impl Shared {
                 approvers: state.details.approvers,
             }
         };
-        state.questions().into_iter().map(open).collect()
+        // What was permitted or denied in advance is settled in a moment, and nobody's to decide.
+        let mut questions = state.questions();
+        questions.retain(|pending| state.details.permission.verdict(&pending.ask.kind).is_none());
+        questions.into_iter().map(open).collect()
     }
 
-    /// What the host's policy says about this decision. A question that is not open is none of its business.
-    pub(super) fn ruling(&self, number: ApprovalNumber, decision: &ApprovalDecision) -> ApprovalRuling {
-        let (ApprovalDecision::Approved { by, .. } | ApprovalDecision::Denied { by, .. }) = decision else {
-            return ApprovalRuling::AsTheTaskSays;
-        };
-        let question = self.open_approvals().into_iter().find(|open| open.number == number);
-        question.map_or(ApprovalRuling::AsTheTaskSays, |question| self.approvals.rule(&question, *by))
+    /// What the host's policy says about this party's decision; `None` when there is no such question. What is decided
+    /// before the policy was asked does not reach the task: the question may open meanwhile.
+    pub(super) fn ruling(&self, number: ApprovalNumber, by: Party) -> Option<ApprovalRuling> {
+        let question = self.open_approvals().into_iter().find(|open| open.number == number)?;
+        Some(self.approvals.rule(&question, by))
     }
 }
 

@@ -3,16 +3,20 @@
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::model::approval::ApprovalDecision;
+use crate::model::ids::TaskId;
 use crate::model::json::{self, VALUES_MAX};
 use crate::model::machine::{Refusal, RefusalKind};
 use crate::model::snapshot::Phase;
 use crate::ports::clock::BoxFuture;
 use crate::ports::runner::{CellLink, CellWork, Permit};
+use crate::ports::scratch::Scratch;
 
 use super::actor::Actor;
 use super::cell::Cell;
+use super::dirs::HostDirs;
 use super::start::applicant;
 
 /// Anything from 0 to 1.
@@ -20,6 +24,59 @@ pub(super) fn chance() -> f64 {
     let (high, _) = uuid::Uuid::new_v4().as_u64_pair();
     // Of the upper 16 bits each is random; a finer grain serves nobody.
     f64::from(u16::try_from(high >> 48).unwrap_or_default()) / f64::from(u16::MAX)
+}
+
+/// The attempt before the one that waits for its turn. Its directory stays until there is room for the next: a task that
+/// ends before has no other to be kept.
+#[derive(Debug)]
+pub(crate) struct LastAttempt {
+    dirs: Arc<HostDirs>,
+    id: TaskId,
+    scratch: Arc<Scratch>,
+    left: Left,
+}
+
+/// What is left of an attempt.
+#[derive(Debug)]
+enum Left {
+    /// Its cell and its directory. Completes when the cell is gone.
+    Cell(oneshot::Receiver<()>),
+    /// Its directory, which is being removed.
+    Directory(JoinHandle<()>),
+    Nothing,
+}
+
+impl LastAttempt {
+    /// Removes its directory once its cell is gone. Cancel safety: what was begun goes on, and can be waited for again.
+    pub(super) async fn remove(&mut self) {
+        if let Left::Cell(gone) = &mut self.left {
+            // An error says the same.
+            let _ = gone.await;
+            self.left = if self.scratch.close() { Left::Directory(self.begin_to_remove()) } else { Left::Nothing };
+        }
+        if let Left::Directory(removal) = &mut self.left {
+            let _ = removal.await;
+            self.left = Left::Nothing;
+        }
+    }
+
+    fn begin_to_remove(&self) -> JoinHandle<()> {
+        let (dirs, scratch, id) = (Arc::clone(&self.dirs), Arc::clone(&self.scratch), self.id);
+        tokio::task::spawn_blocking(move || {
+            // What cannot be removed now stands in the way of the next attempt, which says so.
+            let _ = dirs.remove_scratch(&scratch, id);
+        })
+    }
+
+    /// Its directory, once its cell is gone: closed and removed already, if the next attempt was about to begin.
+    pub(super) async fn into_scratch(self) -> Arc<Scratch> {
+        match self.left {
+            Left::Cell(gone) => drop(gone.await),
+            Left::Directory(removal) => drop(removal.await),
+            Left::Nothing => {}
+        }
+        self.scratch
+    }
 }
 
 impl Actor {
@@ -48,13 +105,14 @@ impl Actor {
         self.set_begin();
     }
 
-    /// Makes the next attempt ready, if there is one. It waits until the last one's cell and directory are gone.
+    /// Makes the next attempt ready, if there is one. It begins when the last one's cell and directory are gone.
     pub(super) fn try_again(&mut self, cell: &mut Cell) {
         let Some(link) = self.again.as_deref() else { return };
         if self.shared.state().phase != Some(Phase::Delayed) {
             return;
         }
         let (alive, gone) = oneshot::channel();
+        let scratch = Arc::new(self.shared.dirs.scratch(self.shared.id));
         let work = {
             let state = self.shared.state();
             CellWork {
@@ -67,31 +125,20 @@ impl Actor {
                 fuel_used: 0,
                 details: state.details.clone(),
                 grants: self.grants.clone(),
-                scratch: Arc::new(self.shared.dirs.scratch(self.shared.id)),
+                scratch: Arc::clone(&scratch),
                 alive,
             }
         };
-        let last = std::mem::replace(&mut self.scratch, Arc::clone(&work.scratch));
-        let last_gone = std::mem::replace(&mut self.gone, gone);
+        *cell = Cell::Idle { ready: Box::new((work, link.clone())) };
+        let scratch = std::mem::replace(&mut self.scratch, scratch);
+        let left = Left::Cell(std::mem::replace(&mut self.gone, gone));
+        // An attempt that never began leaves nothing, and the one before it may still be there.
         let (dirs, id) = (Arc::clone(&self.shared.dirs), self.shared.id);
-        let (link, room) = (link.clone(), self.room());
-        self.tidied = Some(Box::pin(async move {
-            let _ = last_gone.await;
-            if last.close() {
-                // What cannot be removed now stands in the way of the next attempt, which says so.
-                let _ = tokio::task::spawn_blocking(move || dirs.remove_scratch(&last, id)).await;
-            }
-            room.await
-        }));
-        *cell = Cell::Idle { ready: Box::new((work, link)) };
+        self.last.get_or_insert_with(|| Box::new(LastAttempt { dirs, id, scratch, left }));
     }
 
-    /// Room for the task's code: after the last attempt, if there was one.
-    pub(super) fn admission(&mut self) -> BoxFuture<'static, Permit> {
-        self.tidied.take().unwrap_or_else(|| self.room())
-    }
-
-    fn room(&self) -> BoxFuture<'static, Permit> {
+    /// Room for the task's code.
+    pub(super) fn room(&self) -> BoxFuture<'static, Permit> {
         let (who, priority) = {
             let details = &self.shared.state().details;
             (applicant(&self.shared.task.plugin, details), details.priority)

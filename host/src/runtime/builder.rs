@@ -213,8 +213,8 @@ impl HostBuilder {
         self
     }
 
-    /// About how many bytes of events and output of ended tasks are remembered in all although nobody holds a handle to
-    /// them; the oldest are forgotten first. Default 1 GiB.
+    /// About how many bytes of events, output, artifacts and kept scratch directories of ended tasks are remembered in all
+    /// although nobody holds a handle to them; the oldest are forgotten first. Default 1 GiB.
     #[must_use]
     pub fn ended_bytes(mut self, bytes: u64) -> Self {
         self.ended_bytes = Some(bytes);

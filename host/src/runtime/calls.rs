@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::model::command::{Answer, Command};
-use crate::model::event::WaitEnd;
+use crate::model::event::{EventBody, WaitEnd};
 use crate::model::ids::SignalKey;
-use crate::model::machine::{Refusal, RefusalKind, is_parked};
+use crate::model::machine::{Refusal, RefusalKind, is_parked, step};
 use crate::model::outcome::{CellEnd, Failure, FailureKind};
 use crate::model::patch::TaskPatch;
 use crate::model::signal::{NotifyAnswer, Party, Signal};
@@ -71,6 +71,15 @@ impl Actor {
             .map(|_| ())
     }
 
+    /// Whether the task ends by this call, so that what it reported is its last.
+    fn is_last(&self, call: &GuestCall) -> Last {
+        let GuestCall::RecordUsage { tool, tokens, actions, .. } = call else { return Last::No };
+        let (tool, tokens, actions, usage) = (tool.clone(), *tokens, *actions, self.shared.usage());
+        let decision = step(&self.shared.state(), Command::RecordUsage { tool, tokens, actions, usage });
+        let ends = decision.events.iter().any(|event| matches!(event, EventBody::Finished { .. }));
+        if ends { Last::Yes } else { Last::No }
+    }
+
     pub(super) async fn on_call(&mut self, call: GuestCall) -> Result<(), Ended> {
         let answered = self.answer(call).await;
         // However long the host took for it: the guest is expected to do something from now on.
@@ -84,7 +93,7 @@ impl Actor {
         // What the guest reported before its call comes before what the call makes happen. A look makes nothing happen,
         // and a guest that looks after each report is not to fill its log.
         if !matches!(call, GuestCall::Poll { .. }) {
-            self.write_progress(Last::No).await?;
+            self.write_progress(self.is_last(&call)).await?;
         }
         match call {
             GuestCall::Wait { keys, senders, timeout, reply } => {
@@ -212,11 +221,24 @@ impl Actor {
         });
     }
 
+    /// Removes the copy of a file that was not attached after all, and then says so: the next one gets its number.
+    fn remove_file(&mut self, number: u32, refusal: Refusal, reply: Reply<Result<Artifact, Refusal>>) {
+        let (dirs, id) = (Arc::clone(&self.shared.dirs), self.shared.id);
+        self.jobs.spawn_blocking(move || {
+            dirs.unstore(id, number);
+            let _ = reply.send(Err(refusal));
+            None
+        });
+    }
+
     pub(super) async fn on_finding(&mut self, found: Option<Finding>, cell: &mut Cell) -> Result<(), Ended> {
         match found {
             Some(Finding::Stored { artifact, reply }) => {
                 let answer = self.decide(Command::Attach(artifact.clone())).await?;
-                let _ = reply.send(done(answer).map(|()| artifact));
+                match done(answer) {
+                    Ok(()) => drop(reply.send(Ok(artifact))),
+                    Err(refusal) => self.remove_file(artifact.number, refusal, reply),
+                }
             }
             Some(Finding::Child { child, task, started, reply }) => self.on_child(child, task, started, reply).await?,
             Some(Finding::Sent { round, reply }) => self.send_next(round, reply).await?,

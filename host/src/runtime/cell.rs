@@ -7,12 +7,16 @@ use crate::model::outcome::CellEnd;
 use crate::ports::clock::BoxFuture;
 use crate::ports::runner::{CellLink, CellWork, Permit, Runner};
 
+use super::attempts::LastAttempt;
+
 /// Where a task's code is.
 pub(super) enum Cell {
     /// Waiting for its moment: for somebody's yes, or for a time.
     Idle { ready: Box<(CellWork, CellLink)> },
     /// Waiting for room.
     Queued { admission: BoxFuture<'static, Permit>, ready: Box<(CellWork, CellLink)> },
+    /// There is room for it, and the attempt before it may not be gone yet.
+    Admitted { permit: Permit, ready: Box<(CellWork, CellLink)> },
     /// Running, or parked.
     Running(BoxFuture<'static, CellEnd>),
     /// There is no cell, or it is being dropped.
@@ -21,28 +25,38 @@ pub(super) enum Cell {
 
 /// What became of the cell.
 pub(super) enum CellStep {
-    /// There is room for it.
-    Admitted(Permit),
+    /// There is room for it, and nothing is left of the attempt before.
+    Admitted,
     Ended(CellEnd),
 }
 
 impl Cell {
-    /// Waits for the next thing that becomes of the cell. Cancel safety: nothing is lost.
-    pub(super) async fn advance(&mut self) -> CellStep {
+    /// Waits for the next thing that becomes of the cell, the last attempt's end included. Cancel safety: nothing is lost.
+    pub(super) async fn advance(&mut self, last: &mut Option<Box<LastAttempt>>) -> CellStep {
+        if let Self::Queued { admission, .. } = self {
+            let permit = admission.await;
+            self.admit(permit);
+        }
         match self {
-            Self::Queued { admission, .. } => CellStep::Admitted(admission.await),
+            Self::Admitted { .. } => {
+                if let Some(attempt) = last {
+                    attempt.remove().await;
+                    *last = None;
+                }
+                CellStep::Admitted
+            }
             Self::Running(running) => {
                 let end = running.await;
                 *self = Self::Gone;
                 CellStep::Ended(end)
             }
-            Self::Idle { .. } | Self::Gone => std::future::pending().await,
+            Self::Idle { .. } | Self::Queued { .. } | Self::Gone => std::future::pending().await,
         }
     }
 
     /// What has become of the cell already, without waiting for it.
-    pub(super) async fn advanced(&mut self) -> Option<CellStep> {
-        let mut step = pin!(self.advance());
+    pub(super) async fn advanced(&mut self, last: &mut Option<Box<LastAttempt>>) -> Option<CellStep> {
+        let mut step = pin!(self.advance(last));
         std::future::poll_fn(|cx| match step.as_mut().poll(cx) {
             Poll::Ready(step) => Poll::Ready(Some(step)),
             Poll::Pending => Poll::Ready(None),
@@ -57,9 +71,15 @@ impl Cell {
         }
     }
 
-    /// Lets a cell run that was waiting for room.
-    pub(super) fn run(&mut self, runner: &dyn Runner, permit: Permit) {
+    fn admit(&mut self, permit: Permit) {
         if let Self::Queued { ready, .. } = std::mem::replace(self, Self::Gone) {
+            *self = Self::Admitted { permit, ready };
+        }
+    }
+
+    /// Lets a cell run that has room.
+    pub(super) fn run(&mut self, runner: &dyn Runner) {
+        if let Self::Admitted { permit, ready } = std::mem::replace(self, Self::Gone) {
             let (work, link) = *ready;
             *self = Self::Running(runner.run(work, link, permit));
         }

@@ -206,7 +206,7 @@ impl Actor {
             let state = shared.state();
             (state.outcome.as_ref().map_or(ChildOutcome::Failed, ChildOutcome::from), state.usage)
         };
-        let bytes = shared.kept_bytes();
+        let bytes = shared.held_bytes();
         self.end_child(child, outcome, usage.fuel).await?;
         self.let_go(child, bytes);
         Ok(())

@@ -73,30 +73,34 @@ impl HostDirs {
         Abandoned::beside(self.root.path())
     }
 
-    /// Keeps a scratch directory that is closed, if it was ever made. Says how many bytes are in it.
-    pub(crate) fn keep_scratch(&self, scratch: &Scratch, id: TaskId) -> std::io::Result<Option<u64>> {
+    /// Keeps a scratch directory that is closed, if it was ever made. Says how many bytes are in it, `bytes_max` when that
+    /// cannot be found out.
+    pub(crate) fn keep_scratch(&self, scratch: &Scratch, id: TaskId, bytes_max: u64) -> std::io::Result<Option<u64>> {
         if !scratch.was_made() {
             return Ok(None);
         }
         self.kept().insert(id);
         let place = kept_dir(id);
         self.dir.rename(Path::new("scratch").join(scratch.name()), &self.dir, &place)?;
-        Ok(Some(self.bytes_below(place)))
+        // A guest can make paths that are too long for the system. What is in them must not count as nothing.
+        Ok(Some(self.bytes_below(place).unwrap_or(bytes_max)))
     }
 
-    /// Bytes of the files in a tree. What cannot be looked at is not counted.
-    fn bytes_below(&self, tree: PathBuf) -> u64 {
+    /// Bytes of the files in a tree, if all of it can be looked at.
+    fn bytes_below(&self, tree: PathBuf) -> std::io::Result<u64> {
         let (mut bytes, mut waiting) = (0_u64, vec![tree]);
         while let Some(path) = waiting.pop() {
-            for entry in self.dir.read_dir(&path).into_iter().flatten().flatten() {
-                match entry.metadata() {
-                    Ok(found) if found.is_dir() => waiting.push(path.join(entry.file_name())),
-                    Ok(found) => bytes = bytes.saturating_add(found.len()),
-                    Err(_) => {}
+            for entry in self.dir.read_dir(&path)? {
+                let entry = entry?;
+                let found = entry.metadata()?;
+                if found.is_dir() {
+                    waiting.push(path.join(entry.file_name()));
+                } else {
+                    bytes = bytes.saturating_add(found.len());
                 }
             }
         }
-        bytes
+        Ok(bytes)
     }
 
     /// Where a kept scratch directory is.
@@ -150,6 +154,12 @@ impl HostDirs {
             let _ = self.dir.remove_file(&path);
         }
         stored
+    }
+
+    /// Removes a copy that is no artifact after all.
+    pub(crate) fn unstore(&self, id: TaskId, number: u32) {
+        // What cannot be removed now goes with the task.
+        let _ = self.dir.remove_file(artifact_dir(id).join(number.to_string()));
     }
 
     /// Reads an artifact.
@@ -293,15 +303,37 @@ mod tests {
         scratch.open().unwrap().symlink("a/b/f", "link").unwrap();
         assert!(scratch.close());
         let link = "a/b/f".len() as u64;
-        assert_eq!(dirs.keep_scratch(&scratch, id).unwrap(), Some(5 + link), "a link's own size, and not its file's");
+        assert_eq!(
+            dirs.keep_scratch(&scratch, id, 1000).unwrap(),
+            Some(5 + link),
+            "a link's own size, and not its file's"
+        );
         assert_eq!(dirs.dir.read(kept_dir(id).join("a/b/f")).unwrap(), b"12345");
         assert!(dirs.kept_path(id).is_dir() && dirs.has_files(id));
         let never = dirs.scratch(unused);
         never.close();
-        assert_eq!(dirs.keep_scratch(&never, unused).unwrap(), None);
+        assert_eq!(dirs.keep_scratch(&never, unused, 1000).unwrap(), None);
         assert!(!dirs.has_files(unused));
         dirs.remove_files(id);
         assert!(!dirs.kept_path(id).exists() && !dirs.has_files(id));
+    }
+
+    #[test]
+    fn r39_a_kept_directory_that_cannot_be_looked_at_counts_as_full() {
+        let dirs = HostDirs::new(None).unwrap();
+        let id = TaskId::from_random(7);
+        let scratch = dirs.scratch(id);
+        let name = "d".repeat(200);
+        let mut dir = scratch.open().unwrap().try_clone().unwrap();
+        for _ in 0..30 {
+            dir.create_dir(&name).unwrap();
+            dir = dir.open_dir(&name).unwrap();
+        }
+        dir.write("f", b"12345").unwrap();
+        assert!(scratch.close());
+        assert_eq!(dirs.keep_scratch(&scratch, id, 1000).unwrap(), Some(1000));
+        dirs.remove_files(id);
+        assert!(!dirs.kept_path(id).exists());
     }
 
     #[test]

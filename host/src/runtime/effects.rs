@@ -64,6 +64,9 @@ impl Actor {
                 self.event_pace.take(self.shared.clock.steady());
             }
             ended |= self.effect(&event.body, taken);
+            if changes_questions(&event.body) {
+                self.shared.approvals.changed();
+            }
         }
         self.follow_clocks();
         if ended {
@@ -130,7 +133,6 @@ impl Actor {
     }
 
     /// What follows from an event. Says whether it was the end.
-    #[expect(clippy::too_many_lines, reason = "an arm for each event, and little in each")]
     fn effect(&mut self, body: &EventBody, taken: Option<Taken>) -> bool {
         match body {
             EventBody::Started { .. } => {
@@ -162,11 +164,9 @@ impl Actor {
             EventBody::InstructionWaitEnded { reason: WaitEnd::TimedOut } => self.end_instruction_wait(Ok(None)),
             EventBody::InstructionWaitEnded { reason } => self.end_instruction_wait(Err(over(*reason))),
             EventBody::ApprovalRequested { number, ask } => {
-                self.shared.approvals.changed();
                 self.timers.approval = self.in_time(ask.timeout).map(|at| (*number, at));
             }
             EventBody::ApprovalDecided { decision, .. } => {
-                self.shared.approvals.changed();
                 self.end_approval(Ok(decision.clone()));
                 self.set_begin();
             }
@@ -177,10 +177,7 @@ impl Actor {
             EventBody::Updated { .. } => self.shared.renew_identity(),
             EventBody::Paused { .. } => self.shared.gate.shut(),
             EventBody::Resumed { .. } => self.shared.gate.open(),
-            EventBody::FuelRequested { timeout, .. } => {
-                self.shared.approvals.changed();
-                self.timers.fuel_request = self.in_time(*timeout);
-            }
+            EventBody::FuelRequested { timeout, .. } => self.timers.fuel_request = self.in_time(*timeout),
             EventBody::FuelAdded { units, .. } => {
                 // Before the answer, so that the guest finds what it was told it has.
                 self.shared.gauges.add_fuel(*units);
@@ -249,19 +246,25 @@ impl Actor {
         self.publish(&[end], stored)
     }
 
-    pub(super) async fn clean_up(self) {
+    pub(super) async fn clean_up(mut self) {
         let id = self.shared.id;
+        // A task that ends between two attempts has the directory of the last.
+        let scratch = match self.last.take() {
+            Some(last) => last.into_scratch().await,
+            None => Arc::clone(&self.scratch),
+        };
         // Most tasks never had a directory, and seldom one leaves a write to its spill behind.
-        let (made, writes) = (self.scratch.close(), !self.shared.output.try_close());
+        let (made, writes) = (scratch.close(), !self.shared.output.try_close());
         if made || writes {
-            let (shared, scratch) = (Arc::clone(&self.shared), Arc::clone(&self.scratch));
-            let keeps = {
+            let shared = Arc::clone(&self.shared);
+            let (keeps, bytes_max) = {
                 let state = shared.state();
-                state.details.scratch.unwrap_or_default().keeps(state.outcome.as_ref())
+                let keeps = state.details.scratch.unwrap_or_default().keeps(state.outcome.as_ref());
+                (keeps, state.limits.scratch_bytes)
             };
             let cleaned = tokio::task::spawn_blocking(move || {
                 shared.output.close();
-                match keeps.then(|| shared.dirs.keep_scratch(&scratch, id)) {
+                match keeps.then(|| shared.dirs.keep_scratch(&scratch, id, bytes_max)) {
                     Some(Ok(kept)) => drop(kept.map(|bytes| shared.kept_scratch.set(bytes))),
                     // A directory that cannot be kept, or removed, now goes with the host's own.
                     Some(Err(_)) => {}
@@ -275,6 +278,21 @@ impl Actor {
         let forgotten = self.registry.retire(id, now.steady);
         forget(&self.shared.around(), forgotten).await;
     }
+}
+
+/// Whether another question may be open after this event, or one less.
+fn changes_questions(body: &EventBody) -> bool {
+    matches!(
+        body,
+        EventBody::ApprovalRequested { .. }
+            | EventBody::ApprovalDecided { .. }
+            | EventBody::FuelRequested { .. }
+            | EventBody::FuelAdded { .. }
+            | EventBody::FuelRefused { .. }
+            | EventBody::FuelRequestEnded { .. }
+            | EventBody::AttemptEnded { .. }
+            | EventBody::Finished { .. }
+    )
 }
 
 /// Removes what is left of tasks that are forgotten.

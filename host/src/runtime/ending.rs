@@ -25,7 +25,7 @@ impl Actor {
         // A cell that waits for room has come to nothing, and need not begin only to be stopped.
         let meets_the_end =
             matches!(command, Command::AddFuel { .. }) || (sets_the_end && matches!(cell, Cell::Running(_)));
-        if meets_the_end && let Some(step) = cell.advanced().await {
+        if meets_the_end && let Some(step) = cell.advanced(&mut self.last).await {
             self.on_cell(step, cell).await?;
         }
         if let Command::SetOutcome { usage, .. } = &mut command {

@@ -55,7 +55,7 @@ pub enum CancelAnswer {
 pub enum ApprovalAnswer {
     /// It stands.
     Decided,
-    /// There is no such question, or it was decided already: the first decision stands.
+    /// There is no such question, not yet, or it was decided already: the first decision stands.
     NotAsked,
     /// This party may not decide; why.
     NotAllowed(String),
@@ -164,18 +164,20 @@ impl TaskHandle {
     ///
     /// Cancel safety: when the future is dropped, it may or may not have been decided.
     pub async fn approve(&self, number: ApprovalNumber, input: Option<Value>, by: Party) -> ApprovalAnswer {
-        self.decide_approval(number, ApprovalDecision::Approved { by, input }).await
+        self.decide_approval(number, by, ApprovalDecision::Approved { by, input }).await
     }
 
     /// Says no to one of the task's questions.
     ///
     /// Cancel safety: when the future is dropped, it may or may not have been decided.
     pub async fn deny(&self, number: ApprovalNumber, reason: impl Into<String>, by: Party) -> ApprovalAnswer {
-        self.decide_approval(number, ApprovalDecision::Denied { by, reason: reason.into() }).await
+        self.decide_approval(number, by, ApprovalDecision::Denied { by, reason: reason.into() }).await
     }
 
-    async fn decide_approval(&self, number: ApprovalNumber, decision: ApprovalDecision) -> ApprovalAnswer {
-        let ruling = self.shared.ruling(number, &decision);
+    async fn decide_approval(&self, number: ApprovalNumber, by: Party, decision: ApprovalDecision) -> ApprovalAnswer {
+        let Some(ruling) = self.shared.ruling(number, by) else {
+            return self.shared.outcome().map_or(ApprovalAnswer::NotAsked, ApprovalAnswer::AlreadyEnded);
+        };
         match self.shared.tell(|reply| Control::DecideApproval { number, decision, ruling, reply }).await {
             Some(Answer::Done) => ApprovalAnswer::Decided,
             Some(Answer::Refused(refusal)) => ApprovalAnswer::NotAllowed(refusal.message),

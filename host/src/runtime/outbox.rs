@@ -10,7 +10,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::model::command::Command;
-use crate::model::event::EventBody;
 use crate::model::ids::TaskId;
 use crate::model::outbox::{AgentMessage, ClaimToken, ClaimedMessage, MessageFilter, Outbox, OutboxLimits, Settlement};
 use crate::ports::clock::Clock;
@@ -112,7 +111,12 @@ pub enum AckAnswer {
 /// let messages = host.messages();
 /// let mine = MessageFilter::session("s1");
 /// loop {
-///     for claimed in messages.next(&mine, 10, Duration::from_secs(60)).await {
+///     let claimed = messages.next(&mine, 10, Duration::from_secs(60)).await;
+///     if claimed.is_empty() {
+///         // The host shuts down.
+///         break;
+///     }
+///     for claimed in claimed {
 ///         println!("{}", taskcell::escape(&claimed.message.message));
 ///         messages.ack(claimed.token).await;
 ///     }
@@ -233,6 +237,6 @@ impl Shared {
         if !self.state().open_messages.holds(number) {
             return true;
         }
-        self.note_after(EventBody::MessageSettled { number, how }).await
+        self.settle_after(number, how).await
     }
 }

@@ -26,6 +26,7 @@ use crate::ports::news::News;
 use crate::ports::output::{OutputLog, Spill};
 use crate::ports::store::TaskStore;
 
+use super::after::AfterLane;
 use super::approvals::ApprovalDesk;
 use super::dirs::HostDirs;
 use super::feed::Feed;
@@ -152,8 +153,8 @@ pub(crate) struct Shared {
     pub(crate) forgotten: AtomicBool,
     /// Signals that came after the end, and were written down.
     pub(crate) late_signals: AtomicU32,
-    /// Whose turn it is to change it after its end.
-    pub(super) updates: tokio::sync::Mutex<()>,
+    /// Held by whoever writes something down that happened after the end, so that they take turns.
+    pub(super) after: tokio::sync::Mutex<AfterLane>,
     /// The end of a task whose end could not be stored.
     unstored: Mutex<Option<Event>>,
 }
@@ -217,7 +218,7 @@ impl Shared {
             kept_scratch: OnceLock::new(),
             forgotten: AtomicBool::new(false),
             late_signals: AtomicU32::new(0),
-            updates: tokio::sync::Mutex::default(),
+            after: tokio::sync::Mutex::default(),
             unstored: Mutex::default(),
         }
     }
@@ -288,8 +289,8 @@ impl Shared {
         state.snapshot(self.id, usage, now).unwrap_or_else(nothing)
     }
 
-    /// Bytes that its log, its state, its output and a kept scratch directory hold, about.
-    pub(crate) fn kept_bytes(&self) -> u64 {
+    /// Bytes that its log, its state and its output hold, about: what whoever holds the task has of it.
+    pub(crate) fn held_bytes(&self) -> u64 {
         let state = self.state();
         let events = state.seq.0.saturating_mul(size_of::<Event>() as u64);
         // What it began and ended with is in the log and in the state.
@@ -298,7 +299,13 @@ impl Shared {
             .saturating_add(events)
             .saturating_add(state.written_bytes)
             .saturating_add(state.ends_bytes.saturating_mul(2))
-            .saturating_add(self.kept_scratch.get().copied().unwrap_or_default())
+    }
+
+    /// The same with its artifacts and a kept scratch directory, which go when the host forgets the task, whoever holds it.
+    pub(crate) fn kept_bytes(&self) -> u64 {
+        let held = self.held_bytes();
+        let artifacts = self.state().artifacts.iter().fold(held, |sum, artifact| sum.saturating_add(artifact.size));
+        artifacts.saturating_add(self.kept_scratch.get().copied().unwrap_or_default())
     }
 
     pub(crate) fn outcome(&self) -> Option<Outcome> {

@@ -467,7 +467,7 @@ async fn create(inner: &Arc<Inner>, prepared: Prepared) -> Result<TaskHandle, St
         again: (work.details.retry.attempts > 1).then(again),
         version: checked.version,
         desk: Arc::clone(&inner.desk),
-        tidied: None,
+        last: None,
         gone,
         tree: checked.tree,
         shared,

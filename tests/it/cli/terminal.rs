@@ -169,6 +169,19 @@ fn a_person_is_asked_for_fuel_and_their_yes_gives_it() {
 }
 
 #[test]
+fn a_yes_to_fuel_decides_the_question_within_its_limit() {
+    let place = Place::new();
+    let little = [&HUNGRY[..], &["--limit", "fuel_on_approval=1G"]].concat();
+    let mut seated = Seated::run(&place, 120, &little);
+    seated.until(HUNGRY_QUESTION);
+    seated.types("y\n");
+    seated.until("--limit fuel_on_approval=6G allows it");
+    let (code, stdout) = seated.end();
+    assert_eq!(code, Some(0));
+    assert!(stdout.contains("\"denied\"") && !stdout.contains("granted"), "{stdout}");
+}
+
+#[test]
 fn enter_refuses_fuel_and_what_is_unclear_is_asked_again() {
     let place = Place::new();
     let mut seated = Seated::run(&place, 120, &HUNGRY);

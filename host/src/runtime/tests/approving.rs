@@ -19,7 +19,7 @@ use crate::model::snapshot::Phase;
 use crate::model::time::Timestamp;
 use crate::ports::approvals::ApprovalPolicy;
 use crate::ports::runner::{CellLink, GuestCall};
-use crate::runtime::approvals::{ApprovalDesk, ApprovalFilter};
+use crate::runtime::approvals::{ApprovalDesk, ApprovalFilter, ApprovalStream};
 use crate::runtime::handle::{ApprovalAnswer, ControlAnswer, TaskHandle};
 use crate::runtime::host::StartError;
 
@@ -131,6 +131,11 @@ async fn r26_all_open_questions_are_in_one_list_and_are_decided_in_any_order() {
     assert_eq!(bench.inner.decide(nobody, FIRST, no(), Party::Person).await, ApprovalAnswer::NotAsked);
 }
 
+async fn is_told_more(stream: &mut ApprovalStream) -> bool {
+    let mut next = std::pin::pin!(stream.next());
+    std::future::poll_fn(|cx| std::task::Poll::Ready(next.as_mut().poll(cx).is_ready())).await
+}
+
 #[tokio::test]
 async fn r26_each_question_is_told_once_to_whoever_follows() {
     let bench = Bench::new(asker(&["a", "b"], None));
@@ -138,11 +143,7 @@ async fn r26_each_question_is_told_once_to_whoever_follows() {
     settle().await;
     let mut stream = bench.inner.follow_approvals(ApprovalFilter::default());
     assert_eq!(stream.next().await.map(|open| open.id), Some(early.id()));
-    let waits = {
-        let mut next = std::pin::pin!(stream.next());
-        std::future::poll_fn(|cx| std::task::Poll::Ready(next.as_mut().poll(cx).is_pending())).await
-    };
-    assert!(waits, "it was told already");
+    assert!(!is_told_more(&mut stream).await, "it was told already");
     let late = bench.start().await;
     assert_eq!(stream.next().await.map(|open| (open.id, open.number)), Some((late.id(), FIRST)));
     early.approve(FIRST, None, Party::Person).await;
@@ -253,6 +254,42 @@ async fn r26_a_request_approves_of_no_more_in_advance_than_the_operator_allows()
         assert!(may || matches!(started, Err(StartError::Permission)));
     }
     assert_eq!(bench.inner.registry.known(), 1, "r13: nothing is left of a refused start");
+}
+
+#[tokio::test]
+async fn r26_a_question_that_is_over_is_not_told_whatever_ended_it() {
+    let bench = Bench::new(hungry(40, Some(60 * SECOND)));
+    for way in 0..4 {
+        let mut stream = bench.inner.follow_approvals(ApprovalFilter::default());
+        let (first, second) = (bench.start().await, bench.start().await);
+        settle().await;
+        assert_eq!(stream.next().await.map(|open| open.id), Some(first.id()));
+        // The second was seen together with the first.
+        match way {
+            0 => drop(second.add_fuel(40, Party::Person).await),
+            1 => drop(second.refuse_fuel(Party::Person, "").await),
+            2 => drop(second.cancel(CancelRequest::new(Party::Host, "")).await),
+            _ => drop(second.cancel(CancelRequest::force(Party::Host, "")).await),
+        }
+        settle().await;
+        assert!(!is_told_more(&mut stream).await, "{way}");
+        for task in [first, second] {
+            task.cancel(CancelRequest::force(Party::Host, "")).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn r26_what_is_settled_in_advance_is_nobodys_to_decide() {
+    let bench = Bench::new(asker(&[], None));
+    let start =
+        |permission| StartRequest { approval: Some(ApprovalAsk::new("start", "", "")), ..permitted(permission) };
+    let task = bench.inner.start(start(Permission::deny_all())).await.unwrap();
+    // Its actor has not settled it yet.
+    assert_eq!((task.state().phase, bench.inner.approvals(&ApprovalFilter::default())), (Phase::Held, vec![]));
+    let told = task.approve(FIRST, None, Party::Person).await;
+    assert!(!matches!(told, ApprovalAnswer::Decided), "{told:?}");
+    assert!(matches!(task.wait().await, Outcome::Failed(Failure { kind: FailureKind::Denied, .. })));
 }
 
 #[tokio::test]

@@ -15,12 +15,13 @@ use crate::model::event::EventBody;
 use crate::model::outcome::{CellEnd, Failure, FailureKind, GuestOutcome, Outcome};
 use crate::model::request::{CancelRequest, StartRequest};
 use crate::model::retry::RetryPolicy;
+use crate::model::scratch::ScratchPolicy;
 use crate::model::signal::Party;
 use crate::model::snapshot::Phase;
 use crate::model::time::Timestamp;
 use crate::ports::clock::Clock;
 use crate::runtime::desk::Desk;
-use crate::runtime::handle::ApprovalAnswer;
+use crate::runtime::handle::{ApprovalAnswer, TaskHandle};
 use crate::runtime::host::StartError;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -167,6 +168,84 @@ async fn r38_the_attempts_have_an_end_and_a_cancel_between_two_ends_them() {
     task.cancel(CancelRequest::new(Party::Agent, "enough")).await;
     assert!(matches!(task.wait().await, Outcome::Cancelled { begun: true, forced: false, .. }));
     task.gone().await;
+}
+
+/// A task that has failed once, left a file, and waits for its next attempt.
+async fn between_attempts(bench: &Bench, policy: Option<ScratchPolicy>) -> TaskHandle {
+    bench.cells.lock().unwrap().write = true;
+    let mut asked = retried(3);
+    asked.details.scratch = policy;
+    let task = bench.inner.start(asked).await.unwrap();
+    settle().await;
+    assert_eq!((task.state().phase, task.state().attempt), (Phase::Delayed, 1));
+    task
+}
+
+fn left_in(bench: &Bench, task: &TaskHandle) -> Option<String> {
+    let dirs = &bench.inner.around.dirs;
+    let root = dirs.kept_path(task.id()).ancestors().nth(2).unwrap().join("scratch");
+    let all = cap_std::fs::Dir::open_ambient_dir(root, cap_std::ambient_authority()).unwrap();
+    all.read_to_string(format!("{}/attempt", dirs.scratch(task.id()).name())).ok()
+}
+
+#[tokio::test]
+async fn f25_a_task_that_ends_between_two_attempts_leaves_no_directory() {
+    for queued in [false, true] {
+        let bench = failing(9);
+        let task = between_attempts(&bench, None).await;
+        assert_eq!(left_in(&bench, &task).as_deref(), Some("1"));
+        let places = queued.then(|| Arc::clone(&bench.places).try_acquire_many_owned(16).unwrap());
+        if queued {
+            bench.advance(SECOND * 10).await;
+            assert_eq!(task.state().phase, Phase::Queued);
+        }
+        task.cancel(CancelRequest::new(Party::Agent, "enough")).await;
+        task.gone().await;
+        assert_eq!((left_in(&bench, &task), task.scratch_dir()), (None, None), "{queued}");
+        drop(places);
+    }
+}
+
+#[tokio::test]
+async fn r39_a_task_that_ends_between_two_attempts_keeps_the_last_ones_directory() {
+    for (policy, queued) in
+        [(ScratchPolicy::Keep, false), (ScratchPolicy::KeepOnFailure, false), (ScratchPolicy::KeepOnFailure, true)]
+    {
+        let bench = failing(9);
+        let task = between_attempts(&bench, Some(policy)).await;
+        let places = queued.then(|| Arc::clone(&bench.places).try_acquire_many_owned(16).unwrap());
+        if queued {
+            bench.advance(SECOND * 10).await;
+        }
+        task.cancel(CancelRequest::force(Party::Host, "")).await;
+        task.gone().await;
+        assert_eq!(left_in(&bench, &task), None);
+        let kept = cap_std::fs::Dir::open_ambient_dir(task.scratch_dir().unwrap(), cap_std::ambient_authority());
+        assert_eq!(kept.unwrap().read_to_string("attempt").unwrap(), "1", "{policy:?} {queued}");
+        drop(places);
+    }
+}
+
+#[tokio::test]
+async fn r38_an_attempt_begins_and_a_task_is_gone_only_after_the_last_attempts_cell() {
+    for cancels in [false, true] {
+        let bench = failing(1);
+        bench.cells.lock().unwrap().linger = true;
+        let task = between_attempts(&bench, None).await;
+        bench.cells.lock().unwrap().linger = false;
+        if cancels {
+            task.cancel(CancelRequest::force(Party::Host, "")).await;
+            settle().await;
+            assert!(task.state().phase == Phase::Ended && task.shared().gone.borrow().is_none());
+        } else {
+            bench.advance(SECOND * 10).await;
+            assert_eq!((task.state().phase, task.state().attempt), (Phase::Queued, 1), "its directory is still in use");
+        }
+        assert_eq!(left_in(&bench, &task).as_deref(), Some("1"));
+        bench.cells.lock().unwrap().left.clear();
+        task.gone().await;
+        assert_eq!((left_in(&bench, &task), task.state().attempt), (None, if cancels { 1 } else { 2 }));
+    }
 }
 
 #[tokio::test]

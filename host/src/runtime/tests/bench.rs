@@ -49,6 +49,16 @@ pub(super) type Script = Arc<dyn Fn(CellLink) -> BoxFuture<'static, CellEnd> + S
 /// What the hooks of the plugin `hooked` do.
 pub(super) type HookScript = Arc<dyn Fn(HookWork) -> BoxFuture<'static, Result<(), Failure>> + Send + Sync>;
 
+/// What scripted guests leave behind.
+#[derive(Debug, Default)]
+pub(super) struct Cells {
+    /// Whether each writes a file `attempt` into its scratch directory.
+    pub(super) write: bool,
+    /// Whether the cells stay when their guests have ended, and those that did.
+    pub(super) linger: bool,
+    pub(super) left: Vec<CellWork>,
+}
+
 /// Runs scripts instead of wasm.
 struct ScriptedRunner {
     script: Script,
@@ -56,6 +66,7 @@ struct ScriptedRunner {
     codes: Arc<Mutex<Vec<PluginDigest>>>,
     places: Arc<Semaphore>,
     hooks: Arc<Mutex<HookScript>>,
+    cells: Arc<Mutex<Cells>>,
 }
 
 impl fmt::Debug for ScriptedRunner {
@@ -73,10 +84,18 @@ impl Runner for ScriptedRunner {
     fn run(&self, work: CellWork, link: CellLink, permit: Permit) -> BoxFuture<'static, CellEnd> {
         self.inputs.lock().unwrap().push(work.input.clone());
         self.codes.lock().unwrap().push(work.plugin);
+        let cells = Arc::clone(&self.cells);
+        if cells.lock().unwrap().write {
+            work.scratch.open().unwrap().write("attempt", work.attempt.to_string()).unwrap();
+        }
         let running = (self.script)(link);
         Box::pin(async move {
             let end = running.await;
-            drop((permit, work));
+            drop(permit);
+            let mut cells = cells.lock().unwrap();
+            if cells.linger {
+                cells.left.push(work);
+            }
             end
         })
     }
@@ -96,6 +115,8 @@ pub(super) struct Bench {
     pub(super) places: Arc<Semaphore>,
     /// What its plugins' hooks do: nothing, unless a test says otherwise.
     pub(super) hooks: Arc<Mutex<HookScript>>,
+    /// What they leave behind: nothing, unless a test says otherwise.
+    pub(super) cells: Arc<Mutex<Cells>>,
     /// Whose code they were.
     pub(super) codes: Arc<Mutex<Vec<PluginDigest>>>,
 }
@@ -112,7 +133,7 @@ impl Bench {
     /// One that shares its directory with others: for tests that need very many.
     pub(super) fn within(dirs: Arc<HostDirs>, script: Script, places: usize, store: Arc<dyn TaskStore>) -> Self {
         let clock = Arc::new(SimulatedClock::new());
-        let (inputs, codes) = (Arc::default(), Arc::default());
+        let (inputs, codes, cells) = (Arc::default(), Arc::default(), Arc::default());
         let places = Arc::new(Semaphore::new(places));
         let registry = Arc::new(Registry::new(Keep { tasks: 256, time: Duration::from_hours(1), bytes: 64 << 20 }));
         for name in ["scripted", "other"] {
@@ -132,6 +153,7 @@ impl Bench {
                 codes: Arc::clone(&codes),
                 places: Arc::clone(&places),
                 hooks: Arc::clone(&hooks),
+                cells: Arc::clone(&cells),
             }),
             around: Surroundings {
                 store,
@@ -161,7 +183,7 @@ impl Bench {
             actors: Mutex::new(JoinSet::new()),
             shutting_down: tokio::sync::Mutex::default(),
         });
-        Self { inner, clock, inputs, places, hooks, codes }
+        Self { inner, clock, inputs, places, hooks, cells, codes }
     }
 
     /// The host, before its first task.

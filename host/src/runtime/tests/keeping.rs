@@ -12,7 +12,7 @@ use crate::model::request::CancelRequest;
 use crate::model::signal::Party;
 use crate::model::snapshot::Phase;
 use crate::ports::output::{OutputChunk, OutputCursor};
-use crate::ports::runner::CellLink;
+use crate::ports::runner::{CellLink, GuestCall};
 use crate::runtime::host::StartError;
 use crate::store::memory::MemoryStore;
 
@@ -112,6 +112,58 @@ async fn f14_ended_tasks_are_forgotten_when_they_weigh_too_much() {
     // Each keeps 1 MiB of output and twice 1 MiB of a result, and 64 MiB are kept in all.
     let known = bench.inner.registry.known();
     assert!((20..=23).contains(&known), "{known}");
+}
+
+#[tokio::test]
+async fn r46_an_ended_tasks_artifacts_count_as_what_is_kept_of_it() {
+    let bench = Bench::new(script(|link| async move {
+        for name in ["a", "b"] {
+            let source = cap_std::fs::File::from_std(tempfile::tempfile().unwrap());
+            source.set_len(300_000).unwrap();
+            let (name, media_type) = (name.to_owned(), "text/plain".to_owned());
+            link.request(|reply| GuestCall::Attach { name, media_type, source, reply }).await.unwrap();
+        }
+        success(None)
+    }));
+    let task = bench.start().await;
+    task.gone().await;
+    let (kept, held) = (task.shared().kept_bytes(), task.shared().held_bytes());
+    assert!((600_000..700_000).contains(&kept), "{kept}");
+    assert_eq!(kept - held, 600_000, "a parent that holds a child for its result does not hold its files");
+}
+
+#[tokio::test]
+async fn r46_a_file_that_is_refused_leaves_no_copy() {
+    let bench = Bench::new(script(|link| async move {
+        let mut answers = Vec::new();
+        for _ in 0..3 {
+            let source = cap_std::fs::File::from_std(tempfile::tempfile().unwrap());
+            let (name, media_type) = ("a".to_owned(), "text/plain".to_owned());
+            let attached = link.request(|reply| GuestCall::Attach { name, media_type, source, reply }).await;
+            answers.push(attached.map_or_else(|refusal| refusal.kind.word(), |_| "attached"));
+        }
+        success(json!(answers.join(", ")))
+    }));
+    let limits = LimitsRequest { log_events: Some(1), ..LimitsRequest::default() };
+    let task = bench.inner.start(request().limits(limits)).await.unwrap();
+    let outcome = task.wait().await;
+    // The second's number is free again for the third.
+    let data = Some(json!("attached, too-large, too-large"));
+    assert_eq!(outcome, crate::model::outcome::Outcome::Succeeded { message: "done".to_owned(), data });
+    task.gone().await;
+    let dirs = &bench.inner.around.dirs;
+    assert!(dirs.read(task.id(), 1).is_ok() && dirs.read(task.id(), 2).is_err());
+}
+
+#[tokio::test]
+async fn r10_what_a_start_says_counts_as_what_is_kept_of_it() {
+    let bench = Bench::new(script(|_| async { success(None) }));
+    let mut asked = request();
+    asked.details.call_metadata = Some(json!("x".repeat(60_000)));
+    asked.details.output_schema = Some(json!({ "description": "x".repeat(60_000) }));
+    let (plain, heavy) = (bench.start().await, bench.inner.start(asked).await.unwrap());
+    let more = heavy.shared().kept_bytes() - plain.shared().kept_bytes();
+    assert!((240_000..250_000).contains(&more), "in the log and in the state: {more}");
 }
 
 /// Prints more than memory holds, and waits for the disk as a guest does.

@@ -9,7 +9,7 @@ use super::bench::{Bench, key, log, request, script, settle, success, wait_for};
 use crate::model::event::{Event, EventBody};
 use crate::model::ids::SignalKey;
 use crate::model::limits::LimitsRequest;
-use crate::model::outcome::Outcome;
+use crate::model::outcome::{FailureKind, Outcome};
 use crate::model::request::CancelRequest;
 use crate::model::signal::{NotifyAnswer, Party, Senders, Signal};
 use crate::ports::runner::{GuestCall, NoSignal};
@@ -234,6 +234,31 @@ async fn t02_a_guest_that_makes_too_much_happen_waits_and_nobody_else_does() {
         bench.advance(Duration::from_millis(100)).await;
     }
     assert!(matches!(task.wait().await, Outcome::Succeeded { .. }));
+}
+
+#[tokio::test]
+async fn t10_the_last_report_before_a_budget_ends_is_told_although_the_log_is_full_of_reports() {
+    let bench = Bench::new(script(|link| async move {
+        let record = async |tokens| {
+            let tool = "model".to_owned();
+            link.request(|reply| GuestCall::RecordUsage { tool, tokens, actions: 0, reply }).await
+        };
+        for number in 0..5_u32 {
+            link.news.report(number.to_string(), None, false);
+            let _ = look(&link).await;
+        }
+        record(1).await.unwrap();
+        link.news.report("the last".to_owned(), None, false);
+        record(9).await.unwrap();
+        success(None)
+    }));
+    let mut limits = LimitsRequest { log_events: Some(3), ..LimitsRequest::default() };
+    limits.tokens = Some(9);
+    let task = bench.inner.start(request().limits(limits)).await.unwrap();
+    let outcome = task.wait().await;
+    assert!(matches!(&outcome, Outcome::Failed(failure) if failure.kind == FailureKind::Budget), "{outcome}");
+    let messages: Vec<String> = told(&log(&task).await).into_iter().map(|report| report.0).collect();
+    assert_eq!(messages, ["0", "1", "2", "the last"]);
 }
 
 #[tokio::test]

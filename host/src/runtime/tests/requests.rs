@@ -12,8 +12,10 @@ use crate::model::details::Routing;
 use crate::model::event::{EventBody, EventSeq};
 use crate::model::ids::TaskKey;
 use crate::model::outcome::{FailureKind, Outcome};
+use crate::model::permission::{ApprovalKinds, Permission};
 use crate::model::request::{CancelRequest, KeyPolicy, StartRequest};
 use crate::model::retry::RetryPolicy;
+use crate::model::scratch::ScratchPolicy;
 use crate::model::signal::Party;
 use crate::model::snapshot::Phase;
 use crate::model::time::Timestamp;
@@ -164,6 +166,28 @@ async fn r10_an_embedder_gives_a_task_a_child_under_the_rules_for_a_guests() {
     parent.wait().await;
     let late = bench.inner.start(request().parent(parent.id())).await;
     assert!(matches!(late, Err(StartError::ParentGone { parent: gone }) if gone == parent.id()));
+}
+
+#[tokio::test]
+async fn r10_an_embedders_child_has_its_parents_permission_and_scratch_policy() {
+    let mut bench = polite();
+    bench.inner_mut().approve_in_advance = ApprovalKinds::only(["lint"]);
+    let mut of_parent = request();
+    of_parent.details.permission = Permission::deny_all();
+    of_parent.details.scratch = Some(ScratchPolicy::KeepOnFailure);
+    let parent = bench.inner.start(of_parent).await.unwrap();
+    settle().await;
+    let details = |task: &TaskHandle| {
+        let details = task.state().details;
+        (details.permission, details.scratch)
+    };
+    let child = bench.inner.start(request().parent(parent.id()).fuel(100)).await.unwrap();
+    assert_eq!(details(&child), (Permission::deny_all(), Some(ScratchPolicy::KeepOnFailure)));
+    let mut own = request().parent(parent.id()).fuel(100);
+    own.details.permission = Permission::approve(ApprovalKinds::only(["lint"]));
+    own.details.scratch = Some(ScratchPolicy::Remove);
+    let other = bench.inner.start(own.clone()).await.unwrap();
+    assert_eq!(details(&other), (own.details.permission, None), "what goes with the cell is not written down");
 }
 
 #[tokio::test]

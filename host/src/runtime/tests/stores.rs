@@ -1,19 +1,26 @@
 //! What happens when the store fails.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::task::JoinSet;
 
-use super::bench::{Bench, key, request, script, settle, success, wait_for};
+use super::bench::{Bench, Script, key, request, script, settle, success, wait_for};
+use crate::model::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, Approvers};
 use crate::model::event::{Event, EventBody, EventSeq};
 use crate::model::ids::TaskKey;
+use crate::model::outbox::MessageFilter;
 use crate::model::outcome::Outcome;
 use crate::model::request::{CancelRequest, StartRequest};
 use crate::model::signal::{NotifyAnswer, Party};
 use crate::ports::clock::BoxFuture;
+use crate::ports::runner::GuestCall;
 use crate::ports::store::{CommitError, Fence, Record, StoreError, StreamId, TaskStore};
-use crate::runtime::handle::TaskHandle;
+use crate::runtime::approvals::ApprovalDesk;
+use crate::runtime::handle::{ApprovalAnswer, TaskHandle};
 use crate::runtime::host::StartError;
+use crate::runtime::outbox::AckAnswer;
 use crate::store::faulty::FaultyStore;
 use crate::store::memory::MemoryStore;
 
@@ -150,6 +157,106 @@ async fn f22_a_shutdown_waits_for_a_start_that_is_being_stored() {
     bench.inner.shut_down().await;
     let task = TaskHandle::new(bench.inner.registry.by_id(id).unwrap());
     assert!(matches!(task.wait().await, Outcome::Cancelled { by: Party::Host, .. }));
+}
+
+/// A guest that asks once and tells what it was told.
+fn asks() -> Script {
+    script(|link| async move {
+        let ask = ApprovalAsk::new("pay", "", "");
+        let told = link.request(|reply| GuestCall::RequestApproval { ask, reply }).await;
+        success(json!(if matches!(told, Ok(ApprovalDecision::Approved { .. })) { "yes" } else { "no" }))
+    })
+}
+
+#[tokio::test]
+async fn r26_who_decides_before_the_question_is_open_does_not_get_round_the_policy() {
+    let mut decided_at_once = 0;
+    for later in 0..60 {
+        let store = Arc::new(Slow { before: 6, after: 6, ..Slow::default() });
+        let mut bench = Bench::with(asks(), 4, Arc::clone(&store) as _);
+        let policy = Arc::new(ApprovalDesk::new(Some(Arc::new(Approvers::Person))));
+        bench.inner_mut().around.approvals = policy;
+        let task = bench.start().await;
+        turns(later).await;
+        let answer = task.approve(ApprovalNumber(1), None, Party::Host).await;
+        assert!(matches!(answer, ApprovalAnswer::NotAsked | ApprovalAnswer::NotAllowed(_)), "{later}: {answer:?}");
+        decided_at_once += usize::from(answer == ApprovalAnswer::NotAsked);
+        settle().await;
+        assert_eq!(task.approve(ApprovalNumber(1), None, Party::Person).await, ApprovalAnswer::Decided, "{later}");
+        task.wait().await;
+    }
+    assert!((1..60).contains(&decided_at_once), "before and after it was asked: {decided_at_once}");
+}
+
+#[tokio::test]
+async fn f22_a_decision_that_could_not_be_stored_is_not_said_to_stand() {
+    let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
+    let bench = Bench::with(asks(), 4, Arc::clone(&store) as _);
+    let task = bench.start().await;
+    settle().await;
+    store.fail(true);
+    let answer = task.approve(ApprovalNumber(1), None, Party::Person).await;
+    let ApprovalAnswer::AlreadyEnded(outcome) = &answer else { panic!("{answer:?}") };
+    assert!(matches!(outcome, Outcome::Failed(failure) if failure.message.contains("could not be stored")));
+    assert_eq!(*outcome, task.wait().await);
+}
+
+/// A task that has ended and left so many messages, on a slow store.
+async fn left_messages(count: usize, store: Arc<Slow>) -> (Bench, TaskHandle) {
+    let guest = script(move |link| async move {
+        for _ in 0..count {
+            let tell = |reply| GuestCall::MessageAgent { message: "m".into(), trigger: false, once: None, reply };
+            link.request(tell).await.unwrap();
+        }
+        success(None)
+    });
+    let bench = Bench::with(guest, 4, store);
+    let task = bench.start().await;
+    task.gone().await;
+    (bench, task)
+}
+
+async fn settled_after(task: &TaskHandle) -> Vec<u64> {
+    let number =
+        |event: Event| if let EventBody::MessageSettled { number, .. } = event.body { Some(number) } else { None };
+    task.after_events().await.unwrap().into_iter().filter_map(number).collect()
+}
+
+#[tokio::test]
+async fn r25_however_many_acknowledge_at_once_after_the_end_all_are_written() {
+    let store = Arc::new(Slow { before: 5, after: 5, ..Slow::default() });
+    let (bench, task) = left_messages(200, Arc::clone(&store)).await;
+    let messages = bench.inner.messages();
+    let mut acks = JoinSet::new();
+    for claimed in messages.claim(&MessageFilter::default(), 200, Duration::from_secs(1)) {
+        let messages = messages.clone();
+        acks.spawn(async move { messages.ack(claimed.token).await });
+    }
+    let answers = acks.join_all().await;
+    assert_eq!(answers, vec![AckAnswer::Acknowledged; 200]);
+    assert_eq!((settled_after(&task).await.len(), messages.open(&MessageFilter::default())), (200, 0));
+    let tries = store.asked.lock().unwrap().iter().filter(|stream| matches!(stream, StreamId::After(_))).count();
+    assert_eq!(tries, 200, "nobody gets in another's way");
+}
+
+#[tokio::test]
+async fn r25_an_acknowledgement_that_is_dropped_after_the_end_is_written_once() {
+    let mut written = 0;
+    for later in 0..30 {
+        let (bench, task) = left_messages(1, Arc::new(Slow { before: 8, after: 8, ..Slow::default() })).await;
+        let messages = bench.inner.messages();
+        let claimed = messages.claim(&MessageFilter::default(), 1, Duration::from_secs(1));
+        tokio::select! {
+            biased;
+            () = turns(later) => {}
+            _ = messages.ack(claimed[0].token) => {}
+        }
+        written += settled_after(&task).await.len();
+        let again = messages.ack(claimed[0].token).await;
+        assert!(matches!(again, AckAnswer::Acknowledged | AckAnswer::Stale), "{later}: {again:?}");
+        assert_eq!((settled_after(&task).await, messages.open(&MessageFilter::default())), (vec![1], 0), "{later}");
+    }
+    assert!((1..30).contains(&written), "dropped before and after it was written: {written}");
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ impl Session<'_> {
             return;
         };
         self.screen.say(&labelled("fuel", &prompt::fuel_wish(units, &reason)));
-        self.handle.refuse_fuel(Party::Host, self.refusal(nobody, units)).await;
+        self.handle.deny(number, self.refusal(nobody, units), Party::Host).await;
     }
 
     /// Decides as was said in advance, or asks the person. Where there is none, it is a no.
@@ -63,7 +63,7 @@ impl Session<'_> {
         self.handle.deny(number, reason, Party::Host).await;
     }
 
-    /// Decides about fuel as was said in advance. A yes that goes beyond its limit is a no, because nobody is asked.
+    /// Decides about this request for fuel, and no later one. A yes that goes beyond its limit is a no, with what allows it.
     async fn decide_fuel(&mut self, number: ApprovalNumber, units: u64, verdict: Verdict) {
         let answer = match verdict {
             Verdict::Approve(input) => self.handle.approve(number, input, Party::Person).await,
@@ -73,7 +73,7 @@ impl Session<'_> {
             let in_all = text::fuel_flag(self.limits.fuel_on_approval.saturating_add(units));
             let reason = format!("{why}; --limit fuel_on_approval={in_all} allows it");
             self.screen.say(&labelled("fuel", &reason));
-            self.handle.refuse_fuel(Party::Host, reason).await;
+            self.handle.deny(number, reason, Party::Host).await;
         }
     }
 
@@ -154,8 +154,8 @@ impl Session<'_> {
         };
         self.screen.withdraw(&format!("Nobody answers: stdin is closed.{goes_on}"));
         match question {
-            Question::Fuel(_, units, _) => {
-                self.handle.refuse_fuel(Party::Host, self.refusal(STDIN_CLOSED, units)).await;
+            Question::Fuel(number, units, _) => {
+                self.handle.deny(number, self.refusal(STDIN_CLOSED, units), Party::Host).await;
             }
             Question::Approval(number, ask) => self.decline(number, STDIN_CLOSED, &ask.kind).await,
             Question::Signal(_) | Question::Message => {}
@@ -166,8 +166,8 @@ impl Session<'_> {
         match question {
             Question::Signal(keys) => self.on_signal_line(line, keys).await,
             Question::Fuel(number, units, reason) => match prompt::consent(line) {
-                Some(true) => drop(self.handle.add_fuel(units, Party::Person).await),
-                Some(false) => drop(self.handle.refuse_fuel(Party::Person, "").await),
+                Some(true) => self.decide_fuel(number, units, Verdict::Approve(None)).await,
+                Some(false) => self.decide_fuel(number, units, Verdict::Deny(String::new())).await,
                 None => {
                     self.screen.say("That is neither y nor n.");
                     self.on_fuel_request(number, units, reason).await;
