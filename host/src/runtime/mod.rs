@@ -24,6 +24,7 @@ pub(crate) mod hooks;
 pub(crate) mod host;
 mod keys;
 mod messages;
+mod orphans;
 pub(crate) mod outbox;
 pub(crate) mod pace;
 pub(crate) mod plugin;

@@ -265,6 +265,8 @@ async fn start_once(
     let unreadable = |StoreError::Unavailable| StartError::Store(CommitError::Unavailable);
     let host = host.upgrade().ok_or(StartError::ShuttingDown)?;
     let here = || host.registry.by_id(task).map(TaskHandle::new);
+    // What an earlier try may have left is no task: it never ran.
+    host.registry.orphans.take_back(&*store, task).await.map_err(unreadable)?;
     if store.head(StreamId::Task(task)).await.map_err(unreadable)?.is_some() {
         return Ok(here());
     }

@@ -329,8 +329,12 @@ pub(super) fn applicant(plugin: &str, details: &TaskDetails) -> Applicant {
     Applicant { plugin: plugin.to_owned(), session: details.session.clone(), parent: details.parent }
 }
 
-/// Forgets ended tasks whose time is over; what is left of them goes in the background.
+/// Forgets ended tasks whose time is over; what is left of them goes in the background, and of starts that were refused.
 fn sweep(inner: &Inner) {
+    if !inner.registry.orphans.is_empty() {
+        let (registry, store) = (Arc::clone(&inner.registry), Arc::clone(&inner.around.store));
+        inner.spawn(Box::pin(async move { registry.orphans.take_all_back(&*store).await }));
+    }
     let forgotten = inner.registry.sweep(inner.around.clock.steady());
     if !forgotten.is_empty() {
         let around = inner.around.clone();

@@ -11,6 +11,7 @@ mod fuel;
 mod functions;
 mod hooks;
 mod keeping;
+mod orphans;
 mod panics;
 mod pausing;
 mod races;
