@@ -60,11 +60,10 @@ impl Actor {
         let (child, task) = (right.id, right.task(&request));
         let (fuel, detached) = (right.limits.fuel, request.details.detached);
         let command = Command::StartChild { child, task: task.clone(), fuel, detached };
-        if let Err(refusal) = done(self.decide(command).await?) {
+        if let Err(refusal) = self.write_child(command, fuel).await? {
             let _ = reply.send(Err(refusal));
             return Ok(());
         }
-        self.shared.gauges.lend_fuel(fuel);
         let (inner, reply) = (Weak::clone(&self.host), Starter::Guest(reply));
         self.jobs.spawn(async move {
             let started = match inner.upgrade() {
@@ -95,11 +94,10 @@ impl Actor {
         let (child, task, fuel) = (newcomer.id(), newcomer.task().clone(), ceiling.fuel);
         let detached = newcomer.request.details.detached;
         let command = Command::StartChild { child, task: task.clone(), fuel, detached };
-        if let Err(refusal) = done(self.decide(command).await?) {
+        if let Err(refusal) = self.write_child(command, fuel).await? {
             let _ = reply.send(Err(refused(refusal)));
             return Ok(());
         }
-        self.shared.gauges.lend_fuel(fuel);
         let Some(inner) = self.host.upgrade() else {
             let _ = reply.send(Err(StartError::ShuttingDown));
             return Ok(());
@@ -128,6 +126,17 @@ impl Actor {
             Some(Finding::Child { child, task, started, reply })
         });
         Ok(())
+    }
+
+    /// Writes a child down that is to be started, with the fuel that is lent to it.
+    async fn write_child(&mut self, command: Command, fuel: u64) -> Result<Result<(), Refusal>, Ended> {
+        // Lent before the store is asked: what the child gets, this task's guest cannot burn meanwhile.
+        self.shared.gauges.lend_fuel(fuel);
+        let written = done(self.decide(command).await?);
+        if written.is_err() {
+            self.shared.gauges.return_fuel(fuel);
+        }
+        Ok(written)
     }
 
     /// What a child stays below: the fuel that is lent to it, and the time that this task has left.

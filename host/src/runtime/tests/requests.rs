@@ -12,6 +12,7 @@ use crate::model::admission::Concurrency;
 use crate::model::details::Routing;
 use crate::model::event::{EventBody, EventSeq};
 use crate::model::ids::TaskKey;
+use crate::model::limits::LimitsRequest;
 use crate::model::outcome::{FailureKind, Outcome};
 use crate::model::request::{CancelRequest, KeyPolicy, StartRequest};
 use crate::model::retry::RetryPolicy;
@@ -186,6 +187,35 @@ async fn r13_a_child_that_its_parent_may_not_have_changes_nothing() {
     settle().await;
     assert_eq!(parent.state().seq, seq, "its log says nothing of it");
     assert!(bench.inner.registry.live().iter().all(|task| task.state().cancel.is_none()));
+}
+
+#[tokio::test]
+async fn r18_a_childs_fuel_is_lent_before_the_child_is_written_down_and_comes_back_when_it_is_refused() {
+    let mut bench = polite();
+    bench.inner_mut().around.store = Arc::new(Stepping::default());
+    let limits = LimitsRequest { fuel: Some(100), children: Some(1), ..LimitsRequest::default() };
+    let parent = bench.inner.start(request().limits(limits)).await.unwrap();
+    settle().await;
+    // Both find room, and one has it.
+    let of_parent = || request().parent(parent.id()).fuel(40);
+    let children = [beside(starting(&bench, of_parent())), beside(starting(&bench, of_parent()))];
+    let mut seen = Vec::new();
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+        let state = parent.shared().state();
+        seen.push((parent.shared().gauges.fuel_used(), state.children.len()));
+    }
+    assert!(seen.contains(&(40, 0)), "{seen:?}");
+    assert!(seen.iter().all(|(lent, children)| *lent >= 40 || *children == 0), "{seen:?}");
+    assert_eq!(seen.last(), Some(&(40, 1)), "{seen:?}");
+    let mut started = 0;
+    for child in children {
+        match child.end().await {
+            Ok(_) => started += 1,
+            Err(error) => assert!(matches!(error, StartError::ParentRefuses { .. }), "{error}"),
+        }
+    }
+    assert_eq!(started, 1);
 }
 
 async fn later<T>(turns: usize, then: impl Future<Output = T>) -> T {
