@@ -20,6 +20,7 @@ mod receipts;
 mod recovery;
 mod reporting;
 mod requests;
+mod schedule_faults;
 mod schedules;
 mod starting;
 mod stopping;
