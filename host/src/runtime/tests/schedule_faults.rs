@@ -171,15 +171,16 @@ async fn r19_a_store_that_panics_ends_no_schedule() {
         let id = to.add(hourly()).await.unwrap();
         store.panics.store(true, Ordering::SeqCst);
         if everything {
-            store.break_everything(true)
+            store.break_everything(true);
         } else {
-            store.break_tasks(true)
+            store.break_tasks(true);
         }
         bench.advance(HOUR).await;
         let fired = to.fire_now(id, Party::Person).await;
         assert!(matches!(fired, Err(ScheduleError::Store)), "{fired:?}");
         assert_eq!(to.list().await.is_err(), everything);
-        (store.break_tasks(false), store.break_everything(false));
+        store.break_tasks(false);
+        store.break_everything(false);
         bench.advance(MINUTE).await;
         bench.advance(MINUTE).await;
         let schedule = get(&bench, id).await;
