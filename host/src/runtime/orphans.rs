@@ -12,7 +12,7 @@ use crate::ports::store::{Record, StoreError, StreamId, TaskStore};
 use super::guard::guarded;
 
 /// Orphans that are remembered until the store works again, 64 bytes each. Protects the host's memory from starts that are
-/// tried again and again while it does not. More than all schedules can have: those are asked for again.
+/// tried again and again while it does not. Twice as many as the firings that may be open in a thousand schedules.
 const ORPHANS_MAX: usize = 1 << 15;
 
 /// What was to be stored of a task, as far as that tells it from what another host has stored under the same id.
