@@ -71,7 +71,8 @@ impl When {
     }
 }
 
-/// What becomes of a moment at which the task of the last one still lives. Only for schedules that fire again and again.
+/// What becomes of a moment at which the task of the last one still lives, or the one that was last fired by hand. Only for
+/// schedules that fire again and again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -279,6 +280,9 @@ pub struct Schedule {
     /// How many firings there were.
     #[serde(default)]
     pub fired: u64,
+    /// The newest firing for a moment whose task was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_started: Option<Firing>,
     /// The date from which the next moment was found: it shows when the date has gone back.
     pub(crate) counted: Timestamp,
 }
@@ -299,6 +303,7 @@ impl Schedule {
             open: Vec::new(),
             last: None,
             fired: 0,
+            last_started: None,
             counted: now,
         }
     }

@@ -38,7 +38,7 @@ pub(crate) struct Tick {
     pub(crate) now: Timestamp,
     /// Whether the time of a schedule has passed that fires after a time. The date does not count for it.
     pub(crate) waited: bool,
-    /// The task of the last firing, if it still lives.
+    /// The task of the last moment, or of the last firing by hand, if it still lives.
     pub(crate) running: Option<TaskId>,
     /// The id of the task that is started, if one is.
     pub(crate) task: TaskId,
@@ -156,7 +156,11 @@ impl ScheduleState {
             let place = schedule.open.iter().position(|firing| firing.number == number);
             let Some(firing) = place.map(|place| schedule.open.remove(place)) else { return };
             // They may be done in another order than they were begun.
-            if schedule.last.as_ref().is_none_or(|last| last.firing.number < number) {
+            let is_newest = |last: Option<&Firing>| last.is_none_or(|last| last.number < number);
+            if failure.is_none() && firing.moment.is_some() && is_newest(schedule.last_started.as_ref()) {
+                schedule.last_started = Some(firing);
+            }
+            if is_newest(schedule.last.as_ref().map(|last| &last.firing)) {
                 schedule.last = Some(LastFiring { firing, failure });
             }
         };

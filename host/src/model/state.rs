@@ -262,6 +262,10 @@ impl TaskState {
                 self.children_fuel = self.children_fuel.saturating_add(*fuel);
                 if let Some(child) = self.children.iter_mut().find(|known| known.id == *child) {
                     child.outcome = Some(*outcome);
+                    if child.fuel > *fuel {
+                        // Some of it comes back.
+                        self.hour_used_up = false;
+                    }
                 }
                 if self.awaited_child() == Some(*child) {
                     self.parked = None;
@@ -382,6 +386,12 @@ impl TaskState {
     /// Whether so many units are left of what approvals may give it.
     pub(crate) fn has_on_approval(&self, units: u64) -> bool {
         self.fuel_on_approval.checked_add(units).is_some_and(|sum| sum <= self.limits.fuel_on_approval)
+    }
+
+    /// The units that are lent to children which have not ended.
+    pub(crate) fn lent_fuel(&self) -> u64 {
+        let open = self.children.iter().filter(|child| child.outcome.is_none());
+        open.fold(0, |sum, child| sum.saturating_add(child.fuel))
     }
 
     /// The questions that nobody has decided, a request for fuel among them.

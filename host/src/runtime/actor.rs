@@ -38,7 +38,7 @@ use super::feed::FeedWriter;
 use super::guard::guarded;
 use super::handle::TaskHandle;
 use super::hooks::TaskHooks;
-use super::host::{Inner, StartError};
+use super::host::Inner;
 use super::pace::{Bucket, Reading, Silence};
 use super::queue::QueuePlace;
 use super::reach::Round;
@@ -133,7 +133,8 @@ pub(crate) enum Finding {
     Child {
         child: TaskId,
         task: TaskRef,
-        started: Result<TaskHandle, StartError>,
+        /// Or why it was not.
+        started: Result<TaskHandle, String>,
         reply: Starter,
     },
     /// One of several tasks was sent a signal.

@@ -18,6 +18,8 @@ use super::guard::guarded;
 use super::handle::TaskHandle;
 use super::host::{Inner, StartError};
 use super::keys::Claim;
+use super::orphans::Written;
+use super::registry::Registry;
 use super::shared::Shared;
 
 /// A task that is ready to live as soon as its first events are stored.
@@ -30,24 +32,30 @@ pub(super) struct Newborn {
 impl Newborn {
     /// Has the first events stored, and lets the task live.
     ///
+    /// When the store's answer is lost, the events may be stored all the same. They are taken back, because whoever is told
+    /// that nothing was started may start it again.
+    ///
     /// Cancel safety: once the store was asked, everything takes its course: the task lives when the events were stored,
     /// and else nothing is left of it. Nobody could tell which, if the store's answer were thrown away.
     pub(super) async fn be_born(self, inner: &Inner, first: Vec<Record>) -> Result<TaskHandle, StartError> {
-        let shared = Arc::clone(&self.actor.shared);
+        let (shared, registry) = (Arc::clone(&self.actor.shared), Arc::clone(&self.actor.registry));
         let (store, stream) = (Arc::clone(&shared.store), StreamId::Task(shared.id));
         let birth = shared.feed.is_on().then(|| events(&first));
+        let written = Written::of(&first);
         let mut stored: BoxFuture<'static, Result<(), CommitError>> = Box::pin(async move {
             let stored = guarded(pin!(async { store.commit(stream, Fence::Absent, first).await })).await;
             stored.unwrap_or(Err(CommitError::Unavailable))
         });
         // A store that answers at once costs no detour.
         match std::future::poll_fn(|cx| Poll::Ready(stored.as_mut().poll(cx))).await {
-            Poll::Ready(stored) => {
-                stored.map_err(StartError::Store)?;
-                inner.spawn(Box::pin(self.live(birth)));
+            Poll::Ready(Ok(())) => inner.spawn(Box::pin(self.live(birth))),
+            Poll::Ready(Err(error)) => {
+                undo(&registry, &shared, error, written).await;
+                return Err(StartError::Store(error));
             }
             Poll::Pending => {
                 let (tell, told) = oneshot::channel();
+                let shared = Arc::clone(&shared);
                 inner.spawn(Box::pin(async move {
                     match stored.await {
                         Ok(()) => {
@@ -56,6 +64,7 @@ impl Newborn {
                             life.await;
                         }
                         Err(error) => {
+                            undo(&registry, &shared, error, written).await;
                             // The key is free before anybody hears of it.
                             drop(self);
                             let _ = tell.send(Err(error));
@@ -108,4 +117,17 @@ async fn announce(shared: &Shared, birth: Option<Vec<Event>>) {
     };
     let phase = shared.state().phase.unwrap_or(Phase::Queued);
     shared.feed.tell(&shared.identity(), phase, EventLane::Task, &first);
+}
+
+/// Sees to it that nothing is left of a task that was not stored, as far as anybody knows. While the store does not work
+/// that is put off to a later start.
+async fn undo(registry: &Registry, shared: &Shared, error: CommitError, written: Written) {
+    match error {
+        // Another host has started it under this id.
+        CommitError::Fenced => {}
+        CommitError::Unavailable => {
+            registry.orphans.note(shared.id, written);
+            let _ = registry.orphans.take_back(&*shared.store, shared.id).await;
+        }
+    }
 }

@@ -37,8 +37,8 @@ pub(crate) type Started = Reply<Result<(TaskId, TaskRef), Refusal>>;
 pub(crate) enum Starter {
     /// This task's guest.
     Guest(Started),
-    /// Somebody outside.
-    Outside(oneshot::Sender<Result<TaskHandle, StartError>>),
+    /// Somebody outside, who has the answer already and may go on when this is dropped.
+    Outside(#[expect(dead_code, reason = "it is dropped, and nothing else")] oneshot::Sender<()>),
 }
 
 impl Actor {
@@ -60,17 +60,17 @@ impl Actor {
         let (child, task) = (right.id, right.task(&request));
         let (fuel, detached) = (right.limits.fuel, request.details.detached);
         let command = Command::StartChild { child, task: task.clone(), fuel, detached };
-        if let Err(refusal) = done(self.decide(command).await?) {
+        if let Err(refusal) = self.write_child(command, fuel).await? {
             let _ = reply.send(Err(refusal));
             return Ok(());
         }
-        self.shared.gauges.lend_fuel(fuel);
         let (inner, reply) = (Weak::clone(&self.host), Starter::Guest(reply));
         self.jobs.spawn(async move {
             let started = match inner.upgrade() {
                 Some(inner) => Box::pin(start_as(&inner, request, right)).await,
                 None => Err(StartError::ShuttingDown),
             };
+            let started = started.map_err(|error| error.to_string());
             Some(Finding::Child { child, task, started, reply })
         });
         Ok(())
@@ -94,20 +94,49 @@ impl Actor {
         let (child, task, fuel) = (newcomer.id(), newcomer.task().clone(), ceiling.fuel);
         let detached = newcomer.request.details.detached;
         let command = Command::StartChild { child, task: task.clone(), fuel, detached };
-        if let Err(refusal) = done(self.decide(command).await?) {
+        if let Err(refusal) = self.write_child(command, fuel).await? {
             let _ = reply.send(Err(refused(refusal)));
             return Ok(());
         }
-        self.shared.gauges.lend_fuel(fuel);
-        let (inner, reply) = (Weak::clone(&self.host), Starter::Outside(reply));
-        self.jobs.spawn(async move {
-            let started = match inner.upgrade() {
-                Some(inner) => Box::pin(newcomer.start_below(&inner, &ceiling)).await,
-                None => Err(StartError::ShuttingDown),
+        let Some(inner) = self.host.upgrade() else {
+            let _ = reply.send(Err(StartError::ShuttingDown));
+            return Ok(());
+        };
+        let (host, shared) = (Arc::clone(&inner), Arc::clone(&self.shared));
+        let (find, found) = oneshot::channel();
+        // Not this task's own job, which ends with it: whoever asked for the child hears of it, whatever becomes of this task.
+        inner.spawn(Box::pin(async move {
+            let started = Box::pin(newcomer.start_below(&host, &ceiling)).await;
+            let (seen, is_seen) = oneshot::channel();
+            let (told, answer) = match started {
+                Ok(handle) => (Ok(handle.clone()), Ok(handle)),
+                Err(error) => (Err(error.to_string()), Err(error)),
             };
+            let _ = find.send((told, Starter::Outside(seen)));
+            // It is in this task's books before anybody else acts on it, unless those are closed.
+            let mut head = shared.head.subscribe();
+            tokio::select! {
+                _ = is_seen => {}
+                _ = head.wait_for(|head| head.ended) => {}
+            }
+            let _ = reply.send(answer);
+        }));
+        self.jobs.spawn(async move {
+            let (started, reply) = found.await.ok()?;
             Some(Finding::Child { child, task, started, reply })
         });
         Ok(())
+    }
+
+    /// Writes a child down that is to be started, with the fuel that is lent to it.
+    async fn write_child(&mut self, command: Command, fuel: u64) -> Result<Result<(), Refusal>, Ended> {
+        // Lent before the store is asked: what the child gets, this task's guest cannot burn meanwhile.
+        self.shared.gauges.lend_fuel(fuel);
+        let written = done(self.decide(command).await?);
+        if written.is_err() {
+            self.shared.gauges.return_fuel(fuel);
+        }
+        Ok(written)
     }
 
     /// What a child stays below: the fuel that is lent to it, and the time that this task has left.
@@ -166,7 +195,7 @@ impl Actor {
         &mut self,
         child: TaskId,
         task: TaskRef,
-        started: Result<TaskHandle, StartError>,
+        started: Result<TaskHandle, String>,
         reply: Starter,
     ) -> Result<(), Ended> {
         match started {
@@ -183,16 +212,17 @@ impl Actor {
                 self.stop_children_if_asked();
                 match reply {
                     Starter::Guest(reply) => drop(reply.send(Ok((child, task)))),
-                    Starter::Outside(reply) => drop(reply.send(Ok(handle))),
+                    Starter::Outside(_) => {}
                 }
                 Ok(())
             }
             Err(error) => {
                 self.end_child(child, ChildOutcome::NotStarted, 0).await?;
-                let refusal = |error: &StartError| Refusal::new(RefusalKind::InvalidArgument, error.to_string());
                 match reply {
-                    Starter::Guest(reply) => drop(reply.send(Err(refusal(&error)))),
-                    Starter::Outside(reply) => drop(reply.send(Err(error))),
+                    Starter::Guest(reply) => {
+                        drop(reply.send(Err(Refusal::new(RefusalKind::InvalidArgument, error))));
+                    }
+                    Starter::Outside(_) => {}
                 }
                 Ok(())
             }

@@ -19,6 +19,7 @@ use super::feed::EventLane;
 use super::handle::TaskHandle;
 use super::host::{Host, Inner, StartError};
 use super::keys::{Found, once};
+use super::orphans::Written;
 use super::shared::{CONTROL_QUEUE, Head, Shared};
 use super::start::{new_id, task_ref};
 
@@ -79,11 +80,12 @@ impl Inner {
             events.push(event);
         }
         let head = Head { seq: state.seq, ended: true };
-        let records = events.iter().cloned().map(Record::Event).collect();
-        let stored = self.around.store.commit(StreamId::Task(id), Fence::Absent, records).await;
-        if let Err(error) = stored {
+        let records: Vec<Record> = events.iter().cloned().map(Record::Event).collect();
+        let written = Written::of(&records);
+        if let Err(error) = self.around.store.commit(StreamId::Task(id), Fence::Absent, records).await {
             // It may have been taken although the answer was not.
-            let _ = self.around.store.remove(StreamId::Task(id)).await;
+            self.registry.orphans.note(id, written);
+            let _ = self.registry.orphans.take_back(&*self.around.store, id).await;
             return Err(StartError::Store(error).into());
         }
         // Nobody reads what is sent there, and whoever sends finds out at once.

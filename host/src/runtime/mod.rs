@@ -28,6 +28,7 @@ mod index;
 mod keys;
 mod listing;
 mod messages;
+mod orphans;
 pub(crate) mod outbox;
 pub(crate) mod pace;
 pub(crate) mod patience;

@@ -14,6 +14,7 @@ use crate::model::ids::{TaskId, TaskRef};
 use super::claims::{Claims, OnceAnswer};
 use super::host::StartError;
 use super::index::Index;
+use super::orphans::Orphans;
 use super::shared::Shared;
 use super::version::{Standing, Version, VersionUse};
 
@@ -91,6 +92,8 @@ pub(crate) struct Registry {
     books: Mutex<Books>,
     keep: Keep,
     numbers: AtomicU64,
+    /// What may be left in the store of starts that were refused.
+    pub(super) orphans: Orphans,
 }
 
 #[derive(Debug, Default)]
@@ -151,7 +154,7 @@ impl Books {
 
 impl Registry {
     pub(crate) fn new(keep: Keep) -> Self {
-        Self { books: Mutex::default(), keep, numbers: AtomicU64::new(1) }
+        Self { books: Mutex::default(), keep, numbers: AtomicU64::new(1), orphans: Orphans::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Books> {

@@ -105,6 +105,19 @@ impl Books {
         self.known.get(&id).filter(|book| !book.state.removed)?.state.schedule.as_ref()
     }
 
+    /// Whether the task of this firing is still to be started.
+    pub(super) fn is_open(&self, id: ScheduleId, task: TaskId) -> bool {
+        self.schedule(id).is_some_and(|schedule| schedule.open.iter().any(|firing| firing.task == task))
+    }
+
+    /// Lets everything be read again: something was cut off, and nobody knows how far it had come.
+    pub(super) fn doubt(&mut self) {
+        self.stale = true;
+        for book in self.known.values_mut() {
+            book.uncertain = true;
+        }
+    }
+
     pub(super) fn all(&self) -> Vec<Schedule> {
         let mut all: Vec<_> = self.known.keys().filter_map(|id| self.schedule(*id)).cloned().collect();
         all.sort_by(|one, other| (one.created, &one.name).cmp(&(other.created, &other.name)));

@@ -1,6 +1,9 @@
 //! Fires schedules: one job of the host's, which sleeps until the next moment and wakes on what is asked.
+//!
+//! It outlives a store that panics: whatever it was about to write is uncertain then, and is read again.
 
 use std::collections::{HashMap, HashSet};
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -14,6 +17,7 @@ use crate::model::scheduling::ScheduleCommand;
 use crate::model::text;
 use crate::ports::store::{CommitError, StoreError, StreamId, TaskStore};
 
+use super::guard::guarded;
 use super::handle::TaskHandle;
 use super::host::{Inner, StartError};
 use super::schedule_books::{Books, Trouble};
@@ -34,6 +38,28 @@ struct StartEnd {
     started: Result<Option<TaskHandle>, StartError>,
 }
 
+/// What the scheduler wakes up for.
+enum Wake {
+    Ended(StartEnd),
+    Asked(Ask),
+    Time,
+}
+
+/// When something is tried again, and the pause before that.
+#[derive(Debug, Clone, Copy)]
+struct Retry {
+    at: Duration,
+    pause: Duration,
+}
+
+impl Retry {
+    /// The next one, after a pause that is twice as long.
+    fn after(last: Option<Self>, now: Duration) -> Self {
+        let pause = last.map_or(RETRY_MIN, |last| last.pause.saturating_mul(2).min(RETRY_MAX));
+        Self { at: now.saturating_add(pause), pause }
+    }
+}
+
 /// Keeps the schedules of a host.
 pub(super) struct Scheduler {
     host: Weak<Inner>,
@@ -41,16 +67,19 @@ pub(super) struct Scheduler {
     asked: mpsc::Receiver<Ask>,
     starts: JoinSet<StartEnd>,
     starting: HashSet<TaskId>,
+    /// Firings whose starts failed, and not by their requests' fault.
+    put_off: HashMap<TaskId, (ScheduleId, Retry)>,
     /// Whoever fired by hand, and waits for the task.
-    waiting: HashMap<TaskId, Reply<TaskHandle>>,
-    /// When the store is tried again, and the pause before that.
-    retry: Option<(Duration, Duration)>,
+    waiting: HashMap<TaskId, (ScheduleId, Reply<TaskHandle>)>,
+    /// When the schedules themselves are read or written again, after the store failed at that.
+    retry: Option<Retry>,
 }
 
 impl Scheduler {
     pub(super) fn new(host: Weak<Inner>, books: Books, asked: mpsc::Receiver<Ask>) -> Self {
-        let (starts, starting, waiting) = (JoinSet::new(), HashSet::new(), HashMap::new());
-        Self { host, books, asked, starts, starting, waiting, retry: None }
+        let (starts, starting) = (JoinSet::new(), HashSet::new());
+        let (put_off, waiting) = (HashMap::new(), HashMap::new());
+        Self { host, books, asked, starts, starting, put_off, waiting, retry: None }
     }
 
     /// Until the host shuts down. What is under way then is in the store, and goes on in the next host.
@@ -64,48 +93,78 @@ impl Scheduler {
 
     async fn work(&mut self) {
         loop {
-            let wake = self.turn().await;
+            let turn = guarded(pin!(self.turn())).await;
+            let until = turn.unwrap_or_else(|_| Some(self.recover()));
             let clock = Arc::clone(&self.books.clock);
             let sleep = async {
-                match wake {
+                match until {
                     Some(at) => clock.sleep_until(at).await,
                     None => std::future::pending().await,
                 }
             };
-            tokio::select! {
-                Some(end) = self.starts.join_next(), if !self.starts.is_empty() => {
-                    if let Ok(end) = end {
-                        self.ended(end).await;
-                    }
-                }
+            let wake = tokio::select! {
+                // A start gives back what came of it, also when something in it panicked.
+                Some(Ok(end)) = self.starts.join_next(), if !self.starts.is_empty() => Wake::Ended(end),
                 ask = self.asked.recv() => match ask {
-                    Some(ask) => self.answer(ask).await,
+                    Some(ask) => Wake::Asked(ask),
                     None => return,
                 },
-                () = sleep => {}
+                () = sleep => Wake::Time,
+            };
+            if guarded(pin!(self.step(wake))).await.is_err() {
+                self.recover();
             }
         }
     }
 
+    async fn step(&mut self, wake: Wake) {
+        match wake {
+            Wake::Ended(end) => self.ended(end).await,
+            Wake::Asked(ask) => self.answer(ask).await,
+            // The turn that follows does what there is to do.
+            Wake::Time => {}
+        }
+    }
+
+    /// Something panicked: nobody knows what it had written.
+    fn recover(&mut self) -> Duration {
+        self.books.doubt();
+        self.try_later()
+    }
+
     /// Does what is due, and returns when to look again.
     async fn turn(&mut self) -> Option<Duration> {
-        if let Some((at, _)) = self.retry.filter(|(at, _)| *at > self.books.clock.steady()) {
+        self.let_go();
+        if let Some(Retry { at, .. }) = self.retry.filter(|retry| retry.at > self.books.clock.steady()) {
             return Some(at);
         }
         match self.look().await {
             Ok(wake) => {
                 self.retry = None;
-                wake
+                let put_off = self.put_off.iter().filter(|(task, _)| !self.starting.contains(task));
+                put_off.map(|(_, (_, retry))| retry.at).chain(wake).min()
             }
             Err(StoreError::Unavailable) => Some(self.try_later()),
         }
     }
 
+    /// Forgets firings that nobody has to start any more, and tells those who wait for them.
+    fn let_go(&mut self) {
+        let (books, starting) = (&self.books, &self.starting);
+        self.put_off.retain(|task, (id, _)| books.is_open(*id, *task));
+        let over =
+            |task: &TaskId, (id, _): &mut (ScheduleId, _)| !starting.contains(task) && !books.is_open(*id, *task);
+        for (_, (id, reply)) in self.waiting.extract_if(over) {
+            // Removed; or another host has started it, where nobody here has a handle to it.
+            let known = books.schedule(id).is_some();
+            let _ = reply.send(Err(if known { ScheduleError::Store } else { ScheduleError::Unknown }));
+        }
+    }
+
     fn try_later(&mut self) -> Duration {
-        let pause = self.retry.map_or(RETRY_MIN, |(_, pause)| pause.saturating_mul(2).min(RETRY_MAX));
-        let at = self.books.clock.steady().saturating_add(pause);
-        self.retry = Some((at, pause));
-        at
+        let retry = Retry::after(self.retry, self.books.clock.steady());
+        self.retry = Some(retry);
+        retry.at
     }
 
     async fn look(&mut self) -> Result<Option<Duration>, StoreError> {
@@ -113,8 +172,11 @@ impl Scheduler {
         let Some(host) = self.host.upgrade() else { return Ok(None) };
         for id in self.books.ids() {
             self.fire_if_due(id, &host).await?;
+            let now = self.books.clock.steady();
             for firing in self.books.take_to_start(id) {
-                self.start(id, firing, &host);
+                if self.put_off.get(&firing.task).is_none_or(|(_, retry)| retry.at <= now) {
+                    self.start(id, firing, &host);
+                }
             }
         }
         Ok(self.books.wake())
@@ -131,10 +193,13 @@ impl Scheduler {
         Ok(())
     }
 
-    /// The task of the schedule's last firing, if it lives in this host.
+    /// The task of the schedule's last moment, or of its last firing by hand, if it lives in this host.
     fn running(&self, id: ScheduleId, host: &Inner) -> Option<TaskId> {
-        let last = self.books.schedule(id)?.last.as_ref()?.firing.task;
-        host.registry.by_id(last).is_some_and(|task| task.outcome().is_none()).then_some(last)
+        let schedule = self.books.schedule(id)?;
+        let last = schedule.last.as_ref().map(|last| last.firing);
+        let lives = |task: TaskId| host.registry.by_id(task).is_some_and(|task| task.outcome().is_none());
+        let tasks = schedule.last_started.into_iter().chain(last).map(|firing| firing.task);
+        tasks.into_iter().find(|task| lives(*task))
     }
 
     /// Starts the task of a firing, which is in the store already.
@@ -145,7 +210,10 @@ impl Scheduler {
         }
         let (host, store) = (Arc::downgrade(host), self.books.store());
         self.starts.spawn(async move {
-            let started = Box::pin(start_once(host, store, request, firing.task)).await;
+            let started = pin!(Box::pin(start_once(host, store, request, firing.task)));
+            // Whatever panicked, the firing is still there to be started.
+            let unknown = |_| Err(StartError::Store(CommitError::Unavailable));
+            let started = guarded(started).await.unwrap_or_else(unknown);
             StartEnd { id, firing, started }
         });
     }
@@ -164,15 +232,27 @@ impl Scheduler {
             }
         };
         let written = match command {
-            Some(command) => self.books.write(id, command).await.map(|_| ()),
+            Some(command) => {
+                let written = self.books.write(id, command).await.map(|_| ());
+                if written == Err(Trouble::Store) {
+                    self.try_later();
+                }
+                written
+            }
             None => Err(Trouble::Store),
         };
+        let last = self.put_off.remove(&firing.task).map(|(_, retry)| retry);
         if written == Err(Trouble::Store) {
-            self.try_later();
+            let retry = Retry::after(last, self.books.clock.steady());
+            self.put_off.insert(firing.task, (id, retry));
         }
-        if let Some(reply) = self.waiting.remove(&firing.task) {
-            let handle = started.map_err(ScheduleError::Start);
-            let _ = reply.send(handle.and_then(|handle| handle.ok_or(ScheduleError::Store)));
+        if let Some((_, reply)) = self.waiting.remove(&firing.task) {
+            let _ = reply.send(match started {
+                Ok(handle) => handle.ok_or(ScheduleError::Store),
+                // It may be started yet.
+                Err(StartError::Store(_) | StartError::ShuttingDown) => Err(ScheduleError::Store),
+                Err(error) => Err(ScheduleError::Start(error)),
+            });
         }
     }
 
@@ -187,6 +267,9 @@ impl Scheduler {
                     Ok(()) => self.books.add(*request).await,
                     Err(error) => Err(error),
                 };
+                if added.is_ok() {
+                    self.retry = None;
+                }
                 let _ = reply.send(added);
             }
             Ask::List { reply } => {
@@ -207,7 +290,7 @@ impl Scheduler {
                 match self.write(id, fire).await {
                     // Its start follows with the next look.
                     Ok(Some(ScheduleEvent::Firing { .. })) => {
-                        self.waiting.insert(task, reply);
+                        self.waiting.insert(task, (id, reply));
                     }
                     Ok(_) => {
                         let _ = reply.send(Err(ScheduleError::Unknown));
@@ -232,7 +315,9 @@ impl Scheduler {
             Change::Resume => self.write(id, ScheduleCommand::Resume { now, by }).await.map(|_| ()),
             Change::Remove => {
                 self.known(id).await?;
-                Ok(self.books.remove(id, by).await?)
+                self.books.remove(id, by).await?;
+                self.retry = None;
+                Ok(())
             }
         }
     }
@@ -243,7 +328,12 @@ impl Scheduler {
         command: ScheduleCommand,
     ) -> Result<Option<ScheduleEvent>, ScheduleError> {
         self.known(id).await?;
-        Ok(self.books.write(id, command).await?)
+        let written = self.books.write(id, command).await?;
+        if written.is_some() {
+            // The store works: nothing has to wait any longer.
+            self.retry = None;
+        }
+        Ok(written)
     }
 
     /// Reads what there is to know of a schedule, which another host may have added.
@@ -265,6 +355,8 @@ async fn start_once(
     let unreadable = |StoreError::Unavailable| StartError::Store(CommitError::Unavailable);
     let host = host.upgrade().ok_or(StartError::ShuttingDown)?;
     let here = || host.registry.by_id(task).map(TaskHandle::new);
+    // What an earlier try may have left is no task: it never ran.
+    host.registry.orphans.take_back(&*store, task).await.map_err(unreadable)?;
     if store.head(StreamId::Task(task)).await.map_err(unreadable)?.is_some() {
         return Ok(here());
     }

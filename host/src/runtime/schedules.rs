@@ -94,7 +94,8 @@ pub enum ScheduleError {
     /// Too many of its tasks are being started at this moment.
     #[error("{OPEN_MAX} tasks of the schedule are being started already; try again when they have been")]
     Busy,
-    /// The store cannot be read or written now. What was asked for may have been written.
+    /// The store cannot be read or written now. What was asked for may have been written, and is done then: a task that was
+    /// fired by hand is started as soon as that works.
     #[error("the store of the schedules does not work now; look at the list before you try again")]
     Store,
     /// The host is shutting down.
@@ -183,7 +184,7 @@ impl Schedules {
     /// Starts a schedule's task now, also when it is paused, over, or its last task still lives. Its next moment stays.
     ///
     /// # Errors
-    /// When there is no such schedule, or its task cannot be started.
+    /// When there is no such schedule, or its task cannot be started. With [`ScheduleError::Store`] it may be started yet.
     pub async fn fire_now(&self, id: ScheduleId, by: Party) -> Result<TaskHandle, ScheduleError> {
         self.ask(|reply| Ask::Fire { id, by, reply }).await
     }
@@ -198,7 +199,9 @@ impl Schedules {
     async fn ask<T>(&self, ask: impl FnOnce(Reply<T>) -> Ask) -> Result<T, ScheduleError> {
         let (reply, answer) = oneshot::channel();
         self.asks.send(ask(reply)).await.map_err(|_| ScheduleError::ShuttingDown)?;
-        answer.await.unwrap_or(Err(ScheduleError::ShuttingDown))
+        // One whose question was cut off by a panic of the store's is told what is known.
+        let cut_off = || if self.asks.is_closed() { ScheduleError::ShuttingDown } else { ScheduleError::Store };
+        answer.await.unwrap_or_else(|_| Err(cut_off()))
     }
 }
 

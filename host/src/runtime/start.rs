@@ -134,6 +134,7 @@ pub(super) async fn start(
     set_moment(inner, &mut request);
     let parent = parent(inner, &mut request)?;
     let mut checked = check(inner, &request, None, on_terminal)?;
+    see_daemon(&request, checked.kind)?;
     if let Some(parent) = &parent {
         checked.tree = Some(parent.expect_child(&inner.registry, &request, id, &task)?);
     }
@@ -183,15 +184,26 @@ fn set_daemon_key(inner: &Inner, request: &mut StartRequest) -> Result<(), Start
         TaskKind::Task => return Ok(()),
         TaskKind::Daemon => {}
     }
+    if request.key.is_none() {
+        request.key = daemon_key(&request.task_type);
+    }
+    see_daemon(request, TaskKind::Daemon)
+}
+
+/// Whether a daemon is nobody's child and has its key. Asked again of the version that is started: another one may have
+/// come meanwhile, with a daemon where there was a task.
+fn see_daemon(request: &StartRequest, kind: TaskKind) -> Result<(), StartError> {
+    match kind {
+        TaskKind::Task => return Ok(()),
+        TaskKind::Daemon => {}
+    }
     let name = || request.task_type.clone();
     if request.details.parent.is_some() {
         return Err(StartError::DaemonChild { name: name() });
     }
-    let key = daemon_key(&request.task_type);
-    if request.key.is_some() && request.key != key {
+    if request.key != daemon_key(&request.task_type) {
         return Err(StartError::DaemonKey { name: name() });
     }
-    request.key = key;
     Ok(())
 }
 
@@ -210,6 +222,7 @@ pub(super) async fn start_scheduled(
 ) -> Result<TaskHandle, StartError> {
     set_daemon_key(inner, &mut request)?;
     let checked = check(inner, &request, None, None)?;
+    see_daemon(&request, checked.kind)?;
     start_with_id(inner, request, checked, id).await
 }
 
@@ -329,8 +342,12 @@ pub(super) fn applicant(plugin: &str, details: &TaskDetails) -> Applicant {
     Applicant { plugin: plugin.to_owned(), session: details.session.clone(), parent: details.parent }
 }
 
-/// Forgets ended tasks whose time is over; what is left of them goes in the background.
+/// Forgets ended tasks whose time is over; what is left of them goes in the background, and of starts that were refused.
 fn sweep(inner: &Inner) {
+    if !inner.registry.orphans.is_empty() {
+        let (registry, store) = (Arc::clone(&inner.registry), Arc::clone(&inner.around.store));
+        inner.spawn(Box::pin(async move { registry.orphans.take_all_back(&*store).await }));
+    }
     let forgotten = inner.registry.sweep(inner.around.clock.steady());
     if !forgotten.is_empty() {
         let around = inner.around.clone();

@@ -16,7 +16,8 @@ pub(super) fn fuel_out(state: &TaskState, used: u64) -> Decision {
 }
 
 pub(super) fn new_hour(state: &TaskState, used: u64) -> Decision {
-    match renewed(state, used) {
+    // What it has lent may come back: it is no hour's use before its child has burnt it.
+    match renewed(state, used.saturating_sub(state.lent_fuel())) {
         Some(renewed) if is_daemon(state) => Decision::done(renewed),
         // One that burnt nothing has what it needs, and its log stays short.
         Some(_) | None => Decision::only(Answer::Unchanged),
@@ -44,10 +45,11 @@ mod tests {
 
     use serde_json::json;
 
+    use crate::model::children::ChildOutcome;
     use crate::model::command::{Answer, Command};
     use crate::model::details::TaskDetails;
     use crate::model::event::{Event, EventBody};
-    use crate::model::ids::{TaskKey, TaskRef};
+    use crate::model::ids::{TaskId, TaskKey, TaskRef};
     use crate::model::limits::Limits;
     use crate::model::machine::step;
     use crate::model::manifest::TaskKind;
@@ -64,6 +66,42 @@ mod tests {
             state.apply(&event);
         }
         (decision.events, decision.answer)
+    }
+
+    fn child(number: u128) -> TaskId {
+        TaskId::from_random(number)
+    }
+
+    fn lend(state: &mut TaskState, number: u128, fuel: u64) {
+        let task = TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::from(child(number)) };
+        let (_, answer) = decide(state, Command::StartChild { child: child(number), task, fuel, detached: false });
+        assert_eq!(answer, Answer::Done);
+    }
+
+    #[test]
+    fn r6_a_daemon_goes_on_when_fuel_comes_back_that_it_had_lent() {
+        for (used, goes_on) in [(59, true), (60, false)] {
+            let mut state = running(TaskKind::Daemon);
+            lend(&mut state, 1, 60);
+            decide(&mut state, Command::FuelOut { used: 100 });
+            assert!(state.hour_used_up);
+            let outcome = ChildOutcome::Succeeded;
+            decide(&mut state, Command::ChildEnded { child: child(1), outcome, fuel: used });
+            assert_eq!(!state.hour_used_up, goes_on, "{used} of 60");
+        }
+    }
+
+    #[test]
+    fn r6_what_is_lent_is_no_hours_use_before_it_is_burnt() {
+        let mut state = running(TaskKind::Daemon);
+        lend(&mut state, 1, 60);
+        // Thirty of its own.
+        assert_eq!(decide(&mut state, Command::NewHour { used: 90 }).0, [EventBody::FuelRenewed { units: 30 }]);
+        let outcome = ChildOutcome::Succeeded;
+        decide(&mut state, Command::ChildEnded { child: child(1), outcome, fuel: 10 });
+        assert_eq!(decide(&mut state, Command::NewHour { used: 40 }).0, [EventBody::FuelRenewed { units: 10 }]);
+        // A hundred for this hour again, and not more.
+        assert_eq!(state.fuel_budget - 40, 100);
     }
 
     /// A running task of this kind with a hundred units.

@@ -6,11 +6,13 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::bench::{Bench, beside, request, script, settle, success};
+use super::races::steps::Stepping;
 use super::starting::{deaf, go, named, polite, poll, replacing, starting};
 use crate::model::admission::Concurrency;
 use crate::model::details::Routing;
 use crate::model::event::{EventBody, EventSeq};
 use crate::model::ids::TaskKey;
+use crate::model::limits::LimitsRequest;
 use crate::model::outcome::{FailureKind, Outcome};
 use crate::model::permission::{ApprovalKinds, Permission};
 use crate::model::request::{CancelRequest, KeyPolicy, StartRequest};
@@ -212,28 +214,82 @@ async fn r13_a_child_that_its_parent_may_not_have_changes_nothing() {
 }
 
 #[tokio::test]
-async fn t45_a_child_that_is_started_while_its_parent_ends_is_refused_or_ends_with_it() {
-    let bench = polite();
-    for turns in 0..40 {
-        let parent = bench.inner.start(request()).await.unwrap();
-        settle().await;
-        let child = beside(starting(&bench, request().parent(parent.id())));
-        let ends = beside({
-            let parent = parent.clone();
-            async move { go(&parent).await }
-        });
-        for _ in 0..turns {
-            tokio::task::yield_now().await;
-        }
-        ends.end().await;
-        match child.end().await {
-            Ok(child) => drop(child.wait().await),
-            Err(error) => assert!(matches!(error, StartError::ParentGone { .. }), "{error}"),
-        }
-        parent.gone().await;
-    }
+async fn r18_a_childs_fuel_is_lent_before_the_child_is_written_down_and_comes_back_when_it_is_refused() {
+    let mut bench = polite();
+    bench.inner_mut().around.store = Arc::new(Stepping::default());
+    let limits = LimitsRequest { fuel: Some(100), children: Some(1), ..LimitsRequest::default() };
+    let parent = bench.inner.start(request().limits(limits)).await.unwrap();
     settle().await;
-    assert_eq!(bench.inner.registry.claims(), (0, 0));
+    // Both find room, and one has it.
+    let of_parent = || request().parent(parent.id()).fuel(40);
+    let children = [beside(starting(&bench, of_parent())), beside(starting(&bench, of_parent()))];
+    let mut seen = Vec::new();
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+        let state = parent.shared().state();
+        seen.push((parent.shared().gauges.fuel_used(), state.children.len()));
+    }
+    assert!(seen.contains(&(40, 0)), "{seen:?}");
+    assert!(seen.iter().all(|(lent, children)| *lent >= 40 || *children == 0), "{seen:?}");
+    assert_eq!(seen.last(), Some(&(40, 1)), "{seen:?}");
+    let mut started = 0;
+    for child in children {
+        match child.end().await {
+            Ok(_) => started += 1,
+            Err(error) => assert!(matches!(error, StartError::ParentRefuses { .. }), "{error}"),
+        }
+    }
+    assert_eq!(started, 1);
+}
+
+async fn later<T>(turns: usize, then: impl Future<Output = T>) -> T {
+    for _ in 0..turns {
+        tokio::task::yield_now().await;
+    }
+    then.await
+}
+
+#[tokio::test]
+async fn t45_a_child_that_is_started_while_its_parent_ends_is_refused_or_ends_with_it() {
+    for detached in [false, true] {
+        let mut bench = polite();
+        bench.inner_mut().around.store = Arc::new(Stepping::default());
+        let mut seen = [0; 2];
+        for turns in 0..80 {
+            let parent = bench.inner.start(request()).await.unwrap();
+            settle().await;
+            let known = bench.inner.registry.known();
+            let mut child = request().parent(parent.id());
+            child.details.detached = detached;
+            // First the one and then the other, so many turns apart.
+            let (early, late) = if turns % 2 == 0 { (0, turns / 2) } else { (turns / 2, 0) };
+            let child = beside(later(early, starting(&bench, child)));
+            let ends = beside(later(late, {
+                let parent = parent.clone();
+                async move { go(&parent).await }
+            }));
+            ends.end().await;
+            let (case, started) = (format!("after {turns} turns, detached: {detached}"), child.end().await);
+            seen[usize::from(started.is_ok())] += 1;
+            settle().await;
+            let born = bench.inner.registry.known() - known;
+            match started {
+                Ok(child) => {
+                    if detached && child.shared().outcome().is_none() {
+                        go(&child).await;
+                    }
+                    child.wait().await;
+                    assert_eq!(born, 1, "{case}");
+                }
+                Err(StartError::ParentGone { .. }) => assert_eq!(born, 0, "{case}: what is refused does not exist"),
+                Err(error) => panic!("{error}: {case}"),
+            }
+            parent.gone().await;
+        }
+        assert!(seen[0] > 0 && seen[1] > 0, "both come first at some time: {seen:?}");
+        settle().await;
+        assert_eq!(bench.inner.registry.claims(), (0, 0));
+    }
 }
 
 #[tokio::test]

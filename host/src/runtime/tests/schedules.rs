@@ -30,7 +30,7 @@ pub(super) fn bench_on(store: Arc<dyn TaskStore>) -> Bench {
 }
 
 /// A host with tasks that wait for the signal `go`.
-fn waiting_on(store: Arc<dyn TaskStore>) -> Bench {
+pub(super) fn waiting_on(store: Arc<dyn TaskStore>) -> Bench {
     let waiting = script(|link| async move { success(json!(wait_for(&link, "go", None).await)) });
     Bench::with(waiting, 16, store)
 }
@@ -55,7 +55,7 @@ pub(super) fn hourly() -> ScheduleRequest {
 }
 
 /// How many tasks have begun to run.
-fn ran(bench: &Bench) -> usize {
+pub(super) fn ran(bench: &Bench) -> usize {
     bench.inputs.lock().unwrap().len()
 }
 
@@ -66,7 +66,7 @@ async fn history(store: &dyn TaskStore, id: ScheduleId) -> Vec<ScheduleEvent> {
     events.into_iter().filter_map(|event| change(event.body)).collect()
 }
 
-async fn get(bench: &Bench, id: ScheduleId) -> Schedule {
+pub(super) async fn get(bench: &Bench, id: ScheduleId) -> Schedule {
     schedules(bench).get(id).await.unwrap()
 }
 
@@ -251,6 +251,35 @@ async fn r19_a_task_that_still_lives_is_not_joined_by_another() {
     task.cancel(CancelRequest::force(Party::Person, "")).await;
     bench.advance(MINUTE * 30).await;
     assert_eq!(ran(&bench), 2);
+    bench.inner.shut_down().await;
+}
+
+#[tokio::test]
+async fn r19_a_task_fired_by_hand_does_not_hide_one_that_still_lives() {
+    let store: Arc<MemoryStore> = Arc::default();
+    let bench = waiting_on(store.clone());
+    let to = schedules(&bench);
+    let id = to.add(ScheduleRequest::every("often", "*/30 * * * *", "UTC", request())).await.unwrap();
+    bench.advance(MINUTE * 30).await;
+    let of_moment = get(&bench, id).await.last.unwrap().firing.task;
+    let by_hand = to.fire_now(id, Party::Person).await.unwrap();
+    by_hand.cancel(CancelRequest::force(Party::Person, "")).await;
+    bench.advance(MINUTE * 30).await;
+    assert_eq!(ran(&bench), 2);
+    let skipped = |event: Option<&ScheduleEvent>| match event {
+        Some(ScheduleEvent::Skipped { running, .. }) => *running,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(skipped(history(&*store, id).await.last()), of_moment);
+    // The other way round.
+    let by_hand = to.fire_now(id, Party::Person).await.unwrap();
+    let of_moment = crate::runtime::handle::TaskHandle::new(bench.inner.registry.by_id(of_moment).unwrap());
+    of_moment.cancel(CancelRequest::force(Party::Person, "")).await;
+    bench.advance(MINUTE * 30).await;
+    assert_eq!((ran(&bench), skipped(history(&*store, id).await.last())), (3, by_hand.id()));
+    by_hand.cancel(CancelRequest::force(Party::Person, "")).await;
+    bench.advance(MINUTE * 30).await;
+    assert_eq!(ran(&bench), 4);
     bench.inner.shut_down().await;
 }
 

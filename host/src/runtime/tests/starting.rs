@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::bench::{Bench, beside, key, log, request, script, settle, success, wait_for};
+use super::bench::{Bench, beside, key, log, request, script, settle, success, version_of, wait_for};
 use crate::model::event::{Event, EventBody, EventSeq};
 use crate::model::grants::{Access, Grants};
 use crate::model::ids::TaskKey;
+use crate::model::manifest::TaskKind;
 use crate::model::outcome::Outcome;
 use crate::model::request::{CancelRequest, KeyPolicy, StartRequest};
 use crate::model::signal::Party;
@@ -19,6 +20,7 @@ use crate::ports::clock::BoxFuture;
 use crate::ports::store::{CommitError, Fence, Record, StoreError, StreamId, TaskStore};
 use crate::runtime::handle::TaskHandle;
 use crate::runtime::host::StartError;
+use crate::runtime::version::{Standing, Version};
 use crate::store::memory::MemoryStore;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -440,4 +442,28 @@ async fn r13_a_host_that_shuts_down_while_a_start_waits_for_its_key_starts_nothi
     let new = beside(new);
     bench.inner.shut_down().await;
     assert!(matches!(new.end().await, Err(StartError::ShuttingDown)));
+}
+
+#[tokio::test]
+async fn r6_a_type_that_becomes_a_daemon_while_a_start_waits_has_one_key_and_no_parent() {
+    for with_parent in [false, true] {
+        let bench = deaf();
+        let registry = &bench.inner.registry;
+        let live = bench.inner.start(named()).await.unwrap();
+        settle().await;
+        let mut first = starting(&bench, replacing().once("o"));
+        assert!(poll(&mut first).is_pending());
+        let mut second = request().once("o");
+        second.details.parent = with_parent.then(|| live.id());
+        let mut second = starting(&bench, second);
+        assert!(poll(&mut second).is_pending(), "it waits for what comes of the first");
+        let new = version_of("scripted", "2", &[("script", TaskKind::Daemon)]);
+        let new = Version::new(new, Arc::new(()), registry.next_number(), Standing::Enabled);
+        registry.replace_version(&registry.version("scripted").unwrap(), Some(Arc::new(new))).unwrap();
+        drop(first);
+        let refused = second.await.unwrap_err();
+        let as_child = matches!(refused, StartError::DaemonChild { .. });
+        assert!(as_child || matches!(refused, StartError::DaemonKey { .. }), "{refused}");
+        assert_eq!(as_child, with_parent);
+    }
 }

@@ -4,5 +4,5 @@ mod asks;
 mod drops;
 mod ends;
 mod starts;
-mod steps;
+pub(super) mod steps;
 mod waits;

@@ -120,7 +120,7 @@ pub(super) async fn race<A, B>(
 
 /// A store that takes a turn to store, and one to say so.
 #[derive(Debug, Default)]
-pub(super) struct Stepping(MemoryStore);
+pub(in crate::runtime::tests) struct Stepping(MemoryStore);
 
 impl TaskStore for Stepping {
     fn commit(&self, stream: StreamId, fence: Fence, records: Vec<Record>) -> BoxFuture<'_, Result<(), CommitError>> {
