@@ -22,16 +22,16 @@ use crate::runtime::plugin::Plugin;
 use crate::sandbox::load::LoadError;
 use crate::store::memory::MemoryStore;
 
-type Called = Arc<Mutex<Vec<(String, Value)>>>;
+pub(super) type Called = Arc<Mutex<Vec<(String, Value)>>>;
 type Body = fn(&HookWork) -> End;
-type End = BoxFuture<'static, Result<(), Failure>>;
+pub(super) type End = BoxFuture<'static, Result<(), Failure>>;
 
-fn all() -> Hooks {
+pub(super) fn all() -> Hooks {
     Hooks { plugin: true, task: true }
 }
 
 /// Lets the hooks do this, and returns what was called.
-fn hooked(bench: &Bench, body: impl Fn(&HookWork) -> End + Send + Sync + 'static) -> Called {
+pub(super) fn hooked(bench: &Bench, body: impl Fn(&HookWork) -> End + Send + Sync + 'static) -> Called {
     let called = Called::default();
     let calls = Arc::clone(&called);
     *bench.hooks.lock().unwrap() = Arc::new(move |work| {
@@ -41,11 +41,11 @@ fn hooked(bench: &Bench, body: impl Fn(&HookWork) -> End + Send + Sync + 'static
     called
 }
 
-fn fine(_: &HookWork) -> End {
+pub(super) fn fine(_: &HookWork) -> End {
     Box::pin(std::future::ready(Ok(())))
 }
 
-fn names(called: &Called) -> Vec<String> {
+pub(super) fn names(called: &Called) -> Vec<String> {
     called.lock().unwrap().iter().map(|(name, _)| name.clone()).collect()
 }
 
