@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::model::hook::Hook;
+use crate::model::outcome::{Failure, Outcome};
 use crate::model::request::CancelRequest;
 use crate::model::signal::Party;
 
@@ -16,7 +17,7 @@ use super::host::Inner;
 use super::shared::Shared;
 use super::stopping::{LAST_WORD, StopReport, Stopped, stop};
 use super::unloading::Unload;
-use super::version::Version;
+use super::version::{Tally, Version};
 
 impl Inner {
     /// Lets the tasks of a version that has left end, and then the version. The report comes at the deadline at the
@@ -75,15 +76,20 @@ impl Farewell {
     async fn end_tasks(&self, account: &mut Account) {
         let clock = Arc::clone(&self.inner.around.clock);
         let mut tally = self.version.watch_tally();
-        let (mut known, mut stopping) = (HashSet::new(), JoinSet::new());
+        let (mut births, mut known, mut stopping) = (None, HashSet::new(), JoinSet::new());
         let mut parting = pin!(self.inner.tell(&self.version, Hook::OnDisabled));
         let mut told = false;
         loop {
-            let users = tally.borrow_and_update().users;
+            let Tally { users, born } = *tally.borrow_and_update();
             // Starts that were under way become tasks, and tasks start children.
-            for task in self.inner.registry.live_of(self.version.number) {
-                if known.insert(task.id) {
-                    stopping.spawn_on(self.stop(task), &self.inner.runtime);
+            let later = births.is_some();
+            if births.replace(born) != Some(born) {
+                let mut live = self.inner.registry.live_of(self.version.number);
+                live.retain(|task| task.state().outcome.is_none() && known.insert(task.id));
+                for task in live {
+                    let number = task.number;
+                    let stopped = self.stop(task);
+                    stopping.spawn_on(async move { (Place { number, later }, stopped.await) }, &self.inner.runtime);
                 }
             }
             if told && users == 0 && stopping.is_empty() {
@@ -91,38 +97,123 @@ impl Farewell {
             }
             tokio::select! {
                 biased;
-                Some(stopped) = stopping.join_next() => account.stopped.extend(stopped),
+                Some(ended) = stopping.join_next() => if let Ok((place, stopped)) = ended {
+                    if stopped.outcome.is_some() {
+                        // It is not found among the live ones again.
+                        known.remove(&stopped.id);
+                    }
+                    account.note(place, stopped);
+                },
                 _ = &mut parting, if !told => told = true,
                 _ = tally.changed() => {}
-                () = clock.sleep_until(self.patience()), if account.tell.is_some() && stopping.is_empty() => {
+                () = clock.sleep_until(self.patience()), if account.is_open() && stopping.is_empty() => {
                     account.close();
                 }
             }
         }
     }
 
-    fn stop(&self, task: Arc<Shared>) -> impl Future<Output = (u64, Stopped)> + Send + 'static {
+    fn stop(&self, task: Arc<Shared>) -> impl Future<Output = Stopped> + Send + use<> {
         let grace = self.how.grace(task.kind);
         let request = CancelRequest::new(Party::Host, self.why.clone()).grace(grace.unwrap_or_default());
-        let (number, over) = (task.number, self.over);
-        async move { (number, stop(task, request, grace.is_some(), over).await) }
+        stop(task, request, grace.is_some(), self.over)
     }
 }
 
-/// What whoever waits for the end of a version is told.
+/// Which of the tasks it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    /// The order of their starts.
+    number: u64,
+    /// Whether it came to be after the end began. There may be any number of those.
+    later: bool,
+}
+
+/// What whoever waits for the end of a version is told. Nothing is kept for nobody.
+#[derive(Debug)]
 struct Account {
     /// `None` once it was told.
     tell: Option<oneshot::Sender<StopReport>>,
-    /// With the tasks' numbers, which are the order of their starts.
-    stopped: Vec<(u64, Stopped)>,
+    stopped: Vec<(Place, Stopped)>,
 }
 
 impl Account {
+    /// Whether somebody waits.
+    fn is_open(&self) -> bool {
+        self.tell.as_ref().is_some_and(|tell| !tell.is_closed())
+    }
+
+    /// Keeps what became of a task, for whoever waits.
+    fn note(&mut self, place: Place, stopped: Stopped) {
+        if !self.is_open() {
+            self.stopped = Vec::new();
+            return;
+        }
+        let outcome = stopped.outcome.map(|outcome| if place.later { without_data(outcome) } else { outcome });
+        self.stopped.push((place, Stopped { outcome, ..stopped }));
+    }
+
     /// Tells what is known, once.
     fn close(&mut self) {
-        let Some(tell) = self.tell.take() else { return };
         let mut stopped = std::mem::take(&mut self.stopped);
-        stopped.sort_by_key(|(number, _)| *number);
+        let Some(tell) = self.tell.take() else { return };
+        stopped.sort_by_key(|(place, _)| *place);
         let _ = tell.send(StopReport { tasks: stopped.into_iter().map(|(_, task)| task).collect() });
+    }
+}
+
+/// How a task ended, and not what it came to.
+fn without_data(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Succeeded { message, data: _ } => Outcome::Succeeded { message, data: None },
+        Outcome::Failed(failure) => Outcome::Failed(Failure { error: None, ..failure }),
+        Outcome::Cancelled { by, reason, forced, begun, message, data: _ } => {
+            Outcome::Cancelled { by, reason, forced, begun, message, data: None }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::ids::{TaskId, TaskKey, TaskRef};
+    use crate::model::outcome::FailureKind;
+
+    fn stopped(number: u64, outcome: Outcome) -> Stopped {
+        let task = TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::new("k").unwrap() };
+        Stopped { id: TaskId::from_random(number.into()), task, outcome: Some(outcome), forced: false }
+    }
+
+    fn succeeded() -> Outcome {
+        Outcome::Succeeded { message: "done".to_owned(), data: Some(json!("x")) }
+    }
+
+    #[test]
+    fn r36_of_tasks_that_came_later_no_data_is_kept() {
+        let (tell, mut told) = oneshot::channel();
+        let mut account = Account { tell: Some(tell), stopped: Vec::new() };
+        let failed = Failure { error: Some(json!("x")), ..Failure::new(FailureKind::Guest, "no") };
+        account.note(Place { number: 3, later: true }, stopped(3, Outcome::Failed(failed.clone())));
+        account.note(Place { number: 2, later: true }, stopped(2, succeeded()));
+        account.note(Place { number: 1, later: false }, stopped(1, succeeded()));
+        account.close();
+        let outcomes: Vec<_> = told.try_recv().unwrap().tasks.into_iter().filter_map(|task| task.outcome).collect();
+        let bare = Outcome::Succeeded { message: "done".to_owned(), data: None };
+        assert_eq!(outcomes, [succeeded(), bare, Outcome::Failed(Failure { error: None, ..failed })]);
+        account.note(Place { number: 4, later: false }, stopped(4, succeeded()));
+        assert!(account.stopped.is_empty(), "it was told");
+    }
+
+    #[test]
+    fn r36_nothing_is_kept_for_nobody() {
+        let (tell, told) = oneshot::channel();
+        let mut account = Account { tell: Some(tell), stopped: Vec::new() };
+        account.note(Place { number: 1, later: false }, stopped(1, succeeded()));
+        assert_eq!(account.stopped.len(), 1);
+        drop(told);
+        account.note(Place { number: 2, later: false }, stopped(2, succeeded()));
+        assert_eq!(account.stopped.capacity(), 0);
     }
 }
