@@ -27,6 +27,7 @@ use super::guard::guarded;
 use super::host::Inner;
 use super::plugin::Plugin;
 use super::shared::Shared;
+use super::version::VersionUse;
 
 /// Bytes of a hook's log that are noted, and of what it prints. Protects the host's memory.
 const LOG_BYTES: u64 = 16 << 10;
@@ -189,10 +190,12 @@ impl TaskHooks {
         });
     }
 
-    /// Calls `on-terminal` after `on-cancel`, beside whatever the task's actor goes on to do.
-    pub(super) fn on_terminal(self: Box<Self>, shared: Arc<Shared>) -> JoinSet<()> {
+    /// Calls `on-terminal` after `on-cancel`, beside whatever the task's actor goes on to do. The version stays as long: it
+    /// needs its code, and is told that it goes after that.
+    pub(super) fn on_terminal(self: Box<Self>, shared: Arc<Shared>, version: VersionUse) -> JoinSet<()> {
         let mut running = JoinSet::new();
         running.spawn(async move {
+            let _version = version;
             let Self { caller, mut on_cancel } = *self;
             while on_cancel.join_next().await.is_some() {}
             let Some(outcome) = shared.outcome() else { return };

@@ -104,8 +104,10 @@ impl Host {
     /// ([`StartError::PluginUnloading`](crate::StartError::PluginUnloading)), except as children of those that run, which keep
     /// their code until their end. Says how each of them ended.
     ///
-    /// When it returns they are gone, and their code, memory and places are given back. Only a task whose store does not
-    /// answer is waited for no longer than a second; it has no outcome in the report, and goes when it can.
+    /// When it returns they are gone, and their code, memory and places are given back. It returns a second after the
+    /// deadline or the grace at the latest, and what is not over by then goes on without it: a task whose store does not
+    /// answer, which has no outcome in the report; a hook about a task's end, and the plugin's own, which hold the code so
+    /// long.
     ///
     /// ```no_run
     /// # async fn example(host: taskcell::Host) -> Result<(), taskcell::PluginError> {

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
@@ -257,5 +258,43 @@ async fn t45_shutdown_against_unload_tells_each_hook_once_and_both_wait_for_it()
         ends(first).await;
         ends(second).await;
         assert_eq!(names(&called), ["init", "on-enabled", "on-disabled", "shutdown"]);
+    }
+}
+
+#[tokio::test]
+async fn r36_whatever_hook_is_slow_holds_an_unload_up_for_a_second_after_its_deadline_and_goes_on() {
+    for slow_hook in ["on-disabled", "shutdown", "on-terminal"] {
+        let bench = bench();
+        // That of a task is told of no plugin.
+        let door = Arc::new(Semaphore::new(0));
+        let opened = Arc::clone(&door);
+        let called = hooked(&bench, move |work: &HookWork| -> End {
+            if work.hook.word() != slow_hook {
+                return fine(work);
+            }
+            let opened = Arc::clone(&opened);
+            Box::pin(async move {
+                opened.acquire().await.unwrap().forget();
+                Ok(())
+            })
+        });
+        let code = Arc::new(());
+        let held = Arc::downgrade(&code);
+        bench.inner.load(version("1"), code).await.unwrap();
+        let task = bench.inner.start(StartRequest::new("hooked", "script")).await.unwrap();
+        task.wait().await;
+        let drain = Unload::Drain { deadline: Duration::from_secs(2) };
+        let unloading = go(&bench, move |inner| async move { inner.unload("hooked", drain).await });
+        bench.advance(Duration::from_millis(2999)).await;
+        assert!(!unloading.is_finished(), "{slow_hook}");
+        bench.advance(Duration::from_millis(1)).await;
+        ends(unloading).await.unwrap();
+        assert!(held.upgrade().is_some(), "{slow_hook}: it runs");
+        let refused = bench.inner.start(StartRequest::new("hooked", "script")).await;
+        assert!(matches!(refused, Err(StartError::PluginUnloading { .. })));
+        door.add_permits(1);
+        settle().await;
+        assert!(held.upgrade().is_none(), "{slow_hook}");
+        assert_eq!(names(&called).last().map(String::as_str), Some("shutdown"));
     }
 }
