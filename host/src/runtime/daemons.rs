@@ -190,9 +190,11 @@ impl Keeper {
                     return AfterLife::Again(std::time::Duration::ZERO);
                 }
                 // One that is being started just now.
-                self.patience.again(chance())
+                AfterLife::Again(self.patience.not_started(chance()))
             }
-            StartError::QueueFull { .. } | StartError::Store(_) => self.patience.again(chance()),
+            StartError::QueueFull { .. } | StartError::Store(_) => {
+                AfterLife::Again(self.patience.not_started(chance()))
+            }
             StartError::ShuttingDown => AfterLife::Rest,
             StartError::UnknownPlugin { .. }
             | StartError::PluginUnloading { .. }
