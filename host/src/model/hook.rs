@@ -166,16 +166,19 @@ impl Hooks {
 pub struct HookLimits {
     /// Units of fuel. Default 50 million, about 10 ms. Protects the machine from a hook that computes.
     pub fuel: u64,
-    /// Wall time, with what it waits for its turn among other hooks. Default 10 s. Protects whoever waits for the host's
-    /// shutdown.
+    /// Wall time, from when it begins. Default 10 s. Protects whoever waits for the host's shutdown.
     pub timeout: Duration,
+    /// Wall time that it waits for its turn among other hooks; then it is not called. Default 60 s. Protects whoever waits
+    /// for the host's shutdown.
+    pub wait: Duration,
     /// Bytes of all linear memories together, and never more than a task's. Default 64 MiB. Protects the machine.
     pub memory_bytes: u64,
 }
 
 impl Default for HookLimits {
     fn default() -> Self {
-        Self { fuel: 50_000_000, timeout: Duration::from_secs(10), memory_bytes: 64 << 20 }
+        let (timeout, wait) = (Duration::from_secs(10), Duration::from_mins(1));
+        Self { fuel: 50_000_000, timeout, wait, memory_bytes: 64 << 20 }
     }
 }
 
@@ -187,10 +190,17 @@ impl HookLimits {
         self
     }
 
-    /// Wall time, with what it waits for its turn among other hooks. Default 10 s.
+    /// Wall time, from when it begins. Default 10 s.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Wall time that it waits for its turn among other hooks; then it is not called. Default 60 s.
+    #[must_use]
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.wait = wait;
         self
     }
 
@@ -211,6 +221,12 @@ impl HookLimits {
     pub(crate) fn late(&self) -> Failure {
         let message = format!("it did not end within {}, and was stopped", text::duration(self.timeout));
         Failure::new(FailureKind::Timeout, message)
+    }
+
+    /// What became of a hook whose turn did not come.
+    pub(crate) fn not_begun(&self) -> Failure {
+        let message = format!("it was not begun: other hooks took all the room for {}", text::duration(self.wait));
+        Failure::new(FailureKind::NotStarted, message)
     }
 }
 

@@ -80,6 +80,7 @@ impl Caller {
         until: impl Future<Output = Failure>,
     ) -> Result<(), HookError> {
         let output = Arc::new(OutputLog::new(LOG_BYTES));
+        let (begun, begins) = watch::channel(false);
         let work = HookWork {
             plugin: self.plugin.digest(),
             hook,
@@ -88,21 +89,22 @@ impl Caller {
             config: Arc::clone(&self.config),
             kv: self.kv.clone(),
             output: Arc::clone(&output),
+            begun,
         };
-        let over = self.clock.steady().saturating_add(self.limits.timeout);
+        let late = self.late(begins);
         let mut closed = self.closed.clone();
         let run = pin!(async { self.runner.hook(work).await });
         let ended = tokio::select! {
             biased;
-            // An error means that the host is gone.
+            // An error means that the host is gone. Nobody looks for what is wrong with a hook then.
             _ = closed.wait_for(|closed| *closed) => {
-                Err(Failure::new(FailureKind::Host, "the host was dropped, and no hook is called then"))
+                return Err(Failure::new(FailureKind::Host, "the host was dropped, and no hook is called then").into());
             }
             ended = guarded(run) => ended.unwrap_or_else(|panic| {
                 Err(Failure::new(FailureKind::Host, format!("the host panicked while it worked for this hook: {panic}")))
             }),
             failure = until => Err(failure),
-            () = self.clock.sleep_until(over) => Err(self.limits.late()),
+            failure = late => Err(failure),
         };
         let error = ended.map_err(HookError::from).err();
         let log = lines(&output);
@@ -111,6 +113,19 @@ impl Caller {
             self.plugin.note(HookNote { at, hook, task, error: error.clone(), log });
         }
         error.map_or(Ok(()), Err)
+    }
+
+    /// Completes when its time is over: that to wait for its turn, and from then on its own.
+    async fn late(&self, mut begins: watch::Receiver<bool>) -> Failure {
+        let patience = self.clock.steady().saturating_add(self.limits.wait);
+        tokio::select! {
+            biased;
+            // An error means that whoever runs it says nothing about it.
+            _ = begins.wait_for(|begun| *begun) => {}
+            () = self.clock.sleep_until(patience) => return self.limits.not_begun(),
+        }
+        self.clock.sleep_until(self.clock.steady().saturating_add(self.limits.timeout)).await;
+        self.limits.late()
     }
 }
 
