@@ -35,6 +35,8 @@ pub(crate) fn limits_of(kind: TaskKind, operator: &Limits, plugin: &LimitsReques
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Patience {
     short_lives: u32,
+    /// Starts in a row that came to nothing, for reasons that are not the daemon's.
+    false_starts: u32,
 }
 
 /// What follows when a daemon has ended.
@@ -57,19 +59,22 @@ impl Patience {
             Outcome::Cancelled { by: Party::Itself, .. } | Outcome::Succeeded { .. } | Outcome::Failed(_) => {}
             Outcome::Cancelled { .. } => return AfterLife::Rest,
         }
+        self.false_starts = 0;
         if lived >= SHORT {
             self.short_lives = 0;
         }
-        self.again(chance)
-    }
-
-    /// It could not be started at all, which may be otherwise soon.
-    pub(crate) fn again(&mut self, chance: f64) -> AfterLife {
         self.short_lives += 1;
         if self.short_lives >= SHORT_LIVES_MAX {
             return AfterLife::GiveUp { lives: self.short_lives };
         }
         AfterLife::Again(RetryPolicy::default().pause(self.short_lives, chance))
+    }
+
+    /// It could not be started now, which is no fault of its own. After how long to try again: ever later, up to some
+    /// minutes, and always.
+    pub(crate) fn not_started(&mut self, chance: f64) -> Duration {
+        self.false_starts = self.false_starts.saturating_add(1);
+        RetryPolicy::default().pause(self.false_starts, chance)
     }
 }
 
@@ -109,6 +114,17 @@ mod tests {
             assert_eq!(again, AfterLife::Again(Duration::from_secs(1)), "it lived");
             patience = Patience::default();
         }
+    }
+
+    #[test]
+    fn r6_a_start_that_comes_to_nothing_is_no_short_life_and_is_tried_for_ever() {
+        let mut patience = Patience::default();
+        let pauses: Vec<u64> = (0..100).map(|_| patience.not_started(0.0).as_secs()).collect();
+        assert_eq!((&pauses[..4], pauses[99]), (&[1, 2, 4, 8][..], 300));
+        let again = |seconds| AfterLife::Again(Duration::from_secs(seconds));
+        assert_eq!(patience.ended(&crashed(), Duration::ZERO, 0.0), again(1));
+        assert_eq!(patience.not_started(0.0), Duration::from_secs(1), "it was started in between");
+        assert_eq!(patience.ended(&crashed(), Duration::ZERO, 0.0), again(2));
     }
 
     #[test]

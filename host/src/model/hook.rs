@@ -86,6 +86,38 @@ impl fmt::Display for TaskHook {
     }
 }
 
+/// What a version of a plugin was told last with its own hooks: each of them comes in its order or not at all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Nothing yet.
+    #[default]
+    Nothing,
+    /// That it is there.
+    Initialised,
+    /// That its tasks can be started.
+    Enabled,
+    /// That they cannot any more.
+    Disabled,
+    /// That it goes, and nothing after that.
+    Shut,
+}
+
+impl Told {
+    /// What it was told once this hook was called; `None` when it is not to be called now.
+    pub(crate) fn after(self, hook: Hook) -> Option<Self> {
+        match (self, hook) {
+            (Self::Nothing, Hook::Init) => Some(Self::Initialised),
+            (Self::Initialised | Self::Disabled, Hook::OnEnabled) => Some(Self::Enabled),
+            (Self::Enabled, Hook::OnDisabled) => Some(Self::Disabled),
+            (Self::Initialised | Self::Disabled, Hook::Shutdown) => Some(Self::Shut),
+            (
+                Self::Nothing | Self::Initialised | Self::Enabled | Self::Disabled | Self::Shut,
+                Hook::Init | Hook::OnEnabled | Hook::OnDisabled | Hook::Shutdown,
+            ) => None,
+        }
+    }
+}
+
 /// Any hook there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum AnyHook {
@@ -134,16 +166,19 @@ impl Hooks {
 pub struct HookLimits {
     /// Units of fuel. Default 50 million, about 10 ms. Protects the machine from a hook that computes.
     pub fuel: u64,
-    /// Wall time, with what it waits for its turn among other hooks. Default 10 s. Protects whoever waits for the host's
-    /// shutdown.
+    /// Wall time, from when it begins. Default 10 s. Protects whoever waits for the host's shutdown.
     pub timeout: Duration,
+    /// Wall time that it waits for its turn among other hooks; then it is not called. Default 60 s. Protects whoever waits
+    /// for the host's shutdown.
+    pub wait: Duration,
     /// Bytes of all linear memories together, and never more than a task's. Default 64 MiB. Protects the machine.
     pub memory_bytes: u64,
 }
 
 impl Default for HookLimits {
     fn default() -> Self {
-        Self { fuel: 50_000_000, timeout: Duration::from_secs(10), memory_bytes: 64 << 20 }
+        let (timeout, wait) = (Duration::from_secs(10), Duration::from_mins(1));
+        Self { fuel: 50_000_000, timeout, wait, memory_bytes: 64 << 20 }
     }
 }
 
@@ -155,10 +190,17 @@ impl HookLimits {
         self
     }
 
-    /// Wall time, with what it waits for its turn among other hooks. Default 10 s.
+    /// Wall time, from when it begins. Default 10 s.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Wall time that it waits for its turn among other hooks; then it is not called. Default 60 s.
+    #[must_use]
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.wait = wait;
         self
     }
 
@@ -179,6 +221,12 @@ impl HookLimits {
     pub(crate) fn late(&self) -> Failure {
         let message = format!("it did not end within {}, and was stopped", text::duration(self.timeout));
         Failure::new(FailureKind::Timeout, message)
+    }
+
+    /// What became of a hook whose turn did not come.
+    pub(crate) fn not_begun(&self) -> Failure {
+        let message = format!("it was not begun: other hooks took all the room for {}", text::duration(self.wait));
+        Failure::new(FailureKind::NotStarted, message)
     }
 }
 
@@ -346,6 +394,21 @@ mod tests {
         let trapped = HookError::from(Failure::new(FailureKind::Trap, "x".repeat(1 << 20)));
         assert!(trapped.to_string().starts_with("failed (trap): xxx"));
         assert!(trapped.to_string().len() < ERROR_BYTES_MAX + 32);
+    }
+
+    #[test]
+    fn r5_a_version_is_told_its_hooks_in_order_and_nothing_after_the_last() {
+        let told = |hooks: &[Hook]| hooks.iter().try_fold(Told::default(), |told, hook| told.after(*hook));
+        let [init, enabled, disabled, shutdown] = Hook::ALL;
+        assert_eq!(told(&[init, enabled, disabled, enabled, disabled, shutdown]), Some(Told::Shut));
+        assert_eq!(told(&[init, shutdown]), Some(Told::Shut), "it came in disabled, or never came in");
+        assert_eq!(told(&[init, disabled]), None);
+        assert_eq!(told(&[init, enabled, disabled, disabled]), None);
+        assert_eq!(told(&[init, enabled, shutdown]), None, "what is enabled is disabled first");
+        for hook in Hook::ALL {
+            assert_eq!(told(&[init, shutdown, hook]), None);
+            assert_eq!(told(&[hook]).is_some(), hook == init);
+        }
     }
 
     #[test]

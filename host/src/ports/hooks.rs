@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::model::hook::AnyHook;
 use crate::model::ids::PluginDigest;
@@ -28,6 +29,8 @@ pub(crate) struct HookWork {
     pub(crate) kv: Option<Arc<PluginStore>>,
     /// Where its log goes, and what it prints.
     pub(crate) output: Arc<OutputLog>,
+    /// Becomes `true` when it has its place, and its time begins. So it does when this is dropped.
+    pub(crate) begun: watch::Sender<bool>,
 }
 
 /// What whoever asks for a task is told where there is none.

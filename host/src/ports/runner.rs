@@ -46,8 +46,8 @@ pub(crate) trait Runner: Send + Sync + fmt::Debug {
     /// stopped by force.
     fn run(&self, work: CellWork, link: CellLink, permit: Permit) -> BoxFuture<'static, CellEnd>;
 
-    /// Runs one hook to its end, in a cell of its own, once there is room for it among other hooks. A plugin that has no
-    /// such hook has nothing to do.
+    /// Runs one hook to its end, in a cell of its own, once there is room for it among other hooks, and says so then. A
+    /// plugin that has no such hook has nothing to do.
     ///
     /// # Errors
     /// What ended it, [`FailureKind::Guest`](crate::model::outcome::FailureKind::Guest) when it returned an error. Time is

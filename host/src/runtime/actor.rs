@@ -175,7 +175,7 @@ impl Actor {
         // Whoever has asked something meanwhile is told at once that it is over, and not when the cell is gone.
         while self.control.try_recv().is_ok() {}
         let called = self.at_end.take().map(|at_end| at_end.call(Arc::clone(&self.shared)));
-        let hooks = self.hooks.take().map(|hooks| hooks.on_terminal(Arc::clone(&self.shared)));
+        let hooks = self.hooks.take().map(|hooks| hooks.on_terminal(Arc::clone(&self.shared), self.version.clone()));
         drop(cell);
         self.stop_children().await;
         let _ = (&mut self.gone).await;

@@ -50,6 +50,7 @@ use super::routing::RoutingPolicy;
 use super::schedules::Scheduling;
 use super::shared::Surroundings;
 use super::terminal::{OnTerminalError, OnTerminals, TaskEnd};
+use super::turns::Turns;
 
 /// Tasks that run at once unless somebody says otherwise; more wait for their turn.
 const RUNNING_DEFAULT: u32 = 1000;
@@ -510,7 +511,7 @@ impl HostBuilder {
             on_terminals: self.on_terminals,
             routing: self.routing,
             daemons: Daemons { start: !self.no_daemons, grants: self.daemon_grants },
-            changing: Arc::default(),
+            turns: Turns::default(),
             plugins: Belongings::new(self.configs, self.store_bytes.unwrap_or(STORE_BYTES_DEFAULT)),
             hooks: HookRules::new(self.hook_limits, self.hook_stores),
             registry: Arc::new(Registry::new(Keep {
@@ -538,6 +539,7 @@ impl HostBuilder {
             shutdown: watch::Sender::new(false),
             runtime,
             actors: Mutex::new(actors),
+            shutdowns: Mutex::new(JoinSet::new()),
             shutting_down: tokio::sync::Mutex::default(),
         };
         Ok(Host::new(inner, wasm))

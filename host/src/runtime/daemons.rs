@@ -19,7 +19,7 @@ use super::attempts::chance;
 use super::handle::TaskHandle;
 use super::host::{Host, Inner, StartError};
 use super::start::start_daemon;
-use super::version::{Standing, Version, VersionUse};
+use super::version::{Standing, VersionUse};
 
 /// What the operator says about daemons.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Inner {
     }
 
     /// Keeps the daemons of a version alive from now on, for as long as it is enabled.
-    pub(super) fn keep_daemons(self: &Arc<Self>, version: &Arc<Version>) {
+    pub(super) fn keep_daemons(self: &Arc<Self>, version: &VersionUse) {
         if !self.daemons.start {
             return;
         }
@@ -93,7 +93,7 @@ impl Inner {
         for task_type in types.filter(|task_type| task_type.kind == TaskKind::Daemon) {
             let keeper = Keeper {
                 inner: Arc::clone(self),
-                version: VersionUse::new(Arc::clone(version)),
+                version: version.clone(),
                 task_type: task_type.name.clone(),
                 patience: Patience::default(),
             };
@@ -190,9 +190,11 @@ impl Keeper {
                     return AfterLife::Again(std::time::Duration::ZERO);
                 }
                 // One that is being started just now.
-                self.patience.again(chance())
+                AfterLife::Again(self.patience.not_started(chance()))
             }
-            StartError::QueueFull { .. } | StartError::Store(_) => self.patience.again(chance()),
+            StartError::QueueFull { .. } | StartError::Store(_) => {
+                AfterLife::Again(self.patience.not_started(chance()))
+            }
             StartError::ShuttingDown => AfterLife::Rest,
             StartError::UnknownPlugin { .. }
             | StartError::PluginUnloading { .. }

@@ -27,6 +27,7 @@ use super::guard::guarded;
 use super::host::Inner;
 use super::plugin::Plugin;
 use super::shared::Shared;
+use super::version::VersionUse;
 
 /// Bytes of a hook's log that are noted, and of what it prints. Protects the host's memory.
 const LOG_BYTES: u64 = 16 << 10;
@@ -79,6 +80,7 @@ impl Caller {
         until: impl Future<Output = Failure>,
     ) -> Result<(), HookError> {
         let output = Arc::new(OutputLog::new(LOG_BYTES));
+        let (begun, begins) = watch::channel(false);
         let work = HookWork {
             plugin: self.plugin.digest(),
             hook,
@@ -87,21 +89,22 @@ impl Caller {
             config: Arc::clone(&self.config),
             kv: self.kv.clone(),
             output: Arc::clone(&output),
+            begun,
         };
-        let over = self.clock.steady().saturating_add(self.limits.timeout);
+        let late = self.late(begins);
         let mut closed = self.closed.clone();
         let run = pin!(async { self.runner.hook(work).await });
         let ended = tokio::select! {
             biased;
-            // An error means that the host is gone.
+            // An error means that the host is gone. Nobody looks for what is wrong with a hook then.
             _ = closed.wait_for(|closed| *closed) => {
-                Err(Failure::new(FailureKind::Host, "the host was dropped, and no hook is called then"))
+                return Err(Failure::new(FailureKind::Host, "the host was dropped, and no hook is called then").into());
             }
             ended = guarded(run) => ended.unwrap_or_else(|panic| {
                 Err(Failure::new(FailureKind::Host, format!("the host panicked while it worked for this hook: {panic}")))
             }),
             failure = until => Err(failure),
-            () = self.clock.sleep_until(over) => Err(self.limits.late()),
+            failure = late => Err(failure),
         };
         let error = ended.map_err(HookError::from).err();
         let log = lines(&output);
@@ -110,6 +113,19 @@ impl Caller {
             self.plugin.note(HookNote { at, hook, task, error: error.clone(), log });
         }
         error.map_or(Ok(()), Err)
+    }
+
+    /// Completes when its time is over: that to wait for its turn, and from then on its own.
+    async fn late(&self, mut begins: watch::Receiver<bool>) -> Failure {
+        let patience = self.clock.steady().saturating_add(self.limits.wait);
+        tokio::select! {
+            biased;
+            // An error means that whoever runs it says nothing about it.
+            _ = begins.wait_for(|begun| *begun) => {}
+            () = self.clock.sleep_until(patience) => return self.limits.not_begun(),
+        }
+        self.clock.sleep_until(self.clock.steady().saturating_add(self.limits.timeout)).await;
+        self.limits.late()
     }
 }
 
@@ -189,10 +205,12 @@ impl TaskHooks {
         });
     }
 
-    /// Calls `on-terminal` after `on-cancel`, beside whatever the task's actor goes on to do.
-    pub(super) fn on_terminal(self: Box<Self>, shared: Arc<Shared>) -> JoinSet<()> {
+    /// Calls `on-terminal` after `on-cancel`, beside whatever the task's actor goes on to do. The version stays as long: it
+    /// needs its code, and is told that it goes after that.
+    pub(super) fn on_terminal(self: Box<Self>, shared: Arc<Shared>, version: VersionUse) -> JoinSet<()> {
         let mut running = JoinSet::new();
         running.spawn(async move {
+            let _version = version;
             let Self { caller, mut on_cancel } = *self;
             while on_cancel.join_next().await.is_some() {}
             let Some(outcome) = shared.outcome() else { return };

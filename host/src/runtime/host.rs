@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use serde_json::Value;
@@ -47,6 +47,7 @@ use super::shared::Surroundings;
 use super::start::start;
 use super::stopping::{StopReport, StopScope};
 use super::terminal::{OnTerminal, OnTerminalError, OnTerminals, TaskEnd};
+use super::turns::Turns;
 
 /// Loads plugins and runs their tasks.
 ///
@@ -78,7 +79,8 @@ pub(crate) struct Inner {
     pub(super) hooks: HookRules,
     pub(super) daemons: Daemons,
     /// Whose turn it is to change which plugins there are.
-    pub(super) changing: Arc<tokio::sync::Mutex<()>>,
+    pub(super) turns: Turns,
+    /// Held so that those who follow what happens know that more may come.
     pub(super) feed: FeedWriter,
     pub(super) queue: Queue,
     pub(super) desk: Arc<Desk>,
@@ -87,7 +89,9 @@ pub(crate) struct Inner {
     pub(super) runtime: tokio::runtime::Handle,
     /// The tasks' actors, which the host owns.
     pub(super) actors: Mutex<JoinSet<()>>,
-    /// Whose turn it is to wait for them.
+    /// The shutdowns, which wait for them.
+    pub(super) shutdowns: Mutex<JoinSet<()>>,
+    /// Whose turn it is to wait for them: only of those jobs.
     pub(super) shutting_down: tokio::sync::Mutex<()>,
 }
 
@@ -263,8 +267,9 @@ impl Host {
     /// # Errors
     /// When it is no plugin, or its `init` fails. The error says what it is instead, and what to do.
     ///
-    /// Cancel safety: dropping the future loads nothing, though a compilation that has begun runs to its end; a plugin
-    /// whose `init` has succeeded is loaded.
+    /// Cancel safety: when the future is dropped while the file is read and compiled, or waits for another change of a plugin
+    /// of its name, nothing is loaded, though a compilation that has begun runs to its end. Once `init` is called, loading
+    /// goes on without it.
     pub async fn load_plugin(&self, path: impl AsRef<Path>) -> Result<Plugin, LoadError> {
         let (name, bytes) = self.read_plugin_file(path.as_ref()).await?;
         self.load_plugin_bytes(name, bytes).await
@@ -437,11 +442,13 @@ impl Host {
         self.inner.stop_all(scope, request, deadline).await
     }
 
-    /// Stops every task where it is and waits until all are gone. No task can be started any more. Then the plugins' own
-    /// hooks `on-disabled` and `shutdown` are called, each within its time. Calling it again, at the same time too, waits
-    /// for the same.
+    /// Stops every task where it is and waits until all are gone. No task can be started any more, and no plugin loaded,
+    /// replaced, enabled or disabled. Then the plugins' own hooks `on-disabled`, of those that were told that they are enabled,
+    /// and `shutdown` are called, each within its time, and none after that. Calling it again, at the same time too, waits for
+    /// the same.
     ///
-    /// Cancel safety: when the future is dropped, the tasks end all the same, and nobody waits for them.
+    /// Cancel safety: when the future is dropped after it was polled, all of that happens all the same, and nobody waits for
+    /// it. One that is kept and not polled holds nobody up.
     pub async fn shutdown(&self) {
         self.inner.shut_down().await;
     }
@@ -465,10 +472,14 @@ impl fmt::Debug for Host {
 
 impl Inner {
     pub(super) fn spawn(&self, actor: BoxFuture<'static, ()>) {
-        let mut actors = self.actors.lock().unwrap_or_else(PoisonError::into_inner);
+        self.spawn_into(&self.actors, actor);
+    }
+
+    fn spawn_into(&self, jobs: &Mutex<JoinSet<()>>, job: BoxFuture<'static, ()>) {
+        let mut jobs = jobs.lock().unwrap_or_else(PoisonError::into_inner);
         // Those that are done need not be remembered.
-        while actors.try_join_next().is_some() {}
-        actors.spawn_on(actor, &self.runtime);
+        while jobs.try_join_next().is_some() {}
+        jobs.spawn_on(job, &self.runtime);
     }
 
     pub(super) fn messages(&self) -> Messages {
@@ -482,15 +493,26 @@ impl Inner {
 
     /// Stops every task, waits until no actor is left, and lets the plugins part.
     ///
-    /// Cancel safety: when the future is dropped, the tasks end all the same.
+    /// Cancel safety: when the future is dropped once it was polled, all of that happens nevertheless.
     pub(super) async fn shut_down(self: &Arc<Self>) {
         self.shutdown.send_replace(true);
-        // One after the other, because a set wakes only who polled it last.
-        let _turn = self.shutting_down.lock().await;
-        self.jobs_done().await;
-        self.say_goodbye().await;
-        self.jobs_done().await;
-        self.around.feed.close();
+        let this = Arc::clone(self);
+        let (done, waits) = oneshot::channel::<()>();
+        // A job of its own: a caller that is not polled any more would keep the next one waiting.
+        let job = Box::pin(async move {
+            // One after the other, because a set wakes only who polled it last.
+            let turn = this.shutting_down.lock().await;
+            this.jobs_done().await;
+            this.say_goodbye();
+            this.jobs_done().await;
+            this.around.feed.close();
+            drop(turn);
+            // Who hears of it may drop the host.
+            drop(this);
+            drop(done);
+        });
+        self.spawn_into(&self.shutdowns, job);
+        let _ = waits.await;
     }
 
     /// Waits for the host's own jobs, its actors among them.

@@ -117,6 +117,12 @@ struct Books {
 }
 
 impl Books {
+    fn leave(&mut self, version: Arc<Version>) -> Arc<Version> {
+        version.stand(Standing::Leaving);
+        self.leaving.push((version.number, version.plugin.name().to_owned()));
+        version
+    }
+
     fn is_held(&self, id: TaskId) -> bool {
         self.tasks.get(&id).is_some_and(|shared| Arc::strong_count(shared) > 1)
     }
@@ -172,19 +178,20 @@ impl Registry {
         }
     }
 
-    /// Lets a plugin's name point to another version, or to none. Nobody can start a task of the old one any more.
-    /// Returns that, or nothing when the name points to another one by now.
-    pub(super) fn replace_version(&self, old: &Version, new: Option<Arc<Version>>) -> Option<Arc<Version>> {
+    /// Lets a plugin's name point to another version. Nobody can start a task of the old one any more. Returns that, or
+    /// nothing when the name does not point to it by now.
+    pub(super) fn replace_version(&self, old: &Version, new: Arc<Version>) -> Option<Arc<Version>> {
         let mut books = self.lock();
-        let name = old.plugin.name();
-        let known = books.plugins.get(name).filter(|known| known.number == old.number).cloned()?;
-        match new {
-            Some(new) => drop(books.plugins.insert(name.to_owned(), new)),
-            None => drop(books.plugins.remove(name)),
-        }
-        known.stand(Standing::Leaving);
-        books.leaving.push((known.number, name.to_owned()));
-        Some(known)
+        let known = books.plugins.get_mut(old.plugin.name()).filter(|known| known.number == old.number)?;
+        let left = std::mem::replace(known, new);
+        Some(books.leave(left))
+    }
+
+    /// Takes a plugin's name away. Nobody can start a task of its version any more. Returns that, if there was one.
+    pub(super) fn remove_version(&self, name: &str) -> Option<Arc<Version>> {
+        let mut books = self.lock();
+        let left = books.plugins.remove(name)?;
+        Some(books.leave(left))
     }
 
     /// Nothing is left of a version that has left.

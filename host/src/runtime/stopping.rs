@@ -56,7 +56,8 @@ pub struct Stopped {
     pub id: TaskId,
     /// Its reference.
     pub task: TaskRef,
-    /// How it ended; `None` when it has no outcome yet, because its store has not answered.
+    /// How it ended; `None` when it has no outcome yet, because its store has not answered. Of a task that was started
+    /// after its plugin was to be unloaded or replaced, the result and the details of the error are left out.
     pub outcome: Option<Outcome>,
     /// Whether it was stopped where it was.
     pub forced: bool,

@@ -2,7 +2,6 @@
 //!
 //! A plugin's name points to one version of it. A version that is left lives on until the last of its tasks is gone.
 
-use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use crate::model::hook::Hook;
+use crate::model::hook::{Hook, HookError};
 use crate::model::manifest::TaskKind;
 use crate::model::request::CancelRequest;
 use crate::model::signal::Party;
@@ -19,9 +18,8 @@ use crate::sandbox::load::LoadError;
 
 use super::host::{Host, Inner};
 use super::plugin::Plugin;
-use super::shared::Shared;
-use super::stopping::{LAST_WORD, StopReport, Stopped, stop};
-use super::version::{Standing, Version};
+use super::stopping::{StopReport, stop};
+use super::version::{Standing, Version, VersionUse};
 
 /// What becomes of the tasks that a plugin has when it is unloaded or replaced. Those that wait for their turn, a moment,
 /// an approval or another attempt are its tasks too.
@@ -44,7 +42,7 @@ pub enum Unload {
 
 impl Unload {
     /// How long they may take at most.
-    fn deadline(self) -> Duration {
+    pub(super) fn deadline(self) -> Duration {
         match self {
             Self::Drain { deadline: most } | Self::Cancel { grace: most } => most,
             Self::Force => Duration::ZERO,
@@ -52,7 +50,7 @@ impl Unload {
     }
 
     /// The grace with which such a task is asked to end now; `None` when it is left alone until the deadline.
-    fn grace(self, kind: TaskKind) -> Option<Duration> {
+    pub(super) fn grace(self, kind: TaskKind) -> Option<Duration> {
         match (self, kind) {
             (Self::Drain { .. }, TaskKind::Task) => None,
             (Self::Drain { deadline }, TaskKind::Daemon) => Some(CancelRequest::DEFAULT_GRACE.min(deadline)),
@@ -74,6 +72,9 @@ pub enum PluginError {
         /// The names there are.
         loaded: Vec<String>,
     },
+    /// The host is shutting down.
+    #[error("the host is shutting down")]
+    ShuttingDown,
 }
 
 /// Why a plugin was not replaced. Nothing has changed then.
@@ -103,8 +104,10 @@ impl Host {
     /// ([`StartError::PluginUnloading`](crate::StartError::PluginUnloading)), except as children of those that run, which keep
     /// their code until their end. Says how each of them ended.
     ///
-    /// When it returns they are gone, and their code, memory and places are given back. Only a task whose store does not
-    /// answer is waited for no longer than a second; it has no outcome in the report, and goes when it can.
+    /// When it returns they are gone, and their code, memory and places are given back. It returns a second after the
+    /// deadline or the grace at the latest, and what is not over by then goes on without it: a task whose store does not
+    /// answer, which has no outcome in the report; a hook about a task's end, and the plugin's own, which hold the code so
+    /// long.
     ///
     /// ```no_run
     /// # async fn example(host: taskcell::Host) -> Result<(), taskcell::PluginError> {
@@ -116,10 +119,13 @@ impl Host {
     /// # Ok(()) }
     /// ```
     ///
-    /// # Errors
-    /// When there is no such plugin.
+    /// The plugin's own hooks are called: `on-disabled` at once, if it was told that it is enabled, and `shutdown` when its
+    /// last task is gone. Beside a shutdown of the host they are called once, and both wait for them.
     ///
-    /// Cancel safety: when the future is dropped, the plugin was left alone, or is unloaded all the same.
+    /// # Errors
+    /// When there is no such plugin, or it is not loaded yet.
+    ///
+    /// Cancel safety: once the future was polled, the plugin is unloaded, whoever waits for it or not.
     pub async fn unload_plugin(&self, name: &str, how: Unload) -> Result<StopReport, PluginError> {
         self.inner().unload(name, how).await
     }
@@ -127,15 +133,17 @@ impl Host {
     /// Replaces the plugin that the file is another version of. The new version is loaded and checked first. Then the
     /// name points to it at once: every start finds the old version or the new one. Tasks of the old one keep their code,
     /// also for their children, and end as `how` says. The same code again changes nothing. A plugin that is disabled stays
-    /// so.
+    /// so. The hooks of the old version are called like those of one that is unloaded, and those of the new one like those of
+    /// one that is loaded.
     ///
     /// Grants are given to tasks, so the new version gets what each request says and nothing by itself; what it would like
     /// to have is in [`Replaced::plugin`]'s manifest.
     ///
     /// # Errors
-    /// When the file is no plugin, its init hook fails, or there is no plugin of its name. Nothing has changed then.
+    /// When the file is no plugin, its `init` fails, there is no plugin of its name, or none any more after its `init`, or
+    /// the host shuts down. Nothing has changed then.
     ///
-    /// Cancel safety: when the future is dropped, the plugin was left alone, or is replaced all the same.
+    /// Cancel safety: like [`Host::load_plugin`]: once `init` is called, the plugin is replaced all the same.
     pub async fn replace_plugin(&self, path: impl AsRef<Path>, how: Unload) -> Result<Replaced, ReplaceError> {
         let (name, bytes) = self.read_plugin_file(path.as_ref()).await?;
         self.replace_plugin_bytes(name, bytes, how).await
@@ -161,10 +169,13 @@ impl Host {
     /// that run go on, with their children; but daemons are stopped with their plugin, within a grace of five seconds,
     /// which is waited for, and started with it. Says whether that was a change. A plugin that is loaded is enabled.
     ///
-    /// # Errors
-    /// When there is no such plugin.
+    /// When it was a change, the plugin's own hook `on-enabled` or `on-disabled` is called, and waited for.
     ///
-    /// Cancel safety: when the future is dropped, nothing has changed, or everything takes its course.
+    /// # Errors
+    /// When there is no such plugin, or the host shuts down.
+    ///
+    /// Cancel safety: when the future is dropped before it is the turn of this change, nothing has changed, and else
+    /// everything takes its course.
     pub async fn set_plugin_enabled(&self, name: &str, enabled: bool) -> Result<bool, PluginError> {
         self.inner().set_enabled(name, enabled).await
     }
@@ -176,9 +187,44 @@ impl Host {
 }
 
 impl Inner {
+    /// Changes what a plugin's name points to, in its turn; `None` when the host shuts down, and nothing has changed then.
+    /// It is a job of the host's own: a caller that is not polled any more holds nobody up.
+    ///
+    /// Cancel safety: when the future is dropped before its turn, nothing has changed, and else everything takes its
+    /// course.
+    async fn in_turn<T: Send + 'static>(
+        self: &Arc<Self>,
+        name: &str,
+        change: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let (mut tell, told) = oneshot::channel();
+        let (this, name) = (Arc::clone(self), name.to_owned());
+        self.spawn(Box::pin(async move {
+            let turn = tokio::select! {
+                biased;
+                () = tell.closed() => return,
+                turn = this.turns.of(&name) => turn,
+            };
+            // The plugins part once these jobs are done, and nothing comes after that.
+            if *this.shutdown.borrow() {
+                return;
+            }
+            let done = change.await;
+            // Who hears of it may drop the host.
+            drop((turn, this));
+            let _ = tell.send(done);
+        }));
+        told.await.ok()
+    }
+
     /// Gives a plugin its name, and starts its daemons.
     pub(super) async fn load(self: &Arc<Self>, plugin: Plugin, code: CodeHold) -> Result<Plugin, LoadError> {
-        let turn = Arc::clone(&self.changing).lock_owned().await;
+        let (this, name) = (Arc::clone(self), plugin.name().to_owned());
+        let loaded = self.in_turn(&name, async move { this.add(plugin, code).await }).await;
+        loaded.unwrap_or(Err(LoadError::ShuttingDown))
+    }
+
+    async fn add(self: &Arc<Self>, plugin: Plugin, code: CodeHold) -> Result<Plugin, LoadError> {
         let taken = |present: &Version| LoadError::NameTaken {
             name: present.plugin.name().to_owned(),
             version: present.plugin.manifest().version.clone(),
@@ -191,17 +237,14 @@ impl Inner {
         let version = self.initialized(plugin, code, Standing::Enabled).await?;
         self.registry.add_version(Arc::clone(&version)).map_err(|present| taken(&present))?;
         let plugin = version.plugin.clone();
-        self.enter(version, turn).await;
+        self.enter(version).await;
         Ok(plugin)
     }
 
     /// A version that no name points to yet, and that was told that it is there.
     async fn initialized(&self, plugin: Plugin, code: CodeHold, standing: Standing) -> Result<Arc<Version>, LoadError> {
-        if *self.shutdown.borrow() {
-            return Err(LoadError::ShuttingDown);
-        }
         let version = Arc::new(Version::new(plugin, code, self.registry.next_number(), standing));
-        self.plugin_hook(&version.plugin, Hook::Init).await.map_err(|error| LoadError::Init { error })?;
+        self.tell(&version, Hook::Init).await.map_err(|error| LoadError::Init { error })?;
         if *self.shutdown.borrow() {
             self.shut(&version).await;
             return Err(LoadError::ShuttingDown);
@@ -209,18 +252,13 @@ impl Inner {
         Ok(version)
     }
 
-    /// What follows when a name points to a version. Nobody else's turn comes before that is done.
-    async fn enter(self: &Arc<Self>, version: Arc<Version>, turn: Turn) {
+    /// What follows when a name points to a version.
+    async fn enter(self: &Arc<Self>, version: Arc<Version>) {
+        // Whoever unloads it meanwhile waits for this.
+        let version = VersionUse::new(version);
         self.keep_daemons(&version);
-        let this = Arc::clone(self);
-        self.go_on(async move {
-            if version.standing() == Standing::Enabled {
-                // What a hook says after its plugin is there changes nothing.
-                let _ = this.plugin_hook(&version.plugin, Hook::OnEnabled).await;
-            }
-            drop(turn);
-        })
-        .await;
+        // What a hook says after its plugin is there changes nothing.
+        let _ = self.tell(&version, Hook::OnEnabled).await;
     }
 
     pub(super) async fn replace(
@@ -229,20 +267,9 @@ impl Inner {
         code: CodeHold,
         how: Unload,
     ) -> Result<Replaced, ReplaceError> {
-        let turn = Arc::clone(&self.changing).lock_owned().await;
-        let old = self.named(plugin.name())?;
-        if old.plugin.digest() == plugin.digest() {
-            return Ok(Replaced { plugin: old.plugin.clone(), report: StopReport::default() });
-        }
-        let version = self.initialized(plugin, code, old.standing()).await?;
-        let plugin = version.plugin.clone();
-        let old = self.registry.replace_version(&old, Some(Arc::clone(&version)));
-        let told = old.map(|old| {
-            let (name, version) = (plugin.name(), &plugin.manifest().version);
-            let why = format!("its plugin {name} was replaced by version {version}");
-            self.see_off(old, how, why)
-        });
-        self.enter(version, turn).await;
+        let (this, name) = (Arc::clone(self), plugin.name().to_owned());
+        let replaced = self.in_turn(&name, async move { this.point_to(plugin, code, how).await }).await;
+        let (plugin, told) = replaced.unwrap_or(Err(LoadError::ShuttingDown.into()))?;
         let report = match told {
             Some(told) => told.await.unwrap_or_default(),
             None => StopReport::default(),
@@ -250,57 +277,73 @@ impl Inner {
         Ok(Replaced { plugin, report })
     }
 
-    pub(super) async fn unload(self: &Arc<Self>, name: &str, how: Unload) -> Result<StopReport, PluginError> {
-        let turn = self.changing.lock().await;
-        let version = self.named(name)?;
-        let told = self
-            .registry
-            .replace_version(&version, None)
-            .map(|version| self.see_off(version, how, format!("its plugin {name} was unloaded")));
+    /// Lets the name of a plugin point to this version of it. The report on the tasks of the one before comes later.
+    async fn point_to(
+        self: &Arc<Self>,
+        plugin: Plugin,
+        code: CodeHold,
+        how: Unload,
+    ) -> Result<(Plugin, Option<oneshot::Receiver<StopReport>>), ReplaceError> {
+        let old = self.named(plugin.name())?;
+        if old.plugin.digest() == plugin.digest() {
+            return Ok((old.plugin.clone(), None));
+        }
+        let version = self.initialized(plugin, code, old.standing()).await?;
+        let plugin = version.plugin.clone();
+        let Some(left) = self.registry.replace_version(&old, Arc::clone(&version)) else {
+            // It was unloaded meanwhile.
+            self.shut(&version).await;
+            return Err(self.unknown(plugin.name()).into());
+        };
+        let why = format!("its plugin {} was replaced by version {}", plugin.name(), plugin.manifest().version);
+        let told = self.see_off(left, how, why);
         // The code goes with the last who holds it.
-        drop((version, turn));
-        Ok(match told {
-            Some(told) => told.await.unwrap_or_default(),
-            None => StopReport::default(),
-        })
+        drop(old);
+        self.enter(version).await;
+        Ok((plugin, Some(told)))
+    }
+
+    pub(super) async fn unload(self: &Arc<Self>, name: &str, how: Unload) -> Result<StopReport, PluginError> {
+        // Not in the name's turn: nobody starts a task of it while a hook of it runs.
+        let version = self.registry.remove_version(name).ok_or_else(|| self.unknown(name))?;
+        let told = self.see_off(version, how, format!("its plugin {name} was unloaded"));
+        Ok(told.await.unwrap_or_default())
     }
 
     pub(super) async fn set_enabled(self: &Arc<Self>, name: &str, enabled: bool) -> Result<bool, PluginError> {
-        let turn = Arc::clone(&self.changing).lock_owned().await;
-        let version = self.named(name)?;
+        let (this, of) = (Arc::clone(self), name.to_owned());
+        let changed = self.in_turn(name, async move { this.let_stand(&of, enabled).await }).await;
+        changed.unwrap_or(Err(PluginError::ShuttingDown))
+    }
+
+    async fn let_stand(self: &Arc<Self>, name: &str, enabled: bool) -> Result<bool, PluginError> {
+        let version = VersionUse::new(self.named(name)?);
         let standing = if enabled { Standing::Enabled } else { Standing::Disabled };
         if !self.registry.set_standing(&version, standing) {
-            return Ok(false);
+            return match version.standing() {
+                Standing::Enabled | Standing::Disabled => Ok(false),
+                // It was unloaded just then.
+                Standing::Leaving => Err(self.unknown(name)),
+            };
         }
-        let (this, why) = (Arc::clone(self), format!("its plugin {name} was disabled"));
-        self.go_on(async move {
-            if enabled {
-                let _ = this.plugin_hook(&version.plugin, Hook::OnEnabled).await;
-            } else {
-                let told = this.plugin_hook(&version.plugin, Hook::OnDisabled);
-                let _ = tokio::join!(told, this.stop_daemons(&version, &why));
-            }
-            drop((turn, version));
-        })
-        .await;
+        if enabled {
+            let _ = self.tell(&version, Hook::OnEnabled).await;
+        } else {
+            let why = format!("its plugin {name} was disabled");
+            let _ = tokio::join!(self.tell(&version, Hook::OnDisabled), self.stop_daemons(&version, &why));
+        }
         Ok(true)
     }
 
     fn named(&self, name: &str) -> Result<Arc<Version>, PluginError> {
-        self.registry.version(name).ok_or_else(|| PluginError::Unknown {
-            name: name.to_owned(),
-            loaded: self.registry.versions().iter().map(|version| version.plugin.name().to_owned()).collect(),
-        })
+        self.registry.version(name).ok_or_else(|| self.unknown(name))
     }
 
-    /// Does something to its end, whoever waits for it or not.
-    async fn go_on(&self, work: impl Future<Output = ()> + Send + 'static) {
-        let (done, waits) = oneshot::channel();
-        self.spawn(Box::pin(async move {
-            work.await;
-            let _ = done.send(());
-        }));
-        let _ = waits.await;
+    fn unknown(&self, name: &str) -> PluginError {
+        PluginError::Unknown {
+            name: name.to_owned(),
+            loaded: self.registry.versions().iter().map(|version| version.plugin.name().to_owned()).collect(),
+        }
     }
 
     async fn stop_daemons(&self, version: &Version, why: &str) {
@@ -312,110 +355,30 @@ impl Inner {
         stopping.collect::<JoinSet<_>>().join_all().await;
     }
 
-    /// Lets the tasks of a version that has left end, and then the version. The report comes at the deadline at the
-    /// latest, and a second.
-    fn see_off(self: &Arc<Self>, version: Arc<Version>, how: Unload, why: String) -> oneshot::Receiver<StopReport> {
-        let (tell, told) = oneshot::channel();
-        let farewell = Farewell { inner: Arc::clone(self), version, how, why, tell: Some(tell), stopped: Vec::new() };
-        self.spawn(Box::pin(farewell.run()));
-        told
+    /// Tells a version something with one of its own hooks, if it is to be told that now. Whoever else has something to
+    /// tell it waits for the end of the hook. Only jobs of the host's own call this: they are always polled.
+    pub(super) async fn tell(&self, version: &Version, hook: Hook) -> Result<(), HookError> {
+        let mut told = version.told.lock().await;
+        // It may have been unloaded since it was entered.
+        let untrue = hook == Hook::OnEnabled && version.standing() != Standing::Enabled;
+        let Some(after) = told.after(hook).filter(|_| !untrue) else { return Ok(()) };
+        *told = after;
+        self.plugin_hook(&version.plugin, hook).await
     }
 
-    /// Tells a version, once, that its last task is gone.
-    async fn shut(&self, version: &Version) {
-        if version.shut() {
-            let _ = self.plugin_hook(&version.plugin, Hook::Shutdown).await;
-        }
+    /// Tells a version that it goes, when its last task is gone.
+    pub(super) async fn shut(&self, version: &Version) {
+        // A failure is noted on the plugin, and the rest goes on.
+        let _ = self.tell(version, Hook::OnDisabled).await;
+        let _ = self.tell(version, Hook::Shutdown).await;
     }
 
-    /// Tells all plugins at the same time, and once, that none of their tasks can be started any more and that the host
-    /// goes. The tasks are gone by then.
-    pub(super) async fn say_goodbye(self: &Arc<Self>) {
-        // Whoever still loads one comes first; nobody begins to any more.
-        let _turn = self.changing.lock().await;
+    /// Begins to tell all plugins, at the same time, that the host goes. The tasks are gone by then, and whoever changed
+    /// what a name points to is done.
+    pub(super) fn say_goodbye(self: &Arc<Self>) {
         for version in self.registry.versions() {
             let inner = Arc::clone(self);
-            // The host's own jobs: whoever drops the shutdown does not drop them along.
-            self.spawn(Box::pin(async move {
-                if version.shut() {
-                    // A failure is noted on the plugin, and the rest goes on.
-                    if version.standing() == Standing::Enabled {
-                        let _ = inner.plugin_hook(&version.plugin, Hook::OnDisabled).await;
-                    }
-                    let _ = inner.plugin_hook(&version.plugin, Hook::Shutdown).await;
-                }
-            }));
+            self.spawn(Box::pin(async move { inner.shut(&version).await }));
         }
-    }
-}
-
-/// Whoever has it changes which plugins there are.
-type Turn = tokio::sync::OwnedMutexGuard<()>;
-
-/// The end of a version.
-struct Farewell {
-    inner: Arc<Inner>,
-    version: Arc<Version>,
-    how: Unload,
-    why: String,
-    tell: Option<oneshot::Sender<StopReport>>,
-    /// With the tasks' numbers, which are the order of their starts.
-    stopped: Vec<(u64, Stopped)>,
-}
-
-impl Farewell {
-    async fn run(mut self) {
-        let inner = Arc::clone(&self.inner);
-        let version = Arc::clone(&self.version);
-        let _ = tokio::join!(inner.plugin_hook(&version.plugin, Hook::OnDisabled), self.end_tasks());
-        inner.shut(&version).await;
-        inner.registry.forget_version(version.number);
-        let Self { version: also, tell, stopped, .. } = self;
-        // The code goes with the last who holds it, and that before anybody hears that it is gone.
-        drop((version, also));
-        report(tell, stopped);
-    }
-
-    /// Comes back when nobody uses the version any more.
-    async fn end_tasks(&mut self) {
-        let clock = Arc::clone(&self.inner.around.clock);
-        let over = clock.steady().saturating_add(self.how.deadline());
-        let patience = over.saturating_add(LAST_WORD);
-        let mut tally = self.version.watch_tally();
-        let (mut known, mut stopping) = (HashSet::new(), JoinSet::new());
-        loop {
-            let users = tally.borrow_and_update().users;
-            // Starts that were under way become tasks, and tasks start children.
-            for task in self.inner.registry.live_of(self.version.number) {
-                if known.insert(task.id) {
-                    stopping.spawn_on(self.stop(task, over), &self.inner.runtime);
-                }
-            }
-            if users == 0 && stopping.is_empty() {
-                return;
-            }
-            tokio::select! {
-                biased;
-                Some(stopped) = stopping.join_next() => self.stopped.extend(stopped),
-                _ = tally.changed() => {}
-                () = clock.sleep_until(patience), if self.tell.is_some() && stopping.is_empty() => {
-                    report(self.tell.take(), self.stopped.clone());
-                }
-            }
-        }
-    }
-
-    fn stop(&self, task: Arc<Shared>, over: Duration) -> impl Future<Output = (u64, Stopped)> + Send + 'static {
-        let grace = self.how.grace(task.kind);
-        let request = CancelRequest::new(Party::Host, self.why.clone()).grace(grace.unwrap_or_default());
-        let number = task.number;
-        async move { (number, stop(task, request, grace.is_some(), over).await) }
-    }
-}
-
-fn report(tell: Option<oneshot::Sender<StopReport>>, mut stopped: Vec<(u64, Stopped)>) {
-    stopped.sort_by_key(|(number, _)| *number);
-    if let Some(tell) = tell {
-        let _ = tell.send(StopReport { tasks: stopped.into_iter().map(|(_, task)| task).collect() });
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
+use crate::model::hook::Told;
 use crate::ports::runner::CodeHold;
 
 use super::daemons::DaemonPhase;
@@ -40,8 +40,8 @@ pub(crate) struct Version {
     pub(crate) number: u64,
     standing: watch::Sender<Standing>,
     tally: watch::Sender<Tally>,
-    /// Whether it was told that its last task is gone.
-    shut: AtomicBool,
+    /// What it was told with its hooks. Held while one of them runs, by jobs of the host's own only.
+    pub(super) told: tokio::sync::Mutex<Told>,
     /// How its daemons do, by their types' names.
     daemons: Mutex<BTreeMap<String, DaemonPhase>>,
     _code: CodeHold,
@@ -64,7 +64,7 @@ impl Version {
             number,
             standing: watch::Sender::new(standing),
             tally: watch::Sender::default(),
-            shut: AtomicBool::new(false),
+            told: tokio::sync::Mutex::default(),
             daemons: Mutex::default(),
             _code: code,
         }
@@ -85,11 +85,6 @@ impl Version {
 
     pub(super) fn watch_tally(&self) -> watch::Receiver<Tally> {
         self.tally.subscribe()
-    }
-
-    /// Says, once, that nobody needs it any more.
-    pub(super) fn shut(&self) -> bool {
-        !self.shut.swap(true, Ordering::AcqRel)
     }
 
     pub(super) fn note_daemon(&self, task_type: &str, phase: DaemonPhase) {

@@ -38,6 +38,7 @@ use crate::runtime::plugin::Plugin;
 use crate::runtime::queue::Queue;
 use crate::runtime::registry::{Keep, Registry};
 use crate::runtime::shared::Surroundings;
+use crate::runtime::turns::Turns;
 use crate::runtime::version::{Standing, Version};
 use crate::sandbox::identify::FileKind;
 use crate::sandbox::load::LoadedPlugin;
@@ -172,7 +173,7 @@ impl Bench {
             on_terminals: crate::runtime::terminal::OnTerminals::default(),
             routing: crate::runtime::routing::RoutingPolicy::default(),
             daemons: Daemons { start: true, grants: std::collections::HashMap::new() },
-            changing: Arc::default(),
+            turns: Turns::default(),
             plugins: Belongings::new(std::collections::HashMap::new(), 1 << 20),
             hooks: HookRules::new(HookLimits::default(), std::collections::HashSet::new()),
             queue: Queue::new(4),
@@ -181,6 +182,7 @@ impl Bench {
             shutdown: watch::Sender::new(false),
             runtime: tokio::runtime::Handle::current(),
             actors: Mutex::new(JoinSet::new()),
+            shutdowns: Mutex::new(JoinSet::new()),
             shutting_down: tokio::sync::Mutex::default(),
         });
         Self { inner, clock, inputs, places, hooks, cells, codes }
@@ -225,7 +227,8 @@ pub(super) fn version_of(name: &str, version: &str, types: &[(&str, TaskKind)]) 
     version_with(name, version, types, Hooks::default())
 }
 
-fn version_with(name: &str, version: &str, types: &[(&str, TaskKind)], hooks: Hooks) -> Plugin {
+/// A plugin's version with these task types and hooks.
+pub(super) fn version_with(name: &str, version: &str, types: &[(&str, TaskKind)], hooks: Hooks) -> Plugin {
     let task = |(task_type, kind): &(&str, TaskKind)| TaskType {
         name: (*task_type).to_owned(),
         description: None,

@@ -22,7 +22,9 @@ use crate::runtime::belongings::Belongings;
 use crate::runtime::daemons::DaemonPhase;
 use crate::runtime::handle::TaskHandle;
 use crate::runtime::host::StartError;
+use crate::runtime::queue::Queue;
 use crate::runtime::unloading::Unload;
+use crate::store::memory::MemoryStore;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -366,4 +368,18 @@ async fn t46_daemons_that_come_and_go_with_their_plugin_leave_nothing() {
     let mut actors = bench.inner.actors.lock().unwrap();
     while actors.try_join_next().is_some() {}
     assert_eq!(actors.len(), 0, "neither a task nor whoever kept one");
+}
+
+#[tokio::test]
+async fn r6_a_daemon_for_which_there_is_no_room_is_started_when_there_is() {
+    let mut bench = Bench::with(watching(), 0, Arc::new(MemoryStore::new()));
+    bench.inner_mut().queue = Queue::new(0);
+    load(&bench).await;
+    for _ in 0..20 {
+        bench.advance(HOUR).await;
+        assert_eq!(phase(&bench), DaemonPhase::Waiting);
+    }
+    bench.places.add_permits(1);
+    bench.advance(HOUR).await;
+    assert!(matches!(phase(&bench), DaemonPhase::Running { .. }), "{:?}", phase(&bench));
 }

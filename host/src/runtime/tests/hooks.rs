@@ -22,16 +22,16 @@ use crate::runtime::plugin::Plugin;
 use crate::sandbox::load::LoadError;
 use crate::store::memory::MemoryStore;
 
-type Called = Arc<Mutex<Vec<(String, Value)>>>;
+pub(super) type Called = Arc<Mutex<Vec<(String, Value)>>>;
 type Body = fn(&HookWork) -> End;
-type End = BoxFuture<'static, Result<(), Failure>>;
+pub(super) type End = BoxFuture<'static, Result<(), Failure>>;
 
-fn all() -> Hooks {
+pub(super) fn all() -> Hooks {
     Hooks { plugin: true, task: true }
 }
 
 /// Lets the hooks do this, and returns what was called.
-fn hooked(bench: &Bench, body: impl Fn(&HookWork) -> End + Send + Sync + 'static) -> Called {
+pub(super) fn hooked(bench: &Bench, body: impl Fn(&HookWork) -> End + Send + Sync + 'static) -> Called {
     let called = Called::default();
     let calls = Arc::clone(&called);
     *bench.hooks.lock().unwrap() = Arc::new(move |work| {
@@ -41,11 +41,11 @@ fn hooked(bench: &Bench, body: impl Fn(&HookWork) -> End + Send + Sync + 'static
     called
 }
 
-fn fine(_: &HookWork) -> End {
+pub(super) fn fine(_: &HookWork) -> End {
     Box::pin(std::future::ready(Ok(())))
 }
 
-fn names(called: &Called) -> Vec<String> {
+pub(super) fn names(called: &Called) -> Vec<String> {
     called.lock().unwrap().iter().map(|(name, _)| name.clone()).collect()
 }
 
@@ -215,7 +215,7 @@ async fn r5_the_shutdown_lets_all_plugins_part_after_their_tasks_and_waits_no_lo
 
 #[tokio::test]
 async fn r5_a_dropped_host_runs_nobodys_code() {
-    let (bench, called, _) = loaded(script(|_| std::future::pending()), 16, fine).await;
+    let (bench, called, plugin) = loaded(script(|_| std::future::pending()), 16, fine).await;
     let task = start(&bench).await;
     settle().await;
     // What the drop of a host does.
@@ -225,7 +225,7 @@ async fn r5_a_dropped_host_runs_nobodys_code() {
     let [(TaskHook::OnTerminal, Some((FailureKind::Host, _)))] = &done(&task).await[..] else {
         panic!("{:?}", done(&task).await)
     };
-    assert!(names(&called).is_empty());
+    assert!(names(&called).is_empty() && plugin.notes().is_empty());
 }
 
 #[tokio::test]
@@ -335,6 +335,34 @@ async fn r32_a_hook_that_fails_panics_or_takes_too_long_changes_nothing() {
         assert_eq!((task.state().outcome, log(&task).await), before);
         assert_eq!(plugin.notes().last().unwrap().task, Some(task.id()));
     }
+}
+
+#[tokio::test]
+async fn r5_a_hooks_time_begins_with_its_turn_for_which_it_waits_only_so_long() {
+    let (bench, _, plugin) = loaded(script(|_| async { success(None) }), 16, fine).await;
+    let turn = Arc::new(Semaphore::new(0));
+    let comes = Arc::clone(&turn);
+    *bench.hooks.lock().unwrap() = Arc::new(move |work| {
+        let comes = Arc::clone(&comes);
+        Box::pin(async move {
+            comes.acquire().await.unwrap().forget();
+            work.begun.send_replace(true);
+            std::future::pending().await
+        })
+    });
+    let (first, second) = (start(&bench).await, start(&bench).await);
+    first.wait().await;
+    bench.advance(Duration::from_secs(59)).await;
+    turn.add_permits(1);
+    bench.advance(Duration::from_secs(1)).await;
+    let message = "it was not begun: other hooks took all the room for 1 min".to_owned();
+    assert_eq!(done(&second).await, [(TaskHook::OnTerminal, Some((FailureKind::NotStarted, message)))]);
+    bench.advance(Duration::from_millis(8999)).await;
+    assert_eq!(done(&first).await, []);
+    bench.advance(Duration::from_millis(1)).await;
+    let message = "it did not end within 10 s, and was stopped".to_owned();
+    assert_eq!(done(&first).await, [(TaskHook::OnTerminal, Some((FailureKind::Timeout, message)))]);
+    assert_eq!(plugin.notes().len(), 2);
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod listing;
 mod orphans;
 mod panics;
 mod pausing;
+mod plugins;
 mod races;
 mod reaching;
 mod receipts;

@@ -459,7 +459,7 @@ async fn r6_a_type_that_becomes_a_daemon_while_a_start_waits_has_one_key_and_no_
         assert!(poll(&mut second).is_pending(), "it waits for what comes of the first");
         let new = version_of("scripted", "2", &[("script", TaskKind::Daemon)]);
         let new = Version::new(new, Arc::new(()), registry.next_number(), Standing::Enabled);
-        registry.replace_version(&registry.version("scripted").unwrap(), Some(Arc::new(new))).unwrap();
+        registry.replace_version(&registry.version("scripted").unwrap(), Arc::new(new)).unwrap();
         drop(first);
         let refused = second.await.unwrap_err();
         let as_child = matches!(refused, StartError::DaemonChild { .. });

@@ -118,6 +118,7 @@ impl WasmRunner {
             // A plugin's own turn first: who waits for it takes nobody's room.
             let _turn = Arc::clone(&code.hooks.turns).acquire_owned().await;
             let _place = pool.admit(code.needs).await;
+            work.begun.send_replace(true);
             cell::hook::run(around, &code.linked, &function, &work).await
         });
         Box::pin(async move {
