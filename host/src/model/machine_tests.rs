@@ -241,6 +241,8 @@ impl Reader {
             | EventBody::ChildWaitEnded { .. }
             | EventBody::OnTerminalDone { .. }
             | EventBody::HookDone { .. }
+            | EventBody::Detached { .. }
+            | EventBody::DeliverySet { .. }
             | EventBody::Schedule { .. }
             | EventBody::Schedules { .. }
             | EventBody::LateSignal { .. }

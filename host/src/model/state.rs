@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::approval::PendingApproval;
+use super::approval::{ApprovalNumber, PendingApproval};
 use super::children::Child;
-use super::details::TaskDetails;
+use super::details::{Routing, TaskDetails};
 use super::event::{Event, EventBody, EventSeq};
 use super::ids::{SignalKey, TaskId, TaskRef};
 use super::json;
@@ -31,6 +31,7 @@ pub(crate) enum ParkPoint {
 }
 
 /// A task's state. Only [`TaskState::apply`] changes it.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct TaskState {
     pub(crate) task: Option<TaskRef>,
@@ -73,6 +74,8 @@ pub(crate) struct TaskState {
     pub(crate) children_fuel: u64,
     pub(crate) tokens: u64,
     pub(crate) actions: u64,
+    /// Whether nobody waits for it, or nobody does any more.
+    pub(crate) background: bool,
     pub(crate) cancel: Option<CancelRequest>,
     pub(crate) panic: Option<(String, String)>,
     pub(crate) artifacts: Vec<Artifact>,
@@ -172,6 +175,7 @@ impl TaskState {
                 self.input = input.clone();
                 self.limits = **limits;
                 self.details = (**details).clone();
+                self.background = !self.details.routing.is_some_and(Routing::is_foreground);
                 self.fuel_budget = limits.fuel;
                 self.phase = Some(self.after_approval());
                 self.created_at = Some(event.at);
@@ -298,6 +302,11 @@ impl TaskState {
             },
             EventBody::ArtifactAttached(artifact) => self.artifacts.push(artifact.clone()),
             EventBody::Panicked { message, place } => self.panic = Some((message.clone(), place.clone())),
+            EventBody::Detached { .. } => self.background = true,
+            EventBody::DeliverySet { delivery, continue_policy, .. } => {
+                self.details.delivery = *delivery;
+                self.details.continue_policy = *continue_policy;
+            }
             EventBody::CancelRequested(request) => self.cancel = Some(request.clone()),
             EventBody::Finished { outcome, usage, .. } => self.finished(event.at, outcome, *usage),
         }
@@ -309,7 +318,7 @@ impl TaskState {
         if self.details.run_at.is_some() { Phase::Delayed } else { Phase::Queued }
     }
 
-    fn decided(&mut self, number: super::approval::ApprovalNumber, decision: &super::approval::ApprovalDecision) {
+    fn decided(&mut self, number: ApprovalNumber, decision: &super::approval::ApprovalDecision) {
         self.approvals.retain(|pending| pending.number != number);
         if self.phase == Some(Phase::Held) {
             self.phase = Some(self.after_approval());
@@ -378,6 +387,12 @@ impl TaskState {
         self.fuel_on_approval.checked_add(units).is_some_and(|sum| sum <= self.limits.fuel_on_approval)
     }
 
+    /// The numbers of its open questions.
+    pub(crate) fn open_numbers(&self) -> Vec<ApprovalNumber> {
+        let fuel = self.fuel_request().map(|request| request.number);
+        self.approvals.iter().map(|pending| pending.number).chain(fuel).collect()
+    }
+
     /// The questions that nobody has decided, a request for fuel among them.
     pub(crate) fn questions(&self) -> Vec<PendingApproval> {
         self.approvals.iter().cloned().chain(self.fuel_request().map(FuelRequest::question)).collect()
@@ -402,6 +417,7 @@ impl TaskState {
             fuel_request: self.fuel_request().cloned(),
             fuel_budget: self.fuel_budget,
             hour_used_up: self.hour_used_up,
+            background: self.background,
             cancel: self.cancel.clone(),
             outcome: self.outcome.clone(),
             artifacts: self.artifacts.clone(),
@@ -490,6 +506,8 @@ fn written_bytes(body: &EventBody) -> u64 {
         | EventBody::DaemonGivenUp { .. }
         | EventBody::Stalled { .. }
         | EventBody::Panicked { .. }
+        | EventBody::Detached { .. }
+        | EventBody::DeliverySet { .. }
         | EventBody::CancelRequested(_)
         | EventBody::Finished { .. }
         | EventBody::OnTerminalDone { .. }

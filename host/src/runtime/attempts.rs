@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::model::approval::ApprovalDecision;
+use crate::model::details::Routing;
 use crate::model::json::{self, VALUES_MAX};
 use crate::model::machine::{Refusal, RefusalKind};
 use crate::model::snapshot::Phase;
@@ -44,6 +45,10 @@ impl Actor {
         if let Some((number, timeout)) = asked {
             let ends = timeout.and_then(|timeout| self.shared.clock.steady().checked_add(timeout));
             self.timers.approval = ends.map(|at| (number, at));
+        }
+        let routing = self.shared.state().details.routing;
+        if let Some(Routing::DetachAfter { after }) = routing.filter(|routing| routing.is_foreground()) {
+            self.timers.detach = self.in_time(Some(after));
         }
         self.set_begin();
     }

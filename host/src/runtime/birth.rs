@@ -11,6 +11,7 @@ use crate::ports::store::{CommitError, Fence, Record, StreamId};
 
 use super::actor::Actor;
 use super::cell::Cell;
+use super::delivery::LoopLife;
 use super::guard::guarded;
 use super::handle::TaskHandle;
 use super::host::{Inner, StartError};
@@ -66,6 +67,7 @@ impl Newborn {
     /// Enters the task into the books, and returns its life.
     fn live(mut self) -> impl Future<Output = ()> + Send + 'static {
         self.actor.registry.enter(Arc::clone(&self.actor.shared));
+        self.actor.life = LoopLife::begin(&self.actor.shared);
         self.actor.version.born();
         self.claim.keep();
         // It may ask whether it may begin.

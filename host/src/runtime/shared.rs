@@ -11,7 +11,7 @@ use crate::model::command::{Answer, Command};
 use crate::model::event::{Event, EventSeq};
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
 use crate::model::manifest::TaskKind;
-use crate::model::outcome::Outcome;
+use crate::model::outcome::{Failure, FailureKind, Outcome};
 use crate::model::request::CancelRequest;
 use crate::model::signal::{Instruction, NotifyAnswer, Signal};
 use crate::model::snapshot::{Snapshot, Usage};
@@ -25,6 +25,7 @@ use crate::ports::output::{OutputLog, Spill};
 use crate::ports::store::TaskStore;
 
 use super::approvals::ApprovalDesk;
+use super::delivery::LoopPlace;
 use super::dirs::HostDirs;
 use super::handle::TaskHandle;
 use super::host::StartError;
@@ -127,6 +128,8 @@ pub(crate) struct Shared {
     pub(crate) dirs: Arc<HostDirs>,
     pub(crate) outbox: Arc<OutboxDesk>,
     pub(crate) approvals: Arc<ApprovalDesk>,
+    /// Its place in its session's book.
+    pub(crate) place: Option<LoopPlace>,
     /// The last event that can be read, and whether it is the very last.
     pub(crate) head: watch::Sender<Head>,
     state: Mutex<TaskState>,
@@ -190,6 +193,7 @@ impl Shared {
             dirs: around.dirs,
             outbox: around.outbox,
             approvals: around.approvals,
+            place: None,
             head: watch::Sender::new(Head { seq: state.seq, ended: false }),
             state: Mutex::new(state),
             moments: Mutex::default(),
@@ -268,6 +272,12 @@ impl Shared {
 
     pub(crate) fn outcome(&self) -> Option<Outcome> {
         self.state().outcome.clone()
+    }
+
+    /// The outcome of a task that is over. One whose life was torn off has none of its own.
+    pub(crate) fn final_outcome(&self) -> Outcome {
+        let lost = || Failure::new(FailureKind::Host, "the task ended without an outcome");
+        self.outcome().unwrap_or_else(|| Outcome::Failed(lost()))
     }
 
     /// Tells the actor something and waits for the answer; `None` when the task is over.

@@ -18,4 +18,5 @@ mod signalling;
 mod spending;
 mod starting;
 mod terminal;
+mod turns;
 mod waiting;

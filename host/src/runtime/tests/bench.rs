@@ -145,6 +145,7 @@ impl Bench {
             functions: Arc::default(),
             on_terminals: crate::runtime::terminal::OnTerminals::default(),
             routing: crate::runtime::routing::RoutingPolicy::default(),
+            loops: Arc::default(),
             daemons: Daemons { start: true, grants: std::collections::HashMap::new() },
             changing: Arc::default(),
             plugins: Belongings::new(std::collections::HashMap::new(), 1 << 20),

@@ -25,5 +25,6 @@ mod stopping;
 mod stores;
 mod telling;
 mod terminal;
+mod turns;
 mod unloading;
 mod waiting;
