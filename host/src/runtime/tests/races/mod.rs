@@ -5,4 +5,5 @@ mod drops;
 mod ends;
 mod starts;
 mod steps;
+mod turns;
 mod waits;
