@@ -290,6 +290,15 @@ async fn r52_a_joined_task_stays_where_it_is_and_answers_its_own_call() {
     go(first.task()).await;
     assert_eq!(next(&turn).await.as_deref(), Some("1 succeeded"));
     assert_eq!(next(&turn).await, None);
+    // Whoever joins a task in the background to wait for it does wait.
+    let beside_it = start(&turn, named("4", BACKGROUND)).await;
+    let inner = Arc::clone(&bench.inner);
+    let ran = beside(async move { run(&inner, named("5", FOREGROUND)).await.unwrap() });
+    settle().await;
+    assert!(!ran.is_finished());
+    go(&beside_it).await;
+    assert!(matches!(ran.end().await, Started::Ready { .. }));
+    assert_eq!(drained(&agent), ["4 then succeeded"], "its own call is told all the same");
 }
 
 #[tokio::test]
@@ -516,7 +525,9 @@ async fn r53_results_that_nobody_takes_go_with_their_tasks_and_are_counted() {
         task.gone().await;
     }
     settle().await;
+    let ready = agent.wait_ready().await.unwrap();
     let drained = agent.drain(usize::MAX);
+    assert_eq!(ready.updates, drained.updates.len(), "the queue holds what can be taken, and no more");
     assert!(drained.lost >= 40, "the host remembers 256 tasks: {}", drained.lost);
     assert_eq!(drained.updates.len() as u64 + drained.lost, 300);
     assert_eq!(agent.drain(9).lost, 0);
