@@ -27,6 +27,7 @@
 //! - [`TaskHandle`]: wait, watch, notify, pause, fuel, cancel.
 //! - [`Plugin::hooks`], [`Plugin::notes`], [`HookLimits`]: what plugins do around their life and beside their tasks.
 //! - [`Messages`]: what tasks tell their agents, delivered at least once.
+//! - [`AgentLoop`], [`Turn`]: what an agent's loop waits for in its turns, and what comes to it between them.
 //! - [`OpenApproval`], [`ApprovalPolicy`], [`Permission`]: what tasks ask, who may decide it, and what is decided in advance.
 //! - [`Outcome`], [`FailureKind`], [`CancelledBy`](Party): how a task ended, and why.
 //! - [`Event`]: everything that happened to a task, in order.
@@ -63,6 +64,7 @@ pub use model::approval::{
 };
 pub use model::children::{Child, ChildOutcome};
 pub use model::cron::CronError;
+pub use model::delivery::{ContinuePolicy, DeliveryMode, LoopUpdate, UpdateBody};
 pub use model::details::{AgentInfo, DetailsError, Routing, TaskDetails};
 pub use model::event::{Budget, Event, EventBody, EventSeq, WaitEnd};
 pub use model::external::{ExternalReport, ToolUse};
@@ -95,9 +97,11 @@ pub use ports::clock::{Clock, SimulatedClock, SystemClock, Timestamp};
 pub use ports::functions::{HostCall, HostCallError, HostFunction};
 pub use ports::output::{OutputChunk, OutputCursor, OutputPage, OutputSource};
 pub use ports::store::{CommitError, Fence, Record, StoreError, StreamId, TaskStore};
+pub use runtime::agent_loop::{AgentLoop, Drained, Interrupted, LoopReady, Turn, TurnStart, TurnStep};
 pub use runtime::approvals::{ApprovalFilter, ApprovalStream};
 pub use runtime::builder::{BuildError, HostBuilder};
 pub use runtime::daemons::{DaemonPhase, DaemonStatus};
+pub use runtime::detaching::DetachAnswer;
 pub use runtime::external::{RemoveError, ReportError};
 pub use runtime::feed::{EventLane, EventPosition, Lagged, Subscription, TaskEvent, UnknownPosition};
 pub use runtime::handle::{ApprovalAnswer, CancelAnswer, ControlAnswer, EventStream, TaskHandle};

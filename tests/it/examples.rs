@@ -41,3 +41,22 @@ fn r26_approvals_go_on_after_a_yes_and_fail_after_a_no() {
     let no = printed("approvals", "invoice", "ask Grace first\n");
     assert!(no.contains("ask Grace first") && no.contains("failed"), "{no}");
 }
+
+#[test]
+fn r52_an_agents_loop_answers_each_call_once_and_goes_on_when_asked() {
+    let folder = guest("crunch");
+    let run = Command::new(example("agent_loop")).arg(folder.parent().unwrap()).assert().success();
+    let printed = String::from_utf8(run.get_output().stdout.clone()).unwrap();
+    let answers = |call: &str| printed.lines().filter(|line| line.starts_with(&format!("answer | {call}:"))).count();
+    assert_eq!(["call-1", "call-2", "call-3", "call-4"].map(answers), [1; 4], "{printed}");
+    for line in [
+        " asked | send Ada an invoice of 294.00 euros? yes",
+        "answer | call-2: it takes long, and goes on in the background",
+        "  note | call-2: succeeded: ",
+        "answer | call-3: approval/publish [news] goes on in the background",
+        "  mail | Task news: you should decide about \"16252325 primes\".",
+        "  note | call-3: succeeded: approved",
+    ] {
+        assert_eq!(printed.lines().filter(|printed| printed.starts_with(line)).count(), 1, "{line:?} in {printed}");
+    }
+}

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, ApprovalRuling};
 use super::children::ChildOutcome;
+use super::delivery::{ContinuePolicy, DeliveryMode};
 use super::details::TaskDetails;
 use super::event::{EventBody, WaitEnd};
 use super::ids::{SignalKey, TaskId, TaskRef};
@@ -113,6 +114,10 @@ pub(crate) enum Command {
     Stalled { fuel: u64, quiet: Duration },
     /// The guest does nothing at all, or nothing that anybody sees.
     Idle { usage: Usage },
+    /// Nobody waits for the task any more.
+    Detach { by: Party },
+    /// Somebody wants its updates to go elsewhere, or its result to ask for another turn, or not to.
+    SetDelivery { delivery: Option<DeliveryMode>, continue_policy: Option<ContinuePolicy>, by: Party },
     /// Somebody wants the task to stop.
     Cancel { request: CancelRequest, usage: Usage },
     /// The grace of a cancel request is over.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::approval::Approvers;
+use super::delivery::{ContinuePolicy, DeliveryMode};
 use super::ids::TaskId;
 use super::json;
 use super::manifest::TaskKind;
@@ -69,6 +70,12 @@ pub struct TaskDetails {
     /// Where the caller waits for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub routing: Option<Routing>,
+    /// Where its updates go when nobody waits for it in a turn.
+    #[serde(skip_serializing_if = "is_default")]
+    pub delivery: DeliveryMode,
+    /// Whether its result asks the agent to take another turn.
+    #[serde(skip_serializing_if = "is_default")]
+    pub continue_policy: ContinuePolicy,
     /// What the caller wants the result to be written as, in a word that caller and task agree on, such as `markdown`.
     /// Taskcell does not look into it.
     #[serde(skip_serializing_if = "Option::is_none")]

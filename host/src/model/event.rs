@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber};
 use super::children::ChildOutcome;
+use super::delivery::{ContinuePolicy, DeliveryMode};
 use super::details::TaskDetails;
 use super::hook::TaskHook;
 use super::ids::{SignalKey, TaskId, TaskRef};
@@ -355,6 +356,22 @@ pub enum EventBody {
         /// Where in its source.
         place: String,
     },
+    /// Nobody waits for it any more: it goes on in the background.
+    #[non_exhaustive]
+    Detached {
+        /// Who sent it there; the host, when the time of its `detach-after` was over.
+        by: Party,
+    },
+    /// What becomes of its updates in the background is another from now on.
+    #[non_exhaustive]
+    DeliverySet {
+        /// Where they go.
+        delivery: DeliveryMode,
+        /// Whether its result asks for another turn.
+        continue_policy: ContinuePolicy,
+        /// Who said so.
+        by: Party,
+    },
     /// Somebody asked it to stop.
     CancelRequested(CancelRequest),
     /// It has its outcome. Nothing that comes later changes it.
@@ -459,6 +476,8 @@ impl EventBody {
             | Self::FuelRenewed { .. }
             | Self::DaemonGivenUp { .. }
             | Self::Stalled { .. }
+            | Self::Detached { .. }
+            | Self::DeliverySet { .. }
             | Self::CancelRequested(_)
             | Self::Finished { .. }
             | Self::OnTerminalDone { .. }
@@ -483,6 +502,7 @@ impl EventBody {
                 | Self::Resumed { .. }
                 | Self::FuelAdded { .. }
                 | Self::FuelRefused { .. }
+                | Self::DeliverySet { .. }
         )
     }
 }

@@ -1,6 +1,7 @@
 //! The one place that decides: state and command in, events and an answer out. No clock, no I/O, no surprise.
 
 mod asking;
+mod delivering;
 mod ending;
 pub(crate) mod external;
 mod hours;
@@ -104,7 +105,8 @@ fn over_budget(state: &TaskState, command: &Command) -> Option<Decision> {
             ..
         }
         | Command::Instruct(Instruction { by, .. })
-        | Command::Pause { by, .. } => state.is_full_of_others(*by),
+        | Command::Pause { by, .. }
+        | Command::SetDelivery { by, .. } => state.is_full_of_others(*by),
         Command::Update { by, .. } if *by != Party::Itself => state.is_full_of_others(*by),
         Command::AddFuel { by, .. } => state.fuel_request().is_none() && state.is_full_of_others(*by),
         _ => state.is_full(),
@@ -130,7 +132,7 @@ fn over_budget(state: &TaskState, command: &Command) -> Option<Decision> {
         | Command::WaitChild { .. }
         | Command::SendSignal { .. }
         | Command::RequestFuel { .. } => Some(Decision::refused(RefusalKind::TooLarge, full())),
-        Command::Stalled { .. } | Command::Pause { .. } | Command::AddFuel { .. } => {
+        Command::Stalled { .. } | Command::Pause { .. } | Command::AddFuel { .. } | Command::SetDelivery { .. } => {
             Some(Decision::only(Answer::Unchanged))
         }
         Command::Notify { .. } | Command::Instruct(_) => Some(Decision::only(Answer::Notified(NotifyAnswer::Full))),
@@ -155,6 +157,7 @@ fn over_budget(state: &TaskState, command: &Command) -> Option<Decision> {
         | Command::FuelOut { .. }
         | Command::NewHour { .. }
         | Command::Idle { .. }
+        | Command::Detach { .. }
         | Command::Cancel { .. }
         | Command::GraceOver { .. }
         | Command::DeadlineReached { .. }
@@ -204,6 +207,8 @@ fn after_the_end(command: &Command) -> Decision {
         | Command::NewHour { .. }
         | Command::Stalled { .. }
         | Command::Idle { .. }
+        | Command::Detach { .. }
+        | Command::SetDelivery { .. }
         | Command::Cancel { .. }
         | Command::GraceOver { .. }
         | Command::DeadlineReached { .. }
@@ -282,6 +287,10 @@ fn live(state: &TaskState, command: Command) -> Decision {
         Command::Stalled { .. } | Command::Idle { .. } if !state.idle_runs() => Decision::only(Answer::Unchanged),
         Command::Stalled { fuel, quiet } => Decision::done(EventBody::Stalled { fuel, quiet }),
         Command::Idle { usage } => failed(state, FailureKind::Idle, "idle_ms", spending::idle(state), usage),
+        Command::Detach { by } => delivering::detach(state, by),
+        Command::SetDelivery { delivery, continue_policy, by } => {
+            delivering::set_delivery(state, delivery, continue_policy, by)
+        }
         Command::Cancel { request, usage } => ending::cancel(state, request, usage),
         Command::GraceOver { usage } => match &state.cancel {
             Some(request) => ending::finish(ending::cancelled(request, true, true), state.with_told(usage)),

@@ -242,6 +242,8 @@ impl Reader {
             | EventBody::ChildWaitEnded { .. }
             | EventBody::OnTerminalDone { .. }
             | EventBody::HookDone { .. }
+            | EventBody::Detached { .. }
+            | EventBody::DeliverySet { .. }
             | EventBody::Schedule { .. }
             | EventBody::Schedules { .. }
             | EventBody::LateSignal { .. }

@@ -6,6 +6,7 @@ pub(crate) mod children;
 pub(crate) mod command;
 pub(crate) mod cron;
 pub(crate) mod daemon;
+pub(crate) mod delivery;
 pub(crate) mod details;
 pub(crate) mod event;
 pub(crate) mod external;

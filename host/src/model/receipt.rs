@@ -123,6 +123,8 @@ impl Effect {
             | EventBody::DaemonGivenUp { .. }
             | EventBody::Stalled { .. }
             | EventBody::Panicked { .. }
+            | EventBody::Detached { .. }
+            | EventBody::DeliverySet { .. }
             | EventBody::CancelRequested(_)
             | EventBody::Finished { .. }
             | EventBody::OnTerminalDone { .. }

@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::approval::{ApprovalDecision, ApprovalNumber, Approvers};
 use super::children::ChildOutcome;
 use super::command::Command;
+use super::delivery::{ContinuePolicy, DeliveryMode};
 use super::event::{Budget, WaitEnd};
 use super::ids::{SignalKey, TaskId};
 use super::limits::Limits;
@@ -90,6 +91,8 @@ pub(super) struct View {
     pub(super) messages: Vec<u64>,
     pub(super) children: Vec<Offspring>,
     pub(super) artifacts: usize,
+    pub(super) background: bool,
+    pub(super) delivery: (DeliveryMode, ContinuePolicy),
     pub(super) cancel: Option<CancelRequest>,
     pub(super) outcome: Option<Outcome>,
 }
@@ -110,6 +113,8 @@ pub(super) struct Made {
     pub(super) limits: Limits,
     pub(super) held: bool,
     pub(super) later: bool,
+    /// Whether somebody waits for it.
+    pub(super) foreground: bool,
     pub(super) retry: RetryPolicy,
     pub(super) approvers: Approvers,
     pub(super) permission: Permission,
@@ -166,6 +171,8 @@ impl Reference {
             messages: Vec::new(),
             children: Vec::new(),
             artifacts: 0,
+            background: !made.foreground,
+            delivery: (DeliveryMode::ToLoop, ContinuePolicy::NotifyOnly),
             cancel: None,
             outcome: None,
         };
@@ -225,6 +232,12 @@ impl Reference {
             Command::ChildEnded { child, outcome, fuel } => self.child_ended(*child, *outcome, *fuel),
             Command::Pause { by, reason } => self.paused(*by, reason),
             Command::Resume { .. } => self.resumed(),
+            Command::Detach { .. } if self.view.background => Said::Unchanged,
+            Command::Detach { .. } => {
+                self.view.background = true;
+                Said::Done
+            }
+            Command::SetDelivery { delivery, continue_policy, by } => self.delivers(*delivery, *continue_policy, *by),
             Command::AddFuel { units, by } => self.fuelled(*units, *by),
             Command::RefuseFuel { .. } => self.fuel_refused(),
             Command::Cancel { request, .. } => self.cancelled(request),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::approval::ApprovalAsk;
+use super::delivery::{ContinuePolicy, DeliveryMode};
 use super::details::{Routing, TaskDetails};
 use super::grants::Grants;
 use super::ids::{SignalKey, TaskId, TaskKey};
@@ -198,6 +199,34 @@ impl StartRequest {
     #[must_use]
     pub fn session(mut self, session: impl Into<String>) -> Self {
         self.details.session = Some(session.into());
+        self
+    }
+
+    /// In this turn of the session's agent.
+    #[must_use]
+    pub fn turn(mut self, turn: impl Into<String>) -> Self {
+        self.details.turn = Some(turn.into());
+        self
+    }
+
+    /// For this tool call, as the agent's model numbered it.
+    #[must_use]
+    pub fn call(mut self, id: impl Into<String>) -> Self {
+        self.details.call_id = Some(id.into());
+        self
+    }
+
+    /// With its updates going there when nobody waits for it.
+    #[must_use]
+    pub fn delivery(mut self, delivery: DeliveryMode) -> Self {
+        self.details.delivery = delivery;
+        self
+    }
+
+    /// With a result that asks the agent to take another turn, or that does not.
+    #[must_use]
+    pub fn continue_policy(mut self, policy: ContinuePolicy) -> Self {
+        self.details.continue_policy = policy;
         self
     }
 

@@ -11,6 +11,11 @@ pub(crate) fn decide(own: Option<Routing>, policy: Option<Routing>, hint: Option
 }
 
 impl Routing {
+    /// Whether somebody waits for a task at its start: it is in the foreground then.
+    pub(crate) fn is_foreground(self) -> bool {
+        !self.patience().is_zero()
+    }
+
     /// How long the caller waits for the outcome: not at all, for ever (`Duration::MAX`), or this long.
     pub(crate) fn patience(self) -> Duration {
         match self {

@@ -188,6 +188,9 @@ pub struct Snapshot {
     /// Whether it is a daemon that has burnt its fuel for this hour, and stands still until the next.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hour_used_up: bool,
+    /// Whether nobody waits for it, from its start on or since it was detached.
+    #[serde(default)]
+    pub background: bool,
     /// What somebody wants to be seen beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -231,6 +234,7 @@ impl Snapshot {
             fuel_request: None,
             fuel_budget: 0,
             hour_used_up: false,
+            background: true,
             note: None,
             revision: 0,
             cancel: None,

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::approval::PendingApproval;
+use super::approval::{ApprovalNumber, PendingApproval};
 use super::children::Child;
-use super::details::TaskDetails;
+use super::details::{Routing, TaskDetails};
 use super::event::{Event, EventBody, EventSeq};
 use super::ids::{SignalKey, TaskId, TaskRef};
 use super::json;
@@ -32,6 +32,7 @@ pub(crate) enum ParkPoint {
 }
 
 /// A task's state. Only [`TaskState::apply`] changes it.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct TaskState {
     pub(crate) task: Option<TaskRef>,
@@ -78,6 +79,8 @@ pub(crate) struct TaskState {
     pub(crate) note: Option<String>,
     /// How often its note, title or labels were changed.
     pub(crate) revision: u64,
+    /// Whether nobody waits for it, or nobody does any more.
+    pub(crate) background: bool,
     pub(crate) cancel: Option<CancelRequest>,
     pub(crate) panic: Option<(String, String)>,
     pub(crate) artifacts: Vec<Artifact>,
@@ -177,6 +180,7 @@ impl TaskState {
                 self.input = input.clone();
                 self.limits = **limits;
                 self.details = (**details).clone();
+                self.background = !self.details.routing.is_some_and(Routing::is_foreground);
                 self.fuel_budget = limits.fuel;
                 self.phase = Some(self.after_approval());
                 self.created_at = Some(event.at);
@@ -308,6 +312,11 @@ impl TaskState {
             },
             EventBody::ArtifactAttached(artifact) => self.artifacts.push(artifact.clone()),
             EventBody::Panicked { message, place } => self.panic = Some((message.clone(), place.clone())),
+            EventBody::Detached { .. } => self.background = true,
+            EventBody::DeliverySet { delivery, continue_policy, .. } => {
+                self.details.delivery = *delivery;
+                self.details.continue_policy = *continue_policy;
+            }
             EventBody::CancelRequested(request) => self.cancel = Some(request.clone()),
             EventBody::Finished { outcome, usage, .. } => self.finished(event.at, outcome, *usage),
         }
@@ -319,7 +328,7 @@ impl TaskState {
         if self.details.run_at.is_some() { Phase::Delayed } else { Phase::Queued }
     }
 
-    fn decided(&mut self, number: super::approval::ApprovalNumber, decision: &super::approval::ApprovalDecision) {
+    fn decided(&mut self, number: ApprovalNumber, decision: &super::approval::ApprovalDecision) {
         self.approvals.retain(|pending| pending.number != number);
         if self.phase == Some(Phase::Held) {
             self.phase = Some(self.after_approval());
@@ -394,6 +403,12 @@ impl TaskState {
         open.fold(0, |sum, child| sum.saturating_add(child.fuel))
     }
 
+    /// The numbers of its open questions.
+    pub(crate) fn open_numbers(&self) -> Vec<ApprovalNumber> {
+        let fuel = self.fuel_request().map(|request| request.number);
+        self.approvals.iter().map(|pending| pending.number).chain(fuel).collect()
+    }
+
     /// The questions that nobody has decided, a request for fuel among them.
     pub(crate) fn questions(&self) -> Vec<PendingApproval> {
         self.approvals.iter().cloned().chain(self.fuel_request().map(FuelRequest::question)).collect()
@@ -425,6 +440,7 @@ impl TaskState {
             hour_used_up: self.hour_used_up,
             note: self.note.clone(),
             revision: self.revision,
+            background: self.background,
             cancel: self.cancel.clone(),
             outcome: self.outcome.clone(),
             artifacts: self.artifacts.clone(),
@@ -524,6 +540,8 @@ fn written_bytes(body: &EventBody) -> u64 {
         | EventBody::DaemonGivenUp { .. }
         | EventBody::Stalled { .. }
         | EventBody::Panicked { .. }
+        | EventBody::Detached { .. }
+        | EventBody::DeliverySet { .. }
         | EventBody::CancelRequested(_)
         | EventBody::Finished { .. }
         | EventBody::OnTerminalDone { .. }

@@ -33,6 +33,7 @@ use super::attempts::{LastAttempt, chance};
 use super::calls::{Last, notify_answer};
 use super::cell::{Cell, CellStep};
 use super::children::Starter;
+use super::delivery::LoopLife;
 use super::desk::Desk;
 use super::feed::FeedWriter;
 use super::guard::guarded;
@@ -109,6 +110,8 @@ pub(crate) struct Actor {
     pub(crate) again: Option<Box<CellLink>>,
     /// What is to be called when the task has its outcome.
     pub(crate) at_end: Option<Box<AtEnd>>,
+    /// Its life, as its session sees it. Nobody looks at it; it ends with the actor.
+    pub(crate) life: Option<LoopLife>,
     /// Its plugin's hooks about its end.
     pub(crate) hooks: Option<Box<TaskHooks>>,
 }
@@ -364,6 +367,10 @@ impl Actor {
             Alarm::Due => {
                 self.timers.due_at = None;
                 Command::Due
+            }
+            Alarm::Detach => {
+                self.timers.detach = None;
+                Command::Detach { by: Party::Host }
             }
             Alarm::Hour => {
                 let now = self.shared.clock.steady();

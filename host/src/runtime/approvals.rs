@@ -84,7 +84,7 @@ impl ApprovalFilter {
 
 impl Shared {
     /// What it asks, with what others want to know about it.
-    fn open_approvals(&self) -> Vec<OpenApproval> {
+    pub(super) fn open_approvals(&self) -> Vec<OpenApproval> {
         let state = self.state();
         let open = |pending: PendingApproval| {
             let time = pending.ask.timeout.and_then(|time| u64::try_from(time.as_millis()).ok());

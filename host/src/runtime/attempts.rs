@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::model::approval::ApprovalDecision;
+use crate::model::details::Routing;
 use crate::model::ids::TaskId;
 use crate::model::json::{self, VALUES_MAX};
 use crate::model::machine::{Refusal, RefusalKind};
@@ -101,6 +102,10 @@ impl Actor {
         if let Some((number, timeout)) = asked {
             let ends = timeout.and_then(|timeout| self.shared.clock.steady().checked_add(timeout));
             self.timers.approval = ends.map(|at| (number, at));
+        }
+        let routing = self.shared.state().details.routing;
+        if let Some(Routing::DetachAfter { after }) = routing.filter(|routing| routing.is_foreground()) {
+            self.timers.detach = self.in_time(Some(after));
         }
         self.set_begin();
     }

@@ -13,6 +13,7 @@ use crate::ports::store::{CommitError, Fence, Record, StreamId};
 
 use super::actor::Actor;
 use super::cell::Cell;
+use super::delivery::LoopLife;
 use super::feed::EventLane;
 use super::guard::guarded;
 use super::handle::TaskHandle;
@@ -82,6 +83,7 @@ impl Newborn {
     /// `birth`: what it began with, if somebody wanted to know before it was stored.
     fn live(mut self, birth: Option<Vec<Event>>) -> impl Future<Output = ()> + Send + 'static {
         self.actor.registry.enter(Arc::clone(&self.actor.shared));
+        self.actor.life = LoopLife::begin(&self.actor.shared);
         self.actor.version.born();
         self.claim.keep();
         // It may ask whether it may begin.

@@ -510,6 +510,7 @@ impl HostBuilder {
             functions: Arc::new(functions),
             on_terminals: self.on_terminals,
             routing: self.routing,
+            loops: Arc::default(),
             daemons: Daemons { start: !self.no_daemons, grants: self.daemon_grants },
             turns: Turns::default(),
             plugins: Belongings::new(self.configs, self.store_bytes.unwrap_or(STORE_BYTES_DEFAULT)),

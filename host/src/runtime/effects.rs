@@ -12,6 +12,7 @@ use crate::model::ids::{SignalKey, TaskId};
 use crate::model::machine::{Refusal, RefusalKind, no_fuel, over, step};
 use crate::model::manifest::TaskKind;
 use crate::model::outcome::{Failure, FailureKind, Outcome};
+use crate::model::request::CancelRequest;
 use crate::model::signal::{Instruction, Signal};
 use crate::model::snapshot::Phase;
 use crate::ports::runner::{CancelNotice, NoSignal};
@@ -77,6 +78,8 @@ impl Actor {
             let phase = self.shared.state().phase.unwrap_or(Phase::Queued);
             self.shared.feed.tell(&self.shared.identity(), phase, EventLane::Task, events);
         }
+        // What its session's loop is told lies ready before anybody hears of it.
+        self.shared.tell_loop(events);
         self.shared.head.send_replace(Head { ended, ..stored });
         if ended { Err(Ended) } else { Ok(()) }
     }
@@ -128,7 +131,7 @@ impl Actor {
             run_at.and_then(|at| now.steady.checked_add(Duration::from_millis(at.0.saturating_sub(now.date.0))));
     }
 
-    fn in_time(&self, timeout: Option<Duration>) -> Option<Duration> {
+    pub(super) fn in_time(&self, timeout: Option<Duration>) -> Option<Duration> {
         timeout.and_then(|timeout| self.shared.clock.steady().checked_add(timeout))
     }
 
@@ -190,18 +193,8 @@ impl Actor {
                 self.end_fuel_request(Err(Refusal::new(RefusalKind::Denied, message)));
             }
             EventBody::FuelRequestEnded { reason } => self.end_fuel_request(Err(no_fuel(*reason))),
-            EventBody::CancelRequested(request) => {
-                let asked = self.shared.clock.steady().saturating_add(request.grace);
-                // Asking again may shorten what is left, and never lengthens it.
-                let grace_ends = self.timers.grace.map_or(asked, |ends| ends.min(asked));
-                self.timers.grace = Some(grace_ends);
-                self.stop_children_if_asked();
-                self.cancel.send_replace(Some(CancelNotice { request: request.clone(), grace_ends }));
-                let has_time = !request.grace.is_zero() && self.shared.state().phase == Some(Phase::Running);
-                if let Some(hooks) = self.hooks.as_mut().filter(|_| has_time) {
-                    hooks.on_cancel(&self.shared, request, self.cancel.subscribe());
-                }
-            }
+            EventBody::Detached { .. } => self.timers.detach = None,
+            EventBody::CancelRequested(request) => self.asked_to_stop(request),
             EventBody::Finished { .. } => {
                 self.shared.note(|moments| &mut moments.ended, self.shared.now());
                 self.queued = None;
@@ -228,10 +221,24 @@ impl Actor {
             | EventBody::BudgetLow { .. }
             | EventBody::HourUsedUp { .. }
             | EventBody::DaemonGivenUp { .. }
+            | EventBody::DeliverySet { .. }
             | EventBody::Stalled { .. }
             | EventBody::Panicked { .. } => {}
         }
         false
+    }
+
+    fn asked_to_stop(&mut self, request: &CancelRequest) {
+        let asked = self.shared.clock.steady().saturating_add(request.grace);
+        // Asking again may shorten what is left, and never lengthens it.
+        let grace_ends = self.timers.grace.map_or(asked, |ends| ends.min(asked));
+        self.timers.grace = Some(grace_ends);
+        self.stop_children_if_asked();
+        self.cancel.send_replace(Some(CancelNotice { request: request.clone(), grace_ends }));
+        let has_time = !request.grace.is_zero() && self.shared.state().phase == Some(Phase::Running);
+        if let Some(hooks) = self.hooks.as_mut().filter(|_| has_time) {
+            hooks.on_cancel(&self.shared, request, self.cancel.subscribe());
+        }
     }
 
     /// The store cannot be written: the task ends here, and its outcome says so although the log cannot.

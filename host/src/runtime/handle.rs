@@ -11,7 +11,7 @@ use crate::model::approval::{ApprovalDecision, ApprovalNumber};
 use crate::model::command::{Answer, Command};
 use crate::model::event::{Event, EventSeq};
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
-use crate::model::outcome::{Failure, FailureKind, Outcome};
+use crate::model::outcome::Outcome;
 use crate::model::receipt::{CancelReceipt, Effect};
 use crate::model::request::CancelRequest;
 use crate::model::signal::{Instruction, NotifyAnswer, Party, Signal};
@@ -101,9 +101,7 @@ impl TaskHandle {
         let mut head = self.shared.head.subscribe();
         // The sender lives in `shared`, so this ends only when the task does.
         let _ = head.wait_for(|head| head.ended).await;
-        self.shared
-            .outcome()
-            .unwrap_or_else(|| Outcome::Failed(Failure::new(FailureKind::Host, "the task ended without an outcome")))
+        self.shared.final_outcome()
     }
 
     /// What is known of the task right now.
@@ -281,7 +279,7 @@ impl TaskHandle {
         self.change(Command::SetOutcome { outcome, by, usage }).await
     }
 
-    async fn change(&self, command: Command) -> ControlAnswer {
+    pub(super) async fn change(&self, command: Command) -> ControlAnswer {
         if let Some(outcome) = self.shared.outcome() {
             return ControlAnswer::AlreadyEnded(outcome);
         }

@@ -32,6 +32,7 @@ use crate::sandbox::runner::WasmRunner;
 use super::belongings::Belongings;
 use super::builder::HostBuilder;
 use super::daemons::Daemons;
+use super::delivery::LoopDesk;
 use super::desk::Desk;
 use super::feed::FeedWriter;
 use super::handle::TaskHandle;
@@ -75,6 +76,8 @@ pub(crate) struct Inner {
     pub(super) on_terminals: OnTerminals,
     /// Where the callers of tasks wait, as far as the host says.
     pub(super) routing: RoutingPolicy,
+    /// What the loops of agents are told.
+    pub(super) loops: Arc<LoopDesk>,
     pub(super) plugins: Belongings,
     pub(super) hooks: HookRules,
     pub(super) daemons: Daemons,
@@ -388,8 +391,10 @@ impl Host {
     /// # Errors
     /// Like [`Host::start`].
     ///
-    /// Cancel safety: when the future is dropped while it waits, the task goes on in the background. Before, it is like
-    /// [`Host::start`].
+    /// It comes back early when the task is detached ([`TaskHandle::detach`]). A task in a session's turn is answered by this alone:
+    /// its turn is not told of what this call came to.
+    ///
+    /// Cancel safety: when the future is dropped while it waits, the task goes on. Before, it is like [`Host::start`].
     pub async fn run(&self, request: StartRequest) -> Result<Started, StartError> {
         Box::pin(run(&self.inner, request)).await
     }

@@ -36,6 +36,9 @@ impl Actor {
                 (Err(refusal), _) => Err(refusal),
             },
         };
+        if trigger && matches!(answer, Ok(Delivery::Queued)) {
+            self.shared.call_loop();
+        }
         if let (Some(key), Ok(delivery)) = (once, &answer) {
             self.told_once.entry(key).or_insert(*delivery);
         }

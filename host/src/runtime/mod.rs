@@ -2,6 +2,7 @@
 
 pub(crate) mod actor;
 mod after;
+pub(crate) mod agent_loop;
 pub(crate) mod approvals;
 pub(crate) mod asking;
 pub(crate) mod attempts;
@@ -13,7 +14,9 @@ pub(crate) mod cell;
 pub(crate) mod children;
 mod claims;
 pub(crate) mod daemons;
+pub(crate) mod delivery;
 pub(crate) mod desk;
+pub(crate) mod detaching;
 pub(crate) mod dirs;
 pub(crate) mod effects;
 mod ending;

@@ -8,10 +8,11 @@ use crate::model::manifest::TaskType;
 use crate::model::outcome::Outcome;
 use crate::model::request::StartRequest;
 use crate::model::routing::decide;
+use crate::model::signal::Party;
 
 use super::handle::TaskHandle;
 use super::host::{Inner, StartError};
-use super::start::start;
+use super::start::{Begun, start_or_join};
 
 /// What a start came to for a caller who was ready to wait. There is no third answer.
 #[derive(Debug, Clone)]
@@ -64,7 +65,7 @@ impl fmt::Debug for RoutingPolicy {
 }
 
 /// Where the caller of this request waits. For a task that there is not, it does not matter: it is refused.
-fn route(inner: &Inner, request: &StartRequest) -> Routing {
+pub(super) fn route(inner: &Inner, request: &StartRequest) -> Routing {
     let version = inner.registry.version(&request.plugin);
     let task_type = version.as_ref().and_then(|version| version.plugin.manifest().task_type(&request.task_type));
     let policy = inner.routing.0.as_deref().zip(task_type).and_then(|(decides, of)| decides(request, of));
@@ -79,7 +80,7 @@ pub(super) async fn run(inner: &Arc<Inner>, mut request: StartRequest) -> Result
     request.details.routing = Some(routing);
     let clock = Arc::clone(&inner.around.clock);
     let until = clock.steady().checked_add(routing.patience());
-    let task = Box::pin(start(inner, request, None)).await?;
+    let Begun { task, joined } = Box::pin(start_or_join(inner, request, None)).await?;
     if routing.patience().is_zero() {
         return Ok(Started::Pending(task));
     }
@@ -89,11 +90,17 @@ pub(super) async fn run(inner: &Arc<Inner>, mut request: StartRequest) -> Result
             None => std::future::pending().await,
         }
     };
+    // Another start's task is left where it is: whoever joins it only stops to wait.
+    let detached = async { if joined { std::future::pending().await } else { task.detached().await } };
     let outcome = tokio::select! {
         biased;
         outcome = task.wait() => Some(outcome),
-        () = over => None,
+        () = detached => None,
+        () = over => if joined { None } else { task.detach(Party::Host).await.outcome() },
     };
+    if !joined {
+        task.shared().call_answered(outcome.is_some());
+    }
     Ok(match outcome {
         Some(outcome) => Started::Ready { task, outcome },
         None => Started::Pending(task),

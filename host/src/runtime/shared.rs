@@ -12,7 +12,7 @@ use crate::model::event::{Event, EventSeq};
 use crate::model::filter::TaskIdentity;
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
 use crate::model::manifest::TaskKind;
-use crate::model::outcome::Outcome;
+use crate::model::outcome::{Failure, FailureKind, Outcome};
 use crate::model::patch::TaskPatch;
 use crate::model::request::CancelRequest;
 use crate::model::signal::{Instruction, NotifyAnswer, Party, Signal};
@@ -28,6 +28,7 @@ use crate::ports::store::TaskStore;
 
 use super::after::AfterLane;
 use super::approvals::ApprovalDesk;
+use super::delivery::LoopPlace;
 use super::dirs::HostDirs;
 use super::feed::Feed;
 use super::handle::TaskHandle;
@@ -139,6 +140,8 @@ pub(crate) struct Shared {
     pub(crate) outbox: Arc<OutboxDesk>,
     pub(crate) feed: Arc<Feed>,
     pub(crate) approvals: Arc<ApprovalDesk>,
+    /// Its place in its session's book.
+    pub(crate) place: Option<LoopPlace>,
     /// The last event that can be read, and whether it is the very last.
     pub(crate) head: watch::Sender<Head>,
     state: Mutex<TaskState>,
@@ -210,6 +213,7 @@ impl Shared {
             outbox: around.outbox,
             feed: around.feed,
             approvals: around.approvals,
+            place: None,
             head: watch::Sender::new(Head { seq: state.seq, ended: false }),
             state: Mutex::new(state),
             identity: Mutex::default(),
@@ -310,6 +314,12 @@ impl Shared {
 
     pub(crate) fn outcome(&self) -> Option<Outcome> {
         self.state().outcome.clone()
+    }
+
+    /// The outcome of a task that is over. One whose life was torn off has none of its own.
+    pub(crate) fn final_outcome(&self) -> Outcome {
+        let lost = || Failure::new(FailureKind::Host, "the task ended without an outcome");
+        self.outcome().unwrap_or_else(|| Outcome::Failed(lost()))
     }
 
     /// Tells the actor something and waits for the answer; `None` when the task is over.

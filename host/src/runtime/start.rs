@@ -34,6 +34,7 @@ use crate::ports::store::Record;
 use super::actor::{Actor, CALL_QUEUE};
 use super::birth::Newborn;
 use super::cell::Cell;
+use super::delivery::LoopPlace;
 use super::effects::forget;
 use super::handle::TaskHandle;
 use super::hooks::TaskHooks;
@@ -117,9 +118,27 @@ pub(super) fn new_schedule_id() -> ScheduleId {
 /// Starts a task. With `on_terminal`, that is called when it has its outcome.
 pub(super) async fn start(
     inner: &Arc<Inner>,
-    mut request: StartRequest,
+    request: StartRequest,
     on_terminal: Option<OnTerminal>,
 ) -> Result<TaskHandle, StartError> {
+    start_or_join(inner, request, on_terminal).await.map(|begun| begun.task)
+}
+
+/// What a start came to.
+pub(super) struct Begun {
+    pub(super) task: TaskHandle,
+    /// Whether it was there before: joined by its key, or started by the same request.
+    pub(super) joined: bool,
+}
+
+/// The same, and says whether there was such a task already.
+pub(super) async fn start_or_join(
+    inner: &Arc<Inner>,
+    mut request: StartRequest,
+    on_terminal: Option<OnTerminal>,
+) -> Result<Begun, StartError> {
+    let joined = |task| Ok(Begun { task, joined: true });
+    let started = |task| Begun { task, joined: false };
     request.details.check()?;
     if request.details.schedule.is_some() {
         return Err(StartError::Schedule);
@@ -128,7 +147,7 @@ pub(super) async fn start(
     let id = new_id();
     let task = task_ref(&request, id);
     let once = match once(inner, &request, &task, id).await? {
-        Found::Known(shared) => return Ok(TaskHandle::new(shared)),
+        Found::Known(shared) => return joined(TaskHandle::new(shared)),
         Found::Nothing(once) => once,
     };
     set_moment(inner, &mut request);
@@ -140,12 +159,12 @@ pub(super) async fn start(
     }
     let claim = Claim::new(&inner.registry, task, id).with(once);
     let prepared = match prepare(inner, request, checked, claim).await? {
-        Ready::Joined(handle) => return Ok(handle),
+        Ready::Joined(handle) => return joined(handle),
         Ready::Prepared(prepared) => prepared,
     };
-    let Some(parent) = parent else { return create(inner, *prepared).await };
+    let Some(parent) = parent else { return create(inner, *prepared).await.map(started) };
     let adopted = parent.tell(|reply| Control::Adopt { child: prepared, reply }).await;
-    adopted.unwrap_or(Err(StartError::ParentGone { parent: parent.id }))
+    adopted.unwrap_or(Err(StartError::ParentGone { parent: parent.id })).map(started)
 }
 
 /// The moment at which the task may begin: the later one of a date and a time from now.
@@ -442,6 +461,12 @@ fn open_dirs(grants: &Grants) -> Result<(), StartError> {
 }
 
 async fn create(inner: &Arc<Inner>, prepared: Prepared) -> Result<TaskHandle, StartError> {
+    let (newborn, first) = newborn(inner, prepared)?;
+    newborn.be_born(inner, first).await
+}
+
+/// All that the task is, before it lives; and what is to be written down first. No future of its own, because much is moved here.
+fn newborn(inner: &Arc<Inner>, prepared: Prepared) -> Result<(Newborn, Vec<Record>), StartError> {
     let Prepared { request, checked, claim, turn } = prepared;
     let (id, task) = (claim.id, claim.task.clone());
     let (state, first) = first_events(inner, &request, &checked, &task)?;
@@ -452,6 +477,7 @@ async fn create(inner: &Arc<Inner>, prepared: Prepared) -> Result<TaskHandle, St
     let (alive, gone) = oneshot::channel();
     let (number, version) = (inner.registry.next_number(), checked.version.number);
     let mut shared = Shared::new(id, task.clone(), number, version, state, control_tx, inner.around.clone());
+    shared.place = LoopPlace::new(&inner.loops, id, &request.details);
     shared.tree = checked.tree.as_ref().map(|place| (place.root, place.depth));
     let shared = Arc::new(shared);
     let link = CellLink {
@@ -514,6 +540,7 @@ async fn create(inner: &Arc<Inner>, prepared: Prepared) -> Result<TaskHandle, St
         jobs: JoinSet::new(),
         scratch,
         at_end: checked.at_end,
+        life: None,
         hooks: checked.hooks,
     };
     actor.begin_to_wait();
@@ -522,7 +549,7 @@ async fn create(inner: &Arc<Inner>, prepared: Prepared) -> Result<TaskHandle, St
         Some(admission) => Cell::Queued { admission, ready },
         None => Cell::Idle { ready },
     };
-    Newborn { claim, actor, cell }.be_born(inner, first).await
+    Ok((Newborn { claim, actor, cell }, first))
 }
 
 /// What is to be written down first: the task, with the signals that it is born with.

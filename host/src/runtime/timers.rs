@@ -27,6 +27,8 @@ pub(crate) enum Alarm {
     Approval(ApprovalNumber),
     /// The task may begin, or be tried again.
     Due,
+    /// Whoever waits for the task does so no longer.
+    Detach,
     /// A daemon has its fuel for another hour.
     Hour,
     /// It is time to see whether the task does anything.
@@ -49,6 +51,8 @@ pub(crate) struct Timers {
     pub(crate) approval: Option<(ApprovalNumber, Duration)>,
     /// When the task may begin, or be tried again.
     pub(crate) due_at: Option<Duration>,
+    /// When whoever waits for the task stops to.
+    pub(crate) detach: Option<Duration>,
     /// When a daemon's next hour begins.
     pub(crate) hour: Option<Duration>,
     pub(crate) quiet: Quiet,
@@ -68,6 +72,7 @@ impl Timers {
             child: None,
             approval: None,
             due_at: None,
+            detach: None,
             hour: None,
             quiet: Quiet::new(limits.idle, limits.stall),
             progress: None,
@@ -88,6 +93,7 @@ impl Timers {
             at(self.child, Alarm::Child),
             self.approval.map(|(number, at)| (at, Alarm::Approval(number))),
             at(self.due_at, Alarm::Due),
+            at(self.detach, Alarm::Detach),
             at(self.hour, Alarm::Hour),
             at(self.quiet.next_look(), Alarm::Look),
             at(self.progress, Alarm::Progress),

@@ -86,6 +86,8 @@ pub(super) fn line(event: &EventBody) -> Option<String> {
         | EventBody::FuelRequested { .. }
         | EventBody::FuelRequestEnded { .. }
         | EventBody::Panicked { .. }
+        | EventBody::Detached { .. }
+        | EventBody::DeliverySet { .. }
         | EventBody::CancelRequested(_)
         | EventBody::Finished { .. }
         | EventBody::OnTerminalDone { .. }

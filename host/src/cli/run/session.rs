@@ -210,6 +210,8 @@ impl<'a> Session<'a> {
             | EventBody::HourUsedUp { .. }
             | EventBody::FuelRenewed { .. }
             | EventBody::DaemonGivenUp { .. }
+            | EventBody::Detached { .. }
+            | EventBody::DeliverySet { .. }
             | EventBody::CancelRequested(_) => {}
         }
     }

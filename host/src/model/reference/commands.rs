@@ -9,6 +9,7 @@ use super::{Made, Parked, View, is_call};
 use crate::model::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, ApprovalRuling, Approvers};
 use crate::model::children::ChildOutcome;
 use crate::model::command::Command;
+use crate::model::delivery::{ContinuePolicy, DeliveryMode};
 use crate::model::ids::{SignalKey, TaskId, TaskKey, TaskRef};
 use crate::model::limits::Limits;
 use crate::model::outbox::Settlement;
@@ -28,6 +29,7 @@ const KEYS: u8 = 3;
 pub(super) struct Setting {
     held: bool,
     later: bool,
+    foreground: bool,
     /// Whether the case begins when it runs.
     begun: bool,
     attempts: u32,
@@ -62,6 +64,7 @@ impl Setting {
             },
             held: self.held,
             later: self.later,
+            foreground: self.foreground,
             retry: if self.crashes { policy.with_crashes() } else { policy },
             approvers: self.approvers,
             permission: self.permission.clone(),
@@ -94,10 +97,10 @@ pub(super) fn setting() -> impl Strategy<Value = Setting> {
     ];
     let begun = prop::bool::weighted(0.7);
     let budgets = (on_request, budget(), budget());
-    (held, (later, begun), 1..4u32, any::<bool>(), approvers, budgets, log_events, permission).prop_map(
+    (held, (later, begun, any::<bool>()), 1..4u32, any::<bool>(), approvers, budgets, log_events, permission).prop_map(
         |(
             held,
-            (later, begun),
+            (later, begun, foreground),
             attempts,
             crashes,
             approvers,
@@ -107,6 +110,7 @@ pub(super) fn setting() -> impl Strategy<Value = Setting> {
         )| Setting {
             held,
             later,
+            foreground,
             begun,
             attempts,
             crashes,
@@ -237,6 +241,8 @@ fn outside() -> impl Strategy<Value = Command> {
     ];
     let no = others().prop_map(|by| ApprovalDecision::Denied { by, reason: "r".into() });
     let decision = prop_oneof![4 => yes, 2 => no, 1 => Just(ApprovalDecision::TimedOut)];
+    let delivery = prop_oneof![Just(DeliveryMode::ToLoop), Just(DeliveryMode::Manual)];
+    let policy = prop_oneof![Just(ContinuePolicy::NotifyOnly), Just(ContinuePolicy::RequestContinue)];
     let outcomes = prop_oneof![
         Just(ChildOutcome::Succeeded),
         Just(ChildOutcome::Failed),
@@ -251,6 +257,9 @@ fn outside() -> impl Strategy<Value = Command> {
         1 => prop::option::of(0..KEYS).prop_map(|number| Command::CancelWait { key: number.map(key) }),
         2 => others().prop_map(|by| Command::Pause { by, reason: "r".into() }),
         2 => others().prop_map(|by| Command::Resume { by }),
+        1 => others().prop_map(|by| Command::Detach { by }),
+        2 => (prop::option::of(delivery), prop::option::of(policy), others())
+            .prop_map(|(delivery, continue_policy, by)| Command::SetDelivery { delivery, continue_policy, by }),
         2 => (0..20u64, others()).prop_map(|(units, by)| Command::AddFuel { units, by }),
         1 => others().prop_map(|by| Command::RefuseFuel { by, reason: String::new() }),
         4 => (0..3u8, outcomes, 0..9u64)
@@ -357,6 +366,8 @@ pub(super) fn who(command: &Command) -> &'static str {
         | Command::Instruct(Instruction { by, .. })
         | Command::Pause { by, .. }
         | Command::Resume { by }
+        | Command::Detach { by }
+        | Command::SetDelivery { by, .. }
         | Command::AddFuel { by, .. }
         | Command::RefuseFuel { by, .. }
         | Command::SetOutcome { by, .. }

@@ -8,6 +8,7 @@ use super::{Made, Said, Woken};
 use crate::model::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, ApprovalRuling, Approvers};
 use crate::model::children::ChildOutcome;
 use crate::model::command::Command;
+use crate::model::delivery::DeliveryMode;
 use crate::model::event::WaitEnd;
 use crate::model::ids::TaskId;
 use crate::model::limits::Limits;
@@ -25,6 +26,7 @@ fn running(attempts: u32) -> Decider {
         limits: Limits::default(),
         held: false,
         later: false,
+        foreground: true,
         retry: RetryPolicy::attempts(attempts).with_crashes(),
         approvers: Approvers::default(),
         permission: Permission::default(),
@@ -170,6 +172,8 @@ fn f27_nothing_that_comes_after_the_end_touches_the_result() {
         Command::Progress { message: "late".into(), percent: Some(1), restarted: true, merged: 0, last: true },
         Command::Pause { by, reason: "late".into() },
         Command::Resume { by },
+        Command::Detach { by },
+        Command::SetDelivery { delivery: Some(DeliveryMode::Manual), continue_policy: None, by },
         Command::AddFuel { units: 5, by },
         Command::RefuseFuel { by, reason: String::new() },
         Command::DecideApproval {
@@ -193,6 +197,7 @@ fn f27_nothing_that_comes_after_the_end_touches_the_result() {
                 limits: Limits::default(),
                 held: true,
                 later: true,
+                foreground: true,
                 retry: RetryPolicy::attempts(2),
                 approvers: Approvers::default(),
                 permission: Permission::default(),
@@ -217,6 +222,7 @@ fn r27_a_fault_of_the_host_does_not_let_a_held_task_run_without_its_yes() {
         limits: Limits::default(),
         held: true,
         later: false,
+        foreground: true,
         retry: RetryPolicy::attempts(3).with_crashes(),
         approvers: Approvers::default(),
         permission: Permission::default(),

@@ -8,7 +8,7 @@ use super::commands::{any_command, can_come, keys, setting, task, who};
 use super::{Came, Made, Parked, Reference, Said, View, Woken};
 use crate::model::approval::{ApprovalAsk, ApprovalDecision};
 use crate::model::command::{Answer, Command};
-use crate::model::details::TaskDetails;
+use crate::model::details::{Routing, TaskDetails};
 use crate::model::event::{Event, EventBody, WaitEnd};
 use crate::model::ids::TaskId;
 use crate::model::machine::step;
@@ -30,6 +30,7 @@ impl Decider {
         details.retry = made.retry;
         details.approvers = made.approvers;
         details.permission = made.permission.clone();
+        details.routing = made.foreground.then_some(Routing::Foreground);
         details.run_at = made.later.then_some(Timestamp(9));
         let create = Command::Create {
             task: task("k"),
@@ -100,6 +101,8 @@ impl Decider {
                 .map(|child| (child.id, child.fuel, child.detached, child.outcome))
                 .collect(),
             artifacts: look.artifacts.len(),
+            background: look.background,
+            delivery: (look.details.delivery, look.details.continue_policy),
             cancel: look.cancel,
             outcome: look.outcome.map(plain),
         }
@@ -256,7 +259,12 @@ fn whole(
         check(before == after && new.is_empty(), "something happened after the end")?;
     }
     check(before.limits == after.limits, "a limit changed")?;
-    check((before.task.as_ref(), &before.details) == (after.task.as_ref(), &after.details), "the request changed")?;
+    let mut details = before.details.clone();
+    if matches!(command, Command::SetDelivery { .. }) {
+        (details.delivery, details.continue_policy) = (after.details.delivery, after.details.continue_policy);
+    }
+    check((before.task.as_ref(), &details) == (after.task.as_ref(), &after.details), "the request changed")?;
+    check(after.background || !before.background || before.phase.is_none(), "nobody comes back from the background")?;
     let given = new.iter().filter_map(|event| {
         if let EventBody::FuelAdded { units, by, .. } = &event.body { Some((*units, *by)) } else { None }
     });

@@ -3,6 +3,7 @@
 use super::{Came, Parked, Reference, Said, Woken};
 use crate::model::approval::{ApprovalDecision, ApprovalNumber, ApprovalRuling, Approvers};
 use crate::model::children::ChildOutcome;
+use crate::model::delivery::{ContinuePolicy, DeliveryMode};
 use crate::model::event::Budget;
 use crate::model::ids::{SignalKey, TaskId};
 use crate::model::machine::RefusalKind;
@@ -165,6 +166,22 @@ impl Reference {
 
     pub(super) fn resumed(&mut self) -> Said {
         if self.view.paused.take().is_none() {
+            return Said::Unchanged;
+        }
+        self.others += 1;
+        Said::Done
+    }
+
+    pub(super) fn delivers(
+        &mut self,
+        delivery: Option<DeliveryMode>,
+        continue_policy: Option<ContinuePolicy>,
+        by: Party,
+    ) -> Said {
+        let (now, full) = (self.view.delivery, self.others_are_full(by));
+        self.view.delivery = (delivery.unwrap_or(now.0), continue_policy.unwrap_or(now.1));
+        if full || self.view.delivery == now {
+            self.view.delivery = now;
             return Said::Unchanged;
         }
         self.others += 1;

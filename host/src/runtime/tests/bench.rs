@@ -172,6 +172,7 @@ impl Bench {
             functions: Arc::default(),
             on_terminals: crate::runtime::terminal::OnTerminals::default(),
             routing: crate::runtime::routing::RoutingPolicy::default(),
+            loops: Arc::default(),
             daemons: Daemons { start: true, grants: std::collections::HashMap::new() },
             turns: Turns::default(),
             plugins: Belongings::new(std::collections::HashMap::new(), 1 << 20),

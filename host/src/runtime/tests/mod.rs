@@ -30,5 +30,6 @@ mod stopping;
 mod stores;
 mod telling;
 mod terminal;
+mod turns;
 mod unloading;
 mod waiting;

@@ -5,4 +5,5 @@ mod drops;
 mod ends;
 mod starts;
 pub(super) mod steps;
+mod turns;
 mod waits;

@@ -1,0 +1,402 @@
+//! One session's book: who is waited for in which turn, and which updates lie ready. No clock, no tasks, nobody who waits.
+//!
+//! It holds no outcome and no question, only which task has one: an update is as small as an id, and there are a few for each
+//! task that the host remembers. What is taken out of it is looked up in the task's state.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::model::approval::ApprovalNumber;
+use crate::model::ids::TaskId;
+
+use super::{ContinuePolicy, DeliveryMode};
+
+/// What lies ready, without what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Item {
+    pub(crate) task: TaskId,
+    pub(crate) body: ItemBody,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ItemBody {
+    Result { answers_call: bool, asks_on: bool },
+    Detached,
+    Question(ApprovalNumber),
+}
+
+/// A task that comes into the book.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entrant {
+    pub(crate) task: TaskId,
+    pub(crate) turn: Option<String>,
+    pub(crate) foreground: bool,
+    pub(crate) delivery: DeliveryMode,
+    pub(crate) continue_policy: ContinuePolicy,
+}
+
+/// What there is for whoever waits for a turn.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum TurnLook {
+    Next(Item),
+    /// Something is to come.
+    Wait,
+    /// Nobody is waited for, and nothing lies ready.
+    #[default]
+    Over,
+}
+
+/// What an interrupted turn leaves behind.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Interruption {
+    /// The tasks that were waited for, in the order of their starts. They are to be stopped.
+    pub(crate) stopped: Vec<TaskId>,
+    /// What lay ready and nobody had taken, questions left out.
+    pub(crate) cleared: Vec<Item>,
+}
+
+/// Where a task is, as its session sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Waited for in its turn.
+    Foreground,
+    Background,
+    /// Its turn was interrupted: it is being stopped, and whoever interrupted is told how it ends.
+    Interrupted,
+    Ended,
+}
+
+#[derive(Debug)]
+struct Entry {
+    number: u64,
+    turn: Option<String>,
+    place: Place,
+    delivery: DeliveryMode,
+    continue_policy: ContinuePolicy,
+    /// The newest question that was told.
+    asked: ApprovalNumber,
+    /// How many items it has in some queue.
+    items: usize,
+}
+
+#[derive(Debug, Default)]
+struct Turn {
+    /// The tasks that are waited for.
+    live: usize,
+    queue: VecDeque<Item>,
+}
+
+/// Whether some result in the loop's queue asks for another turn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum AsksOn {
+    #[default]
+    No,
+    Untold,
+    Told,
+}
+
+/// The book of one session.
+#[derive(Debug, Default)]
+pub(crate) struct SessionBook {
+    tasks: HashMap<TaskId, Entry>,
+    turns: HashMap<String, Turn>,
+    to_loop: VecDeque<Item>,
+    manual: VecDeque<Item>,
+    numbers: u64,
+    /// The tasks without an outcome.
+    live: usize,
+    asks_on: AsksOn,
+    /// Whether a message asks the agent to act, and the loop was not told so.
+    called: bool,
+    /// Results that were forgotten before anybody took them.
+    lost: u64,
+}
+
+impl SessionBook {
+    /// Takes a task in that lives from now on.
+    pub(crate) fn enter(&mut self, entrant: Entrant) {
+        let Entrant { task, turn, foreground, delivery, continue_policy } = entrant;
+        let awaited = turn.as_ref().filter(|_| foreground);
+        let place = if awaited.is_some() { Place::Foreground } else { Place::Background };
+        if let Some(turn) = awaited {
+            self.turns.entry(turn.clone()).or_default().live += 1;
+        }
+        self.numbers += 1;
+        let number = self.numbers;
+        let asked = ApprovalNumber(0);
+        self.tasks.insert(task, Entry { number, turn, place, delivery, continue_policy, asked, items: 0 });
+        self.live += 1;
+    }
+
+    /// These are the task's open questions now. Those that were told and are no longer open are taken back.
+    pub(crate) fn ask(&mut self, task: TaskId, open: &[ApprovalNumber]) {
+        let is_over = |body: &ItemBody| matches!(body, ItemBody::Question(number) if !open.contains(number));
+        self.take_back(task, is_over);
+        let Some(entry) = self.tasks.get_mut(&task) else { return };
+        match entry.place {
+            Place::Interrupted | Place::Ended => return,
+            Place::Foreground | Place::Background => {}
+        }
+        let asked = entry.asked;
+        entry.asked = open.iter().copied().max().map_or(asked, |newest| newest.max(asked));
+        for number in open.iter().filter(|number| **number > asked) {
+            self.put(task, ItemBody::Question(*number));
+        }
+    }
+
+    /// Nobody waits for the task any more: its turn is told so once, and what it still asks is told to the loop.
+    pub(crate) fn detach(&mut self, task: TaskId) {
+        let Some(entry) = self.tasks.get_mut(&task) else { return };
+        if entry.place != Place::Foreground {
+            return;
+        }
+        let questions = self.take_back(task, |body| matches!(body, ItemBody::Question(_)));
+        self.put(task, ItemBody::Detached);
+        self.leave_turn(task, Place::Background);
+        for question in questions {
+            self.put(task, question.body);
+        }
+    }
+
+    /// What becomes of the task's updates in the background, from now on.
+    pub(crate) fn set_delivery(&mut self, task: TaskId, delivery: DeliveryMode, continue_policy: ContinuePolicy) {
+        let Some(entry) = self.tasks.get(&task) else { return };
+        let moves = entry.delivery != delivery && entry.place == Place::Background;
+        let questions =
+            if moves { self.take_back(task, |body| matches!(body, ItemBody::Question(_))) } else { Vec::new() };
+        let Some(entry) = self.tasks.get_mut(&task) else { return };
+        (entry.delivery, entry.continue_policy) = (delivery, continue_policy);
+        for question in questions {
+            self.put(task, question.body);
+        }
+    }
+
+    /// The task has its outcome. The first time counts.
+    pub(crate) fn end(&mut self, task: TaskId) {
+        self.ask(task, &[]);
+        let Some(entry) = self.tasks.get(&task) else { return };
+        match entry.place {
+            Place::Ended => return,
+            Place::Interrupted => {}
+            Place::Foreground => {
+                self.put(task, ItemBody::Result { answers_call: true, asks_on: false });
+            }
+            Place::Background => {
+                let asks_on = entry.continue_policy == ContinuePolicy::RequestContinue;
+                let asks_on = asks_on && entry.delivery == DeliveryMode::ToLoop;
+                self.put(task, ItemBody::Result { answers_call: false, asks_on });
+            }
+        }
+        self.leave_turn(task, Place::Ended);
+        self.live = self.live.saturating_sub(1);
+        self.drop_if_done(task);
+    }
+
+    /// Whoever waited for the task beside the book has told its call: with the result, or that it goes on in the background.
+    pub(crate) fn answered(&mut self, task: TaskId, with_result: bool) {
+        self.take_back(task, |body| match body {
+            ItemBody::Detached => true,
+            ItemBody::Result { .. } => with_result,
+            ItemBody::Question(_) => false,
+        });
+        self.drop_if_done(task);
+    }
+
+    /// What there is for whoever waits for a turn; it is taken out.
+    pub(crate) fn next_in(&mut self, turn: &str) -> TurnLook {
+        let Some(found) = self.turns.get_mut(turn) else { return TurnLook::Over };
+        match found.queue.pop_front() {
+            Some(item) => {
+                self.taken(item);
+                TurnLook::Next(item)
+            }
+            // Without either it would not be there.
+            None if found.live > 0 => TurnLook::Wait,
+            None => TurnLook::Over,
+        }
+    }
+
+    /// Nobody waits for this turn any more.
+    pub(crate) fn interrupt(&mut self, turn: &str) -> Interruption {
+        let Some(found) = self.turns.remove(turn) else { return Interruption::default() };
+        let awaited = |entry: &Entry| entry.place == Place::Foreground && entry.turn.as_deref() == Some(turn);
+        let mut stopped: Vec<_> = self
+            .tasks
+            .iter_mut()
+            .filter(|(_, entry)| awaited(entry))
+            .map(|(task, entry)| (entry.number, *task, entry))
+            .collect();
+        stopped.sort_unstable_by_key(|(number, ..)| *number);
+        let mut interruption = Interruption::default();
+        for (_, task, entry) in stopped {
+            entry.place = Place::Interrupted;
+            interruption.stopped.push(task);
+        }
+        for item in found.queue {
+            self.taken(item);
+            if !matches!(item.body, ItemBody::Question(_)) {
+                interruption.cleared.push(item);
+            }
+        }
+        interruption
+    }
+
+    /// Takes at most so many updates of tasks in the background, oldest first.
+    pub(crate) fn drain(&mut self, from: DeliveryMode, most: usize) -> Vec<Item> {
+        let queue = self.queue(from);
+        let drained: Vec<Item> = queue.drain(..most.min(queue.len())).collect();
+        for item in &drained {
+            self.taken(*item);
+        }
+        drained
+    }
+
+    /// How many updates the loop can drain.
+    pub(crate) fn ready(&self) -> usize {
+        self.to_loop.len()
+    }
+
+    /// Whether one of them asks for another turn: told once, until all are drained.
+    pub(crate) fn tell_on(&mut self) -> bool {
+        let asks = self.asks_on == AsksOn::Untold;
+        if asks {
+            self.asks_on = AsksOn::Told;
+        }
+        asks
+    }
+
+    /// There is a message that asks the agent to act.
+    pub(crate) fn call(&mut self) {
+        self.called = true;
+    }
+
+    /// Whether there is one that the loop was not told of.
+    pub(crate) fn tell_call(&mut self) -> bool {
+        std::mem::take(&mut self.called)
+    }
+
+    /// How many results were forgotten before anybody took them: told once.
+    pub(crate) fn tell_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// The host has forgotten the task.
+    pub(crate) fn forget(&mut self, task: TaskId) {
+        let left = self.take_back(task, |_| true);
+        let results = left.iter().filter(|item| matches!(item.body, ItemBody::Result { .. }));
+        self.lost = self.lost.saturating_add(results.count() as u64);
+        self.drop_if_done(task);
+    }
+
+    /// Whether every task has its outcome.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.live == 0
+    }
+
+    /// Whether there is nothing to remember: no task lives, and nothing lies ready.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    fn queue(&mut self, of: DeliveryMode) -> &mut VecDeque<Item> {
+        match of {
+            DeliveryMode::ToLoop => &mut self.to_loop,
+            DeliveryMode::Manual => &mut self.manual,
+        }
+    }
+
+    /// Puts an update where the task's updates go now.
+    fn put(&mut self, task: TaskId, body: ItemBody) {
+        let Some(entry) = self.tasks.get_mut(&task) else { return };
+        entry.items += 1;
+        let (item, delivery) = (Item { task, body }, entry.delivery);
+        match (entry.place, &entry.turn) {
+            (Place::Foreground, Some(turn)) => self.turns.entry(turn.clone()).or_default().queue.push_back(item),
+            (Place::Foreground | Place::Background | Place::Interrupted | Place::Ended, _) => {
+                self.queue(delivery).push_back(item);
+                if matches!(body, ItemBody::Result { asks_on: true, .. }) && self.asks_on == AsksOn::No {
+                    self.asks_on = AsksOn::Untold;
+                }
+            }
+        }
+    }
+
+    /// Takes a task's updates back that nobody has taken, and returns them.
+    fn take_back(&mut self, task: TaskId, which: impl Fn(&ItemBody) -> bool) -> Vec<Item> {
+        let Some(entry) = self.tasks.get(&task).filter(|entry| entry.items > 0) else { return Vec::new() };
+        let of_turn = entry.turn.as_ref().and_then(|turn| self.turns.get_mut(turn)).map(|turn| &mut turn.queue);
+        let mut back = Vec::new();
+        for queue in of_turn.into_iter().chain([&mut self.to_loop, &mut self.manual]) {
+            queue.retain(|item| {
+                let goes = item.task == task && which(&item.body);
+                if goes {
+                    back.push(*item);
+                }
+                !goes
+            });
+        }
+        if let Some(entry) = self.tasks.get_mut(&task) {
+            entry.items = entry.items.saturating_sub(back.len());
+        }
+        self.tidy(task);
+        back
+    }
+
+    /// An update has left its queue.
+    fn taken(&mut self, item: Item) {
+        if let Some(entry) = self.tasks.get_mut(&item.task) {
+            entry.items = entry.items.saturating_sub(1);
+        }
+        self.tidy(item.task);
+        self.drop_if_done(item.task);
+    }
+
+    fn leave_turn(&mut self, task: TaskId, to: Place) {
+        let Some(entry) = self.tasks.get_mut(&task) else { return };
+        let from = std::mem::replace(&mut entry.place, to);
+        let turn = entry.turn.as_ref().filter(|_| from == Place::Foreground);
+        if let Some(turn) = turn.and_then(|turn| self.turns.get_mut(turn)) {
+            turn.live = turn.live.saturating_sub(1);
+        }
+        self.tidy(task);
+    }
+
+    /// Leaves no empty turn of the task's behind, and asks nobody on for what is gone.
+    fn tidy(&mut self, task: TaskId) {
+        if self.to_loop.is_empty() {
+            self.asks_on = AsksOn::No;
+        }
+        let turn = self.tasks.get(&task).and_then(|entry| entry.turn.as_ref());
+        let Some(turn) = turn else { return };
+        if self.turns.get(turn).is_some_and(|turn| turn.live == 0 && turn.queue.is_empty()) {
+            self.turns.remove(turn);
+        }
+    }
+
+    fn drop_if_done(&mut self, task: TaskId) {
+        if self.tasks.get(&task).is_some_and(|entry| entry.place == Place::Ended && entry.items == 0) {
+            self.tasks.remove(&task);
+        }
+    }
+}
+
+#[cfg(test)]
+impl SessionBook {
+    /// Whether what is counted is what is there, and nothing empty is kept.
+    pub(crate) fn check(&self) {
+        let queues = self.turns.values().map(|turn| &turn.queue).chain([&self.to_loop, &self.manual]);
+        let items: Vec<Item> = queues.flatten().copied().collect();
+        for (task, entry) in &self.tasks {
+            let own = items.iter().filter(|item| item.task == *task).count();
+            assert_eq!(own, entry.items);
+            assert!(entry.place != Place::Ended || own > 0, "an ended task has something left");
+        }
+        assert!(items.iter().all(|item| self.tasks.contains_key(&item.task)));
+        for (name, turn) in &self.turns {
+            let awaited = |entry: &&Entry| entry.place == Place::Foreground && entry.turn.as_ref() == Some(name);
+            assert_eq!(self.tasks.values().filter(awaited).count(), turn.live);
+            assert!(turn.live > 0 || !turn.queue.is_empty(), "an empty turn is kept");
+        }
+        assert_eq!(self.live, self.tasks.values().filter(|entry| entry.place != Place::Ended).count());
+        assert!(!self.to_loop.is_empty() || self.asks_on == AsksOn::No);
+    }
+}
