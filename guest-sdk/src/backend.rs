@@ -57,6 +57,8 @@ pub(crate) trait TasksPage {
     /// Returns the outcome as the contract's JSON document.
     fn wait_task(&self, id: &str, timeout_ms: Option<u64>) -> Result<Option<String>, Refused>;
     fn cancel_task(&self, id: &str, reason: &str, grace_ms: u64) -> Result<bool, Refused>;
+    /// Returns the contract's JSON document.
+    fn task_state(&self, id: &str) -> Result<String, Refused>;
     fn running_tasks(&self) -> Vec<Child>;
 }
 

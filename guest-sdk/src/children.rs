@@ -120,6 +120,43 @@ impl TaskOptions {
     }
 }
 
+/// How a child is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct ChildState {
+    /// Where it is in its life: `held`, `delayed`, `queued`, `running` or `ended`. More may come.
+    pub phase: String,
+    /// 0 to 100, when it has said so.
+    pub percent: Option<u8>,
+    /// What it reported last.
+    pub message: Option<String>,
+    /// Its note.
+    pub note: Option<String>,
+    /// What it is parked for: `signal`, `approval`, `fuel`, `message` or `task`. More may come.
+    pub waits_for: Option<String>,
+    /// Whether somebody has paused it.
+    pub paused: bool,
+    /// Which attempt runs or ran last, counted from 1; 0 before the first.
+    pub attempt: u32,
+    /// Units of fuel it has used.
+    pub fuel_used: u64,
+}
+
+impl ChildState {
+    /// Whether it has its outcome: [`TaskCtl::wait_task`](crate::TaskCtl::wait_task) has that.
+    pub fn is_ended(&self) -> bool {
+        self.phase == "ended"
+    }
+
+    pub(crate) fn from_wire(text: &str) -> Result<Self, Refused> {
+        json::read(text).map_err(|misfit| Refused {
+            kind: RefusalKind::Host,
+            message: format!("the child's state cannot be read: {}", misfit.sentence()),
+        })
+    }
+}
+
 /// How a child ended.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]

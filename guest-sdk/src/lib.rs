@@ -88,7 +88,7 @@ mod waiting;
 mod wasm;
 
 pub use approval::{Approval, Decision, NotApproved};
-pub use children::{Child, TaskEnd, TaskOptions};
+pub use children::{Child, ChildState, TaskEnd, TaskOptions};
 pub use ctl::TaskCtl;
 pub use error::{Cancelled, FuelError, HostError, RefusalKind, Refused, WaitError};
 pub use hook::{CancelledTask, EndedTask, HookCtx, TaskUsage};

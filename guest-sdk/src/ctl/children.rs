@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{TaskCtl, millis_rounded_up};
-use crate::children::{Child, TaskEnd, TaskOptions};
+use crate::children::{Child, ChildState, TaskEnd, TaskOptions};
 use crate::error::{Cancelled, Refused, WaitError};
 
 impl TaskCtl {
@@ -94,6 +94,24 @@ impl TaskCtl {
     /// [`Refused`] with `not-found` for what is no child of this task.
     pub fn cancel_task(&self, child: &Child, reason: &str, grace: Duration) -> Result<bool, Refused> {
         self.backend.cancel_task(&child.id, reason, millis_rounded_up(grace))
+    }
+
+    /// How a child is doing: how far it is and what it waits for. It returns at once.
+    ///
+    /// ```
+    /// # use taskcell_guest::TaskOptions;
+    /// # let host = taskcell_guest::testing::FakeHost::new();
+    /// # let ctl = host.ctl();
+    /// let child = ctl.start_task("think", &(), TaskOptions::new())?;
+    /// let state = ctl.task_state(&child)?;
+    /// assert!(!state.is_ended());
+    /// # Ok::<(), taskcell_guest::Refused>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Refused`] with `not-found` for what is no child of this task.
+    pub fn task_state(&self, child: &Child) -> Result<ChildState, Refused> {
+        ChildState::from_wire(&self.backend.task_state(&child.id)?)
     }
 
     /// The children that have no outcome yet, in the order they were started.

@@ -129,6 +129,13 @@ impl TasksPage for Pages {
         self.state.borrow_mut().cancel_task(id, reason)
     }
 
+    fn task_state(&self, id: &str) -> Result<String, Refused> {
+        let mut state = self.state.borrow_mut();
+        let now = state.now;
+        let phase = if state.children.find(id)?.runs_at(now) { "running" } else { "ended" };
+        Ok(json!({"version": 1, "phase": phase, "attempt": 1}).to_string())
+    }
+
     fn running_tasks(&self) -> Vec<Child> {
         let state = self.state.borrow();
         let running = state.children.known.iter().filter(|known| known.runs_at(state.now));

@@ -158,6 +158,10 @@ impl TasksPage for Imports {
         tasks::cancel(id, reason, grace_ms).map_err(refused)
     }
 
+    fn task_state(&self, id: &str) -> Result<String, Refused> {
+        tasks::state(id).map_err(refused)
+    }
+
     fn running_tasks(&self) -> Vec<Child> {
         tasks::running().into_iter().map(child).collect()
     }

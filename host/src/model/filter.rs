@@ -170,6 +170,14 @@ impl TaskIdentity {
         }
     }
 
+    /// Bytes of its texts.
+    pub(crate) fn bytes(&self) -> u64 {
+        let names = [Some(&self.task.plugin), Some(&self.task.task_type), self.session.as_ref(), self.turn.as_ref()];
+        let names = names.into_iter().flatten().map(String::len).sum::<usize>();
+        let labels = self.labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        (names + labels + self.task.key.as_str().len()) as u64
+    }
+
     /// What a filter looks at, when the task is there in its life.
     pub(crate) fn seen(&self, phase: Phase) -> Seen<'_> {
         Seen {

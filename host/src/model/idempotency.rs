@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::approval::ApprovalAsk;
 use super::details::TaskDetails;
+use super::external::ExternalReport;
 use super::ids::{SignalKey, TaskKey};
 use super::limits::LimitsRequest;
 use super::request::StartRequest;
@@ -71,6 +72,20 @@ impl Fingerprint {
             Err(_) => format!("{request:?}"),
         };
         Self(Sha256::digest(text).into())
+    }
+
+    /// Of something that was done elsewhere: another outcome is another report, and no report is a request.
+    pub(crate) fn of_report(report: &ExternalReport) -> Self {
+        let request = Self::of(&report.request);
+        let rest = serde_json::to_value((&report.outcome, report.duration.as_millis(), &report.tools));
+        let rest = rest.map_or_else(
+            |_| format!("{report:?}"),
+            |mut rest| {
+                rest.sort_all_objects();
+                rest.to_string()
+            },
+        );
+        Self(Sha256::new().chain_update(b"report").chain_update(request.0).chain_update(rest).finalize().into())
     }
 }
 

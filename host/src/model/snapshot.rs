@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::approval::{ApprovalAsk, ApprovalNumber, PendingApproval};
 use super::children::Child;
@@ -216,6 +217,35 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// What the task's parent may know of it, as the contract describes it.
+    pub(crate) fn for_parent(&self) -> Value {
+        let waits_for = if self.waiting.is_some() {
+            Some("signal")
+        } else if self.fuel_request.is_some() {
+            Some("fuel")
+        } else if !self.approvals.is_empty() {
+            Some("approval")
+        } else if self.awaits_instruction {
+            Some("message")
+        } else if self.awaits_child.is_some() {
+            Some("task")
+        } else {
+            None
+        };
+        let progress = self.progress.as_ref();
+        json!({
+            "version": 1,
+            "phase": self.phase,
+            "percent": progress.and_then(|progress| progress.percent),
+            "message": progress.map(|progress| progress.message.as_str()),
+            "note": self.note,
+            "waits_for": waits_for,
+            "paused": self.paused.is_some(),
+            "attempt": self.attempt,
+            "fuel_used": self.usage.fuel,
+        })
+    }
+
     /// A task that nothing is known about.
     pub(crate) fn of_nothing(id: TaskId, task: TaskRef) -> Self {
         Self {
@@ -246,5 +276,39 @@ impl Snapshot {
             ended_at: None,
             seq: EventSeq::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ids::TaskKey;
+    use super::*;
+
+    #[test]
+    fn r18_a_parent_is_told_how_far_its_child_is_and_what_it_waits_for() {
+        let id = TaskId::from_random(1);
+        let task = TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::from(id) };
+        let mut child = Snapshot::of_nothing(id, task);
+        assert_eq!(child.for_parent()["phase"], "queued");
+        assert_eq!(child.for_parent()["waits_for"], Value::Null);
+        child.phase = Phase::Running;
+        child.progress = Some(Progress { message: "half".into(), percent: Some(50), eta: None });
+        child.note = Some("uses the cache".into());
+        child.waiting = Some(WaitPoint { wait: 1, keys: Vec::new(), senders: Senders::default() });
+        let told = child.for_parent();
+        assert_eq!(
+            (&told["percent"], &told["message"], &told["note"]),
+            (&json!(50), &json!("half"), &json!("uses the cache"))
+        );
+        assert_eq!(
+            (&told["waits_for"], &told["paused"], &told["version"]),
+            (&json!("signal"), &json!(false), &json!(1))
+        );
+        child.waiting = None;
+        child.awaits_child = Some(id);
+        assert_eq!(child.for_parent()["waits_for"], "task");
+        child.awaits_child = None;
+        child.awaits_instruction = true;
+        assert_eq!(child.for_parent()["waits_for"], "message");
     }
 }

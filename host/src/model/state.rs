@@ -465,12 +465,15 @@ pub(crate) fn payload_bytes(payload: Option<&Value>) -> u64 {
 
 /// What an outcome carries.
 pub(crate) fn outcome_bytes(outcome: &Outcome) -> u64 {
-    match outcome {
-        Outcome::Succeeded { message, data } | Outcome::Cancelled { message, data, .. } => {
-            message.len() as u64 + payload_bytes(data.as_ref())
+    let texts = match outcome {
+        Outcome::Succeeded { message, data: _ } => message.len(),
+        Outcome::Cancelled { message, reason, .. } => message.len() + reason.len(),
+        Outcome::Failed(failure) => {
+            let lines = failure.backtrace.iter().map(|line| size_of::<String>() + line.len()).sum::<usize>();
+            failure.message.len() + lines + failure.limit.as_ref().map_or(0, |limit| limit.len())
         }
-        Outcome::Failed(failure) => failure.message.len() as u64 + payload_bytes(failure.error.as_ref()),
-    }
+    };
+    texts as u64 + payload_bytes(outcome.data())
 }
 
 fn ref_bytes(task: &TaskRef) -> usize {
@@ -478,11 +481,20 @@ fn ref_bytes(task: &TaskRef) -> usize {
 }
 
 /// What an event weighs beyond its fixed size.
-#[expect(clippy::wildcard_enum_match_arm, reason = "all but the two are weighed in one place")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "all but these are weighed in one place")]
 pub(crate) fn event_bytes(body: &EventBody) -> u64 {
     match body {
-        EventBody::Created { input, .. } => payload_bytes(Some(input)),
+        EventBody::Created { task, input, details, .. } => {
+            let fixed = size_of::<Limits>() + size_of::<TaskDetails>() + ref_bytes(task);
+            fixed as u64 + payload_bytes(Some(input)) + details.weight()
+        }
         EventBody::Finished { outcome, .. } => outcome_bytes(outcome),
+        EventBody::Panicked { message, place } => (message.len() + place.len()) as u64,
+        EventBody::CancelRequested(request) => request.reason.len() as u64,
+        EventBody::OnTerminalDone { name, error } => {
+            [name, error].into_iter().flatten().map(|text| text.len() as u64).sum()
+        }
+        EventBody::HookDone { error: Some(failure), .. } => failure.message.len() as u64,
         _ => written_bytes(body),
     }
 }

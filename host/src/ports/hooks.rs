@@ -67,6 +67,7 @@ impl GuestCall {
             Self::StartChild { reply, .. } => drop(reply.send(Err(no_task()))),
             Self::WaitChild { reply, .. } => drop(reply.send(Err(no_task()))),
             Self::CancelChild { reply, .. } => drop(reply.send(Err(no_task()))),
+            Self::ChildState { reply, .. } => drop(reply.send(Err(no_task()))),
             Self::RunningChildren { reply } => drop(reply.send(Vec::new())),
             Self::CallHost { reply, .. } => {
                 let Refusal { kind, message } = no_task();

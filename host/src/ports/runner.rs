@@ -198,6 +198,11 @@ pub(crate) enum GuestCall {
         grace: Duration,
         reply: Reply<Result<bool, Refusal>>,
     },
+    /// Answered with the contract's document.
+    ChildState {
+        child: TaskId,
+        reply: Reply<Result<Value, Refusal>>,
+    },
     RunningChildren {
         reply: Reply<Vec<(TaskId, TaskRef)>>,
     },

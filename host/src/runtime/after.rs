@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use crate::model::command::{Answer, Decision};
@@ -29,15 +30,13 @@ const TRIES_MAX: u32 = 128;
 /// Events read from the store at a time.
 const PAGE: usize = 256;
 
-/// What is known of the events after a task's end. Whoever writes one holds it.
+/// What is known of the events after a task's end. Held by whoever writes one that depends on those before.
 #[derive(Debug, Default)]
 pub(crate) struct AfterLane {
     /// The messages that somebody has begun to settle here.
     settled: BTreeMap<u64, Settling>,
     /// Whether a change may be written that the state does not have: whoever wrote it was dropped, or the store failed.
     is_update_open: bool,
-    /// The last event that those who follow were told.
-    told: EventSeq,
 }
 
 /// How far a settlement has come.
@@ -51,20 +50,16 @@ enum Settling {
 impl Shared {
     /// Writes something down that happened after the end. What cannot be written is lost: it changes nothing. Says whether
     /// it was written.
+    ///
+    /// It waits for nobody's turn: the task's own actor writes so, and a caller who has a turn may be left unpolled.
     pub(super) async fn note_after(&self, body: EventBody) -> bool {
-        let mut lane = self.after.lock().await;
-        self.write_after(&mut lane, &body).await
-    }
-
-    async fn write_after(&self, lane: &mut AfterLane, body: &EventBody) -> bool {
-        for _ in 0..TRIES_MAX {
-            match self.append_after(lane, body).await {
-                Err(CommitError::Fenced) => {}
-                Ok(()) => return true,
-                Err(CommitError::Unavailable) => return false,
+        match self.write_after(&body).await {
+            Some(event) => {
+                self.tell_after(event).await;
+                true
             }
+            None => false,
         }
-        false
     }
 
     /// Changes what people see of the task after its end.
@@ -76,6 +71,7 @@ impl Shared {
             for event in &events {
                 self.state().after_the_end(&event.body);
             }
+            self.renew_identity();
             lane.is_update_open = false;
         }
         let Decision { events, answer } = {
@@ -92,12 +88,11 @@ impl Shared {
         };
         for body in events {
             lane.is_update_open = true;
-            if !self.write_after(&mut lane, &body).await {
-                return Answer::AlreadyEnded;
-            }
+            let Some(event) = self.write_after(&body).await else { return Answer::AlreadyEnded };
             lane.is_update_open = false;
             self.state().after_the_end(&body);
             self.renew_identity();
+            self.tell_after(event).await;
         }
         answer
     }
@@ -116,11 +111,14 @@ impl Shared {
                 },
             };
             let settled = EventBody::MessageSettled { number, how };
-            let stored = if written { Ok(()) } else { self.append_after(&mut lane, &settled).await };
+            let stored = if written { Ok(None) } else { self.append_after(&settled).await.map(Some) };
             match stored {
                 Err(CommitError::Fenced) => {}
-                Ok(()) => {
+                Ok(event) => {
                     lane.settled.insert(number, Settling::Written);
+                    if let Some(event) = event {
+                        self.tell_after(event).await;
+                    }
                     return true;
                 }
                 Err(CommitError::Unavailable) => return false,
@@ -129,8 +127,19 @@ impl Shared {
         false
     }
 
-    /// Writes one event behind those that are there, and tells it to those who follow.
-    async fn append_after(&self, lane: &mut AfterLane, body: &EventBody) -> Result<(), CommitError> {
+    async fn write_after(&self, body: &EventBody) -> Option<Event> {
+        for _ in 0..TRIES_MAX {
+            match self.append_after(body).await {
+                Err(CommitError::Fenced) => {}
+                Ok(event) => return Some(event),
+                Err(CommitError::Unavailable) => return None,
+            }
+        }
+        None
+    }
+
+    /// Writes one event behind those that are there.
+    async fn append_after(&self, body: &EventBody) -> Result<Event, CommitError> {
         let stream = StreamId::After(self.id);
         let is_forgotten = || self.forgotten.load(Ordering::SeqCst);
         if is_forgotten() {
@@ -145,23 +154,30 @@ impl Shared {
             let _ = self.store.remove(stream).await;
             return Err(CommitError::Unavailable);
         }
-        self.tell_after(lane, event).await;
-        Ok(())
+        Ok(event)
     }
 
-    /// Tells an event, and before it those that were written by somebody who was dropped meanwhile.
-    async fn tell_after(&self, lane: &mut AfterLane, event: Event) {
-        let seq = event.seq;
-        if self.feed.is_on() {
-            let events = if lane.told.next() == seq {
-                vec![event]
-            } else {
-                let page = self.store.read(StreamId::After(self.id), lane.told, PAGE).await;
-                page.unwrap_or_else(|StoreError::Unavailable| vec![event])
-            };
-            self.feed.tell(&self.identity(), Phase::Ended, EventLane::After, &events);
+    /// Tells an event to those who follow, after those before it: another one may have written them and not told them yet,
+    /// or have been dropped in between.
+    async fn tell_after(&self, event: Event) {
+        let told = || self.told_after.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.feed.is_on() {
+            let mut told = told();
+            *told = (*told).max(event.seq);
+            return;
         }
-        lane.told = seq;
+        let last = *told();
+        let events = if last.next() < event.seq {
+            let page = self.store.read(StreamId::After(self.id), last, PAGE).await;
+            page.unwrap_or_else(|StoreError::Unavailable| vec![event])
+        } else {
+            vec![event]
+        };
+        let mut told = told();
+        for event in events.into_iter().filter(|event| event.seq > *told).collect::<Vec<_>>() {
+            *told = event.seq;
+            self.feed.tell(&self.identity(), Phase::Ended, EventLane::After, &[event]);
+        }
     }
 
     async fn is_settled_after(&self, wanted: u64) -> Result<bool, StoreError> {

@@ -368,7 +368,7 @@ impl Turn {
             // It is only not told when the runtime goes.
             tasks.extend(told.await.ok());
         }
-        Interrupted { stopped: StopReport { tasks }, cleared }
+        Interrupted { stopped: StopReport { tasks, more: 0 }, cleared }
     }
 }
 

@@ -88,8 +88,14 @@ impl Newborn {
         self.claim.keep();
         // It may ask whether it may begin.
         self.actor.shared.approvals.changed();
+        let unseen = birth.is_none();
+        if let Some(first) = birth {
+            announce(&self.actor.shared, &first);
+        }
         async move {
-            announce(&self.actor.shared, birth).await;
+            if unseen && self.actor.shared.feed.is_on() {
+                announce_stored(&self.actor.shared).await;
+            }
             self.actor.run(self.cell).await;
         }
     }
@@ -105,20 +111,18 @@ fn events(first: &[Record]) -> Vec<Event> {
 }
 
 /// Tells those who follow what happens that there is a task.
-async fn announce(shared: &Shared, birth: Option<Vec<Event>>) {
-    if !shared.feed.is_on() {
-        return;
-    }
-    let first = if let Some(first) = birth {
-        first
-    } else {
-        // Somebody began to follow while it was being stored.
-        let (seq, store) = (shared.state().seq, &shared.store);
-        let count = usize::try_from(seq.0).unwrap_or(usize::MAX);
-        store.read(StreamId::Task(shared.id), EventSeq::default(), count).await.unwrap_or_default()
-    };
+fn announce(shared: &Shared, first: &[Event]) {
     let phase = shared.state().phase.unwrap_or(Phase::Queued);
-    shared.feed.tell(&shared.identity(), phase, EventLane::Task, &first);
+    shared.feed.tell(&shared.identity(), phase, EventLane::Task, first);
+}
+
+/// The same, when somebody began to follow while the task was being stored. What cannot be read is not told.
+async fn announce_stored(shared: &Shared) {
+    let count = usize::try_from(shared.state().seq.0).unwrap_or(usize::MAX);
+    let read = pin!(async { shared.store.read(StreamId::Task(shared.id), EventSeq::default(), count).await });
+    if let Ok(Ok(first)) = guarded(read).await {
+        announce(shared, &first);
+    }
 }
 
 /// Sees to it that nothing is left of a task that was not stored, as far as anybody knows. While the store does not work

@@ -165,6 +165,7 @@ impl Actor {
             }
             GuestCall::WaitChild { child, timeout, reply } => self.wait_child(child, timeout, reply).await?,
             GuestCall::CancelChild { child, reason, grace, reply } => self.cancel_child(child, reason, grace, reply),
+            GuestCall::ChildState { child, reply } => drop(reply.send(self.child_state(child))),
             GuestCall::RunningChildren { reply } => drop(reply.send(self.running_children())),
             GuestCall::CallHost { name, input, reply } => self.call_host(name, input, reply).await?,
             #[cfg(feature = "wit-extension")]

@@ -342,6 +342,14 @@ impl Actor {
     }
 
     /// The children that have no outcome.
+    /// How a child is doing, as the contract describes it.
+    pub(super) fn child_state(&self, child: TaskId) -> Result<Value, Refusal> {
+        let is_own = self.shared.state().children.iter().any(|known| known.id == child);
+        let shared = self.child(child).filter(|_| is_own);
+        let gone = || Refusal::new(RefusalKind::NotFound, "this task has no child of this id, or it is forgotten");
+        shared.map(|shared| shared.snapshot().for_parent()).ok_or_else(gone)
+    }
+
     pub(super) fn running_children(&self) -> Vec<(TaskId, TaskRef)> {
         let state = self.shared.state();
         let live = state.children.iter().filter(|child| child.outcome.is_none());

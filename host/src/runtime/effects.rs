@@ -58,9 +58,14 @@ impl Actor {
     /// Folds the events in, does what follows from them, and tells everybody.
     fn publish(&mut self, events: &[Event], stored: Head) -> Result<(), Ended> {
         let mut ended = false;
+        let mut phases = Vec::new();
+        let is_followed = self.shared.feed.is_on();
         for event in events {
             let taken = self.about_to_take(&event.body);
             self.shared.state().apply(event);
+            if is_followed {
+                phases.push(self.shared.state().phase.unwrap_or(Phase::Queued));
+            }
             if event.body.is_by_guest() {
                 self.event_pace.take(self.shared.clock.steady());
             }
@@ -74,9 +79,9 @@ impl Actor {
             // The state is visible; now the key is free, and then whoever waits is woken.
             self.registry.release(&self.shared.task, self.shared.id);
         }
-        if self.shared.feed.is_on() {
-            let phase = self.shared.state().phase.unwrap_or(Phase::Queued);
-            self.shared.feed.tell(&self.shared.identity(), phase, EventLane::Task, events);
+        if is_followed {
+            let told = phases.into_iter().zip(events);
+            self.shared.feed.tell_each(&self.shared.identity(), EventLane::Task, told);
         }
         // What its session's loop is told lies ready before anybody hears of it.
         self.shared.tell_loop(events);

@@ -1,27 +1,32 @@
 //! Tasks that were done elsewhere, recorded as if they had ended here; and records that are taken away.
 
+use std::pin::pin;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
-use crate::model::event::{Event, EventSeq};
+use crate::model::details::is_line;
+use crate::model::event::{Event, EventBody, EventSeq};
 use crate::model::external::ExternalReport;
-use crate::model::ids::TaskId;
+use crate::model::idempotency::Fingerprint;
+use crate::model::ids::{TaskId, TaskRef};
 use crate::model::json::{VALUES_MAX, has_too_many};
 use crate::model::machine::external::report;
+use crate::model::outcome::Outcome;
 use crate::model::signal::Party;
 use crate::model::snapshot::Phase;
 use crate::model::state::{TaskState, outcome_bytes, payload_bytes};
-use crate::ports::store::{Fence, Record, StreamId};
+use crate::ports::store::{CommitError, Fence, Record, StreamId};
 
 use super::effects::forget;
 use super::feed::EventLane;
+use super::guard::guarded;
 use super::handle::TaskHandle;
 use super::host::{Host, Inner, StartError};
-use super::keys::{Found, once};
+use super::keys::{Found, OnceClaim, once};
 use super::orphans::Written;
 use super::shared::{CONTROL_QUEUE, Head, Shared};
-use super::start::{new_id, task_ref};
+use super::start::{new_id, task_ref, wanted};
 
 /// Why something that was done elsewhere was not recorded. Nothing has happened then.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +46,9 @@ pub enum ReportError {
         /// The limit in bytes.
         max: u64,
     },
+    /// What it calls its plugin or task type is not fit to be kept.
+    #[error("the names of plugin and task type have 1 to 256 bytes and no control characters")]
+    Names,
     /// A report has no parent: what was done elsewhere has used nothing of another task's.
     #[error("what was done elsewhere is nobody's child; leave the parent out")]
     Parent,
@@ -59,34 +67,58 @@ pub enum RemoveError {
 }
 
 impl Inner {
-    pub(super) async fn report_external(&self, report: ExternalReport, by: Party) -> Result<TaskHandle, ReportError> {
+    pub(super) async fn report_external(
+        self: &Arc<Self>,
+        report: ExternalReport,
+        by: Party,
+    ) -> Result<TaskHandle, ReportError> {
         if *self.shutdown.borrow() {
             return Err(StartError::ShuttingDown.into());
         }
         self.check_report(&report)?;
         let id = new_id();
         let task = task_ref(&report.request, id);
-        let once = match once(self, &report.request, &task, id).await? {
+        let once = match once(self, &report.request, || Fingerprint::of_report(&report), &task, id).await? {
             Found::Known(known) => return Ok(TaskHandle::new(known)),
             Found::Nothing(once) => once,
         };
-        let now = self.around.clock.date();
-        let mut state = TaskState::default();
         let bodies = self::report(report, task.clone(), &self.limits, by).map_err(ReportError::Tools)?;
+        let (inner, (tell, told)) = (Arc::clone(self), oneshot::channel());
+        // Nobody could tell what became of it, if the store's answer were thrown away with the caller.
+        self.spawn(Box::pin(async move {
+            let recorded = inner.record(id, task, bodies, once).await;
+            drop(inner);
+            let _ = tell.send(recorded);
+        }));
+        told.await.unwrap_or(Err(StartError::ShuttingDown)).map_err(ReportError::from)
+    }
+
+    /// Has a whole life stored, and enters it into the books.
+    async fn record(
+        &self,
+        id: TaskId,
+        task: TaskRef,
+        bodies: Vec<EventBody>,
+        once: Option<OnceClaim>,
+    ) -> Result<TaskHandle, StartError> {
+        let date = self.around.clock.date();
+        let mut state = TaskState::default();
         let mut events = Vec::with_capacity(bodies.len());
         for (number, body) in (1..).zip(bodies) {
-            let event = Event { seq: EventSeq(number), at: now, body };
+            let event = Event { seq: EventSeq(number), at: date, body };
             state.apply(&event);
             events.push(event);
         }
         let head = Head { seq: state.seq, ended: true };
         let records: Vec<Record> = events.iter().cloned().map(Record::Event).collect();
         let written = Written::of(&records);
-        if let Err(error) = self.around.store.commit(StreamId::Task(id), Fence::Absent, records).await {
+        let store = &self.around.store;
+        let stored = pin!(async { store.commit(StreamId::Task(id), Fence::Absent, records).await });
+        if let Err(error) = guarded(stored).await.unwrap_or(Err(CommitError::Unavailable)) {
             // It may have been taken although the answer was not.
             self.registry.orphans.note(id, written);
-            let _ = self.registry.orphans.take_back(&*self.around.store, id).await;
-            return Err(StartError::Store(error).into());
+            let _ = self.registry.orphans.take_back(&**store, id).await;
+            return Err(StartError::Store(error));
         }
         // Nobody reads what is sent there, and whoever sends finds out at once.
         let (control, _) = mpsc::channel(CONTROL_QUEUE);
@@ -96,11 +128,11 @@ impl Inner {
         let now = shared.now();
         shared.note(|moments| &mut moments.ended, now);
         shared.gone.send_replace(Some(now));
+        shared.feed.tell(&shared.identity(), Phase::Ended, EventLane::Task, &events);
         let forgotten = self.registry.enter_ended(Arc::clone(&shared), now.steady);
         if let Some(once) = once {
             once.settle(id);
         }
-        shared.feed.tell(&shared.identity(), Phase::Ended, EventLane::Task, &events);
         forget(&self.around, forgotten).await;
         Ok(TaskHandle::new(shared))
     }
@@ -116,7 +148,7 @@ impl Inner {
         }
         // From here on to the end, or its files would stay until the host goes.
         let around = self.around.clone();
-        let (tell, removed) = tokio::sync::oneshot::channel();
+        let (tell, removed) = oneshot::channel();
         self.spawn(Box::pin(async move {
             forget(&around, vec![id]).await;
             let _ = tell.send(());
@@ -125,24 +157,28 @@ impl Inner {
         Ok(())
     }
 
-    /// What a start would be held against, as far as it does not need the plugin; and the outcome.
+    /// What a start would be held against, as far as that does not need the plugin; and the outcome.
     fn check_report(&self, report: &ExternalReport) -> Result<(), ReportError> {
         let (request, limits) = (&report.request, &self.limits);
         request.details.check().map_err(StartError::from)?;
+        if ![&request.plugin, &request.task_type].into_iter().all(|name| !name.is_empty() && is_line(name)) {
+            return Err(ReportError::Names);
+        }
         if request.details.parent.is_some() {
             return Err(ReportError::Parent);
         }
         if request.details.schedule.is_some() {
             return Err(StartError::Schedule.into());
         }
-        let size = payload_bytes(Some(&request.input));
+        request.details.output_schema.as_ref().map(wanted).transpose()?;
+        let size = request.input.to_string().len() as u64;
         if size > limits.input_bytes {
             return Err(StartError::InputTooLarge { size, max: limits.input_bytes }.into());
         }
         if has_too_many(&request.input) || report.outcome.data().is_some_and(has_too_many) {
             return Err(StartError::TooManyValues { max: VALUES_MAX }.into());
         }
-        let size = outcome_bytes(&report.outcome);
+        let size = said_bytes(&report.outcome);
         if size > limits.result_bytes {
             return Err(ReportError::OutcomeTooLarge { size, max: limits.result_bytes });
         }
@@ -150,10 +186,18 @@ impl Inner {
     }
 }
 
+/// Bytes of an outcome: its texts, and its data as JSON.
+fn said_bytes(outcome: &Outcome) -> u64 {
+    let data = outcome.data();
+    let texts = outcome_bytes(outcome).saturating_sub(payload_bytes(data));
+    texts.saturating_add(data.map_or(0, |data| data.to_string().len() as u64))
+}
+
 impl Host {
     /// Records a task that was done elsewhere: with its input, its outcome, how long it took and what it spent. It is in the
     /// lists and events of this host like a task that has ended, and its `finished` event says who reported it. No function
-    /// is called at its end. With an idempotency key it is recorded once, however often it is reported.
+    /// is called at its end, and its session's agent loop is told nothing. With an idempotency key it is recorded once, however
+    /// often the same is reported.
     ///
     /// ```no_run
     /// # async fn example(host: &taskcell::Host, report: taskcell::ExternalReport) -> Result<(), taskcell::ReportError> {

@@ -12,12 +12,18 @@ use crate::model::hook::Hook;
 use crate::model::outcome::{Failure, Outcome};
 use crate::model::request::CancelRequest;
 use crate::model::signal::Party;
+use crate::model::text;
 
 use super::host::Inner;
 use super::shared::Shared;
 use super::stopping::{LAST_WORD, StopReport, Stopped, stop};
 use super::unloading::Unload;
 use super::version::{Tally, Version};
+
+/// Tasks that came to be after the end began and are listed, and bytes of what each of them said. There may be any number of
+/// them: protects the host's memory from a plugin that goes on starting tasks.
+const LATER_MAX: usize = 10_000;
+const LATER_WORDS_BYTES: usize = 256;
 
 impl Inner {
     /// Lets the tasks of a version that has left end, and then the version. The report comes at the deadline at the
@@ -31,7 +37,7 @@ impl Inner {
         let (tell, told) = oneshot::channel();
         let over = self.around.clock.steady().saturating_add(how.deadline());
         let farewell = Farewell { inner: Arc::clone(self), version, how, why, over };
-        self.spawn(Box::pin(farewell.run(Account { tell: Some(tell), stopped: Vec::new() })));
+        self.spawn(Box::pin(farewell.run(Account::new(tell))));
         told
     }
 }
@@ -76,11 +82,12 @@ impl Farewell {
     async fn end_tasks(&self, account: &mut Account) {
         let clock = Arc::clone(&self.inner.around.clock);
         let mut tally = self.version.watch_tally();
+        let mut shutdown = self.inner.shutdown.subscribe();
         let (mut births, mut known, mut stopping) = (None, HashSet::new(), JoinSet::new());
         let mut parting = pin!(self.inner.tell(&self.version, Hook::OnDisabled));
         let mut told = false;
         loop {
-            let Tally { users, born } = *tally.borrow_and_update();
+            let Tally { users, born, unborn } = *tally.borrow_and_update();
             // Starts that were under way become tasks, and tasks start children.
             let later = births.is_some();
             if births.replace(born) != Some(born) {
@@ -92,7 +99,9 @@ impl Farewell {
                     stopping.spawn_on(async move { (Place { number, later }, stopped.await) }, &self.inner.runtime);
                 }
             }
-            if told && users == 0 && stopping.is_empty() {
+            // Whoever is about to start one is refused when the host goes, and need not be waited for.
+            let awaited = if *shutdown.borrow_and_update() { users.saturating_sub(unborn) } else { users };
+            if told && awaited == 0 && stopping.is_empty() {
                 return;
             }
             tokio::select! {
@@ -106,6 +115,7 @@ impl Farewell {
                 },
                 _ = &mut parting, if !told => told = true,
                 _ = tally.changed() => {}
+                Ok(()) = shutdown.changed() => {}
                 () = clock.sleep_until(self.patience()), if account.is_open() && stopping.is_empty() => {
                     account.close();
                 }
@@ -135,9 +145,16 @@ struct Account {
     /// `None` once it was told.
     tell: Option<oneshot::Sender<StopReport>>,
     stopped: Vec<(Place, Stopped)>,
+    /// How many of them came to be after the end began, and how many more did that are not kept.
+    later: usize,
+    more: usize,
 }
 
 impl Account {
+    fn new(tell: oneshot::Sender<StopReport>) -> Self {
+        Self { tell: Some(tell), stopped: Vec::new(), later: 0, more: 0 }
+    }
+
     /// Whether somebody waits.
     fn is_open(&self) -> bool {
         self.tell.as_ref().is_some_and(|tell| !tell.is_closed())
@@ -149,8 +166,15 @@ impl Account {
             self.stopped = Vec::new();
             return;
         }
-        let outcome = stopped.outcome.map(|outcome| if place.later { without_data(outcome) } else { outcome });
-        self.stopped.push((place, Stopped { outcome, ..stopped }));
+        if !place.later {
+            self.stopped.push((place, stopped));
+        } else if self.later < LATER_MAX {
+            self.later += 1;
+            let outcome = stopped.outcome.map(shortened);
+            self.stopped.push((place, Stopped { outcome, ..stopped }));
+        } else {
+            self.more += 1;
+        }
     }
 
     /// Tells what is known, once.
@@ -158,17 +182,21 @@ impl Account {
         let mut stopped = std::mem::take(&mut self.stopped);
         let Some(tell) = self.tell.take() else { return };
         stopped.sort_by_key(|(place, _)| *place);
-        let _ = tell.send(StopReport { tasks: stopped.into_iter().map(|(_, task)| task).collect() });
+        let tasks = stopped.into_iter().map(|(_, task)| task).collect();
+        let _ = tell.send(StopReport { tasks, more: self.more });
     }
 }
 
-/// How a task ended, and not what it came to.
-fn without_data(outcome: Outcome) -> Outcome {
+/// How a task ended, and not what it came to nor much of what it said.
+fn shortened(outcome: Outcome) -> Outcome {
+    let short = |words: String| text::shortened(&words, LATER_WORDS_BYTES).into_owned();
     match outcome {
-        Outcome::Succeeded { message, data: _ } => Outcome::Succeeded { message, data: None },
-        Outcome::Failed(failure) => Outcome::Failed(Failure { error: None, ..failure }),
+        Outcome::Succeeded { message, data: _ } => Outcome::Succeeded { message: short(message), data: None },
+        Outcome::Failed(failure) => {
+            Outcome::Failed(Failure { message: short(failure.message), error: None, backtrace: Vec::new(), ..failure })
+        }
         Outcome::Cancelled { by, reason, forced, begun, message, data: _ } => {
-            Outcome::Cancelled { by, reason, forced, begun, message, data: None }
+            Outcome::Cancelled { by, reason: short(reason), forced, begun, message: short(message), data: None }
         }
     }
 }
@@ -193,7 +221,7 @@ mod tests {
     #[test]
     fn r36_of_tasks_that_came_later_no_data_is_kept() {
         let (tell, mut told) = oneshot::channel();
-        let mut account = Account { tell: Some(tell), stopped: Vec::new() };
+        let mut account = Account::new(tell);
         let failed = Failure { error: Some(json!("x")), ..Failure::new(FailureKind::Guest, "no") };
         account.note(Place { number: 3, later: true }, stopped(3, Outcome::Failed(failed.clone())));
         account.note(Place { number: 2, later: true }, stopped(2, succeeded()));
@@ -207,9 +235,25 @@ mod tests {
     }
 
     #[test]
+    fn f14_of_tasks_that_came_later_so_many_are_listed_each_with_a_few_words() {
+        let (tell, mut told) = oneshot::channel();
+        let mut account = Account::new(tell);
+        for number in 0..LATER_MAX as u64 + 5 {
+            let failure =
+                Failure { backtrace: vec!["frame".into()], ..Failure::new(FailureKind::Trap, "w".repeat(1000)) };
+            account.note(Place { number, later: true }, stopped(number, Outcome::Failed(failure)));
+        }
+        account.close();
+        let report = told.try_recv().unwrap();
+        assert_eq!((report.tasks.len(), report.more), (LATER_MAX, 5));
+        let Some(Outcome::Failed(failure)) = &report.tasks[0].outcome else { panic!("it failed") };
+        assert!(failure.message.len() < 300 && failure.backtrace.is_empty());
+    }
+
+    #[test]
     fn r36_nothing_is_kept_for_nobody() {
         let (tell, told) = oneshot::channel();
-        let mut account = Account { tell: Some(tell), stopped: Vec::new() };
+        let mut account = Account::new(tell);
         account.note(Place { number: 1, later: false }, stopped(1, succeeded()));
         assert_eq!(account.stopped.len(), 1);
         drop(told);

@@ -40,7 +40,11 @@ impl Default for FeedLimits {
 /// A place in the order of everything that happened in this host, since somebody first wanted to know. Its text is for
 /// keeping and giving back, not for reading.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EventPosition(u64);
+pub struct EventPosition {
+    /// Which host's: each draws a number, so that another one's place is not taken for its own.
+    host: u32,
+    place: u64,
+}
 
 /// This is no place in the order of what happened in this host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -51,7 +55,7 @@ pub struct UnknownPosition;
 
 impl fmt::Display for EventPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "e{}", self.0)
+        write!(f, "e{:x}-{}", self.host, self.place)
     }
 }
 
@@ -59,8 +63,12 @@ impl FromStr for EventPosition {
     type Err = UnknownPosition;
 
     fn from_str(text: &str) -> Result<Self, UnknownPosition> {
-        let digits = text.strip_prefix('e').filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
-        digits.and_then(|digits| digits.parse().ok()).map(Self).ok_or(UnknownPosition)
+        let (host, place) = text.strip_prefix('e').and_then(|rest| rest.split_once('-')).ok_or(UnknownPosition)?;
+        let host = u32::from_str_radix(host, 16).map_err(|_| UnknownPosition)?;
+        let place = place.parse().map_err(|_| UnknownPosition)?;
+        // One way to write each.
+        let position = Self { host, place };
+        if position.to_string() == text { Ok(position) } else { Err(UnknownPosition) }
     }
 }
 
@@ -103,11 +111,18 @@ pub struct Lagged {
 #[derive(Debug)]
 pub(crate) struct Feed {
     limits: FeedLimits,
+    /// What tells its places from another host's.
+    host: u32,
     /// Whether anybody has ever subscribed. Until then nothing is kept.
     on: AtomicBool,
     ring: Mutex<Ring>,
     /// Changes when there is more, or there will be no more.
     changes: watch::Sender<()>,
+}
+
+/// A number that no two hosts have, but by chance.
+fn drawn() -> u32 {
+    uuid::Uuid::new_v4().as_fields().0
 }
 
 #[derive(Debug, Default)]
@@ -131,9 +146,9 @@ impl Ring {
         self.newest.saturating_sub(self.events.len() as u64)
     }
 
-    fn push(&mut self, event: impl FnOnce(EventPosition) -> TaskEvent, bytes: u64, limits: FeedLimits) {
+    fn push(&mut self, event: impl FnOnce(u64) -> TaskEvent, bytes: u64, limits: FeedLimits) {
         self.newest += 1;
-        self.events.push_back(Kept { event: Arc::new(event(EventPosition(self.newest))), bytes });
+        self.events.push_back(Kept { event: Arc::new(event(self.newest)), bytes });
         self.bytes = self.bytes.saturating_add(bytes);
         while self.events.len() > limits.events || self.bytes > limits.bytes {
             let Some(oldest) = self.events.pop_front() else { break };
@@ -144,7 +159,13 @@ impl Ring {
 
 impl Feed {
     pub(crate) fn new(limits: FeedLimits) -> Self {
-        Self { limits, on: AtomicBool::new(false), ring: Mutex::default(), changes: watch::Sender::new(()) }
+        Self {
+            limits,
+            host: drawn(),
+            on: AtomicBool::new(false),
+            ring: Mutex::default(),
+            changes: watch::Sender::new(()),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Ring> {
@@ -158,14 +179,32 @@ impl Feed {
 
     /// Tells what happened to a task, once it is stored.
     pub(super) fn tell(&self, of: &Arc<TaskIdentity>, phase: Phase, lane: EventLane, events: &[Event]) {
-        if !self.is_on() || events.is_empty() {
+        self.tell_each(of, lane, events.iter().map(|event| (phase, event)));
+    }
+
+    /// The same, with the phase that the task was in with each event.
+    pub(super) fn tell_each<'a>(
+        &self,
+        of: &Arc<TaskIdentity>,
+        lane: EventLane,
+        events: impl Iterator<Item = (Phase, &'a Event)>,
+    ) {
+        if !self.is_on() {
             return;
         }
+        let beside = of.bytes().saturating_add(size_of::<TaskEvent>() as u64);
         {
             let mut ring = self.lock();
-            for event in events {
-                let bytes = event_bytes(&event.body).saturating_add(size_of::<TaskEvent>() as u64);
-                let told = |position| TaskEvent { position, of: Arc::clone(of), phase, lane, event: event.clone() };
+            for (phase, event) in events {
+                let bytes = event_bytes(&event.body).saturating_add(beside);
+                let position = |place| EventPosition { host: self.host, place };
+                let told = |place| TaskEvent {
+                    position: position(place),
+                    of: Arc::clone(of),
+                    phase,
+                    lane,
+                    event: event.clone(),
+                };
                 ring.push(told, bytes, self.limits);
             }
         }
@@ -241,7 +280,7 @@ impl Subscription {
     pub async fn next(&mut self) -> Result<Option<Arc<TaskEvent>>, Lagged> {
         loop {
             if let Some(event) = self.batch.pop_front() {
-                self.seen = event.position.0;
+                self.seen = event.position.place;
                 return Ok(Some(event));
             }
             self.changes.mark_unchanged();
@@ -263,7 +302,7 @@ impl Subscription {
     pub fn try_next(&mut self) -> Result<Option<Arc<TaskEvent>>, Lagged> {
         loop {
             if let Some(event) = self.batch.pop_front() {
-                self.seen = event.position.0;
+                self.seen = event.position.place;
                 return Ok(Some(event));
             }
             match self.read()? {
@@ -275,7 +314,7 @@ impl Subscription {
 
     /// Up to where this subscriber has seen everything: with it [`Host::subscribe_after`] goes on here.
     pub fn position(&self) -> EventPosition {
-        EventPosition(self.seen)
+        EventPosition { host: self.feed.host, place: self.seen }
     }
 
     fn read(&mut self) -> Result<Read, Lagged> {
@@ -330,10 +369,10 @@ impl Inner {
         after: EventPosition,
     ) -> Result<Subscription, UnknownPosition> {
         let feed = &self.around.feed;
-        if after.0 > feed.lock().newest {
+        if after.host != feed.host || after.place > feed.lock().newest {
             return Err(UnknownPosition);
         }
-        Ok(feed.follow(filter, Some(after.0)))
+        Ok(feed.follow(filter, Some(after.place)))
     }
 }
 

@@ -149,11 +149,12 @@ impl Drop for OnceClaim {
 pub(super) async fn once(
     inner: &Inner,
     request: &StartRequest,
+    print: impl FnOnce() -> Fingerprint,
     task: &TaskRef,
     id: TaskId,
 ) -> Result<Found, StartError> {
     let Some(key) = OnceKey::of(request) else { return Ok(Found::Nothing(None)) };
-    let print = Fingerprint::of(request);
+    let print = print();
     loop {
         match inner.registry.once(&key, print, task, id) {
             Once::Mine => {

@@ -211,7 +211,7 @@ impl Registry {
         let name = || name.to_owned();
         match books.plugins.get(&name()) {
             Some(version) => match version.standing() {
-                Standing::Enabled => Ok(VersionUse::new(Arc::clone(version))),
+                Standing::Enabled => Ok(VersionUse::starting(Arc::clone(version))),
                 Standing::Disabled => Err(StartError::PluginDisabled { name: name() }),
                 Standing::Leaving => Err(StartError::PluginUnloading { name: name() }),
             },

@@ -60,6 +60,15 @@ impl Retry {
     }
 }
 
+/// A firing whose start failed, or could not be written down.
+#[derive(Debug, Clone, Copy)]
+struct PutOff {
+    id: ScheduleId,
+    retry: Retry,
+    /// Whether its task was started, and only that has to be written down: the task may be forgotten by then.
+    started: bool,
+}
+
 /// Keeps the schedules of a host.
 pub(super) struct Scheduler {
     host: Weak<Inner>,
@@ -68,7 +77,7 @@ pub(super) struct Scheduler {
     starts: JoinSet<StartEnd>,
     starting: HashSet<TaskId>,
     /// Firings whose starts failed, and not by their requests' fault.
-    put_off: HashMap<TaskId, (ScheduleId, Retry)>,
+    put_off: HashMap<TaskId, PutOff>,
     /// Whoever fired by hand, and waits for the task.
     waiting: HashMap<TaskId, (ScheduleId, Reply<TaskHandle>)>,
     /// When the schedules themselves are read or written again, after the store failed at that.
@@ -142,7 +151,7 @@ impl Scheduler {
             Ok(wake) => {
                 self.retry = None;
                 let put_off = self.put_off.iter().filter(|(task, _)| !self.starting.contains(task));
-                put_off.map(|(_, (_, retry))| retry.at).chain(wake).min()
+                put_off.map(|(_, put_off)| put_off.retry.at).chain(wake).min()
             }
             Err(StoreError::Unavailable) => Some(self.try_later()),
         }
@@ -151,7 +160,7 @@ impl Scheduler {
     /// Forgets firings that nobody has to start any more, and tells those who wait for them.
     fn let_go(&mut self) {
         let (books, starting) = (&self.books, &self.starting);
-        self.put_off.retain(|task, (id, _)| books.is_open(*id, *task));
+        self.put_off.retain(|task, put_off| books.is_open(put_off.id, *task));
         let over =
             |task: &TaskId, (id, _): &mut (ScheduleId, _)| !starting.contains(task) && !books.is_open(*id, *task);
         for (_, (id, reply)) in self.waiting.extract_if(over) {
@@ -174,7 +183,7 @@ impl Scheduler {
             self.fire_if_due(id, &host).await?;
             let now = self.books.clock.steady();
             for firing in self.books.take_to_start(id) {
-                if self.put_off.get(&firing.task).is_none_or(|(_, retry)| retry.at <= now) {
+                if self.put_off.get(&firing.task).is_none_or(|put_off| put_off.retry.at <= now) {
                     self.start(id, firing, &host);
                 }
             }
@@ -206,6 +215,10 @@ impl Scheduler {
     fn start(&mut self, id: ScheduleId, firing: Firing, host: &Arc<Inner>) {
         let Some(request) = self.books.schedule(id).map(|schedule| schedule.request(&firing)) else { return };
         if !self.starting.insert(firing.task) {
+            return;
+        }
+        if self.put_off.get(&firing.task).is_some_and(|put_off| put_off.started) {
+            self.starts.spawn(std::future::ready(StartEnd { id, firing, started: Ok(None) }));
             return;
         }
         let (host, store) = (Arc::downgrade(host), self.books.store());
@@ -241,10 +254,10 @@ impl Scheduler {
             }
             None => Err(Trouble::Store),
         };
-        let last = self.put_off.remove(&firing.task).map(|(_, retry)| retry);
+        let last = self.put_off.remove(&firing.task).map(|put_off| put_off.retry);
         if written == Err(Trouble::Store) {
             let retry = Retry::after(last, self.books.clock.steady());
-            self.put_off.insert(firing.task, (id, retry));
+            self.put_off.insert(firing.task, PutOff { id, retry, started: started.is_ok() });
         }
         if let Some((_, reply)) = self.waiting.remove(&firing.task) {
             let _ = reply.send(match started {

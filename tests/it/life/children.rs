@@ -82,8 +82,8 @@ async fn r18_a_child_is_looked_after_and_stopped_and_only_its_parent_may() {
     let told = result(&host, "steer-child", Value::Null).await;
     let end = json!({"succeeded": {"result": "cancelled"}});
     let seen = json!({
-        "name": ["fixture", "wait", "child"], "running": true, "looked": null, "waited": null, "stopped": true,
-        "end": end, "again": end, "left": 0, "stopped_again": false,
+        "name": ["fixture", "wait", "child"], "running": true, "looked": null, "waited": null, "alive": true,
+        "stopped": true, "end": end, "again": end, "over": true, "left": 0, "stopped_again": false,
     });
     assert_eq!(told["seen"], seen);
     for refused in told["strangers"].as_array().unwrap() {

@@ -7,11 +7,13 @@ use super::bench::{Bench, beside, key, log, request, script, settle, success, wa
 use crate::model::event::{Event, EventBody, EventSeq};
 use crate::model::filter::TaskFilter;
 use crate::model::ids::TaskId;
+use crate::model::patch::TaskPatch;
 use crate::model::request::CancelRequest;
 use crate::model::signal::Party;
 use crate::model::snapshot::Phase;
 use crate::runtime::feed::{EventLane, EventPosition, Feed, FeedLimits, Lagged, Subscription, TaskEvent};
 use crate::runtime::handle::TaskHandle;
+use crate::store::memory::MemoryStore;
 
 /// A host whose tasks report and end.
 fn reporting(reports: u8) -> Bench {
@@ -86,9 +88,13 @@ async fn r42_a_subscriber_that_comes_back_goes_on_where_it_was() {
     let rest = up_to_end(&mut again, task.id()).await;
     assert_eq!(up_to_end(&mut all, task.id()).await[2..], rest);
     // What was not there yet is no place, and neither is what nobody gave out.
-    let ahead: EventPosition = "e1000000".parse().unwrap();
+    let host = place.to_string().split_once('-').unwrap().0.to_owned();
+    let ahead: EventPosition = format!("{host}-1000000").parse().unwrap();
     assert!(bench.inner.subscribe_after(TaskFilter::default(), ahead).is_err());
-    for bad in ["", "e", "7", "e-1", "e+1", "e99999999999999999999"] {
+    let other = reporting(3);
+    let of_other = other.inner.subscribe(TaskFilter::default()).position();
+    assert!(bench.inner.subscribe_after(TaskFilter::default(), of_other).is_err(), "another host's");
+    for bad in ["", "e", "7", "e-1", "e1", "e1-", "e1-+1", "e01-1", "e1-01", "eA-1", "e1-99999999999999999999"] {
         assert!(bad.parse::<EventPosition>().is_err(), "{bad}");
     }
 }
@@ -97,6 +103,7 @@ async fn r42_a_subscriber_that_comes_back_goes_on_where_it_was() {
 async fn r42_whoever_is_too_slow_is_told_how_much_it_missed_and_goes_on() {
     let bench = reporting(0);
     let mut slow = bench.inner.subscribe(TaskFilter::default());
+    let first = slow.position();
     // Each task has three events, and 256 are kept.
     let mut last = bench.start().await;
     for _ in 0..199 {
@@ -110,8 +117,8 @@ async fn r42_whoever_is_too_slow_is_told_how_much_it_missed_and_goes_on() {
     assert_eq!(seen.len(), 256);
     assert!(seen.windows(2).all(|pair| pair[0].position < pair[1].position));
     // From a place that is gone by now, too.
-    let mut old = bench.inner.subscribe_after(TaskFilter::default(), "e1".parse().unwrap()).unwrap();
-    assert_eq!(old.next().await, Err(Lagged { missed: 599 - 256 }));
+    let mut old = bench.inner.subscribe_after(TaskFilter::default(), first).unwrap();
+    assert_eq!(old.next().await, Err(Lagged { missed: 600 - 256 }));
 }
 
 #[tokio::test]
@@ -148,6 +155,77 @@ async fn f22_whoever_follows_a_host_that_goes_learns_every_end_and_that_nothing_
     assert_eq!(waiting.end().await, 3);
     let mut late = bench.inner.subscribe(TaskFilter::default());
     assert_eq!(late.next().await, Ok(None));
+}
+
+/// Whatever the runtime does first, a task's beginning is told before anything that was stored after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r42_beginnings_are_told_in_the_order_in_which_they_were_stored() {
+    let bench = Bench::with(script(|_| async { success(None) }), 512, Arc::new(MemoryStore::new()));
+    let mut events = bench.inner.subscribe(TaskFilter::default());
+    let mut started = Vec::new();
+    for _ in 0..64 {
+        started.push(bench.start().await.id());
+    }
+    let mut begun = Vec::new();
+    while begun.len() < started.len() {
+        let event = next(&mut events).await;
+        if matches!(event.event.body, EventBody::Created { .. }) {
+            begun.push(event.of.id);
+        }
+    }
+    assert_eq!(begun, started);
+}
+
+#[tokio::test]
+async fn r42_an_event_has_the_phase_and_the_labels_of_its_moment() {
+    let bench = Bench::new(script(|_| std::future::pending()));
+    let mut live = bench.inner.subscribe(TaskFilter::default().live());
+    let task = bench.start().await;
+    settle().await;
+    task.cancel(CancelRequest::force(Party::Host, "")).await;
+    task.gone().await;
+    let mut seen = Vec::new();
+    while let Ok(Some(event)) = live.try_next() {
+        seen.push(event);
+    }
+    let last = &seen.last().unwrap().event.body;
+    assert!(matches!(last, EventBody::CancelRequested(_)), "of the same commit as the end: {last:?}");
+    // After the end a change is told with what it changed.
+    let mut all = bench.inner.subscribe(TaskFilter::default().label("seen", "yes"));
+    task.update(TaskPatch::default().label("seen", "yes"), None, Party::Person).await.unwrap();
+    assert!(matches!(all.try_next().unwrap().unwrap().event.body, EventBody::Updated { revision: 1, .. }));
+}
+
+/// A caller that has begun to change an ended task and is not polled any more holds up nobody.
+#[tokio::test]
+async fn r4a_a_change_that_nobody_polls_does_not_hold_up_a_shutdown() {
+    let bench = reporting(0);
+    let task = bench.start().await;
+    task.gone().await;
+    let turn = task.shared().after.lock().await;
+    let mut update = Box::pin(task.update(TaskPatch::default().note("n"), None, Party::Person));
+    let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(update.as_mut().poll(cx).is_pending()));
+    assert!(polled.await);
+    drop(turn);
+    // The turn is the unpolled one's now, and what the task itself has to write down does not wait for it.
+    assert!(task.shared().note_after(EventBody::Due).await);
+    bench.inner.shut_down().await;
+    assert_eq!(update.await, Ok(1));
+}
+
+#[tokio::test]
+async fn f14_what_a_start_says_is_weighed_too() {
+    let feed = Arc::new(Feed::new(FeedLimits { events: 1_000, bytes: 256 << 10 }));
+    let bench = reporting(0);
+    let mut request = request();
+    request.details.call_metadata = Some(serde_json::Value::String("x".repeat(50 << 10)));
+    let task = bench.inner.start(request).await.unwrap();
+    let created = task.events(EventSeq::default()).next().await.unwrap().unwrap();
+    let mut subscription = feed.follow(TaskFilter::default(), None);
+    for _ in 0..10 {
+        feed.tell(&task.shared().identity(), Phase::Queued, EventLane::Task, std::slice::from_ref(&created));
+    }
+    assert!(matches!(subscription.next().await, Err(Lagged { missed: 5.. })));
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use crate::model::external::ExternalReport;
 use crate::model::filter::TaskFilter;
 use crate::model::ids::{TaskId, TaskKey};
 use crate::model::listing::{OutcomeKind, PAGE_MAX, TaskCursor};
-use crate::model::outcome::{FailureKind, Outcome};
+use crate::model::outcome::{Failure, FailureKind, Outcome};
 use crate::model::patch::TaskPatch;
 use crate::model::request::{CancelRequest, StartRequest};
 use crate::model::signal::Party;
@@ -275,6 +275,18 @@ async fn r49_a_report_is_recorded_once_or_refused_as_a_whole() {
     };
     let first = host.report_external(once(), Party::Agent).await.unwrap();
     assert_eq!(host.report_external(once(), Party::Agent).await.unwrap().id(), first.id());
+    // Another outcome is another report, and a start with that key is no report.
+    let mut other = once();
+    other.outcome = Outcome::Succeeded { message: "another".into(), data: None };
+    let used = |error| matches!(error, ReportError::Request(StartError::IdempotencyKeyUsed { .. }));
+    assert!(used(host.report_external(other, Party::Agent).await.unwrap_err()));
+    let mut bad = report();
+    bad.request.plugin = "two\nlines".into();
+    assert!(matches!(host.report_external(bad, Party::Agent).await, Err(ReportError::Names)));
+    let mut bad = report();
+    bad.outcome =
+        Outcome::Failed(Failure { backtrace: vec!["x".repeat(1 << 20); 5], ..Failure::new(FailureKind::Host, "") });
+    assert!(matches!(host.report_external(bad, Party::Agent).await, Err(ReportError::OutcomeTooLarge { .. })));
     let mut bad = report();
     bad.request.details.title = Some("two\nlines".into());
     assert!(matches!(host.report_external(bad, Party::Agent).await, Err(ReportError::Request(StartError::Details(_)))));

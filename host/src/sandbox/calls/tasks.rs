@@ -78,6 +78,15 @@ impl tasks::Host for CellData {
         Ok(answer.map_err(Into::into))
     }
 
+    async fn state(&mut self, id: String) -> wasmtime::Result<Result<String, types::Refusal>> {
+        self.called(id.len());
+        let answer = match task_id(&id) {
+            Ok(child) => self.link.request(|reply| GuestCall::ChildState { child, reply }).await,
+            Err(refusal) => Err(refusal),
+        };
+        Ok(answer.map(|state| state.to_string()).map_err(Into::into))
+    }
+
     async fn running(&mut self) -> wasmtime::Result<Vec<tasks::Child>> {
         self.called(0);
         let running = self.link.ask(|reply| GuestCall::RunningChildren { reply }).await;
