@@ -11,6 +11,7 @@ use crate::model::delivery::{DeliveryMode, LoopUpdate, UpdateBody};
 use crate::model::ids::TaskId;
 use crate::model::request::{CancelRequest, StartRequest};
 use crate::model::signal::Party;
+use crate::ports::clock::Clock;
 
 use super::delivery::LoopDesk;
 use super::detaching::DetachAnswer;
@@ -19,7 +20,7 @@ use super::host::{Host, Inner, StartError};
 use super::registry::Registry;
 use super::routing::route;
 use super::start::{Begun, start_or_join};
-use super::stopping::{StopReport, stop};
+use super::stopping::{LAST_WORD, StopReport, stop};
 
 /// An agent's loop, as its session's tasks see it. Cheap to clone; all handles of a session share its queues.
 ///
@@ -69,6 +70,7 @@ pub struct Turn {
 struct Seat {
     desk: Arc<LoopDesk>,
     registry: Arc<Registry>,
+    clock: Arc<dyn Clock>,
     host: Weak<Inner>,
     session: String,
     changes: watch::Receiver<()>,
@@ -168,10 +170,17 @@ impl Host {
 
 impl Inner {
     pub(super) fn agent_loop(self: &Arc<Self>, session: String) -> AgentLoop {
-        let (desk, registry) = (Arc::clone(&self.loops), Arc::clone(&self.registry));
-        let changes = desk.attend(&session);
-        let (host, shutdown) = (Arc::downgrade(self), self.shutdown.subscribe());
-        AgentLoop { seat: Arc::new(Seat { desk, registry, host, session, changes, shutdown }) }
+        let changes = self.loops.attend(&session);
+        let seat = Seat {
+            desk: Arc::clone(&self.loops),
+            registry: Arc::clone(&self.registry),
+            clock: Arc::clone(&self.around.clock),
+            host: Arc::downgrade(self),
+            session,
+            changes,
+            shutdown: self.shutdown.subscribe(),
+        };
+        AgentLoop { seat: Arc::new(seat) }
     }
 }
 
@@ -206,10 +215,12 @@ impl AgentLoop {
             if ready.is_some() || (stops && idle) {
                 return ready;
             }
-            tokio::select! {
-                // The handle keeps the sender.
-                _ = changes.changed() => {}
-                _ = shutdown.wait_for(|stop| *stop), if !stops => {}
+            let goes_on = tokio::select! {
+                goes_on = self.seat.changed(&mut changes) => goes_on,
+                _ = shutdown.wait_for(|stop| *stop), if !stops => true,
+            };
+            if !goes_on {
+                return None;
             }
         }
     }
@@ -226,18 +237,18 @@ impl AgentLoop {
     }
 
     /// Waits until every task of the session has its outcome, and its result lies ready. Tasks that the session's tasks
-    /// started by themselves are not waited for.
+    /// started by themselves are not waited for. Says whether it is so: not when the host shuts down, and a task has no outcome
+    /// because its store does not answer.
     ///
     /// Cancel safety: nothing is lost.
-    pub async fn wait_idle(&self) {
+    pub async fn wait_idle(&self) -> bool {
         let mut changes = self.seat.changes.clone();
         loop {
             changes.mark_unchanged();
-            if self.seat.look(|book| book.is_idle()) {
-                return;
+            let idle = self.seat.look(|book| book.is_idle());
+            if idle || !self.seat.changed(&mut changes).await {
+                return idle;
             }
-            // The handle keeps the sender.
-            let _ = changes.changed().await;
         }
     }
 
@@ -290,7 +301,7 @@ impl Turn {
     }
 
     /// The next update of the turn's tasks in the foreground, first in first out; `None` when none is left that anybody waits
-    /// for. Who starts one more may ask again.
+    /// for. Who starts one more may ask again. When the host shuts down, the ends of its tasks come, and then none.
     ///
     /// Cancel safety: no update is lost.
     pub async fn next(&self) -> Option<LoopUpdate> {
@@ -305,8 +316,11 @@ impl Turn {
                         return Some(update);
                     }
                 }
-                // The handle keeps the sender.
-                TurnLook::Wait => drop(changes.changed().await),
+                TurnLook::Wait => {
+                    if !self.seat.changed(&mut changes).await {
+                        return None;
+                    }
+                }
             }
         }
     }
@@ -380,6 +394,23 @@ impl Seat {
 
     fn change<T: Default>(&self, change: impl FnOnce(&mut SessionBook) -> T) -> T {
         self.desk.change(&self.session, change).unwrap_or_default()
+    }
+
+    /// Waits for a change of the book. Says whether one may come: not any more when the host shuts down and nothing has happened
+    /// for as long as a task may take to say how it ended.
+    async fn changed(&self, changes: &mut watch::Receiver<()>) -> bool {
+        let mut shutdown = self.shutdown.clone();
+        let silence = async {
+            // An error means that the host is gone.
+            let _ = shutdown.wait_for(|stop| *stop).await;
+            self.clock.sleep_until(self.clock.steady().saturating_add(LAST_WORD)).await;
+        };
+        tokio::select! {
+            biased;
+            // The handle keeps the sender.
+            _ = changes.changed() => true,
+            () = silence => false,
+        }
     }
 
     fn drain(&self, from: DeliveryMode, most: usize) -> Drained {
