@@ -8,6 +8,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::model::delivery::book::{Item, ItemBody, SessionBook, TurnLook};
 use crate::model::delivery::{DeliveryMode, LoopUpdate, UpdateBody};
+use crate::model::details::Routing;
 use crate::model::ids::TaskId;
 use crate::model::request::{CancelRequest, StartRequest};
 use crate::model::signal::Party;
@@ -280,14 +281,19 @@ impl Turn {
         let inner = self.seat.host.upgrade().ok_or(StartError::ShuttingDown)?;
         request.details.session = Some(self.seat.session.clone());
         request.details.turn = Some(self.name.clone());
-        let routing = route(&inner, &request);
-        request.details.routing = Some(routing);
+        request.details.routing = Some(route(&inner, &request));
         let call = request.details.call_id.clone();
         let Begun { task, joined } = Box::pin(start_or_join(&inner, request, None)).await?;
         if joined && !self.is_of_call(&task, call.as_deref()) {
             return Ok(TurnStart::Joined(task));
         }
-        Ok(if routing.is_foreground() { TurnStart::Foreground(task) } else { TurnStart::Background(task) })
+        // What was decided when it was started, now or by whoever asked first.
+        let routing = task.shared().state().details.routing;
+        Ok(if routing.is_some_and(Routing::is_foreground) {
+            TurnStart::Foreground(task)
+        } else {
+            TurnStart::Background(task)
+        })
     }
 
     /// Whether a task was started for this very call: whoever asks again, because the answer was lost, joins its own.
