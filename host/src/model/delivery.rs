@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::approval::OpenApproval;
 use super::ids::{TaskId, TaskRef};
 use super::outcome::Outcome;
+use super::signal::present;
 
 /// Where the updates of a task go that is in the background.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +37,7 @@ pub enum ContinuePolicy {
 }
 
 /// Something that an agent's loop wants to know about one of its tasks.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LoopUpdate {
     /// The task.
@@ -44,17 +45,21 @@ pub struct LoopUpdate {
     /// Its reference.
     pub task: TaskRef,
     /// The turn that it was started in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn: Option<String>,
     /// The tool call that started it, as the agent's model numbered it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call_id: Option<String>,
     /// What the caller said about that call.
+    #[serde(default, with = "present", skip_serializing_if = "Option::is_none")]
     pub call_metadata: Option<Value>,
     /// What happened.
     pub body: UpdateBody,
 }
 
 /// What an agent's loop is told.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "update", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum UpdateBody {
     /// The task has its outcome: told once for each task.

@@ -8,9 +8,11 @@ use tokio::sync::{oneshot, watch};
 
 use crate::model::delivery::book::{Item, ItemBody, SessionBook, TurnLook};
 use crate::model::delivery::{DeliveryMode, LoopUpdate, UpdateBody};
+use crate::model::details::Routing;
 use crate::model::ids::TaskId;
 use crate::model::request::{CancelRequest, StartRequest};
 use crate::model::signal::Party;
+use crate::ports::clock::Clock;
 
 use super::delivery::LoopDesk;
 use super::detaching::DetachAnswer;
@@ -19,7 +21,7 @@ use super::host::{Host, Inner, StartError};
 use super::registry::Registry;
 use super::routing::route;
 use super::start::{Begun, start_or_join};
-use super::stopping::{StopReport, stop};
+use super::stopping::{LAST_WORD, StopReport, stop};
 
 /// An agent's loop, as its session's tasks see it. Cheap to clone; all handles of a session share its queues.
 ///
@@ -69,6 +71,7 @@ pub struct Turn {
 struct Seat {
     desk: Arc<LoopDesk>,
     registry: Arc<Registry>,
+    clock: Arc<dyn Clock>,
     host: Weak<Inner>,
     session: String,
     changes: watch::Receiver<()>,
@@ -168,10 +171,17 @@ impl Host {
 
 impl Inner {
     pub(super) fn agent_loop(self: &Arc<Self>, session: String) -> AgentLoop {
-        let (desk, registry) = (Arc::clone(&self.loops), Arc::clone(&self.registry));
-        let changes = desk.attend(&session);
-        let (host, shutdown) = (Arc::downgrade(self), self.shutdown.subscribe());
-        AgentLoop { seat: Arc::new(Seat { desk, registry, host, session, changes, shutdown }) }
+        let changes = self.loops.attend(&session);
+        let seat = Seat {
+            desk: Arc::clone(&self.loops),
+            registry: Arc::clone(&self.registry),
+            clock: Arc::clone(&self.around.clock),
+            host: Arc::downgrade(self),
+            session,
+            changes,
+            shutdown: self.shutdown.subscribe(),
+        };
+        AgentLoop { seat: Arc::new(seat) }
     }
 }
 
@@ -206,10 +216,12 @@ impl AgentLoop {
             if ready.is_some() || (stops && idle) {
                 return ready;
             }
-            tokio::select! {
-                // The handle keeps the sender.
-                _ = changes.changed() => {}
-                _ = shutdown.wait_for(|stop| *stop), if !stops => {}
+            let goes_on = tokio::select! {
+                goes_on = self.seat.changed(&mut changes) => goes_on,
+                _ = shutdown.wait_for(|stop| *stop), if !stops => true,
+            };
+            if !goes_on {
+                return None;
             }
         }
     }
@@ -226,18 +238,18 @@ impl AgentLoop {
     }
 
     /// Waits until every task of the session has its outcome, and its result lies ready. Tasks that the session's tasks
-    /// started by themselves are not waited for.
+    /// started by themselves are not waited for. Says whether it is so: not when the host shuts down, and a task has no outcome
+    /// because its store does not answer.
     ///
     /// Cancel safety: nothing is lost.
-    pub async fn wait_idle(&self) {
+    pub async fn wait_idle(&self) -> bool {
         let mut changes = self.seat.changes.clone();
         loop {
             changes.mark_unchanged();
-            if self.seat.look(|book| book.is_idle()) {
-                return;
+            let idle = self.seat.look(|book| book.is_idle());
+            if idle || !self.seat.changed(&mut changes).await {
+                return idle;
             }
-            // The handle keeps the sender.
-            let _ = changes.changed().await;
         }
     }
 
@@ -269,14 +281,19 @@ impl Turn {
         let inner = self.seat.host.upgrade().ok_or(StartError::ShuttingDown)?;
         request.details.session = Some(self.seat.session.clone());
         request.details.turn = Some(self.name.clone());
-        let routing = route(&inner, &request);
-        request.details.routing = Some(routing);
+        request.details.routing = Some(route(&inner, &request));
         let call = request.details.call_id.clone();
         let Begun { task, joined } = Box::pin(start_or_join(&inner, request, None)).await?;
         if joined && !self.is_of_call(&task, call.as_deref()) {
             return Ok(TurnStart::Joined(task));
         }
-        Ok(if routing.is_foreground() { TurnStart::Foreground(task) } else { TurnStart::Background(task) })
+        // What was decided when it was started, now or by whoever asked first.
+        let routing = task.shared().state().details.routing;
+        Ok(if routing.is_some_and(Routing::is_foreground) {
+            TurnStart::Foreground(task)
+        } else {
+            TurnStart::Background(task)
+        })
     }
 
     /// Whether a task was started for this very call: whoever asks again, because the answer was lost, joins its own.
@@ -290,7 +307,7 @@ impl Turn {
     }
 
     /// The next update of the turn's tasks in the foreground, first in first out; `None` when none is left that anybody waits
-    /// for. Who starts one more may ask again.
+    /// for. Who starts one more may ask again. When the host shuts down, the ends of its tasks come, and then none.
     ///
     /// Cancel safety: no update is lost.
     pub async fn next(&self) -> Option<LoopUpdate> {
@@ -305,8 +322,11 @@ impl Turn {
                         return Some(update);
                     }
                 }
-                // The handle keeps the sender.
-                TurnLook::Wait => drop(changes.changed().await),
+                TurnLook::Wait => {
+                    if !self.seat.changed(&mut changes).await {
+                        return None;
+                    }
+                }
             }
         }
     }
@@ -380,6 +400,23 @@ impl Seat {
 
     fn change<T: Default>(&self, change: impl FnOnce(&mut SessionBook) -> T) -> T {
         self.desk.change(&self.session, change).unwrap_or_default()
+    }
+
+    /// Waits for a change of the book. Says whether one may come: not any more when the host shuts down and nothing has happened
+    /// for as long as a task may take to say how it ended.
+    async fn changed(&self, changes: &mut watch::Receiver<()>) -> bool {
+        let mut shutdown = self.shutdown.clone();
+        let silence = async {
+            // An error means that the host is gone.
+            let _ = shutdown.wait_for(|stop| *stop).await;
+            self.clock.sleep_until(self.clock.steady().saturating_add(LAST_WORD)).await;
+        };
+        tokio::select! {
+            biased;
+            // The handle keeps the sender.
+            _ = changes.changed() => true,
+            () = silence => false,
+        }
     }
 
     fn drain(&self, from: DeliveryMode, most: usize) -> Drained {

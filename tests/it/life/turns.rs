@@ -45,7 +45,7 @@ async fn r50_real_tasks_answer_their_calls_in_the_order_of_their_ends() {
     let second = within(turn.next()).await.unwrap();
     assert_eq!(second.call_id.as_deref(), Some("late"));
     assert_eq!(within(turn.next()).await, None);
-    within(agent.wait_idle()).await;
+    assert!(within(agent.wait_idle()).await);
     within(host.shutdown()).await;
 }
 
@@ -80,7 +80,7 @@ async fn r51_an_interrupted_turn_stops_a_busy_loop_and_leaves_the_background_alo
         task.notify(key("go"), None, Party::Person).await;
         within(task.wait()).await;
     }
-    within(agent.wait_idle()).await;
+    assert!(within(agent.wait_idle()).await);
     assert_eq!(calls(&agent.drain(9).updates), ["beside", "away"]);
     within(host.shutdown()).await;
 }
@@ -103,7 +103,7 @@ async fn r52_a_slow_task_is_detached_by_the_clock_and_comes_back_once() {
     let drained = agent.drain(9);
     assert!(drained.continue_requested && !drained.updates[0].answers_call());
     assert_eq!(calls(&drained.updates), ["slow"]);
-    within(agent.wait_idle()).await;
+    assert!(within(agent.wait_idle()).await);
     assert_eq!(agent.drain(9).updates, []);
     within(host.shutdown()).await;
 }
@@ -132,7 +132,7 @@ async fn r26_a_question_comes_up_in_its_turn_and_is_decided_with_a_change() {
     within(host.decide(other, number, ApprovalVerdict::Deny("no".to_owned()), Party::Person)).await;
     assert_eq!(within(turn.next()).await.map(|update| update.id), Some(other));
     assert_eq!(within(turn.next()).await, None);
-    within(agent.wait_idle()).await;
+    assert!(within(agent.wait_idle()).await);
 }
 
 #[tokio::test]
@@ -144,7 +144,7 @@ async fn r53_a_task_writes_to_its_agent_and_its_result_is_taken_by_hand() {
     assert_eq!((ready.updates, ready.message), (0, true));
     let claimed = host.messages().claim(&MessageFilter::session("s1"), 9, SECOND);
     assert_eq!(claimed.len(), 1);
-    within(agent.wait_idle()).await;
+    assert!(within(agent.wait_idle()).await);
     assert_eq!(agent.drain(9).updates, []);
     assert_eq!(calls(&agent.drain_ready(9).updates), ["tells"]);
 }
@@ -158,5 +158,5 @@ async fn r54_a_host_that_goes_lets_its_loops_go() {
     let update = within(turn.next()).await.unwrap();
     assert!(matches!(update.outcome(), Some(Outcome::Cancelled { by: Party::Host, .. })), "{update:?}");
     assert_eq!((within(turn.next()).await, within(agent.wait_ready()).await), (None, None));
-    within(agent.wait_idle()).await;
+    assert!(within(agent.wait_idle()).await);
 }

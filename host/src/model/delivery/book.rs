@@ -3,7 +3,8 @@
 //! It holds no outcome and no question, only which task has one: an update is as small as an id, and there are a few for each
 //! task that the host remembers. What is taken out of it is looked up in the task's state.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::btree_map::Entry as Slot;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::model::approval::ApprovalNumber;
 use crate::model::ids::TaskId;
@@ -54,6 +55,9 @@ pub(crate) struct Interruption {
     pub(crate) cleared: Vec<Item>,
 }
 
+/// Updates by their place in the order of all, oldest first: taking one out of the middle costs no more than the next.
+type Queue = BTreeMap<u64, Item>;
+
 /// Where a task is, as its session sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -74,15 +78,15 @@ struct Entry {
     continue_policy: ContinuePolicy,
     /// The newest question that was told.
     asked: ApprovalNumber,
-    /// How many items it has in some queue.
-    items: usize,
+    /// Where its items are, in some queue.
+    items: Vec<u64>,
 }
 
 #[derive(Debug, Default)]
 struct Turn {
     /// The tasks that are waited for.
     live: usize,
-    queue: VecDeque<Item>,
+    queue: Queue,
 }
 
 /// Whether some result in the loop's queue asks for another turn.
@@ -99,8 +103,9 @@ enum AsksOn {
 pub(crate) struct SessionBook {
     tasks: HashMap<TaskId, Entry>,
     turns: HashMap<String, Turn>,
-    to_loop: VecDeque<Item>,
-    manual: VecDeque<Item>,
+    to_loop: Queue,
+    manual: Queue,
+    /// What was counted last, of tasks and of items.
     numbers: u64,
     /// The tasks without an outcome.
     live: usize,
@@ -123,7 +128,7 @@ impl SessionBook {
         self.numbers += 1;
         let number = self.numbers;
         let asked = ApprovalNumber(0);
-        self.tasks.insert(task, Entry { number, turn, place, delivery, continue_policy, asked, items: 0 });
+        self.tasks.insert(task, Entry { number, turn, place, delivery, continue_policy, asked, items: Vec::new() });
         self.live += 1;
     }
 
@@ -204,9 +209,9 @@ impl SessionBook {
     /// What there is for whoever waits for a turn; it is taken out.
     pub(crate) fn next_in(&mut self, turn: &str) -> TurnLook {
         let Some(found) = self.turns.get_mut(turn) else { return TurnLook::Over };
-        match found.queue.pop_front() {
-            Some(item) => {
-                self.taken(item);
+        match found.queue.pop_first() {
+            Some((place, item)) => {
+                self.taken(place, item);
                 TurnLook::Next(item)
             }
             // Without either it would not be there.
@@ -231,8 +236,8 @@ impl SessionBook {
             entry.place = Place::Interrupted;
             interruption.stopped.push(task);
         }
-        for item in found.queue {
-            self.taken(item);
+        for (place, item) in found.queue {
+            self.taken(place, item);
             if !matches!(item.body, ItemBody::Question(_)) {
                 interruption.cleared.push(item);
             }
@@ -242,10 +247,12 @@ impl SessionBook {
 
     /// Takes at most so many updates of tasks in the background, oldest first.
     pub(crate) fn drain(&mut self, from: DeliveryMode, most: usize) -> Vec<Item> {
-        let queue = self.queue(from);
-        let drained: Vec<Item> = queue.drain(..most.min(queue.len())).collect();
-        for item in &drained {
-            self.taken(*item);
+        let mut drained = Vec::new();
+        while drained.len() < most
+            && let Some((place, item)) = self.queue(from).pop_first()
+        {
+            self.taken(place, item);
+            drained.push(item);
         }
         drained
     }
@@ -297,7 +304,7 @@ impl SessionBook {
         self.tasks.is_empty()
     }
 
-    fn queue(&mut self, of: DeliveryMode) -> &mut VecDeque<Item> {
+    fn queue(&mut self, of: DeliveryMode) -> &mut Queue {
         match of {
             DeliveryMode::ToLoop => &mut self.to_loop,
             DeliveryMode::Manual => &mut self.manual,
@@ -307,12 +314,16 @@ impl SessionBook {
     /// Puts an update where the task's updates go now.
     fn put(&mut self, task: TaskId, body: ItemBody) {
         let Some(entry) = self.tasks.get_mut(&task) else { return };
-        entry.items += 1;
+        self.numbers += 1;
+        let place = self.numbers;
+        entry.items.push(place);
         let (item, delivery) = (Item { task, body }, entry.delivery);
         match (entry.place, &entry.turn) {
-            (Place::Foreground, Some(turn)) => self.turns.entry(turn.clone()).or_default().queue.push_back(item),
+            (Place::Foreground, Some(turn)) => {
+                self.turns.entry(turn.clone()).or_default().queue.insert(place, item);
+            }
             (Place::Foreground | Place::Background | Place::Interrupted | Place::Ended, _) => {
-                self.queue(delivery).push_back(item);
+                self.queue(delivery).insert(place, item);
                 if matches!(body, ItemBody::Result { asks_on: true, .. }) && self.asks_on == AsksOn::No {
                     self.asks_on = AsksOn::Untold;
                 }
@@ -322,29 +333,30 @@ impl SessionBook {
 
     /// Takes a task's updates back that nobody has taken, and returns them.
     fn take_back(&mut self, task: TaskId, which: impl Fn(&ItemBody) -> bool) -> Vec<Item> {
-        let Some(entry) = self.tasks.get(&task).filter(|entry| entry.items > 0) else { return Vec::new() };
+        let Some(entry) = self.tasks.get_mut(&task).filter(|entry| !entry.items.is_empty()) else { return Vec::new() };
         let of_turn = entry.turn.as_ref().and_then(|turn| self.turns.get_mut(turn)).map(|turn| &mut turn.queue);
+        let mut queues: Vec<&mut Queue> = of_turn.into_iter().chain([&mut self.to_loop, &mut self.manual]).collect();
         let mut back = Vec::new();
-        for queue in of_turn.into_iter().chain([&mut self.to_loop, &mut self.manual]) {
-            queue.retain(|item| {
-                let goes = item.task == task && which(&item.body);
-                if goes {
-                    back.push(*item);
+        entry.items.retain(|place| {
+            for queue in &mut queues {
+                if let Slot::Occupied(slot) = queue.entry(*place) {
+                    let goes = which(&slot.get().body);
+                    if goes {
+                        back.push(slot.remove());
+                    }
+                    return !goes;
                 }
-                !goes
-            });
-        }
-        if let Some(entry) = self.tasks.get_mut(&task) {
-            entry.items = entry.items.saturating_sub(back.len());
-        }
+            }
+            false
+        });
         self.tidy(task);
         back
     }
 
     /// An update has left its queue.
-    fn taken(&mut self, item: Item) {
+    fn taken(&mut self, place: u64, item: Item) {
         if let Some(entry) = self.tasks.get_mut(&item.task) {
-            entry.items = entry.items.saturating_sub(1);
+            entry.items.retain(|own| *own != place);
         }
         self.tidy(item.task);
         self.drop_if_done(item.task);
@@ -373,7 +385,7 @@ impl SessionBook {
     }
 
     fn drop_if_done(&mut self, task: TaskId) {
-        if self.tasks.get(&task).is_some_and(|entry| entry.place == Place::Ended && entry.items == 0) {
+        if self.tasks.get(&task).is_some_and(|entry| entry.place == Place::Ended && entry.items.is_empty()) {
             self.tasks.remove(&task);
         }
     }
@@ -384,13 +396,13 @@ impl SessionBook {
     /// Whether what is counted is what is there, and nothing empty is kept.
     pub(crate) fn check(&self) {
         let queues = self.turns.values().map(|turn| &turn.queue).chain([&self.to_loop, &self.manual]);
-        let items: Vec<Item> = queues.flatten().copied().collect();
+        let items: BTreeMap<u64, TaskId> = queues.flatten().map(|(place, item)| (*place, item.task)).collect();
         for (task, entry) in &self.tasks {
-            let own = items.iter().filter(|item| item.task == *task).count();
+            let own: Vec<u64> = items.iter().filter(|(_, of)| *of == task).map(|(place, _)| *place).collect();
             assert_eq!(own, entry.items);
-            assert!(entry.place != Place::Ended || own > 0, "an ended task has something left");
+            assert!(entry.place != Place::Ended || !own.is_empty(), "an ended task has something left");
         }
-        assert!(items.iter().all(|item| self.tasks.contains_key(&item.task)));
+        assert!(items.values().all(|task| self.tasks.contains_key(task)));
         for (name, turn) in &self.turns {
             let awaited = |entry: &&Entry| entry.place == Place::Foreground && entry.turn.as_ref() == Some(name);
             assert_eq!(self.tasks.values().filter(awaited).count(), turn.live);

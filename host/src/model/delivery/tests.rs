@@ -7,13 +7,14 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::book::{Entrant, Item, ItemBody, SessionBook, TurnLook};
-use super::{ContinuePolicy, DeliveryMode};
+use super::{ContinuePolicy, DeliveryMode, LoopUpdate, UpdateBody};
 use crate::model::approval::ApprovalNumber;
 use crate::model::command::{Answer, Command};
 use crate::model::details::{Routing, TaskDetails};
 use crate::model::event::{Event, EventSeq};
 use crate::model::ids::{TaskId, TaskKey, TaskRef};
 use crate::model::machine::step;
+use crate::model::outcome::Outcome;
 use crate::model::request::CancelRequest;
 use crate::model::signal::Party;
 use crate::model::snapshot::Usage;
@@ -285,6 +286,22 @@ fn r53_nobody_fills_a_log_by_changing_the_delivery() {
     let set = |delivery| Command::SetDelivery { delivery: Some(delivery), continue_policy: None, by: Party::Person };
     let changed = modes.take(9).filter(|mode| decide(&mut state, set(*mode)) == Answer::Done).count();
     assert_eq!(changed, 3);
+}
+
+#[test]
+fn r50_an_update_is_written_with_what_it_says() {
+    let task = TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::from(id(1)) };
+    let (turn, call_id, call_metadata) = (Some("t".to_owned()), Some("c".to_owned()), Some(serde_json::Value::Null));
+    let outcome = Outcome::Succeeded { message: "done".to_owned(), data: None };
+    for (body, word) in
+        [(UpdateBody::Result { outcome, answers_call: true }, "result"), (UpdateBody::Detached, "detached")]
+    {
+        let (task, turn, call_id) = (task.clone(), turn.clone(), call_id.clone());
+        let update = LoopUpdate { id: id(1), task, turn, call_id, call_metadata: call_metadata.clone(), body };
+        let written = serde_json::to_value(&update).unwrap();
+        assert_eq!(written["body"]["update"], word);
+        assert_eq!(serde_json::from_value::<LoopUpdate>(written).unwrap(), update);
+    }
 }
 
 #[derive(Debug, Clone)]

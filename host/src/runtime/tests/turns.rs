@@ -10,12 +10,14 @@ use super::starting::{deaf, go, polite, poll};
 use crate::model::approval::{ApprovalAsk, ApprovalNumber, ApprovalVerdict};
 use crate::model::delivery::{ContinuePolicy, DeliveryMode, LoopUpdate, UpdateBody};
 use crate::model::details::Routing;
-use crate::model::event::{EventBody, EventSeq};
+use crate::model::event::{Event, EventBody, EventSeq};
 use crate::model::ids::{TaskId, TaskKey};
 use crate::model::outcome::Outcome;
 use crate::model::request::{CancelRequest, KeyPolicy, StartRequest};
 use crate::model::signal::Party;
+use crate::ports::clock::BoxFuture;
 use crate::ports::runner::{CellLink, GuestCall};
+use crate::ports::store::{CommitError, Fence, Record, StoreError, StreamId, TaskStore};
 use crate::runtime::agent_loop::{AgentLoop, Turn, TurnStart, TurnStep};
 use crate::runtime::detaching::DetachAnswer;
 use crate::runtime::handle::{ApprovalAnswer, ControlAnswer, TaskHandle};
@@ -134,7 +136,7 @@ async fn r50_a_task_that_could_not_be_stored_is_told_of_too() {
     store.fail(true);
     task.cancel(CancelRequest::force(Party::Person, "")).await;
     assert_eq!(next(&turn).await.as_deref(), Some("1 failed (true)"));
-    agent.wait_idle().await;
+    assert!(agent.wait_idle().await);
 }
 
 #[tokio::test]
@@ -426,14 +428,14 @@ async fn r27_a_task_that_may_not_begin_asks_its_turn() {
 async fn r54_a_session_is_idle_when_its_last_result_can_be_taken() {
     let bench = polite();
     let agent = agent(&bench);
-    agent.wait_idle().await;
+    assert!(agent.wait_idle().await);
     let turn = agent.turn("t");
     let first = start(&turn, call("1", BACKGROUND)).await;
     let second = start(&turn, call("2", BACKGROUND)).await;
     let idle = beside({
         let agent = agent.clone();
         async move {
-            agent.wait_idle().await;
+            assert!(agent.wait_idle().await);
             drained(&agent)
         }
     });
@@ -464,7 +466,7 @@ async fn r54_a_task_that_panics_or_is_torn_off_leaves_nobody_waiting() {
         }
         drop(places);
         assert_eq!(waiting.end().await.as_deref(), Some("1 failed (true)"));
-        agent.wait_idle().await;
+        assert!(agent.wait_idle().await);
         assert_eq!(next(&turn).await, None);
         assert_eq!(task.state().outcome.is_none(), torn_off);
     }
@@ -482,7 +484,7 @@ async fn r54_a_host_that_shuts_down_lets_everybody_go() {
         async move {
             let first = next(&turn).await;
             let over = next(&turn).await;
-            agent.wait_idle().await;
+            assert!(agent.wait_idle().await);
             let ready = agent.wait_ready().await.map(|ready| ready.updates);
             (first, over, ready, drained(&agent), agent.wait_ready().await)
         }
@@ -496,6 +498,48 @@ async fn r54_a_host_that_shuts_down_lets_everybody_go() {
     drop(bench);
     assert!(matches!(turn.start(call("3", FOREGROUND)).await, Err(StartError::ShuttingDown)));
     assert_eq!(agent.wait_ready().await, None);
+}
+
+/// A store that does not answer any more, once a task is there.
+#[derive(Debug, Default)]
+struct Mute(MemoryStore);
+
+impl TaskStore for Mute {
+    fn commit(&self, stream: StreamId, fence: Fence, records: Vec<Record>) -> BoxFuture<'_, Result<(), CommitError>> {
+        match fence {
+            Fence::Absent => self.0.commit(stream, fence, records),
+            Fence::After(_) => Box::pin(std::future::pending()),
+        }
+    }
+
+    fn head(&self, stream: StreamId) -> BoxFuture<'_, Result<Option<EventSeq>, StoreError>> {
+        self.0.head(stream)
+    }
+
+    fn read(&self, stream: StreamId, after: EventSeq, limit: usize) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
+        self.0.read(stream, after, limit)
+    }
+
+    fn remove(&self, stream: StreamId) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.0.remove(stream)
+    }
+}
+
+#[tokio::test]
+async fn r54_a_store_that_does_not_answer_holds_nobody_up_when_the_host_goes() {
+    let bench = Bench::with(script(|_| std::future::pending()), 4, Arc::new(Mute::default()));
+    let agent = agent(&bench);
+    let turn = agent.turn("t");
+    start(&turn, call("1", FOREGROUND)).await;
+    let waiting = beside({
+        let (agent, turn) = (agent.clone(), turn.clone());
+        async move { tokio::join!(turn.next(), agent.wait_ready(), agent.wait_idle()) }
+    });
+    bench.advance(9 * SECOND).await;
+    assert!(!waiting.is_finished(), "the host lives, and the task may end");
+    bench.inner.shutdown.send_replace(true);
+    bench.advance(SECOND).await;
+    assert_eq!(waiting.end().await, (None, None, false));
 }
 
 #[tokio::test]
