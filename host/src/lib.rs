@@ -27,6 +27,7 @@
 //! - [`TaskHandle`]: wait, watch, notify, pause, fuel, cancel.
 //! - [`Plugin::hooks`], [`Plugin::notes`], [`HookLimits`]: what plugins do around their life and beside their tasks.
 //! - [`Messages`]: what tasks tell their agents, delivered at least once.
+//! - [`Plan`]: the steps that a task takes, and how far it has come.
 //! - [`OpenApproval`], [`ApprovalPolicy`], [`Permission`]: what tasks ask, who may decide it, and what is decided in advance.
 //! - [`Outcome`], [`FailureKind`], [`CancelledBy`](Party): how a task ended, and why.
 //! - [`Event`]: everything that happened to a task, in order.
@@ -74,6 +75,7 @@ pub use model::manifest::{CapabilityRequest, Manifest, ManifestError, TaskKind, 
 pub use model::outbox::{AgentMessage, ClaimToken, ClaimedMessage, Delivery, InvalidToken, MessageFilter, Settlement};
 pub use model::outcome::{Failure, FailureKind, Outcome};
 pub use model::permission::{ApprovalKinds, Permission};
+pub use model::plan::{ActionId, Plan, PlanError, PlanEvent, PlanStep, StepStatus};
 pub use model::receipt::{CancelReceipt, Effect};
 pub use model::request::{CancelRequest, KeyPolicy, StartRequest};
 pub use model::retry::RetryPolicy;

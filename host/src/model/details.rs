@@ -60,6 +60,10 @@ pub struct TaskDetails {
     /// Whether it is tried again.
     #[serde(skip_serializing_if = "is_default")]
     pub retry: RetryPolicy,
+    /// Whether it has only succeeded when its plan is done: when it ends as succeeded before, that is a failure of kind
+    /// `plan`, which `retry` may try again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub enforce_plan: bool,
     /// Starting again with the same key gives the first task's handle and starts nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,

@@ -305,6 +305,10 @@ impl Actor {
                 ended?;
             }
             Control::Adopt { child, reply } => self.adopt(child, reply).await?,
+            Control::Plan { command, reply } => {
+                let changed = self.change_plan(command).await?;
+                let _ = reply.send(changed);
+            }
             Control::Change { command, reply } => self.change(command, reply, cell).await?,
         }
         Ok(())

@@ -30,7 +30,7 @@ impl Shared {
             let Ok(head) = self.store.head(stream).await else { return false };
             let fence = head.map_or(Fence::Absent, Fence::After);
             let seq = head.unwrap_or_default().next();
-            let event = Event { seq, at: self.clock.date(), body: body.clone() };
+            let event = Event::new(seq, self.clock.date(), body.clone());
             match self.store.commit(stream, fence, vec![Record::Event(event)]).await {
                 Err(CommitError::Fenced) => {}
                 Ok(()) => return true,

@@ -82,7 +82,7 @@ impl Actor {
         self.warn_of_fuel().await?;
         // What the guest reported before its call comes before what the call makes happen. A look makes nothing happen,
         // and a guest that looks after each report is not to fill its log.
-        if !matches!(call, GuestCall::Poll { .. }) {
+        if !matches!(call, GuestCall::Poll { .. } | GuestCall::ReadPlan { .. }) {
             self.write_progress(Last::No).await?;
         }
         match call {
@@ -151,6 +151,11 @@ impl Actor {
             GuestCall::WaitChild { child, timeout, reply } => self.wait_child(child, timeout, reply).await?,
             GuestCall::CancelChild { child, reason, grace, reply } => self.cancel_child(child, reason, grace, reply),
             GuestCall::RunningChildren { reply } => drop(reply.send(self.running_children())),
+            GuestCall::ReadPlan { reply } => drop(reply.send(self.shared.state().plan.clone())),
+            GuestCall::ChangePlan { change, reply } => {
+                let changed = self.change_plan(change).await?;
+                let _ = reply.send(changed.map_err(Into::into));
+            }
             GuestCall::CallHost { name, input, reply } => self.call_host(name, input, reply).await?,
             #[cfg(feature = "wit-extension")]
             GuestCall::CallTyped { call, reply } => self.call_typed(call, reply).await?,
@@ -248,6 +253,7 @@ impl Actor {
             Answer::Parked => {}
             Answer::WaitOver(reason) => self.end_wait(Err(NoSignal::Over(reason))),
             Answer::Refused(refusal) => self.end_wait(Err(NoSignal::Refused(refusal))),
+            Answer::PlanRefused(error) => self.end_wait(Err(NoSignal::Refused(error.into()))),
             Answer::Signal(key, signal) => self.end_wait(Ok((key, signal))),
             Answer::Done
             | Answer::Unchanged
@@ -281,6 +287,7 @@ impl Actor {
 pub(super) fn done(answer: Answer) -> Result<(), Refusal> {
     match answer {
         Answer::Refused(refusal) => Err(refusal),
+        Answer::PlanRefused(error) => Err(error.into()),
         Answer::AlreadyEnded => Err(Refusal::new(RefusalKind::Ended, "the task has its outcome already")),
         Answer::Done
         | Answer::Parked
@@ -306,6 +313,7 @@ pub(super) fn notify_answer(answer: &Answer) -> NotifyAnswer {
         | Answer::NoSignal
         | Answer::WaitOver(_)
         | Answer::AlreadyEnded
-        | Answer::Refused(_) => NotifyAnswer::NoTask,
+        | Answer::Refused(_)
+        | Answer::PlanRefused(_) => NotifyAnswer::NoTask,
     }
 }

@@ -257,6 +257,7 @@ impl Actor {
             | Answer::NoSignal
             | Answer::Notified(_) => self.end_child_wait(Ok(None)),
             Answer::AlreadyEnded => self.end_child_wait(done(Answer::AlreadyEnded).map(|()| None)),
+            Answer::PlanRefused(error) => self.end_child_wait(Err(error.into())),
             Answer::Refused(refusal) => self.end_child_wait(Err(refusal)),
         }
         Ok(())

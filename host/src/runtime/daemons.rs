@@ -207,6 +207,7 @@ impl Keeper {
             | StartError::ParentGone { .. }
             | StartError::ParentRefuses { .. }
             | StartError::OutputSchema(_)
+            | StartError::Plan(_)
             | StartError::Permission
             | StartError::Schedule
             | StartError::Details(_)

@@ -17,6 +17,7 @@ use crate::model::details::DetailsError;
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
 use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::permission::ApprovalKinds;
+use crate::model::plan::PlanError;
 use crate::model::request::{CancelRequest, StartRequest};
 use crate::model::schema::SchemaError;
 use crate::model::scratch::ScratchPolicy;
@@ -217,6 +218,9 @@ pub enum StartError {
         /// How many the request has.
         count: usize,
     },
+    /// The plan cannot be a task's.
+    #[error("the task's plan cannot be used: {0}")]
+    Plan(PlanError),
     /// No function is registered by this name, to be called at the task's end.
     #[error("no function for the end of a task is called {name:?}; registered: {}", list(known))]
     UnknownOnTerminal {

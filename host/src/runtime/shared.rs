@@ -7,11 +7,12 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::model::approval::{ApprovalDecision, ApprovalNumber, ApprovalRuling};
-use crate::model::command::{Answer, Command};
+use crate::model::command::{Answer, Command, PlanCommand};
 use crate::model::event::{Event, EventSeq};
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
 use crate::model::manifest::TaskKind;
 use crate::model::outcome::Outcome;
+use crate::model::plan::{Plan, PlanError};
 use crate::model::request::CancelRequest;
 use crate::model::signal::{Instruction, NotifyAnswer, Signal};
 use crate::model::snapshot::{Snapshot, Usage};
@@ -67,6 +68,11 @@ pub(crate) enum Control {
     Adopt {
         child: Box<Prepared>,
         reply: oneshot::Sender<Result<TaskHandle, StartError>>,
+    },
+    /// Somebody changes the task's plan, and gets what it is then.
+    Plan {
+        command: PlanCommand,
+        reply: oneshot::Sender<Result<Plan, PlanError>>,
     },
     /// A command of the decider's, and whether it changed anything.
     Change {
@@ -263,6 +269,7 @@ impl Shared {
             .saturating_add(events)
             .saturating_add(state.written_bytes)
             .saturating_add(state.ends_bytes.saturating_mul(2))
+            .saturating_add(state.plan.as_ref().map_or(0, |plan| plan.bytes() as u64))
             .saturating_add(self.kept_scratch.get().copied().unwrap_or_default())
     }
 

@@ -10,10 +10,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::model::admission::Applicant;
-use crate::model::command::{Answer, Command};
+use crate::model::command::{Answer, Command, PlanCommand};
 use crate::model::daemon::limits_of;
 use crate::model::details::TaskDetails;
-use crate::model::event::{Event, EventSeq};
 use crate::model::grants::Grants;
 use crate::model::ids::{ScheduleId, TaskId, TaskKey, TaskRef};
 use crate::model::json::{self, VALUES_MAX};
@@ -24,7 +23,7 @@ use crate::model::manifest::{Schemas, TaskKind};
 use crate::model::request::{KeyPolicy, StartRequest};
 use crate::model::schema::Schema;
 use crate::model::scratch::ScratchPolicy;
-use crate::model::signal::NotifyAnswer;
+use crate::model::signal::{NotifyAnswer, Party};
 use crate::model::state::TaskState;
 use crate::model::time::Timestamp;
 use crate::ports::clock::BoxFuture;
@@ -294,7 +293,7 @@ async fn prepare(
     // Written down with the task, so that nobody has to ask the host later.
     let policy = request.details.scratch.unwrap_or(inner.scratch_policy);
     request.details.scratch = Some(policy).filter(|policy| *policy != ScratchPolicy::default());
-    if !request.signals.is_empty() {
+    if !request.signals.is_empty() || request.plan.is_some() {
         // Whether they fit is seen by trying.
         first_events(inner, &request, &checked, &claim.task)?;
     }
@@ -507,7 +506,7 @@ async fn create(inner: &Arc<Inner>, prepared: Prepared) -> Result<TaskHandle, St
     Newborn { claim, actor, cell }.be_born(inner, first).await
 }
 
-/// What is to be written down first: the task, with the signals that it is born with.
+/// What is to be written down first: the task, with the plan and the signals that it is born with.
 fn first_events(
     inner: &Inner,
     request: &StartRequest,
@@ -523,16 +522,22 @@ fn first_events(
     };
     let signals =
         request.signals.iter().map(|(key, signal)| Command::Notify { key: key.clone(), signal: signal.clone() });
+    let plan = request
+        .plan
+        .clone()
+        .map(|plan| Command::Plan(PlanCommand::Set { plan: Ok(Box::new(plan)), expected: None, by: Party::Host }));
     let at = inner.around.clock.date();
     let mut state = TaskState::default();
     let mut records = Vec::new();
-    for command in std::iter::once(create).chain(signals) {
+    for command in std::iter::once(create).chain(plan).chain(signals) {
         let decision = step(&state, command);
         if decision.answer == Answer::Notified(NotifyAnswer::Full) {
             return Err(StartError::TooManySignals { count: request.signals.len() });
         }
-        for body in decision.events {
-            let event = Event { seq: EventSeq(state.seq.0 + 1), at, body };
+        if let Answer::PlanRefused(error) = decision.answer {
+            return Err(StartError::Plan(error));
+        }
+        for event in state.numbered(at, decision.events) {
             state.apply(&event);
             records.push(Record::Event(event));
         }

@@ -86,6 +86,7 @@ pub(super) fn line(event: &EventBody) -> Option<String> {
         | EventBody::OnTerminalDone { .. }
         | EventBody::HookDone { .. }
         | EventBody::DaemonGivenUp { .. }
+        | EventBody::Plan { .. }
         | EventBody::Schedule { .. }
         | EventBody::Schedules { .. }
         | EventBody::LateSignal { .. } => return None,

@@ -205,6 +205,7 @@ pub(super) fn refused(error: StartError, arguments: &RunArguments) -> Fault {
         | StartError::ParentRefuses { .. }
         | StartError::Schedule
         | StartError::UnknownOnTerminal { .. }
+        | StartError::Plan(_)
         | StartError::Store(_)
         | StartError::QueueFull { .. }
         | StartError::ShuttingDown => None,

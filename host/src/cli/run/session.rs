@@ -179,6 +179,7 @@ impl<'a> Session<'a> {
             EventBody::OnTerminalDone { .. }
             | EventBody::HookDone { .. }
             | EventBody::Schedule { .. }
+            | EventBody::Plan { .. }
             | EventBody::Schedules { .. }
             | EventBody::LateSignal { .. }
             | EventBody::Started { .. }

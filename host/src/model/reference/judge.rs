@@ -11,7 +11,7 @@ use crate::model::command::{Answer, Command};
 use crate::model::details::TaskDetails;
 use crate::model::event::{Event, EventBody, WaitEnd};
 use crate::model::ids::TaskId;
-use crate::model::machine::step;
+use crate::model::machine::{Refusal, step};
 use crate::model::outcome::{Failure, FailureKind, Outcome};
 use crate::model::signal::{Party, Senders};
 use crate::model::snapshot::{Phase, Usage};
@@ -46,9 +46,7 @@ impl Decider {
     pub(super) fn take(&mut self, command: Command) -> Came {
         let decision = step(&self.state, command);
         let mut came = Came::only(said(decision.answer));
-        for body in decision.events {
-            let at = Timestamp(self.log.len() as u64);
-            let event = Event { seq: self.state.seq.next(), at, body };
+        for event in self.state.numbered(Timestamp(self.log.len() as u64), decision.events) {
             if let Some(woken) = woken(&self.state, &event.body) {
                 assert!(came.woken.replace(woken).is_none(), "it is woken once");
             }
@@ -144,6 +142,7 @@ fn said(answer: Answer) -> Said {
         Answer::Notified(answer) => Said::Notified(answer),
         Answer::AlreadyEnded => Said::AlreadyEnded,
         Answer::Refused(refusal) => Said::Refused(refusal.kind),
+        Answer::PlanRefused(error) => Said::Refused(Refusal::from(error).kind),
     }
 }
 
