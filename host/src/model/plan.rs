@@ -58,6 +58,12 @@ impl StepStatus {
         }
     }
 
+    /// The status that this word stands for.
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        let all = [Self::Pending, Self::Current, Self::Completed, Self::Failed, Self::Skipped, Self::Cancelled];
+        all.into_iter().find(|status| status.word() == word)
+    }
+
     /// Whether the step is behind the task, well or badly.
     pub fn is_over(self) -> bool {
         match self {

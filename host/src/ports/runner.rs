@@ -207,6 +207,12 @@ pub(crate) enum GuestCall {
         change: PlanCommand,
         reply: Reply<Result<Plan, Refusal>>,
     },
+    /// Asks the task's planner for another plan. Answered with the plan as it is then.
+    Replan {
+        reason: String,
+        timeout: Option<Duration>,
+        reply: Reply<Result<Plan, Refusal>>,
+    },
     CallHost {
         name: String,
         input: Value,

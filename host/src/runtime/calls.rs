@@ -156,6 +156,7 @@ impl Actor {
                 let changed = self.change_plan(change).await?;
                 let _ = reply.send(changed.map_err(Into::into));
             }
+            GuestCall::Replan { reason, timeout, reply } => self.replan(reason, timeout, reply).await?,
             GuestCall::CallHost { name, input, reply } => self.call_host(name, input, reply).await?,
             #[cfg(feature = "wit-extension")]
             GuestCall::CallTyped { call, reply } => self.call_typed(call, reply).await?,

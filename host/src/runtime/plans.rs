@@ -1,9 +1,13 @@
 //! A task's plan, as its guest and whoever holds a handle see it and change it.
 
+use std::time::Duration;
+
 use crate::model::command::{Answer, Command, PlanCommand};
+use crate::model::machine::{Refusal, RefusalKind};
 use crate::model::plan::{Plan, PlanError, StepStatus};
 use crate::model::signal::Party;
 use crate::model::snapshot::Usage;
+use crate::ports::runner::Reply;
 
 use super::actor::{Actor, Ended};
 use super::handle::TaskHandle;
@@ -18,6 +22,18 @@ impl Actor {
         }
         let answer = self.decide(Command::Plan(change)).await?;
         Ok(self.planned(answer))
+    }
+
+    /// Asks the task's planner for another plan.
+    #[expect(clippy::unused_async, clippy::needless_pass_by_ref_mut, reason = "planners come next")]
+    pub(super) async fn replan(
+        &mut self,
+        _reason: String,
+        _timeout: Option<Duration>,
+        reply: Reply<Result<Plan, Refusal>>,
+    ) -> Result<(), Ended> {
+        let _ = reply.send(Err(Refusal::new(RefusalKind::NotFound, "this task has no planner")));
+        Ok(())
     }
 
     fn planned(&self, answer: Answer) -> Result<Plan, PlanError> {

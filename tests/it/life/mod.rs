@@ -11,6 +11,7 @@ mod functions;
 mod hooks;
 mod keys;
 mod log;
+mod plans;
 mod reaching;
 mod schedules;
 mod shutdown;
