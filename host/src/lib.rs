@@ -99,6 +99,7 @@ pub use runtime::daemons::{DaemonPhase, DaemonStatus};
 pub use runtime::handle::{ApprovalAnswer, CancelAnswer, ControlAnswer, EventStream, TaskHandle};
 pub use runtime::host::{Host, StartError};
 pub use runtime::outbox::{AckAnswer, Messages};
+pub use runtime::planners::{PlanAsk, PlannerError};
 pub use runtime::plugin::Plugin;
 pub use runtime::reach::Scope;
 pub use runtime::routing::Started;

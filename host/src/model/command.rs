@@ -136,6 +136,12 @@ pub(crate) enum PlanCommand {
     Advance { note: Option<String>, by: Party, usage: Usage },
     /// The current step is over, and no other begins.
     FinishStep { status: StepStatus, note: Option<String>, by: Party },
+    /// Somebody wants the task's planner to make a plan.
+    AskPlanner { reason: String, by: Party },
+    /// The planner made one, or says why not.
+    ///
+    /// `since`: the revision of the plan that it was shown.
+    Planned { plan: Result<Box<Plan>, PlanError>, since: u64, by: Party },
 }
 
 /// What was decided.

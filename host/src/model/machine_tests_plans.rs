@@ -26,13 +26,13 @@ struct Task {
 
 impl Task {
     fn new(details: TaskDetails) -> Self {
-        Self::within(details, Limits::default())
+        Self::within(details, &Limits::default())
     }
 
-    fn within(details: TaskDetails, limits: Limits) -> Self {
+    fn within(details: TaskDetails, limits: &Limits) -> Self {
         let mut task = Self { state: TaskState::default(), log: Vec::new() };
         let name = TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::new("k").unwrap() };
-        let (limits, details) = (Box::new(limits), Box::new(details));
+        let (limits, details) = (Box::new(*limits), Box::new(details));
         task.takes(Command::Create { task: name, input: json!({}), limits, details, approval: None });
         task
     }
@@ -342,7 +342,7 @@ fn r64_the_events_of_a_step_carry_its_action() {
 #[test]
 fn r60_a_plan_counts_against_the_log_of_whoever_sets_it() {
     let limits = Limits { log_events: 4, ..Limits::default() };
-    let mut task = Task::within(TaskDetails::default(), limits);
+    let mut task = Task::within(TaskDetails::default(), &limits);
     task.takes(Command::Start);
     for _ in 0..4 {
         assert_eq!(task.set(plan("a b")), Answer::Done);
@@ -353,7 +353,7 @@ fn r60_a_plan_counts_against_the_log_of_whoever_sets_it() {
     let person = PlanCommand::Advance { note: None, by: Party::Person, usage: Usage::default() };
     assert_eq!(task.takes(Command::Plan(person)), Answer::Done, "others have room of their own");
     let large = Limits { log_bytes: 3000, ..Limits::default() };
-    let mut task = Task::within(TaskDetails::default(), large);
+    let mut task = Task::within(TaskDetails::default(), &large);
     let long = || Plan::new("x".repeat(2000)).step(PlanStep::new("a"));
     assert_eq!((task.set(long()), task.set(long())), (Answer::Done, Answer::Done));
     assert_eq!(task.set(long()), Answer::PlanRefused(PlanError::LogFull), "its texts count");
@@ -466,9 +466,12 @@ proptest! {
                 prop_assert!(!enforce_plan || old.is_done(), "an enforced plan is done: {}", shown(&old));
             }
         }
-        let numbers = task.log.iter().filter_map(|event| match &event.body {
-            EventBody::Plan { change: PlanEvent::StepStarted { action, .. } } => Some(action.0),
-            _ => None,
+        let numbers = task.log.iter().filter_map(|event| {
+            if let EventBody::Plan { change: PlanEvent::StepStarted { action, .. } } = &event.body {
+                Some(action.0)
+            } else {
+                None
+            }
         });
         prop_assert!(numbers.eq(1..=task.state.plan_actions), "each action has a number of its own");
         let folded = task.log.iter().fold(TaskState::default(), |mut state, event| { state.apply(event); state });

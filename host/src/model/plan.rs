@@ -308,10 +308,35 @@ pub enum PlanError {
     /// A step does not end with this.
     #[error("a step ends as completed, failed, skipped or cancelled, and not as {}", .0.word())]
     NotAnEnd(StepStatus),
+    /// The task has no planner.
+    #[error("the task has no planner")]
+    NoPlanner,
+    /// The planner made no plan, or one that cannot be one.
+    #[error("the planner made no plan: {0}")]
+    Planner(String),
+    /// The planner panicked, with this text. The guest is not told it.
+    #[error("the planner panicked")]
+    PlannerPanicked(String),
+    /// The planner took too long.
+    #[error("the planner made no plan in time")]
+    PlannerTimedOut,
+    /// The task was asked to stop, and needs no plan any more.
+    #[error("the task was asked to stop")]
+    Cancelled,
     /// The task's log holds as much as it may.
     #[error("the task's log takes no more of this")]
     LogFull,
     /// The task has its outcome, and its plan stays as it is.
     #[error("the task has its outcome already")]
     Ended,
+}
+
+impl PlanError {
+    /// What the log says of a planner, more than its guest is told.
+    pub(crate) fn in_full(&self) -> String {
+        if let Self::Planner(why) = self {
+            return why.clone();
+        }
+        if let Self::PlannerPanicked(why) = self { format!("it panicked: {why}") } else { self.to_string() }
+    }
 }

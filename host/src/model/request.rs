@@ -286,6 +286,14 @@ impl StartRequest {
         self
     }
 
+    /// With this planner, which makes its plan before it runs, if it has none, and others when it is asked. See
+    /// [`HostBuilder::planner`](crate::HostBuilder::planner).
+    #[must_use]
+    pub fn planner(mut self, name: impl Into<String>) -> Self {
+        self.details.planner = Some(name.into());
+        self
+    }
+
     /// With its plan enforced: a success before the plan is done is a failure of kind `plan`, which the retry policy may
     /// try again. A task that has no plan when it ends is not held against one.
     #[must_use]

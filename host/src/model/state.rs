@@ -77,6 +77,8 @@ pub(crate) struct TaskState {
     pub(crate) plan: Option<Plan>,
     /// How often a step of its plans has begun: the number of its newest action.
     pub(crate) plan_actions: u64,
+    /// How often its planner was asked.
+    pub(crate) planner_calls: u64,
     pub(crate) cancel: Option<CancelRequest>,
     pub(crate) panic: Option<(String, String)>,
     pub(crate) artifacts: Vec<Artifact>,
@@ -104,6 +106,11 @@ impl TaskState {
     /// The action that it is in: that of the step that it is at.
     pub(crate) fn action(&self) -> Option<ActionId> {
         self.plan.as_ref().and_then(Plan::current).and_then(|step| step.action_id)
+    }
+
+    /// Whether it does not begin before its planner has made a plan.
+    pub(crate) fn awaits_first_plan(&self) -> bool {
+        self.details.planner.is_some() && self.plan.is_none() && self.attempt == 0
     }
 
     /// What was decided in this state, as events: numbered, dated, and each with the action in which it happens.
@@ -351,6 +358,7 @@ impl TaskState {
         if let PlanEvent::StepStarted { action: ActionId(number), .. } = change {
             self.plan_actions = *number;
         }
+        self.planner_calls += u64::from(matches!(change, PlanEvent::PlannerCalled { .. }));
         match (change, &mut self.plan) {
             (_, Some(plan)) => plan.apply(change),
             (PlanEvent::Set { plan, .. }, None) => self.plan = Some((**plan).clone()),

@@ -13,6 +13,7 @@ use crate::ports::runner::{GuestCall, NoSignal, Reply};
 
 use super::actor::{Actor, Ended, Finding, Parked};
 use super::cell::{Cell, CellStep};
+use super::planners::Asker;
 use super::shared::Shared;
 
 /// Whether a report is the last before the task's end.
@@ -156,7 +157,9 @@ impl Actor {
                 let changed = self.change_plan(change).await?;
                 let _ = reply.send(changed.map_err(Into::into));
             }
-            GuestCall::Replan { reason, timeout, reply } => self.replan(reason, timeout, reply).await?,
+            GuestCall::Replan { reason, timeout, reply } => {
+                self.ask_planner(reason, timeout, Party::Itself, Asker::Guest(reply)).await?;
+            }
             GuestCall::CallHost { name, input, reply } => self.call_host(name, input, reply).await?,
             #[cfg(feature = "wit-extension")]
             GuestCall::CallTyped { call, reply } => self.call_typed(call, reply).await?,
@@ -219,6 +222,7 @@ impl Actor {
                 let _ = reply.send(done(answer).map(|()| artifact));
             }
             Some(Finding::Child { child, task, started, reply }) => self.on_child(child, task, started, reply).await?,
+            Some(Finding::Planned(planned)) => self.on_planned(*planned).await?,
             Some(Finding::Sent { round, reply }) => self.send_next(round, reply).await?,
             Some(Finding::Panicked { message, call }) => {
                 let failed = CellEnd::Failed(Failure::new(FailureKind::Host, message));

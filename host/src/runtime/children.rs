@@ -394,7 +394,7 @@ impl Shared {
     }
 }
 
-async fn cancel(task: &Shared, request: CancelRequest) {
+pub(super) async fn cancel(task: &Shared, request: CancelRequest) {
     let asked = task.now();
     // A task that is over needs no asking.
     let _ = task.tell(|reply| Control::Cancel { request, asked, reply }).await;

@@ -208,6 +208,7 @@ impl Keeper {
             | StartError::ParentRefuses { .. }
             | StartError::OutputSchema(_)
             | StartError::Plan(_)
+            | StartError::UnknownPlanner { .. }
             | StartError::Permission
             | StartError::Schedule
             | StartError::Details(_)

@@ -119,6 +119,7 @@ impl Actor {
     }
 
     /// What follows from an event. Says whether it was the end.
+    #[expect(clippy::too_many_lines, reason = "an arm for each event, and little in each")]
     fn effect(&mut self, body: &EventBody, taken: Option<Taken>) -> bool {
         match body {
             EventBody::Started { .. } => {

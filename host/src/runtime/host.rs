@@ -37,6 +37,7 @@ use super::desk::Desk;
 use super::handle::TaskHandle;
 use super::hooks::HookRules;
 use super::outbox::Messages;
+use super::planners::Planners;
 use super::plugin::Plugin;
 use super::queue::Queue;
 use super::reach::{Scope, notify_tasks};
@@ -72,6 +73,7 @@ pub(crate) struct Inner {
     pub(super) plugin_limits: HashMap<String, LimitsRequest>,
     pub(super) functions: Arc<Functions>,
     pub(super) on_terminals: OnTerminals,
+    pub(super) planners: Planners,
     /// Where the callers of tasks wait, as far as the host says.
     pub(super) routing: RoutingPolicy,
     pub(super) plugins: Belongings,
@@ -221,6 +223,14 @@ pub enum StartError {
     /// The plan cannot be a task's.
     #[error("the task's plan cannot be used: {0}")]
     Plan(PlanError),
+    /// No planner is registered by this name.
+    #[error("no planner is called {name:?}; registered: {}", list(known))]
+    UnknownPlanner {
+        /// The name.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
     /// No function is registered by this name, to be called at the task's end.
     #[error("no function for the end of a task is called {name:?}; registered: {}", list(known))]
     UnknownOnTerminal {

@@ -26,6 +26,7 @@ mod keys;
 mod messages;
 pub(crate) mod outbox;
 pub(crate) mod pace;
+pub(crate) mod planners;
 pub(crate) mod plans;
 pub(crate) mod plugin;
 pub(crate) mod queue;

@@ -1,13 +1,9 @@
 //! A task's plan, as its guest and whoever holds a handle see it and change it.
 
-use std::time::Duration;
-
 use crate::model::command::{Answer, Command, PlanCommand};
-use crate::model::machine::{Refusal, RefusalKind};
 use crate::model::plan::{Plan, PlanError, StepStatus};
 use crate::model::signal::Party;
 use crate::model::snapshot::Usage;
-use crate::ports::runner::Reply;
 
 use super::actor::{Actor, Ended};
 use super::handle::TaskHandle;
@@ -24,33 +20,28 @@ impl Actor {
         Ok(self.planned(answer))
     }
 
-    /// Asks the task's planner for another plan.
-    #[expect(clippy::unused_async, clippy::needless_pass_by_ref_mut, reason = "planners come next")]
-    pub(super) async fn replan(
-        &mut self,
-        _reason: String,
-        _timeout: Option<Duration>,
-        reply: Reply<Result<Plan, Refusal>>,
-    ) -> Result<(), Ended> {
-        let _ = reply.send(Err(Refusal::new(RefusalKind::NotFound, "this task has no planner")));
-        Ok(())
+    /// What whoever changes the plan is told.
+    pub(super) fn planned(&self, answer: Answer) -> Result<Plan, PlanError> {
+        done(answer)?;
+        self.shared.state().plan.clone().ok_or(PlanError::NoPlan)
     }
+}
 
-    fn planned(&self, answer: Answer) -> Result<Plan, PlanError> {
-        match answer {
-            Answer::PlanRefused(error) => Err(error),
-            Answer::Done
-            | Answer::Parked
-            | Answer::Unchanged
-            | Answer::Signal(..)
-            | Answer::Instruction(_)
-            | Answer::ChildOver
-            | Answer::NoSignal
-            | Answer::WaitOver(_)
-            | Answer::Notified(_)
-            | Answer::AlreadyEnded
-            | Answer::Refused(_) => self.shared.state().plan.clone().ok_or(PlanError::NoPlan),
-        }
+/// Whether it was refused.
+pub(super) fn done(answer: Answer) -> Result<(), PlanError> {
+    match answer {
+        Answer::PlanRefused(error) => Err(error),
+        Answer::Done
+        | Answer::Parked
+        | Answer::Unchanged
+        | Answer::Signal(..)
+        | Answer::Instruction(_)
+        | Answer::ChildOver
+        | Answer::NoSignal
+        | Answer::WaitOver(_)
+        | Answer::Notified(_)
+        | Answer::AlreadyEnded
+        | Answer::Refused(_) => Ok(()),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::model::manifest::TaskKind;
 use crate::model::outcome::Outcome;
 use crate::model::plan::{Plan, PlanError};
 use crate::model::request::CancelRequest;
-use crate::model::signal::{Instruction, NotifyAnswer, Signal};
+use crate::model::signal::{Instruction, NotifyAnswer, Party, Signal};
 use crate::model::snapshot::{Snapshot, Usage};
 use crate::model::state::TaskState;
 use crate::model::time::Timestamp;
@@ -72,6 +72,12 @@ pub(crate) enum Control {
     /// Somebody changes the task's plan, and gets what it is then.
     Plan {
         command: PlanCommand,
+        reply: oneshot::Sender<Result<Plan, PlanError>>,
+    },
+    /// Somebody wants the task's planner to make another plan.
+    Replan {
+        reason: String,
+        by: Party,
         reply: oneshot::Sender<Result<Plan, PlanError>>,
     },
     /// A command of the decider's, and whether it changed anything.

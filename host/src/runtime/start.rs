@@ -347,7 +347,8 @@ struct Turn {
 impl Turn {
     /// Asks for room. Only who has to wait for it needs a place in the queue.
     fn take(inner: &Inner, checked: &Checked, request: &StartRequest) -> Result<Self, StartError> {
-        let waits = request.approval.is_some() || request.details.run_at.is_some();
+        let plans = request.details.planner.is_some() && request.plan.is_none();
+        let waits = plans || request.approval.is_some() || request.details.run_at.is_some();
         let (who, priority) = (applicant(&request.plugin, &request.details), request.details.priority);
         let full = || StartError::QueueFull { max: inner.queue.max() };
         if waits {
@@ -402,6 +403,7 @@ fn check(
         return Err(StartError::TooManyValues { max: VALUES_MAX });
     }
     schemas.input.check(&request.input).map_err(|faults| StartError::InvalidInput { faults })?;
+    inner.planners.check(&request.details)?;
     let at_end = inner.on_terminals.of(&request.details, on_terminal)?;
     let hooks = inner.task_hooks(&plugin, request.grants.kv);
     let wanted = request.details.output_schema.as_ref().map(wanted).transpose()?;

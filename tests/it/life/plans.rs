@@ -1,10 +1,12 @@
 //! Plans: with a real guest.
 
 use serde_json::{Value, json};
-use taskcell::{EventBody, FailureKind, Outcome, Party, Plan, PlanEvent, PlanStep, SignalKey, StepStatus};
+use taskcell::{
+    EventBody, FailureKind, Host, Outcome, Party, Plan, PlanEvent, PlanStep, Plugin, SignalKey, StepStatus,
+};
 
 use crate::support::task::{data, events, failed, outcome, parked, start, start_as};
-use crate::support::{fixture, request, within};
+use crate::support::{builder, fixture, request, with_fixture, within};
 
 fn names(names: &[&str]) -> Plan {
     names.iter().fold(Plan::new("g"), |plan, name| plan.step(PlanStep::new(*name)))
@@ -109,4 +111,41 @@ async fn r61_a_plan_changes_under_a_running_guest_which_sees_it() {
     assert_eq!(words(&plan), [("a", "skipped"), ("c", "current")]);
     within(task.notify(SignalKey::new("go").unwrap(), None, by)).await;
     assert_eq!(data(outcome(&task).await), json!(["waited", "a- c>", "a- c+"]));
+}
+
+/// A host that plans as a task of the fixture's, and as a function.
+async fn with_planners() -> (Host, Plugin) {
+    let builder = builder().planner_task("by task", "fixture", "make-plan").planner("by function", |ask| async move {
+        let again = ask.plan.map_or(0, |plan| plan.steps.len());
+        Ok(names(&["look", "write"]).step(PlanStep::new(format!("after {again}"))))
+    });
+    with_fixture(builder).await
+}
+
+#[tokio::test]
+async fn r65_a_function_makes_the_first_plan_and_another() {
+    let (host, _) = with_planners().await;
+    let acts = json!({ "acts": ["look", { "advance": null }, { "replan": ["more", null] }] });
+    let task = start_as(&host, request("plan", acts).planner("by function")).await;
+    let seen = data(outcome(&task).await);
+    assert_eq!(seen, json!(["look> write after 0", "look+ write> after 0", "look+ write> after 3"]));
+}
+
+#[tokio::test]
+async fn r65_a_task_of_a_plugin_plans_for_others() {
+    let (host, _) = with_planners().await;
+    let acts = json!({ "acts": ["look", { "replan": ["once more", 60_000] }], "planned": steps(&["a", "b"]) });
+    let task = start_as(&host, request("plan", acts).planner("by task")).await;
+    assert_eq!(data(outcome(&task).await), json!(["a> b", "a> b"]));
+    assert_eq!(task.state().children, [], "it is no child of the task's");
+    // One that finds nothing to plan fails, and the task has nothing to begin with.
+    let acts = json!({ "acts": [{ "replan": ["again", null] }] });
+    let task = start_as(&host, request("plan", acts.clone()).planner("by task")).await;
+    let failure = failed(outcome(&task).await, FailureKind::Plan);
+    assert!(failure.message.contains("nothing to plan: "), "{}", failure.message);
+    // One that has a plan keeps it.
+    let task = start_as(&host, request("plan", acts).planner("by task").plan(names(&["a"]))).await;
+    assert_eq!(data(outcome(&task).await), json!(["failed"]));
+    let why = |body: &EventBody| matches!(body, EventBody::Plan { change: PlanEvent::PlannerFailed { .. }, .. });
+    assert_eq!(events(&task).await.iter().filter(|event| why(&event.body)).count(), 1);
 }

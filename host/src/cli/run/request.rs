@@ -206,6 +206,7 @@ pub(super) fn refused(error: StartError, arguments: &RunArguments) -> Fault {
         | StartError::Schedule
         | StartError::UnknownOnTerminal { .. }
         | StartError::Plan(_)
+        | StartError::UnknownPlanner { .. }
         | StartError::Store(_)
         | StartError::QueueFull { .. }
         | StartError::ShuttingDown => None,

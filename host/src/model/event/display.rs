@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::{Budget, Event, EventBody, WaitEnd};
 use crate::model::approval::ApprovalDecision;
 use crate::model::children::ChildOutcome;
+use crate::model::ids::SignalKey;
 use crate::model::outbox::Settlement;
 use crate::model::outcome::Outcome;
 use crate::model::plan::PlanEvent;
@@ -47,7 +48,7 @@ impl EventBody {
             Self::Progress { message, percent: Some(percent), .. } => format!("{percent} %: {}", cut(message)),
             Self::Progress { message, percent: None, .. } => cut(message).into_owned(),
             Self::WaitStarted { keys, .. } => {
-                let keys: Vec<&str> = keys.iter().map(|key| key.as_str()).collect();
+                let keys: Vec<&str> = keys.iter().map(SignalKey::as_str).collect();
                 format!("it waits for a signal: {}", cut(&keys.join(", ")))
             }
             Self::WaitEnded { reason, .. } => format!("it waits no more: {}", why_over(*reason)),
@@ -136,10 +137,12 @@ impl PlanEvent {
                 because(format!("step {step} is over ({}), {}", status.word(), cut(name)), note)
             }
             Self::StepsLeft { status, note } => because(format!("the steps that are left are {}", status.word()), note),
-            Self::PlannerCalled { planner, reason } => {
+            Self::PlannerCalled { planner, reason, .. } => {
                 because(format!("the planner {} is asked", cut(planner)), reason)
             }
-            Self::PlannerFailed { planner, why } => format!("the planner {} made no plan: {}", cut(planner), cut(why)),
+            Self::PlannerFailed { planner, why, .. } => {
+                format!("the planner {} made no plan: {}", cut(planner), cut(why))
+            }
         }
     }
 }

@@ -30,7 +30,12 @@ impl From<PlanError> for Refusal {
             | PlanError::Text { .. }
             | PlanError::NotAnEnd(_) => RefusalKind::InvalidArgument,
             PlanError::Stale { .. } => RefusalKind::Conflict,
-            PlanError::NoPlan | PlanError::NoCurrent | PlanError::NotRunning => RefusalKind::NotFound,
+            PlanError::NoPlan | PlanError::NoCurrent | PlanError::NotRunning | PlanError::NoPlanner => {
+                RefusalKind::NotFound
+            }
+            PlanError::Planner(_) | PlanError::PlannerPanicked(_) => RefusalKind::Failed,
+            PlanError::PlannerTimedOut => RefusalKind::TimedOut,
+            PlanError::Cancelled => RefusalKind::Cancelled,
             PlanError::Ended => RefusalKind::Ended,
         };
         Self::new(kind, error.to_string())
@@ -50,13 +55,24 @@ pub(super) fn decide(state: &TaskState, command: PlanCommand) -> Decision {
         PlanCommand::Set { plan, expected, by } => set(state, plan, expected, by),
         PlanCommand::Advance { note, by, usage } => advance(state, note, by, usage),
         PlanCommand::FinishStep { status, note, by } => finish_step(state, status, note, by),
+        PlanCommand::AskPlanner { reason, by } => ask_planner(state, reason, by),
+        PlanCommand::Planned { plan, since, by } => planned(state, plan, since, by),
     }
 }
 
 /// Whether the log holds too much of whoever wants this.
 pub(super) fn is_full(state: &TaskState, command: &PlanCommand) -> bool {
-    let (PlanCommand::Set { by, .. } | PlanCommand::Advance { by, .. } | PlanCommand::FinishStep { by, .. }) = command;
-    if *by == Party::Itself { state.is_full() } else { state.is_full_of_others(*by) }
+    let by = match command {
+        // A task that has not begun waits for it.
+        PlanCommand::AskPlanner { .. } if state.awaits_first_plan() => return false,
+        // Whoever asked is told what came of it.
+        PlanCommand::Planned { .. } => return false,
+        PlanCommand::Set { by, .. }
+        | PlanCommand::Advance { by, .. }
+        | PlanCommand::FinishStep { by, .. }
+        | PlanCommand::AskPlanner { by, .. } => *by,
+    };
+    if by == Party::Itself { state.is_full() } else { state.is_full_of_others(by) }
 }
 
 fn set(state: &TaskState, plan: Result<Box<Plan>, PlanError>, expected: Option<u64>, by: Party) -> Decision {
@@ -122,7 +138,9 @@ fn advance(state: &TaskState, note: Option<String>, by: Party, usage: Usage) -> 
     };
     let ended = ends(plan, StepStatus::Completed, note, by);
     let mut after = plan.clone();
-    ended.iter().for_each(|event| after.apply(event));
+    if let Some(event) = &ended {
+        after.apply(event);
+    }
     let begins = next(state, &after);
     let is_stuck = begins.is_none() && !after.is_done();
     let mut events: Vec<EventBody> = ended.into_iter().chain(begins).map(happened).collect();
@@ -144,6 +162,41 @@ fn finish_step(state: &TaskState, status: StepStatus, note: Option<String>, by: 
         Ok(None) => refused(PlanError::NoCurrent),
         Err(error) => refused(error),
     }
+}
+
+fn ask_planner(state: &TaskState, reason: String, by: Party) -> Decision {
+    let Some(planner) = state.details.planner.clone() else { return refused(PlanError::NoPlanner) };
+    if state.cancel.is_some() {
+        return refused(PlanError::Cancelled);
+    }
+    match check_text("reason", &reason) {
+        Ok(()) => Decision::done(happened(PlanEvent::PlannerCalled { planner, reason, by })),
+        Err(error) => refused(error),
+    }
+}
+
+/// What a planner made becomes the plan, if nobody has changed it meanwhile. A task that waits for its first plan has
+/// nothing to begin with, if that was none.
+fn planned(state: &TaskState, plan: Result<Box<Plan>, PlanError>, since: u64, by: Party) -> Decision {
+    let planner = state.details.planner.clone().unwrap_or_default();
+    let is = state.plan.as_ref().map_or(0, |plan| plan.revision);
+    let made = plan.and_then(|plan| {
+        if since != is {
+            return Err(PlanError::Stale { expected: since, is });
+        }
+        plan.after(state.plan.as_ref()).map_err(|error| PlanError::Planner(error.to_string()))
+    });
+    let error = match made {
+        Ok(plan) => return Decision { events: put(state, plan, by, Some(planner)), answer: Answer::Done },
+        Err(error) => error,
+    };
+    let why = text::shortened(&error.in_full(), QUOTE_BYTES_MAX * 4).into_owned();
+    let mut events = vec![happened(PlanEvent::PlannerFailed { planner, why, by })];
+    if state.awaits_first_plan() {
+        let failure = Failure::new(FailureKind::Plan, format!("it has no plan to begin with: {error}"));
+        events.extend(finish(Outcome::Failed(failure), state.with_told(Usage::default())).events);
+    }
+    Decision { events, answer: Answer::PlanRefused(error) }
 }
 
 /// The steps that are not done, in words.
@@ -178,20 +231,15 @@ pub(super) fn enforced(state: &TaskState, outcome: Outcome) -> Outcome {
 /// A plan ends with its task: no step of it stays open, and each that was is told why it is not any more.
 pub(super) fn settle(state: &TaskState, decision: &mut Decision) {
     let Some(mut plan) = state.plan.clone() else { return };
-    for body in &decision.events {
-        match body {
-            EventBody::Plan { change } => plan.apply(change),
-            EventBody::Finished { .. } => break,
-            #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else changes a plan")]
-            _ => {}
+    let end = decision.events.iter().zip(0..).find_map(|(body, place): (_, usize)| {
+        if let EventBody::Finished { outcome, .. } = body { Some((place, outcome)) } else { None }
+    });
+    let Some((place, outcome)) = end else { return };
+    for body in decision.events.iter().take(place) {
+        if let EventBody::Plan { change } = body {
+            plan.apply(change);
         }
     }
-    let outcome = decision.events.iter().enumerate().find_map(|(place, body)| match body {
-        EventBody::Finished { outcome, .. } => Some((place, outcome)),
-        #[expect(clippy::wildcard_enum_match_arm, reason = "the end is looked for")]
-        _ => None,
-    });
-    let Some((place, outcome)) = outcome else { return };
     let (current, pending, note) = match outcome {
         Outcome::Succeeded { .. } => {
             (StepStatus::Skipped, StepStatus::Skipped, "the task succeeded without it".to_owned())

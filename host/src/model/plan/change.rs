@@ -15,7 +15,7 @@ pub enum PlanEvent {
     Set {
         /// The whole plan, with what was done before.
         plan: Box<Plan>,
-        /// Who set it.
+        /// Who set it, or had it made.
         by: Party,
         /// The planner that made it, when one did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,8 +67,10 @@ pub enum PlanEvent {
     PlannerCalled {
         /// Its name.
         planner: String,
-        /// Why, in the task's words; empty for its first plan.
+        /// Why, in the words of whoever asks; empty for the first plan.
         reason: String,
+        /// Who asks: the host, for the first plan.
+        by: Party,
     },
     /// No plan came of that.
     #[non_exhaustive]
@@ -77,30 +79,32 @@ pub enum PlanEvent {
         planner: String,
         /// Why not.
         why: String,
+        /// Who asked.
+        by: Party,
     },
 }
 
 impl PlanEvent {
+    /// Who made this happen; nobody when it only follows from something else.
+    fn by(&self) -> Option<Party> {
+        match self {
+            Self::Set { by, .. }
+            | Self::Refused { by, .. }
+            | Self::StepFinished { by, .. }
+            | Self::PlannerCalled { by, .. }
+            | Self::PlannerFailed { by, .. } => Some(*by),
+            Self::StepStarted { .. } | Self::StepsLeft { .. } => None,
+        }
+    }
+
     /// Whether the task's code made this happen, so that it counts against its limits.
     pub(crate) fn is_by_guest(&self) -> bool {
-        match self {
-            Self::Set { by, planner, .. } => *by == Party::Itself || planner.is_some(),
-            Self::Refused { by, .. } | Self::StepFinished { by, .. } => *by == Party::Itself,
-            Self::PlannerCalled { .. } | Self::PlannerFailed { .. } => true,
-            // They follow from others.
-            Self::StepStarted { .. } | Self::StepsLeft { .. } => false,
-        }
+        self.by() == Some(Party::Itself)
     }
 
     /// Whether others make such events as often as they like.
     pub(crate) fn is_by_others(&self) -> bool {
-        match self {
-            Self::Set { .. } | Self::Refused { .. } | Self::StepFinished { .. } => !self.is_by_guest(),
-            Self::StepStarted { .. }
-            | Self::StepsLeft { .. }
-            | Self::PlannerCalled { .. }
-            | Self::PlannerFailed { .. } => false,
-        }
+        self.by().is_some_and(|by| by != Party::Itself)
     }
 
     /// Bytes of its texts.
@@ -111,7 +115,7 @@ impl PlanEvent {
             | Self::StepStarted { name: text, .. }
             | Self::StepsLeft { note: text, .. } => text.len(),
             Self::StepFinished { name, note, .. } => name.len() + note.as_ref().map_or(0, String::len),
-            Self::PlannerCalled { planner, reason: text } | Self::PlannerFailed { planner, why: text } => {
+            Self::PlannerCalled { planner, reason: text, .. } | Self::PlannerFailed { planner, why: text, .. } => {
                 planner.len() + text.len()
             }
         }

@@ -30,6 +30,7 @@ impl Decider {
         details.retry = made.retry;
         details.approvers = made.approvers;
         details.permission = made.permission.clone();
+        details.enforce_plan = made.enforced;
         details.run_at = made.later.then_some(Timestamp(9));
         let create = Command::Create {
             task: task("k"),
@@ -98,6 +99,8 @@ impl Decider {
                 .map(|child| (child.id, child.fuel, child.detached, child.outcome))
                 .collect(),
             artifacts: look.artifacts.len(),
+            revision: look.plan.as_ref().map_or(0, |plan| plan.revision),
+            plan: look.plan.map(|plan| plan.steps.into_iter().map(|step| (step.name, step.status)).collect()),
             cancel: look.cancel,
             outcome: look.outcome.map(plain),
         }

@@ -13,6 +13,7 @@ mod hooks;
 mod keeping;
 mod panics;
 mod pausing;
+mod planners;
 mod planning;
 mod races;
 mod reaching;

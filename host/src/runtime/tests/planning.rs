@@ -1,5 +1,7 @@
 //! A task's plan between its guest, whoever holds a handle, and its end.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "of a log only what is about its plan")]
+
 use std::time::Duration;
 
 use super::bench::{Bench, Script, log, request, script, settle, success};
