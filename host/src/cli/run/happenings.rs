@@ -1,5 +1,6 @@
 //! What happens to a task, in words: a line for each thing a person wants to know, and where the task stands.
 
+use crate::cli::plans;
 use crate::cli::progress::labelled;
 use crate::cli::text;
 use crate::{ApprovalAsk, ApprovalDecision, ApprovalNumber, Budget, EventBody, Party, SignalKey, Snapshot, WaitEnd};
@@ -32,6 +33,7 @@ pub(super) fn line(event: &EventBody) -> Option<String> {
                 format!("attempt {attempt} failed ({}): {}; again in {again}", failure.kind.word(), failure.message),
             )
         }
+        EventBody::Plan { change } => ("plan", plans::line(change)?),
         EventBody::Instructed(said) => ("told", format!("by {}: {}", said.by, said.text)),
         EventBody::ApprovalDecided { decision, .. } => ("answer", decided(decision)),
         EventBody::ChildStarted { task, .. } => ("child", format!("starts {task}")),
@@ -86,7 +88,6 @@ pub(super) fn line(event: &EventBody) -> Option<String> {
         | EventBody::OnTerminalDone { .. }
         | EventBody::HookDone { .. }
         | EventBody::DaemonGivenUp { .. }
-        | EventBody::Plan { .. }
         | EventBody::Schedule { .. }
         | EventBody::Schedules { .. }
         | EventBody::LateSignal { .. } => return None,
