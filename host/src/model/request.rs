@@ -73,7 +73,7 @@ pub enum KeyPolicy {
     #[default]
     Reject,
     /// It gives a handle to that task and starts nothing. Of the request only plugin, type and key matter then; it is
-    /// checked all the same, and what its input, limits, grants, details, signals and approval say is not used. A function
+    /// checked all the same, and what its input, limits, grants, details, signals, plan and approval say is not used. A function
     /// that came along to be called at the end is not called.
     Join,
     /// That task is cancelled, and the new one begins when it has its outcome, which stands: one that succeeds within its
