@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::Notify;
 
 use super::bench::{Bench, Script, beside, log, request, script, settle, success};
 use super::planning::{plan, words};
@@ -162,20 +163,27 @@ async fn r65_a_cancel_ends_the_planning_and_what_waits_for_it() {
 
 #[tokio::test]
 async fn r65_a_plan_that_somebody_sets_meanwhile_stands() {
-    let bench = with_planner(idle(), |_| async { Ok(plan(&["planned"])) });
+    let go = Arc::new(Notify::new());
+    let waits = Arc::clone(&go);
+    let bench = with_planner(idle(), move |_| {
+        let go = Arc::clone(&waits);
+        async move {
+            go.notified().await;
+            Ok(plan(&["planned"]))
+        }
+    });
     let task = bench.inner.start(planned().plan(plan(&["a"]))).await.unwrap();
     settle().await;
     let asks = {
         let task = task.clone();
         beside(async move { task.replan("why not", Party::Agent).await })
     };
-    // Both wait for the actor, the planner's plan for one turn more.
-    let _ = task.set_plan(plan(&["by hand"]), None, Party::Person).await;
-    let asked = asks.end().await;
-    match asked {
-        Err(PlanError::Stale { .. }) => assert_eq!(words(&task.plan().unwrap()), [("by hand", "current")]),
-        other => assert_eq!(words(&other.unwrap()), [("planned", "current")]),
-    }
+    settle().await;
+    task.set_plan(plan(&["by hand"]), None, Party::Person).await.unwrap();
+    go.notify_one();
+    assert_eq!(asks.end().await, Err(PlanError::Stale { expected: 1, is: 2 }));
+    assert_eq!(words(&task.plan().unwrap()), [("by hand", "current")]);
+    go.notify_one();
     let late = task.replan("once more", Party::Agent).await.unwrap();
     assert_eq!(words(&late), [("planned", "current")]);
 }
