@@ -47,9 +47,8 @@ fn r62_what_cannot_be_a_plan_is_refused_and_nothing_changes() {
 fn r65_a_planner_makes_a_plan_or_says_why_not() {
     let host = FakeHost::new();
     let ctl = host.ctl();
-    let refused = |error: WaitError| match error {
-        WaitError::Refused(refused) => refused.kind.as_str().to_owned(),
-        other => other.to_string(),
+    let refused = |error: WaitError| {
+        if let WaitError::Refused(refused) = error { refused.kind.as_str().to_owned() } else { error.to_string() }
     };
     assert_eq!(refused(ctl.replan("nothing there").unwrap_err()), "not-found");
     host.planner_makes(plan(&["a"]));
