@@ -77,14 +77,31 @@ pub(crate) trait BelongingsPage {
     fn kv_keys(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Refused>;
 }
 
+/// The contract's `plan`. Plans are the contract's JSON documents.
+pub(crate) trait PlanPage {
+    fn plan(&self) -> Option<String>;
+    fn set_plan(&self, plan: &str, expected_revision: Option<u64>) -> Result<String, Refused>;
+    fn advance(&self, note: Option<&str>) -> Result<String, Refused>;
+    fn finish_step(&self, status: &str, note: Option<&str>) -> Result<String, Refused>;
+    fn replan(&self, reason: &str, timeout_ms: Option<u64>) -> Result<String, Refused>;
+}
+
 /// The pages together.
 pub(crate) trait Backend:
-    TaskPage + SignalsPage + AgentPage + ApprovalsPage + OutputPage + TasksPage + HostPage + BelongingsPage
+    TaskPage + SignalsPage + AgentPage + ApprovalsPage + OutputPage + TasksPage + HostPage + BelongingsPage + PlanPage
 {
 }
 
 impl<T> Backend for T where
-    T: TaskPage + SignalsPage + AgentPage + ApprovalsPage + OutputPage + TasksPage + HostPage + BelongingsPage
+    T: TaskPage
+        + SignalsPage
+        + AgentPage
+        + ApprovalsPage
+        + OutputPage
+        + TasksPage
+        + HostPage
+        + BelongingsPage
+        + PlanPage
 {
 }
 

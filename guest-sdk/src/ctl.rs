@@ -3,6 +3,7 @@
 mod asking;
 mod children;
 mod host;
+mod planning;
 mod reaching;
 mod waiting;
 

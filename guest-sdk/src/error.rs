@@ -42,6 +42,8 @@ pub enum RefusalKind {
     Host,
     /// There is no task here: a hook runs beside the tasks and in none of them.
     NoTask,
+    /// Somebody else was faster: look again.
+    Conflict,
     /// A kind that this version of the SDK does not know, in the contract's word.
     Other(String),
 }
@@ -59,6 +61,7 @@ impl RefusalKind {
             Self::Cancelled => "cancelled",
             Self::Host => "host",
             Self::NoTask => "no-task",
+            Self::Conflict => "conflict",
             Self::Other(word) => word,
         }
     }
@@ -75,6 +78,7 @@ impl RefusalKind {
             "cancelled" => Self::Cancelled,
             "host" => Self::Host,
             "no-task" => Self::NoTask,
+            "conflict" => Self::Conflict,
             _ => Self::Other(word),
         }
     }
@@ -137,6 +141,7 @@ impl WaitError {
             | RefusalKind::TimedOut
             | RefusalKind::Host
             | RefusalKind::NoTask
+            | RefusalKind::Conflict
             | RefusalKind::Other(_) => Self::Refused(refused),
         }
     }
@@ -191,6 +196,7 @@ impl HostError {
             | RefusalKind::Ended
             | RefusalKind::Host
             | RefusalKind::NoTask
+            | RefusalKind::Conflict
             | RefusalKind::Other(_)) => Self::Refused(Refused { kind, message }),
         }
     }
@@ -226,6 +232,7 @@ impl FuelError {
             | RefusalKind::Ended
             | RefusalKind::Host
             | RefusalKind::NoTask
+            | RefusalKind::Conflict
             | RefusalKind::Other(_) => Self::Refused(refused),
         }
     }

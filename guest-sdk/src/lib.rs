@@ -42,7 +42,7 @@
 //! All of it is a method of [`TaskCtl`]: report progress, look whether it shall stop, look how much fuel is left and ask
 //! for more, wait for a signal or for one of several, send one to a task or to many, ask for approval, read what somebody
 //! says to it, tell the agent something, say what it spent elsewhere, attach a file, start other tasks and wait for their
-//! ends, call a function of the program around the host, read its plugin's configuration, and keep small things for its
+//! ends, keep a plan that everybody sees, call a function of the program around the host, read its plugin's configuration, and keep small things for its
 //! plugin's next tasks. Beside that a task has WASI: a
 //! scratch directory of its own, the clocks, random numbers, the folders that the operator granted, and `print!` and
 //! `eprint!`, which the host keeps. What `log::info!` and its siblings write goes to the task's log. A panic ends the task
@@ -78,6 +78,7 @@ mod error;
 mod hook;
 mod json;
 mod manifest;
+mod plan;
 mod plugin;
 mod task_error;
 #[cfg(not(target_family = "wasm"))]
@@ -92,6 +93,7 @@ pub use children::{Child, ChildState, TaskEnd, TaskOptions};
 pub use ctl::TaskCtl;
 pub use error::{Cancelled, FuelError, HostError, RefusalKind, Refused, WaitError};
 pub use hook::{CancelledTask, EndedTask, HookCtx, TaskUsage};
+pub use plan::{Plan, PlanStep, StepStatus};
 pub use plugin::Plugin;
 pub use task_error::TaskError;
 pub use taskcell_guest_macros::{plugin, task};

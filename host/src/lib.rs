@@ -28,6 +28,7 @@
 //! - [`Plugin::hooks`], [`Plugin::notes`], [`HookLimits`]: what plugins do around their life and beside their tasks.
 //! - [`Messages`]: what tasks tell their agents, delivered at least once.
 //! - [`AgentLoop`], [`Turn`]: what an agent's loop waits for in its turns, and what comes to it between them.
+//! - [`Plan`]: the steps that a task takes, and how far it has come.
 //! - [`OpenApproval`], [`ApprovalPolicy`], [`Permission`]: what tasks ask, who may decide it, and what is decided in advance.
 //! - [`Outcome`], [`FailureKind`], [`CancelledBy`](Party): how a task ended, and why.
 //! - [`Event`]: everything that happened to a task, in order.
@@ -80,6 +81,7 @@ pub use model::outbox::{AgentMessage, ClaimToken, ClaimedMessage, Delivery, Inva
 pub use model::outcome::{Failure, FailureKind, Outcome};
 pub use model::patch::{Change, PatchError, TaskPatch};
 pub use model::permission::{ApprovalKinds, Permission};
+pub use model::plan::{ActionId, Plan, PlanError, PlanEvent, PlanStep, StepStatus};
 pub use model::receipt::{CancelReceipt, Effect};
 pub use model::request::{CancelRequest, KeyPolicy, StartRequest};
 pub use model::retry::RetryPolicy;
@@ -108,6 +110,7 @@ pub use runtime::handle::{ApprovalAnswer, CancelAnswer, ControlAnswer, EventStre
 pub use runtime::host::{Host, StartError};
 pub use runtime::outbox::{AckAnswer, Messages};
 pub use runtime::patience::Waited;
+pub use runtime::planners::{PlanAsk, PlannerError};
 pub use runtime::plugin::Plugin;
 pub use runtime::reach::Scope;
 pub use runtime::routing::Started;

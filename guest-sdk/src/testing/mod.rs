@@ -30,7 +30,8 @@
 //! The fake host does not do these: it never stops a task by force, also when no fuel is left, does not catch panics,
 //! merges no progress, and has neither a deadline nor other limits, and grants everything. There are no other tasks: what
 //! the task sends to them is written down, and answered as the test says, and the tasks that it starts end as
-//! [`FakeHost::child_ends`] says. Host functions answer as [`FakeHost::answer_host`] says. The plugin's store is a real
+//! [`FakeHost::child_ends`] says. The plan is kept by the contract's rules, and replanned as
+//! [`FakeHost::planner_makes`] says. Host functions answer as [`FakeHost::answer_host`] says. The plugin's store is a real
 //! one, which starts empty.
 
 mod asking;
@@ -40,6 +41,7 @@ mod fake_host;
 mod fuel;
 mod log;
 mod pages;
+mod planning;
 mod records;
 mod state;
 

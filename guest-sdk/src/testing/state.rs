@@ -8,6 +8,7 @@ use super::asking::Asking;
 use super::belongings::Belongings;
 use super::children::Children;
 use super::fuel::Fuel;
+use super::planning::Planning;
 use super::records::{AgentMessage, Attached, EndedWait, FuelRequest, LogLine, Notified, Progress, ScopeNotified};
 use crate::backend::{WaitEnd, WireSignal};
 use crate::error::{RefusalKind, Refused};
@@ -34,6 +35,7 @@ pub(super) struct State {
     pub(super) asking: Asking,
     pub(super) children: Children,
     pub(super) belongings: Belongings,
+    pub(super) planning: Planning,
     /// The keys of the messages that are sent once.
     pub(super) sent_once: Vec<String>,
     pub(super) scratch: Option<TempDir>,

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use super::bindings::taskcell::plugin::{agent, approvals, config, host, kv, output, signals, task, tasks, types};
+use super::bindings::taskcell::plugin::{
+    agent, approvals, config, host, kv, output, plan, signals, task, tasks, types,
+};
 use crate::approval::Approval;
 use crate::backend::{
-    AgentPage, ApprovalsPage, BelongingsPage, HostPage, OutputPage, OutputStream, SignalsPage, TaskPage, TasksPage,
-    WaitEnd, WireSignal,
+    AgentPage, ApprovalsPage, BelongingsPage, HostPage, OutputPage, OutputStream, PlanPage, SignalsPage, TaskPage,
+    TasksPage, WaitEnd, WireSignal,
 };
 use crate::children::{Child, TaskOptions};
 use crate::error::{HostError, RefusalKind, Refused};
@@ -197,6 +199,28 @@ impl BelongingsPage for Imports {
 
     fn kv_keys(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Refused> {
         kv::keys(prefix, after).map_err(refused)
+    }
+}
+
+impl PlanPage for Imports {
+    fn plan(&self) -> Option<String> {
+        plan::get()
+    }
+
+    fn set_plan(&self, document: &str, expected_revision: Option<u64>) -> Result<String, Refused> {
+        plan::set(document, expected_revision).map_err(refused)
+    }
+
+    fn advance(&self, note: Option<&str>) -> Result<String, Refused> {
+        plan::advance(note).map_err(refused)
+    }
+
+    fn finish_step(&self, status: &str, note: Option<&str>) -> Result<String, Refused> {
+        plan::finish_step(status, note).map_err(refused)
+    }
+
+    fn replan(&self, reason: &str, timeout_ms: Option<u64>) -> Result<String, Refused> {
+        plan::replan(reason, timeout_ms).map_err(refused)
     }
 }
 

@@ -5,6 +5,7 @@ mod compile_errors;
 mod fuel;
 mod hooks;
 mod manifest;
+mod plans;
 mod results;
 mod signals;
 mod traces;

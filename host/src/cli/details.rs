@@ -13,7 +13,7 @@ use crate::{RetryPolicy, StartRequest, Timestamp};
 
 use super::exit::Exit;
 use super::fault::Fault;
-use super::{environment, files, values};
+use super::{environment, files, plans, values};
 
 /// How a moment is written.
 const MOMENT: &str = "write for example 18:30, '2030-12-24 18:30' or 2030-12-24T18:30:00Z";
@@ -41,6 +41,12 @@ pub(super) struct DetailArguments {
     /// How often it is tried again when it fails and says that another try may help; 1s, 2s, 4s … lie between [default: 0]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(..=1000))]
     retries: Option<u32>,
+    /// The plan that it goes through
+    #[arg(long, value_name = "JSON|@FILE")]
+    plan: Option<String>,
+    /// Lets a success before its plan is done be a failure, which --retries tries again
+    #[arg(long)]
+    enforce_plan: bool,
     /// A JSON Schema that the result must match, beside the plugin's own
     #[arg(long, value_name = "JSON|@FILE")]
     output_schema: Option<String>,
@@ -68,6 +74,8 @@ impl DetailArguments {
         if let Some(retries) = self.retries {
             request = request.retry(RetryPolicy::attempts(retries.saturating_add(1)));
         }
+        request.plan = self.plan.as_deref().map(plans::read).transpose()?;
+        request.details.enforce_plan = self.enforce_plan;
         request.details.output_schema = self.output_schema.as_deref().map(schema).transpose()?;
         Ok(request)
     }

@@ -19,6 +19,7 @@ mod limits;
 mod new;
 mod open;
 mod output;
+mod plans;
 mod program;
 mod progress;
 mod prompt;

@@ -44,6 +44,16 @@ struct Shown {
     percent: Option<u8>,
     gauges: String,
     standing: Option<&'static str>,
+    step: Option<String>,
+}
+
+impl Shown {
+    /// What stands beside the bar: what is most in the way comes first.
+    fn words(&self) -> String {
+        let step = self.step.as_deref();
+        let words = [self.standing, step, Some(self.message.as_str())];
+        words.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+    }
 }
 
 /// What is known of a running task at one moment.
@@ -55,6 +65,8 @@ pub(super) struct Moment {
     pub(super) left: Option<Duration>,
     /// Why it does not go on, or may not: `paused`.
     pub(super) standing: Option<&'static str>,
+    /// Where in its plan it is: `step 2/5 sign`.
+    pub(super) step: Option<String>,
 }
 
 impl Moment {
@@ -168,6 +180,7 @@ impl Screen {
     pub(super) fn tick(&mut self, moment: &Moment) {
         self.shown.gauges = moment.gauges();
         self.shown.standing = moment.standing;
+        self.shown.step = moment.step.as_deref().map(safe_line);
         self.redraw();
         if let Some(bar) = &self.bar {
             bar.tick();
@@ -232,10 +245,7 @@ impl Screen {
         bar.set_position(self.shown.percent.unwrap_or(0).into());
         bar.set_prefix(self.shown.gauges.clone());
         // In front, where a narrow terminal shows it too.
-        bar.set_message(match self.shown.standing {
-            Some(standing) => format!("{standing} · {}", self.shown.message),
-            None => self.shown.message.clone(),
-        });
+        bar.set_message(self.shown.words());
     }
 }
 
@@ -260,9 +270,16 @@ mod tests {
     #[test]
     fn the_time_left_is_shown_when_it_is_known() {
         let usage = Usage { fuel: 1_200_000_000, wall: Duration::from_millis(3_250), ..Usage::default() };
-        let known = Moment { usage, left: Some(Duration::from_millis(12_300)), standing: None };
+        let known = Moment { usage, left: Some(Duration::from_millis(12_300)), standing: None, step: None };
         assert_eq!(known.gauges(), "3.2s · 1.2G fuel · 12s left");
         assert_eq!(Moment { left: None, ..known }.gauges(), "3.2s · 1.2G fuel");
+    }
+
+    #[test]
+    fn what_is_in_the_way_comes_before_the_step_and_that_before_the_message() {
+        let shown = Shown { message: "signing".into(), step: Some("step 2/5 sign".into()), ..Shown::default() };
+        assert_eq!(shown.words(), "step 2/5 sign · signing");
+        assert_eq!(Shown { standing: Some("paused"), ..shown }.words(), "paused · step 2/5 sign · signing");
     }
 
     #[test]

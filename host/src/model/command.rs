@@ -15,6 +15,7 @@ use super::machine::{Refusal, RefusalKind};
 use super::outbox::Settlement;
 use super::outcome::{CellEnd, Outcome};
 use super::patch::TaskPatch;
+use super::plan::{Plan, PlanError, StepStatus};
 use super::request::CancelRequest;
 use super::signal::{Instruction, NotifyAnswer, Party, Senders, Signal};
 use super::snapshot::{Artifact, Usage};
@@ -128,6 +129,27 @@ pub(crate) enum Command {
     ///
     /// `chance`: 0 to 1, for the time until the next attempt.
     CellEnded { end: CellEnd, usage: Usage, chance: f64 },
+    /// About its plan.
+    Plan(PlanCommand),
+}
+
+/// What somebody wants of a task's plan.
+#[derive(Debug, Clone)]
+pub(crate) enum PlanCommand {
+    /// Somebody has a plan for it, or something that is none.
+    ///
+    /// `expected`: only if the plan that it has now is at this revision; 0 is no plan.
+    Set { plan: Result<Box<Plan>, PlanError>, expected: Option<u64>, by: Party },
+    /// The current step is done, if there is one, and the next one begins.
+    Advance { note: Option<String>, by: Party, usage: Usage },
+    /// The current step is over, and no other begins.
+    FinishStep { status: StepStatus, note: Option<String>, by: Party },
+    /// Somebody wants the task's planner to make a plan.
+    AskPlanner { reason: String, by: Party },
+    /// The planner made one, or says why not.
+    ///
+    /// `since`: the revision of the plan that it was shown.
+    Planned { plan: Result<Box<Plan>, PlanError>, since: u64, by: Party },
 }
 
 /// What was decided.
@@ -168,6 +190,8 @@ pub(crate) enum Answer {
     AlreadyEnded,
     /// The command does not fit the state; nothing happened.
     Refused(Refusal),
+    /// The plan stays as it is.
+    PlanRefused(PlanError),
 }
 
 impl Decision {

@@ -64,6 +64,13 @@ pub struct TaskDetails {
     /// Whether it is tried again.
     #[serde(skip_serializing_if = "is_default")]
     pub retry: RetryPolicy,
+    /// Whether it has only succeeded when its plan is done: when it ends as succeeded before, that is a failure of kind
+    /// `plan`, which `retry` may try again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub enforce_plan: bool,
+    /// The registered planner that makes its plan before it runs, if the request has none, and others when it is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub planner: Option<String>,
     /// Starting again with the same key gives the first task's handle and starts nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
@@ -206,6 +213,7 @@ impl TaskDetails {
             ("user", self.user.as_deref()),
             ("name of the on-terminal function", self.on_terminal.as_deref()),
             ("trace context", self.trace.as_deref()),
+            ("name of the planner", self.planner.as_deref()),
         ];
         let given = texts.into_iter().filter_map(|(what, text)| Some((what, text?)));
         given.chain(self.labels.keys().map(|name| ("label's name", name.as_str())))

@@ -1,5 +1,7 @@
 //! What happened to a task: an event, numbered and dated.
 
+mod display;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +17,7 @@ use super::limits::Limits;
 use super::outbox::Settlement;
 use super::outcome::{Failure, Outcome};
 use super::patch::TaskPatch;
+use super::plan::{ActionId, PlanEvent};
 use super::request::CancelRequest;
 use super::schedule::{ListedSchedule, ScheduleEvent};
 use super::signal::{Instruction, Party, Senders, Signal};
@@ -41,8 +44,19 @@ pub struct Event {
     pub seq: EventSeq,
     /// When it was decided.
     pub at: Timestamp,
+    /// The action in which it happened: set while the task is at a step of its plan, and the same for all events of that
+    /// step, from `step-started` to `step-finished`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<ActionId>,
     /// What happened.
     pub body: EventBody,
+}
+
+impl Event {
+    /// An event that belongs to no step of a plan.
+    pub(crate) fn new(seq: EventSeq, at: Timestamp, body: EventBody) -> Self {
+        Self { seq, at, action: None, body }
+    }
 }
 
 /// What can happen to a task.
@@ -419,6 +433,12 @@ pub enum EventBody {
         /// From whom.
         sender: Party,
     },
+    /// Something happened to its plan.
+    #[non_exhaustive]
+    Plan {
+        /// What.
+        change: PlanEvent,
+    },
     /// Something happened to a schedule. Only in that schedule's stream.
     #[non_exhaustive]
     Schedule {
@@ -453,6 +473,7 @@ impl EventBody {
             Self::SignalReceived { signal, .. } => signal.sender == Party::Itself,
             Self::Updated { by, .. } => *by == Party::Itself,
             Self::ApprovalRequested { ask, .. } => ask.kind != ApprovalAsk::START,
+            Self::Plan { change } => change.is_by_guest(),
             // Progress has a limit of its own.
             Self::Progress { .. }
             | Self::Created { .. }
@@ -492,6 +513,9 @@ impl EventBody {
 impl EventBody {
     /// Whether others make such events as often as they like.
     pub(crate) fn is_by_others(&self) -> bool {
+        if let Self::Plan { change } = self {
+            return change.is_by_others();
+        }
         matches!(
             self,
             Self::SignalReceived { .. }

@@ -11,6 +11,7 @@ use super::details::TaskDetails;
 use super::external::ExternalReport;
 use super::ids::{SignalKey, TaskKey};
 use super::limits::LimitsRequest;
+use super::plan::Plan;
 use super::request::StartRequest;
 use super::signal::Signal;
 
@@ -36,6 +37,7 @@ struct Asked<'a> {
     details: TaskDetails,
     approval: Option<&'a ApprovalAsk>,
     signals: &'a [(SignalKey, Signal)],
+    plan: Option<&'a Plan>,
     /// Folders need not have names that are texts, so these are written as Rust writes them.
     others: String,
 }
@@ -61,6 +63,7 @@ impl Fingerprint {
             details: TaskDetails { routing: None, trace: None, ..request.details.clone() },
             approval: request.approval.as_ref(),
             signals: &request.signals,
+            plan: request.plan.as_ref(),
             others: format!("{:?}", (&request.grants, request.run_after, request.on_key_in_use)),
         };
         let text = match serde_json::to_value(asked) {
@@ -104,6 +107,7 @@ mod tests {
     use super::*;
     use crate::model::details::Routing;
     use crate::model::grants::Grants;
+    use crate::model::plan::PlanStep;
     use crate::model::request::KeyPolicy;
     use crate::model::signal::Party;
 
@@ -135,6 +139,10 @@ mod tests {
             request().grants(Grants::default().kv()),
             request().grants(Grants::default().env("A", "1")),
             request().title("t"),
+            request().plan(Plan::new("g").step(PlanStep::new("a"))),
+            request().plan(Plan::new("g").step(PlanStep::new("b"))),
+            request().enforce_plan(),
+            request().planner("p"),
             request().label("a", "b"),
             request().run_after(Duration::from_secs(1)),
             request().on_key_in_use(KeyPolicy::Join),

@@ -5,6 +5,7 @@ mod delivering;
 mod ending;
 pub(crate) mod external;
 mod hours;
+mod planning;
 mod spending;
 mod telling;
 pub(crate) mod updating;
@@ -14,6 +15,7 @@ use super::approval::{ApprovalDecision, ApprovalNumber};
 use super::command::{Answer, Command, Decision};
 use super::event::{EventBody, WaitEnd};
 use super::outcome::{Failure, FailureKind, Outcome};
+use super::plan::PlanError;
 use super::signal::{Instruction, NotifyAnswer, Party, Signal};
 use super::snapshot::{Phase, Usage, WaitPoint};
 use super::state::TaskState;
@@ -44,6 +46,8 @@ pub(crate) enum RefusalKind {
     Host,
     Failed,
     NoTask,
+    /// Somebody else was faster.
+    Conflict,
 }
 
 impl RefusalKind {
@@ -59,6 +63,7 @@ impl RefusalKind {
             Self::Host => "host",
             Self::Failed => "failed",
             Self::NoTask => "no-task",
+            Self::Conflict => "conflict",
         }
     }
 }
@@ -81,7 +86,11 @@ pub(crate) fn step(state: &TaskState, command: Command) -> Decision {
             Decision::refused(RefusalKind::Host, "a task is created once, and first")
         }
         (Some(Phase::Ended), command) => after_the_end(&command),
-        (Some(Phase::Queued), Command::Start) => Decision::done(EventBody::Started { attempt: state.attempt + 1 }),
+        (Some(Phase::Queued), Command::Start) => {
+            let started = EventBody::Started { attempt: state.attempt + 1 };
+            let events = std::iter::once(started).chain(planning::at_start(state)).collect();
+            Decision { events, answer: Answer::Done }
+        }
         (Some(Phase::Delayed), Command::Due) => Decision::done(EventBody::Due),
         (Some(Phase::Held | Phase::Delayed | Phase::Queued | Phase::Running), command) => {
             match over_budget(state, &command) {
@@ -109,6 +118,7 @@ fn over_budget(state: &TaskState, command: &Command) -> Option<Decision> {
         | Command::SetDelivery { by, .. } => state.is_full_of_others(*by),
         Command::Update { by, .. } if *by != Party::Itself => state.is_full_of_others(*by),
         Command::AddFuel { by, .. } => state.fuel_request().is_none() && state.is_full_of_others(*by),
+        Command::Plan(command) => planning::is_full(state, command),
         _ => state.is_full(),
     };
     if !is_full {
@@ -136,6 +146,7 @@ fn over_budget(state: &TaskState, command: &Command) -> Option<Decision> {
             Some(Decision::only(Answer::Unchanged))
         }
         Command::Notify { .. } | Command::Instruct(_) => Some(Decision::only(Answer::Notified(NotifyAnswer::Full))),
+        Command::Plan(_) => Some(Decision::only(Answer::PlanRefused(PlanError::LogFull))),
         Command::Create { .. }
         | Command::Due
         | Command::Start
@@ -169,6 +180,7 @@ fn after_the_end(command: &Command) -> Decision {
     Decision::only(match command {
         Command::Notify { .. } | Command::Instruct(_) => Answer::Notified(NotifyAnswer::NoTask),
         Command::Wait { .. } => Answer::WaitOver(WaitEnd::Cancelled),
+        Command::Plan(_) => Answer::PlanRefused(PlanError::Ended),
         Command::Poll { .. }
         | Command::Progress { .. }
         | Command::MessageAgent { .. }
@@ -301,10 +313,12 @@ fn live(state: &TaskState, command: Command) -> Decision {
             failed(state, FailureKind::Timeout, "timeout_ms", message, usage)
         }
         Command::CellEnded { end, usage, chance } => ending::cell_ended(state, end, state.with_told(usage), chance),
+        Command::Plan(command) => planning::decide(state, command),
     }
 }
 
-/// A question that is open when the task ends is decided by that, so that the log has a decision about each.
+/// A question that is open when the task ends is decided by that, so that the log has a decision about each; and so is
+/// each step of its plan that is not over.
 fn close(state: &TaskState, mut decision: Decision) -> Decision {
     let is_end = |event: &EventBody| matches!(event, EventBody::Finished { .. });
     let is_decision = |event: &EventBody| matches!(event, EventBody::ApprovalDecided { .. });
@@ -314,6 +328,7 @@ fn close(state: &TaskState, mut decision: Decision) -> Decision {
         let open = state.approvals.iter().map(|pending| cancelled(pending.number));
         decision.events.splice(end..end, open.collect::<Vec<_>>());
     }
+    planning::settle(state, &mut decision);
     decision
 }
 

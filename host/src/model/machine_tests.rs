@@ -244,6 +244,7 @@ impl Reader {
             | EventBody::HookDone { .. }
             | EventBody::Detached { .. }
             | EventBody::DeliverySet { .. }
+            | EventBody::Plan { .. }
             | EventBody::Schedule { .. }
             | EventBody::Schedules { .. }
             | EventBody::LateSignal { .. }
@@ -292,7 +293,7 @@ proptest! {
             let panics = decision.events.iter().any(|body| matches!(body, EventBody::Panicked { .. }));
             prop_assert!(!was_full || !by_guest || takes || panics, "a full log is full: {:?}", decision);
             for body in decision.events {
-                let event = Event { seq: state.seq.next(), at: Timestamp(0), body };
+                let event = Event::new(state.seq.next(), Timestamp(0), body);
                 reader.read(&event);
                 state.apply(&event);
             }
@@ -314,7 +315,7 @@ proptest! {
             let restarted = matches!(command, Command::Progress { restarted: true, .. });
             let decision = step(&state, command);
             for body in decision.events {
-                let event = Event { seq: state.seq.next(), at: Timestamp(0), body };
+                let event = Event::new(state.seq.next(), Timestamp(0), body);
                 state.apply(&event);
                 log.push(event);
             }
@@ -354,7 +355,7 @@ proptest! {
                 continue;
             }
             for body in step(&state, command).events {
-                let event = Event { seq: state.seq.next(), at: Timestamp(0), body };
+                let event = Event::new(state.seq.next(), Timestamp(0), body);
                 let text = serde_json::to_string(&event).unwrap();
                 prop_assert_eq!(&serde_json::from_str::<Event>(&text).unwrap(), &event, "{}", text);
                 state.apply(&event);
@@ -372,7 +373,7 @@ proptest! {
             let decision = step(&state, command);
             prop_assert!(!(parks && parked.is_some()) || decision.events.is_empty(), "{:?}", decision);
             for body in decision.events {
-                let event = Event { seq: state.seq.next(), at: Timestamp(0), body };
+                let event = Event::new(state.seq.next(), Timestamp(0), body);
                 state.apply(&event);
             }
         }

@@ -20,7 +20,7 @@ use super::time::Timestamp;
 fn decide(state: &mut TaskState, command: Command) -> (Answer, Vec<EventBody>) {
     let decision = step(state, command);
     for body in &decision.events {
-        state.apply(&Event { seq: state.seq.next(), at: Timestamp(0), body: body.clone() });
+        state.apply(&Event::new(state.seq.next(), Timestamp(0), body.clone()));
     }
     (decision.answer, decision.events)
 }

@@ -19,7 +19,7 @@ use super::time::Timestamp;
 fn decide(state: &mut TaskState, at: u64, command: Command) -> Answer {
     let decision = step(state, command);
     for body in decision.events {
-        state.apply(&Event { seq: state.seq.next(), at: Timestamp(at), body });
+        state.apply(&Event::new(state.seq.next(), Timestamp(at), body));
     }
     decision.answer
 }

@@ -184,7 +184,7 @@ fn is_by_guest(command: &Command) -> bool {
 /// Folds a decision in.
 fn fold(state: &mut TaskState, decision: &Decision) {
     for body in decision.events.clone() {
-        let event = Event { seq: state.seq.next(), at: Timestamp(0), body };
+        let event = Event::new(state.seq.next(), Timestamp(0), body);
         state.apply(&event);
     }
 }
@@ -310,7 +310,7 @@ proptest! {
                 continue;
             }
             for body in step(&state, command).events {
-                let event = Event { seq: state.seq.next(), at: Timestamp(0), body };
+                let event = Event::new(state.seq.next(), Timestamp(0), body);
                 let text = serde_json::to_string(&event).unwrap();
                 prop_assert_eq!(&serde_json::from_str::<Event>(&text).unwrap(), &event, "{}", text);
                 state.apply(&event);

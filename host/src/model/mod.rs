@@ -27,6 +27,8 @@ mod machine_tests_budgets;
 #[cfg(test)]
 mod machine_tests_edges;
 #[cfg(test)]
+mod machine_tests_plans;
+#[cfg(test)]
 mod machine_tests_waiting;
 pub(crate) mod mailbox;
 pub(crate) mod manifest;
@@ -34,6 +36,7 @@ pub(crate) mod outbox;
 pub(crate) mod outcome;
 pub(crate) mod patch;
 pub(crate) mod permission;
+pub(crate) mod plan;
 pub(crate) mod progress;
 pub(crate) mod receipt;
 #[cfg(test)]

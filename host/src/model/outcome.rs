@@ -114,6 +114,8 @@ pub enum FailureKind {
     Budget,
     /// It was not allowed to begin, or to do what it could not do without.
     Denied,
+    /// Its plan had no next step and was not done; or it is enforced, and the task ended as succeeded before it was done.
+    Plan,
     /// It could not begin.
     NotStarted,
     /// The host failed; it is not the task's fault.
@@ -135,6 +137,7 @@ impl FailureKind {
             Self::Exited => "exited",
             Self::Budget => "budget",
             Self::Denied => "denied",
+            Self::Plan => "plan",
             Self::NotStarted => "not-started",
             Self::Host => "host",
         }
@@ -144,9 +147,14 @@ impl FailureKind {
     pub fn is_limit(self) -> bool {
         match self {
             Self::OutOfFuel | Self::Timeout | Self::Idle | Self::Memory | Self::OutputLimit | Self::Budget => true,
-            Self::Guest | Self::Trap | Self::Panic | Self::Exited | Self::Denied | Self::NotStarted | Self::Host => {
-                false
-            }
+            Self::Guest
+            | Self::Trap
+            | Self::Panic
+            | Self::Exited
+            | Self::Denied
+            | Self::Plan
+            | Self::NotStarted
+            | Self::Host => false,
         }
     }
 
@@ -162,6 +170,7 @@ impl FailureKind {
             Self::Exited => "the program ended by itself: what it printed says why",
             Self::Budget => "start it with a larger budget, or give it less to do",
             Self::Denied => "whoever said no can say why; start it again when it may",
+            Self::Plan => "see which steps of its plan are not done, and why; a new plan, or another attempt, may help",
             Self::NotStarted => "nothing has happened: start it again",
             Self::Host => "this is not the task's fault: see what the host said, and try again",
         }

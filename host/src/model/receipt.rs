@@ -129,6 +129,7 @@ impl Effect {
             | EventBody::Finished { .. }
             | EventBody::OnTerminalDone { .. }
             | EventBody::HookDone { .. }
+            | EventBody::Plan { .. }
             | EventBody::Schedule { .. }
             | EventBody::Schedules { .. }
             | EventBody::LateSignal { .. } => None,

@@ -8,6 +8,7 @@ mod commands;
 mod endings;
 mod judge;
 mod others;
+mod plans;
 
 use serde_json::Value;
 
@@ -93,6 +94,8 @@ pub(super) struct View {
     pub(super) artifacts: usize,
     pub(super) background: bool,
     pub(super) delivery: (DeliveryMode, ContinuePolicy),
+    pub(super) plan: Option<Vec<plans::Step>>,
+    pub(super) revision: u64,
     pub(super) cancel: Option<CancelRequest>,
     pub(super) outcome: Option<Outcome>,
 }
@@ -108,6 +111,7 @@ pub(super) struct Came {
 
 /// How a task is made.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each says something else about the task")]
 pub(super) struct Made {
     pub(super) input: Value,
     pub(super) limits: Limits,
@@ -118,6 +122,8 @@ pub(super) struct Made {
     pub(super) retry: RetryPolicy,
     pub(super) approvers: Approvers,
     pub(super) permission: Permission,
+    /// Whether its plan is enforced.
+    pub(super) enforced: bool,
 }
 
 /// The second account.
@@ -173,6 +179,8 @@ impl Reference {
             artifacts: 0,
             background: !made.foreground,
             delivery: (DeliveryMode::ToLoop, ContinuePolicy::NotifyOnly),
+            plan: None,
+            revision: 0,
             cancel: None,
             outcome: None,
         };
@@ -209,7 +217,9 @@ impl Reference {
             Command::Due if self.view.phase == Phase::Delayed => self.moves_to(Phase::Queued),
             Command::Start if self.view.phase == Phase::Queued => {
                 self.view.attempt += 1;
-                self.moves_to(Phase::Running)
+                self.view.phase = Phase::Running;
+                self.begins_step();
+                Said::Done
             }
             Command::Notify { key, signal } => self.notified(key, signal),
             Command::Instruct(instruction) => self.instructed(instruction),
@@ -261,6 +271,7 @@ impl Reference {
                 Said::Done
             }
             Command::CellEnded { end, .. } => self.cell_ended(end),
+            Command::Plan(command) => self.planned(command),
             command if is_call(command) => self.asked(command),
             _ => Said::Unchanged,
         }
@@ -315,6 +326,7 @@ impl Reference {
     /// The task has its outcome: whoever is parked hears of it, and nothing is left that somebody could take.
     fn over(&mut self, outcome: Outcome) -> Said {
         self.lets_go();
+        self.plan_over(&outcome);
         let view = &mut self.view;
         (view.phase, view.outcome) = (Phase::Ended, Some(outcome));
         (view.paused, view.input) = (None, Value::Null);
@@ -374,9 +386,10 @@ impl Reference {
                 })
             }
         };
-        match outcome {
+        match self.held_against_plan(outcome) {
             Outcome::Failed(failure) if self.is_tried_again(&failure) => {
                 self.lets_go();
+                self.plan_again();
                 self.own += 1;
                 self.panicked = None;
                 self.moves_to(Phase::Delayed)
@@ -388,7 +401,7 @@ impl Reference {
     fn is_tried_again(&self, failure: &Failure) -> bool {
         let policy = self.made.retry;
         let helps = match failure.kind {
-            FailureKind::Guest => failure.retryable,
+            FailureKind::Guest | FailureKind::Plan => failure.retryable,
             FailureKind::Trap | FailureKind::Panic | FailureKind::Host => policy.crashes,
             _ => false,
         };
@@ -401,6 +414,7 @@ fn when_over(command: &Command) -> Said {
     match command {
         Command::Notify { .. } | Command::Instruct(_) => Said::Notified(NotifyAnswer::NoTask),
         Command::Wait { .. } => Said::Over(WaitEnd::Cancelled),
+        Command::Plan(_) => Said::Refused(RefusalKind::Ended),
         command if is_call(command) => Said::Refused(RefusalKind::Ended),
         _ => Said::AlreadyEnded,
     }

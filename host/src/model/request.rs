@@ -11,6 +11,7 @@ use super::details::{Routing, TaskDetails};
 use super::grants::Grants;
 use super::ids::{SignalKey, TaskId, TaskKey};
 use super::limits::LimitsRequest;
+use super::plan::Plan;
 use super::retry::RetryPolicy;
 use super::signal::{Party, Signal};
 use super::time::Timestamp;
@@ -56,6 +57,9 @@ pub struct StartRequest {
     /// Signals that are there before the task runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signals: Vec<(SignalKey, Signal)>,
+    /// Its plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Plan>,
     /// Not before this much time after the start. When the details name a moment too, the later of both counts.
     #[serde(default, rename = "run_after_ms", with = "maybe_millis", skip_serializing_if = "Option::is_none")]
     pub run_after: Option<Duration>,
@@ -70,7 +74,7 @@ pub enum KeyPolicy {
     #[default]
     Reject,
     /// It gives a handle to that task and starts nothing. Of the request only plugin, type and key matter then; it is
-    /// checked all the same, and what its input, limits, grants, details, signals and approval say is not used. A function
+    /// checked all the same, and what its input, limits, grants, details, signals, plan and approval say is not used. A function
     /// that came along to be called at the end is not called.
     Join,
     /// That task is cancelled, and the new one begins when it has its outcome, which stands: one that succeeds within its
@@ -117,6 +121,7 @@ impl StartRequest {
             details: TaskDetails::default(),
             approval: None,
             signals: Vec::new(),
+            plan: None,
             run_after: None,
         }
     }
@@ -293,6 +298,36 @@ impl StartRequest {
     #[must_use]
     pub fn routing(mut self, routing: Routing) -> Self {
         self.details.routing = Some(routing);
+        self
+    }
+
+    /// With this plan. Its first step begins with the task.
+    ///
+    /// ```
+    /// use taskcell::{Plan, PlanStep, StartRequest};
+    ///
+    /// let plan = Plan::new("a release").step(PlanStep::new("build")).step(PlanStep::new("sign"));
+    /// let request = StartRequest::new("release", "release").plan(plan).enforce_plan();
+    /// ```
+    #[must_use]
+    pub fn plan(mut self, plan: Plan) -> Self {
+        self.plan = Some(plan);
+        self
+    }
+
+    /// With this planner, which makes its plan before it runs, if it has none, and others when it is asked. See
+    /// [`HostBuilder::planner`](crate::HostBuilder::planner).
+    #[must_use]
+    pub fn planner(mut self, name: impl Into<String>) -> Self {
+        self.details.planner = Some(name.into());
+        self
+    }
+
+    /// With its plan enforced: a success before the plan is done is a failure of kind `plan`, which the retry policy may
+    /// try again. A task that has no plan when it ends is not held against one.
+    #[must_use]
+    pub fn enforce_plan(mut self) -> Self {
+        self.details.enforce_plan = true;
         self
     }
 

@@ -9,7 +9,7 @@ use super::wire::millis;
 
 /// When a task that failed is tried again. The attempts share the task's limits: fuel, deadline, log.
 ///
-/// Only failures that the task itself calls retryable are tried again, and with [`RetryPolicy::crashes`] also traps,
+/// Only failures that the task itself calls retryable are tried again, a success before an enforced plan was done, and with [`RetryPolicy::crashes`] also traps,
 /// panics and faults of the host. What a limit ended is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -65,7 +65,7 @@ impl RetryPolicy {
     /// Whether this failure of this attempt is followed by another.
     pub(crate) fn tries_again(&self, failure: &Failure, attempt: u32) -> bool {
         let worth_it = match failure.kind {
-            FailureKind::Guest => failure.retryable,
+            FailureKind::Guest | FailureKind::Plan => failure.retryable,
             FailureKind::Trap | FailureKind::Panic | FailureKind::Host => self.crashes,
             FailureKind::OutOfFuel
             | FailureKind::Timeout

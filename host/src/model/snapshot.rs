@@ -11,6 +11,7 @@ use super::details::TaskDetails;
 use super::event::EventSeq;
 use super::ids::{SignalKey, TaskId, TaskRef};
 use super::outcome::Outcome;
+use super::plan::Plan;
 use super::request::CancelRequest;
 use super::signal::{Party, Senders};
 use super::time::Timestamp;
@@ -163,6 +164,9 @@ pub struct Snapshot {
     pub attempt: u32,
     /// How far it is.
     pub progress: Option<Progress>,
+    /// Its plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Plan>,
     /// The questions that nobody has decided yet, a request for fuel among them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approvals: Vec<PendingApproval>,
@@ -255,6 +259,7 @@ impl Snapshot {
             details: TaskDetails::default(),
             attempt: 0,
             progress: None,
+            plan: None,
             approvals: Vec::new(),
             children: Vec::new(),
             awaits_instruction: false,

@@ -15,6 +15,7 @@ use super::limits::Limits;
 use super::mailbox::Mailbox;
 use super::outbox::{OpenMessages, message_bytes};
 use super::outcome::Outcome;
+use super::plan::{ActionId, Plan, PlanEvent};
 use super::progress::Estimate;
 use super::request::CancelRequest;
 use super::signal::{Instruction, Party};
@@ -81,6 +82,11 @@ pub(crate) struct TaskState {
     pub(crate) revision: u64,
     /// Whether nobody waits for it, or nobody does any more.
     pub(crate) background: bool,
+    pub(crate) plan: Option<Plan>,
+    /// How often a step of its plans has begun: the number of its newest action.
+    pub(crate) plan_actions: u64,
+    /// How often its planner was asked.
+    pub(crate) planner_calls: u64,
     pub(crate) cancel: Option<CancelRequest>,
     pub(crate) panic: Option<(String, String)>,
     pub(crate) artifacts: Vec<Artifact>,
@@ -105,6 +111,30 @@ pub(crate) struct TaskState {
 }
 
 impl TaskState {
+    /// The action that it is in: that of the step that it is at.
+    pub(crate) fn action(&self) -> Option<ActionId> {
+        self.plan.as_ref().and_then(Plan::current).and_then(|step| step.action_id)
+    }
+
+    /// Whether it does not begin before its planner has made a plan.
+    pub(crate) fn awaits_first_plan(&self) -> bool {
+        self.details.planner.is_some() && self.plan.is_none() && self.attempt == 0
+    }
+
+    /// What was decided in this state, as events: numbered, dated, and each with the action in which it happens.
+    pub(crate) fn numbered(&self, at: Timestamp, bodies: Vec<EventBody>) -> Vec<Event> {
+        let (mut seq, mut action) = (self.seq, self.action());
+        let number = |body: EventBody| {
+            seq = seq.next();
+            let after = if let EventBody::Plan { change } = &body { change.action_after(action) } else { action };
+            // What begins a step belongs to it, and so does what ends it.
+            let own = action.or(after);
+            action = after;
+            Event { action: own, ..Event::new(seq, at, body) }
+        };
+        bodies.into_iter().map(number).collect()
+    }
+
     /// Whether the guest has written as much about its progress as it may.
     pub(crate) fn is_full_of_progress(&self) -> bool {
         self.progress_events >= self.limits.log_events || self.progress_bytes >= self.limits.log_bytes
@@ -197,6 +227,7 @@ impl TaskState {
                 self.parked = None;
                 self.hour_used_up = false;
                 self.panic = None;
+                self.plan.iter_mut().for_each(Plan::begin_again);
             }
             EventBody::Progress { message, percent, restarted, .. } => {
                 self.progress = Some(Progress { message: message.clone(), percent: *percent, eta: None });
@@ -310,6 +341,7 @@ impl TaskState {
                 super::event::Budget::Tokens => self.warned_of_tokens = true,
                 super::event::Budget::Actions => self.warned_of_actions = true,
             },
+            EventBody::Plan { change } => self.planned(change),
             EventBody::ArtifactAttached(artifact) => self.artifacts.push(artifact.clone()),
             EventBody::Panicked { message, place } => self.panic = Some((message.clone(), place.clone())),
             EventBody::Detached { .. } => self.background = true,
@@ -341,12 +373,25 @@ impl TaskState {
         }
     }
 
+    fn planned(&mut self, change: &PlanEvent) {
+        if let PlanEvent::StepStarted { action: ActionId(number), .. } = change {
+            self.plan_actions = *number;
+        }
+        self.planner_calls += u64::from(matches!(change, PlanEvent::PlannerCalled { .. }));
+        match (change, &mut self.plan) {
+            (_, Some(plan)) => plan.apply(change),
+            (PlanEvent::Set { plan, .. }, None) => self.plan = Some((**plan).clone()),
+            (_, None) => {}
+        }
+    }
+
     fn finished(&mut self, at: Timestamp, outcome: &Outcome, usage: Usage) {
         self.phase = Some(Phase::Ended);
         self.outcome = Some(outcome.clone());
         self.ends_bytes += outcome_bytes(outcome);
         self.usage = usage;
         self.ended_at = Some(at);
+        self.plan.iter_mut().for_each(Plan::close);
         // Nobody can take them any more.
         self.mailbox.clear();
         self.instructions.clear();
@@ -429,6 +474,7 @@ impl TaskState {
             details: self.details.clone(),
             attempt: self.attempt,
             progress: self.progress.clone().map(|progress| Progress { eta, ..progress }),
+            plan: self.plan.clone(),
             approvals: self.questions(),
             children: self.children.clone(),
             awaits_instruction: self.parked == Some(ParkPoint::Instruction),
@@ -528,6 +574,7 @@ fn written_bytes(body: &EventBody) -> u64 {
             super::approval::ApprovalDecision::TimedOut | super::approval::ApprovalDecision::Cancelled => 0,
         },
         EventBody::UsageRecorded { tool: name, .. } | EventBody::HostCalled { name } => name.len(),
+        EventBody::Plan { change } => change.bytes(),
         EventBody::ChildStarted { task, .. } => ref_bytes(task),
         EventBody::AttemptEnded { failure, .. } => {
             return failure.message.len() as u64 + payload_bytes(failure.error.as_ref());

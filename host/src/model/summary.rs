@@ -120,7 +120,7 @@ mod tests {
         };
         let mut state = TaskState::default();
         for body in std::iter::once(created).chain(bodies) {
-            let event = Event { seq: state.seq.next(), at: Timestamp(0), body };
+            let event = Event::new(state.seq.next(), Timestamp(0), body);
             state.apply(&event);
         }
         let snapshot = state.snapshot(TaskId::from_random(1), usage(), Timestamp(0)).unwrap();

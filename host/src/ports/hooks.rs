@@ -69,6 +69,8 @@ impl GuestCall {
             Self::CancelChild { reply, .. } => drop(reply.send(Err(no_task()))),
             Self::ChildState { reply, .. } => drop(reply.send(Err(no_task()))),
             Self::RunningChildren { reply } => drop(reply.send(Vec::new())),
+            Self::ReadPlan { reply } => drop(reply.send(None)),
+            Self::ChangePlan { reply, .. } | Self::Replan { reply, .. } => drop(reply.send(Err(no_task()))),
             Self::CallHost { reply, .. } => {
                 let Refusal { kind, message } = no_task();
                 drop(reply.send(Err(HostCallError::of(kind, message))));

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::model::approval::{ApprovalAsk, ApprovalDecision};
 use crate::model::children::ChildOptions;
+use crate::model::command::PlanCommand;
 use crate::model::details::TaskDetails;
 use crate::model::event::WaitEnd;
 use crate::model::grants::Grants;
@@ -17,6 +18,7 @@ use crate::model::limits::Limits;
 use crate::model::machine::{Refusal, RefusalKind};
 use crate::model::outbox::Delivery;
 use crate::model::outcome::{CellEnd, Failure, Outcome};
+use crate::model::plan::Plan;
 use crate::model::request::CancelRequest;
 use crate::model::signal::{Instruction, NotifyAnswer, Senders, Signal};
 use crate::model::snapshot::Artifact;
@@ -205,6 +207,20 @@ pub(crate) enum GuestCall {
     },
     RunningChildren {
         reply: Reply<Vec<(TaskId, TaskRef)>>,
+    },
+    ReadPlan {
+        reply: Reply<Option<Plan>>,
+    },
+    /// Answered with the plan as it is then.
+    ChangePlan {
+        change: PlanCommand,
+        reply: Reply<Result<Plan, Refusal>>,
+    },
+    /// Asks the task's planner for another plan. Answered with the plan as it is then.
+    Replan {
+        reason: String,
+        timeout: Option<Duration>,
+        reply: Reply<Result<Plan, Refusal>>,
     },
     CallHost {
         name: String,

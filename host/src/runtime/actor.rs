@@ -41,6 +41,7 @@ use super::handle::TaskHandle;
 use super::hooks::TaskHooks;
 use super::host::Inner;
 use super::pace::{Bucket, Reading, Silence};
+use super::planners::{Asker, Planned};
 use super::queue::QueuePlace;
 use super::reach::Round;
 use super::registry::{Registry, TreePlace};
@@ -140,6 +141,8 @@ pub(crate) enum Finding {
         started: Result<TaskHandle, String>,
         reply: Starter,
     },
+    /// A planner was asked.
+    Planned(Box<Planned>),
     /// One of several tasks was sent a signal.
     Sent {
         round: Box<Round>,
@@ -244,6 +247,7 @@ impl Actor {
         let turn = self.event_pace.ready_at();
         self.timers.turn = (turn > clock.steady()).then_some(turn);
         let open = self.timers.turn.is_none();
+        self.see_to_first_plan().await?;
         if let Cell::Idle { ready } = cell
             && self.call_up(ready)
         {
@@ -320,6 +324,13 @@ impl Actor {
                 ended?;
             }
             Control::Adopt { child, reply } => self.adopt(child, reply).await?,
+            Control::Replan { reason, by, reply } => {
+                self.ask_planner(reason, None, by, Asker::Outside(reply)).await?;
+            }
+            Control::Plan { command, reply } => {
+                let changed = self.change_plan(command).await?;
+                let _ = reply.send(changed);
+            }
             Control::Change { command, reply } => self.change(command, reply, cell).await?,
         }
         Ok(())

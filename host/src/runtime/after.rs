@@ -147,7 +147,7 @@ impl Shared {
         }
         let head = self.store.head(stream).await.map_err(|StoreError::Unavailable| CommitError::Unavailable)?;
         let fence = head.map_or(Fence::Absent, Fence::After);
-        let event = Event { seq: head.unwrap_or_default().next(), at: self.clock.date(), body: body.clone() };
+        let event = Event::new(head.unwrap_or_default().next(), self.clock.date(), body.clone());
         self.store.commit(stream, fence, vec![Record::Event(event.clone())]).await?;
         if is_forgotten() {
             // Whoever forgot it may have been there before.

@@ -84,7 +84,7 @@ impl Actor {
     /// Whether the task's moment has come; then its work is what was approved, and with the fuel that there is now.
     pub(super) fn call_up(&self, (work, link): &mut (CellWork, CellLink)) -> bool {
         let state = self.shared.state();
-        if state.phase != Some(Phase::Queued) {
+        if state.phase != Some(Phase::Queued) || state.awaits_first_plan() {
             return false;
         }
         work.input = state.input.clone();

@@ -20,6 +20,7 @@ use crate::model::load_limits::LoadLimits;
 use crate::model::manifest::TaskType;
 use crate::model::outbox::OutboxLimits;
 use crate::model::permission::ApprovalKinds;
+use crate::model::plan::Plan;
 use crate::model::request::StartRequest;
 use crate::model::schema::SchemaError;
 use crate::model::scratch::ScratchPolicy;
@@ -44,6 +45,7 @@ use super::feed::{Feed, FeedLimits, FeedWriter};
 use super::hooks::HookRules;
 use super::host::{Host, Inner};
 use super::outbox::OutboxDesk;
+use super::planners::{PlanAsk, Planner, PlannerError, Planners};
 use super::queue::Queue;
 use super::registry::{Keep, Registry};
 use super::routing::RoutingPolicy;
@@ -97,6 +99,7 @@ pub struct HostBuilder {
     #[cfg(feature = "wit-extension")]
     interfaces: Vec<WitInterface>,
     on_terminals: OnTerminals,
+    planners: Planners,
     routing: RoutingPolicy,
     configs: HashMap<String, Value>,
     no_daemons: bool,
@@ -385,6 +388,54 @@ impl HostBuilder {
         self
     }
 
+    /// Registers a planner: a function that makes the plans of tasks whose requests name it
+    /// ([`StartRequest::planner`](crate::StartRequest::planner)). It makes the first plan before the task runs, and another one
+    /// whenever the task or whoever holds its handle asks for it. One of the same name replaces the one before.
+    ///
+    /// It runs in the caller's runtime, and is dropped when its time is over and when the task shall stop. That it fails,
+    /// panics, takes too long or makes what cannot be a plan is an event, and an error for whoever asked; for a task that has
+    /// no plan yet it is the end.
+    ///
+    /// ```
+    /// use taskcell::{Host, Plan, PlanStep};
+    ///
+    /// let builder = Host::builder().planner("two steps", |ask| async move {
+    ///     Ok(Plan::new(ask.input.to_string()).step(PlanStep::new("look")).step(PlanStep::new("write")))
+    /// });
+    /// ```
+    #[must_use]
+    pub fn planner<F, Fut>(mut self, name: impl Into<String>, planner: F) -> Self
+    where
+        F: Fn(PlanAsk) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Plan, PlannerError>> + Send + 'static,
+    {
+        self.planners.register(name.into(), Planner::Function(Arc::new(move |ask| Box::pin(planner(ask)))));
+        self
+    }
+
+    /// Registers a task type of a plugin as a planner, like [`HostBuilder::planner`]. Each plan is made by a task of its own,
+    /// with limits and fuel of its own and without grants. Its input is an object with `version` (1), `task` (`plugin`,
+    /// `task_type` and `key`), `id`, `input`, `plan` (or null) and `reason`, and its result a plan
+    /// ([`Plan::from_json`](crate::Plan::from_json)).
+    #[must_use]
+    pub fn planner_task(
+        mut self,
+        name: impl Into<String>,
+        plugin: impl Into<String>,
+        task_type: impl Into<String>,
+    ) -> Self {
+        let (plugin, task_type) = (plugin.into(), task_type.into());
+        self.planners.register(name.into(), Planner::Task { plugin, task_type });
+        self
+    }
+
+    /// How long a planner may take for one plan. Default one minute.
+    #[must_use]
+    pub fn planner_timeout(mut self, timeout: Duration) -> Self {
+        self.planners.set_timeout(timeout);
+        self
+    }
+
     /// How long a function may take that is called when a task has its outcome; then it is dropped. Default 30 s.
     #[must_use]
     pub fn on_terminal_timeout(mut self, timeout: Duration) -> Self {
@@ -509,6 +560,7 @@ impl HostBuilder {
             feed: FeedWriter::new(&feed),
             functions: Arc::new(functions),
             on_terminals: self.on_terminals,
+            planners: self.planners,
             routing: self.routing,
             loops: Arc::default(),
             daemons: Daemons { start: !self.no_daemons, grants: self.daemon_grants },

@@ -14,6 +14,7 @@ use crate::ports::runner::{GuestCall, NoSignal, Reply};
 
 use super::actor::{Actor, Ended, Finding, Parked};
 use super::cell::{Cell, CellStep};
+use super::planners::Asker;
 use super::shared::Shared;
 
 /// Whether a report is the last before the task's end.
@@ -87,12 +88,13 @@ impl Actor {
         answered
     }
 
+    #[expect(clippy::too_many_lines, reason = "an arm for each call, and little in each")]
     async fn answer(&mut self, call: GuestCall) -> Result<(), Ended> {
         self.timers.quiet.called(self.shared.clock.steady(), self.reading());
         self.warn_of_fuel().await?;
         // What the guest reported before its call comes before what the call makes happen. A look makes nothing happen,
         // and a guest that looks after each report is not to fill its log.
-        if !matches!(call, GuestCall::Poll { .. }) {
+        if !matches!(call, GuestCall::Poll { .. } | GuestCall::ReadPlan { .. }) {
             self.write_progress(self.is_last(&call)).await?;
         }
         match call {
@@ -167,6 +169,14 @@ impl Actor {
             GuestCall::CancelChild { child, reason, grace, reply } => self.cancel_child(child, reason, grace, reply),
             GuestCall::ChildState { child, reply } => drop(reply.send(self.child_state(child))),
             GuestCall::RunningChildren { reply } => drop(reply.send(self.running_children())),
+            GuestCall::ReadPlan { reply } => drop(reply.send(self.shared.state().plan.clone())),
+            GuestCall::ChangePlan { change, reply } => {
+                let changed = self.change_plan(change).await?;
+                let _ = reply.send(changed.map_err(Into::into));
+            }
+            GuestCall::Replan { reason, timeout, reply } => {
+                self.ask_planner(reason, timeout, Party::Itself, Asker::Guest(reply)).await?;
+            }
             GuestCall::CallHost { name, input, reply } => self.call_host(name, input, reply).await?,
             #[cfg(feature = "wit-extension")]
             GuestCall::CallTyped { call, reply } => self.call_typed(call, reply).await?,
@@ -242,6 +252,7 @@ impl Actor {
                 }
             }
             Some(Finding::Child { child, task, started, reply }) => self.on_child(child, task, started, reply).await?,
+            Some(Finding::Planned(planned)) => self.on_planned(*planned).await?,
             Some(Finding::Sent { round, reply }) => self.send_next(round, reply).await?,
             Some(Finding::Panicked { message, call }) => {
                 let failed = CellEnd::Failed(Failure::new(FailureKind::Host, message));
@@ -277,6 +288,7 @@ impl Actor {
             Answer::Parked => {}
             Answer::WaitOver(reason) => self.end_wait(Err(NoSignal::Over(reason))),
             Answer::Refused(refusal) => self.end_wait(Err(NoSignal::Refused(refusal))),
+            Answer::PlanRefused(error) => self.end_wait(Err(NoSignal::Refused(error.into()))),
             Answer::Signal(key, signal) => self.end_wait(Ok((key, signal))),
             Answer::Done
             | Answer::Unchanged
@@ -312,6 +324,7 @@ impl Actor {
 pub(super) fn done(answer: Answer) -> Result<(), Refusal> {
     match answer {
         Answer::Refused(refusal) => Err(refusal),
+        Answer::PlanRefused(error) => Err(error.into()),
         Answer::AlreadyEnded => Err(Refusal::new(RefusalKind::Ended, "the task has its outcome already")),
         Answer::Done
         | Answer::Parked
@@ -341,6 +354,7 @@ pub(super) fn notify_answer(answer: &Answer) -> NotifyAnswer {
         | Answer::Updated(_)
         | Answer::Stale(_)
         | Answer::AlreadyEnded
-        | Answer::Refused(_) => NotifyAnswer::NoTask,
+        | Answer::Refused(_)
+        | Answer::PlanRefused(_) => NotifyAnswer::NoTask,
     }
 }

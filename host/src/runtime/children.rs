@@ -289,6 +289,7 @@ impl Actor {
             | Answer::Stale(_)
             | Answer::Notified(_) => self.end_child_wait(Ok(None)),
             Answer::AlreadyEnded => self.end_child_wait(done(Answer::AlreadyEnded).map(|()| None)),
+            Answer::PlanRefused(error) => self.end_child_wait(Err(error.into())),
             Answer::Refused(refusal) => self.end_child_wait(Err(refusal)),
         }
         Ok(())
@@ -433,7 +434,7 @@ impl Shared {
     }
 }
 
-async fn cancel(task: &Shared, request: CancelRequest) {
+pub(super) async fn cancel(task: &Shared, request: CancelRequest) {
     let asked = task.now();
     // A task that is over needs no asking.
     let _ = task.tell(|reply| Control::Cancel { request, asked, reply }).await;

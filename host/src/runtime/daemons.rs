@@ -209,6 +209,8 @@ impl Keeper {
             | StartError::ParentGone { .. }
             | StartError::ParentRefuses { .. }
             | StartError::OutputSchema(_)
+            | StartError::Plan(_)
+            | StartError::UnknownPlanner { .. }
             | StartError::Permission
             | StartError::Schedule
             | StartError::Details(_)

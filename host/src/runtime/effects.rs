@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::model::approval::ApprovalDecision;
 use crate::model::command::{Answer, Command, Decision};
 use crate::model::daemon::HOUR;
-use crate::model::event::{Event, EventBody, WaitEnd};
+use crate::model::event::{Event, EventBody, EventSeq, WaitEnd};
 use crate::model::ids::{SignalKey, TaskId};
 use crate::model::machine::{Refusal, RefusalKind, no_fuel, over, step};
 use crate::model::manifest::TaskKind;
@@ -36,17 +36,11 @@ impl Actor {
             return Ok(answer);
         }
         let at = self.shared.clock.date();
-        let (fence, mut seq) = {
+        let (fence, events) = {
             let state = self.shared.state();
-            (Fence::After(state.seq), state.seq)
+            (Fence::After(state.seq), state.numbered(at, events))
         };
-        let events: Vec<Event> = events
-            .into_iter()
-            .map(|body| {
-                seq = seq.next();
-                Event { seq, at, body }
-            })
-            .collect();
+        let seq = events.last().map_or_else(EventSeq::default, |event| event.seq);
         let records = events.iter().cloned().map(Record::Event).collect();
         match self.shared.store.commit(StreamId::Task(self.shared.id), fence, records).await {
             Ok(()) => self.publish(&events, Head { seq, ended: false }),
@@ -211,6 +205,7 @@ impl Actor {
             | EventBody::MessageSettled { .. }
             | EventBody::OnTerminalDone { .. }
             | EventBody::HookDone { .. }
+            | EventBody::Plan { .. }
             | EventBody::Schedule { .. }
             | EventBody::Schedules { .. }
             | EventBody::LateSignal { .. }
@@ -252,8 +247,10 @@ impl Actor {
         let outcome = Outcome::Failed(Failure::new(FailureKind::Host, message));
         let body = EventBody::Finished { outcome, usage: self.shared.usage(), set_by: None };
         let stored = *self.shared.head.borrow();
-        let seq = self.shared.state().seq.next();
-        let end = Event { seq, at: self.shared.clock.date(), body };
+        let end = {
+            let state = self.shared.state();
+            Event { action: state.action(), ..Event::new(state.seq.next(), self.shared.clock.date(), body) }
+        };
         self.shared.keep_unstored(end.clone());
         self.publish(&[end], stored)
     }

@@ -105,7 +105,7 @@ impl Inner {
         let mut state = TaskState::default();
         let mut events = Vec::with_capacity(bodies.len());
         for (number, body) in (1..).zip(bodies) {
-            let event = Event { seq: EventSeq(number), at: date, body };
+            let event = Event::new(EventSeq(number), date, body);
             state.apply(&event);
             events.push(event);
         }

@@ -17,6 +17,7 @@ use crate::model::details::DetailsError;
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
 use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::permission::ApprovalKinds;
+use crate::model::plan::PlanError;
 use crate::model::request::{CancelRequest, StartRequest};
 use crate::model::schema::SchemaError;
 use crate::model::scratch::ScratchPolicy;
@@ -38,6 +39,7 @@ use super::feed::FeedWriter;
 use super::handle::TaskHandle;
 use super::hooks::HookRules;
 use super::outbox::Messages;
+use super::planners::Planners;
 use super::plugin::Plugin;
 use super::queue::Queue;
 use super::reach::{Scope, notify_tasks};
@@ -74,6 +76,7 @@ pub(crate) struct Inner {
     pub(super) plugin_limits: HashMap<String, LimitsRequest>,
     pub(super) functions: Arc<Functions>,
     pub(super) on_terminals: OnTerminals,
+    pub(super) planners: Planners,
     /// Where the callers of tasks wait, as far as the host says.
     pub(super) routing: RoutingPolicy,
     /// What the loops of agents are told.
@@ -225,6 +228,17 @@ pub enum StartError {
     TooManySignals {
         /// How many the request has.
         count: usize,
+    },
+    /// The plan cannot be a task's.
+    #[error("the task's plan cannot be used: {0}")]
+    Plan(PlanError),
+    /// No planner is registered by this name.
+    #[error("no planner is called {name:?}; registered: {}", list(known))]
+    UnknownPlanner {
+        /// The name.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
     },
     /// No function is registered by this name, to be called at the task's end.
     #[error("no function for the end of a task is called {name:?}; registered: {}", list(known))]

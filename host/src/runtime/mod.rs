@@ -36,6 +36,8 @@ mod orphans;
 pub(crate) mod outbox;
 pub(crate) mod pace;
 pub(crate) mod patience;
+pub(crate) mod planners;
+pub(crate) mod plans;
 pub(crate) mod plugin;
 pub(crate) mod queue;
 pub(crate) mod reach;

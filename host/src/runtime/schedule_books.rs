@@ -226,7 +226,7 @@ impl Books {
                 }
                 break;
             }
-            for Event { seq, at, body } in events {
+            for Event { seq, at, body, .. } in events {
                 if let EventBody::Schedule { change } = body {
                     book.state.apply(seq, at, &change);
                 }
@@ -259,7 +259,7 @@ impl Books {
                 book.ours.insert(firing.task);
             }
             let (seq, at) = (book.state.seq.next(), self.clock.date());
-            let event = Event { seq, at, body: EventBody::Schedule { change: change.clone() } };
+            let event = Event::new(seq, at, EventBody::Schedule { change: change.clone() });
             let fence = Fence::After(book.state.seq);
             match self.store.commit(StreamId::Schedule(id), fence, vec![Record::Event(event)]).await {
                 Ok(()) => {
@@ -286,7 +286,7 @@ impl Books {
         let Some(book) = self.known.get_mut(&id) else { return };
         let Some((change, forgotten)) = book.state.summary() else { return };
         let (seq, at, fence) = (book.state.seq.next(), self.clock.date(), Fence::After(book.state.seq));
-        let event = Event { seq, at, body: EventBody::Schedule { change: change.clone() } };
+        let event = Event::new(seq, at, EventBody::Schedule { change: change.clone() });
         let records = vec![Record::Event(event), Record::Forget(forgotten)];
         match self.store.commit(StreamId::Schedule(id), fence, records).await {
             Ok(()) => book.state.apply(seq, at, &change),
@@ -315,7 +315,7 @@ impl Books {
             }
             if !stored {
                 let created = ScheduleEvent::Created { schedule: Box::new(schedule.clone()) };
-                let event = Event { seq: EventSeq(1), at: now, body: EventBody::Schedule { change: created } };
+                let event = Event::new(EventSeq(1), now, EventBody::Schedule { change: created });
                 let commit = self.store.commit(StreamId::Schedule(id), Fence::Absent, vec![Record::Event(event)]);
                 commit.await.map_err(|_| ScheduleError::Store)?;
                 stored = true;
@@ -383,7 +383,7 @@ impl Books {
 
     async fn write_list(&mut self, list: Vec<ListedSchedule>) -> Result<(), CommitError> {
         let seq = self.head.unwrap_or_default().next();
-        let event = Event { seq, at: self.clock.date(), body: EventBody::Schedules { list: list.clone() } };
+        let event = Event::new(seq, self.clock.date(), EventBody::Schedules { list: list.clone() });
         let fence = self.head.map_or(Fence::Absent, Fence::After);
         let records = vec![Record::Event(event), Record::Forget(self.head.unwrap_or_default())];
         let written = self.store.commit(StreamId::Schedules, fence, records).await;

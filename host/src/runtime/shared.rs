@@ -7,13 +7,14 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::model::approval::{ApprovalDecision, ApprovalNumber, ApprovalRuling};
-use crate::model::command::{Answer, Command};
+use crate::model::command::{Answer, Command, PlanCommand};
 use crate::model::event::{Event, EventSeq};
 use crate::model::filter::TaskIdentity;
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
 use crate::model::manifest::TaskKind;
 use crate::model::outcome::{Failure, FailureKind, Outcome};
 use crate::model::patch::TaskPatch;
+use crate::model::plan::{Plan, PlanError};
 use crate::model::request::CancelRequest;
 use crate::model::signal::{Instruction, NotifyAnswer, Party, Signal};
 use crate::model::snapshot::{Snapshot, Usage};
@@ -79,6 +80,17 @@ pub(crate) enum Control {
         patch: Box<TaskPatch>,
         by: Party,
         reply: oneshot::Sender<Answer>,
+    },
+    /// Somebody changes the task's plan, and gets what it is then.
+    Plan {
+        command: PlanCommand,
+        reply: oneshot::Sender<Result<Plan, PlanError>>,
+    },
+    /// Somebody wants the task's planner to make another plan.
+    Replan {
+        reason: String,
+        by: Party,
+        reply: oneshot::Sender<Result<Plan, PlanError>>,
     },
     /// A command of the decider's, and whether it changed anything.
     Change {
@@ -306,6 +318,7 @@ impl Shared {
             .saturating_add(events)
             .saturating_add(state.written_bytes)
             .saturating_add(state.ends_bytes.saturating_mul(2))
+            .saturating_add(state.plan.as_ref().map_or(0, |plan| plan.bytes() as u64))
     }
 
     /// The same with its artifacts and a kept scratch directory, which go when the host forgets the task, whoever holds it.

@@ -10,10 +10,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::model::admission::Applicant;
-use crate::model::command::{Answer, Command};
+use crate::model::command::{Answer, Command, PlanCommand};
 use crate::model::daemon::limits_of;
 use crate::model::details::TaskDetails;
-use crate::model::event::{Event, EventSeq};
 use crate::model::grants::Grants;
 use crate::model::idempotency::Fingerprint;
 use crate::model::ids::{ScheduleId, TaskId, TaskKey, TaskRef};
@@ -25,7 +24,7 @@ use crate::model::manifest::{Schemas, TaskKind};
 use crate::model::request::{KeyPolicy, StartRequest};
 use crate::model::schema::Schema;
 use crate::model::scratch::ScratchPolicy;
-use crate::model::signal::NotifyAnswer;
+use crate::model::signal::{NotifyAnswer, Party};
 use crate::model::state::TaskState;
 use crate::model::time::Timestamp;
 use crate::ports::clock::BoxFuture;
@@ -327,7 +326,7 @@ async fn prepare(
     // Written down with the task, so that nobody has to ask the host later.
     let policy = request.details.scratch.unwrap_or(inner.scratch_policy);
     request.details.scratch = Some(policy).filter(|policy| *policy != ScratchPolicy::default());
-    if !request.signals.is_empty() {
+    if !request.signals.is_empty() || request.plan.is_some() {
         // Whether they fit is seen by trying.
         first_events(inner, &request, &checked, &claim.task)?;
     }
@@ -385,7 +384,8 @@ struct Turn {
 impl Turn {
     /// Asks for room. Only who has to wait for it needs a place in the queue.
     fn take(inner: &Inner, checked: &Checked, request: &StartRequest) -> Result<Self, StartError> {
-        let waits = request.approval.is_some() || request.details.run_at.is_some();
+        let plans = request.details.planner.is_some() && request.plan.is_none();
+        let waits = plans || request.approval.is_some() || request.details.run_at.is_some();
         let (who, priority) = (applicant(&request.plugin, &request.details), request.details.priority);
         let full = || StartError::QueueFull { max: inner.queue.max() };
         if waits {
@@ -440,6 +440,7 @@ fn check(
         return Err(StartError::TooManyValues { max: VALUES_MAX });
     }
     schemas.input.check(&request.input).map_err(|faults| StartError::InvalidInput { faults })?;
+    inner.planners.check(&request.details)?;
     let at_end = inner.on_terminals.of(&request.details, on_terminal)?;
     let hooks = inner.task_hooks(&plugin, request.grants.kv);
     let wanted = request.details.output_schema.as_ref().map(wanted).transpose()?;
@@ -553,7 +554,7 @@ fn newborn(inner: &Arc<Inner>, prepared: Prepared) -> Result<(Newborn, Vec<Recor
     Ok((Newborn { claim, actor, cell }, first))
 }
 
-/// What is to be written down first: the task, with the signals that it is born with.
+/// What is to be written down first: the task, with the plan and the signals that it is born with.
 fn first_events(
     inner: &Inner,
     request: &StartRequest,
@@ -569,16 +570,22 @@ fn first_events(
     };
     let signals =
         request.signals.iter().map(|(key, signal)| Command::Notify { key: key.clone(), signal: signal.clone() });
+    let plan = request
+        .plan
+        .clone()
+        .map(|plan| Command::Plan(PlanCommand::Set { plan: Ok(Box::new(plan)), expected: None, by: Party::Host }));
     let at = inner.around.clock.date();
     let mut state = TaskState::default();
     let mut records = Vec::new();
-    for command in std::iter::once(create).chain(signals) {
+    for command in std::iter::once(create).chain(plan).chain(signals) {
         let decision = step(&state, command);
         if decision.answer == Answer::Notified(NotifyAnswer::Full) {
             return Err(StartError::TooManySignals { count: request.signals.len() });
         }
-        for body in decision.events {
-            let event = Event { seq: EventSeq(state.seq.0 + 1), at, body };
+        if let Answer::PlanRefused(error) = decision.answer {
+            return Err(StartError::Plan(error));
+        }
+        for event in state.numbered(at, decision.events) {
             state.apply(&event);
             records.push(Record::Event(event));
         }

@@ -59,6 +59,7 @@ impl TaskHandle {
             Answer::Stale(current) => Err(UpdateError::Stale { current }),
             Answer::Refused(refusal) => Err(UpdateError::Refused(refusal.message)),
             Answer::Done
+            | Answer::PlanRefused(_)
             | Answer::Parked
             | Answer::Unchanged
             | Answer::Signal(..)

@@ -92,8 +92,8 @@ fn unversioned(name: &str) -> &str {
 
 fn is_known_import(name: &str) -> bool {
     /// The pages of the contract.
-    const PAGES: [&str; 11] =
-        ["types", "task", "signals", "agent", "output", "log", "approvals", "tasks", "host", "config", "kv"];
+    const PAGES: [&str; 12] =
+        ["types", "task", "signals", "agent", "output", "log", "approvals", "tasks", "host", "config", "kv", "plan"];
     const WASI: [&str; 6] =
         ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
     let (interface, version) = name.split_once('@').unwrap_or((name, ""));

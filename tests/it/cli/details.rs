@@ -32,6 +32,26 @@ fn r10_a_result_that_does_not_match_the_schema_fails() {
 }
 
 #[test]
+fn r60_a_plan_is_given_shown_and_summed_up() {
+    let place = Place::new();
+    let plan = r#"{"goal": "a release", "steps": [{"name": "build"}, {"name": "sign"}, {"name": "upload"}]}"#;
+    let acts = r#"{"acts": [{"advance": "257 files"}, {"finish": ["failed", "no key"]}]}"#;
+    let line = ["plan", "--input", acts, "--plan", plan];
+    let done = place.run("fixture", &line).ends_with(0);
+    let done = done.says("plan | the host gives it a plan of 3 steps: a release").says("plan | step 1 begins: build");
+    let done = done.says("plan | step 1 is over (completed), build: 257 files");
+    done.says("  plan: 1 of 3 steps completed: sign (failed), upload (skipped)");
+    let enforced = [line.as_slice(), &["--enforce-plan", "--json"]].concat();
+    let end = place.run("fixture", &enforced).ends_with(1).json();
+    assert_eq!((&end["kind"], &end["plan"]["steps"][2]["status"]), (&"plan".into(), &"cancelled".into()));
+    place.run("fixture", &["plan", "--input", acts, "--plan", "{}"]).ends_with(2).says("a plan has at least one step");
+    place
+        .run("fixture", &["plan", "--input", acts, "--plan", "@/no/such"])
+        .ends_with(2)
+        .says("failed to read the plan");
+}
+
+#[test]
 fn r10_what_cannot_be_meant_is_an_error_of_the_command_line() {
     let place = Place::new();
     for (flags, complaint) in [
@@ -51,7 +71,18 @@ fn r10_what_cannot_be_meant_is_an_error_of_the_command_line() {
 #[test]
 fn the_completions_know_the_flags() {
     let script = Place::new().taskcell(&["completions", "bash"]).ends_with(0).stdout;
-    for flag in ["--title", "--label", "--session", "--priority", "--at", "--after", "--retries", "--output-schema"] {
+    for flag in [
+        "--title",
+        "--label",
+        "--session",
+        "--priority",
+        "--at",
+        "--after",
+        "--retries",
+        "--plan",
+        "--enforce-plan",
+        "--output-schema",
+    ] {
         assert!(script.contains(flag), "{flag}");
     }
 }

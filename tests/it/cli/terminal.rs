@@ -129,6 +129,17 @@ fn nobody_at_the_keyboard_is_not_an_answer() {
 }
 
 #[test]
+fn r60_the_bar_shows_the_step_that_the_task_is_at() {
+    let place = Place::new();
+    let plan = r#"{"steps": [{"name": "go round"}, {"name": "stop"}]}"#;
+    let mut seated = Seated::run(&place, 120, &["spin", "--grace", "0s", "--plan", plan]);
+    seated.until("fuel  step 1/2 go round · going round");
+    signal(&seated.child, "INT");
+    seated.until("  plan: 0 of 2 steps completed: go round (cancelled), stop (cancelled)");
+    assert_eq!(seated.end().0, Some(130));
+}
+
+#[test]
 fn there_is_a_bar_that_shows_time_and_fuel_and_goes_away() {
     let place = Place::new();
     let mut seated = Seated::run(&place, 120, &["spin", "--grace", "0s"]);

@@ -12,6 +12,7 @@ mod hooks;
 mod keys;
 mod log;
 mod observing;
+mod plans;
 mod reaching;
 mod schedules;
 mod shutdown;

@@ -61,6 +61,7 @@ pub(super) fn advice(outcome: &Outcome, at: &Situation<'_>) -> Option<String> {
         | FailureKind::Panic
         | FailureKind::Exited
         | FailureKind::Budget
+        | FailureKind::Plan
         | FailureKind::Denied
         | FailureKind::NotStarted => Some(failure.advice().into_owned()),
         FailureKind::OutOfFuel => Some(limit(

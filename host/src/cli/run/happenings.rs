@@ -1,5 +1,6 @@
 //! What happens to a task, in words: a line for each thing a person wants to know, and where the task stands.
 
+use crate::cli::plans;
 use crate::cli::progress::labelled;
 use crate::cli::text;
 use crate::{
@@ -35,6 +36,7 @@ pub(super) fn line(event: &EventBody) -> Option<String> {
                 format!("attempt {attempt} failed ({}): {}; again in {again}", failure.kind.word(), failure.message),
             )
         }
+        EventBody::Plan { change } => ("plan", plans::line(change)?),
         EventBody::Instructed(said) => ("told", format!("by {}: {}", said.by, said.text)),
         EventBody::ApprovalDecided { decision, .. } => ("answer", decided(decision)),
         EventBody::ChildStarted { task, .. } => ("child", format!("starts {task}")),

@@ -205,6 +205,8 @@ pub(super) fn refused(error: StartError, arguments: &RunArguments) -> Fault {
         | StartError::ParentRefuses { .. }
         | StartError::Schedule
         | StartError::UnknownOnTerminal { .. }
+        | StartError::Plan(_)
+        | StartError::UnknownPlanner { .. }
         | StartError::Store(_)
         | StartError::QueueFull { .. }
         | StartError::ShuttingDown => None,

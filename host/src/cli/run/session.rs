@@ -9,6 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::cli::environment;
 use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
+use crate::cli::plans;
 use crate::cli::progress::{Moment, Screen};
 use crate::cli::prompt::{Person, Typed};
 use crate::cli::text;
@@ -179,6 +180,7 @@ impl<'a> Session<'a> {
             EventBody::OnTerminalDone { .. }
             | EventBody::HookDone { .. }
             | EventBody::Schedule { .. }
+            | EventBody::Plan { .. }
             | EventBody::Schedules { .. }
             | EventBody::LateSignal { .. }
             | EventBody::Started { .. }
@@ -222,7 +224,8 @@ impl<'a> Session<'a> {
         self.stalled = self.stalled.filter(|calls| *calls == state.usage.host_calls);
         let standing = happenings::standing(&state, self.stalled.is_some(), self.low_on_fuel);
         let left = state.progress.and_then(|progress| progress.eta);
-        self.screen.tick(&Moment { usage: state.usage, left, standing });
+        let step = state.plan.as_ref().and_then(plans::at);
+        self.screen.tick(&Moment { usage: state.usage, left, standing, step });
     }
 
     fn on_output(&mut self, page: &OutputPage) {

@@ -4,7 +4,7 @@ use std::io;
 
 use serde_json::{Value, json};
 
-use crate::cli::{output, text};
+use crate::cli::{output, plans, text};
 use crate::{CancelReceipt, Failure, FailureKind, Outcome, Progress, Snapshot};
 
 use super::artifacts::Saved;
@@ -77,6 +77,9 @@ fn document(end: &End<'_>) -> Value {
         if let Some(progress) = &state.progress {
             all.insert("progress".to_owned(), json!({ "message": progress.message, "percent": progress.percent }));
         }
+        if let Some(plan) = &state.plan {
+            all.insert("plan".to_owned(), plan.to_json());
+        }
         if let Some(receipt) = end.receipt {
             all.insert("receipt".to_owned(), receipt::document(receipt));
         }
@@ -124,6 +127,7 @@ fn lines(end: &End<'_>) -> Vec<String> {
         text::cpu_seconds_within(usage.fuel, usage.wall),
         text::bytes(usage.memory_peak_bytes),
     ));
+    lines.extend(end.state.plan.as_ref().map(plans::closing));
     let succeeded = matches!(end.outcome, Outcome::Succeeded { .. });
     if !succeeded {
         lines.push(reached(end.state.progress.as_ref()));

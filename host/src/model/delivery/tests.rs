@@ -240,7 +240,7 @@ fn task_with(routing: Option<Routing>) -> TaskState {
 fn decide(state: &mut TaskState, command: Command) -> Answer {
     let decision = step(state, command);
     for body in decision.events {
-        state.apply(&Event { seq: EventSeq(state.seq.0 + 1), at: Timestamp(0), body });
+        state.apply(&Event::new(EventSeq(state.seq.0 + 1), Timestamp(0), body));
     }
     decision.answer
 }

@@ -1,6 +1,7 @@
 //! How a task ends. The first of all ends wins, because nothing is decided after `finished`.
 
 use super::hours;
+use super::planning;
 use super::waiting::unpark;
 use crate::model::approval::ApprovalDecision;
 use crate::model::command::{Answer, Decision};
@@ -55,7 +56,7 @@ pub(super) fn set_outcome(outcome: Outcome, by: Party, usage: Usage) -> Decision
 
 /// An attempt is over: the task too, or another follows.
 pub(super) fn cell_ended(state: &TaskState, end: CellEnd, usage: Usage, chance: f64) -> Decision {
-    let outcome = outcome_of(state, end);
+    let outcome = planning::enforced(state, outcome_of(state, end));
     let retry = state.details.retry;
     // Only what has begun is tried again: a task that waits for a yes must not come to run without it.
     let begun = state.phase == Some(Phase::Running);

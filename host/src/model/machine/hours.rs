@@ -62,7 +62,7 @@ mod tests {
     fn decide(state: &mut TaskState, command: Command) -> (Vec<EventBody>, Answer) {
         let decision = step(state, command);
         for body in &decision.events {
-            let event = Event { seq: state.seq.next(), at: Timestamp(0), body: body.clone() };
+            let event = Event::new(state.seq.next(), Timestamp(0), body.clone());
             state.apply(&event);
         }
         (decision.events, decision.answer)

@@ -8,13 +8,14 @@ use serde_json::{Value, json};
 use super::{Made, Parked, View, is_call};
 use crate::model::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, ApprovalRuling, Approvers};
 use crate::model::children::ChildOutcome;
-use crate::model::command::Command;
+use crate::model::command::{Command, PlanCommand};
 use crate::model::delivery::{ContinuePolicy, DeliveryMode};
 use crate::model::ids::{SignalKey, TaskId, TaskKey, TaskRef};
 use crate::model::limits::Limits;
 use crate::model::outbox::Settlement;
 use crate::model::outcome::{CellEnd, Failure, FailureKind, GuestOutcome, Outcome};
 use crate::model::permission::{ApprovalKinds, Permission};
+use crate::model::plan::{Plan, PlanStep, StepStatus};
 use crate::model::request::CancelRequest;
 use crate::model::retry::RetryPolicy;
 use crate::model::signal::{Instruction, Party, SenderClass, Senders, Signal};
@@ -40,6 +41,7 @@ pub(super) struct Setting {
     actions: u64,
     log_events: u64,
     permission: Permission,
+    enforced: bool,
 }
 
 impl Setting {
@@ -68,6 +70,7 @@ impl Setting {
             retry: if self.crashes { policy.with_crashes() } else { policy },
             approvers: self.approvers,
             permission: self.permission.clone(),
+            enforced: self.enforced,
         }
     }
 }
@@ -95,12 +98,12 @@ pub(super) fn setting() -> impl Strategy<Value = Setting> {
         1 => Just(Permission::approve(ApprovalKinds::All)),
         1 => Just(Permission::approve(ApprovalKinds::only(["fuel"])).deny_others()),
     ];
-    let begun = prop::bool::weighted(0.7);
+    let begun = (prop::bool::weighted(0.7), any::<bool>());
     let budgets = (on_request, budget(), budget());
     (held, (later, begun, any::<bool>()), 1..4u32, any::<bool>(), approvers, budgets, log_events, permission).prop_map(
         |(
             held,
-            (later, begun, foreground),
+            (later, (begun, enforced), foreground),
             attempts,
             crashes,
             approvers,
@@ -120,6 +123,7 @@ pub(super) fn setting() -> impl Strategy<Value = Setting> {
             actions,
             log_events,
             permission,
+            enforced,
         },
     )
 }
@@ -323,8 +327,37 @@ fn ends() -> impl Strategy<Value = Command> {
     ]
 }
 
+/// What anybody does about its plan.
+fn plans() -> impl Strategy<Value = Command> {
+    let status = || {
+        prop_oneof![
+            4 => Just(StepStatus::Pending),
+            1 => Just(StepStatus::Current),
+            1 => Just(StepStatus::Completed),
+            1 => Just(StepStatus::Failed),
+            1 => Just(StepStatus::Skipped),
+            1 => Just(StepStatus::Cancelled),
+        ]
+    };
+    let by = || prop_oneof![3 => Just(Party::Itself), 2 => others()];
+    let step = (0..4u8, status()).prop_map(|(name, status)| PlanStep { status, ..PlanStep::new(name.to_string()) });
+    let steps = prop_oneof![
+        4 => prop::sample::subsequence(vec![0, 1, 2, 3], 1..=3)
+            .prop_map(|names| names.iter().map(|name| PlanStep::new(name.to_string())).collect()),
+        2 => prop::collection::vec(step, 0..4),
+    ];
+    let plan = steps.prop_map(|steps| steps.into_iter().fold(Plan::new("g"), Plan::step));
+    let set = (plan, prop::option::weighted(0.2, 0..4u64), by());
+    prop_oneof![
+        4 => set.prop_map(|(plan, expected, by)| PlanCommand::Set { plan: Ok(Box::new(plan)), expected, by }),
+        4 => by().prop_map(|by| PlanCommand::Advance { note: None, by, usage: usage() }),
+        3 => (status(), by()).prop_map(|(status, by)| PlanCommand::FinishStep { status, note: None, by }),
+    ]
+    .prop_map(Command::Plan)
+}
+
 pub(super) fn any_command() -> impl Strategy<Value = Command> {
-    prop_oneof![20 => waits(), 16 => acts(), 24 => outside(), 14 => clocks(), 4 => ends()]
+    prop_oneof![20 => waits(), 16 => acts(), 12 => plans(), 24 => outside(), 14 => clocks(), 4 => ends()]
 }
 
 /// Whether this can come in now: a guest calls while it runs and is not parked, and a clock that stands does not ring.
@@ -346,12 +379,18 @@ pub(super) fn can_come(view: &View, command: &Command) -> bool {
         _ if parks => runs,
         Command::Notify { signal, .. } if signal.sender == Party::Itself => runs && view.parked.is_none(),
         Command::CellEnded { end: CellEnd::Failed(failure), .. } if failure.kind == FailureKind::Host => runs,
-        Command::Panic { .. } | Command::CellEnded { .. } => runs && view.parked.is_none(),
         Command::FuelLow { .. } => runs,
         Command::Start => view.phase == Phase::Queued,
         Command::DeadlineReached { .. } => {
             runs && view.paused.is_none() && !matches!(view.parked, Some(Parked::Fuel(_) | Parked::Approval))
         }
+        Command::Panic { .. }
+        | Command::CellEnded { .. }
+        | Command::Plan(
+            PlanCommand::Set { by: Party::Itself, .. }
+            | PlanCommand::Advance { by: Party::Itself, .. }
+            | PlanCommand::FinishStep { by: Party::Itself, .. },
+        ) => runs && view.parked.is_none(),
         command if is_call(command) => runs && view.parked.is_none(),
         _ => true,
     }
@@ -371,6 +410,9 @@ pub(super) fn who(command: &Command) -> &'static str {
         | Command::AddFuel { by, .. }
         | Command::RefuseFuel { by, .. }
         | Command::SetOutcome { by, .. }
+        | Command::Plan(
+            PlanCommand::Set { by, .. } | PlanCommand::Advance { by, .. } | PlanCommand::FinishStep { by, .. },
+        )
         | Command::Cancel { request: CancelRequest { by, .. }, .. }
         | Command::DecideApproval {
             decision: ApprovalDecision::Approved { by, .. } | ApprovalDecision::Denied { by, .. },

@@ -30,6 +30,7 @@ fn running(attempts: u32) -> Decider {
         retry: RetryPolicy::attempts(attempts).with_crashes(),
         approvers: Approvers::default(),
         permission: Permission::default(),
+        enforced: false,
     });
     decider.take(Command::Start);
     let (child, task) = (TaskId::from_random(1), super::commands::task("child"));
@@ -201,6 +202,7 @@ fn f27_nothing_that_comes_after_the_end_touches_the_result() {
                 retry: RetryPolicy::attempts(2),
                 approvers: Approvers::default(),
                 permission: Permission::default(),
+                enforced: false,
             });
         }
         let outcome = Outcome::Succeeded { message: "done elsewhere".into(), data: Some(1.into()) };
@@ -226,6 +228,7 @@ fn r27_a_fault_of_the_host_does_not_let_a_held_task_run_without_its_yes() {
         retry: RetryPolicy::attempts(3).with_crashes(),
         approvers: Approvers::default(),
         permission: Permission::default(),
+        enforced: false,
     });
     let end = CellEnd::Failed(Failure::new(FailureKind::Host, "the host panicked"));
     decider.take(Command::CellEnded { end, usage: Usage::default(), chance: 0.0 });

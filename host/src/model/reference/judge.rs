@@ -11,7 +11,7 @@ use crate::model::command::{Answer, Command};
 use crate::model::details::{Routing, TaskDetails};
 use crate::model::event::{Event, EventBody, WaitEnd};
 use crate::model::ids::TaskId;
-use crate::model::machine::step;
+use crate::model::machine::{Refusal, step};
 use crate::model::outcome::{Failure, FailureKind, Outcome};
 use crate::model::signal::{Party, Senders};
 use crate::model::snapshot::{Phase, Usage};
@@ -31,6 +31,7 @@ impl Decider {
         details.approvers = made.approvers;
         details.permission = made.permission.clone();
         details.routing = made.foreground.then_some(Routing::Foreground);
+        details.enforce_plan = made.enforced;
         details.run_at = made.later.then_some(Timestamp(9));
         let create = Command::Create {
             task: task("k"),
@@ -47,9 +48,7 @@ impl Decider {
     pub(super) fn take(&mut self, command: Command) -> Came {
         let decision = step(&self.state, command);
         let mut came = Came::only(said(decision.answer));
-        for body in decision.events {
-            let at = Timestamp(self.log.len() as u64);
-            let event = Event { seq: self.state.seq.next(), at, body };
+        for event in self.state.numbered(Timestamp(self.log.len() as u64), decision.events) {
             if let Some(woken) = woken(&self.state, &event.body) {
                 assert!(came.woken.replace(woken).is_none(), "it is woken once");
             }
@@ -103,6 +102,8 @@ impl Decider {
             artifacts: look.artifacts.len(),
             background: look.background,
             delivery: (look.details.delivery, look.details.continue_policy),
+            revision: look.plan.as_ref().map_or(0, |plan| plan.revision),
+            plan: look.plan.map(|plan| plan.steps.into_iter().map(|step| (step.name, step.status)).collect()),
             cancel: look.cancel,
             outcome: look.outcome.map(plain),
         }
@@ -148,6 +149,7 @@ fn said(answer: Answer) -> Said {
         Answer::Updated(_) | Answer::Stale(_) => panic!("nobody asked for it: {answer:?}"),
         Answer::AlreadyEnded => Said::AlreadyEnded,
         Answer::Refused(refusal) => Said::Refused(refusal.kind),
+        Answer::PlanRefused(error) => Said::Refused(Refusal::from(error).kind),
     }
 }
 

@@ -171,6 +171,7 @@ impl Bench {
             plugin_limits: std::collections::HashMap::new(),
             functions: Arc::default(),
             on_terminals: crate::runtime::terminal::OnTerminals::default(),
+            planners: crate::runtime::planners::Planners::default(),
             routing: crate::runtime::routing::RoutingPolicy::default(),
             loops: Arc::default(),
             daemons: Daemons { start: true, grants: std::collections::HashMap::new() },

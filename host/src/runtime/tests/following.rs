@@ -256,7 +256,7 @@ async fn f14_the_events_that_are_kept_are_bounded_in_number_and_in_bytes() {
     let message =
         |size: usize| EventBody::Progress { message: "x".repeat(size), percent: None, restarted: false, merged: 0 };
     let tell = |size: usize| {
-        let event = Event { seq: EventSeq(1), at: shared.clock.date(), body: message(size) };
+        let event = Event::new(EventSeq(1), shared.clock.date(), message(size));
         feed.tell(&shared.identity(), Phase::Running, EventLane::Task, &[event]);
     };
     for _ in 0..25 {
@@ -303,7 +303,7 @@ async fn r42_a_thousand_subscribers_of_all_speeds_over_many_events() {
         for _ in 0..500 {
             let place = usize::try_from(told % SESSIONS).unwrap();
             let body = EventBody::Due;
-            let event = Event { seq: EventSeq(told + 1), at: crate::model::time::Timestamp(told), body };
+            let event = Event::new(EventSeq(told + 1), crate::model::time::Timestamp(told), body);
             feed.tell(&of[place], Phase::Running, EventLane::Task, &[event]);
             told += 1;
         }

@@ -16,6 +16,8 @@ mod listing;
 mod orphans;
 mod panics;
 mod pausing;
+mod planners;
+mod planning;
 mod plugins;
 mod races;
 mod reaching;

@@ -164,7 +164,7 @@ async fn r34_everything_below_a_task_is_stopped_also_below_one_that_has_ended() 
         }
         (request.details.parent, request.details.detached) = (parent, true);
         let right = Birthright { version: None, id: new_id(), limits: Limits::default(), tree: None };
-        start_as(&bench.inner, request, right).await.unwrap()
+        Box::pin(start_as(&bench.inner, request, right)).await.unwrap()
     };
     let root = child(None).await;
     let middle = child(Some(root.id())).await;

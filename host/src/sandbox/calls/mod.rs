@@ -9,6 +9,7 @@ mod host;
 mod kv;
 mod log;
 mod output;
+mod plan;
 mod signals;
 mod task;
 mod tasks;
