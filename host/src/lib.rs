@@ -28,6 +28,7 @@
 //! - [`Plugin::hooks`], [`Plugin::notes`], [`HookLimits`]: what plugins do around their life and beside their tasks.
 //! - [`Messages`]: what tasks tell their agents, delivered at least once.
 //! - [`OpenApproval`], [`ApprovalPolicy`], [`Permission`]: what tasks ask, who may decide it, and what is decided in advance.
+//! - [`Tools`], [`ToolOptions`]: all this for an agent's model, as ready tools.
 //! - [`Outcome`], [`FailureKind`], [`CancelledBy`](Party): how a task ended, and why.
 //! - [`Event`]: everything that happened to a task, in order.
 //!
@@ -45,6 +46,7 @@ pub(crate) mod ports;
 pub(crate) mod runtime;
 pub(crate) mod sandbox;
 pub(crate) mod store;
+pub(crate) mod tools;
 
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -120,3 +122,4 @@ pub use sandbox::identify::FileKind;
 pub use sandbox::load::LoadError;
 pub use store::faulty::FaultyStore;
 pub use store::memory::MemoryStore;
+pub use tools::{ToolAnswer, ToolDefinition, ToolOptions, ToolQuestion, ToolVerdict, Tools};

@@ -19,4 +19,5 @@ mod signalling;
 mod spending;
 mod starting;
 mod terminal;
+mod tools;
 mod waiting;
