@@ -29,6 +29,7 @@
 //! - [`Messages`]: what tasks tell their agents, delivered at least once.
 //! - [`OpenApproval`], [`ApprovalPolicy`], [`Permission`]: what tasks ask, who may decide it, and what is decided in advance.
 //! - [`Tools`], [`ToolOptions`]: all this for an agent's model, as ready tools.
+//! - [`blocking`]: all this for programs without async code.
 //! - [`Outcome`], [`FailureKind`], [`CancelledBy`](Party): how a task ended, and why.
 //! - [`Event`]: everything that happened to a task, in order.
 //!
@@ -47,6 +48,8 @@ pub(crate) mod runtime;
 pub(crate) mod sandbox;
 pub(crate) mod store;
 pub(crate) mod tools;
+
+pub mod blocking;
 
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -2,6 +2,7 @@
 
 mod approving;
 mod asking;
+mod blocking;
 mod cancelling;
 mod children;
 mod daemons;
