@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::{ApprovalFilter, OutputCursor, TaskCursor, TaskFilter};
+use crate::{ApprovalFilter, ApprovalNumber, OutputCursor, TaskCursor, TaskFilter};
 
 use super::answer::{Fields, Told, fitting};
 use super::inputs::{Approvals, List, LiveOrEnded, Output, PAGE_MAX, State, Types, WAIT_MS_MAX, Wait};
@@ -66,7 +66,22 @@ impl Tools {
     pub(super) async fn wait(&self, input: &Wait) -> Told {
         let task = self.find(&input.task)?;
         let time = Duration::from_millis(input.wait_ms.unwrap_or(WAIT_MS_DEFAULT).min(WAIT_MS_MAX));
-        task.wait_for(time).await;
+        // Those that the model has been shown; it may well wait for their decision.
+        let known: Vec<ApprovalNumber> = task.state().approvals.iter().map(|question| question.number).collect();
+        let mut questions = self.host.follow_approvals(ApprovalFilter::task(task.id()));
+        let asks = async {
+            while let Some(question) = questions.next().await {
+                if !known.contains(&question.number) {
+                    return;
+                }
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            biased;
+            _ = task.wait_for(time) => {}
+            () = asks => {}
+        }
         Ok(view::task(&task.state()))
     }
 

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use taskcell::{
-    ApprovalFilter, Approvers, Grants, Host, Outcome, Party, TaskHandle, TaskId, ToolAnswer, ToolOptions, ToolQuestion,
-    ToolVerdict, Tools,
+    ApprovalFilter, ApprovalVerdict, Approvers, Grants, Host, Outcome, Party, TaskHandle, TaskId, ToolAnswer,
+    ToolOptions, ToolQuestion, ToolVerdict, Tools,
 };
 
 use crate::support::task::{data, outcome, parked, reported, start_as};
@@ -210,6 +210,23 @@ async fn r4c_a_model_decides_only_what_the_agent_may() {
     assert!(fault(&tools, "task_approve", which).await.contains("has ended already"));
     no["number"] = json!(99);
     assert!(fault(&tools, "task_deny", no).await.contains("has no open question 99"));
+}
+
+#[tokio::test]
+async fn r4c_waiting_ends_with_a_new_question_and_not_with_an_old_one() {
+    let (host, tools) = tools(ToolOptions::session("s1")).await;
+    let wanted = start("approve", json!({"kind": "deploy", "summary": "version 7", "times": 2}));
+    let id = told(&tools, "task_start", wanted).await["task"].clone();
+    let wait = json!({"task": id, "wait_ms": 600_000});
+    let mut questions = host.follow_approvals(ApprovalFilter::default());
+    let first = within(questions.next()).await.unwrap();
+    let decide = async |number| host.decide(first.id, number, ApprovalVerdict::Approve(None), Party::Person).await;
+    let (second, _) = tokio::join!(told(&tools, "task_wait", wait.clone()), decide(first.number));
+    let second = second["questions"][0]["number"].as_u64().unwrap();
+    assert_ne!(second, first.number.0);
+    let number = within(questions.next()).await.unwrap().number;
+    let (ended, _) = tokio::join!(told(&tools, "task_wait", wait), decide(number));
+    assert_eq!(ended["outcome"]["result"], json!([{"approved": "person"}, {"approved": "person"}]));
 }
 
 #[tokio::test]
