@@ -30,6 +30,8 @@
 //! - [`AgentLoop`], [`Turn`]: what an agent's loop waits for in its turns, and what comes to it between them.
 //! - [`Plan`]: the steps that a task takes, and how far it has come.
 //! - [`OpenApproval`], [`ApprovalPolicy`], [`Permission`]: what tasks ask, who may decide it, and what is decided in advance.
+//! - [`Tools`], [`ToolOptions`]: all this for an agent's model, as ready tools.
+//! - [`blocking`]: all this for programs without async code.
 //! - [`Outcome`], [`FailureKind`], [`CancelledBy`](Party): how a task ended, and why.
 //! - [`Event`]: everything that happened to a task, in order.
 //!
@@ -47,6 +49,9 @@ pub(crate) mod ports;
 pub(crate) mod runtime;
 pub(crate) mod sandbox;
 pub(crate) mod store;
+pub(crate) mod tools;
+
+pub mod blocking;
 
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -127,3 +132,4 @@ pub use sandbox::identify::FileKind;
 pub use sandbox::load::LoadError;
 pub use store::faulty::FaultyStore;
 pub use store::memory::MemoryStore;
+pub use tools::{ToolAnswer, ToolDefinition, ToolOptions, ToolQuestion, ToolVerdict, Tools};

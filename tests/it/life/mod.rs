@@ -2,6 +2,7 @@
 
 mod approving;
 mod asking;
+mod blocking;
 mod cancelling;
 mod children;
 mod daemons;
@@ -20,5 +21,6 @@ mod signalling;
 mod spending;
 mod starting;
 mod terminal;
+mod tools;
 mod turns;
 mod waiting;

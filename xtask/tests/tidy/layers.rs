@@ -6,11 +6,20 @@ use crate::{
 };
 
 /// The layers, from the top to the bottom. Those of one line are siblings.
-const LAYERS: [&[&str]; 7] =
-    [&["cli"], &["serve"], &["cluster"], &["runtime"], &["sandbox", "store"], &["ports"], &["model"]];
+const LAYERS: [&[&str]; 9] = [
+    &["cli"],
+    &["serve"],
+    &["cluster"],
+    &["blocking"],
+    &["tools"],
+    &["runtime"],
+    &["sandbox", "store"],
+    &["ports"],
+    &["model"],
+];
 
 /// Layers that use the library as an embedder does, by the names that its root gives out.
-const EMBEDDERS: [&str; 2] = ["cli", "serve"];
+const EMBEDDERS: [&str; 4] = ["cli", "serve", "blocking", "tools"];
 
 /// Files that belong to no layer: they put the layers together.
 const ROOTS: [&str; 2] = ["host/src/lib.rs", "host/src/main.rs"];

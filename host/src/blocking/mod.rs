@@ -1,0 +1,30 @@
+//! The same library for programs without async code: each method waits on the calling thread for the one of the same name.
+//!
+//! ```no_run
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     use taskcell::{EventSeq, Host, StartRequest};
+//!
+//!     let host = Host::builder().build_blocking()?;
+//!     let plugin = host.load_plugin("hello.wasm")?;
+//!     let task = host.start(StartRequest::new(plugin.name(), "hello").input(serde_json::json!({"name": "Ada"})))?;
+//!     for event in task.events(EventSeq::default()) {
+//!         println!("{:?}", event?.body);
+//!     }
+//!     println!("{}", task.wait()?);
+//!     host.shutdown()?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A thread that belongs to a tokio runtime must not be held up, so there every call that waits answers [`InsideRuntime`]
+//! and does nothing; async code has the methods of [`Host::inner`] and [`TaskHandle::inner`]. What is not here is found there too.
+
+mod engine;
+mod host;
+mod streams;
+mod task;
+
+pub use engine::{BuildError, Error, InsideRuntime};
+pub use host::Host;
+pub use streams::{Approvals, Events, Output, Subscription};
+pub use task::TaskHandle;
