@@ -99,6 +99,7 @@ pub use runtime::host::{Host, StartError};
 pub use runtime::outbox::{AckAnswer, Messages};
 pub use runtime::plugin::Plugin;
 pub use runtime::reach::Scope;
+pub use runtime::reading::{OutputFrom, OutputLine, OutputQuery, OutputText, OutputWait};
 pub use runtime::routing::Started;
 pub use runtime::schedules::{ScheduleError, ScheduleEvents, Schedules};
 pub use runtime::stopping::{StopReport, StopScope, Stopped};

@@ -14,6 +14,7 @@ pub(crate) mod idempotency;
 pub(crate) mod ids;
 pub(crate) mod json;
 pub(crate) mod limits;
+pub(crate) mod lines;
 pub(crate) mod load_limits;
 pub(crate) mod machine;
 #[cfg(test)]

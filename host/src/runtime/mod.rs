@@ -29,6 +29,7 @@ pub(crate) mod pace;
 pub(crate) mod plugin;
 pub(crate) mod queue;
 pub(crate) mod reach;
+pub(crate) mod reading;
 pub(crate) mod registry;
 pub(crate) mod routing;
 mod schedule_books;

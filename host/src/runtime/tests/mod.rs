@@ -15,6 +15,7 @@ mod panics;
 mod pausing;
 mod races;
 mod reaching;
+mod reading;
 mod receipts;
 mod recovery;
 mod reporting;
