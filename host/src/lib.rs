@@ -65,6 +65,7 @@ pub use model::children::{Child, ChildOutcome};
 pub use model::cron::CronError;
 pub use model::details::{AgentInfo, DetailsError, Routing, TaskDetails};
 pub use model::event::{Budget, Event, EventBody, EventSeq, WaitEnd};
+pub use model::export::ExportFormat;
 pub use model::grants::{Access, Capability, DirGrant, Grants};
 pub use model::hook::{Hook, HookError, HookLimits, HookNote, Hooks, TaskHook};
 pub use model::ids::{InvalidKey, PluginDigest, ScheduleId, SignalKey, TaskId, TaskKey, TaskRef};
@@ -94,6 +95,7 @@ pub use ports::store::{CommitError, Fence, Record, StoreError, StreamId, TaskSto
 pub use runtime::approvals::{ApprovalFilter, ApprovalStream};
 pub use runtime::builder::{BuildError, HostBuilder};
 pub use runtime::daemons::{DaemonPhase, DaemonStatus};
+pub use runtime::export::Export;
 pub use runtime::handle::{ApprovalAnswer, CancelAnswer, ControlAnswer, EventStream, TaskHandle};
 pub use runtime::host::{Host, StartError};
 pub use runtime::outbox::{AckAnswer, Messages};

@@ -101,6 +101,12 @@ pub(super) struct RunArguments {
     /// Keeps the task's scratch directory, and says where it is
     #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "always")]
     pub(super) keep_scratch: Option<KeepScratch>,
+    /// Writes everything that happened to the task, and to those that it started, into this file when it has ended
+    #[arg(long, value_name = "FILE")]
+    pub(super) export: Option<PathBuf>,
+    /// How that is written [default: by the file's ending, .jsonl or .md]
+    #[arg(long, value_enum, value_name = "FORMAT", requires = "export")]
+    pub(super) export_format: Option<ExportAs>,
     /// How long the task may take to end by itself after Ctrl-C [default: 5s]
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     pub(super) grace: Option<Duration>,
@@ -170,6 +176,15 @@ pub(super) enum KeepScratch {
     Always,
     /// Unless the task succeeds
     OnFailure,
+}
+
+/// How a task's activity is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ExportAs {
+    /// A line of JSON for each thing that happened
+    Jsonl,
+    /// A page for people, in Markdown
+    Md,
 }
 
 /// What a plugin is compiled for.

@@ -8,6 +8,7 @@ pub(crate) mod cron;
 pub(crate) mod daemon;
 pub(crate) mod details;
 pub(crate) mod event;
+pub(crate) mod export;
 pub(crate) mod grants;
 pub(crate) mod hook;
 pub(crate) mod idempotency;

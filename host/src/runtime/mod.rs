@@ -17,6 +17,7 @@ pub(crate) mod desk;
 pub(crate) mod dirs;
 pub(crate) mod effects;
 mod ending;
+pub(crate) mod export;
 pub(crate) mod functions;
 pub(crate) mod guard;
 pub(crate) mod handle;

@@ -7,6 +7,7 @@ mod bench;
 mod clocks;
 mod daemons;
 mod ending;
+mod exporting;
 mod fuel;
 mod functions;
 mod hooks;
