@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::approval::Approvers;
 use super::ids::TaskId;
 use super::manifest::TaskKind;
+use super::oversize::Oversize;
 use super::permission::Permission;
 use super::retry::RetryPolicy;
 use super::schedule::ScheduledBy;
@@ -73,6 +74,9 @@ pub struct TaskDetails {
     /// A JSON Schema that the result must match, beside the type's own.
     #[serde(with = "present", skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Value>,
+    /// What becomes of a result that is too large.
+    #[serde(skip_serializing_if = "Oversize::is_default")]
+    pub oversize: Oversize,
     /// Who may decide its approvals.
     #[serde(skip_serializing_if = "is_default")]
     pub approvers: Approvers,

@@ -30,6 +30,7 @@ pub(crate) mod mailbox;
 pub(crate) mod manifest;
 pub(crate) mod outbox;
 pub(crate) mod outcome;
+pub(crate) mod oversize;
 pub(crate) mod permission;
 pub(crate) mod progress;
 pub(crate) mod receipt;

@@ -10,6 +10,7 @@ use super::details::{Routing, TaskDetails};
 use super::grants::Grants;
 use super::ids::{SignalKey, TaskId, TaskKey};
 use super::limits::LimitsRequest;
+use super::oversize::Oversize;
 use super::retry::RetryPolicy;
 use super::signal::{Party, Signal};
 use super::time::Timestamp;
@@ -264,6 +265,13 @@ impl StartRequest {
     #[must_use]
     pub fn routing(mut self, routing: Routing) -> Self {
         self.details.routing = Some(routing);
+        self
+    }
+
+    /// With this for a result that is too large.
+    #[must_use]
+    pub fn oversize(mut self, oversize: Oversize) -> Self {
+        self.details.oversize = oversize;
         self
     }
 

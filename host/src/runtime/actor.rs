@@ -407,7 +407,7 @@ impl Actor {
                 }
                 self.warn_of_fuel().await?;
                 self.write_progress(Last::Yes).await?;
-                let end = self.checked(end);
+                let end = self.fitted(self.checked(end)).await?;
                 let usage = self.shared.usage();
                 self.decide(Command::CellEnded { end, usage, chance: chance() }).await?;
                 self.try_again(cell);

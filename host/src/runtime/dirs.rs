@@ -5,7 +5,7 @@
 //! anything that a guest or a caller wrote.
 
 use std::collections::HashSet;
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -136,7 +136,13 @@ impl HostDirs {
     }
 
     /// Keeps a copy of a file as the task's artifact of this number, if it has at most `bytes_max` bytes.
-    pub(crate) fn store(&self, id: TaskId, number: u32, mut source: File, bytes_max: u64) -> Result<Stored, Refusal> {
+    pub(crate) fn store(
+        &self,
+        id: TaskId,
+        number: u32,
+        source: &mut dyn Read,
+        bytes_max: u64,
+    ) -> Result<Stored, Refusal> {
         let host =
             |error: std::io::Error| Refusal::new(RefusalKind::Host, format!("failed to store the file: {error}"));
         self.with_files().insert(id);
@@ -145,7 +151,7 @@ impl HostDirs {
         let path = parent.join(number.to_string());
         let mut copy = self.dir.open_with(&path, OpenOptions::new().write(true).create_new(true)).map_err(host)?;
         // A copy that fails leaves nothing that stands in the next one's way.
-        let stored = copy_hashed(&mut source, &mut copy, bytes_max);
+        let stored = copy_hashed(source, &mut copy, bytes_max);
         if stored.is_err() {
             let _ = self.dir.remove_file(&path);
         }
@@ -191,7 +197,7 @@ impl HostDirs {
 }
 
 /// Copies a file of at most `bytes_max` bytes and says what it holds.
-fn copy_hashed(source: &mut File, copy: &mut File, bytes_max: u64) -> Result<Stored, Refusal> {
+fn copy_hashed(source: &mut dyn Read, copy: &mut File, bytes_max: u64) -> Result<Stored, Refusal> {
     let host = |error: std::io::Error| Refusal::new(RefusalKind::Host, format!("failed to store the file: {error}"));
     let mut hash = Sha256::new();
     let mut size: u64 = 0;

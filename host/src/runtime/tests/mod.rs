@@ -12,6 +12,7 @@ mod fuel;
 mod functions;
 mod hooks;
 mod keeping;
+mod oversize;
 mod panics;
 mod pausing;
 mod races;
