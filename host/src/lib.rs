@@ -61,6 +61,7 @@ pub use model::approval::{
     ApprovalAsk, ApprovalDecision, ApprovalNumber, ApprovalRuling, ApprovalVerdict, Approvers, OpenApproval,
     PendingApproval,
 };
+pub use model::attachment::{AttachedFile, Attachment, AttachmentError, AttachmentSource};
 pub use model::children::{Child, ChildOutcome};
 pub use model::cron::CronError;
 pub use model::details::{AgentInfo, DetailsError, Routing, TaskDetails};

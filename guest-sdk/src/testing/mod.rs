@@ -34,6 +34,7 @@
 //! one, which starts empty.
 
 mod asking;
+mod attachments;
 mod belongings;
 mod children;
 mod fake_host;

@@ -7,8 +7,9 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde_json::Value;
 
-use crate::{CancelRequest, DirGrant, TaskKey};
+use crate::{Attachment, CancelRequest, DirGrant, TaskKey};
 
+use super::attaching;
 use super::details::DetailArguments;
 use super::help::{BUILD_HELP, EXAMPLES, NEW_HELP, RUN_HELP};
 use super::limits::{Setting, SettingParser};
@@ -72,6 +73,9 @@ pub(super) struct RunArguments {
     /// Grants a folder; the task sees it as GUEST (without it: as HOST), read-only unless :rw is added
     #[arg(long, value_name = "HOST[::GUEST][:rw]", value_parser = OsStringValueParser::new().try_map(|text| values::dir(&text)))]
     pub(super) dir: Vec<DirGrant>,
+    /// Gives the task a copy of a file along, which it reads as /attachments/NAME (without it: the file's own name)
+    #[arg(long, value_name = "FILE[:NAME]", value_parser = OsStringValueParser::new().try_map(|text| attaching::attachment(&text)))]
+    pub(super) attach: Vec<Attachment>,
     /// Sets a variable in the task's environment, which is empty otherwise
     #[arg(long, value_name = "NAME=VALUE", value_parser = values::variable)]
     pub(super) env: Vec<(String, String)>,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::approval::Approvers;
+use super::attachment::AttachedFile;
 use super::ids::TaskId;
 use super::manifest::TaskKind;
 use super::oversize::Oversize;
@@ -77,6 +78,10 @@ pub struct TaskDetails {
     /// What becomes of a result that is too large.
     #[serde(skip_serializing_if = "Oversize::is_default")]
     pub oversize: Oversize,
+    /// The files that it got along. The host writes it; what a request says does not count
+    /// ([`StartRequest::attachment`](crate::StartRequest::attachment)).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<AttachedFile>,
     /// Who may decide its approvals.
     #[serde(skip_serializing_if = "is_default")]
     pub approvers: Approvers,

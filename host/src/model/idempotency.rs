@@ -7,6 +7,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::approval::ApprovalAsk;
+use super::attachment::{Attachment, AttachmentSource};
 use super::details::TaskDetails;
 use super::ids::{SignalKey, TaskKey};
 use super::limits::LimitsRequest;
@@ -57,10 +58,10 @@ impl Fingerprint {
             key: request.key.as_ref(),
             input: &request.input,
             limits: &request.limits,
-            details: TaskDetails { routing: None, trace: None, ..request.details.clone() },
+            details: TaskDetails { routing: None, trace: None, attachments: Vec::new(), ..request.details.clone() },
             approval: request.approval.as_ref(),
             signals: &request.signals,
-            others: format!("{:?}", (&request.grants, request.run_after, request.on_key_in_use)),
+            others: format!("{:?}", (&request.grants, request.run_after, request.on_key_in_use, files(request))),
         };
         let text = match serde_json::to_value(asked) {
             Ok(mut asked) => {
@@ -72,6 +73,18 @@ impl Fingerprint {
         };
         Self(Sha256::digest(text).into())
     }
+}
+
+/// The files that go along, the bytes among them by their digest.
+fn files(request: &StartRequest) -> Vec<String> {
+    let print = |file: &Attachment| {
+        let source = match &file.source {
+            AttachmentSource::Path(path) => format!("{path:?}"),
+            AttachmentSource::Bytes(bytes) => hex::encode(Sha256::digest(bytes)),
+        };
+        format!("{:?}", (&file.name, &file.media_type, &file.sha256, file.size, source))
+    };
+    request.attachments.iter().map(print).collect()
 }
 
 impl fmt::Debug for Fingerprint {
@@ -126,6 +139,11 @@ mod tests {
             request().signal(signal.clone(), None, Party::Host),
             request().signal(signal.clone(), Some(Value::Null), Party::Host),
             request().signal(signal, None, Party::Person),
+            request().attachment(Attachment::bytes("a", *b"x")),
+            request().attachment(Attachment::bytes("a", *b"y")),
+            request().attachment(Attachment::bytes("b", *b"x")),
+            request().attachment(Attachment::bytes("a", *b"x").size(1)),
+            request().attachment(Attachment::file("a", "x")),
             StartRequest { approval: Some(ApprovalAsk::new("start", "", "")), ..request() },
         ];
         let mut seen = vec![Fingerprint::of(&request())];

@@ -2,6 +2,7 @@
 
 pub(crate) mod admission;
 pub(crate) mod approval;
+pub(crate) mod attachment;
 pub(crate) mod children;
 pub(crate) mod command;
 pub(crate) mod cron;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::approval::ApprovalAsk;
+use super::attachment::Attachment;
 use super::details::{Routing, TaskDetails};
 use super::grants::Grants;
 use super::ids::{SignalKey, TaskId, TaskKey};
@@ -56,6 +57,9 @@ pub struct StartRequest {
     /// Signals that are there before the task runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signals: Vec<(SignalKey, Signal)>,
+    /// Files that the task gets along.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
     /// Not before this much time after the start. When the details name a moment too, the later of both counts.
     #[serde(default, rename = "run_after_ms", with = "maybe_millis", skip_serializing_if = "Option::is_none")]
     pub run_after: Option<Duration>,
@@ -117,6 +121,7 @@ impl StartRequest {
             details: TaskDetails::default(),
             approval: None,
             signals: Vec::new(),
+            attachments: Vec::new(),
             run_after: None,
         }
     }
@@ -174,6 +179,14 @@ impl StartRequest {
     #[must_use]
     pub fn signal(mut self, key: SignalKey, payload: Option<Value>, sender: Party) -> Self {
         self.signals.push((key, Signal::new(payload, sender)));
+        self
+    }
+
+    /// With this file, which the task reads as `/attachments/NAME`. It is copied when the task is started, for this task alone:
+    /// children see none of it.
+    #[must_use]
+    pub fn attachment(mut self, attachment: Attachment) -> Self {
+        self.attachments.push(attachment);
         self
     }
 

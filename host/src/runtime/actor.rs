@@ -30,6 +30,7 @@ use crate::ports::functions::Functions;
 use crate::ports::runner::{CancelNotice, CellLink, GuestCall, NoSignal, Permit, Reply, Runner};
 use crate::ports::scratch::Scratch;
 
+use super::attachments::Attached;
 use super::attempts::chance;
 use super::calls::{Last, notify_answer};
 use super::cell::{Cell, CellStep};
@@ -91,6 +92,8 @@ pub(crate) struct Actor {
     pub(crate) jobs: JoinSet<Option<Finding>>,
     /// The task's directory, to be removed after its cell.
     pub(crate) scratch: Arc<Scratch>,
+    /// The files that it got along, to be removed with that.
+    pub(crate) attached: Option<Attached>,
     /// Completes when the cell is gone.
     pub(crate) gone: oneshot::Receiver<()>,
     /// Whose code it is.

@@ -12,6 +12,7 @@ use crate::ports::clock::BoxFuture;
 use crate::ports::runner::{CellLink, CellWork, Permit};
 
 use super::actor::Actor;
+use super::attachments::Attached;
 use super::cell::Cell;
 use super::start::applicant;
 
@@ -67,6 +68,7 @@ impl Actor {
                 fuel_used: 0,
                 details: state.details.clone(),
                 grants: self.grants.clone(),
+                attachments: self.attached.as_ref().map(Attached::path),
                 scratch: Arc::new(self.shared.dirs.scratch(self.shared.id)),
                 alive,
             }

@@ -246,13 +246,15 @@ impl Actor {
         let id = self.shared.id;
         // Most tasks never had a directory, and seldom one leaves a write to its spill behind.
         let (made, writes) = (self.scratch.close(), !self.shared.output.try_close());
-        if made || writes {
+        let attached = self.attached;
+        if made || writes || attached.is_some() {
             let (shared, scratch) = (Arc::clone(&self.shared), Arc::clone(&self.scratch));
             let keeps = {
                 let state = shared.state();
                 state.details.scratch.unwrap_or_default().keeps(state.outcome.as_ref())
             };
             let cleaned = tokio::task::spawn_blocking(move || {
+                drop(attached);
                 shared.output.close();
                 match keeps.then(|| shared.dirs.keep_scratch(&scratch, id)) {
                     Some(Ok(kept)) => drop(kept.map(|bytes| shared.kept_scratch.set(bytes))),

@@ -4,6 +4,7 @@ pub(crate) mod actor;
 mod after;
 pub(crate) mod approvals;
 pub(crate) mod asking;
+mod attachments;
 pub(crate) mod attempts;
 pub(crate) mod belongings;
 pub(crate) mod birth;

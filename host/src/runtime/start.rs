@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::model::admission::Applicant;
+use crate::model::attachment;
 use crate::model::command::{Answer, Command};
 use crate::model::daemon::limits_of;
 use crate::model::details::TaskDetails;
@@ -32,6 +33,7 @@ use crate::ports::runner::{CellLink, CellWork, Permit};
 use crate::ports::store::Record;
 
 use super::actor::{Actor, CALL_QUEUE};
+use super::attachments::{Attached, attach_all};
 use super::birth::Newborn;
 use super::cell::Cell;
 use super::effects::forget;
@@ -70,6 +72,7 @@ pub(crate) struct Prepared {
     checked: Checked,
     claim: Claim,
     turn: Turn,
+    attached: Option<Attached>,
 }
 
 impl fmt::Debug for Prepared {
@@ -291,6 +294,7 @@ async fn prepare(
         let opened = tokio::task::spawn_blocking(move || open_dirs(&grants)).await;
         opened.map_err(|_| StartError::ShuttingDown)??;
     }
+    let attached = attach_all(&inner.around.dirs, &mut request, &checked.limits).await?;
     // Written down with the task, so that nobody has to ask the host later.
     let policy = request.details.scratch.unwrap_or(inner.scratch_policy);
     request.details.scratch = Some(policy).filter(|policy| *policy != ScratchPolicy::default());
@@ -321,7 +325,7 @@ async fn prepare(
         return Err(StartError::ShuttingDown);
     }
     sweep(inner);
-    Ok(Ready::Prepared(Box::new(Prepared { request, checked, claim, turn })))
+    Ok(Ready::Prepared(Box::new(Prepared { request, checked, claim, turn, attached })))
 }
 
 /// Whose turn a task takes.
@@ -399,6 +403,7 @@ fn check(
     if size > limits.input_bytes {
         return Err(StartError::InputTooLarge { size, max: limits.input_bytes });
     }
+    attachment::check(&request.attachments, &limits)?;
     if json::has_too_many(&request.input) {
         return Err(StartError::TooManyValues { max: VALUES_MAX });
     }
@@ -425,7 +430,7 @@ fn open_dirs(grants: &Grants) -> Result<(), StartError> {
 }
 
 async fn create(inner: &Arc<Inner>, prepared: Prepared) -> Result<TaskHandle, StartError> {
-    let Prepared { request, checked, claim, turn } = prepared;
+    let Prepared { request, checked, claim, turn, attached } = prepared;
     let (id, task) = (claim.id, claim.task.clone());
     let (state, first) = first_events(inner, &request, &checked, &task)?;
 
@@ -459,6 +464,7 @@ async fn create(inner: &Arc<Inner>, prepared: Prepared) -> Result<TaskHandle, St
         fuel_used: 0,
         details: request.details,
         scratch: Arc::clone(&scratch),
+        attachments: attached.as_ref().map(Attached::path),
         alive,
         grants: request.grants,
     };
@@ -495,6 +501,7 @@ async fn create(inner: &Arc<Inner>, prepared: Prepared) -> Result<TaskHandle, St
         told_once: HashMap::new(),
         jobs: JoinSet::new(),
         scratch,
+        attached,
         at_end: checked.at_end,
         hooks: checked.hooks,
     };

@@ -288,6 +288,7 @@ fn info_document(work: &CellWork) -> Value {
         "parent": work.details.parent,
         "labels": work.details.labels,
         "scratch": SCRATCH,
+        "attachments": work.details.attachments,
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod approving;
 mod asking;
+mod attaching;
 mod beginning;
 mod bench;
 mod clocks;
