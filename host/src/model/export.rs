@@ -58,7 +58,7 @@ struct Line<'a> {
 }
 
 #[derive(Serialize)]
-struct Complete {
+struct End {
     id: TaskId,
     complete: bool,
     events: u64,
@@ -118,7 +118,7 @@ fn asked(event: &EventBody) -> Option<String> {
 /// What comes after the events, of which there were so many in each lane.
 pub(crate) fn foot(format: ExportFormat, id: TaskId, events: u64, after: u64) -> String {
     match format {
-        ExportFormat::JsonLines => line(&Complete { id, complete: true, events, after }),
+        ExportFormat::JsonLines => line(&End { id, complete: true, events, after }),
         ExportFormat::Page => "\n".to_owned(),
     }
 }

@@ -79,7 +79,7 @@ impl Fingerprint {
 fn files(request: &StartRequest) -> Vec<String> {
     let print = |file: &Attachment| {
         let source = match &file.source {
-            AttachmentSource::Path(path) => format!("{path:?}"),
+            AttachmentSource::Path(path) => hex::encode(path.as_os_str().as_encoded_bytes()),
             AttachmentSource::Bytes(bytes) => hex::encode(Sha256::digest(bytes)),
         };
         format!("{:?}", (&file.name, &file.media_type, &file.sha256, file.size, source))

@@ -196,8 +196,8 @@ mod tests {
         let stores = Oversize::new(OversizePolicy::Store).inline_bytes(7);
         assert_eq!(stores.fit(&limits, &mut end), Some(Excess::Stores("\"123456\"".to_owned())));
         refer(&mut end, &stored_as(3, 8, "00".repeat(32)), "\"123456\"", &limits, stores);
-        let stored = json!({"artifact": 3, "size": 8, "sha256": "00".repeat(32)});
-        assert_eq!(data(&mut end), json!({"stored": stored, "preview": ""}));
+        let reference = json!({"artifact": 3, "size": 8, "sha256": "00".repeat(32)});
+        assert_eq!(data(&mut end), json!({"stored": reference, "preview": ""}));
         // An error's details are a result too, and what the limit allows bounds what a request does.
         let error = Some(json!("x".repeat(5000)));
         let mut end = CellEnd::Returned(GuestOutcome::Failed { message: "no".to_owned(), error, retryable: false });

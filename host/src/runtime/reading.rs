@@ -214,19 +214,17 @@ fn after(output: &OutputLog, query: &OutputQuery, cursor: OutputCursor) -> Read 
     let (mut next, mut lost, mut bytes) = (cursor, 0, None);
     'pages: while next < end {
         let page = output.read_numbered(next);
-        let mut taken = 0;
-        for (number, chunk) in &page.chunks {
+        for (taken, (number, chunk)) in page.chunks.iter().enumerate() {
             if query.wants(&chunk.source) {
                 let more = bytes.unwrap_or(0_usize).saturating_add(chunk.text.len());
                 if bytes.is_some() && more > query.bytes_max {
-                    lost += next.up_to(*number).saturating_sub(taken);
+                    lost += next.up_to(*number).saturating_sub(taken as u64);
                     next = OutputCursor::at(*number);
                     break 'pages;
                 }
                 bytes = Some(more);
                 lines.push(&chunk.source, stream(&chunk.source), &chunk.text);
             }
-            taken += 1;
         }
         lost += page.lost;
         next = page.next;

@@ -141,11 +141,11 @@ pub(super) async fn start(
         checked.tree = Some(parent.expect_child(&inner.registry, &request, id, &task)?);
     }
     let claim = Claim::new(&inner.registry, task, id).with(once);
-    let prepared = match prepare(inner, request, checked, claim).await? {
+    let prepared = match Box::pin(prepare(inner, request, checked, claim)).await? {
         Ready::Joined(handle) => return Ok(handle),
         Ready::Prepared(prepared) => prepared,
     };
-    let Some(parent) = parent else { return create(inner, *prepared).await };
+    let Some(parent) = parent else { return Box::pin(create(inner, *prepared)).await };
     let adopted = parent.tell(|reply| Control::Adopt { child: prepared, reply }).await;
     adopted.unwrap_or(Err(StartError::ParentGone { parent: parent.id }))
 }
@@ -228,9 +228,9 @@ async fn start_with_id(
     id: TaskId,
 ) -> Result<TaskHandle, StartError> {
     let claim = Claim::new(&inner.registry, task_ref(&request, id), id);
-    match prepare(inner, request, checked, claim).await? {
+    match Box::pin(prepare(inner, request, checked, claim)).await? {
         Ready::Joined(handle) => Ok(handle),
-        Ready::Prepared(prepared) => create(inner, *prepared).await,
+        Ready::Prepared(prepared) => Box::pin(create(inner, *prepared)).await,
     }
 }
 
@@ -267,7 +267,7 @@ impl Prepared {
     /// Starts it as a child that stays below these limits.
     pub(super) async fn start_below(mut self, inner: &Arc<Inner>, limits: &Limits) -> Result<TaskHandle, StartError> {
         self.checked.lower_to(limits);
-        create(inner, self).await
+        Box::pin(create(inner, self)).await
     }
 }
 

@@ -25,7 +25,7 @@ fn r4b_a_task_that_failed_is_written_down_too() {
     let failing = ["fail", "--set", "message=no `way`", "--export", "log", "--export-format", "md"];
     place.fixture(&failing).ends_with(1);
     let page = place.read("log");
-    assert!(page.contains("\n- Outcome: failed (guest): ``no `way` ``\n"), "{page}");
+    assert!(page.contains("\n- Outcome: failed (guest): `` no `way` ``\n"), "{page}");
 }
 
 #[test]

@@ -50,7 +50,7 @@ mod tests {
 
     use super::*;
 
-    /// What CommonMark sees between the backticks that begin a span, and what comes after it.
+    /// What Markdown sees between the backticks that begin a span, and what comes after it.
     fn span(text: &str) -> Option<(&str, &str)> {
         let fence = text.len() - text.trim_start_matches('`').len();
         let mut at = fence;

@@ -34,7 +34,7 @@ async fn r47_the_files_are_there_for_every_attempt_and_go_with_the_task() {
     assert_eq!(places(&bench).len(), 1, "between its attempts");
     assert_eq!(task.state().details.attachments[0].path, "/attachments/in.txt");
     while task.state().outcome.is_none() {
-        bench.advance(std::time::Duration::from_secs(60)).await;
+        bench.advance(std::time::Duration::from_mins(1)).await;
     }
     task.gone().await;
     assert_eq!((task.state().attempt, places(&bench).len()), (2, 0));

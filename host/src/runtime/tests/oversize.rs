@@ -24,17 +24,15 @@ async fn run(request: StartRequest) -> TaskHandle {
 }
 
 async fn failure(request: StartRequest) -> Failure {
-    match run(request).await.wait().await {
-        Outcome::Failed(failure) => failure,
-        other => panic!("{other:?}"),
-    }
+    let outcome = run(request).await.wait().await;
+    let Outcome::Failed(failure) = outcome else { panic!("{outcome:?}") };
+    failure
 }
 
 async fn data(task: &TaskHandle) -> Value {
-    match task.wait().await {
-        Outcome::Succeeded { data: Some(data), .. } => data,
-        other => panic!("{other:?}"),
-    }
+    let outcome = task.wait().await;
+    let Outcome::Succeeded { data: Some(data), .. } = outcome else { panic!("{outcome:?}") };
+    data
 }
 
 fn over(policy: OversizePolicy) -> StartRequest {

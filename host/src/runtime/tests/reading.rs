@@ -60,14 +60,14 @@ async fn f30_a_time_out_gives_what_there_is_of_both_streams() {
     let task = bench.start().await;
     settle().await;
     let waits = task.clone();
-    let query = OutputQuery::default().wait(OutputWait::UntilEnd, Duration::from_secs(60));
+    let query = OutputQuery::default().wait(OutputWait::UntilEnd, Duration::from_mins(1));
     let reader = beside(async move { waits.read_output(query).await });
     bench.advance(Duration::from_millis(59_999)).await;
     assert!(!reader.is_finished());
     bench.advance(Duration::from_millis(1)).await;
     let text = reader.end().await;
     assert_eq!((said(&text), text.ended), (vec!["one", "two", "thr", "oh no"], false));
-    assert_eq!(OutputQuery::default().timeout, Duration::from_secs(60));
+    assert_eq!(OutputQuery::default().timeout, Duration::from_mins(1));
 }
 
 #[tokio::test]
