@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use self::markdown::{block, code, json};
+use super::cron::utc;
 use super::event::{Event, EventBody, EventSeq};
 use super::ids::{TaskId, TaskRef};
 use super::outcome::Outcome;
@@ -139,8 +140,7 @@ fn after(created: Timestamp, at: Timestamp) -> String {
 }
 
 fn date(at: Timestamp) -> String {
-    let at = i64::try_from(at.0).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
-    at.map_or_else(|| "at some time".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+    utc(at).unwrap_or_else(|| "at some time".to_owned())
 }
 
 fn page_head(snapshot: &Snapshot) -> String {

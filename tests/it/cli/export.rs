@@ -22,7 +22,8 @@ fn r4b_what_happened_is_written_as_lines_or_as_a_page() {
 #[test]
 fn r4b_a_task_that_failed_is_written_down_too() {
     let place = Place::new();
-    let failing = ["fail", "--set", "message=no `way`", "--export", "log", "--export-format", "md"];
+    let failing =
+        ["fail", "--set", "message=no `way`", "--set", "retryable=false", "--export", "log", "--export-format", "md"];
     place.fixture(&failing).ends_with(1);
     let page = place.read("log");
     assert!(page.contains("\n- Outcome: failed (guest): `` no `way` ``\n"), "{page}");

@@ -6,7 +6,7 @@ use super::bench::{Bench, beside, key, request, script, settle, success, wait_fo
 use crate::model::limits::LimitsRequest;
 use crate::model::request::CancelRequest;
 use crate::model::signal::Party;
-use crate::ports::output::OutputSource;
+use crate::ports::output::{OutputCursor, OutputSource};
 use crate::runtime::handle::TaskHandle;
 use crate::runtime::reading::{OutputFrom, OutputQuery, OutputText, OutputWait};
 
@@ -124,7 +124,7 @@ async fn r44_an_answer_is_bounded_and_reading_on_misses_nothing() {
     let limits = LimitsRequest { output_bytes: Some(16 << 10), ..LimitsRequest::default() };
     let task = bench.inner.start(request().limits(limits)).await.unwrap();
     task.wait().await;
-    let query = OutputQuery { bytes_max: 10_000, ..OutputQuery::after(crate::OutputCursor::default()) };
+    let query = OutputQuery { bytes_max: 10_000, ..OutputQuery::after(OutputCursor::default()) };
     let (mut query, mut text, mut reads) = (query, String::new(), 0);
     loop {
         let read = task.read_output(query.clone()).await;
