@@ -37,6 +37,25 @@ pub struct TaskInfo {
     pub fuel_budget: u64,
     /// The task's own directory: empty at the start, removed after the end.
     pub scratch: PathBuf,
+    /// The files that it got along.
+    #[serde(default)]
+    pub attachments: Vec<Attachment>,
+}
+
+/// A file that the task got along. It can be read at its path, and not be changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Attachment {
+    /// Its name.
+    pub name: String,
+    /// Its media type, in the words of whoever started the task.
+    pub media_type: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The SHA-256 of its content, as 64 lower-case hex digits.
+    pub sha256: String,
+    /// Where it is.
+    pub path: PathBuf,
 }
 
 /// Which task is meant.

@@ -68,11 +68,13 @@ pub use model::approval::{
     ApprovalAsk, ApprovalDecision, ApprovalNumber, ApprovalRuling, ApprovalVerdict, Approvers, OpenApproval,
     PendingApproval,
 };
+pub use model::attachment::{AttachedFile, Attachment, AttachmentError, AttachmentSource};
 pub use model::children::{Child, ChildOutcome};
 pub use model::cron::CronError;
 pub use model::delivery::{ContinuePolicy, DeliveryMode, LoopUpdate, UpdateBody};
 pub use model::details::{AgentInfo, DetailsError, Routing, TaskDetails};
 pub use model::event::{Budget, Event, EventBody, EventSeq, WaitEnd};
+pub use model::export::ExportFormat;
 pub use model::external::{ExternalReport, ToolUse};
 pub use model::filter::{TaskFilter, TaskIdentity};
 pub use model::grants::{Access, Capability, DirGrant, Grants};
@@ -84,6 +86,7 @@ pub use model::load_limits::LoadLimits;
 pub use model::manifest::{CapabilityRequest, Manifest, ManifestError, TaskKind, TaskType};
 pub use model::outbox::{AgentMessage, ClaimToken, ClaimedMessage, Delivery, InvalidToken, MessageFilter, Settlement};
 pub use model::outcome::{Failure, FailureKind, Outcome};
+pub use model::oversize::{Oversize, OversizePolicy};
 pub use model::patch::{Change, PatchError, TaskPatch};
 pub use model::permission::{ApprovalKinds, Permission};
 pub use model::plan::{ActionId, Plan, PlanError, PlanEvent, PlanStep, StepStatus};
@@ -109,6 +112,7 @@ pub use runtime::approvals::{ApprovalFilter, ApprovalStream};
 pub use runtime::builder::{BuildError, HostBuilder};
 pub use runtime::daemons::{DaemonPhase, DaemonStatus};
 pub use runtime::detaching::DetachAnswer;
+pub use runtime::export::Export;
 pub use runtime::external::{RemoveError, ReportError};
 pub use runtime::feed::{EventLane, EventPosition, Lagged, Subscription, TaskEvent, UnknownPosition};
 pub use runtime::handle::{ApprovalAnswer, CancelAnswer, ControlAnswer, EventStream, TaskHandle};
@@ -118,6 +122,7 @@ pub use runtime::patience::Waited;
 pub use runtime::planners::{PlanAsk, PlannerError};
 pub use runtime::plugin::Plugin;
 pub use runtime::reach::Scope;
+pub use runtime::reading::{OutputFrom, OutputLine, OutputQuery, OutputText, OutputWait};
 pub use runtime::routing::Started;
 pub use runtime::schedules::{ScheduleError, ScheduleEvents, Schedules};
 pub use runtime::stopping::{StopReport, StopScope, Stopped};

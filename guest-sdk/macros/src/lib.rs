@@ -32,10 +32,11 @@ use proc_macro::TokenStream;
 ///   call after which the task is given up, and `stall`, after which an event says that it only burns fuel.
 /// - `memory = "64MiB"`: linear memory, 64 KiB at least; a whole number with `KiB`, `MiB` or `GiB`. So are, without the
 ///   least, `call_bytes`, `input_bytes`, `result_bytes`, `random_bytes`, `output_bytes`, `spill_bytes`, `log_bytes`,
-///   `signal_bytes`, `scratch_bytes`, `artifact_bytes` and `agent_message_bytes`.
+///   `signal_bytes`, `scratch_bytes`, `artifact_bytes`,
+///   `attachment_bytes` and `agent_message_bytes`.
 /// - Numbers: `table_elements`, `handles`, `resources`, `progress_per_second`, `events_per_second`, `log_events`,
 ///   `signals_per_key`, `signals_in_all`, `scratch_inodes`, `scratch_depth`, `artifacts`, `tokens`, `actions`, `children`,
-///   `children_in_all`, `tree`, `tree_depth` and `agent_messages`.
+///   `children_in_all`, `tree`, `tree_depth`, `attachments` and `agent_messages`.
 ///
 /// - `routing`: where the caller of the task waits for it, unless the caller or the host says otherwise: `"foreground"`
 ///   until its outcome, `"background"` not at all, `"detach-after 5s"` for so long.

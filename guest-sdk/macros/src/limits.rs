@@ -33,7 +33,7 @@ enum Unit {
 }
 
 /// A limit is called as in the manifest. A time goes without `_ms`, because it says its unit, and so does `memory`.
-const LIMITS: [Limit; 37] = [
+const LIMITS: [Limit; 39] = [
     Limit { option: "fuel", wire: "fuel", unit: Unit::Number(1) },
     Limit { option: "fuel_on_request", wire: "fuel_on_request", unit: Unit::Number(0) },
     Limit { option: "fuel_per_hour", wire: "fuel_per_hour", unit: Unit::Number(1) },
@@ -68,6 +68,8 @@ const LIMITS: [Limit; 37] = [
     Limit { option: "tree", wire: "tree", unit: Unit::Small(0) },
     Limit { option: "tree_depth", wire: "tree_depth", unit: Unit::Small(0) },
     Limit { option: "artifact_bytes", wire: "artifact_bytes", unit: Unit::Size },
+    Limit { option: "attachments", wire: "attachments", unit: Unit::Small(0) },
+    Limit { option: "attachment_bytes", wire: "attachment_bytes", unit: Unit::Size },
     Limit { option: "agent_messages", wire: "agent_messages", unit: Unit::Small(0) },
     Limit { option: "agent_message_bytes", wire: "agent_message_bytes", unit: Unit::Size },
     Limit { option: "fuel_on_approval", wire: "fuel_on_approval", unit: Unit::Number(0) },

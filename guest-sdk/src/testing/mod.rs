@@ -35,6 +35,7 @@
 //! one, which starts empty.
 
 mod asking;
+mod attachments;
 mod belongings;
 mod children;
 mod fake_host;

@@ -36,6 +36,7 @@ impl TaskPage for Pages {
             deadline_ms: None,
             fuel_budget: state.fuel.budget,
             scratch: scratch(state),
+            attachments: state.attachments.files.clone(),
         }
     }
 
@@ -215,7 +216,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Refused> {
     })
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::asking::Asking;
+use super::attachments::Attachments;
 use super::belongings::Belongings;
 use super::children::Children;
 use super::fuel::Fuel;
@@ -48,6 +49,7 @@ pub(super) struct State {
     pub(super) scope_notified: Vec<ScopeNotified>,
     pub(super) ended_waits: Vec<EndedWait>,
     pub(super) attached: Vec<Attached>,
+    pub(super) attachments: Attachments,
     pub(super) stdout: Vec<u8>,
     pub(super) stderr: Vec<u8>,
 }

@@ -82,6 +82,8 @@ mod deeper {
     tree = 21,
     tree_depth = 22,
     artifact_bytes = "1GiB",
+    attachments = 25,
+    attachment_bytes = "11KiB",
     agent_messages = 23,
     agent_message_bytes = "10KiB",
     fuel_on_approval = 24

@@ -7,8 +7,9 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde_json::Value;
 
-use crate::{CancelRequest, DirGrant, TaskKey};
+use crate::{Attachment, CancelRequest, DirGrant, TaskKey};
 
+use super::attaching;
 use super::details::DetailArguments;
 use super::help::{BUILD_HELP, EXAMPLES, NEW_HELP, RUN_HELP};
 use super::limits::{Setting, SettingParser};
@@ -72,6 +73,9 @@ pub(super) struct RunArguments {
     /// Grants a folder; the task sees it as GUEST (without it: as HOST), read-only unless :rw is added
     #[arg(long, value_name = "HOST[::GUEST][:rw]", value_parser = OsStringValueParser::new().try_map(|text| values::dir(&text)))]
     pub(super) dir: Vec<DirGrant>,
+    /// Gives the task a copy of a file along, which it reads as /attachments/NAME (without it: the file's own name)
+    #[arg(long, value_name = "FILE[:NAME]", value_parser = OsStringValueParser::new().try_map(|text| attaching::attachment(&text)))]
+    pub(super) attach: Vec<Attachment>,
     /// Sets a variable in the task's environment, which is empty otherwise
     #[arg(long, value_name = "NAME=VALUE", value_parser = values::variable)]
     pub(super) env: Vec<(String, String)>,
@@ -101,6 +105,12 @@ pub(super) struct RunArguments {
     /// Keeps the task's scratch directory, and says where it is
     #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "always")]
     pub(super) keep_scratch: Option<KeepScratch>,
+    /// Writes everything that happened to the task, and to those that it started, into this file when it has ended
+    #[arg(long, value_name = "FILE")]
+    pub(super) export: Option<PathBuf>,
+    /// How that is written [default: by the file's ending, .jsonl or .md]
+    #[arg(long, value_enum, value_name = "FORMAT", requires = "export")]
+    pub(super) export_format: Option<ExportAs>,
     /// How long the task may take to end by itself after Ctrl-C [default: 5s]
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     pub(super) grace: Option<Duration>,
@@ -170,6 +180,15 @@ pub(super) enum KeepScratch {
     Always,
     /// Unless the task succeeds
     OnFailure,
+}
+
+/// How a task's activity is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ExportAs {
+    /// A line of JSON for each thing that happened
+    Jsonl,
+    /// A page for people, in Markdown
+    Md,
 }
 
 /// What a plugin is compiled for.

@@ -92,11 +92,36 @@ pub(super) fn read_built(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Puts a built plugin in its place, at once and as a whole.
 pub(super) fn write_built(path: &Path, content: &[u8]) -> io::Result<()> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().permissions(world_readable()).tempfile_in(dir)?;
-    file.write_all(content)?;
-    file.persist(path)?;
-    Ok(())
+    let mut file = Replacement::of(path)?;
+    file.file.write_all(content)?;
+    file.done()
+}
+
+/// A file that takes another's place once it is whole.
+#[derive(Debug)]
+pub(super) struct Replacement {
+    file: tempfile::NamedTempFile,
+    path: PathBuf,
+}
+
+impl Replacement {
+    /// Begins it. The folder must be there.
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let file = tempfile::Builder::new().permissions(world_readable()).tempfile_in(dir)?;
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// Adds to it.
+    pub(super) fn write(&mut self, text: &str) -> io::Result<()> {
+        self.file.write_all(text.as_bytes())
+    }
+
+    /// Puts it in its place.
+    pub(super) fn done(self) -> io::Result<()> {
+        self.file.persist(&self.path)?;
+        Ok(())
+    }
 }
 
 /// What a file made by `open` gets; the person's umask is still applied.

@@ -5,6 +5,7 @@
 //! plugin is escaped on the way. The manual is `host/docs/cli.md`.
 
 mod args;
+mod attaching;
 mod build;
 mod completions;
 mod details;

@@ -86,6 +86,12 @@ impl CronTimes {
     }
 }
 
+/// A moment as a person reads it, in UTC.
+pub(crate) fn utc(at: Timestamp) -> Option<String> {
+    let at = jiff::Timestamp::from_millisecond(i64::try_from(at.0).ok()?).ok()?;
+    Some(at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+}
+
 fn shortened(text: &str) -> String {
     super::text::shortened(text, TEXT_BYTES_MAX).into_owned()
 }

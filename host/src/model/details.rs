@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::approval::Approvers;
+use super::attachment::AttachedFile;
 use super::delivery::{ContinuePolicy, DeliveryMode};
 use super::ids::TaskId;
 use super::json;
 use super::manifest::TaskKind;
+use super::oversize::Oversize;
 use super::permission::Permission;
 use super::retry::RetryPolicy;
 use super::schedule::ScheduledBy;
@@ -90,6 +92,13 @@ pub struct TaskDetails {
     /// A JSON Schema that the result must match, beside the type's own.
     #[serde(with = "present", skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Value>,
+    /// What becomes of a result that is too large.
+    #[serde(skip_serializing_if = "Oversize::is_default")]
+    pub oversize: Oversize,
+    /// The files that it got along. The host writes it; what a request says does not count
+    /// ([`StartRequest::attachment`](crate::StartRequest::attachment)).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<AttachedFile>,
     /// Who may decide its approvals.
     #[serde(skip_serializing_if = "is_default")]
     pub approvers: Approvers,

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::attachment::ATTACHMENTS;
+
 /// A thing that a plugin may ask for and an operator may grant by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -133,9 +135,9 @@ impl Grants {
         self
     }
 
-    /// The first guest path that cannot be: empty, given twice, or that of the scratch directory.
+    /// The first guest path that cannot be: empty, given twice, or that of the scratch directory or the attachments.
     pub(crate) fn clash(&self) -> Option<&str> {
-        let mut seen = std::collections::HashSet::from([SCRATCH]);
+        let mut seen = std::collections::HashSet::from([SCRATCH, ATTACHMENTS]);
         let mut paths = self.dirs.iter().map(|dir| dir.guest.as_str());
         paths.find(|path| path.is_empty() || !seen.insert(path.trim_end_matches('/')))
     }
@@ -157,6 +159,7 @@ mod tests {
         assert_eq!(grants(&["/a", "/b", "/"]).clash(), None);
         assert_eq!(grants(&["/a", "/a/"]).clash(), Some("/a/"));
         assert_eq!(grants(&["/scratch"]).clash(), Some("/scratch"));
+        assert_eq!(grants(&["/attachments/"]).clash(), Some("/attachments/"));
         assert_eq!(grants(&[""]).clash(), Some(""));
     }
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::approval::ApprovalAsk;
+use super::attachment::{Attachment, AttachmentSource};
 use super::details::TaskDetails;
 use super::external::ExternalReport;
 use super::ids::{SignalKey, TaskKey};
@@ -60,11 +61,11 @@ impl Fingerprint {
             key: request.key.as_ref(),
             input: &request.input,
             limits: &request.limits,
-            details: TaskDetails { routing: None, trace: None, ..request.details.clone() },
+            details: TaskDetails { routing: None, trace: None, attachments: Vec::new(), ..request.details.clone() },
             approval: request.approval.as_ref(),
             signals: &request.signals,
             plan: request.plan.as_ref(),
-            others: format!("{:?}", (&request.grants, request.run_after, request.on_key_in_use)),
+            others: format!("{:?}", (&request.grants, request.run_after, request.on_key_in_use, files(request))),
         };
         let text = match serde_json::to_value(asked) {
             Ok(mut asked) => {
@@ -90,6 +91,18 @@ impl Fingerprint {
         );
         Self(Sha256::new().chain_update(b"report").chain_update(request.0).chain_update(rest).finalize().into())
     }
+}
+
+/// The files that go along, the bytes among them by their digest.
+fn files(request: &StartRequest) -> Vec<String> {
+    let print = |file: &Attachment| {
+        let source = match &file.source {
+            AttachmentSource::Path(path) => hex::encode(path.as_os_str().as_encoded_bytes()),
+            AttachmentSource::Bytes(bytes) => hex::encode(Sha256::digest(bytes)),
+        };
+        format!("{:?}", (&file.name, &file.media_type, &file.sha256, file.size, source))
+    };
+    request.attachments.iter().map(print).collect()
 }
 
 impl fmt::Debug for Fingerprint {
@@ -149,6 +162,11 @@ mod tests {
             request().signal(signal.clone(), None, Party::Host),
             request().signal(signal.clone(), Some(Value::Null), Party::Host),
             request().signal(signal, None, Party::Person),
+            request().attachment(Attachment::bytes("a", *b"x")),
+            request().attachment(Attachment::bytes("a", *b"y")),
+            request().attachment(Attachment::bytes("b", *b"x")),
+            request().attachment(Attachment::bytes("a", *b"x").size(1)),
+            request().attachment(Attachment::file("a", "x")),
             StartRequest { approval: Some(ApprovalAsk::new("start", "", "")), ..request() },
         ];
         let mut seen = vec![Fingerprint::of(&request())];

@@ -198,6 +198,10 @@ limits! {
     tree_depth: u32 = 8, "tree_depth", Count;
     /// Bytes of all artifacts together. Default 256 MiB.
     artifact_bytes: u64 = 256 << 20, "artifact_bytes", Bytes;
+    /// Files that the task gets along. Default 64. Protects the host's disk.
+    attachments: u32 = 64, "attachments", Count;
+    /// Bytes of those files together. Default 256 MiB. Protects the host's disk.
+    attachment_bytes: u64 = 256 << 20, "attachment_bytes", Bytes;
     /// Messages to the agent that nobody has taken. Default 1 024. Protects the host's memory.
     agent_messages: u32 = 1024, "agent_messages", Count;
     /// Bytes of those messages. Default 1 MiB.

@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::approval::ApprovalAsk;
+use super::attachment::Attachment;
 use super::delivery::{ContinuePolicy, DeliveryMode};
 use super::details::{Routing, TaskDetails};
 use super::grants::Grants;
 use super::ids::{SignalKey, TaskId, TaskKey};
 use super::limits::LimitsRequest;
+use super::oversize::Oversize;
 use super::plan::Plan;
 use super::retry::RetryPolicy;
 use super::signal::{Party, Signal};
@@ -57,6 +59,9 @@ pub struct StartRequest {
     /// Signals that are there before the task runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signals: Vec<(SignalKey, Signal)>,
+    /// Files that the task gets along.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
     /// Its plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
@@ -121,6 +126,7 @@ impl StartRequest {
             details: TaskDetails::default(),
             approval: None,
             signals: Vec::new(),
+            attachments: Vec::new(),
             plan: None,
             run_after: None,
         }
@@ -179,6 +185,14 @@ impl StartRequest {
     #[must_use]
     pub fn signal(mut self, key: SignalKey, payload: Option<Value>, sender: Party) -> Self {
         self.signals.push((key, Signal::new(payload, sender)));
+        self
+    }
+
+    /// With this file, which the task reads as `/attachments/NAME`. It is copied when the task is started, for this task alone:
+    /// children see none of it.
+    #[must_use]
+    pub fn attachment(mut self, attachment: Attachment) -> Self {
+        self.attachments.push(attachment);
         self
     }
 
@@ -328,6 +342,13 @@ impl StartRequest {
     #[must_use]
     pub fn enforce_plan(mut self) -> Self {
         self.details.enforce_plan = true;
+        self
+    }
+
+    /// With this for a result that is too large.
+    #[must_use]
+    pub fn oversize(mut self, oversize: Oversize) -> Self {
+        self.details.oversize = oversize;
         self
     }
 

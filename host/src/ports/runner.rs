@@ -1,6 +1,7 @@
 //! What runs a task's code, and the line between the code and the task's actor.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,6 +83,8 @@ pub(crate) struct CellWork {
     pub(crate) grants: Grants,
     /// The task's own directory on the host, not made yet.
     pub(crate) scratch: Arc<Scratch>,
+    /// Where the files are that it gets along, if there are any.
+    pub(crate) attachments: Option<PathBuf>,
     /// Dropped when the cell is gone, with everything it held: only then may its directory be removed.
     #[expect(dead_code, reason = "its drop is what it is for")]
     pub(crate) alive: oneshot::Sender<()>,

@@ -29,6 +29,7 @@ use crate::ports::functions::Functions;
 use crate::ports::runner::{CancelNotice, CellLink, GuestCall, NoSignal, Reply, Runner};
 use crate::ports::scratch::Scratch;
 
+use super::attachments::Attached;
 use super::attempts::{LastAttempt, chance};
 use super::calls::{Last, notify_answer};
 use super::cell::{Cell, CellStep};
@@ -96,6 +97,8 @@ pub(crate) struct Actor {
     pub(crate) jobs: JoinSet<Option<Finding>>,
     /// The task's directory, to be removed after its cell.
     pub(crate) scratch: Arc<Scratch>,
+    /// The files that it got along, to be removed with that.
+    pub(crate) attached: Option<Attached>,
     /// Completes when the cell is gone.
     pub(crate) gone: oneshot::Receiver<()>,
     /// Whose code it is.
@@ -437,7 +440,7 @@ impl Actor {
                 }
                 self.warn_of_fuel().await?;
                 self.write_progress(Last::Yes).await?;
-                let end = self.checked(end);
+                let end = self.fitted(self.checked(end)).await?;
                 let usage = self.shared.usage();
                 self.decide(Command::CellEnded { end, usage, chance: chance() }).await?;
                 self.try_again(cell);

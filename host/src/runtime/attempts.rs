@@ -16,6 +16,7 @@ use crate::ports::runner::{CellLink, CellWork, Permit};
 use crate::ports::scratch::Scratch;
 
 use super::actor::Actor;
+use super::attachments::Attached;
 use super::cell::Cell;
 use super::dirs::HostDirs;
 use super::start::applicant;
@@ -131,6 +132,7 @@ impl Actor {
                 details: state.details.clone(),
                 grants: self.grants.clone(),
                 scratch: Arc::clone(&scratch),
+                attachments: self.attached.as_ref().map(Attached::path),
                 alive,
             }
         };

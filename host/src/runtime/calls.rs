@@ -208,19 +208,12 @@ impl Actor {
         source: cap_std::fs::File,
         reply: Reply<Result<Artifact, Refusal>>,
     ) {
-        let (number, max, left) = {
-            let state = self.shared.state();
-            let used: u64 = state.artifacts.iter().map(|artifact| artifact.size).sum();
-            let number = u32::try_from(state.artifacts.len()).unwrap_or(u32::MAX).saturating_add(1);
-            (number, state.limits.artifacts, state.limits.artifact_bytes.saturating_sub(used))
+        let (number, left) = match self.room_for_file() {
+            Ok(room) => room,
+            Err(refusal) => return drop(reply.send(Err(refusal))),
         };
-        if number > max {
-            let message = format!("a task attaches at most {max} files");
-            let _ = reply.send(Err(Refusal::new(RefusalKind::TooLarge, message)));
-            return;
-        }
         let (dirs, id) = (Arc::clone(&self.shared.dirs), self.shared.id);
-        self.jobs.spawn_blocking(move || match dirs.store(id, number, source, left) {
+        self.jobs.spawn_blocking(move || match dirs.store(id, number, &mut { source }, left) {
             Ok(stored) => {
                 let artifact = Artifact { number, name, media_type, sha256: stored.sha256, size: stored.size };
                 Some(Finding::Stored { artifact, reply })
@@ -240,6 +233,19 @@ impl Actor {
             let _ = reply.send(Err(refusal));
             None
         });
+    }
+
+    /// The number of the task's next artifact, and how many bytes it may have.
+    pub(super) fn room_for_file(&self) -> Result<(u32, u64), Refusal> {
+        let state = self.shared.state();
+        let used: u64 = state.artifacts.iter().map(|artifact| artifact.size).sum();
+        let number = u32::try_from(state.artifacts.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let max = state.limits.artifacts;
+        if number > max {
+            let message = format!("a task attaches at most {max} files");
+            return Err(Refusal::new(RefusalKind::TooLarge, message));
+        }
+        Ok((number, state.limits.artifact_bytes.saturating_sub(used)))
     }
 
     pub(super) async fn on_finding(&mut self, found: Option<Finding>, cell: &mut Cell) -> Result<(), Ended> {

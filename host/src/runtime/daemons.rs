@@ -214,6 +214,7 @@ impl Keeper {
             | StartError::Permission
             | StartError::Schedule
             | StartError::Details(_)
+            | StartError::Attachment(_)
             | StartError::GrantedDir { .. }
             | StartError::GuestPath { .. }
             | StartError::TooManySignals { .. }

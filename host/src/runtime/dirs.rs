@@ -5,9 +5,10 @@
 //! anything that a guest or a caller wrote.
 
 use std::collections::HashSet;
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cap_std::fs::{Dir, File, OpenOptions};
@@ -34,6 +35,8 @@ pub(crate) struct HostDirs {
     with_files: Mutex<HashSet<TaskId>>,
     /// Whose scratch directory was kept.
     kept: Mutex<HashSet<TaskId>>,
+    /// Places for attachments that were made.
+    attachments: AtomicU64,
     /// Says that somebody lives here, until it is dropped. Before the directory, so that it is dropped first.
     _owner: Option<std::fs::File>,
     /// Removes everything at the end.
@@ -63,9 +66,11 @@ impl HostDirs {
         dir.create_dir("output")?;
         dir.create_dir("trash")?;
         dir.create_dir("kept")?;
+        dir.create_dir("attachments")?;
         let scratch = Arc::new(dir.open_dir("scratch")?);
         let owner = sweep::own(&dir)?;
-        Ok(Self { dir, scratch, with_files: Mutex::default(), kept: Mutex::default(), _owner: owner, root })
+        let (with_files, kept, attachments) = Default::default();
+        Ok(Self { dir, scratch, with_files, kept, attachments, _owner: owner, root })
     }
 
     /// What finds and removes the directories beside this one that nobody owns any more.
@@ -140,7 +145,13 @@ impl HostDirs {
     }
 
     /// Keeps a copy of a file as the task's artifact of this number, if it has at most `bytes_max` bytes.
-    pub(crate) fn store(&self, id: TaskId, number: u32, mut source: File, bytes_max: u64) -> Result<Stored, Refusal> {
+    pub(crate) fn store(
+        &self,
+        id: TaskId,
+        number: u32,
+        source: &mut dyn Read,
+        bytes_max: u64,
+    ) -> Result<Stored, Refusal> {
         let host =
             |error: std::io::Error| Refusal::new(RefusalKind::Host, format!("failed to store the file: {error}"));
         self.with_files().insert(id);
@@ -149,11 +160,37 @@ impl HostDirs {
         let path = parent.join(number.to_string());
         let mut copy = self.dir.open_with(&path, OpenOptions::new().write(true).create_new(true)).map_err(host)?;
         // A copy that fails leaves nothing that stands in the next one's way.
-        let stored = copy_hashed(&mut source, &mut copy, bytes_max);
+        let stored = copy_hashed(source, &mut copy, bytes_max);
         if stored.is_err() {
             let _ = self.dir.remove_file(&path);
         }
-        stored
+        stored.map_err(|error| match error {
+            CopyError::Failed(error) => host(error),
+            CopyError::TooLarge => {
+                let message = format!("the task's artifacts would have more than {bytes_max} bytes left to it");
+                Refusal::new(RefusalKind::TooLarge, message)
+            }
+        })
+    }
+
+    /// Makes a place for a task's attachments: its number, and the directory.
+    pub(crate) fn new_attachments(&self) -> std::io::Result<(u64, Dir)> {
+        // Not the task's id: one that is started twice must not lose its files with the second start.
+        let number = self.attachments.fetch_add(1, Ordering::Relaxed);
+        let place = attachments_dir(number);
+        self.dir.create_dir(&place)?;
+        Ok((number, self.dir.open_dir(&place)?))
+    }
+
+    /// Where that place is.
+    pub(crate) fn attachments_path(&self, number: u64) -> PathBuf {
+        self.root.path().join(attachments_dir(number))
+    }
+
+    /// Removes that place with all that is in it.
+    pub(crate) fn remove_attachments(&self, number: u64) {
+        // What cannot be removed now goes with the whole directory later.
+        let _ = self.dir.remove_dir_all(attachments_dir(number));
     }
 
     /// Removes a copy that is no artifact after all.
@@ -200,26 +237,36 @@ impl HostDirs {
     }
 }
 
+/// Why a file was not copied.
+#[derive(Debug)]
+pub(super) enum CopyError {
+    /// It has more bytes than it may.
+    TooLarge,
+    Failed(std::io::Error),
+}
+
 /// Copies a file of at most `bytes_max` bytes and says what it holds.
-fn copy_hashed(source: &mut File, copy: &mut File, bytes_max: u64) -> Result<Stored, Refusal> {
-    let host = |error: std::io::Error| Refusal::new(RefusalKind::Host, format!("failed to store the file: {error}"));
+pub(super) fn copy_hashed(source: &mut dyn Read, copy: &mut File, bytes_max: u64) -> Result<Stored, CopyError> {
     let mut hash = Sha256::new();
     let mut size: u64 = 0;
     let mut buffer = vec![0; COPY_BYTES];
     loop {
-        let count = source.read(&mut buffer).map_err(host)?;
+        let count = source.read(&mut buffer).map_err(CopyError::Failed)?;
         let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
             break;
         };
         size += count as u64;
         if size > bytes_max {
-            let message = format!("the task's artifacts would have more than {bytes_max} bytes left to it");
-            return Err(Refusal::new(RefusalKind::TooLarge, message));
+            return Err(CopyError::TooLarge);
         }
         hash.update(bytes);
-        copy.write_all(bytes).map_err(host)?;
+        copy.write_all(bytes).map_err(CopyError::Failed)?;
     }
     Ok(Stored { sha256: hex::encode(hash.finalize()), size })
+}
+
+fn attachments_dir(number: u64) -> PathBuf {
+    Path::new("attachments").join(number.to_string())
 }
 
 fn output_file(id: TaskId) -> PathBuf {
@@ -355,6 +402,8 @@ mod tests {
         let top = Dir::open_ambient_dir(&gone, cap_std::ambient_authority()).unwrap();
         top.create_dir_all("scratch/7/a/b").unwrap();
         top.write("kept/f", b"x").unwrap();
+        top.create_dir("attachments/0").unwrap();
+        top.write("attachments/0/f", b"x").unwrap();
         top.create_dir_all("trash/5/1").unwrap();
         let beside = Dir::open_ambient_dir(parent.path(), cap_std::ambient_authority()).unwrap();
         // Somebody else's, with a name like ours, and one that is just being made.

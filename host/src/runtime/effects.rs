@@ -264,7 +264,8 @@ impl Actor {
         };
         // Most tasks never had a directory, and seldom one leaves a write to its spill behind.
         let (made, writes) = (scratch.close(), !self.shared.output.try_close());
-        if made || writes {
+        let attached = self.attached.take();
+        if made || writes || attached.is_some() {
             let shared = Arc::clone(&self.shared);
             let (keeps, bytes_max) = {
                 let state = shared.state();
@@ -272,6 +273,7 @@ impl Actor {
                 (keeps, state.limits.scratch_bytes)
             };
             let cleaned = tokio::task::spawn_blocking(move || {
+                drop(attached);
                 shared.output.close();
                 match keeps.then(|| shared.dirs.keep_scratch(&scratch, id, bytes_max)) {
                     Some(Ok(kept)) => drop(kept.map(|bytes| shared.kept_scratch.set(bytes))),

@@ -1,13 +1,18 @@
 //! Changes to a task that meet its end, or are its end.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use tokio::sync::oneshot;
 
 use crate::model::command::{Answer, Command};
+use crate::model::machine::{Refusal, RefusalKind};
 use crate::model::outcome::{CellEnd, Failure, FailureKind, GuestOutcome};
+use crate::model::oversize::{Excess, not_stored, refer, stored_as};
+use crate::model::snapshot::Artifact;
 
 use super::actor::{Actor, Ended};
-use super::calls::Last;
+use super::calls::{Last, done};
 use super::cell::Cell;
 
 impl Actor {
@@ -50,5 +55,45 @@ impl Actor {
         let message = format!("its result does not match {whose}: {}", faults.join("; "));
         let error = Some(json!({ "faults": faults }));
         CellEnd::Failed(Failure { error, ..Failure::new(FailureKind::Guest, message) })
+    }
+
+    /// Does with a result that is too large what the request says.
+    pub(super) async fn fitted(&mut self, mut end: CellEnd) -> Result<CellEnd, Ended> {
+        let (oversize, limits) = {
+            let state = self.shared.state();
+            (state.details.oversize, state.limits)
+        };
+        match oversize.fit(&limits, &mut end) {
+            None => Ok(end),
+            Some(Excess::Fails(failure)) => Ok(CellEnd::Failed(failure)),
+            Some(Excess::Stores(text)) => match self.store_result(text).await? {
+                Ok((artifact, text)) => {
+                    refer(&mut end, &artifact, &text, &limits, oversize);
+                    Ok(end)
+                }
+                Err(why) => Ok(CellEnd::Failed(not_stored(&why.message))),
+            },
+        }
+    }
+
+    /// Stores a result among the task's artifacts.
+    async fn store_result(&mut self, text: String) -> Result<Result<(Artifact, String), Refusal>, Ended> {
+        let (number, left) = match self.room_for_file() {
+            Ok(room) => room,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let (dirs, id) = (Arc::clone(&self.shared.dirs), self.shared.id);
+        // The guest has ended and waits for nothing; the end is decided when the file is there.
+        let stored = tokio::task::spawn_blocking(move || {
+            dirs.store(id, number, &mut text.as_bytes(), left).map(|stored| (stored, text))
+        });
+        let (stored, text) = match stored.await {
+            Ok(Ok(stored)) => stored,
+            Ok(Err(refusal)) => return Ok(Err(refusal)),
+            Err(error) => return Ok(Err(Refusal::new(RefusalKind::Host, error.to_string()))),
+        };
+        let artifact = stored_as(number, stored.size, stored.sha256);
+        let attached = done(self.decide(Command::Attach(artifact.clone())).await?);
+        Ok(attached.map(|()| (artifact, text)))
     }
 }

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use serde_json::Value;
 
+use crate::model::attachment::AttachmentError;
 use crate::model::details::DetailsError;
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
 use crate::model::limits::{Limits, LimitsRequest};
@@ -209,6 +210,9 @@ pub enum StartError {
     /// What is said about the task is not fit to be kept.
     #[error(transparent)]
     Details(#[from] DetailsError),
+    /// A file that the task shall get along is not what was said of it, or cannot be copied.
+    #[error(transparent)]
+    Attachment(#[from] AttachmentError),
     /// A granted folder cannot be opened.
     #[error("failed to open the granted folder {}: {source}", path.display())]
     GrantedDir {

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::model::admission::Applicant;
+use crate::model::attachment;
 use crate::model::command::{Answer, Command, PlanCommand};
 use crate::model::daemon::limits_of;
 use crate::model::details::TaskDetails;
@@ -32,6 +33,7 @@ use crate::ports::runner::{CellLink, CellWork, Permit};
 use crate::ports::store::Record;
 
 use super::actor::{Actor, CALL_QUEUE};
+use super::attachments::{Attached, attach_all};
 use super::birth::Newborn;
 use super::cell::Cell;
 use super::delivery::LoopPlace;
@@ -71,6 +73,7 @@ pub(crate) struct Prepared {
     checked: Checked,
     claim: Claim,
     turn: Turn,
+    attached: Option<Attached>,
 }
 
 impl fmt::Debug for Prepared {
@@ -158,11 +161,11 @@ pub(super) async fn start_or_join(
         checked.tree = Some(parent.expect_child(&inner.registry, &request, id, &task)?);
     }
     let claim = Claim::new(&inner.registry, task, id).with(once);
-    let prepared = match prepare(inner, request, checked, claim).await? {
+    let prepared = match Box::pin(prepare(inner, request, checked, claim)).await? {
         Ready::Joined(handle) => return joined(handle),
         Ready::Prepared(prepared) => prepared,
     };
-    let Some(parent) = parent else { return create(inner, *prepared).await.map(started) };
+    let Some(parent) = parent else { return Box::pin(create(inner, *prepared)).await.map(started) };
     let adopted = parent.tell(|reply| Control::Adopt { child: prepared, reply }).await;
     adopted.unwrap_or(Err(StartError::ParentGone { parent: parent.id })).map(started)
 }
@@ -257,9 +260,9 @@ async fn start_with_id(
     id: TaskId,
 ) -> Result<TaskHandle, StartError> {
     let claim = Claim::new(&inner.registry, task_ref(&request, id), id);
-    match prepare(inner, request, checked, claim).await? {
+    match Box::pin(prepare(inner, request, checked, claim)).await? {
         Ready::Joined(handle) => Ok(handle),
-        Ready::Prepared(prepared) => create(inner, *prepared).await,
+        Ready::Prepared(prepared) => Box::pin(create(inner, *prepared)).await,
     }
 }
 
@@ -296,7 +299,7 @@ impl Prepared {
     /// Starts it as a child that stays below these limits.
     pub(super) async fn start_below(mut self, inner: &Arc<Inner>, limits: &Limits) -> Result<TaskHandle, StartError> {
         self.checked.lower_to(limits);
-        create(inner, self).await
+        Box::pin(create(inner, self)).await
     }
 }
 
@@ -323,6 +326,7 @@ async fn prepare(
         let opened = tokio::task::spawn_blocking(move || open_dirs(&grants)).await;
         opened.map_err(|_| StartError::ShuttingDown)??;
     }
+    let attached = attach_all(&inner.around.dirs, &mut request, &checked.limits).await?;
     // Written down with the task, so that nobody has to ask the host later.
     let policy = request.details.scratch.unwrap_or(inner.scratch_policy);
     request.details.scratch = Some(policy).filter(|policy| *policy != ScratchPolicy::default());
@@ -353,7 +357,7 @@ async fn prepare(
         return Err(StartError::ShuttingDown);
     }
     sweep(inner);
-    Ok(Ready::Prepared(Box::new(Prepared { request, checked, claim, turn })))
+    Ok(Ready::Prepared(Box::new(Prepared { request, checked, claim, turn, attached })))
 }
 
 /// Whose turn a task takes.
@@ -436,6 +440,7 @@ fn check(
     if size > limits.input_bytes {
         return Err(StartError::InputTooLarge { size, max: limits.input_bytes });
     }
+    attachment::check(&request.attachments, &limits)?;
     if json::has_too_many(&request.input) {
         return Err(StartError::TooManyValues { max: VALUES_MAX });
     }
@@ -469,7 +474,7 @@ async fn create(inner: &Arc<Inner>, prepared: Prepared) -> Result<TaskHandle, St
 
 /// All that the task is, before it lives; and what is to be written down first. No future of its own, because much is moved here.
 fn newborn(inner: &Arc<Inner>, prepared: Prepared) -> Result<(Newborn, Vec<Record>), StartError> {
-    let Prepared { request, checked, claim, turn } = prepared;
+    let Prepared { request, checked, claim, turn, attached } = prepared;
     let (id, task) = (claim.id, claim.task.clone());
     let (state, first) = first_events(inner, &request, &checked, &task)?;
 
@@ -504,6 +509,7 @@ fn newborn(inner: &Arc<Inner>, prepared: Prepared) -> Result<(Newborn, Vec<Recor
         fuel_used: 0,
         details: request.details,
         scratch: Arc::clone(&scratch),
+        attachments: attached.as_ref().map(Attached::path),
         alive,
         grants: request.grants,
     };
@@ -541,6 +547,7 @@ fn newborn(inner: &Arc<Inner>, prepared: Prepared) -> Result<(Newborn, Vec<Recor
         told_once: HashMap::new(),
         jobs: JoinSet::new(),
         scratch,
+        attached,
         at_end: checked.at_end,
         life: None,
         hooks: checked.hooks,

@@ -72,7 +72,7 @@ fn remove(place: &Dir, name: &OsStr) -> io::Result<()> {
     for old in dir.read_dir("trash")?.flatten().map(|entry| entry.file_name()).filter(|old| old != "sweep") {
         trash.take(&Path::new("trash").join(old));
     }
-    for tree in ["scratch", "kept", "artifacts", "output"] {
+    for tree in ["scratch", "kept", "artifacts", "attachments", "output"] {
         trash.take(Path::new(tree));
     }
     trash.empty(|_| {});

@@ -89,7 +89,7 @@ impl Account for CellData {
     }
 
     fn result_bytes(&self) -> usize {
-        size(result_bytes(&self.info.limits))
+        size(self.info.returned_max.saturating_add(CALL_BYTES_SLACK))
     }
 }
 
@@ -99,10 +99,20 @@ pub(super) struct Info {
     pub(super) document: Value,
     pub(super) scratch: Option<Arc<Scratch>>,
     pub(super) limits: Limits,
+    /// Bytes that may cross when the guest returns.
+    pub(super) returned_max: u64,
     /// Units of fuel that were used before.
     pub(super) fuel_used: u64,
     /// Whether it has one.
     pub(super) is_task: bool,
+}
+
+impl Info {
+    /// For a cell that has none.
+    pub(super) fn without_task(limits: &Limits) -> Self {
+        let returned_max = limits.result_bytes;
+        Self { document: Value::Null, scratch: None, limits: *limits, returned_max, fuel_used: 0, is_task: false }
+    }
 }
 
 impl WasiView for CellData {
@@ -172,11 +182,6 @@ fn call_bytes(limits: &Limits) -> u64 {
     limits.call_bytes.saturating_add(CALL_BYTES_SLACK)
 }
 
-/// What may cross when the guest returns.
-fn result_bytes(limits: &Limits) -> u64 {
-    limits.result_bytes.saturating_add(CALL_BYTES_SLACK)
-}
-
 /// Calls `describe` in a cell that may do nothing.
 pub(super) async fn describe(
     around: Around,
@@ -185,7 +190,7 @@ pub(super) async fn describe(
 ) -> Result<String, Failure> {
     let wasi = wasi::nothing(limits, &around.link.output);
     around.link.gauges.set_fuel_budget(limits.fuel);
-    let info = Info { document: Value::Null, scratch: None, limits: *limits, fuel_used: 0, is_task: false };
+    let info = Info::without_task(limits);
     let mut store = store(around, wasi, info).map_err(|error| host_failure(&error))?;
     let instance = plugin.instantiate_async(&mut store).await;
     let called = match instance {
@@ -240,14 +245,30 @@ fn prepare(around: Around, plugin: &Linked, work: &CellWork) -> Result<Store<Cel
         )
     })?;
     let scratch = Some(Arc::clone(&work.scratch));
-    let info =
-        Info { document: info_document(work), scratch, limits: work.limits, fuel_used: work.fuel_used, is_task: true };
+    let info = Info {
+        document: info_document(work),
+        scratch,
+        limits: work.limits,
+        returned_max: returned_max(work),
+        fuel_used: work.fuel_used,
+        is_task: true,
+    };
     let mut store = store(around, wasi, info).map_err(|error| host_failure(&error))?;
     match work.details.kind {
         TaskKind::Task => {}
         TaskKind::Daemon => store.data_mut().pace.wait_for_fuel(),
     }
     Ok(store)
+}
+
+/// Bytes of a result that may cross: more than are handed over, when what does not fit is dealt with.
+fn returned_max(work: &CellWork) -> u64 {
+    work.details.oversize.returned_max(&work.limits)
+}
+
+/// The limit that says so.
+fn returned_limit(work: &CellWork) -> &'static str {
+    if returned_max(work) > work.limits.result_bytes { "call_bytes" } else { "result_bytes" }
 }
 
 fn granted_dirs(grants: &Grants) -> String {
@@ -267,6 +288,7 @@ fn info_document(work: &CellWork) -> Value {
         "parent": work.details.parent,
         "labels": work.details.labels,
         "scratch": SCRATCH,
+        "attachments": work.details.attachments,
     })
 }
 
@@ -281,10 +303,10 @@ async fn run_task(
     };
     let input = work.input.to_string();
     match instance.taskcell_plugin_runner().call_run(&mut *store, &work.task.task_type, &input).await {
-        Ok(outcome) => Ok(returned(outcome, work.limits.result_bytes)),
+        Ok(outcome) => Ok(returned(outcome, returned_max(work), returned_limit(work))),
         Err(error) if is_too_large_result(&error) => {
-            let message = format!("its result is larger than its limit of {} bytes", work.limits.result_bytes);
-            Ok(CellEnd::Failed(Failure::at_limit(FailureKind::OutputLimit, "result_bytes", message)))
+            let message = format!("its result is larger than its limit of {} bytes", returned_max(work));
+            Ok(CellEnd::Failed(Failure::at_limit(FailureKind::OutputLimit, returned_limit(work), message)))
         }
         Err(error) => Err(error),
     }
@@ -319,12 +341,12 @@ async fn run_command(store: &mut Store<CellData>, plugin: &CommandPre<CellData>)
 }
 
 /// Turns what the guest returned into values, within the limit on their size.
-fn returned(outcome: WitOutcome, bytes_max: u64) -> CellEnd {
+fn returned(outcome: WitOutcome, bytes_max: u64, limit: &'static str) -> CellEnd {
     let read = |what: &str, text: Option<String>| match text {
         None => Ok(None),
         Some(text) if text.len() as u64 > bytes_max => Err(Failure::at_limit(
             FailureKind::OutputLimit,
-            "result_bytes",
+            limit,
             format!("its {what} has {} bytes, and the limit is {bytes_max}", text.len()),
         )),
         Some(text) => json::parse(&text).map(Some).map_err(|error| {

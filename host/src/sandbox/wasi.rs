@@ -5,6 +5,7 @@ use std::sync::Arc;
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{FsPerms, WasiCtx};
 
+use crate::model::attachment::ATTACHMENTS;
 use crate::model::grants::Access;
 use crate::model::limits::Limits;
 use crate::ports::output::OutputLog;
@@ -40,6 +41,9 @@ pub(super) fn granted(work: &CellWork, command: CommandLine, output: &Arc<Output
             Access::ReadWrite => FsPerms::ReadWrite,
         };
         wasi.preopened_dir(&dir.host, &dir.guest, perms)?;
+    }
+    if let Some(files) = &work.attachments {
+        wasi.preopened_dir(files, ATTACHMENTS, FsPerms::ReadOnly)?;
     }
     Ok(wasi.build())
 }

@@ -2,6 +2,7 @@
 
 mod agent;
 mod artifacts;
+mod attachments;
 mod folders;
 mod limits;
 mod output;

@@ -64,3 +64,16 @@ fn a_key_is_what_the_task_sees() {
     let done = Place::new().fixture(&["info", "--key", "monday"]).ends_with(0);
     assert!(done.stdout.contains("monday"), "{done:?}");
 }
+
+#[test]
+fn r47_a_file_goes_along_and_one_that_is_none_is_refused() {
+    let place = Place::new();
+    place.file("notes.md", "# Notes");
+    let read = |path: &str| format!("path=/attachments/{path}");
+    let done = place.fixture(&["read", "--attach", "notes.md", "--set", &read("notes.md")]).ends_with(0);
+    assert_eq!(done.json(), serde_json::json!({"text": "# Notes"}));
+    let named = place.fixture(&["read", "--attach", "notes.md:in.txt", "--set", &read("in.txt")]).ends_with(0);
+    assert_eq!(named.json(), serde_json::json!({"text": "# Notes"}));
+    place.fixture(&["read", "--attach", "missing", "--set", &read("missing")]).ends_with(4).says("the attachment");
+    place.fixture(&["read", "--attach", ":x", "--set", &read("x")]).ends_with(2).says("the file is missing");
+}

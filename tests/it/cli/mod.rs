@@ -7,6 +7,7 @@ mod commands;
 mod daemons;
 mod details;
 mod endings;
+mod export;
 mod fuel;
 mod hostile;
 mod input;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use taskcell::{
-    ControlAnswer, EventBody, Failure, FailureKind, LimitsRequest, Outcome, Party, SimulatedClock, StartRequest,
+    ControlAnswer, EventBody, Failure, FailureKind, LimitsRequest, Outcome, Oversize, OversizePolicy, Party,
+    SimulatedClock, StartRequest,
 };
 
 use crate::support::task::{data, events, failed, failure, outcome, parked, reported, run, start, start_as, started};
@@ -149,6 +150,25 @@ async fn t06_a_result_over_its_limit_fails_with_output_limit() {
 async fn t06_a_result_over_what_crosses_at_once_fails_with_output_limit_too() {
     let (host, _) = fixture().await;
     failed(run(&host, "big-result", json!({"mib": 8})).await, FailureKind::OutputLimit);
+}
+
+#[tokio::test]
+async fn r45_a_result_over_its_limit_is_stored_or_clipped_and_one_over_what_crosses_is_not() {
+    let limits = taskcell::Limits::default().result_bytes(1 << 20);
+    let (host, _) = with_fixture(builder().limits(limits)).await;
+    let big = |policy, mib: u64| request("big-result", json!({"mib": mib})).oversize(Oversize::new(policy));
+    let task = start_as(&host, big(OversizePolicy::Store, 2)).await;
+    let stored = data(outcome(&task).await);
+    assert_eq!((&stored["stored"]["artifact"], &stored["stored"]["size"]), (&json!(1), &json!((2 << 20) + 2)));
+    assert_eq!(within(task.read_artifact(1)).await.unwrap().len(), (2 << 20) + 2);
+    let task = start_as(&host, big(OversizePolicy::Clip, 2)).await;
+    assert_eq!(data(outcome(&task).await)["clipped"], true);
+    // Nothing is taken in that is larger than one call may be.
+    for policy in [OversizePolicy::Store, OversizePolicy::Clip] {
+        let task = start_as(&host, big(policy, 8)).await;
+        let told = failed(outcome(&task).await, FailureKind::OutputLimit);
+        assert_eq!(told.limit.as_deref(), Some("call_bytes"));
+    }
 }
 
 #[tokio::test]

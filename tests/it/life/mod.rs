@@ -7,6 +7,7 @@ mod cancelling;
 mod children;
 mod daemons;
 mod ending;
+mod exporting;
 mod extension;
 mod functions;
 mod hooks;

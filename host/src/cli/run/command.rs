@@ -6,20 +6,22 @@ use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
 use crate::cli::progress::{Manner, Screen, labelled};
 use crate::cli::{environment, open, output};
-use crate::{Host, LimitsRequest, Plugin, TaskHandle};
+use crate::{Export, Host, LimitsRequest, Plugin, TaskHandle};
 
 use super::advice::{Situation, advice};
+use super::export::Wanted;
 use super::request::Verdicts;
 use super::session::Session;
 use super::stops::Stops;
 use super::summary::{End, LastWords};
-use super::{artifacts, request, scratch};
+use super::{artifacts, export, request, scratch};
 
 /// Runs one task to its end.
 pub(in crate::cli) async fn run(arguments: RunArguments) -> Result<Exit, Fault> {
     let input = request::input(&arguments)?;
     let wishes = request::wishes(&arguments)?;
     let verdicts = request::verdicts(&arguments)?;
+    let exported = export::wanted(&arguments)?;
     let mut stops = Stops::listen()?;
     let mut screen = Screen::new(manner(&arguments));
     screen.begin(&format!("loading {}", arguments.plugin.display()));
@@ -37,7 +39,10 @@ pub(in crate::cli) async fn run(arguments: RunArguments) -> Result<Exit, Fault> 
         Err(fault) => Err(fault),
     };
     let ended = match started {
-        Ok((plugin, task)) => follow(&arguments, verdicts, &plugin, &task, &mut screen, &mut stops).await,
+        Ok((plugin, task)) => {
+            let export = exported.map(|wanted| (host.export_tree(&task, wanted.format), wanted));
+            follow(&arguments, verdicts, &plugin, &task, export, &mut screen, &mut stops).await
+        }
         Err(fault) => {
             screen.clear();
             Err(fault)
@@ -89,6 +94,7 @@ async fn follow(
     verdicts: Verdicts,
     plugin: &Plugin,
     task: &TaskHandle,
+    export: Option<(Export, Wanted)>,
     screen: &mut Screen,
     stops: &mut Stops,
 ) -> Result<Exit, Fault> {
@@ -138,6 +144,17 @@ async fn follow(
             _ = stops.next() => return Err(Fault::silent(Exit::Interrupted)),
         }
     };
+    if let Some((export, wanted)) = export {
+        // What happens beside the end is soon there too.
+        let written = async {
+            task.gone().await;
+            export::save(&wanted, export).await
+        };
+        tokio::select! {
+            written = written => unsaved = unsaved.or(written.err()),
+            _ = stops.next() => return Err(Fault::silent(Exit::Interrupted)),
+        }
+    }
     let situation = Situation {
         limits: ended.limits,
         fuel_budget: state.fuel_budget,

@@ -2,12 +2,12 @@
 //!
 //! `command` is the order of things; `request` reads what is asked for; `session` follows the task, `happenings` has the
 //! words for it; `stops` is Ctrl-C; `guest` puts the guest's output into lines; `artifacts` saves files, `scratch` the
-//! scratch directory; `summary`,
-//! `receipt` and `advice` say how it ended.
+//! scratch directory, `export` what happened; `summary`, `receipt` and `advice` say how it ended.
 
 mod advice;
 mod artifacts;
 mod command;
+mod export;
 mod guest;
 mod happenings;
 mod receipt;

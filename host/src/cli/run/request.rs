@@ -150,6 +150,7 @@ pub(super) fn request(
     let mut request = StartRequest::new(plugin.name(), task_type).input(input).grants(grants(arguments));
     request.key.clone_from(&arguments.key);
     request.limits = *wishes;
+    request.attachments.clone_from(&arguments.attach);
     request.details.scratch = arguments.keep_scratch.map(|when| match when {
         KeepScratch::Always => ScratchPolicy::Keep,
         KeepScratch::OnFailure => ScratchPolicy::KeepOnFailure,
@@ -200,6 +201,7 @@ pub(super) fn refused(error: StartError, arguments: &RunArguments) -> Fault {
         | StartError::TooManySignals { .. }
         | StartError::Permission
         | StartError::Details(_)
+        | StartError::Attachment(_)
         | StartError::IdempotencyKeyUsed { .. }
         | StartError::ParentGone { .. }
         | StartError::ParentRefuses { .. }

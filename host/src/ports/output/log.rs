@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use super::page::{OutputCursor, OutputPage};
-use super::ring::{Chunk, Ring, Sizes, Source};
+use super::page::{NumberedPage, OutputCursor, OutputPage};
+use super::ring::{Ring, Sizes, Source};
 use super::spill::Spill;
 
 /// Bytes of older output in one page, about. Protects whoever reads a lot from holding all of it.
@@ -140,18 +140,23 @@ impl OutputLog {
 
     /// Reads on from a cursor, as far as it is in memory: what is only in the spill counts as lost.
     pub(crate) fn newest(&self, after: OutputCursor) -> OutputPage {
-        newest(&mut self.lock(), after)
+        newest(&mut self.lock(), after).into()
     }
 
     /// Reads on from a cursor, if all that is kept of it is in memory.
     pub(crate) fn read_memory(&self, after: OutputCursor) -> Option<OutputPage> {
         let mut ring = self.lock();
-        (self.spill.is_none() || ring.gone <= after.0).then(|| newest(&mut ring, after))
+        (self.spill.is_none() || ring.gone <= after.0).then(|| newest(&mut ring, after).into())
     }
 
     /// Reads on from a cursor. Blocks. A page of older output holds about 1 MiB.
     pub(crate) fn read(&self, after: OutputCursor) -> OutputPage {
-        let Some(spill) = &self.spill else { return self.newest(after) };
+        self.read_numbered(after).into()
+    }
+
+    /// Like [`OutputLog::read`], with the pieces' numbers.
+    pub(crate) fn read_numbered(&self, after: OutputCursor) -> NumberedPage {
+        let Some(spill) = &self.spill else { return newest(&mut self.lock(), after) };
         let mut ring = self.lock();
         let gone = ring.gone;
         if gone <= after.0 {
@@ -166,7 +171,32 @@ impl OutputLog {
         chunks.extend(ring.read(after.0..end).map(|chunk| (chunk.number, chunk.shown())));
         drop(ring);
         let lost = (end - after.0).saturating_sub(chunks.len() as u64);
-        OutputPage { chunks: chunks.into_values().collect(), lost, next: OutputCursor(end) }
+        NumberedPage { chunks: chunks.into_iter().collect(), lost, next: OutputCursor(end) }
+    }
+
+    /// Where the next piece will be.
+    pub(crate) fn end(&self) -> OutputCursor {
+        OutputCursor(self.lock().next)
+    }
+
+    /// Reads back from a cursor: what is in memory, or some of what is older. [`OutputPage::next`] is where to read back from
+    /// then; at the beginning nothing comes before it. Blocks. A page of older output holds about a quarter of a MiB.
+    pub(crate) fn read_back(&self, before: OutputCursor) -> OutputPage {
+        let mut ring = self.lock();
+        let gone = ring.gone;
+        let (older, begin) = if gone < before.0 {
+            (Vec::new(), gone)
+        } else {
+            drop(ring);
+            let older = self.spill.as_ref().map_or((Vec::new(), 0), |spill| spill.read_back(before.0));
+            ring = self.lock();
+            older
+        };
+        let mut chunks: BTreeMap<_, _> = older.into_iter().collect();
+        chunks.extend(ring.read(begin..before.0).map(|chunk| (chunk.number, chunk.shown())));
+        drop(ring);
+        let lost = (before.0 - begin).saturating_sub(chunks.len() as u64);
+        OutputPage { chunks: chunks.into_values().collect(), lost, next: OutputCursor(begin) }
     }
 
     /// Follows the log: the receiver changes whenever there is something new.
@@ -175,11 +205,11 @@ impl OutputLog {
     }
 }
 
-fn newest(ring: &mut Ring, after: OutputCursor) -> OutputPage {
+fn newest(ring: &mut Ring, after: OutputCursor) -> NumberedPage {
     let next = ring.next;
-    let chunks: Vec<_> = ring.read(after.0..next).map(Chunk::shown).collect();
+    let chunks: Vec<_> = ring.read(after.0..next).map(|chunk| (chunk.number, chunk.shown())).collect();
     let lost = next.saturating_sub(after.0).saturating_sub(chunks.len() as u64);
-    OutputPage { chunks, lost, next: OutputCursor(next) }
+    NumberedPage { chunks, lost, next: OutputCursor(next) }
 }
 
 #[cfg(test)]

@@ -25,6 +25,32 @@ pub enum OutputSource {
 #[serde(transparent)]
 pub struct OutputCursor(pub(super) u64);
 
+impl OutputCursor {
+    /// The place before this piece.
+    pub(crate) fn at(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// How many pieces lie between this place and that piece.
+    pub(crate) fn up_to(self, number: u64) -> u64 {
+        number.saturating_sub(self.0)
+    }
+}
+
+/// A page whose pieces have their numbers.
+#[derive(Debug)]
+pub(crate) struct NumberedPage {
+    pub(crate) chunks: Vec<(u64, OutputChunk)>,
+    pub(crate) lost: u64,
+    pub(crate) next: OutputCursor,
+}
+
+impl From<NumberedPage> for OutputPage {
+    fn from(NumberedPage { chunks, lost, next }: NumberedPage) -> Self {
+        Self { chunks: chunks.into_iter().map(|(_, chunk)| chunk).collect(), lost, next }
+    }
+}
+
 /// A piece of output. Small writes to one stream that follow each other may be one piece.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

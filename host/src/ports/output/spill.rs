@@ -121,6 +121,24 @@ impl Spill {
         (found, numbers.end)
     }
 
+    /// What is left of the newest batch that has pieces below this number, and where it begins; at 0 when there is none.
+    /// Blocks. What cannot be read is lost.
+    pub(super) fn read_back(&self, before: u64) -> (Vec<(u64, OutputChunk)>, u64) {
+        let circle = self.lock();
+        let batches = circle.batches.partition_point(|batch| batch.numbers.start < before);
+        let Some(batch) = batches.checked_sub(1).and_then(|last| circle.batches.get(last)) else {
+            return (Vec::new(), 0);
+        };
+        let mut bytes = vec![0; usize::try_from(batch.bytes.end - batch.bytes.start).unwrap_or_default()];
+        let read = self.file.read_at(batch.bytes.start, &mut bytes);
+        let numbers = batch.numbers.clone();
+        drop(circle);
+        if read.is_err() {
+            return (Vec::new(), numbers.start);
+        }
+        (record::read(&bytes).filter(|(number, _)| *number < before).collect(), numbers.start)
+    }
+
     /// Bytes on the disk.
     pub(super) fn bytes(&self) -> u64 {
         self.size.load(Ordering::Relaxed)

@@ -25,7 +25,7 @@ pub(in crate::sandbox) async fn run(
     let wasi = wasi::nothing(&limits, &around.link.output);
     around.link.gauges.set_fuel_budget(limits.fuel);
     let document = json!({ "info": 1, "hook": work.hook.word() });
-    let info = Info { document, scratch: None, limits, fuel_used: 0, is_task: false };
+    let info = Info { document, ..Info::without_task(&limits) };
     let mut store = store(around, wasi, info).map_err(|error| host_failure(&error))?;
     let called = match pre.instance_pre().instantiate_async(&mut store).await {
         Err(error) if is_too_large(&error, &store) => return Err(too_large(&store)),

@@ -114,6 +114,19 @@ fn f31_long_writes_are_cut_at_characters() {
     }
 }
 
+/// Reads back from the end to the beginning.
+fn backwards(log: &OutputLog) -> (Vec<OutputChunk>, u64) {
+    let (mut pages, mut lost, mut before) = (Vec::new(), 0, log.end());
+    while before > OutputCursor::default() {
+        let page = log.read_back(before);
+        assert!(page.next < before);
+        before = page.next;
+        lost += page.lost;
+        pages.push(page.chunks);
+    }
+    (pages.into_iter().rev().flatten().collect(), lost)
+}
+
 #[test]
 fn r44_small_writes_are_one_piece_until_somebody_reads_them() {
     let log = OutputLog::new(1 << 20);
@@ -327,6 +340,7 @@ proptest! {
             }
             prop_assert!(disk.bytes.lock().unwrap().len() as u64 <= spill_max);
         }
+        prop_assert_eq!(backwards(&log), all(&log));
         let (tail, tail_lost) = rest(&log, cursor);
         seen.extend(tail);
         lost += tail_lost;

@@ -1,0 +1,153 @@
+//! Output as lines: tails, places to read on from, and waiting for some with a time-out.
+
+use std::time::Duration;
+
+use super::bench::{Bench, beside, key, request, script, settle, success, wait_for};
+use crate::model::limits::LimitsRequest;
+use crate::model::request::CancelRequest;
+use crate::model::signal::Party;
+use crate::ports::output::{OutputCursor, OutputSource};
+use crate::runtime::handle::TaskHandle;
+use crate::runtime::reading::{OutputFrom, OutputQuery, OutputText, OutputWait};
+
+fn said(text: &OutputText) -> Vec<&str> {
+    text.lines.iter().map(|line| line.text.as_str()).collect()
+}
+
+/// Prints on both streams and logs, waits for `go`, prints more, waits for `end`.
+fn printing() -> Bench {
+    Bench::new(script(|link| async move {
+        link.output.stdout("one\ntwo\nthr");
+        link.output.stderr("oh no\n");
+        link.output.log("warn", "here".to_owned(), "a record\nof two lines");
+        wait_for(&link, "go", None).await;
+        link.output.stdout("ee\n");
+        wait_for(&link, "end", None).await;
+        link.output.stderr("last words");
+        success(None)
+    }))
+}
+
+async fn send(task: &TaskHandle, name: &str) {
+    task.notify(key(name), None, Party::Person).await;
+    settle().await;
+}
+
+#[tokio::test]
+async fn r44_the_tail_has_the_last_lines_of_the_wanted_streams() {
+    let bench = printing();
+    let task = bench.start().await;
+    settle().await;
+    let text = task.read_output(OutputQuery::default()).await;
+    assert_eq!(said(&text), ["one", "two", "thr", "oh no"]);
+    assert!(!text.lines[2].ended && !text.ended && !text.has_earlier && !text.has_more);
+    let text = task.read_output(OutputQuery::tail(2)).await;
+    assert_eq!((said(&text), text.has_earlier), (vec!["thr", "oh no"], true));
+    let log = OutputQuery { stdout: false, stderr: false, log: true, ..OutputQuery::default() };
+    let text = task.read_output(log).await;
+    assert_eq!(said(&text), ["a record\nof two lines"]);
+    let source = OutputSource::Log { level: "warn".to_owned(), target: "here".to_owned() };
+    assert_eq!(text.lines[0].source, source);
+    // From where it stopped, the unfinished line goes on.
+    send(&task, "go").await;
+    let text = task.read_output(OutputQuery::after(text.next)).await;
+    assert_eq!((said(&text), text.lines[0].ended), (vec!["ee"], true));
+}
+
+#[tokio::test]
+async fn f30_a_time_out_gives_what_there_is_of_both_streams() {
+    let bench = printing();
+    let task = bench.start().await;
+    settle().await;
+    let waits = task.clone();
+    let query = OutputQuery::default().wait(OutputWait::UntilEnd, Duration::from_mins(1));
+    let reader = beside(async move { waits.read_output(query).await });
+    bench.advance(Duration::from_millis(59_999)).await;
+    assert!(!reader.is_finished());
+    bench.advance(Duration::from_millis(1)).await;
+    let text = reader.end().await;
+    assert_eq!((said(&text), text.ended), (vec!["one", "two", "thr", "oh no"], false));
+    assert_eq!(OutputQuery::default().timeout, Duration::from_mins(1));
+}
+
+#[tokio::test]
+async fn f30_a_task_that_failed_has_both_streams_at_its_end() {
+    let bench = printing();
+    let task = bench.start().await;
+    settle().await;
+    let waits = task.clone();
+    let query = OutputQuery::tail(9).wait(OutputWait::UntilEnd, Duration::MAX);
+    let reader = beside(async move { waits.read_output(query).await });
+    send(&task, "go").await;
+    send(&task, "end").await;
+    let text = reader.end().await;
+    assert_eq!((said(&text), text.ended), (vec!["one", "two", "oh no", "three", "last words"], true));
+}
+
+#[tokio::test]
+async fn r44_whoever_waits_for_some_is_woken_by_the_wanted_streams_alone() {
+    let bench = printing();
+    let task = bench.start().await;
+    settle().await;
+    let all = task.read_output(OutputQuery::default()).await;
+    let (waits, next) = (task.clone(), all.next);
+    let reader = beside(async move {
+        let query = OutputQuery { stdout: false, ..OutputQuery::after(next) };
+        waits.read_output(query.wait(OutputWait::UntilSome, Duration::from_hours(1))).await
+    });
+    send(&task, "go").await;
+    // What was printed was not wanted.
+    let text = task.read_output(OutputQuery::after(all.next).wait(OutputWait::UntilSome, Duration::MAX)).await;
+    assert_eq!(said(&text), ["ee"]);
+    assert!(!reader.is_finished());
+    send(&task, "end").await;
+    let text = reader.end().await;
+    assert_eq!(said(&text), ["last words"]);
+    // Nothing more comes, and nobody waits for it.
+    let query = OutputQuery::after(text.next).wait(OutputWait::UntilSome, Duration::MAX);
+    let text = task.read_output(query).await;
+    assert!(text.lines.is_empty() && text.ended && !text.has_more);
+}
+
+#[tokio::test]
+async fn r44_an_answer_is_bounded_and_reading_on_misses_nothing() {
+    let bench = Bench::new(script(|link| async move {
+        for number in 0..4000 {
+            let line = format!("line {number} {}\n", "ä".repeat(40));
+            let is_over = if number % 7 == 0 { link.output.stderr(line) } else { link.output.stdout(line) };
+            if is_over && let Some(turn) = link.output.turn().await {
+                link.output.make_room(turn);
+            }
+        }
+        success(None)
+    }));
+    let limits = LimitsRequest { output_bytes: Some(16 << 10), ..LimitsRequest::default() };
+    let task = bench.inner.start(request().limits(limits)).await.unwrap();
+    task.wait().await;
+    let query = OutputQuery { bytes_max: 10_000, ..OutputQuery::after(OutputCursor::default()) };
+    let (mut query, mut text, mut reads) = (query, String::new(), 0);
+    loop {
+        let read = task.read_output(query.clone()).await;
+        assert!(read.lost == 0 && read.lines.iter().map(|line| line.text.len() + 1).sum::<usize>() < 10_000 + 8192);
+        for line in read.lines.iter().filter(|line| line.source == OutputSource::Stdout) {
+            text += &line.text;
+            text += if line.ended { "\n" } else { "" };
+        }
+        reads += 1;
+        query.from = OutputFrom::After(read.next);
+        if !read.has_more {
+            break;
+        }
+    }
+    assert!(reads > 20, "{reads}");
+    let numbers = text.lines().map(|line| line.split(' ').nth(1).unwrap().parse::<u32>().unwrap());
+    assert!(numbers.eq((0..4000).filter(|number| number % 7 != 0)));
+    // And back through the file: more lines than memory has.
+    let tail = task.read_output(OutputQuery::tail(1000)).await;
+    assert_eq!((tail.lines.len(), tail.has_earlier), (1000, true));
+    assert!(tail.lines[999].text.starts_with("line 3999 ") && tail.lines.iter().all(|line| line.ended && !line.cut));
+    let small = task.read_output(OutputQuery { bytes_max: 100, ..OutputQuery::tail(1000) }).await;
+    assert_eq!(small.lines.len(), 2);
+    assert!(small.lines[0].cut && small.lines[0].text.chars().all(|c| c == 'ä'));
+    task.cancel(CancelRequest::force(Party::Host, "")).await;
+}
