@@ -101,6 +101,9 @@ pub(super) struct RunArguments {
     /// Keeps the task's scratch directory, and says where it is
     #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "always")]
     pub(super) keep_scratch: Option<KeepScratch>,
+    /// Shows the task and everything below it as a tree: live on a terminal, at the end everywhere
+    #[arg(long)]
+    pub(super) tree: bool,
     /// How long the task may take to end by itself after Ctrl-C [default: 5s]
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     pub(super) grace: Option<Duration>,

@@ -18,3 +18,4 @@ mod scratch;
 mod signals;
 mod stopping;
 mod terminal;
+mod tree;
