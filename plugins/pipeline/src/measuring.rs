@@ -98,22 +98,25 @@ pub(crate) fn all(
         // The one that runs longest is the likeliest to have ended.
         let Some((file, child)) = running.pop_front() else { break };
         // A cancel ends the wait, and the host asks the children to stop.
-        match ctl.wait_task(&child)? {
-            end @ TaskEnd::Succeeded { .. } => measured.push(end.data::<Measured>()?),
-            TaskEnd::Failed { message, .. } => {
-                unmeasured.push(Unmeasured { file: file.clone(), reason: message });
-            }
-            // Somebody who stops one child wants the report without that file.
-            end => {
-                let reason = end.data::<Measured>().map_or_else(|error| error.message().to_owned(), |_| String::new());
-                unmeasured.push(Unmeasured { file: file.clone(), reason });
-            }
+        let end = ctl.wait_task(&child)?;
+        if matches!(end, TaskEnd::Succeeded { .. }) {
+            measured.push(end.data::<Measured>()?);
+        } else {
+            unmeasured.push(Unmeasured { file: file.clone(), reason: why_not(end) });
         }
         let (from, to) = (Step::Measure.percent(), Step::Review.percent());
         let percent = from + share(done + 1, files.len(), to - from);
         ctl.report_progress(format!("{} of {} files measured", done + 1, files.len()), percent)?;
     }
     Ok((measured, unmeasured))
+}
+
+/// Why a child did not measure its file. Somebody who stops one child wants the report without that file.
+fn why_not(end: TaskEnd) -> String {
+    if let TaskEnd::Failed { message, .. } = end {
+        return message;
+    }
+    end.data::<Measured>().err().map(|error| error.message().to_owned()).unwrap_or_default()
 }
 
 fn start(ctl: &TaskCtl, folder: &str, file: &str) -> Result<Child, TaskError> {

@@ -72,12 +72,11 @@ impl<'a> Branches<'a> {
             *left = left.saturating_sub(known.tasks());
             return known.clone();
         }
-        let node = match self.host.task(child.id) {
-            Some(task) => self.grown(&task, left),
-            None => {
-                *left = left.saturating_sub(1);
-                Node::as_told(child)
-            }
+        let node = if let Some(task) = self.host.task(child.id) {
+            self.grown(&task, left)
+        } else {
+            *left = left.saturating_sub(1);
+            Node::as_told(child)
         };
         if node.is_over() && *left > 0 {
             self.over.insert(child.id, node.clone());

@@ -83,7 +83,7 @@ impl<'a> Walk<'a> {
             self.below(child, &format!("{lead}{}", if last { "   " } else { "│  " }), rows);
         }
         if !count.is_empty() {
-            rows.push(Row::count(format!("{lead}└─ "), &count));
+            rows.push(Row::count(lead, &count));
         }
     }
 
@@ -116,7 +116,9 @@ struct Count {
 impl Count {
     fn of(folded: &[&Node], unseen: usize) -> Self {
         let mut count = Self { unseen, ..Self::default() };
-        folded.iter().for_each(|node| count.add(node));
+        for node in folded {
+            count.add(node);
+        }
         count
     }
 
@@ -129,7 +131,9 @@ impl Count {
             self.queued += 1;
         }
         self.unseen += node.unseen;
-        node.children.iter().for_each(|child| self.add(child));
+        for child in &node.children {
+            self.add(child);
+        }
     }
 
     fn tasks(&self) -> usize {

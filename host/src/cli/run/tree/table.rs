@@ -57,8 +57,8 @@ impl<'a> Row<'a> {
         Self::Node { lead, node, root }
     }
 
-    pub(super) fn count(lead: String, count: &Count) -> Self {
-        Self::Words { text: format!("{lead}{}", count.words()), tasks: count.tasks() }
+    pub(super) fn count(lead: &str, count: &Count) -> Self {
+        Self::Words { text: format!("{lead}└─ {}", count.words()), tasks: count.tasks() }
     }
 
     pub(super) fn rest(tasks: usize) -> Self {
@@ -91,12 +91,12 @@ pub(super) fn lines(rows: &[Row<'_>], columns: Columns) -> Vec<String> {
 /// What a row says: its name, how the task stands, its percent, its fuel, its memory, its words. Where there is little
 /// room, the figures make way for the words.
 fn cells(row: &Row<'_>, room: Room, name_max: usize) -> Vec<String> {
-    let (lead, node, root) = match row {
+    let (lead, node, top) = match row {
         Row::Node { lead, node, root } => (lead, node, root),
         Row::Words { text, .. } => return vec![text.clone()],
     };
     // A lead that is as wide as a name may be would leave nothing of the name.
-    let name = cut_front(lead, name_max / 2) + &node.name(root);
+    let name = cut_front(lead, name_max / 2) + &node.name(top);
     let (name, standing, words) = (cut(&name, name_max), node.standing.words(), node.words());
     let percent = node.percent().map(|percent| format!("{percent:>3}%")).unwrap_or_default();
     match room {
