@@ -111,6 +111,9 @@ pub(super) struct RunArguments {
     /// How that is written [default: by the file's ending, .jsonl or .md]
     #[arg(long, value_enum, value_name = "FORMAT", requires = "export")]
     pub(super) export_format: Option<ExportAs>,
+    /// Shows the task and everything below it as a tree: live on a terminal, at the end everywhere
+    #[arg(long)]
+    pub(super) tree: bool,
     /// How long the task may take to end by itself after Ctrl-C [default: 5s]
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     pub(super) grace: Option<Duration>,

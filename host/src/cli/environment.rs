@@ -66,6 +66,11 @@ pub(super) fn columns() -> Option<u16> {
     rustix::termios::tcgetwinsize(stderr()).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)
 }
 
+/// How many lines the terminal at stderr has right now.
+pub(super) fn rows() -> Option<u16> {
+    rustix::termios::tcgetwinsize(stderr()).ok().map(|size| size.ws_row).filter(|rows| *rows > 0)
+}
+
 /// How many columns the terminal at stdout has; none when it is something else.
 pub(super) fn columns_of_stdout() -> Option<u16> {
     rustix::termios::tcgetwinsize(stdout()).ok().map(|size| size.ws_col).filter(|columns| *columns > 0)

@@ -17,6 +17,7 @@ Examples:
   taskcell run hello.wasm --set name=Ada
   taskcell run digest.wasm --dir docs::/docs --artifacts reports
   taskcell run deploy.wasm --approve deploy --deny delete='not from here'
+  taskcell run pipeline.wasm build --dir docs::/docs --tree
   taskcell run two-tasks.wasm second --input @input.json --json
   taskcell run report.wasm --at 18:30 --retries 3 --title 'the evening report'
   echo '{\"name\": \"Ada\"}' | taskcell run hello.wasm --input -

@@ -1,9 +1,10 @@
 //! What is shown while a task runs: a bar on a terminal, plain lines elsewhere, next to nothing with `--json`.
 
 use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use crate::Usage;
 
@@ -34,7 +35,22 @@ pub(super) struct Screen {
     bar: Option<ProgressBar>,
     layout: Option<Layout>,
     shown: Shown,
+    below: Below,
     question: Option<String>,
+}
+
+/// The lines below the bar, which the bar reads when it is drawn.
+#[derive(Debug, Clone, Default)]
+struct Below(Arc<Mutex<Vec<String>>>);
+
+impl Below {
+    fn put(&self, lines: Vec<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = lines;
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// What the bar says, kept for when it comes back after a question.
@@ -90,14 +106,18 @@ struct Layout {
 
 /// How much room there is in a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Room {
+pub(super) enum Room {
+    /// For a name and a word.
     Narrow,
+    /// For a few figures as well.
     Middle,
+    /// For all.
     Wide,
 }
 
 impl Room {
-    fn of(columns: Option<u16>) -> Self {
+    /// How much a terminal of so many columns has; without a terminal there is enough.
+    pub(super) fn of(columns: Option<u16>) -> Self {
         match columns {
             Some(0..MIDDLE_COLUMNS) => Self::Narrow,
             Some(MIDDLE_COLUMNS..WIDE_COLUMNS) => Self::Middle,
@@ -117,8 +137,15 @@ impl Layout {
         }
     }
 
-    fn style(self) -> ProgressStyle {
-        let style = ProgressStyle::with_template(self.template()).unwrap_or_else(|_| ProgressStyle::default_bar());
+    fn style(self, below: &Below) -> ProgressStyle {
+        let template = format!("{}\n{{below}}", self.template());
+        let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let below = below.clone();
+        // Nothing below makes no line.
+        let style = style.with_key("below", move |_: &ProgressState, to: &mut dyn std::fmt::Write| {
+            // What cannot be written now is drawn with the next tick.
+            let _ = to.write_str(&below.lines().join("\n"));
+        });
         style.progress_chars("━╸─").tick_strings(&["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏", "⠿"])
     }
 }
@@ -126,7 +153,7 @@ impl Layout {
 impl Screen {
     /// An empty screen.
     pub(super) fn new(manner: Manner) -> Self {
-        Self { manner, bar: None, layout: None, shown: Shown::default(), question: None }
+        Self { manner, bar: None, layout: None, shown: Shown::default(), below: Below::default(), question: None }
     }
 
     /// Whether it wants to be told of the time that passes.
@@ -187,9 +214,18 @@ impl Screen {
         }
     }
 
-    /// Puts a question below everything else, where the answer is typed. The bar goes away meanwhile.
+    /// Shows these lines below the bar from the next tick on: safe ones, that fit.
+    pub(super) fn below(&mut self, lines: Vec<String>) {
+        self.below.put(lines);
+    }
+
+    /// Puts a question below everything else, where the answer is typed. The bar goes away meanwhile; what stood below it
+    /// stays above the question, for whoever decides.
     pub(super) fn ask(&mut self, question: &str) {
         self.clear();
+        for line in self.below.lines() {
+            talk(&line);
+        }
         let question = format!("{} ", safe_line(question));
         talk_raw(&question);
         self.question = Some(question);
@@ -239,7 +275,7 @@ impl Screen {
         let layout = Layout { room: Room::of(environment::columns()), percent: self.shown.percent.is_some() };
         let bar = self.bar.get_or_insert_with(|| ProgressBar::with_draw_target(Some(100), terminal::target()));
         if self.layout != Some(layout) {
-            bar.set_style(layout.style());
+            bar.set_style(layout.style(&self.below));
             self.layout = Some(layout);
         }
         bar.set_position(self.shown.percent.unwrap_or(0).into());

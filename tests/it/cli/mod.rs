@@ -19,3 +19,4 @@ mod scratch;
 mod signals;
 mod stopping;
 mod terminal;
+mod tree;

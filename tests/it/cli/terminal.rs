@@ -13,8 +13,8 @@ use super::program::{Place, signal};
 use crate::support::WATCHDOG;
 
 /// The program at a terminal, and our end of that terminal.
-struct Seated {
-    child: Child,
+pub(super) struct Seated {
+    pub(super) child: Child,
     keyboard: File,
     screen: mpsc::Receiver<Vec<u8>>,
     seen: String,
@@ -22,7 +22,7 @@ struct Seated {
 
 impl Seated {
     /// Runs a task of the fixture guest at a terminal of this width.
-    fn run(place: &Place, columns: u16, arguments: &[&str]) -> Self {
+    pub(super) fn run(place: &Place, columns: u16, arguments: &[&str]) -> Self {
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&ours).unwrap();
         unlockpt(&ours).unwrap();
@@ -38,7 +38,7 @@ impl Seated {
     }
 
     /// Waits until the screen has shown a text since the last wait.
-    fn until(&mut self, text: &str) {
+    pub(super) fn until(&mut self, text: &str) {
         while !self.seen.contains(text) {
             match self.screen.recv_timeout(WATCHDOG) {
                 Ok(bytes) => self.seen.push_str(&String::from_utf8_lossy(&bytes)),
@@ -49,12 +49,12 @@ impl Seated {
         self.seen.drain(..end);
     }
 
-    fn types(&mut self, text: &str) {
+    pub(super) fn types(&mut self, text: &str) {
         self.keyboard.write_all(text.as_bytes()).unwrap();
     }
 
     /// Waits for the end; the exit code and stdout.
-    fn end(self) -> (Option<i32>, String) {
+    pub(super) fn end(self) -> (Option<i32>, String) {
         let output = self.child.wait_with_output().unwrap();
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     }

@@ -9,6 +9,7 @@ use crate::cli::{environment, open, output};
 use crate::{Export, Host, LimitsRequest, Plugin, TaskHandle};
 
 use super::advice::{Situation, advice};
+use super::branches::Branches;
 use super::export::Wanted;
 use super::request::Verdicts;
 use super::session::Session;
@@ -40,8 +41,10 @@ pub(in crate::cli) async fn run(arguments: RunArguments) -> Result<Exit, Fault> 
     };
     let ended = match started {
         Ok((plugin, task)) => {
+            let branches = arguments.tree.then(|| Branches::of(&host, &task));
             let export = exported.map(|wanted| (host.export_tree(&task, wanted.format), wanted));
-            follow(&arguments, verdicts, &plugin, &task, export, &mut screen, &mut stops).await
+            let started = Started { plugin: &plugin, task: &task, branches, export };
+            follow(&arguments, verdicts, started, &mut screen, &mut stops).await
         }
         Err(fault) => {
             screen.clear();
@@ -89,15 +92,24 @@ async fn start(
     }
 }
 
+/// A task to be followed.
+struct Started<'a> {
+    plugin: &'a Plugin,
+    task: &'a TaskHandle,
+    /// What is below it, if that shall be shown.
+    branches: Option<Branches<'a>>,
+    /// What happens, to be written out at the end, and where.
+    export: Option<(Export, Wanted)>,
+}
+
 async fn follow(
     arguments: &RunArguments,
     verdicts: Verdicts,
-    plugin: &Plugin,
-    task: &TaskHandle,
-    export: Option<(Export, Wanted)>,
+    started: Started<'_>,
     screen: &mut Screen,
     stops: &mut Stops,
 ) -> Result<Exit, Fault> {
+    let Started { plugin, task, mut branches, export } = started;
     let reference = task.task_ref();
     let manifest = plugin.manifest();
     let id = task.id().to_string();
@@ -113,7 +125,8 @@ async fn follow(
         None => screen.begin("running"),
     }
 
-    let ended = Session::new(task, screen, stops, arguments.grace()).deciding(verdicts).follow().await?;
+    let session = Session::new(task, screen, stops, arguments.grace()).deciding(verdicts).showing(branches.as_mut());
+    let ended = session.follow().await?;
 
     let dir = arguments.artifacts.clone().unwrap_or_else(|| artifacts::default_dir(task.id()));
     let (saved, mut unsaved) = tokio::select! {
@@ -168,6 +181,8 @@ async fn follow(
         receipt: receipt.as_ref(),
         saved: &saved,
         advice: advice(&ended.outcome, &situation),
+        // As late as this, so that what stops with it has had time to.
+        tree: branches.map(|mut branches| branches.look()),
     };
     let last_words = LastWords::new(&end, arguments.json);
     // Whoever reads stdout may take long, and Ctrl-C works all the same.

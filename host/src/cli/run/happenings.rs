@@ -154,6 +154,17 @@ pub(super) fn answered(event: &EventBody, question: &Question) -> Option<&'stati
     }
 }
 
+/// Whether the person may be asked something because of it.
+pub(super) fn asks(event: &EventBody) -> bool {
+    matches!(
+        event,
+        EventBody::WaitStarted { .. }
+            | EventBody::InstructionWaitStarted { .. }
+            | EventBody::ApprovalRequested { .. }
+            | EventBody::FuelRequested { .. }
+    )
+}
+
 /// Whether it is the task itself that made this happen.
 pub(super) fn is_sign_of_life(event: &EventBody) -> bool {
     event.is_by_guest() || matches!(event, EventBody::Progress { .. })

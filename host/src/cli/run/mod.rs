@@ -2,10 +2,12 @@
 //!
 //! `command` is the order of things; `request` reads what is asked for; `session` follows the task, `happenings` has the
 //! words for it; `stops` is Ctrl-C; `guest` puts the guest's output into lines; `artifacts` saves files, `scratch` the
-//! scratch directory, `export` what happened; `summary`, `receipt` and `advice` say how it ended.
+//! scratch directory, `export` what happened; `branches` looks at what is below the task, and `tree` draws it; `summary`,
+//! `receipt` and `advice` say how it ended.
 
 mod advice;
 mod artifacts;
+mod branches;
 mod command;
 mod export;
 mod guest;
@@ -16,5 +18,6 @@ mod scratch;
 mod session;
 mod stops;
 mod summary;
+mod tree;
 
 pub(super) use command::run;

@@ -18,10 +18,12 @@ use crate::{
     Party, StoreError, TaskHandle,
 };
 
+use super::branches::Branches;
 use super::guest::GuestLines;
 use super::happenings::{self, Question};
 use super::request::Verdicts;
 use super::stops::{Stop, Stops};
+use super::tree::{self, Frame};
 
 /// How often the time and the fuel on the screen are renewed.
 const TICK: Duration = Duration::from_millis(100);
@@ -31,7 +33,7 @@ const NO_TERMINAL: &str = "there is no terminal to ask on";
 
 /// One task being followed.
 #[derive(Debug)]
-pub(super) struct Session<'a> {
+pub(super) struct Session<'a, 'host> {
     handle: &'a TaskHandle,
     screen: &'a mut Screen,
     stops: &'a mut Stops,
@@ -51,6 +53,8 @@ pub(super) struct Session<'a> {
     stops_seen: u32,
     limits: Limits,
     outcome: Option<Outcome>,
+    /// What is below the task, if it shall be shown.
+    branches: Option<&'a mut Branches<'host>>,
 }
 
 /// A task that has ended.
@@ -72,7 +76,7 @@ enum Happened {
     Tick,
 }
 
-impl<'a> Session<'a> {
+impl<'a, 'host> Session<'a, 'host> {
     pub(super) fn new(handle: &'a TaskHandle, screen: &'a mut Screen, stops: &'a mut Stops, grace: Duration) -> Self {
         Self {
             handle,
@@ -90,12 +94,19 @@ impl<'a> Session<'a> {
             stops_seen: 0,
             limits: Limits::default(),
             outcome: None,
+            branches: None,
         }
     }
 
     /// With decisions that were given in advance.
     pub(super) fn deciding(mut self, verdicts: Verdicts) -> Self {
         self.verdicts = verdicts;
+        self
+    }
+
+    /// With the tree of what is below the task.
+    pub(super) fn showing(mut self, branches: Option<&'a mut Branches<'host>>) -> Self {
+        self.branches = branches;
         self
     }
 
@@ -115,7 +126,12 @@ impl<'a> Session<'a> {
             };
             match happened {
                 Happened::Event(event) => match *event {
-                    Ok(Some(event)) => self.on_event(event.body).await,
+                    Ok(Some(event)) => {
+                        if live && happenings::asks(&event.body) {
+                            self.look();
+                        }
+                        self.on_event(event.body).await;
+                    }
                     Ok(None) => break,
                     Err(error) => return Err(Fault::new(Exit::Host, error)),
                 },
@@ -224,8 +240,16 @@ impl<'a> Session<'a> {
         self.stalled = self.stalled.filter(|calls| *calls == state.usage.host_calls);
         let standing = happenings::standing(&state, self.stalled.is_some(), self.low_on_fuel);
         let left = state.progress.and_then(|progress| progress.eta);
+        self.look();
         let step = state.plan.as_ref().and_then(plans::at);
         self.screen.tick(&Moment { usage: state.usage, left, standing, step });
+    }
+
+    /// Renews the tree on the screen.
+    fn look(&mut self) {
+        if let Some(branches) = &mut self.branches {
+            self.screen.below(tree::lines(&branches.look(), &Frame::of_terminal()));
+        }
     }
 
     fn on_output(&mut self, page: &OutputPage) {

@@ -9,6 +9,7 @@ use crate::{CancelReceipt, Failure, FailureKind, Outcome, Progress, Snapshot};
 
 use super::artifacts::Saved;
 use super::receipt;
+use super::tree::{self, Frame, Node};
 
 /// Lines of an error's details that are shown. All of them are in `--json`.
 const DETAIL_LINES_MAX: usize = 40;
@@ -28,6 +29,8 @@ pub(super) struct End<'a> {
     pub(super) saved: &'a [Saved],
     /// What to do next.
     pub(super) advice: Option<String>,
+    /// It and what is below it, if that shall be shown.
+    pub(super) tree: Option<Node>,
 }
 
 /// What is left to say when a task has ended.
@@ -84,6 +87,9 @@ fn document(end: &End<'_>) -> Value {
             all.insert("receipt".to_owned(), receipt::document(receipt));
         }
         all.insert("artifacts".to_owned(), end.saved.iter().map(artifact).collect());
+        if let Some(tree) = &end.tree {
+            all.insert("tree".to_owned(), tree.document());
+        }
     }
     document
 }
@@ -114,7 +120,8 @@ fn artifact(saved: &Saved) -> Value {
 
 /// How it ended, for a person: what happened and why, what it used, how far it had come, what to do next.
 fn lines(end: &End<'_>) -> Vec<String> {
-    let mut lines: Vec<String> = end.saved.iter().map(saved_line).collect();
+    let mut lines = end.tree.as_ref().map(|tree| tree::lines(tree, &Frame::endless())).unwrap_or_default();
+    lines.extend(end.saved.iter().map(saved_line));
     lines.push(end.outcome.to_string());
     if let Outcome::Failed(failure) = end.outcome {
         lines.extend(details(failure));
@@ -192,7 +199,7 @@ mod tests {
 
     fn said(outcome: &Outcome, advice: Option<&str>) -> Vec<String> {
         let advice = advice.map(str::to_owned);
-        lines(&End { state: &state(), outcome, receipt: None, saved: &[], advice })
+        lines(&End { state: &state(), outcome, receipt: None, saved: &[], advice, tree: None })
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::Session;
 const STDIN_CLOSED: &str = "stdin is closed, so nobody answers";
 const NO_THREAD: &str = "there is no thread to read an answer with";
 
-impl Session<'_> {
+impl Session<'_, '_> {
     /// Asks the person. Where there is none, nobody will answer later either: the task is told so at once.
     pub(super) async fn on_fuel_request(&mut self, number: ApprovalNumber, units: u64, reason: String) {
         // What it may take without asking, it has already.
