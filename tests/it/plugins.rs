@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use taskcell::{
-    Access, ApprovalNumber, EventBody, FailureKind, Grants, Host, Outcome, Party, StartRequest, TaskHandle,
+    Access, ApprovalNumber, EventBody, FailureKind, Grants, Host, Outcome, Party, StartRequest, StepStatus, TaskHandle,
 };
 
 use crate::support::files::write;
@@ -124,9 +124,14 @@ async fn r18_pipeline_publishes_what_its_children_measured_after_a_yes() {
     let (host, folder) = (with("pipeline").await, tempfile::tempdir().unwrap());
     let task = building(&host, folder.path()).await;
     let question = asked(&task).await;
-    assert_eq!(task.state().note.as_deref(), Some("step 3 of 4: review"));
+    let steps = |task: &TaskHandle| -> Vec<StepStatus> {
+        task.state().plan.unwrap().steps.iter().map(|step| step.status).collect()
+    };
+    let (done, next) = (StepStatus::Completed, StepStatus::Pending);
+    assert_eq!(steps(&task), [done, done, StepStatus::Current, next]);
     within(task.approve(question, None, Party::Person)).await;
     let told = data(outcome(&task).await);
+    assert_eq!(steps(&task), [done; 4]);
     assert_eq!((&told["files"], &told["words"], &told["dropped"]), (&json!(2), &json!(10), &json!(0)));
     assert_eq!(told["unmeasured"], json!([{"file": "picture.png", "reason": "the file is not UTF-8 text"}]));
     let page = artifact(&task, 0, "report.html").await;

@@ -55,26 +55,26 @@ struct Output {
 fn build(ctl: &TaskCtl, input: Input) -> Result<Output, TaskError> {
     let Input { folder } = input;
 
-    Step::Scan.begin(ctl, &format!("looking for files in {folder}"))?;
+    Step::plan(ctl, &folder)?;
     let files = scan::files(ctl, &folder)?;
 
-    Step::Measure.begin(ctl, &format!("measuring {} files", files.len()))?;
+    Step::Measure.begin(ctl, &format!("{} files", files.len()), &format!("measuring {} files", files.len()))?;
     let (measured, unmeasured) = measuring::all(ctl, &folder, &files)?;
     if measured.is_empty() {
         return Err(TaskError::new(format!("no file in {folder} could be measured")).with_details(unmeasured));
     }
 
-    Step::Review.begin(ctl, "waiting for a yes to the report")?;
+    let note = format!("{} measured, {} not", measured.len(), unmeasured.len());
+    Step::Review.begin(ctl, &note, "waiting for a yes to the report")?;
     let found = measured.len();
     let kept = review::ask(ctl, measured, &unmeasured)?;
 
-    Step::Publish.begin(ctl, "writing the report")?;
+    Step::Publish.begin(ctl, &format!("yes, to {} of {found} files", kept.len()), "writing the report")?;
     let published = publish::both(ctl, &Report { folder: &folder, files: &kept, unmeasured: &unmeasured })?;
     let words = kept.iter().map(|file| file.words).sum();
     let done = format!("a report of {} files with {words} words is published", kept.len());
     ctl.notify_agent(format!("{done}: {}", published.join(", ")), false)?;
-    ctl.report_progress(&done, 100)?;
-    ctl.set_note(None)?;
+    Step::finish(ctl, &done)?;
     ctl.set_summary(done);
     Ok(Output { files: kept.len(), words, dropped: found - kept.len(), unmeasured, published })
 }

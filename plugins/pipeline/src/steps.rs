@@ -1,6 +1,6 @@
-//! The four steps of a build, in their order. Whatever says where the task is, or will be, reads it here.
+//! The four steps of a build, in their order: the task's plan.
 
-use taskcell_guest::{TaskCtl, TaskError};
+use taskcell_guest::{Plan, PlanStep, StepStatus, TaskCtl, TaskError};
 
 /// What is done one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,11 +39,41 @@ impl Step {
         }
     }
 
-    /// Begins it, unless the task shall stop: the task's note names it, and so does its progress.
-    pub(crate) fn begin(self, ctl: &TaskCtl, doing: &str) -> Result<(), TaskError> {
+    /// What it is about.
+    fn description(self) -> &'static str {
+        match self {
+            Self::Scan => "list the files of the folder",
+            Self::Measure => "measure each file in a child task",
+            Self::Review => "ask whether the report may be published",
+            Self::Publish => "write the report and attach it",
+        }
+    }
+
+    /// Makes them the task's plan, and begins the first.
+    pub(crate) fn plan(ctl: &TaskCtl, folder: &str) -> Result<(), TaskError> {
+        let empty = Plan::new(format!("a report of {folder}"));
+        let step = |step: Self| PlanStep::new(step.name()).description(step.description());
+        let plan = Self::ALL.into_iter().map(step).fold(empty, Plan::step);
+        ctl.set_plan(&plan, None)?;
+        Self::Scan.doing(ctl, &format!("looking for files in {folder}"))
+    }
+
+    /// Ends the step before it, with a note, and begins it.
+    pub(crate) fn begin(self, ctl: &TaskCtl, before: &str, doing: &str) -> Result<(), TaskError> {
         ctl.checkpoint()?;
-        let number = Self::ALL.iter().take_while(|step| **step != self).count() + 1;
-        ctl.set_note(format!("step {number} of {}: {}", Self::ALL.len(), self.name()).as_str())?;
+        ctl.advance(before)?;
+        self.doing(ctl, doing)
+    }
+
+    /// Ends the last one.
+    pub(crate) fn finish(ctl: &TaskCtl, done: &str) -> Result<(), TaskError> {
+        ctl.finish_step(StepStatus::Completed, done)?;
+        ctl.report_progress(done, 100)?;
+        Ok(())
+    }
+
+    fn doing(self, ctl: &TaskCtl, doing: &str) -> Result<(), TaskError> {
+        ctl.checkpoint()?;
         ctl.report_progress(doing, self.percent())?;
         Ok(())
     }
