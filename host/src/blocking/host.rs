@@ -51,6 +51,21 @@ impl Host {
         &self.host
     }
 
+    /// Waits for a future of [`Host::inner`]'s, or of anything that it gave out: for what has no method of its own here.
+    ///
+    /// ```no_run
+    /// # fn example(host: taskcell::blocking::Host, task: taskcell::TaskHandle) -> Result<(), taskcell::blocking::InsideRuntime> {
+    /// let output = host.wait(task.read_output(taskcell::OutputQuery::default()))?;
+    /// println!("{} lines", output.lines.len());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When there is a tokio runtime on this thread; the future is not polled then.
+    pub fn wait<F: Future>(&self, future: F) -> Result<F::Output, InsideRuntime> {
+        self.on.run(future)
+    }
+
     fn handle(&self, task: crate::TaskHandle) -> TaskHandle {
         TaskHandle::new(task, Arc::clone(&self.on))
     }

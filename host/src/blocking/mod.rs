@@ -17,7 +17,8 @@
 //! ```
 //!
 //! A thread that belongs to a tokio runtime must not be held up, so there every call that waits answers [`InsideRuntime`]
-//! and does nothing; async code has the methods of [`Host::inner`] and [`TaskHandle::inner`]. What is not here is found there too.
+//! and does nothing; async code has the methods of [`Host::inner`] and [`TaskHandle::inner`]. What is not here
+//! is waited for with [`Host::wait`].
 
 mod engine;
 mod host;

@@ -137,10 +137,21 @@ impl Grants {
 
     /// The first guest path that cannot be: empty, given twice, or that of the scratch directory or the attachments.
     pub(crate) fn clash(&self) -> Option<&str> {
-        let mut seen = std::collections::HashSet::from([SCRATCH, ATTACHMENTS]);
+        let mut seen = std::collections::HashSet::new();
+        let reserved = [SCRATCH, ATTACHMENTS].map(parts);
         let mut paths = self.dirs.iter().map(|dir| dir.guest.as_str());
-        paths.find(|path| path.is_empty() || !seen.insert(path.trim_end_matches('/')))
+        paths.find(|path| {
+            let parts = parts(path);
+            // What lies below one of the host's own would hide what is there.
+            let strange = path.is_empty() || parts.contains(&"..");
+            strange || reserved.iter().any(|own| parts.starts_with(own)) || !seen.insert(parts)
+        })
     }
+}
+
+/// What a path comes to: its names, without what changes nothing about it.
+fn parts(path: &str) -> Vec<&str> {
+    path.split('/').filter(|name| !name.is_empty() && *name != ".").collect()
 }
 
 #[cfg(test)]
@@ -160,6 +171,11 @@ mod tests {
         assert_eq!(grants(&["/a", "/a/"]).clash(), Some("/a/"));
         assert_eq!(grants(&["/scratch"]).clash(), Some("/scratch"));
         assert_eq!(grants(&["/attachments/"]).clash(), Some("/attachments/"));
-        assert_eq!(grants(&[""]).clash(), Some(""));
+        for below in
+            ["/attachments/a", "//attachments", "attachments", "/attachments/.", "/./scratch/x", "/a/../scratch", ""]
+        {
+            assert_eq!(grants(&[below]).clash(), Some(below), "{below:?}");
+        }
+        assert_eq!(grants(&["/attachment", "/scratchpad", "/a/attachments"]).clash(), None);
     }
 }

@@ -27,7 +27,8 @@ pub enum OversizePolicy {
     Clip,
     /// It is stored among the task's artifacts, as `result.json`, and `{"stored": {"artifact": …, "size": …, "sha256": …},
     /// "preview": "…"}` is handed over. Read it with [`TaskHandle::read_artifact`](crate::TaskHandle::read_artifact). When the
-    /// task's limits on artifacts leave no room for it, the task fails.
+    /// task's limits on artifacts leave no room for it, the task fails; the details of a failure are clipped then, and those of
+    /// one after which the task is tried again always are.
     Store,
 }
 
@@ -88,18 +89,23 @@ impl Oversize {
     }
 
     /// Makes an end fit, as far as that can be done here.
-    pub(crate) fn fit(self, limits: &Limits, end: &mut CellEnd) -> Option<Excess> {
+    ///
+    /// `again`: another attempt may follow. What this one failed with is not stored then: the files would stay, and take the
+    /// place of what the task comes to in the end.
+    pub(crate) fn fit(self, limits: &Limits, end: &mut CellEnd, again: bool) -> Option<Excess> {
         let max = self.inline_max(limits);
         // By default the cell has seen to it.
         let returned = match end {
             CellEnd::Returned(returned) if !self.is_default() => returned,
             CellEnd::Returned(_) | CellEnd::Failed(_) => return None,
         };
+        let is_given_up = again && matches!(returned, GuestOutcome::Failed { retryable: true, .. });
         let (message, carried) = parts(returned);
         match self.policy {
             OversizePolicy::Fail => {}
+            // What a person reads is not the result: only the task's limit cuts it.
             OversizePolicy::Clip | OversizePolicy::Store => {
-                let bytes_max = usize::try_from(max).unwrap_or(usize::MAX);
+                let bytes_max = usize::try_from(limits.result_bytes).unwrap_or(usize::MAX);
                 let short = shortened(message, bytes_max).into_owned();
                 *message = short;
             }
@@ -110,14 +116,28 @@ impl Oversize {
                 let message = format!("its result has {} bytes, and {max} are handed over", text.len());
                 Some(Excess::Fails(Failure::at_limit(FailureKind::OutputLimit, "result_bytes", message)))
             }
-            OversizePolicy::Clip => {
-                let room = max.saturating_sub(FRAME_BYTES);
-                *carried = Some(json!({ "clipped": true, "size": text.len(), "text": beginning(&text, room) }));
+            OversizePolicy::Store if !is_given_up => Some(Excess::Stores(text)),
+            OversizePolicy::Clip | OversizePolicy::Store => {
+                *carried = Some(clipped(&text, max));
                 None
             }
-            OversizePolicy::Store => Some(Excess::Stores(text)),
         }
     }
+}
+
+/// The beginning of a result, and that it is one.
+fn clipped(text: &str, max: u64) -> Value {
+    let room = max.saturating_sub(FRAME_BYTES);
+    json!({ "clipped": true, "size": text.len(), "text": beginning(text, room) })
+}
+
+/// What becomes of an end whose result could not be stored. A failure stays what it is, with the beginning of its details.
+pub(crate) fn unstored(end: CellEnd, why: &str, limits: &Limits, oversize: Oversize) -> CellEnd {
+    let CellEnd::Returned(GuestOutcome::Failed { message, error: Some(error), retryable }) = end else {
+        return CellEnd::Failed(not_stored(why));
+    };
+    let error = Some(clipped(&error.to_string(), oversize.inline_max(limits)));
+    CellEnd::Returned(GuestOutcome::Failed { message, error, retryable })
 }
 
 /// Puts a reference to what was stored in the place of a result.
@@ -134,7 +154,7 @@ pub(crate) fn stored_as(number: u32, size: u64, sha256: String) -> Artifact {
 }
 
 /// An end that cannot be handed over.
-pub(crate) fn not_stored(why: &str) -> Failure {
+fn not_stored(why: &str) -> Failure {
     let message = format!("its result is too large to be handed over, and could not be stored: {why}");
     Failure::at_limit(FailureKind::OutputLimit, "result_bytes", message)
 }
@@ -168,6 +188,38 @@ mod tests {
         CellEnd::Returned(GuestOutcome::Succeeded { message: "done".to_owned(), data: Some(data) })
     }
 
+    fn failure(details: &Value, retryable: bool) -> CellEnd {
+        CellEnd::Returned(GuestOutcome::Failed { message: "no".to_owned(), error: Some(details.clone()), retryable })
+    }
+
+    #[test]
+    fn r45_what_an_attempt_fails_with_is_stored_only_when_no_other_follows() {
+        let (limits, details) = (Limits::default(), json!("x".repeat(500)));
+        let stores = Oversize::new(OversizePolicy::Store).inline_bytes(200);
+        let mut end = failure(&details, true);
+        assert_eq!(stores.fit(&limits, &mut end, true), None);
+        assert_eq!(data(&mut end)["clipped"], true);
+        for (retryable, again) in [(true, false), (false, true)] {
+            let mut end = failure(&details, retryable);
+            assert!(matches!(stores.fit(&limits, &mut end, again), Some(Excess::Stores(_))));
+        }
+        // Without room a failure stays what it is, and a success is none.
+        let mut kept = unstored(failure(&details, true), "no room", &limits, stores);
+        assert_eq!(data(&mut kept)["size"], 502);
+        assert!(matches!(kept, CellEnd::Returned(GuestOutcome::Failed { retryable: true, .. })));
+        assert!(matches!(unstored(success(details), "no room", &limits, stores), CellEnd::Failed(_)));
+    }
+
+    #[test]
+    fn r45_how_much_is_handed_over_of_a_result_says_nothing_about_the_message() {
+        for policy in [OversizePolicy::Clip, OversizePolicy::Store] {
+            let mut end = success(json!("result"));
+            let _ = Oversize::new(policy).inline_bytes(0).fit(&Limits::default(), &mut end, false);
+            let CellEnd::Returned(returned) = &mut end else { panic!("{end:?}") };
+            assert_eq!(parts(returned).0, "done");
+        }
+    }
+
     fn data(end: &mut CellEnd) -> Value {
         let CellEnd::Returned(returned) = end else { panic!("{end:?}") };
         parts(returned).1.clone().unwrap()
@@ -177,12 +229,12 @@ mod tests {
     fn r45_what_fits_stays_as_it_is() {
         for policy in [OversizePolicy::Fail, OversizePolicy::Clip, OversizePolicy::Store] {
             let mut end = success(json!([1, 2]));
-            assert_eq!(Oversize::new(policy).inline_bytes(5).fit(&Limits::default(), &mut end), None);
+            assert_eq!(Oversize::new(policy).inline_bytes(5).fit(&Limits::default(), &mut end, false), None);
             assert_eq!(end, success(json!([1, 2])));
         }
         let failure = CellEnd::Failed(Failure::new(FailureKind::Trap, "unreachable"));
         let mut end = failure.clone();
-        assert_eq!(Oversize::new(OversizePolicy::Clip).inline_bytes(0).fit(&Limits::default(), &mut end), None);
+        assert_eq!(Oversize::new(OversizePolicy::Clip).inline_bytes(0).fit(&Limits::default(), &mut end, false), None);
         assert_eq!(end, failure);
     }
 
@@ -190,11 +242,11 @@ mod tests {
     fn r45_what_does_not_fit_fails_or_is_to_be_stored() {
         let limits = Limits::default();
         let mut end = success(json!("123456"));
-        let fails = Oversize::default().inline_bytes(7).fit(&limits, &mut end);
+        let fails = Oversize::default().inline_bytes(7).fit(&limits, &mut end, false);
         let Some(Excess::Fails(failure)) = fails else { panic!("{fails:?}") };
         assert_eq!((failure.kind, failure.limit.as_deref()), (FailureKind::OutputLimit, Some("result_bytes")));
         let stores = Oversize::new(OversizePolicy::Store).inline_bytes(7);
-        assert_eq!(stores.fit(&limits, &mut end), Some(Excess::Stores("\"123456\"".to_owned())));
+        assert_eq!(stores.fit(&limits, &mut end, false), Some(Excess::Stores("\"123456\"".to_owned())));
         refer(&mut end, &stored_as(3, 8, "00".repeat(32)), "\"123456\"", &limits, stores);
         let reference = json!({"artifact": 3, "size": 8, "sha256": "00".repeat(32)});
         assert_eq!(data(&mut end), json!({"stored": reference, "preview": ""}));
@@ -203,7 +255,7 @@ mod tests {
         let mut end = CellEnd::Returned(GuestOutcome::Failed { message: "no".to_owned(), error, retryable: false });
         let small = Limits::default().result_bytes(1000);
         let stores = Oversize::new(OversizePolicy::Store).inline_bytes(1 << 30);
-        assert!(matches!(stores.fit(&small, &mut end), Some(Excess::Stores(_))));
+        assert!(matches!(stores.fit(&small, &mut end, false), Some(Excess::Stores(_))));
     }
 
     #[test]
@@ -219,7 +271,7 @@ mod tests {
             let whole = json!(text).to_string();
             let mut end = success(json!(text));
             let clips = Oversize::new(OversizePolicy::Clip).inline_bytes(max);
-            prop_assert_eq!(clips.fit(&Limits::default(), &mut end), None);
+            prop_assert_eq!(clips.fit(&Limits::default(), &mut end, false), None);
             let data = data(&mut end);
             if whole.len() as u64 <= max {
                 prop_assert_eq!(data, json!(text));

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use crate::model::command::{Answer, Command};
 use crate::model::machine::{Refusal, RefusalKind};
 use crate::model::outcome::{CellEnd, Failure, FailureKind, GuestOutcome};
-use crate::model::oversize::{Excess, not_stored, refer, stored_as};
+use crate::model::oversize::{Excess, refer, stored_as, unstored};
 use crate::model::snapshot::Artifact;
 
 use super::actor::{Actor, Ended};
@@ -59,11 +59,12 @@ impl Actor {
 
     /// Does with a result that is too large what the request says.
     pub(super) async fn fitted(&mut self, mut end: CellEnd) -> Result<CellEnd, Ended> {
-        let (oversize, limits) = {
+        let (oversize, limits, again) = {
             let state = self.shared.state();
-            (state.details.oversize, state.limits)
+            let again = state.attempt < state.details.retry.attempts && state.cancel.is_none();
+            (state.details.oversize, state.limits, again)
         };
-        match oversize.fit(&limits, &mut end) {
+        match oversize.fit(&limits, &mut end, again) {
             None => Ok(end),
             Some(Excess::Fails(failure)) => Ok(CellEnd::Failed(failure)),
             Some(Excess::Stores(text)) => match self.store_result(text).await? {
@@ -71,7 +72,7 @@ impl Actor {
                     refer(&mut end, &artifact, &text, &limits, oversize);
                     Ok(end)
                 }
-                Err(why) => Ok(CellEnd::Failed(not_stored(&why.message))),
+                Err(why) => Ok(unstored(end, &why.message, &limits, oversize)),
             },
         }
     }

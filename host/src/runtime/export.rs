@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::model::event::{Event, EventSeq};
 use crate::model::export::{ExportFormat, Lane, event, foot, forgotten, head, lane_head};
@@ -102,6 +103,11 @@ impl Export {
                 Step::Events(place) => match place.next(self.format).await? {
                     Some(text) if text.is_empty() => {}
                     Some(text) => return Ok(Some(text)),
+                    None if place.is_cut() => {
+                        let text = forgotten(self.format, place.shared.id);
+                        self.now = Step::Next;
+                        return Ok(Some(text));
+                    }
                     None => {
                         let text = foot(self.format, place.shared.id, place.events, place.in_lane);
                         if self.registry.is_some() {
@@ -141,6 +147,11 @@ impl Place {
         (place, text)
     }
 
+    /// Whether somebody has removed the task before all of it was read.
+    fn is_cut(&self) -> bool {
+        self.lane == Lane::Log && self.after < self.last && self.shared.forgotten.load(Ordering::SeqCst)
+    }
+
     /// The next events, of which there may be none; `None` after the last.
     async fn next(&mut self, format: ExportFormat) -> Result<Option<String>, StoreError> {
         let stream = match self.lane {
@@ -157,6 +168,9 @@ impl Place {
             self.take(format, &page, &mut text);
             if !page.is_empty() {
                 return Ok(Some(text));
+            }
+            if self.is_cut() {
+                return Ok(None);
             }
             if self.lane == Lane::Log {
                 return Err(StoreError::Unavailable);

@@ -9,7 +9,7 @@ use crate::{
     StartError, StartRequest, Started, TaskHandle, TaskKey,
 };
 
-use super::answer::{Fields, Told, head};
+use super::answer::{Told, head};
 use super::definition::Tool;
 use super::inputs::{Approve, Deny, Instruct, Notify, Start, Stop, WAIT_MS_MAX};
 use super::toolbox::Tools;
@@ -37,11 +37,12 @@ impl Tools {
             Started::Ready { task, .. } => Ok(view::task(&task.state())),
             Started::Pending(task) => {
                 let next = "it goes on in the background; see task_wait, task_state, task_output";
-                let of = Fields::default().with("task", task.id().to_string());
-                Ok(of
-                    .with("state", serde_json::to_value(task.state().phase).unwrap_or_default())
-                    .with("next", next)
-                    .done())
+                // All of it: what is asked here is not a new question to whoever waits for the task later.
+                let mut told = view::task(&task.state());
+                if let Value::Object(fields) = &mut told {
+                    fields.insert("next".to_owned(), next.into());
+                }
+                Ok(told)
             }
         }
     }
