@@ -131,7 +131,8 @@ pub enum TurnStep {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Interrupted {
-    /// How the tasks ended that were waited for; nothing more is told about them.
+    /// How the tasks ended that the turn waited for; nothing more is told about them. Those that a caller of [`Host::run`]
+    /// waits for are stopped too, and left out here: that caller is told.
     pub stopped: StopReport,
     /// The answers that lay ready and that nobody had taken.
     pub cleared: Vec<LoopUpdate>,
@@ -283,7 +284,7 @@ impl Turn {
         request.details.turn = Some(self.name.clone());
         request.details.routing = Some(route(&inner, &request));
         let call = request.details.call_id.clone();
-        let Begun { task, joined } = Box::pin(start_or_join(&inner, request, None)).await?;
+        let Begun { task, joined } = Box::pin(start_or_join(&inner, request, None, None)).await?;
         if joined && !self.is_of_call(&task, call.as_deref()) {
             return Ok(TurnStart::Joined(task));
         }
@@ -377,16 +378,18 @@ impl Turn {
             let over = inner.around.clock.steady().saturating_add(deadline);
             // The guest is told the truth about the time that it has.
             let request = CancelRequest { grace: request.grace.min(deadline), ..request };
-            for task in left.stopped.into_iter().filter_map(|task| self.seat.registry.by_id(task)) {
+            let told_here = left.stopped.into_iter().map(|task| (task, true));
+            let stopped = told_here.chain(left.beside.into_iter().map(|task| (task, false)));
+            for (task, told_here) in stopped.filter_map(|(id, here)| Some((self.seat.registry.by_id(id)?, here))) {
                 let (request, (tell, told)) = (request.clone(), oneshot::channel());
                 inner.spawn(Box::pin(async move { drop(tell.send(stop(task, request, true, over).await)) }));
-                stopping.push(told);
+                stopping.push((told, told_here));
             }
         }
         let mut tasks = Vec::with_capacity(stopping.len());
-        for told in stopping {
+        for (told, told_here) in stopping {
             // It is only not told when the runtime goes.
-            tasks.extend(told.await.ok());
+            tasks.extend(told.await.ok().filter(|_| told_here));
         }
         Interrupted { stopped: StopReport { tasks, more: 0 }, cleared }
     }

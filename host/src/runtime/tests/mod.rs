@@ -31,5 +31,6 @@ mod stores;
 mod telling;
 mod terminal;
 mod turns;
+mod turns_beside;
 mod unloading;
 mod waiting;
