@@ -201,7 +201,7 @@ impl Shared {
         }
     }
 
-    /// There is a message of its that asks the agent to act, and that can be claimed.
+    /// There is a message of its that asks the agent to act, and that can be claimed from now on.
     pub(super) fn call_loop(&self) {
         if let Some(place) = &self.place {
             place.desk.change(&place.session, SessionBook::call);

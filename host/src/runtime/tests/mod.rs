@@ -32,5 +32,6 @@ mod telling;
 mod terminal;
 mod turns;
 mod turns_beside;
+mod turns_messages;
 mod unloading;
 mod waiting;
