@@ -45,6 +45,15 @@ impl Waiter {
     pub(super) fn mark(&self) -> Arc<Beside> {
         Arc::clone(&self.mark)
     }
+
+    /// Takes over a task that was there already, if its turn still has to answer. Says whether it is so.
+    pub(super) fn take_over(&self, session: &str, task: TaskId) -> bool {
+        let taken = self.mark.desk.change(session, |book| book.await_beside(task)).unwrap_or_default();
+        if taken {
+            self.mark.wait_for(session.to_owned(), task);
+        }
+        taken
+    }
 }
 
 impl Drop for Waiter {

@@ -75,12 +75,12 @@ impl LoopDesk {
         found.changes.send_replace(());
     }
 
-    /// One more handle to a session's loop. It is given back with [`LoopDesk::leave`].
-    pub(super) fn attend(&self, session: &str) -> watch::Receiver<()> {
+    /// One more handle to a session's loop, and whether it is the first. It is given back with [`LoopDesk::leave`].
+    pub(super) fn attend(&self, session: &str) -> (watch::Receiver<()>, bool) {
         let mut sessions = self.sessions();
         let found = sessions.entry(session.to_owned()).or_default();
         found.handles += 1;
-        found.changes.subscribe()
+        (found.changes.subscribe(), found.handles == 1)
     }
 
     /// One handle less.

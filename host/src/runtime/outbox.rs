@@ -47,6 +47,11 @@ impl OutboxDesk {
         fits.then(|| OutboxPlace { desk: Arc::clone(self), bytes, message: None })
     }
 
+    /// Whether a message of this session's asks its agent to act, and nobody has taken it.
+    pub(super) fn calls(&self, session: &str) -> bool {
+        self.book().calls(session)
+    }
+
     /// Forgets the messages of tasks that are forgotten.
     pub(super) fn forget(&self, task: TaskId) {
         self.book().forget(task);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::model::delivery::book::beside::Settled;
-use crate::model::details::Routing;
+use crate::model::details::{Routing, TaskDetails};
 use crate::model::manifest::TaskType;
 use crate::model::outcome::Outcome;
 use crate::model::request::StartRequest;
@@ -85,10 +85,18 @@ pub(super) async fn run(inner: &Arc<Inner>, mut request: StartRequest) -> Result
     let waits = !routing.patience().is_zero();
     let mut waiter = Waiter::new(&inner.loops);
     let beside = waits.then(|| waiter.mark());
+    let TaskDetails { session, turn, call_id, .. } = request.details.clone();
     let Begun { task, joined } = Box::pin(start_or_join(inner, request, None, beside)).await?;
     if !waits {
         return Ok(Started::Pending(task));
     }
+    // Whoever asks again for the same call, because the answer was lost, waits for its own.
+    let is_own = || {
+        let details = &task.shared().state().details;
+        details.is_of_call(session.as_deref(), turn.as_deref(), call_id.as_deref())
+    };
+    let joined =
+        joined && !(is_own() && session.as_deref().is_some_and(|session| waiter.take_over(session, task.id())));
     let over = async {
         match until {
             Some(until) => clock.sleep_until(until).await,

@@ -283,6 +283,11 @@ impl SessionBook {
         std::mem::take(&mut self.called)
     }
 
+    /// A result was taken whose task was forgotten just then.
+    pub(crate) fn lose(&mut self) {
+        self.lost = self.lost.saturating_add(1);
+    }
+
     /// How many results were forgotten before anybody took them: told once.
     pub(crate) fn tell_lost(&mut self) -> u64 {
         std::mem::take(&mut self.lost)

@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::bench::{Bench, beside, request, settle};
 use super::starting::{go, polite, poll};
 use crate::model::details::Routing;
+use crate::model::ids::TaskKey;
 use crate::model::outcome::Outcome;
-use crate::model::request::{CancelRequest, StartRequest};
+use crate::model::request::{CancelRequest, KeyPolicy, StartRequest};
 use crate::model::signal::Party;
-use crate::runtime::agent_loop::AgentLoop;
+use crate::runtime::agent_loop::{AgentLoop, TurnStart};
 use crate::runtime::handle::TaskHandle;
 use crate::runtime::routing::{Started, run};
 
@@ -86,4 +87,72 @@ async fn r51_whoever_runs_a_task_is_told_of_its_interruption_alone() {
     };
     assert_eq!(reason, "Esc");
     assert_eq!(turn.next().await, None);
+}
+
+fn named(id: &str, routing: Routing) -> StartRequest {
+    call(id, routing).key(TaskKey::new("k").unwrap()).on_key_in_use(KeyPolicy::Join)
+}
+
+#[tokio::test]
+async fn r52_whoever_asks_again_is_told_who_answers_now() {
+    let bench = polite();
+    let agent = agent(&bench);
+    let turn = agent.turn("t");
+    let asked = || named("1", Routing::Foreground).once("once");
+    let first = turn.start(asked()).await.unwrap();
+    let again = turn.start(asked()).await.unwrap();
+    assert!(matches!(again, TurnStart::Foreground(_)), "its turn waits for it: {again:?}");
+    first.task().detach(Party::Person).await;
+    let again = turn.start(asked()).await.unwrap();
+    assert!(matches!(again, TurnStart::Foreground(_)), "its placeholder lies ready: {again:?}");
+    assert!(turn.next().await.unwrap().answers_call());
+    let again = turn.start(asked()).await.unwrap();
+    assert!(matches!(again, TurnStart::Background(_)), "its result comes as a notification: {again:?}");
+    go(first.task()).await;
+    assert_eq!(agent.drain(9).updates.len(), 1);
+    let again = turn.start(asked()).await.unwrap();
+    assert!(matches!(again, TurnStart::Joined(_)), "all of it was told: {again:?}");
+    assert_eq!(turn.next().await, None);
+}
+
+#[tokio::test]
+async fn r52_whoever_runs_its_own_call_again_takes_the_answer_over() {
+    for ended in [false, true] {
+        let bench = polite();
+        let turn = agent(&bench).turn("t");
+        let asked = || named("1", Routing::Foreground).turn("t").once("once");
+        let task = turn.start(asked()).await.unwrap().task().clone();
+        if ended {
+            go(&task).await;
+        }
+        let inner = Arc::clone(&bench.inner);
+        let ran = beside(async move { run(&inner, asked()).await.unwrap() });
+        settle().await;
+        if !ended {
+            let again = turn.start(asked()).await.unwrap();
+            assert!(matches!(again, TurnStart::Joined(_)), "somebody else answers: {again:?}");
+            go(&task).await;
+        }
+        assert!(matches!(ran.end().await, Started::Ready { .. }));
+        assert_eq!(turn.next().await, None, "it is answered");
+    }
+}
+
+#[tokio::test]
+async fn r53_a_result_that_is_forgotten_while_it_is_taken_is_counted() {
+    for interrupted in [false, true] {
+        let bench = polite();
+        let agent = agent(&bench);
+        let turn = agent.turn("t");
+        let task = turn.start(call("1", Routing::Foreground)).await.unwrap().task().clone();
+        go(&task).await;
+        bench.inner.remove(task.id()).await.unwrap();
+        if interrupted {
+            let left = turn.interrupt(CancelRequest::force(Party::Person, "Esc"), SECOND).await;
+            assert_eq!(left.cleared, []);
+        } else {
+            assert_eq!(turn.next().await, None);
+        }
+        assert_eq!((agent.drain(9).lost, agent.drain(9).lost), (1, 0));
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::bench::{Bench, request, script, settle};
+use super::bench::{Bench, request, script, settle, success, wait_for};
 use super::starting::poll;
 use crate::model::limits::LimitsRequest;
 use crate::model::outbox::{AgentMessage, MessageFilter};
@@ -65,4 +65,24 @@ async fn r53_a_message_that_its_sink_did_not_settle_calls_the_loop_whatever_happ
     task.wait().await;
     assert!(agent.wait_ready().await.unwrap().message);
     assert_eq!(bench.inner.messages().claim(&MessageFilter::session("s"), 9, SECOND).len(), 1);
+}
+
+#[tokio::test]
+async fn r53_a_message_that_came_before_the_loop_calls_it_too() {
+    let bench = Bench::new(script(|link| async move {
+        call(&link, None).await;
+        wait_for(&link, "go", None).await;
+        success(None)
+    }));
+    let task = bench.inner.start(request().session("s")).await.unwrap();
+    super::starting::go(&task).await;
+    let first = agent(&bench);
+    assert_eq!(first.drain(9).updates.len(), 1);
+    drop(first);
+    assert_eq!(bench.inner.loops.count(), 0, "its session has no book");
+    let agent = agent(&bench);
+    assert!(agent.wait_ready().await.unwrap().message);
+    assert!(poll(&mut Box::pin(agent.wait_ready())).is_pending(), "told once");
+    let other = bench.inner.agent_loop("other".to_owned());
+    assert!(poll(&mut Box::pin(other.wait_ready())).is_pending());
 }

@@ -6,7 +6,7 @@
 use crate::model::delivery::{ContinuePolicy, DeliveryMode};
 use crate::model::ids::TaskId;
 
-use super::{Entry, ItemBody, Place, SessionBook};
+use super::{Entry, Item, ItemBody, Place, SessionBook};
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,18 @@ pub(crate) enum Settled {
     GivenUp,
 }
 
+/// Who tells what is still to come of a task.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Its turn, and that answers its call.
+    Turn,
+    /// The loop, and its call is answered.
+    Loop,
+    /// Nothing is to come, or whoever waits beside the book tells it.
+    #[default]
+    Nobody,
+}
+
 impl Entry {
     /// The task's end, for whom nobody waits.
     pub(super) fn notification(&self) -> ItemBody {
@@ -28,6 +40,35 @@ impl Entry {
 }
 
 impl SessionBook {
+    /// Who tells what is still to come of a task.
+    pub(crate) fn standing(&self, task: TaskId) -> Standing {
+        let Some(entry) = self.tasks.get(&task).filter(|entry| entry.beside.is_none()) else { return Standing::Nobody };
+        let queue = entry.turn.as_ref().and_then(|turn| self.turns.get(turn)).map(|turn| &turn.queue);
+        let in_turn = |place| queue.and_then(|queue| queue.get(place));
+        let answers = |item: &Item| matches!(item.body, ItemBody::Detached | ItemBody::Result { .. });
+        if entry.place == Place::Foreground || entry.items.iter().filter_map(in_turn).any(answers) {
+            return Standing::Turn;
+        }
+        match entry.place {
+            Place::Background => Standing::Loop,
+            Place::Ended if !entry.items.is_empty() => Standing::Loop,
+            Place::Foreground | Place::Interrupted | Place::Ended => Standing::Nobody,
+        }
+    }
+
+    /// Somebody waits beside the book for a task that is there already, if its turn still has to answer: what lies ready of
+    /// that is withheld. Says whether it is so.
+    pub(crate) fn await_beside(&mut self, task: TaskId) -> bool {
+        if self.standing(task) != Standing::Turn {
+            return false;
+        }
+        let answers = self.take_back(task, |body| matches!(body, ItemBody::Detached | ItemBody::Result { .. }));
+        if let Some(entry) = self.tasks.get_mut(&task) {
+            entry.beside = Some(answers.iter().map(|item| item.body).collect());
+        }
+        true
+    }
+
     /// Nobody waits for the task beside the book any more. Only the first time counts.
     pub(crate) fn settle(&mut self, task: TaskId, settled: Settled) {
         let Some(entry) = self.tasks.get_mut(&task) else { return };
