@@ -204,7 +204,8 @@ impl AgentLoop {
     }
 
     /// Waits until there is something for the loop, and takes nothing; `None` when the host shuts down and nothing more comes.
-    /// Comes back at once while something is left that was told before: drain it first.
+    /// Comes back at once while something is left that was told before: drain it first. After `None` drain once more: a task that
+    /// was just being started when the host shut down may have ended since.
     ///
     /// Cancel safety: nothing is lost.
     pub async fn wait_ready(&self) -> Option<LoopReady> {
@@ -213,13 +214,13 @@ impl AgentLoop {
         loop {
             // Looked at before the book, so that a change in between is not slept through.
             changes.mark_unchanged();
+            // So is this. An error means that the host is gone.
+            let stops = *shutdown.borrow() || shutdown.has_changed().is_err();
             let (ready, idle) = self.seat.look(|book| {
                 let (updates, message) = (book.ready(), book.tell_call());
                 let ready = LoopReady { updates, continue_requested: book.tell_on(), message };
                 ((updates > 0 || message).then_some(ready), book.is_idle())
             });
-            // An error means that the host is gone.
-            let stops = *shutdown.borrow() || shutdown.has_changed().is_err();
             if ready.is_some() || (stops && idle) {
                 return ready;
             }
