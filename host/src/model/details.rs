@@ -178,6 +178,12 @@ pub enum DetailsError {
 }
 
 impl TaskDetails {
+    /// Whether a task was started for this very call of this session's turn.
+    pub(crate) fn is_of_call(&self, session: Option<&str>, turn: Option<&str>, call: Option<&str>) -> bool {
+        let same = |own: &Option<String>, asked: Option<&str>| own.as_deref() == asked;
+        call.is_some() && same(&self.call_id, call) && same(&self.session, session) && same(&self.turn, turn)
+    }
+
     /// Takes what is left open from a parent's.
     pub(crate) fn inherit(&mut self, parent: &Self) {
         let texts = [

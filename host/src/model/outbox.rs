@@ -438,6 +438,12 @@ impl Outbox {
         self.ends.first().map(|(until, _)| *until)
     }
 
+    /// Whether an open message of this session's asks its agent to act, claimed ones included.
+    pub(crate) fn calls(&self, session: &str) -> bool {
+        let mut queues = self.queues.values().filter(|queue| queue.session.as_deref() == Some(session));
+        queues.any(|queue| queue.entries.values().any(|entry| entry.message.trigger))
+    }
+
     /// How many messages are open, claimed ones included.
     pub(crate) fn open(&self, filter: &MessageFilter) -> usize {
         let queues = self.queues.iter().filter(|(task, queue)| filter.takes(**task, queue));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
+use crate::model::delivery::book::beside::Standing;
 use crate::model::delivery::book::{Item, ItemBody, SessionBook, TurnLook};
 use crate::model::delivery::{DeliveryMode, LoopUpdate, UpdateBody};
 use crate::model::details::Routing;
@@ -103,7 +104,8 @@ pub enum TurnStart {
     Foreground(TaskHandle),
     /// The caller does, now: the task goes on in the background, and its result comes as a notification.
     Background(TaskHandle),
-    /// The caller does: another call's task was joined, nothing was started, and nothing is told for this call.
+    /// The caller does: nothing was started, and nothing is told for this call. Another call's task was joined, or this one's
+    /// that was answered before, that [`Host::run`] waits for, or that was done elsewhere ([`Host::report_external`]).
     Joined(TaskHandle),
 }
 
@@ -131,7 +133,8 @@ pub enum TurnStep {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Interrupted {
-    /// How the tasks ended that were waited for; nothing more is told about them.
+    /// How the tasks ended that the turn waited for; nothing more is told about them. Those that a caller of [`Host::run`]
+    /// waits for are stopped too, and left out here: that caller is told.
     pub stopped: StopReport,
     /// The answers that lay ready and that nobody had taken.
     pub cleared: Vec<LoopUpdate>,
@@ -171,7 +174,11 @@ impl Host {
 
 impl Inner {
     pub(super) fn agent_loop(self: &Arc<Self>, session: String) -> AgentLoop {
-        let changes = self.loops.attend(&session);
+        let (changes, is_first) = self.loops.attend(&session);
+        // It may have come while the session had no book. One that comes from now on calls the loop by itself.
+        if is_first && self.around.outbox.calls(&session) {
+            self.loops.change(&session, SessionBook::call);
+        }
         let seat = Seat {
             desk: Arc::clone(&self.loops),
             registry: Arc::clone(&self.registry),
@@ -197,7 +204,8 @@ impl AgentLoop {
     }
 
     /// Waits until there is something for the loop, and takes nothing; `None` when the host shuts down and nothing more comes.
-    /// Comes back at once while something is left that was told before: drain it first.
+    /// Comes back at once while something is left that was told before: drain it first. After `None` drain once more: a task that
+    /// was just being started when the host shut down may have ended since.
     ///
     /// Cancel safety: nothing is lost.
     pub async fn wait_ready(&self) -> Option<LoopReady> {
@@ -206,13 +214,13 @@ impl AgentLoop {
         loop {
             // Looked at before the book, so that a change in between is not slept through.
             changes.mark_unchanged();
+            // So is this. An error means that the host is gone.
+            let stops = *shutdown.borrow() || shutdown.has_changed().is_err();
             let (ready, idle) = self.seat.look(|book| {
                 let (updates, message) = (book.ready(), book.tell_call());
                 let ready = LoopReady { updates, continue_requested: book.tell_on(), message };
                 ((updates > 0 || message).then_some(ready), book.is_idle())
             });
-            // An error means that the host is gone.
-            let stops = *shutdown.borrow() || shutdown.has_changed().is_err();
             if ready.is_some() || (stops && idle) {
                 return ready;
             }
@@ -283,27 +291,21 @@ impl Turn {
         request.details.turn = Some(self.name.clone());
         request.details.routing = Some(route(&inner, &request));
         let call = request.details.call_id.clone();
-        let Begun { task, joined } = Box::pin(start_or_join(&inner, request, None)).await?;
-        if joined && !self.is_of_call(&task, call.as_deref()) {
-            return Ok(TurnStart::Joined(task));
-        }
-        // What was decided when it was started, now or by whoever asked first.
-        let routing = task.shared().state().details.routing;
-        Ok(if routing.is_some_and(Routing::is_foreground) {
-            TurnStart::Foreground(task)
+        let Begun { task, joined } = Box::pin(start_or_join(&inner, request, None, None)).await?;
+        let details = task.shared().state().details.clone();
+        let standing = if !joined {
+            if details.routing.is_some_and(Routing::is_foreground) { Standing::Turn } else { Standing::Loop }
+        } else if details.is_of_call(Some(&self.seat.session), Some(&self.name), call.as_deref()) {
+            // Whoever asks again, because the answer was lost, joins its own: what is still to come answers it.
+            self.seat.look(|book| book.standing(task.id()))
         } else {
-            TurnStart::Background(task)
+            Standing::Nobody
+        };
+        Ok(match standing {
+            Standing::Turn => TurnStart::Foreground(task),
+            Standing::Loop => TurnStart::Background(task),
+            Standing::Nobody => TurnStart::Joined(task),
         })
-    }
-
-    /// Whether a task was started for this very call: whoever asks again, because the answer was lost, joins its own.
-    fn is_of_call(&self, task: &TaskHandle, call: Option<&str>) -> bool {
-        let state = task.shared().state();
-        let details = &state.details;
-        call.is_some()
-            && details.call_id.as_deref() == call
-            && details.session.as_ref() == Some(&self.seat.session)
-            && details.turn.as_ref() == Some(&self.name)
     }
 
     /// The next update of the turn's tasks in the foreground, first in first out; `None` when none is left that anybody waits
@@ -318,7 +320,7 @@ impl Turn {
             match self.seat.look(|book| book.next_in(&self.name)) {
                 TurnLook::Over => return None,
                 TurnLook::Next(item) => {
-                    if let Some(update) = self.seat.update(item) {
+                    if let Some(update) = self.seat.told(item) {
                         return Some(update);
                     }
                 }
@@ -371,22 +373,24 @@ impl Turn {
     /// Cancel safety: from the first poll on the turn is interrupted, and its tasks are being stopped, whoever waits for it.
     pub async fn interrupt(&self, request: CancelRequest, deadline: Duration) -> Interrupted {
         let left = self.seat.change(|book| book.interrupt(&self.name));
-        let cleared = left.cleared.into_iter().filter_map(|item| self.seat.update(item)).collect();
+        let cleared = left.cleared.into_iter().filter_map(|item| self.seat.told(item)).collect();
         let mut stopping = Vec::new();
         if let Some(inner) = self.seat.host.upgrade() {
             let over = inner.around.clock.steady().saturating_add(deadline);
             // The guest is told the truth about the time that it has.
             let request = CancelRequest { grace: request.grace.min(deadline), ..request };
-            for task in left.stopped.into_iter().filter_map(|task| self.seat.registry.by_id(task)) {
+            let told_here = left.stopped.into_iter().map(|task| (task, true));
+            let stopped = told_here.chain(left.beside.into_iter().map(|task| (task, false)));
+            for (task, told_here) in stopped.filter_map(|(id, here)| Some((self.seat.registry.by_id(id)?, here))) {
                 let (request, (tell, told)) = (request.clone(), oneshot::channel());
                 inner.spawn(Box::pin(async move { drop(tell.send(stop(task, request, true, over).await)) }));
-                stopping.push(told);
+                stopping.push((told, told_here));
             }
         }
         let mut tasks = Vec::with_capacity(stopping.len());
-        for told in stopping {
+        for (told, told_here) in stopping {
             // It is only not told when the runtime goes.
-            tasks.extend(told.await.ok());
+            tasks.extend(told.await.ok().filter(|_| told_here));
         }
         Interrupted { stopped: StopReport { tasks, more: 0 }, cleared }
     }
@@ -420,19 +424,20 @@ impl Seat {
     }
 
     fn drain(&self, from: DeliveryMode, most: usize) -> Drained {
-        let (items, mut lost) = self.look(|book| (book.drain(from, most), book.tell_lost()));
+        let items = self.look(|book| book.drain(from, most));
         let asks = |item: &Item| matches!(item.body, ItemBody::Result { asks_on: true, .. });
         let continue_requested = items.iter().any(asks);
-        let mut updates = Vec::with_capacity(items.len());
-        for item in items {
-            let is_result = matches!(item.body, ItemBody::Result { .. });
-            match self.update(item) {
-                Some(update) => updates.push(update),
-                // Its task was forgotten just now.
-                None => lost = lost.saturating_add(u64::from(is_result)),
-            }
+        let updates = items.into_iter().filter_map(|item| self.told(item)).collect();
+        Drained { updates, continue_requested, lost: self.look(SessionBook::tell_lost) }
+    }
+
+    /// What an item says. A result whose task was forgotten just now is counted.
+    fn told(&self, item: Item) -> Option<LoopUpdate> {
+        let update = self.update(item);
+        if update.is_none() && matches!(item.body, ItemBody::Result { .. }) {
+            self.look(SessionBook::lose);
         }
-        Drained { updates, continue_requested, lost }
+        update
     }
 
     /// What an item says; nothing, when its question is decided or its task forgotten by now.

@@ -13,6 +13,7 @@ use crate::model::details::TaskDetails;
 use crate::model::event::{Event, EventBody};
 use crate::model::ids::TaskId;
 
+use super::beside::Beside;
 use super::shared::Shared;
 
 /// The books, by session.
@@ -65,19 +66,21 @@ impl LoopDesk {
     }
 
     /// Takes a task in that lives from now on.
-    fn enter(&self, session: &str, entrant: Entrant) {
+    fn enter(&self, session: &str, mut entrant: Entrant, beside: Option<&Beside>) {
         let mut sessions = self.sessions();
         let found = sessions.entry(session.to_owned()).or_default();
+        // Whoever does not wait any more has said so before it took the books, or settles it after this.
+        entrant.beside = beside.is_some_and(Beside::is_waiting);
         found.book.enter(entrant);
         found.changes.send_replace(());
     }
 
-    /// One more handle to a session's loop. It is given back with [`LoopDesk::leave`].
-    pub(super) fn attend(&self, session: &str) -> watch::Receiver<()> {
+    /// One more handle to a session's loop, and whether it is the first. It is given back with [`LoopDesk::leave`].
+    pub(super) fn attend(&self, session: &str) -> (watch::Receiver<()>, bool) {
         let mut sessions = self.sessions();
         let found = sessions.entry(session.to_owned()).or_default();
         found.handles += 1;
-        found.changes.subscribe()
+        (found.changes.subscribe(), found.handles == 1)
     }
 
     /// One handle less.
@@ -105,14 +108,24 @@ pub(crate) struct LoopPlace {
     task: TaskId,
     /// Whether its updates are the loop's. A child that nobody routed is its parent's alone.
     told: bool,
+    /// Who waits for it beside the book.
+    beside: Option<Arc<Beside>>,
 }
 
 impl LoopPlace {
     /// The place of a task that is about to be; `None` without a session.
-    pub(super) fn new(desk: &Arc<LoopDesk>, task: TaskId, details: &TaskDetails) -> Option<Self> {
+    pub(super) fn new(
+        desk: &Arc<LoopDesk>,
+        task: TaskId,
+        details: &TaskDetails,
+        beside: Option<Arc<Beside>>,
+    ) -> Option<Self> {
         let session = details.session.clone()?;
         let told = details.parent.is_none() || details.routing.is_some();
-        Some(Self { desk: Arc::clone(desk), session, task, told })
+        if let Some(beside) = &beside {
+            beside.wait_for(session.clone(), task);
+        }
+        Some(Self { desk: Arc::clone(desk), session, task, told, beside })
     }
 
     fn change(&self, change: impl FnOnce(&mut SessionBook, TaskId)) {
@@ -147,12 +160,13 @@ impl LoopLife {
                 task: shared.id,
                 turn: state.details.turn.clone(),
                 foreground: !state.background,
+                beside: false,
                 delivery: state.details.delivery,
                 continue_policy: state.details.continue_policy,
             };
             (entrant, state.open_numbers())
         };
-        place.desk.enter(&place.session, entrant);
+        place.desk.enter(&place.session, entrant, place.beside.as_deref());
         if !open.is_empty() {
             // It may ask whether it may begin.
             place.change(|book, task| book.ask(task, &open));
@@ -187,17 +201,10 @@ impl Shared {
         }
     }
 
-    /// There is a message of its that asks the agent to act, and that can be claimed.
+    /// There is a message of its that asks the agent to act, and that can be claimed from now on.
     pub(super) fn call_loop(&self) {
         if let Some(place) = &self.place {
             place.desk.change(&place.session, SessionBook::call);
-        }
-    }
-
-    /// Whoever waited for it has told its call what came of it.
-    pub(super) fn call_answered(&self, with_result: bool) {
-        if let Some(place) = &self.place {
-            place.change(|book, task| book.answered(task, with_result));
         }
     }
 }

@@ -69,6 +69,8 @@ impl Actor {
             }
         }
         self.follow_clocks();
+        // What its session's loop is told lies ready before anybody hears of it, also whoever waits for its key.
+        self.shared.tell_loop(events);
         if ended {
             // The state is visible; now the key is free, and then whoever waits is woken.
             self.registry.release(&self.shared.task, self.shared.id);
@@ -77,8 +79,6 @@ impl Actor {
             let told = phases.into_iter().zip(events);
             self.shared.feed.tell_each(&self.shared.identity(), EventLane::Task, told);
         }
-        // What its session's loop is told lies ready before anybody hears of it.
-        self.shared.tell_loop(events);
         self.shared.head.send_replace(Head { ended, ..stored });
         if ended { Err(Ended) } else { Ok(()) }
     }

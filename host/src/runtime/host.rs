@@ -409,10 +409,11 @@ impl Host {
     /// # Errors
     /// Like [`Host::start`].
     ///
-    /// It comes back early when the task is detached ([`TaskHandle::detach`]). A task in a session's turn is answered by this alone:
-    /// its turn is not told of what this call came to.
+    /// It comes back early when the task is detached ([`TaskHandle::detach`]). The call is answered by this alone: the
+    /// session's loop is not told what this came to.
     ///
-    /// Cancel safety: when the future is dropped while it waits, the task goes on. Before, it is like [`Host::start`].
+    /// Cancel safety: when the future is dropped while it waits, the task goes on, and the loop is told of its end after all.
+    /// Before, it is like [`Host::start`].
     pub async fn run(&self, request: StartRequest) -> Result<Started, StartError> {
         Box::pin(run(&self.inner, request)).await
     }

@@ -1,5 +1,7 @@
 //! What a guest tells its agent: written down, handed to the sink, and kept in the outbox until somebody has it.
 
+use std::sync::Arc;
+
 use crate::model::command::{Answer, Command};
 use crate::model::ids::SignalKey;
 use crate::model::machine::Refusal;
@@ -23,8 +25,9 @@ impl Actor {
         let command = Command::MessageAgent { message: message.clone(), trigger, once: once.clone(), room };
         let decided = self.decide(command).await?;
         let answer = match (decided, place) {
-            // It was sent before, and the answer is that of then.
+            // It was sent before, and the answer is that of then. There is no event that would slow it down.
             (Answer::Unchanged, _) => {
+                self.take_turn();
                 Ok(once.as_ref().and_then(|key| self.told_once.get(key).copied()).unwrap_or(Delivery::Queued))
             }
             (decided, place) => match (done(decided), place) {
@@ -36,9 +39,6 @@ impl Actor {
                 (Err(refusal), _) => Err(refusal),
             },
         };
-        if trigger && matches!(answer, Ok(Delivery::Queued)) {
-            self.shared.call_loop();
-        }
         if let (Some(key), Ok(delivery)) = (once, &answer) {
             self.told_once.entry(key).or_insert(*delivery);
         }
@@ -64,10 +64,10 @@ impl Actor {
     async fn deliver(&mut self, message: AgentMessage, mut place: OutboxPlace) -> Result<Delivery, Ended> {
         let number = message.number;
         let Some(sink) = &self.sink else {
-            place.hold(message);
+            place.hold(message, Arc::clone(&self.shared));
             return Ok(Delivery::Queued);
         };
-        place.hold(message.clone());
+        place.hold(message.clone(), Arc::clone(&self.shared));
         let delivery = sink.deliver(&message);
         let how = match delivery {
             Delivery::Accepted => Settlement::Accepted,

@@ -47,6 +47,11 @@ impl OutboxDesk {
         fits.then(|| OutboxPlace { desk: Arc::clone(self), bytes, message: None })
     }
 
+    /// Whether a message of this session's asks its agent to act, and nobody has taken it.
+    pub(super) fn calls(&self, session: &str) -> bool {
+        self.book().calls(session)
+    }
+
     /// Forgets the messages of tasks that are forgotten.
     pub(super) fn forget(&self, task: TaskId) {
         self.book().forget(task);
@@ -58,13 +63,13 @@ impl OutboxDesk {
 pub(super) struct OutboxPlace {
     desk: Arc<OutboxDesk>,
     bytes: u64,
-    message: Option<AgentMessage>,
+    message: Option<(AgentMessage, Arc<Shared>)>,
 }
 
 impl OutboxPlace {
-    /// The message is written down: it must not be lost any more.
-    pub(super) fn hold(&mut self, message: AgentMessage) {
-        self.message = Some(message);
+    /// The message of this task is written down: it must not be lost any more.
+    pub(super) fn hold(&mut self, message: AgentMessage, of: Arc<Shared>) {
+        self.message = Some((message, of));
     }
 
     /// The message is settled.
@@ -76,7 +81,13 @@ impl OutboxPlace {
 impl Drop for OutboxPlace {
     fn drop(&mut self) {
         match self.message.take() {
-            Some(message) => self.desk.change(|book| book.put(message)),
+            Some((message, of)) => {
+                let calls = message.trigger;
+                self.desk.change(|book| book.put(message));
+                if calls {
+                    of.call_loop();
+                }
+            }
             None => self.desk.book().unreserve(self.bytes),
         }
     }

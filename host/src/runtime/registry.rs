@@ -116,6 +116,12 @@ struct Books {
     held: VecDeque<TaskId>,
 }
 
+/// Tasks that the books do not hold any more.
+struct Forgotten {
+    ids: Vec<TaskId>,
+    _tasks: Vec<Arc<Shared>>,
+}
+
 impl Books {
     fn leave(&mut self, version: Arc<Version>) -> Arc<Version> {
         version.stand(Standing::Leaving);
@@ -127,7 +133,8 @@ impl Books {
         self.tasks.get(&id).is_some_and(|shared| Arc::strong_count(shared) > 1)
     }
 
-    fn sweep(&mut self, keep: Keep, now: Duration) -> Vec<TaskId> {
+    /// What is forgotten is to be dropped when the books are not locked any more: much may go with it.
+    fn sweep(&mut self, keep: Keep, now: Duration) -> Forgotten {
         let mut forgotten = Vec::new();
         for _ in 0..self.held.len().min(SWEPT_AT_ONCE) {
             forgotten.extend(self.held.pop_front());
@@ -143,18 +150,19 @@ impl Books {
         // Somebody who holds a handle may still want to read.
         let (held, forgotten): (Vec<_>, Vec<_>) = forgotten.into_iter().partition(|id| self.is_held(*id));
         self.held.extend(held);
-        for id in &forgotten {
-            self.forget(*id);
-        }
-        forgotten
+        let tasks = forgotten.iter().filter_map(|id| self.forget(*id)).collect();
+        Forgotten { ids: forgotten, _tasks: tasks }
     }
 
-    fn forget(&mut self, id: TaskId) {
-        if let Some(task) = self.tasks.remove(&id) {
+    /// The same for one.
+    fn forget(&mut self, id: TaskId) -> Option<Arc<Shared>> {
+        let task = self.tasks.remove(&id);
+        if let Some(task) = &task {
             task.forgotten.store(true, Ordering::SeqCst);
-            self.index.forget(&task);
+            self.index.forget(task);
         }
         self.claims.forget(id);
+        task
     }
 }
 
@@ -313,7 +321,9 @@ impl Registry {
             books.ended_bytes = books.ended_bytes.saturating_sub(past.bytes);
         }
         books.held.retain(|held| *held != id);
-        books.forget(id);
+        let forgotten = books.forget(id);
+        drop(books);
+        drop(forgotten);
         is_known
     }
 
@@ -325,12 +335,15 @@ impl Registry {
             books.ended.push_back(Past { id, at: now, bytes });
             books.ended_bytes = books.ended_bytes.saturating_add(bytes);
         }
-        books.sweep(self.keep, now)
+        let forgotten = books.sweep(self.keep, now);
+        drop(books);
+        forgotten.ids
     }
 
     /// Forgets some of the ended tasks whose time is over, and returns their ids.
     pub(crate) fn sweep(&self, now: Duration) -> Vec<TaskId> {
-        self.lock().sweep(self.keep, now)
+        let forgotten = self.lock().sweep(self.keep, now);
+        forgotten.ids
     }
 
     /// At most so many tasks that may be meant, of those that were started before the one of this number, newest first; and

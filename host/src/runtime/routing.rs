@@ -3,13 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::model::details::Routing;
+use crate::model::delivery::book::beside::Settled;
+use crate::model::details::{Routing, TaskDetails};
 use crate::model::manifest::TaskType;
 use crate::model::outcome::Outcome;
 use crate::model::request::StartRequest;
 use crate::model::routing::decide;
 use crate::model::signal::Party;
 
+use super::beside::Waiter;
 use super::handle::TaskHandle;
 use super::host::{Inner, StartError};
 use super::start::{Begun, start_or_join};
@@ -72,18 +74,29 @@ pub(super) fn route(inner: &Inner, request: &StartRequest) -> Routing {
     decide(request.details.routing, policy, task_type.and_then(|of| of.routing))
 }
 
-/// Starts a task, and waits for it as long as was decided.
+/// Starts a task, and waits for it as long as was decided. While it waits, nobody else is told what would answer the call.
 ///
-/// Cancel safety: when the future is dropped while it waits, the task goes on.
+/// Cancel safety: when the future is dropped while it waits, the task goes on, and its call is answered by its turn.
 pub(super) async fn run(inner: &Arc<Inner>, mut request: StartRequest) -> Result<Started, StartError> {
     let routing = route(inner, &request);
     request.details.routing = Some(routing);
     let clock = Arc::clone(&inner.around.clock);
     let until = clock.steady().checked_add(routing.patience());
-    let Begun { task, joined } = Box::pin(start_or_join(inner, request, None)).await?;
-    if routing.patience().is_zero() {
+    let waits = !routing.patience().is_zero();
+    let mut waiter = Waiter::new(&inner.loops);
+    let beside = waits.then(|| waiter.mark());
+    let TaskDetails { session, turn, call_id, .. } = request.details.clone();
+    let Begun { task, joined } = Box::pin(start_or_join(inner, request, None, beside)).await?;
+    if !waits {
         return Ok(Started::Pending(task));
     }
+    // Whoever asks again for the same call, because the answer was lost, waits for its own.
+    let is_own = || {
+        let details = &task.shared().state().details;
+        details.is_of_call(session.as_deref(), turn.as_deref(), call_id.as_deref())
+    };
+    let joined =
+        joined && !(is_own() && session.as_deref().is_some_and(|session| waiter.take_over(session, task.id())));
     let over = async {
         match until {
             Some(until) => clock.sleep_until(until).await,
@@ -98,9 +111,7 @@ pub(super) async fn run(inner: &Arc<Inner>, mut request: StartRequest) -> Result
         () = detached => None,
         () = over => if joined { None } else { task.detach(Party::Host).await.outcome() },
     };
-    if !joined {
-        task.shared().call_answered(outcome.is_some());
-    }
+    waiter.settled = if outcome.is_some() { Settled::Ended } else { Settled::GoesOn };
     Ok(match outcome {
         Some(outcome) => Started::Ready { task, outcome },
         None => Started::Pending(task),

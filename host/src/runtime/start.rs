@@ -34,6 +34,7 @@ use crate::ports::store::Record;
 
 use super::actor::{Actor, CALL_QUEUE};
 use super::attachments::{Attached, attach_all};
+use super::beside::Beside;
 use super::birth::Newborn;
 use super::cell::Cell;
 use super::delivery::LoopPlace;
@@ -65,6 +66,8 @@ struct Checked {
     hooks: Option<Box<TaskHooks>>,
     /// Its place in its tree, for a child.
     tree: Option<TreePlace>,
+    /// Who waits for it, and answers its call.
+    beside: Option<Arc<Beside>>,
 }
 
 /// A task whose start cannot be refused any more, unless by its store, or the parent that it is to have.
@@ -124,7 +127,7 @@ pub(super) async fn start(
     request: StartRequest,
     on_terminal: Option<OnTerminal>,
 ) -> Result<TaskHandle, StartError> {
-    start_or_join(inner, request, on_terminal).await.map(|begun| begun.task)
+    start_or_join(inner, request, on_terminal, None).await.map(|begun| begun.task)
 }
 
 /// What a start came to.
@@ -134,11 +137,12 @@ pub(super) struct Begun {
     pub(super) joined: bool,
 }
 
-/// The same, and says whether there was such a task already.
+/// The same, and says whether there was such a task already. With `beside`, somebody waits for a new one.
 pub(super) async fn start_or_join(
     inner: &Arc<Inner>,
     mut request: StartRequest,
     on_terminal: Option<OnTerminal>,
+    beside: Option<Arc<Beside>>,
 ) -> Result<Begun, StartError> {
     let joined = |task| Ok(Begun { task, joined: true });
     let started = |task| Begun { task, joined: false };
@@ -157,6 +161,7 @@ pub(super) async fn start_or_join(
     let parent = parent(inner, &mut request)?;
     let mut checked = check(inner, &request, None, on_terminal)?;
     see_daemon(&request, checked.kind)?;
+    checked.beside = beside;
     if let Some(parent) = &parent {
         checked.tree = Some(parent.expect_child(&inner.registry, &request, id, &task)?);
     }
@@ -449,7 +454,7 @@ fn check(
     let at_end = inner.on_terminals.of(&request.details, on_terminal)?;
     let hooks = inner.task_hooks(&plugin, request.grants.kv);
     let wanted = request.details.output_schema.as_ref().map(wanted).transpose()?;
-    Ok(Checked { version, kind, schemas: schemas.clone(), limits, wanted, at_end, hooks, tree: None })
+    Ok(Checked { version, kind, schemas: schemas.clone(), limits, wanted, at_end, hooks, tree: None, beside: None })
 }
 
 /// The schema that a request has for its result, under the rules for a plugin's.
@@ -484,7 +489,7 @@ fn newborn(inner: &Arc<Inner>, prepared: Prepared) -> Result<(Newborn, Vec<Recor
     let (alive, gone) = oneshot::channel();
     let (number, version) = (inner.registry.next_number(), checked.version.number);
     let mut shared = Shared::new(id, task.clone(), number, version, state, control_tx, inner.around.clone());
-    shared.place = LoopPlace::new(&inner.loops, id, &request.details);
+    shared.place = LoopPlace::new(&inner.loops, id, &request.details, checked.beside);
     shared.tree = checked.tree.as_ref().map(|place| (place.root, place.depth));
     let shared = Arc::new(shared);
     let link = CellLink {

@@ -11,6 +11,10 @@ use crate::model::ids::TaskId;
 
 use super::{ContinuePolicy, DeliveryMode};
 
+pub(crate) mod beside;
+
+use beside::Settled;
+
 /// What lies ready, without what it says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Item {
@@ -31,6 +35,8 @@ pub(crate) struct Entrant {
     pub(crate) task: TaskId,
     pub(crate) turn: Option<String>,
     pub(crate) foreground: bool,
+    /// Whether somebody waits for it beside the book, and tells its call what comes of it.
+    pub(crate) beside: bool,
     pub(crate) delivery: DeliveryMode,
     pub(crate) continue_policy: ContinuePolicy,
 }
@@ -51,6 +57,8 @@ pub(crate) enum TurnLook {
 pub(crate) struct Interruption {
     /// The tasks that were waited for, in the order of their starts. They are to be stopped.
     pub(crate) stopped: Vec<TaskId>,
+    /// The same of those that somebody waits for beside the book, who says how they end.
+    pub(crate) beside: Vec<TaskId>,
     /// What lay ready and nobody had taken, questions left out.
     pub(crate) cleared: Vec<Item>,
 }
@@ -80,6 +88,10 @@ struct Entry {
     asked: ApprovalNumber,
     /// Where its items are, in some queue.
     items: Vec<u64>,
+    /// While somebody waits for it beside the book: the answers that are withheld until it is known what came of that.
+    beside: Option<Vec<ItemBody>>,
+    /// Whether its turn counts it among those that are waited for.
+    counted: bool,
 }
 
 #[derive(Debug, Default)]
@@ -119,16 +131,16 @@ pub(crate) struct SessionBook {
 impl SessionBook {
     /// Takes a task in that lives from now on.
     pub(crate) fn enter(&mut self, entrant: Entrant) {
-        let Entrant { task, turn, foreground, delivery, continue_policy } = entrant;
-        let awaited = turn.as_ref().filter(|_| foreground);
-        let place = if awaited.is_some() { Place::Foreground } else { Place::Background };
-        if let Some(turn) = awaited {
-            self.turns.entry(turn.clone()).or_default().live += 1;
-        }
+        let Entrant { task, turn, foreground, beside, delivery, continue_policy } = entrant;
+        let place = if foreground && turn.is_some() { Place::Foreground } else { Place::Background };
         self.numbers += 1;
-        let number = self.numbers;
-        let asked = ApprovalNumber(0);
-        self.tasks.insert(task, Entry { number, turn, place, delivery, continue_policy, asked, items: Vec::new() });
+        let (number, asked, items) = (self.numbers, ApprovalNumber(0), Vec::new());
+        let beside = beside.then(Vec::new);
+        let entry = Entry { number, turn, place, delivery, continue_policy, asked, items, beside, counted: false };
+        self.tasks.insert(task, entry);
+        if place == Place::Foreground {
+            self.count(task);
+        }
         self.live += 1;
     }
 
@@ -181,28 +193,14 @@ impl SessionBook {
         let Some(entry) = self.tasks.get(&task) else { return };
         match entry.place {
             Place::Ended => return,
-            Place::Interrupted => {}
-            Place::Foreground => {
+            Place::Interrupted if entry.beside.is_none() => {}
+            Place::Interrupted | Place::Foreground => {
                 self.put(task, ItemBody::Result { answers_call: true, asks_on: false });
             }
-            Place::Background => {
-                let asks_on = entry.continue_policy == ContinuePolicy::RequestContinue;
-                let asks_on = asks_on && entry.delivery == DeliveryMode::ToLoop;
-                self.put(task, ItemBody::Result { answers_call: false, asks_on });
-            }
+            Place::Background => self.put(task, entry.notification()),
         }
         self.leave_turn(task, Place::Ended);
         self.live = self.live.saturating_sub(1);
-        self.drop_if_done(task);
-    }
-
-    /// Whoever waited for the task beside the book has told its call: with the result, or that it goes on in the background.
-    pub(crate) fn answered(&mut self, task: TaskId, with_result: bool) {
-        self.take_back(task, |body| match body {
-            ItemBody::Detached => true,
-            ItemBody::Result { .. } => with_result,
-            ItemBody::Question(_) => false,
-        });
         self.drop_if_done(task);
     }
 
@@ -223,7 +221,7 @@ impl SessionBook {
     /// Nobody waits for this turn any more.
     pub(crate) fn interrupt(&mut self, turn: &str) -> Interruption {
         let Some(found) = self.turns.remove(turn) else { return Interruption::default() };
-        let awaited = |entry: &Entry| entry.place == Place::Foreground && entry.turn.as_deref() == Some(turn);
+        let awaited = |entry: &Entry| entry.counted && entry.turn.as_deref() == Some(turn);
         let mut stopped: Vec<_> = self
             .tasks
             .iter_mut()
@@ -233,8 +231,12 @@ impl SessionBook {
         stopped.sort_unstable_by_key(|(number, ..)| *number);
         let mut interruption = Interruption::default();
         for (_, task, entry) in stopped {
-            entry.place = Place::Interrupted;
-            interruption.stopped.push(task);
+            entry.counted = false;
+            if entry.place == Place::Foreground {
+                entry.place = Place::Interrupted;
+                let of = if entry.beside.is_some() { &mut interruption.beside } else { &mut interruption.stopped };
+                of.push(task);
+            }
         }
         for (place, item) in found.queue {
             self.taken(place, item);
@@ -281,6 +283,11 @@ impl SessionBook {
         std::mem::take(&mut self.called)
     }
 
+    /// A result was taken whose task was forgotten just then.
+    pub(crate) fn lose(&mut self) {
+        self.lost = self.lost.saturating_add(1);
+    }
+
     /// How many results were forgotten before anybody took them: told once.
     pub(crate) fn tell_lost(&mut self) -> u64 {
         std::mem::take(&mut self.lost)
@@ -288,6 +295,7 @@ impl SessionBook {
 
     /// The host has forgotten the task.
     pub(crate) fn forget(&mut self, task: TaskId) {
+        self.settle(task, Settled::GivenUp);
         let left = self.take_back(task, |_| true);
         let results = left.iter().filter(|item| matches!(item.body, ItemBody::Result { .. }));
         self.lost = self.lost.saturating_add(results.count() as u64);
@@ -314,15 +322,24 @@ impl SessionBook {
     /// Puts an update where the task's updates go now.
     fn put(&mut self, task: TaskId, body: ItemBody) {
         let Some(entry) = self.tasks.get_mut(&task) else { return };
+        let answers = match body {
+            ItemBody::Detached => Some(true),
+            ItemBody::Result { answers_call, .. } => Some(answers_call),
+            ItemBody::Question(_) => None,
+        };
+        if let (Some(_), Some(withheld)) = (answers, &mut entry.beside) {
+            withheld.push(body);
+            return;
+        }
         self.numbers += 1;
         let place = self.numbers;
         entry.items.push(place);
         let (item, delivery) = (Item { task, body }, entry.delivery);
-        match (entry.place, &entry.turn) {
-            (Place::Foreground, Some(turn)) => {
+        match &entry.turn {
+            Some(turn) if answers.unwrap_or(entry.place == Place::Foreground) => {
                 self.turns.entry(turn.clone()).or_default().queue.insert(place, item);
             }
-            (Place::Foreground | Place::Background | Place::Interrupted | Place::Ended, _) => {
+            Some(_) | None => {
                 self.queue(delivery).insert(place, item);
                 if matches!(body, ItemBody::Result { asks_on: true, .. }) && self.asks_on == AsksOn::No {
                     self.asks_on = AsksOn::Untold;
@@ -364,8 +381,26 @@ impl SessionBook {
 
     fn leave_turn(&mut self, task: TaskId, to: Place) {
         let Some(entry) = self.tasks.get_mut(&task) else { return };
-        let from = std::mem::replace(&mut entry.place, to);
-        let turn = entry.turn.as_ref().filter(|_| from == Place::Foreground);
+        entry.place = to;
+        // Whether its turn hears of it is not known while somebody waits beside the book.
+        if entry.beside.is_none() {
+            self.uncount(task);
+        }
+    }
+
+    /// Its turn waits for it.
+    fn count(&mut self, task: TaskId) {
+        let Some(entry) = self.tasks.get_mut(&task).filter(|entry| !entry.counted) else { return };
+        let Some(turn) = &entry.turn else { return };
+        self.turns.entry(turn.clone()).or_default().live += 1;
+        entry.counted = true;
+    }
+
+    /// Its turn does not wait for it any more.
+    fn uncount(&mut self, task: TaskId) {
+        let Some(entry) = self.tasks.get_mut(&task) else { return };
+        let was_counted = std::mem::take(&mut entry.counted);
+        let turn = entry.turn.as_ref().filter(|_| was_counted);
         if let Some(turn) = turn.and_then(|turn| self.turns.get_mut(turn)) {
             turn.live = turn.live.saturating_sub(1);
         }
@@ -385,7 +420,8 @@ impl SessionBook {
     }
 
     fn drop_if_done(&mut self, task: TaskId) {
-        if self.tasks.get(&task).is_some_and(|entry| entry.place == Place::Ended && entry.items.is_empty()) {
+        let is_done = |entry: &Entry| entry.place == Place::Ended && entry.items.is_empty() && entry.beside.is_none();
+        if self.tasks.get(&task).is_some_and(is_done) {
             self.tasks.remove(&task);
         }
     }
@@ -400,11 +436,13 @@ impl SessionBook {
         for (task, entry) in &self.tasks {
             let own: Vec<u64> = items.iter().filter(|(_, of)| *of == task).map(|(place, _)| *place).collect();
             assert_eq!(own, entry.items);
-            assert!(entry.place != Place::Ended || !own.is_empty(), "an ended task has something left");
+            let is_left = !own.is_empty() || entry.beside.is_some();
+            assert!(entry.place != Place::Ended || is_left, "an ended task has something left");
+            assert!(entry.place != Place::Foreground || entry.counted, "its turn does not wait for it");
         }
         assert!(items.values().all(|task| self.tasks.contains_key(task)));
         for (name, turn) in &self.turns {
-            let awaited = |entry: &&Entry| entry.place == Place::Foreground && entry.turn.as_ref() == Some(name);
+            let awaited = |entry: &&Entry| entry.counted && entry.turn.as_ref() == Some(name);
             assert_eq!(self.tasks.values().filter(awaited).count(), turn.live);
             assert!(turn.live > 0 || !turn.queue.is_empty(), "an empty turn is kept");
         }

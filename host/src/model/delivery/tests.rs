@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::book::beside::Settled;
 use super::book::{Entrant, Item, ItemBody, SessionBook, TurnLook};
 use super::{ContinuePolicy, DeliveryMode, LoopUpdate, UpdateBody};
 use crate::model::approval::ApprovalNumber;
@@ -42,7 +43,8 @@ fn question(task: u8, number: u64) -> Item {
 
 fn entrant(task: u8, turn: Option<&str>, foreground: bool) -> Entrant {
     let (delivery, continue_policy) = (TO_LOOP, ContinuePolicy::NotifyOnly);
-    Entrant { task: id(task), turn: turn.map(str::to_owned), foreground, delivery, continue_policy }
+    let turn = turn.map(str::to_owned);
+    Entrant { task: id(task), turn, foreground, beside: false, delivery, continue_policy }
 }
 
 /// A book with these tasks in the foreground of turn `t`, and those in the background.
@@ -152,21 +154,57 @@ fn r52_a_question_that_nobody_has_taken_goes_along() {
 }
 
 #[test]
-fn r52_whoever_waited_beside_the_book_has_answered_the_call() {
-    let mut book = book(&[1, 2, 3], &[]);
-    book.end(id(1));
-    book.answered(id(1), true);
-    book.detach(id(2));
-    book.answered(id(2), false);
+fn r52_whoever_waits_beside_the_book_is_the_only_one_who_answers() {
+    let mut book = SessionBook::default();
+    let awaited = |task, turn| Entrant { beside: true, ..entrant(task, turn, true) };
+    for task in 1..=6 {
+        book.enter(awaited(task, Some("t").filter(|_| task < 5)));
+    }
+    for task in [2, 3] {
+        book.detach(id(task));
+    }
+    for task in [1, 3, 4, 5, 6] {
+        book.end(id(task));
+        book.check();
+    }
+    assert_eq!((book.next_in("t"), book.ready()), (TurnLook::Wait, 0), "nobody hears of it before they answer");
+    book.settle(id(1), Settled::Ended);
+    book.settle(id(2), Settled::GoesOn);
     book.end(id(2));
-    book.detach(id(3));
-    book.end(id(3));
     // It was detached and ended before whoever waited for it looked.
-    book.answered(id(3), true);
+    book.settle(id(3), Settled::Ended);
+    book.settle(id(4), Settled::GivenUp);
+    book.settle(id(5), Settled::Ended);
+    book.settle(id(6), Settled::GivenUp);
     book.check();
+    assert_eq!(rest(&mut book), [result(4, true)], "nobody else answers it");
     assert_eq!(book.next_in("t"), TurnLook::Over);
-    assert_eq!(book.drain(TO_LOOP, 9), [result(2, false)]);
+    assert_eq!(book.drain(TO_LOOP, 9), [result(2, false), result(6, false)]);
     assert!(book.is_empty());
+}
+
+#[test]
+fn r51_an_interruption_leaves_the_answer_to_whoever_waits_beside_the_book() {
+    for settled in [Settled::Ended, Settled::GoesOn, Settled::GivenUp] {
+        let mut book = book(&[1], &[]);
+        book.enter(Entrant { beside: true, ..entrant(2, Some("t"), true) });
+        let left = book.interrupt("t");
+        assert_eq!((left.stopped, left.beside), (vec![id(1)], vec![id(2)]));
+        assert_eq!(book.next_in("t"), TurnLook::Over);
+        for task in [1, 2] {
+            book.end(id(task));
+            book.check();
+        }
+        book.settle(id(2), settled);
+        book.check();
+        let (by_turn, by_loop) = match settled {
+            Settled::Ended => (vec![], vec![]),
+            Settled::GoesOn => (vec![], vec![result(2, false)]),
+            Settled::GivenUp => (vec![result(2, true)], vec![]),
+        };
+        assert_eq!((rest(&mut book), book.drain(TO_LOOP, 9)), (by_turn, by_loop), "{settled:?}");
+        assert!(book.is_empty());
+    }
 }
 
 #[test]
@@ -306,13 +344,13 @@ fn r50_an_update_is_written_with_what_it_says() {
 
 #[derive(Debug, Clone)]
 enum Op {
-    Enter(u8, bool, bool),
+    Enter(u8, bool, bool, bool),
     Ask(u8, u64),
     Decide(u8),
     Detach(u8),
     Set(u8, bool, bool),
     End(u8),
-    Answered(u8),
+    Settle(u8, Settled),
     Next(bool),
     Interrupt(bool),
     Drain(bool, usize),
@@ -322,13 +360,14 @@ enum Op {
 fn op() -> impl Strategy<Value = Op> {
     let task = || 0..6u8;
     prop_oneof![
-        6 => (task(), any::<bool>(), any::<bool>()).prop_map(|(task, turn, foreground)| Op::Enter(task, turn, foreground)),
+        6 => (task(), any::<bool>(), any::<bool>(), any::<bool>())
+            .prop_map(|(task, turn, foreground, beside)| Op::Enter(task, turn, foreground, beside)),
         3 => (task(), 1..4u64).prop_map(|(task, number)| Op::Ask(task, number)),
         1 => task().prop_map(Op::Decide),
         3 => task().prop_map(Op::Detach),
         2 => (task(), any::<bool>(), any::<bool>()).prop_map(|(task, manual, asks)| Op::Set(task, manual, asks)),
         5 => task().prop_map(Op::End),
-        1 => task().prop_map(Op::Answered),
+        3 => (task(), settled()).prop_map(|(task, settled)| Op::Settle(task, settled)),
         5 => any::<bool>().prop_map(Op::Next),
         1 => any::<bool>().prop_map(Op::Interrupt),
         3 => (any::<bool>(), 0..4usize).prop_map(|(manual, most)| Op::Drain(manual, most)),
@@ -336,11 +375,15 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+fn settled() -> impl Strategy<Value = Settled> {
+    prop_oneof![Just(Settled::Ended), Just(Settled::GoesOn), Just(Settled::GivenUp)]
+}
+
 /// What is known of a task beside the book.
 #[derive(Debug, Default)]
 struct Seen {
-    /// Whether its call got a placeholder from its start.
-    background: bool,
+    /// Whether somebody waits for it beside the book.
+    beside: bool,
     ended: bool,
     answers: u32,
     results: u32,
@@ -372,11 +415,12 @@ proptest! {
         let name = |turn: bool| if turn { "t" } else { "u" };
         for op in ops {
             match op {
-                Op::Enter(task, turn, foreground) => {
+                Op::Enter(task, turn, foreground, beside) => {
                     if let Entry::Vacant(new) = seen.entry(id(task)) {
-                        book.enter(entrant(task, Some(name(turn)), foreground));
+                        let beside = beside && foreground;
+                        book.enter(Entrant { beside, ..entrant(task, Some(name(turn)), foreground) });
                         let answers = u32::from(!foreground);
-                        new.insert(Seen { background: !foreground, answers, ..Seen::default() });
+                        new.insert(Seen { beside, answers, ..Seen::default() });
                     }
                 }
                 Op::Ask(task, number) => {
@@ -396,14 +440,13 @@ proptest! {
                     }
                     book.end(id(task));
                 }
-                Op::Answered(task) => {
-                    // Whoever waited for a task in the foreground from its start: it has ended, and this is how they know.
-                    let waited = |task: &&mut Seen| {
-                        task.ended && !task.background && task.answers == 0 && task.results == 0
-                    };
-                    if let Some(seen) = seen.get_mut(&id(task)).filter(waited) {
-                        (seen.answers, seen.results) = (1, 1);
-                        book.answered(id(task), true);
+                Op::Settle(task, settled) => {
+                    let waits = |task: &&mut Seen| task.beside && (task.ended || settled != Settled::Ended);
+                    if let Some(seen) = seen.get_mut(&id(task)).filter(waits) {
+                        seen.beside = false;
+                        seen.answers += u32::from(settled != Settled::GivenUp);
+                        seen.results += u32::from(settled == Settled::Ended);
+                        book.settle(id(task), settled);
                     }
                 }
                 Op::Next(turn) => {
@@ -429,7 +472,7 @@ proptest! {
                 }
                 Op::Forget(task) => {
                     if let Some(seen) = seen.get_mut(&id(task)).filter(|task| task.ended) {
-                        seen.forgotten = true;
+                        (seen.forgotten, seen.beside) = (true, false);
                         book.forget(id(task));
                     }
                 }
@@ -441,6 +484,7 @@ proptest! {
                 seen.ended = true;
                 book.end(*task);
             }
+            book.settle(*task, Settled::GivenUp);
         }
         for turn in ["t", "u"] {
             while let TurnLook::Next(item) = book.next_in(turn) {

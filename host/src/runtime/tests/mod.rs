@@ -37,5 +37,7 @@ mod stores;
 mod telling;
 mod terminal;
 mod turns;
+mod turns_beside;
+mod turns_messages;
 mod unloading;
 mod waiting;
