@@ -357,6 +357,11 @@ fn r60_a_plan_counts_against_the_log_of_whoever_sets_it() {
     let long = || Plan::new("x".repeat(2000)).step(PlanStep::new("a"));
     assert_eq!((task.set(long()), task.set(long())), (Answer::Done, Answer::Done));
     assert_eq!(task.set(long()), Answer::PlanRefused(PlanError::LogFull), "its texts count");
+    let small = Limits { log_bytes: 100_000, ..Limits::default() };
+    let mut task = Task::within(TaskDetails::default(), &small);
+    let many = || (0..256).fold(Plan::new(""), |plan, step| plan.step(PlanStep::new(step.to_string())));
+    let sets = (0..100).take_while(|_| task.set(many()) == Answer::Done).count();
+    assert!(sets < 10, "its steps count, however little they say: {sets}");
 }
 
 #[test]

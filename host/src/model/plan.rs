@@ -17,6 +17,8 @@ const NAME_BYTES_MAX: usize = 256;
 const TEXT_BYTES_MAX: usize = 4 << 10;
 /// Bytes of all texts of a plan. Protects the task's log, which holds the plan each time that it is set.
 const PLAN_BYTES_MAX: usize = 256 << 10;
+/// What a step takes up beside itself and its texts, about: an allocation for each text.
+const STEP_HEAP: usize = 64;
 
 /// The number of an action: one time that a step was the current one. Counted from 1 over the task's whole life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -203,6 +205,11 @@ impl Plan {
     pub(crate) fn bytes(&self) -> usize {
         let step = |step: &PlanStep| step.name.len() + step.texts().iter().map(|(_, text)| text.len()).sum::<usize>();
         self.goal.len() + self.steps.iter().map(step).sum::<usize>()
+    }
+
+    /// Bytes that it takes up, about: small steps are larger than their texts.
+    pub(crate) fn weight(&self) -> usize {
+        self.bytes() + self.steps.len() * (size_of::<PlanStep>() + STEP_HEAP)
     }
 
     /// Whether it can be a task's plan.

@@ -107,10 +107,10 @@ impl PlanEvent {
         self.by().is_some_and(|by| by != Party::Itself)
     }
 
-    /// Bytes of its texts.
+    /// Bytes of its texts, and what a plan takes up beside them.
     pub(crate) fn bytes(&self) -> usize {
         match self {
-            Self::Set { plan, planner, .. } => plan.bytes() + planner.as_ref().map_or(0, String::len),
+            Self::Set { plan, planner, .. } => plan.weight() + planner.as_ref().map_or(0, String::len),
             Self::Refused { why: text, .. }
             | Self::StepStarted { name: text, .. }
             | Self::StepsLeft { note: text, .. } => text.len(),
