@@ -13,7 +13,7 @@ use crate::model::command::{Command, PlanCommand};
 use crate::model::details::TaskDetails;
 use crate::model::ids::{TaskId, TaskRef};
 use crate::model::machine::Refusal;
-use crate::model::outcome::Outcome;
+use crate::model::outcome::{FailureKind, Outcome};
 use crate::model::plan::{Plan, PlanError};
 use crate::model::request::{CancelRequest, StartRequest};
 use crate::model::signal::Party;
@@ -33,6 +33,9 @@ use super::start::start;
 
 /// How long a planner may take unless somebody says otherwise: a minute, as for a model that thinks.
 const TIMEOUT_DEFAULT: Duration = Duration::from_mins(1);
+/// How long a first plan's task that finds the host's queue full waits before it tries again: at first, and at most.
+const ROOM_WAIT: Duration = Duration::from_millis(100);
+const ROOM_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Bytes of a planner's error that are kept.
 const ERROR_BYTES_MAX: usize = 1 << 10;
 
@@ -169,10 +172,11 @@ impl Actor {
             let ask = PlanAsk { id, task, input: state.input.clone(), plan: state.plan.clone(), reason };
             (ask, since, state.details.planner.clone().unwrap_or_default())
         };
+        let first = matches!(asker, Asker::Nobody);
         let (inner, cancelled) = (Weak::clone(&self.host), self.cancel.subscribe());
         self.jobs.spawn(async move {
             let made = match inner.upgrade() {
-                Some(inner) => Box::pin(make(&inner, &name, ask, timeout, cancelled)).await,
+                Some(inner) => Box::pin(make(&inner, &name, ask, timeout, first, cancelled)).await,
                 None => Err(PlanError::Planner("the host is shutting down".to_owned())),
             };
             Some(Finding::Planned(Box::new(Planned { made: made.map(Box::new), since, by, asker })))
@@ -211,6 +215,7 @@ async fn make(
     name: &str,
     ask: PlanAsk,
     timeout: Option<Duration>,
+    first: bool,
     mut cancelled: watch::Receiver<Option<CancelNotice>>,
 ) -> Result<Plan, PlanError> {
     let planner = inner.planners.named.get(name).cloned();
@@ -219,20 +224,25 @@ async fn make(
     let time = timeout.map_or(inner.planners.timeout, |timeout| timeout.min(inner.planners.timeout));
     let clock = &inner.around.clock;
     let over = clock.steady().saturating_add(time);
+    // Whoever asks waits for the plan, and so the time for it is theirs. A first plan's task waits for its turn like the
+    // task that it plans for, and its time begins with its run.
+    let waits_for_room = first && matches!(planner, Planner::Task { .. });
     let called = pin!(async {
         match planner {
             Planner::Function(function) => function(ask).await.map_err(|error| failed(&error.to_string())),
-            Planner::Task { plugin, task_type } => by_task(inner, plugin, task_type, &ask, time).await,
+            Planner::Task { plugin, task_type } => by_task(inner, plugin, task_type, &ask, time, first).await,
         }
     });
     tokio::select! {
         biased;
-        made = guarded(called) => made.unwrap_or_else(|panic| {
-            Err(PlanError::PlannerPanicked(text::shortened(&panic, ERROR_BYTES_MAX).into_owned()))
-        }),
+        made = guarded(called) => made.unwrap_or_else(|panic| Err(panicked(&panic))),
         Ok(_) = cancelled.wait_for(Option::is_some) => Err(PlanError::Cancelled),
-        () = clock.sleep_until(over) => Err(PlanError::PlannerTimedOut),
+        () = clock.sleep_until(over), if !waits_for_room => Err(PlanError::PlannerTimedOut),
     }
+}
+
+fn panicked(panic: &str) -> PlanError {
+    PlanError::PlannerPanicked(text::shortened(panic, ERROR_BYTES_MAX).into_owned())
 }
 
 fn failed(why: &str) -> PlanError {
@@ -247,6 +257,7 @@ async fn by_task(
     task_type: String,
     ask: &PlanAsk,
     time: Duration,
+    first: bool,
 ) -> Result<Plan, PlanError> {
     let TaskRef { plugin: of_plugin, task_type: of_type, key } = &ask.task;
     let input = json!({
@@ -261,14 +272,29 @@ async fn by_task(
     if let Some(shared) = inner.registry.by_id(ask.id) {
         request.details.inherit(&shared.state().details);
     }
-    let task = Box::pin(start(inner, request, None)).await.map_err(|error| failed(&error.to_string()))?;
+    let task = started(inner, request, first).await.map_err(|error| failed(&error.to_string()))?;
     let stops = StopsUnwanted { inner: Arc::clone(inner), task: Arc::clone(task.shared()) };
     let outcome = task.wait().await;
     drop(stops);
     match outcome {
         Outcome::Succeeded { data: Some(data), .. } => Plan::from_json(data),
         Outcome::Succeeded { data: None, .. } => Err(failed("the planning task returned nothing")),
+        Outcome::Failed(failure) if failure.kind == FailureKind::Timeout => Err(PlanError::PlannerTimedOut),
         other @ (Outcome::Failed(_) | Outcome::Cancelled { .. }) => Err(failed(&format!("the planning task {other}"))),
+    }
+}
+
+/// Starts a planning task. One for a first plan waits for room in the host's queue: the task that it plans for waits anyway.
+async fn started(inner: &Arc<Inner>, request: StartRequest, first: bool) -> Result<TaskHandle, StartError> {
+    let mut wait = ROOM_WAIT;
+    loop {
+        match Box::pin(start(inner, request.clone(), None)).await {
+            Err(StartError::QueueFull { .. }) if first => {}
+            done => return done,
+        }
+        let clock = &inner.around.clock;
+        clock.sleep_until(clock.steady().saturating_add(wait)).await;
+        wait = wait.saturating_mul(2).min(ROOM_WAIT_MAX);
     }
 }
 

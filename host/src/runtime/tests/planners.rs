@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::bench::{Bench, Script, beside, log, request, script, settle, success};
 use super::planning::{plan, words};
@@ -18,6 +18,7 @@ use crate::ports::runner::GuestCall;
 use crate::runtime::handle::TaskHandle;
 use crate::runtime::host::StartError;
 use crate::runtime::planners::{PlanAsk, Planner, PlannerError, Planners};
+use crate::store::memory::MemoryStore;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -146,6 +147,48 @@ async fn r65_a_planner_that_takes_too_long_is_dropped() {
     assert_eq!(task.state().phase, Phase::Queued, "it has no plan to begin with");
     bench.advance(10 * SECOND).await;
     assert!(matches!(task.wait().await, Outcome::Failed(failure) if failure.kind == FailureKind::Plan));
+}
+
+/// A host of one place whose planner is a task, and whose tasks all wait for `go` and return a plan.
+fn with_planning_tasks(places: usize) -> (Bench, Arc<Semaphore>) {
+    let go = Arc::new(Semaphore::new(0));
+    let waits = Arc::clone(&go);
+    let script = script(move |_| {
+        let go = Arc::clone(&waits);
+        async move {
+            go.acquire().await.unwrap().forget();
+            success(json!({ "steps": [{ "name": "a" }] }))
+        }
+    });
+    let mut bench = Bench::with(script, places, Arc::new(MemoryStore::new()));
+    let mut planners = Planners::default();
+    let (plugin, task_type) = ("other".to_owned(), "script".to_owned());
+    planners.register("planner".into(), Planner::Task { plugin, task_type });
+    planners.set_timeout(10 * SECOND);
+    bench.inner_mut().planners = planners;
+    (bench, go)
+}
+
+#[tokio::test]
+async fn r65_a_first_plans_task_waits_for_its_turn_also_where_the_queue_is_full() {
+    for others in [0, 3] {
+        let (bench, go) = with_planning_tasks(1);
+        bench.start().await;
+        let task = bench.inner.start(planned()).await.unwrap();
+        for _ in 0..others {
+            bench.start().await;
+        }
+        bench.advance(60 * SECOND).await;
+        assert_eq!(task.state().phase, Phase::Queued, "with {others} others in the queue");
+        go.add_permits(100);
+        bench.advance(10 * SECOND).await;
+        assert!(matches!(task.wait().await, Outcome::Succeeded { .. }), "with {others} others in the queue");
+    }
+    // Once it runs, its time is limited.
+    let (bench, _go) = with_planning_tasks(1);
+    let task = bench.inner.start(planned()).await.unwrap();
+    bench.advance(10 * SECOND).await;
+    assert!(matches!(task.wait().await, Outcome::Failed(failure) if failure.message.contains("in time")));
 }
 
 #[tokio::test]
