@@ -270,13 +270,16 @@ async fn by_task(
     });
     let mut request = StartRequest::new(plugin, task_type).input(input).timeout(time);
     if let Some(shared) = inner.registry.by_id(ask.id) {
-        request.details.inherit(&shared.state().details);
+        let of_task = &shared.state().details;
+        let details = &mut request.details;
+        details.session.clone_from(&of_task.session);
+        details.user.clone_from(&of_task.user);
+        details.agent.clone_from(&of_task.agent);
+        details.trace.clone_from(&of_task.trace);
     }
+    request.untold = true;
     let task = started(inner, request, first).await.map_err(|error| failed(&error.to_string()))?;
-    let stops = StopsUnwanted { inner: Arc::clone(inner), task: Arc::clone(task.shared()) };
-    let outcome = task.wait().await;
-    drop(stops);
-    match outcome {
+    match TaskHandle::new(Arc::clone(&task.task)).wait().await {
         Outcome::Succeeded { data: Some(data), .. } => Plan::from_json(data),
         Outcome::Succeeded { data: None, .. } => Err(failed("the planning task returned nothing")),
         Outcome::Failed(failure) if failure.kind == FailureKind::Timeout => Err(PlanError::PlannerTimedOut),
@@ -284,11 +287,24 @@ async fn by_task(
     }
 }
 
+/// Starts a planning task. The start is a job of the host's, so that one whose asker goes is stopped, and not forgotten half-way.
+async fn begun(inner: &Arc<Inner>, request: StartRequest) -> Result<StopsUnwanted, StartError> {
+    let (reply, begun) = oneshot::channel();
+    let host = Arc::clone(inner);
+    inner.spawn(Box::pin(async move {
+        let task = Box::pin(start(&host, request, None)).await;
+        let inner = Arc::clone(&host);
+        // Whoever has gone meanwhile, or goes before taking it, drops it.
+        let _ = reply.send(task.map(|task| StopsUnwanted { inner, task: Arc::clone(task.shared()) }));
+    }));
+    begun.await.unwrap_or(Err(StartError::ShuttingDown))
+}
+
 /// Starts a planning task. One for a first plan waits for room in the host's queue: the task that it plans for waits anyway.
-async fn started(inner: &Arc<Inner>, request: StartRequest, first: bool) -> Result<TaskHandle, StartError> {
+async fn started(inner: &Arc<Inner>, request: StartRequest, first: bool) -> Result<StopsUnwanted, StartError> {
     let mut wait = ROOM_WAIT;
     loop {
-        match Box::pin(start(inner, request.clone(), None)).await {
+        match begun(inner, request.clone()).await {
             Err(StartError::QueueFull { .. }) if first => {}
             done => return done,
         }

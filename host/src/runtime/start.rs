@@ -484,7 +484,7 @@ fn newborn(inner: &Arc<Inner>, prepared: Prepared) -> Result<(Newborn, Vec<Recor
     let (alive, gone) = oneshot::channel();
     let (number, version) = (inner.registry.next_number(), checked.version.number);
     let mut shared = Shared::new(id, task.clone(), number, version, state, control_tx, inner.around.clone());
-    shared.place = LoopPlace::new(&inner.loops, id, &request.details);
+    shared.place = LoopPlace::new(&inner.loops, id, &request);
     shared.tree = checked.tree.as_ref().map(|place| (place.root, place.depth));
     let shared = Arc::new(shared);
     let link = CellLink {

@@ -8,6 +8,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::bench::{Bench, Script, beside, log, request, script, settle, success};
 use super::planning::{plan, words};
+use super::stores::slow_to_say;
 use crate::model::event::EventBody;
 use crate::model::outcome::{FailureKind, Outcome};
 use crate::model::plan::{Plan, PlanError, PlanEvent, PlanStep};
@@ -15,6 +16,7 @@ use crate::model::request::{CancelRequest, StartRequest};
 use crate::model::signal::Party;
 use crate::model::snapshot::Phase;
 use crate::ports::runner::GuestCall;
+use crate::ports::store::TaskStore;
 use crate::runtime::handle::TaskHandle;
 use crate::runtime::host::StartError;
 use crate::runtime::planners::{PlanAsk, Planner, PlannerError, Planners};
@@ -149,8 +151,8 @@ async fn r65_a_planner_that_takes_too_long_is_dropped() {
     assert!(matches!(task.wait().await, Outcome::Failed(failure) if failure.kind == FailureKind::Plan));
 }
 
-/// A host of one place whose planner is a task, and whose tasks all wait for `go` and return a plan.
-fn with_planning_tasks(places: usize) -> (Bench, Arc<Semaphore>) {
+/// A host of so many places whose planner is a task, and whose tasks all wait for `go` and return a plan.
+fn with_planning_tasks(places: usize, store: Arc<dyn TaskStore>) -> (Bench, Arc<Semaphore>) {
     let go = Arc::new(Semaphore::new(0));
     let waits = Arc::clone(&go);
     let script = script(move |_| {
@@ -160,7 +162,7 @@ fn with_planning_tasks(places: usize) -> (Bench, Arc<Semaphore>) {
             success(json!({ "steps": [{ "name": "a" }] }))
         }
     });
-    let mut bench = Bench::with(script, places, Arc::new(MemoryStore::new()));
+    let mut bench = Bench::with(script, places, store);
     let mut planners = Planners::default();
     let (plugin, task_type) = ("other".to_owned(), "script".to_owned());
     planners.register("planner".into(), Planner::Task { plugin, task_type });
@@ -172,7 +174,7 @@ fn with_planning_tasks(places: usize) -> (Bench, Arc<Semaphore>) {
 #[tokio::test]
 async fn r65_a_first_plans_task_waits_for_its_turn_also_where_the_queue_is_full() {
     for others in [0, 3] {
-        let (bench, go) = with_planning_tasks(1);
+        let (bench, go) = with_planning_tasks(1, Arc::new(MemoryStore::new()));
         bench.start().await;
         let task = bench.inner.start(planned()).await.unwrap();
         for _ in 0..others {
@@ -185,10 +187,42 @@ async fn r65_a_first_plans_task_waits_for_its_turn_also_where_the_queue_is_full(
         assert!(matches!(task.wait().await, Outcome::Succeeded { .. }), "with {others} others in the queue");
     }
     // Once it runs, its time is limited.
-    let (bench, _go) = with_planning_tasks(1);
+    let (bench, _go) = with_planning_tasks(1, Arc::new(MemoryStore::new()));
     let task = bench.inner.start(planned()).await.unwrap();
     bench.advance(10 * SECOND).await;
     assert!(matches!(task.wait().await, Outcome::Failed(failure) if failure.message.contains("in time")));
+}
+
+#[tokio::test]
+async fn r65_a_planning_task_belongs_to_the_session_and_its_loop_is_not_told_of_it() {
+    let (bench, go) = with_planning_tasks(4, Arc::new(MemoryStore::new()));
+    let mut request = planned().session("s").turn("t").priority(3);
+    (request.details.user, request.details.trace) = (Some("u".to_owned()), Some("trace".to_owned()));
+    let task = bench.inner.start(request).await.unwrap();
+    settle().await;
+    let planning = bench.inner.registry.live().into_iter().find(|live| live.id != task.id()).unwrap();
+    let details = planning.state().details.clone();
+    let of_task = [details.session, details.user, details.trace].map(Option::unwrap);
+    assert_eq!(of_task, ["s", "u", "trace"]);
+    assert_eq!((details.turn, details.priority), (None, 0), "it is no part of the turn");
+    go.add_permits(1);
+    assert!(matches!(TaskHandle::new(planning).wait().await, Outcome::Succeeded { .. }));
+    settle().await;
+    assert_eq!(bench.inner.loops.look("s", |book| book.ready()), Some(0), "it is no update");
+}
+
+#[tokio::test]
+async fn r65_a_planning_task_that_is_being_started_goes_with_what_it_plans_for() {
+    for turns in 0..60 {
+        let (bench, _go) = with_planning_tasks(4, slow_to_say(20));
+        let task = bench.inner.start(planned()).await.unwrap();
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+        task.cancel(CancelRequest::force(Party::Person, "enough")).await;
+        bench.advance(SECOND).await;
+        assert_eq!(bench.inner.registry.live().len(), 0, "after {turns} turns");
+    }
 }
 
 #[tokio::test]
