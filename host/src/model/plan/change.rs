@@ -191,6 +191,7 @@ impl Plan {
                 if let Some(step) = self.at(*step) {
                     (step.status, step.action_id, step.note) = (StepStatus::Current, Some(*action), None);
                 }
+                self.revision += 1;
             }
             PlanEvent::StepFinished { step, status, note, .. } => {
                 if let Some(step) = self.at(*step) {

@@ -258,7 +258,7 @@ async fn r65_a_plan_that_somebody_sets_meanwhile_stands() {
     settle().await;
     task.set_plan(plan(&["by hand"]), None, Party::Person).await.unwrap();
     go.notify_one();
-    assert_eq!(asks.end().await, Err(PlanError::Stale { expected: 1, is: 2 }));
+    assert_eq!(asks.end().await, Err(PlanError::Stale { expected: 2, is: 3 }));
     assert_eq!(words(&task.plan().unwrap()), [("by hand", "current")]);
     go.notify_one();
     let late = task.replan("once more", Party::Agent).await.unwrap();

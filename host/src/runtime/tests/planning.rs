@@ -107,9 +107,9 @@ async fn r61_a_plan_is_changed_from_outside_while_its_task_runs() {
     let by = Party::Person;
     let plan_now = task.advance(Some("looks good".into()), by).await.unwrap();
     assert_eq!(words(&plan_now), [("a", "completed"), ("b", "current")]);
-    let stale = task.set_plan(plan(&["c"]), Some(1), by).await.unwrap_err();
-    assert_eq!(stale, PlanError::Stale { expected: 1, is: 2 });
-    let plan_now = task.set_plan(plan(&["c"]), Some(2), by).await.unwrap();
+    let stale = task.set_plan(plan(&["c"]), Some(2), by).await.unwrap_err();
+    assert_eq!(stale, PlanError::Stale { expected: 2, is: 4 });
+    let plan_now = task.set_plan(plan(&["c"]), Some(4), by).await.unwrap();
     assert_eq!(words(&plan_now), [("a", "completed"), ("c", "current")]);
     assert_eq!(task.set_plan(plan(&[]), None, by).await, Err(PlanError::NoSteps));
     let plan_now = task.finish_step(StepStatus::Failed, None, by).await.unwrap();
@@ -132,7 +132,7 @@ async fn r62_a_guest_is_told_why_its_plan_is_refused_and_goes_on() {
         let mut said = vec![change(&link, set(plan(&["a", "a"]), None)).await.unwrap_err()];
         said.push(change(&link, set(plan(&["a"]), Some(7))).await.unwrap_err());
         said.push(advance(&link).await.unwrap_err());
-        assert_eq!(change(&link, set(plan(&["a"]), Some(0))).await.unwrap().revision, 1);
+        assert_eq!(change(&link, set(plan(&["a"]), Some(0))).await.unwrap().revision, 2);
         let words: Vec<&str> = said.iter().map(|refusal| refusal.kind.word()).collect();
         success(serde_json::json!(words.join(" ")))
     }));
