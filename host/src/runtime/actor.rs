@@ -331,7 +331,7 @@ impl Actor {
                 self.ask_planner(reason, None, by, Asker::Outside(reply)).await?;
             }
             Control::Plan { command, reply } => {
-                let changed = self.change_plan(command).await?;
+                let changed = self.change_plan_outside(command, cell).await?;
                 let _ = reply.send(changed);
             }
             Control::Change { command, reply } => self.change(command, reply, cell).await?,

@@ -2,11 +2,15 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "of a log only what is about its plan")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::bench::{Bench, Script, log, request, script, settle, success};
+use tokio::sync::Semaphore;
+
+use super::bench::{Bench, Script, key, log, request, script, settle, success};
 use crate::model::command::PlanCommand;
 use crate::model::event::EventBody;
+use crate::model::limits::LimitsRequest;
 use crate::model::machine::Refusal;
 use crate::model::outcome::{FailureKind, Outcome};
 use crate::model::plan::{Plan, PlanError, PlanEvent, PlanStep, StepStatus};
@@ -123,6 +127,58 @@ async fn r61_a_plan_is_changed_from_outside_while_its_task_runs() {
     let all =
         ["set", "begins", "started", "finished", "started", "finished", "set", "started", "refused", "finished", "end"];
     assert_eq!(changes(&events), all);
+}
+
+fn reports(events: &[crate::model::event::Event]) -> Vec<&str> {
+    let report = |body| if let EventBody::Progress { message, .. } = body { Some(message.as_str()) } else { None };
+    events.iter().filter_map(|event| report(&event.body)).collect()
+}
+
+#[tokio::test]
+async fn r62_the_last_report_comes_before_an_end_by_an_advance() {
+    for outside in [false, true] {
+        let bench = Bench::new(script(move |link| async move {
+            for number in 0..5_u32 {
+                link.news.report(number.to_string(), None, false);
+                let _ = link.request(|reply| GuestCall::Poll { key: key("go"), reply }).await;
+            }
+            let fails = PlanCommand::FinishStep { status: StepStatus::Failed, note: None, by: Party::Itself };
+            change(&link, fails).await.unwrap();
+            link.news.report("the last".to_owned(), None, false);
+            if !outside {
+                let _ = advance(&link).await;
+            }
+            std::future::pending().await
+        }));
+        let limits = LimitsRequest { log_events: Some(3), ..LimitsRequest::default() };
+        let task = bench.inner.start(request().plan(plan(&["a"])).limits(limits)).await.unwrap();
+        settle().await;
+        if outside {
+            assert_eq!(task.advance(None, Party::Person).await, Err(PlanError::Ended));
+        }
+        assert!(matches!(task.wait().await, Outcome::Failed(failure) if failure.kind == FailureKind::Plan));
+        assert_eq!(reports(&log(&task).await).last(), Some(&"the last"), "outside: {outside}");
+    }
+}
+
+#[tokio::test]
+async fn r62_what_the_task_came_to_stands_before_an_advance_that_would_end_it() {
+    let go = Arc::new(Semaphore::new(0));
+    let waits = Arc::clone(&go);
+    let bench = Bench::new(script(move |link| {
+        let go = Arc::clone(&waits);
+        async move {
+            let fails = PlanCommand::FinishStep { status: StepStatus::Failed, note: None, by: Party::Itself };
+            change(&link, fails).await.unwrap();
+            let _ = go.acquire().await;
+            success(None)
+        }
+    }));
+    let task = waiting(&bench, &["a"]).await;
+    // The guest has come to its end, and nobody has looked yet.
+    go.add_permits(1);
+    assert_eq!(task.advance(None, Party::Person).await, Err(PlanError::Ended));
+    assert!(matches!(task.wait().await, Outcome::Succeeded { .. }));
 }
 
 #[tokio::test]
