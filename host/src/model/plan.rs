@@ -324,6 +324,9 @@ pub enum PlanError {
     /// The planner panicked, with this text. The guest is not told it.
     #[error("the planner panicked")]
     PlannerPanicked(String),
+    /// Somebody else waits for the planner already, and the task has not begun.
+    #[error("the planner is making a plan already, and the task has not begun")]
+    PlannerBusy,
     /// The planner took too long.
     #[error("the planner made no plan in time")]
     PlannerTimedOut,

@@ -146,8 +146,9 @@ impl Actor {
     pub(super) async fn see_to_first_plan(&mut self) -> Result<(), Ended> {
         let wanted = {
             let state = self.shared.state();
-            state.phase == Some(Phase::Queued) && state.awaits_first_plan() && state.planner_calls == 0
+            state.phase == Some(Phase::Queued) && state.awaits_first_plan() && !self.first_plan_asked
         };
+        self.first_plan_asked |= wanted;
         if wanted { self.ask_planner(String::new(), None, Party::Host, Asker::Nobody).await } else { Ok(()) }
     }
 
@@ -159,7 +160,8 @@ impl Actor {
         by: Party,
         asker: Asker,
     ) -> Result<(), Ended> {
-        let command = PlanCommand::AskPlanner { reason: reason.clone(), by };
+        let first = matches!(asker, Asker::Nobody);
+        let command = PlanCommand::AskPlanner { reason: reason.clone(), by, first };
         let answer = self.decide(Command::Plan(command)).await?;
         if let Err(error) = done(answer) {
             asker.tell(Err(error));
@@ -172,11 +174,14 @@ impl Actor {
             let ask = PlanAsk { id, task, input: state.input.clone(), plan: state.plan.clone(), reason };
             (ask, since, state.details.planner.clone().unwrap_or_default())
         };
-        let first = matches!(asker, Asker::Nobody);
         let (inner, cancelled) = (Weak::clone(&self.host), self.cancel.subscribe());
         self.jobs.spawn(async move {
             let made = match inner.upgrade() {
-                Some(inner) => Box::pin(make(&inner, &name, ask, timeout, first, cancelled)).await,
+                Some(inner) => {
+                    // A planner can panic even when it is dropped, and whoever waits for it is told then, too.
+                    let mut making = Box::pin(make(&inner, &name, ask, timeout, first, cancelled));
+                    guarded(making.as_mut()).await.unwrap_or_else(|panic| Err(panicked(&panic)))
+                }
                 None => Err(PlanError::Planner("the host is shutting down".to_owned())),
             };
             Some(Finding::Planned(Box::new(Planned { made: made.map(Box::new), since, by, asker })))
@@ -187,7 +192,8 @@ impl Actor {
     /// A planner has made a plan, or none.
     pub(super) async fn on_planned(&mut self, planned: Planned) -> Result<(), Ended> {
         let Planned { made, since, by, asker } = planned;
-        let answer = self.decide(Command::Plan(PlanCommand::Planned { plan: made, since, by })).await?;
+        let first = matches!(asker, Asker::Nobody);
+        let answer = self.decide(Command::Plan(PlanCommand::Planned { plan: made, since, by, first })).await?;
         asker.tell(self.planned(answer));
         Ok(())
     }
@@ -199,7 +205,7 @@ impl TaskHandle {
     ///
     /// # Errors
     /// When the task has no planner, that makes no plan or takes too long, or somebody changed the plan meanwhile. The plan
-    /// stays as it was then, and an event says why.
+    /// stays as it was then, and an event says why. And when somebody else waits for the planner, and the task has not begun.
     ///
     /// Cancel safety: when the future is dropped, the planner may go on, and its plan may be set.
     pub async fn replan(&self, reason: impl Into<String>, by: Party) -> Result<Plan, PlanError> {

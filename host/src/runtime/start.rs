@@ -519,6 +519,7 @@ fn newborn(inner: &Arc<Inner>, prepared: Prepared) -> Result<(Newborn, Vec<Recor
         version: checked.version,
         desk: Arc::clone(&inner.desk),
         last: None,
+        first_plan_asked: false,
         gone,
         tree: checked.tree,
         shared,

@@ -107,6 +107,23 @@ impl PlanEvent {
         self.by().is_some_and(|by| by != Party::Itself)
     }
 
+    /// How many others than the host wait for the planner after it, when so many did before.
+    pub(crate) fn others_waiting(&self, before: u64) -> u64 {
+        match self {
+            Self::PlannerCalled { by, .. } if *by != Party::Host => before.saturating_add(1),
+            Self::Set { planner: Some(_), by, .. } | Self::PlannerFailed { by, .. } if *by != Party::Host => {
+                before.saturating_sub(1)
+            }
+            Self::Set { .. }
+            | Self::Refused { .. }
+            | Self::StepStarted { .. }
+            | Self::StepFinished { .. }
+            | Self::StepsLeft { .. }
+            | Self::PlannerCalled { .. }
+            | Self::PlannerFailed { .. } => before,
+        }
+    }
+
     /// Bytes of its texts, and what a plan takes up beside them.
     pub(crate) fn bytes(&self) -> usize {
         match self {

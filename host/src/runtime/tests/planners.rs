@@ -10,6 +10,7 @@ use super::bench::{Bench, Script, beside, log, request, script, settle, success}
 use super::planning::{plan, words};
 use super::stores::slow_to_say;
 use crate::model::event::EventBody;
+use crate::model::limits::LimitsRequest;
 use crate::model::outcome::{FailureKind, Outcome};
 use crate::model::plan::{Plan, PlanError, PlanEvent, PlanStep};
 use crate::model::request::{CancelRequest, StartRequest};
@@ -223,6 +224,77 @@ async fn r65_a_planning_task_that_is_being_started_goes_with_what_it_plans_for()
         bench.advance(SECOND).await;
         assert_eq!(bench.inner.registry.live().len(), 0, "after {turns} turns");
     }
+}
+
+#[tokio::test]
+async fn r65_what_others_ask_for_ends_no_task_that_waits_for_its_first_plan() {
+    let go = Arc::new(Semaphore::new(0));
+    let waits = Arc::clone(&go);
+    let bench = with_planner(idle(), move |ask| {
+        let go = Arc::clone(&waits);
+        async move {
+            if ask.reason.is_empty() {
+                go.acquire().await?.forget();
+                return Ok(plan(&["first"]));
+            }
+            tokio::task::yield_now().await;
+            Err("not for you".into())
+        }
+    });
+    // The host asks after the moment of the task, and others may do so before.
+    let task = bench.inner.start(planned().run_after(SECOND)).await.unwrap();
+    for wait in [Duration::ZERO, SECOND] {
+        bench.advance(wait).await;
+        let asks = |task: TaskHandle| beside(async move { task.replan("now", Party::Agent).await });
+        let both = [asks(task.clone()), asks(task.clone())];
+        let mut said = Vec::new();
+        for asks in both {
+            said.push(asks.end().await.unwrap_err());
+        }
+        assert_eq!(said, [PlanError::Planner("not for you".into()), PlanError::PlannerBusy]);
+        assert_eq!(task.state().outcome, None);
+    }
+    go.add_permits(1);
+    settle().await;
+    assert_eq!(words(&task.plan().unwrap()), [("first", "current")]);
+}
+
+#[tokio::test]
+async fn r65_others_have_the_log_of_a_task_that_waits_for_its_first_plan_within_its_limits() {
+    let bench = with_planner(idle(), |ask| async move {
+        if ask.reason.is_empty() { std::future::pending().await } else { Err("no".into()) }
+    });
+    let limits = LimitsRequest { log_events: Some(4), ..LimitsRequest::default() };
+    let task = bench.inner.start(planned().limits(limits)).await.unwrap();
+    settle().await;
+    for _ in 0..4 {
+        let _ = task.replan("again", Party::Agent).await;
+    }
+    assert_eq!(task.replan("again", Party::Agent).await, Err(PlanError::LogFull));
+}
+
+/// Panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("it does not want to go");
+    }
+}
+
+#[tokio::test]
+async fn r65_a_planner_that_panics_when_it_is_dropped_leaves_nobody_waiting() {
+    let bench = with_planner(asker(None), |_| async {
+        let _bomb = Bomb;
+        std::future::pending().await
+    });
+    let waits = bench.inner.start(planned()).await.unwrap();
+    let asks = bench.inner.start(planned().plan(plan(&["a"]))).await.unwrap();
+    bench.advance(10 * SECOND).await;
+    let outcome = waits.wait().await;
+    assert!(matches!(&outcome, Outcome::Failed(failure) if failure.kind == FailureKind::Plan), "{outcome}");
+    assert_eq!(failures(&waits).await, ["it panicked: it does not want to go"]);
+    assert_eq!(said(&asks).await, "failed: the planner panicked");
 }
 
 #[tokio::test]
