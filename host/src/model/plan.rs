@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 pub use change::PlanEvent;
+pub(crate) use change::left_by;
 
 /// Steps of one plan. Protects the host, and whoever reads the plan, from the task.
 const STEPS_MAX: usize = 256;

@@ -391,7 +391,7 @@ impl TaskState {
         self.ends_bytes += outcome_bytes(outcome);
         self.usage = usage;
         self.ended_at = Some(at);
-        self.plan.iter_mut().for_each(Plan::close);
+        self.plan.iter_mut().for_each(|plan| plan.close(outcome));
         // Nobody can take them any more.
         self.mailbox.clear();
         self.instructions.clear();

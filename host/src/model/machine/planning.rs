@@ -7,7 +7,7 @@ use super::{Refusal, RefusalKind};
 use crate::model::command::{Answer, Decision, PlanCommand};
 use crate::model::event::EventBody;
 use crate::model::outcome::{Failure, FailureKind, Outcome};
-use crate::model::plan::{ActionId, Plan, PlanError, PlanEvent, StepStatus, check_text};
+use crate::model::plan::{ActionId, Plan, PlanError, PlanEvent, StepStatus, check_text, left_by};
 use crate::model::signal::Party;
 use crate::model::snapshot::{Phase, Usage};
 use crate::model::state::TaskState;
@@ -245,18 +245,17 @@ pub(super) fn settle(state: &TaskState, decision: &mut Decision) {
             plan.apply(change);
         }
     }
-    let (current, pending, note) = match outcome {
-        Outcome::Succeeded { .. } => {
-            (StepStatus::Skipped, StepStatus::Skipped, "the task succeeded without it".to_owned())
-        }
+    let (current, pending) = left_by(outcome);
+    let note = match outcome {
+        Outcome::Succeeded { .. } => "the task succeeded without it".to_owned(),
         Outcome::Failed(failure) => {
             let why = text::shortened(&failure.message, QUOTE_BYTES_MAX);
-            (StepStatus::Failed, StepStatus::Cancelled, format!("the task failed ({}): {why}", failure.kind.word()))
+            format!("the task failed ({}): {why}", failure.kind.word())
         }
         Outcome::Cancelled { by, reason, .. } => {
             let why = text::shortened(reason, QUOTE_BYTES_MAX);
             let why = if why.is_empty() { String::new() } else { format!(": {why}") };
-            (StepStatus::Cancelled, StepStatus::Cancelled, format!("the task was cancelled by {by}{why}"))
+            format!("the task was cancelled by {by}{why}")
         }
     };
     let ended = ends(&plan, current, Some(note.clone()), Party::Host);

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ActionId, Plan, PlanError, PlanStep, StepStatus};
+use crate::model::outcome::Outcome;
 use crate::model::signal::Party;
 
 /// What can happen to a task's plan.
@@ -36,7 +37,7 @@ pub enum PlanEvent {
         step: u32,
         /// Its name.
         name: String,
-        /// The action that begins. All events carry it until the step is finished.
+        /// The action that begins. All events carry it until the step is finished, or the attempt has ended.
         action: ActionId,
     },
     /// The step that the task was at is over.
@@ -152,6 +153,15 @@ impl PlanEvent {
     }
 }
 
+/// What becomes of the current step, and of those that have not begun, when the task ends so.
+pub(crate) fn left_by(outcome: &Outcome) -> (StepStatus, StepStatus) {
+    match outcome {
+        Outcome::Succeeded { .. } => (StepStatus::Skipped, StepStatus::Skipped),
+        Outcome::Failed(_) => (StepStatus::Failed, StepStatus::Cancelled),
+        Outcome::Cancelled { .. } => (StepStatus::Cancelled, StepStatus::Cancelled),
+    }
+}
+
 impl Plan {
     /// This plan after what was done of the one before: what is completed stays, and so does what was skipped and is not
     /// named again; it comes first. The step that the task is at stays the current one when it is named again and not
@@ -239,10 +249,11 @@ impl Plan {
         self.revision += 1;
     }
 
-    /// The task is over, and nobody could write down what becomes of its steps.
-    pub(crate) fn close(&mut self) {
+    /// The task is over, and nobody could write down what becomes of its steps: that which always does.
+    pub(crate) fn close(&mut self, outcome: &Outcome) {
+        let (current, pending) = left_by(outcome);
         for step in self.steps.iter_mut().filter(|step| !step.status.is_over()) {
-            step.status = StepStatus::Cancelled;
+            step.status = if step.status == StepStatus::Current { current } else { pending };
         }
     }
 }

@@ -20,6 +20,8 @@ use crate::model::snapshot::Usage;
 use crate::ports::runner::{CellLink, GuestCall};
 use crate::runtime::handle::TaskHandle;
 use crate::runtime::host::StartError;
+use crate::store::faulty::FaultyStore;
+use crate::store::memory::MemoryStore;
 
 pub(super) fn plan(names: &[&str]) -> Plan {
     names.iter().fold(Plan::new("g"), |plan, name| plan.step(PlanStep::new(*name)))
@@ -179,6 +181,17 @@ async fn r62_what_the_task_came_to_stands_before_an_advance_that_would_end_it() 
     go.add_permits(1);
     assert_eq!(task.advance(None, Party::Person).await, Err(PlanError::Ended));
     assert!(matches!(task.wait().await, Outcome::Succeeded { .. }));
+}
+
+#[tokio::test]
+async fn r62_a_plan_whose_end_cannot_be_stored_is_settled_as_any_other() {
+    let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
+    let bench = Bench::with(idle(), 4, Arc::clone(&store) as _);
+    let task = waiting(&bench, &["a", "b"]).await;
+    store.fail(true);
+    assert_eq!(task.advance(None, Party::Person).await, Err(PlanError::Ended));
+    assert!(matches!(task.wait().await, Outcome::Failed(failure) if failure.kind == FailureKind::Host));
+    assert_eq!(words(&task.plan().unwrap()), [("a", "failed"), ("b", "cancelled")]);
 }
 
 #[tokio::test]
