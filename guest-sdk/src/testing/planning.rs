@@ -102,6 +102,7 @@ impl Planning {
         let Some(step) = next else { return false };
         self.actions += 1;
         (step.status, step.action_id, step.note) = (StepStatus::Current, Some(self.actions), None);
+        plan.revision += 1;
         true
     }
 

@@ -18,9 +18,9 @@ fn r61_a_new_plan_keeps_what_is_done() {
     assert_eq!(ctl.plan(), Ok(None));
     ctl.set_plan(&plan(&["a", "b", "c"]), Some(0)).unwrap();
     let now = ctl.advance("made").unwrap();
-    assert_eq!((now.revision, now.steps[0].note.as_deref()), (2, Some("made")));
+    assert_eq!((now.revision, now.steps[0].note.as_deref()), (4, Some("made")));
     assert_eq!(ctl.set_plan(&plan(&["d"]), Some(1)).unwrap_err().kind, RefusalKind::Conflict);
-    let now = ctl.set_plan(&plan(&["d", "b", "a"]), Some(2)).unwrap();
+    let now = ctl.set_plan(&plan(&["d", "b", "a"]), Some(4)).unwrap();
     assert_eq!(words(&now), [("a", "completed"), ("d", "pending"), ("b", "current")]);
     assert_eq!(now.current().unwrap().action_id, Some(2), "it is at the same step still");
     assert_eq!(host.plan(), Some(now));

@@ -145,11 +145,13 @@ pub(crate) enum PlanCommand {
     /// The current step is over, and no other begins.
     FinishStep { status: StepStatus, note: Option<String>, by: Party },
     /// Somebody wants the task's planner to make a plan.
-    AskPlanner { reason: String, by: Party },
+    ///
+    /// `first`: the host itself does, because the task does not begin without one.
+    AskPlanner { reason: String, by: Party, first: bool },
     /// The planner made one, or says why not.
     ///
-    /// `since`: the revision of the plan that it was shown.
-    Planned { plan: Result<Box<Plan>, PlanError>, since: u64, by: Party },
+    /// `since`: the revision of the plan that it was shown. `first`: as it was asked.
+    Planned { plan: Result<Box<Plan>, PlanError>, since: u64, by: Party, first: bool },
 }
 
 /// What was decided.

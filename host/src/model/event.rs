@@ -45,7 +45,7 @@ pub struct Event {
     /// When it was decided.
     pub at: Timestamp,
     /// The action in which it happened: set while the task is at a step of its plan, and the same for all events of that
-    /// step, from `step-started` to `step-finished`.
+    /// step, from `step-started` to `step-finished`, or to the `attempt-ended` with which the step ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<ActionId>,
     /// What happened.

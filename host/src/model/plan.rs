@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 pub use change::PlanEvent;
+pub(crate) use change::left_by;
 
 /// Steps of one plan. Protects the host, and whoever reads the plan, from the task.
 const STEPS_MAX: usize = 256;
@@ -17,6 +18,8 @@ const NAME_BYTES_MAX: usize = 256;
 const TEXT_BYTES_MAX: usize = 4 << 10;
 /// Bytes of all texts of a plan. Protects the task's log, which holds the plan each time that it is set.
 const PLAN_BYTES_MAX: usize = 256 << 10;
+/// What a step takes up beside itself and its texts, about: an allocation for each text.
+const STEP_HEAP: usize = 64;
 
 /// The number of an action: one time that a step was the current one. Counted from 1 over the task's whole life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -205,6 +208,11 @@ impl Plan {
         self.goal.len() + self.steps.iter().map(step).sum::<usize>()
     }
 
+    /// Bytes that it takes up, about: small steps are larger than their texts.
+    pub(crate) fn weight(&self) -> usize {
+        self.bytes() + self.steps.len() * (size_of::<PlanStep>() + STEP_HEAP)
+    }
+
     /// Whether it can be a task's plan.
     ///
     /// # Errors
@@ -317,6 +325,9 @@ pub enum PlanError {
     /// The planner panicked, with this text. The guest is not told it.
     #[error("the planner panicked")]
     PlannerPanicked(String),
+    /// Somebody else waits for the planner already, and the task has not begun.
+    #[error("the planner is making a plan already, and the task has not begun")]
+    PlannerBusy,
     /// The planner took too long.
     #[error("the planner made no plan in time")]
     PlannerTimedOut,

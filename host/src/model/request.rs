@@ -68,6 +68,9 @@ pub struct StartRequest {
     /// Not before this much time after the start. When the details name a moment too, the later of both counts.
     #[serde(default, rename = "run_after_ms", with = "maybe_millis", skip_serializing_if = "Option::is_none")]
     pub run_after: Option<Duration>,
+    /// Whether its session's loop is not told of it: the host starts it for another task.
+    #[serde(skip)]
+    pub(crate) untold: bool,
 }
 
 /// What a start does whose key a live task has.
@@ -129,6 +132,7 @@ impl StartRequest {
             attachments: Vec::new(),
             plan: None,
             run_after: None,
+            untold: false,
         }
     }
 

@@ -85,8 +85,8 @@ pub(crate) struct TaskState {
     pub(crate) plan: Option<Plan>,
     /// How often a step of its plans has begun: the number of its newest action.
     pub(crate) plan_actions: u64,
-    /// How often its planner was asked.
-    pub(crate) planner_calls: u64,
+    /// How many others than the host wait for its planner.
+    pub(crate) planner_calls_of_others: u64,
     pub(crate) cancel: Option<CancelRequest>,
     pub(crate) panic: Option<(String, String)>,
     pub(crate) artifacts: Vec<Artifact>,
@@ -377,7 +377,7 @@ impl TaskState {
         if let PlanEvent::StepStarted { action: ActionId(number), .. } = change {
             self.plan_actions = *number;
         }
-        self.planner_calls += u64::from(matches!(change, PlanEvent::PlannerCalled { .. }));
+        self.planner_calls_of_others = change.others_waiting(self.planner_calls_of_others);
         match (change, &mut self.plan) {
             (_, Some(plan)) => plan.apply(change),
             (PlanEvent::Set { plan, .. }, None) => self.plan = Some((**plan).clone()),
@@ -391,7 +391,7 @@ impl TaskState {
         self.ends_bytes += outcome_bytes(outcome);
         self.usage = usage;
         self.ended_at = Some(at);
-        self.plan.iter_mut().for_each(Plan::close);
+        self.plan.iter_mut().for_each(|plan| plan.close(outcome));
         // Nobody can take them any more.
         self.mailbox.clear();
         self.instructions.clear();

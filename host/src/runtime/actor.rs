@@ -87,6 +87,8 @@ pub(crate) struct Actor {
     pub(crate) progress_pace: Bucket,
     /// How fast everything else may that the guest makes happen.
     pub(crate) event_pace: Bucket,
+    /// Whether its first plan was asked for.
+    pub(crate) first_plan_asked: bool,
     /// The guest's open call, if it is parked.
     pub(crate) parked: Option<Parked>,
     /// What became of the messages that are sent once, by their key.
@@ -331,7 +333,7 @@ impl Actor {
                 self.ask_planner(reason, None, by, Asker::Outside(reply)).await?;
             }
             Control::Plan { command, reply } => {
-                let changed = self.change_plan(command).await?;
+                let changed = self.change_plan_outside(command, cell).await?;
                 let _ = reply.send(changed);
             }
             Control::Change { command, reply } => self.change(command, reply, cell).await?,

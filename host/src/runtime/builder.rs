@@ -416,7 +416,10 @@ impl HostBuilder {
     /// Registers a task type of a plugin as a planner, like [`HostBuilder::planner`]. Each plan is made by a task of its own,
     /// with limits and fuel of its own and without grants. Its input is an object with `version` (1), `task` (`plugin`,
     /// `task_type` and `key`), `id`, `input`, `plan` (or null) and `reason`, and its result a plan
-    /// ([`Plan::from_json`](crate::Plan::from_json)).
+    /// ([`Plan::from_json`](crate::Plan::from_json)). The whole object is held against `input_bytes` of the planning task.
+    ///
+    /// For a first plan the planning task waits for its turn however long that takes, as the task itself does, and its time
+    /// counts from then on. For another plan it needs a turn and has to be done within the time.
     #[must_use]
     pub fn planner_task(
         mut self,

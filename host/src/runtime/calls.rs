@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::command::{Answer, Command};
+use crate::model::command::{Answer, Command, PlanCommand};
 use crate::model::event::{EventBody, WaitEnd};
 use crate::model::ids::SignalKey;
 use crate::model::machine::{Refusal, RefusalKind, is_parked, step};
@@ -74,9 +74,20 @@ impl Actor {
 
     /// Whether the task ends by this call, so that what it reported is its last.
     fn is_last(&self, call: &GuestCall) -> Last {
-        let GuestCall::RecordUsage { tool, tokens, actions, .. } = call else { return Last::No };
-        let (tool, tokens, actions, usage) = (tool.clone(), *tokens, *actions, self.shared.usage());
-        let decision = step(&self.shared.state(), Command::RecordUsage { tool, tokens, actions, usage });
+        let usage = self.shared.usage();
+        if let GuestCall::RecordUsage { tool, tokens, actions, .. } = call {
+            let (tool, tokens, actions) = (tool.clone(), *tokens, *actions);
+            self.is_last_before(Command::RecordUsage { tool, tokens, actions, usage })
+        } else if let GuestCall::ChangePlan { change: change @ PlanCommand::Advance { .. }, .. } = call {
+            self.is_last_before(Command::Plan(change.clone()))
+        } else {
+            Last::No
+        }
+    }
+
+    /// Whether the task ends by this command.
+    pub(super) fn is_last_before(&self, command: Command) -> Last {
+        let decision = step(&self.shared.state(), command);
         let ends = decision.events.iter().any(|event| matches!(event, EventBody::Finished { .. }));
         if ends { Last::Yes } else { Last::No }
     }

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use crate::model::delivery::book::{Entrant, SessionBook};
-use crate::model::details::TaskDetails;
 use crate::model::event::{Event, EventBody};
 use crate::model::ids::TaskId;
+use crate::model::request::StartRequest;
 
 use super::beside::Beside;
 use super::shared::Shared;
@@ -106,7 +106,8 @@ pub(crate) struct LoopPlace {
     desk: Arc<LoopDesk>,
     session: String,
     task: TaskId,
-    /// Whether its updates are the loop's. A child that nobody routed is its parent's alone.
+    /// Whether its updates are the loop's. A child that nobody routed is its parent's alone, and a planning task that of the
+    /// task that it plans for.
     told: bool,
     /// Who waits for it beside the book.
     beside: Option<Arc<Beside>>,
@@ -117,11 +118,12 @@ impl LoopPlace {
     pub(super) fn new(
         desk: &Arc<LoopDesk>,
         task: TaskId,
-        details: &TaskDetails,
+        request: &StartRequest,
         beside: Option<Arc<Beside>>,
     ) -> Option<Self> {
+        let details = &request.details;
         let session = details.session.clone()?;
-        let told = details.parent.is_none() || details.routing.is_some();
+        let told = !request.untold && (details.parent.is_none() || details.routing.is_some());
         if let Some(beside) = &beside {
             beside.wait_for(session.clone(), task);
         }

@@ -13,7 +13,7 @@ use crate::model::command::{Command, PlanCommand};
 use crate::model::details::TaskDetails;
 use crate::model::ids::{TaskId, TaskRef};
 use crate::model::machine::Refusal;
-use crate::model::outcome::Outcome;
+use crate::model::outcome::{FailureKind, Outcome};
 use crate::model::plan::{Plan, PlanError};
 use crate::model::request::{CancelRequest, StartRequest};
 use crate::model::signal::Party;
@@ -33,6 +33,9 @@ use super::start::start;
 
 /// How long a planner may take unless somebody says otherwise: a minute, as for a model that thinks.
 const TIMEOUT_DEFAULT: Duration = Duration::from_mins(1);
+/// How long a first plan's task that finds the host's queue full waits before it tries again: at first, and at most.
+const ROOM_WAIT: Duration = Duration::from_millis(100);
+const ROOM_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Bytes of a planner's error that are kept.
 const ERROR_BYTES_MAX: usize = 1 << 10;
 
@@ -143,8 +146,9 @@ impl Actor {
     pub(super) async fn see_to_first_plan(&mut self) -> Result<(), Ended> {
         let wanted = {
             let state = self.shared.state();
-            state.phase == Some(Phase::Queued) && state.awaits_first_plan() && state.planner_calls == 0
+            state.phase == Some(Phase::Queued) && state.awaits_first_plan() && !self.first_plan_asked
         };
+        self.first_plan_asked |= wanted;
         if wanted { self.ask_planner(String::new(), None, Party::Host, Asker::Nobody).await } else { Ok(()) }
     }
 
@@ -156,7 +160,8 @@ impl Actor {
         by: Party,
         asker: Asker,
     ) -> Result<(), Ended> {
-        let command = PlanCommand::AskPlanner { reason: reason.clone(), by };
+        let first = matches!(asker, Asker::Nobody);
+        let command = PlanCommand::AskPlanner { reason: reason.clone(), by, first };
         let answer = self.decide(Command::Plan(command)).await?;
         if let Err(error) = done(answer) {
             asker.tell(Err(error));
@@ -172,7 +177,11 @@ impl Actor {
         let (inner, cancelled) = (Weak::clone(&self.host), self.cancel.subscribe());
         self.jobs.spawn(async move {
             let made = match inner.upgrade() {
-                Some(inner) => Box::pin(make(&inner, &name, ask, timeout, cancelled)).await,
+                Some(inner) => {
+                    // A planner can panic even when it is dropped, and whoever waits for it is told then, too.
+                    let mut making = Box::pin(make(&inner, &name, ask, timeout, first, cancelled));
+                    guarded(making.as_mut()).await.unwrap_or_else(|panic| Err(panicked(&panic)))
+                }
                 None => Err(PlanError::Planner("the host is shutting down".to_owned())),
             };
             Some(Finding::Planned(Box::new(Planned { made: made.map(Box::new), since, by, asker })))
@@ -183,7 +192,8 @@ impl Actor {
     /// A planner has made a plan, or none.
     pub(super) async fn on_planned(&mut self, planned: Planned) -> Result<(), Ended> {
         let Planned { made, since, by, asker } = planned;
-        let answer = self.decide(Command::Plan(PlanCommand::Planned { plan: made, since, by })).await?;
+        let first = matches!(asker, Asker::Nobody);
+        let answer = self.decide(Command::Plan(PlanCommand::Planned { plan: made, since, by, first })).await?;
         asker.tell(self.planned(answer));
         Ok(())
     }
@@ -195,7 +205,7 @@ impl TaskHandle {
     ///
     /// # Errors
     /// When the task has no planner, that makes no plan or takes too long, or somebody changed the plan meanwhile. The plan
-    /// stays as it was then, and an event says why.
+    /// stays as it was then, and an event says why. And when somebody else waits for the planner, and the task has not begun.
     ///
     /// Cancel safety: when the future is dropped, the planner may go on, and its plan may be set.
     pub async fn replan(&self, reason: impl Into<String>, by: Party) -> Result<Plan, PlanError> {
@@ -211,6 +221,7 @@ async fn make(
     name: &str,
     ask: PlanAsk,
     timeout: Option<Duration>,
+    first: bool,
     mut cancelled: watch::Receiver<Option<CancelNotice>>,
 ) -> Result<Plan, PlanError> {
     let planner = inner.planners.named.get(name).cloned();
@@ -219,20 +230,25 @@ async fn make(
     let time = timeout.map_or(inner.planners.timeout, |timeout| timeout.min(inner.planners.timeout));
     let clock = &inner.around.clock;
     let over = clock.steady().saturating_add(time);
+    // Whoever asks waits for the plan, and so the time for it is theirs. A first plan's task waits for its turn like the
+    // task that it plans for, and its time begins with its run.
+    let waits_for_room = first && matches!(planner, Planner::Task { .. });
     let called = pin!(async {
         match planner {
             Planner::Function(function) => function(ask).await.map_err(|error| failed(&error.to_string())),
-            Planner::Task { plugin, task_type } => by_task(inner, plugin, task_type, &ask, time).await,
+            Planner::Task { plugin, task_type } => by_task(inner, plugin, task_type, &ask, time, first).await,
         }
     });
     tokio::select! {
         biased;
-        made = guarded(called) => made.unwrap_or_else(|panic| {
-            Err(PlanError::PlannerPanicked(text::shortened(&panic, ERROR_BYTES_MAX).into_owned()))
-        }),
+        made = guarded(called) => made.unwrap_or_else(|panic| Err(panicked(&panic))),
         Ok(_) = cancelled.wait_for(Option::is_some) => Err(PlanError::Cancelled),
-        () = clock.sleep_until(over) => Err(PlanError::PlannerTimedOut),
+        () = clock.sleep_until(over), if !waits_for_room => Err(PlanError::PlannerTimedOut),
     }
+}
+
+fn panicked(panic: &str) -> PlanError {
+    PlanError::PlannerPanicked(text::shortened(panic, ERROR_BYTES_MAX).into_owned())
 }
 
 fn failed(why: &str) -> PlanError {
@@ -247,6 +263,7 @@ async fn by_task(
     task_type: String,
     ask: &PlanAsk,
     time: Duration,
+    first: bool,
 ) -> Result<Plan, PlanError> {
     let TaskRef { plugin: of_plugin, task_type: of_type, key } = &ask.task;
     let input = json!({
@@ -259,16 +276,47 @@ async fn by_task(
     });
     let mut request = StartRequest::new(plugin, task_type).input(input).timeout(time);
     if let Some(shared) = inner.registry.by_id(ask.id) {
-        request.details.inherit(&shared.state().details);
+        let of_task = &shared.state().details;
+        let details = &mut request.details;
+        details.session.clone_from(&of_task.session);
+        details.user.clone_from(&of_task.user);
+        details.agent.clone_from(&of_task.agent);
+        details.trace.clone_from(&of_task.trace);
     }
-    let task = Box::pin(start(inner, request, None)).await.map_err(|error| failed(&error.to_string()))?;
-    let stops = StopsUnwanted { inner: Arc::clone(inner), task: Arc::clone(task.shared()) };
-    let outcome = task.wait().await;
-    drop(stops);
-    match outcome {
+    request.untold = true;
+    let task = started(inner, request, first).await.map_err(|error| failed(&error.to_string()))?;
+    match TaskHandle::new(Arc::clone(&task.task)).wait().await {
         Outcome::Succeeded { data: Some(data), .. } => Plan::from_json(data),
         Outcome::Succeeded { data: None, .. } => Err(failed("the planning task returned nothing")),
+        Outcome::Failed(failure) if failure.kind == FailureKind::Timeout => Err(PlanError::PlannerTimedOut),
         other @ (Outcome::Failed(_) | Outcome::Cancelled { .. }) => Err(failed(&format!("the planning task {other}"))),
+    }
+}
+
+/// Starts a planning task. The start is a job of the host's, so that one whose asker goes is stopped, and not forgotten half-way.
+async fn begun(inner: &Arc<Inner>, request: StartRequest) -> Result<StopsUnwanted, StartError> {
+    let (reply, begun) = oneshot::channel();
+    let host = Arc::clone(inner);
+    inner.spawn(Box::pin(async move {
+        let task = Box::pin(start(&host, request, None)).await;
+        let inner = Arc::clone(&host);
+        // Whoever has gone meanwhile, or goes before taking it, drops it.
+        let _ = reply.send(task.map(|task| StopsUnwanted { inner, task: Arc::clone(task.shared()) }));
+    }));
+    begun.await.unwrap_or(Err(StartError::ShuttingDown))
+}
+
+/// Starts a planning task. One for a first plan waits for room in the host's queue: the task that it plans for waits anyway.
+async fn started(inner: &Arc<Inner>, request: StartRequest, first: bool) -> Result<StopsUnwanted, StartError> {
+    let mut wait = ROOM_WAIT;
+    loop {
+        match begun(inner, request.clone()).await {
+            Err(StartError::QueueFull { .. }) if first => {}
+            done => return done,
+        }
+        let clock = &inner.around.clock;
+        clock.sleep_until(clock.steady().saturating_add(wait)).await;
+        wait = wait.saturating_mul(2).min(ROOM_WAIT_MAX);
     }
 }
 

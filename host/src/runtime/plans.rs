@@ -6,6 +6,8 @@ use crate::model::signal::Party;
 use crate::model::snapshot::Usage;
 
 use super::actor::{Actor, Ended};
+use super::calls::Last;
+use super::cell::Cell;
 use super::handle::TaskHandle;
 use super::shared::Control;
 
@@ -18,6 +20,26 @@ impl Actor {
         }
         let answer = self.decide(Command::Plan(change)).await?;
         Ok(self.planned(answer))
+    }
+
+    /// Changes it for somebody outside. What the task itself came to stands, if it was there first; and what it reported is
+    /// told before an end.
+    pub(super) async fn change_plan_outside(
+        &mut self,
+        change: PlanCommand,
+        cell: &mut Cell,
+    ) -> Result<Result<Plan, PlanError>, Ended> {
+        if matches!(change, PlanCommand::Advance { .. }) {
+            if matches!(cell, Cell::Running(_))
+                && let Some(step) = cell.advanced(&mut self.last).await
+            {
+                self.on_cell(step, cell).await?;
+            }
+            if self.is_last_before(Command::Plan(change.clone())) == Last::Yes {
+                self.write_progress(Last::Yes).await?;
+            }
+        }
+        self.change_plan(change).await
     }
 
     /// What whoever changes the plan is told.

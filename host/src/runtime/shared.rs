@@ -318,7 +318,7 @@ impl Shared {
             .saturating_add(events)
             .saturating_add(state.written_bytes)
             .saturating_add(state.ends_bytes.saturating_mul(2))
-            .saturating_add(state.plan.as_ref().map_or(0, |plan| plan.bytes() as u64))
+            .saturating_add(state.plan.as_ref().map_or(0, |plan| plan.weight() as u64))
     }
 
     /// The same with its artifacts and a kept scratch directory, which go when the host forgets the task, whoever holds it.

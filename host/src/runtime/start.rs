@@ -489,7 +489,7 @@ fn newborn(inner: &Arc<Inner>, prepared: Prepared) -> Result<(Newborn, Vec<Recor
     let (alive, gone) = oneshot::channel();
     let (number, version) = (inner.registry.next_number(), checked.version.number);
     let mut shared = Shared::new(id, task.clone(), number, version, state, control_tx, inner.around.clone());
-    shared.place = LoopPlace::new(&inner.loops, id, &request.details, checked.beside);
+    shared.place = LoopPlace::new(&inner.loops, id, &request, checked.beside);
     shared.tree = checked.tree.as_ref().map(|place| (place.root, place.depth));
     let shared = Arc::new(shared);
     let link = CellLink {
@@ -524,6 +524,7 @@ fn newborn(inner: &Arc<Inner>, prepared: Prepared) -> Result<(Newborn, Vec<Recor
         version: checked.version,
         desk: Arc::clone(&inner.desk),
         last: None,
+        first_plan_asked: false,
         gone,
         tree: checked.tree,
         shared,

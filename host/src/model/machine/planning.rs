@@ -7,7 +7,7 @@ use super::{Refusal, RefusalKind};
 use crate::model::command::{Answer, Decision, PlanCommand};
 use crate::model::event::EventBody;
 use crate::model::outcome::{Failure, FailureKind, Outcome};
-use crate::model::plan::{ActionId, Plan, PlanError, PlanEvent, StepStatus, check_text};
+use crate::model::plan::{ActionId, Plan, PlanError, PlanEvent, StepStatus, check_text, left_by};
 use crate::model::signal::Party;
 use crate::model::snapshot::{Phase, Usage};
 use crate::model::state::TaskState;
@@ -29,7 +29,7 @@ impl From<PlanError> for Refusal {
             | PlanError::TwoCurrent
             | PlanError::Text { .. }
             | PlanError::NotAnEnd(_) => RefusalKind::InvalidArgument,
-            PlanError::Stale { .. } => RefusalKind::Conflict,
+            PlanError::Stale { .. } | PlanError::PlannerBusy => RefusalKind::Conflict,
             PlanError::NoPlan | PlanError::NoCurrent | PlanError::NotRunning | PlanError::NoPlanner => {
                 RefusalKind::NotFound
             }
@@ -55,8 +55,8 @@ pub(super) fn decide(state: &TaskState, command: PlanCommand) -> Decision {
         PlanCommand::Set { plan, expected, by } => set(state, plan, expected, by),
         PlanCommand::Advance { note, by, usage } => advance(state, note, by, usage),
         PlanCommand::FinishStep { status, note, by } => finish_step(state, status, note, by),
-        PlanCommand::AskPlanner { reason, by } => ask_planner(state, reason, by),
-        PlanCommand::Planned { plan, since, by } => planned(state, plan, since, by),
+        PlanCommand::AskPlanner { reason, by, first } => ask_planner(state, reason, by, first),
+        PlanCommand::Planned { plan, since, by, first } => planned(state, plan, since, by, first),
     }
 }
 
@@ -64,7 +64,7 @@ pub(super) fn decide(state: &TaskState, command: PlanCommand) -> Decision {
 pub(super) fn is_full(state: &TaskState, command: &PlanCommand) -> bool {
     let by = match command {
         // A task that has not begun waits for it.
-        PlanCommand::AskPlanner { .. } if state.awaits_first_plan() => return false,
+        PlanCommand::AskPlanner { first: true, .. } => return false,
         // Whoever asked is told what came of it.
         PlanCommand::Planned { .. } => return false,
         PlanCommand::Set { by, .. }
@@ -164,10 +164,14 @@ fn finish_step(state: &TaskState, status: StepStatus, note: Option<String>, by: 
     }
 }
 
-fn ask_planner(state: &TaskState, reason: String, by: Party) -> Decision {
+fn ask_planner(state: &TaskState, reason: String, by: Party, first: bool) -> Decision {
     let Some(planner) = state.details.planner.clone() else { return refused(PlanError::NoPlanner) };
     if state.cancel.is_some() {
         return refused(PlanError::Cancelled);
+    }
+    // Nothing of the task's own limits them before it begins.
+    if !first && state.attempt == 0 && state.planner_calls_of_others > 0 {
+        return refused(PlanError::PlannerBusy);
     }
     match check_text("reason", &reason) {
         Ok(()) => Decision::done(happened(PlanEvent::PlannerCalled { planner, reason, by })),
@@ -177,7 +181,7 @@ fn ask_planner(state: &TaskState, reason: String, by: Party) -> Decision {
 
 /// What a planner made becomes the plan, if nobody has changed it meanwhile. A task that waits for its first plan has
 /// nothing to begin with, if that was none.
-fn planned(state: &TaskState, plan: Result<Box<Plan>, PlanError>, since: u64, by: Party) -> Decision {
+fn planned(state: &TaskState, plan: Result<Box<Plan>, PlanError>, since: u64, by: Party, first: bool) -> Decision {
     let planner = state.details.planner.clone().unwrap_or_default();
     let is = state.plan.as_ref().map_or(0, |plan| plan.revision);
     let made = plan.and_then(|plan| {
@@ -192,7 +196,8 @@ fn planned(state: &TaskState, plan: Result<Box<Plan>, PlanError>, since: u64, by
     };
     let why = text::shortened(&error.in_full(), QUOTE_BYTES_MAX * 4).into_owned();
     let mut events = vec![happened(PlanEvent::PlannerFailed { planner, why, by })];
-    if state.awaits_first_plan() {
+    // Whatever others had made, the host's own ask goes on.
+    if first && state.awaits_first_plan() {
         let failure = Failure::new(FailureKind::Plan, format!("it has no plan to begin with: {error}"));
         events.extend(finish(Outcome::Failed(failure), state.with_told(Usage::default())).events);
     }
@@ -240,18 +245,17 @@ pub(super) fn settle(state: &TaskState, decision: &mut Decision) {
             plan.apply(change);
         }
     }
-    let (current, pending, note) = match outcome {
-        Outcome::Succeeded { .. } => {
-            (StepStatus::Skipped, StepStatus::Skipped, "the task succeeded without it".to_owned())
-        }
+    let (current, pending) = left_by(outcome);
+    let note = match outcome {
+        Outcome::Succeeded { .. } => "the task succeeded without it".to_owned(),
         Outcome::Failed(failure) => {
             let why = text::shortened(&failure.message, QUOTE_BYTES_MAX);
-            (StepStatus::Failed, StepStatus::Cancelled, format!("the task failed ({}): {why}", failure.kind.word()))
+            format!("the task failed ({}): {why}", failure.kind.word())
         }
         Outcome::Cancelled { by, reason, .. } => {
             let why = text::shortened(reason, QUOTE_BYTES_MAX);
             let why = if why.is_empty() { String::new() } else { format!(": {why}") };
-            (StepStatus::Cancelled, StepStatus::Cancelled, format!("the task was cancelled by {by}{why}"))
+            format!("the task was cancelled by {by}{why}")
         }
     };
     let ended = ends(&plan, current, Some(note.clone()), Party::Host);

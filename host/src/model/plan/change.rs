@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ActionId, Plan, PlanError, PlanStep, StepStatus};
+use crate::model::outcome::Outcome;
 use crate::model::signal::Party;
 
 /// What can happen to a task's plan.
@@ -36,7 +37,7 @@ pub enum PlanEvent {
         step: u32,
         /// Its name.
         name: String,
-        /// The action that begins. All events carry it until the step is finished.
+        /// The action that begins. All events carry it until the step is finished, or the attempt has ended.
         action: ActionId,
     },
     /// The step that the task was at is over.
@@ -107,10 +108,27 @@ impl PlanEvent {
         self.by().is_some_and(|by| by != Party::Itself)
     }
 
-    /// Bytes of its texts.
+    /// How many others than the host wait for the planner after it, when so many did before.
+    pub(crate) fn others_waiting(&self, before: u64) -> u64 {
+        match self {
+            Self::PlannerCalled { by, .. } if *by != Party::Host => before.saturating_add(1),
+            Self::Set { planner: Some(_), by, .. } | Self::PlannerFailed { by, .. } if *by != Party::Host => {
+                before.saturating_sub(1)
+            }
+            Self::Set { .. }
+            | Self::Refused { .. }
+            | Self::StepStarted { .. }
+            | Self::StepFinished { .. }
+            | Self::StepsLeft { .. }
+            | Self::PlannerCalled { .. }
+            | Self::PlannerFailed { .. } => before,
+        }
+    }
+
+    /// Bytes of its texts, and what a plan takes up beside them.
     pub(crate) fn bytes(&self) -> usize {
         match self {
-            Self::Set { plan, planner, .. } => plan.bytes() + planner.as_ref().map_or(0, String::len),
+            Self::Set { plan, planner, .. } => plan.weight() + planner.as_ref().map_or(0, String::len),
             Self::Refused { why: text, .. }
             | Self::StepStarted { name: text, .. }
             | Self::StepsLeft { note: text, .. } => text.len(),
@@ -132,6 +150,15 @@ impl PlanEvent {
             | Self::PlannerCalled { .. }
             | Self::PlannerFailed { .. } => before,
         }
+    }
+}
+
+/// What becomes of the current step, and of those that have not begun, when the task ends so.
+pub(crate) fn left_by(outcome: &Outcome) -> (StepStatus, StepStatus) {
+    match outcome {
+        Outcome::Succeeded { .. } => (StepStatus::Skipped, StepStatus::Skipped),
+        Outcome::Failed(_) => (StepStatus::Failed, StepStatus::Cancelled),
+        Outcome::Cancelled { .. } => (StepStatus::Cancelled, StepStatus::Cancelled),
     }
 }
 
@@ -191,6 +218,7 @@ impl Plan {
                 if let Some(step) = self.at(*step) {
                     (step.status, step.action_id, step.note) = (StepStatus::Current, Some(*action), None);
                 }
+                self.revision += 1;
             }
             PlanEvent::StepFinished { step, status, note, .. } => {
                 if let Some(step) = self.at(*step) {
@@ -221,10 +249,11 @@ impl Plan {
         self.revision += 1;
     }
 
-    /// The task is over, and nobody could write down what becomes of its steps.
-    pub(crate) fn close(&mut self) {
+    /// The task is over, and nobody could write down what becomes of its steps: that which always does.
+    pub(crate) fn close(&mut self, outcome: &Outcome) {
+        let (current, pending) = left_by(outcome);
         for step in self.steps.iter_mut().filter(|step| !step.status.is_over()) {
-            step.status = StepStatus::Cancelled;
+            step.status = if step.status == StepStatus::Current { current } else { pending };
         }
     }
 }

@@ -347,7 +347,7 @@ fn plans() -> impl Strategy<Value = Command> {
         2 => prop::collection::vec(step, 0..4),
     ];
     let plan = steps.prop_map(|steps| steps.into_iter().fold(Plan::new("g"), Plan::step));
-    let set = (plan, prop::option::weighted(0.2, 0..4u64), by());
+    let set = (plan, prop::option::weighted(0.2, 0..6u64), by());
     prop_oneof![
         4 => set.prop_map(|(plan, expected, by)| PlanCommand::Set { plan: Ok(Box::new(plan)), expected, by }),
         4 => by().prop_map(|by| PlanCommand::Advance { note: None, by, usage: usage() }),

@@ -98,6 +98,7 @@ impl Reference {
         match steps.iter_mut().find(|(_, status)| *status == StepStatus::Pending) {
             Some((_, status)) if runs => {
                 *status = StepStatus::Current;
+                self.view.revision += 1;
                 true
             }
             Some(_) | None => false,

@@ -4,20 +4,24 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::bench::{Bench, Script, beside, log, request, script, settle, success};
 use super::planning::{plan, words};
+use super::stores::slow_to_say;
 use crate::model::event::EventBody;
+use crate::model::limits::LimitsRequest;
 use crate::model::outcome::{FailureKind, Outcome};
 use crate::model::plan::{Plan, PlanError, PlanEvent, PlanStep};
 use crate::model::request::{CancelRequest, StartRequest};
 use crate::model::signal::Party;
 use crate::model::snapshot::Phase;
 use crate::ports::runner::GuestCall;
+use crate::ports::store::TaskStore;
 use crate::runtime::handle::TaskHandle;
 use crate::runtime::host::StartError;
 use crate::runtime::planners::{PlanAsk, Planner, PlannerError, Planners};
+use crate::store::memory::MemoryStore;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -148,6 +152,151 @@ async fn r65_a_planner_that_takes_too_long_is_dropped() {
     assert!(matches!(task.wait().await, Outcome::Failed(failure) if failure.kind == FailureKind::Plan));
 }
 
+/// A host of so many places whose planner is a task, and whose tasks all wait for `go` and return a plan.
+fn with_planning_tasks(places: usize, store: Arc<dyn TaskStore>) -> (Bench, Arc<Semaphore>) {
+    let go = Arc::new(Semaphore::new(0));
+    let waits = Arc::clone(&go);
+    let script = script(move |_| {
+        let go = Arc::clone(&waits);
+        async move {
+            go.acquire().await.unwrap().forget();
+            success(json!({ "steps": [{ "name": "a" }] }))
+        }
+    });
+    let mut bench = Bench::with(script, places, store);
+    let mut planners = Planners::default();
+    let (plugin, task_type) = ("other".to_owned(), "script".to_owned());
+    planners.register("planner".into(), Planner::Task { plugin, task_type });
+    planners.set_timeout(10 * SECOND);
+    bench.inner_mut().planners = planners;
+    (bench, go)
+}
+
+#[tokio::test]
+async fn r65_a_first_plans_task_waits_for_its_turn_also_where_the_queue_is_full() {
+    for others in [0, 3] {
+        let (bench, go) = with_planning_tasks(1, Arc::new(MemoryStore::new()));
+        bench.start().await;
+        let task = bench.inner.start(planned()).await.unwrap();
+        for _ in 0..others {
+            bench.start().await;
+        }
+        bench.advance(60 * SECOND).await;
+        assert_eq!(task.state().phase, Phase::Queued, "with {others} others in the queue");
+        go.add_permits(100);
+        bench.advance(10 * SECOND).await;
+        assert!(matches!(task.wait().await, Outcome::Succeeded { .. }), "with {others} others in the queue");
+    }
+    // Once it runs, its time is limited.
+    let (bench, _go) = with_planning_tasks(1, Arc::new(MemoryStore::new()));
+    let task = bench.inner.start(planned()).await.unwrap();
+    bench.advance(10 * SECOND).await;
+    assert!(matches!(task.wait().await, Outcome::Failed(failure) if failure.message.contains("in time")));
+}
+
+#[tokio::test]
+async fn r65_a_planning_task_belongs_to_the_session_and_its_loop_is_not_told_of_it() {
+    let (bench, go) = with_planning_tasks(4, Arc::new(MemoryStore::new()));
+    let mut request = planned().session("s").turn("t").priority(3);
+    (request.details.user, request.details.trace) = (Some("u".to_owned()), Some("trace".to_owned()));
+    let task = bench.inner.start(request).await.unwrap();
+    settle().await;
+    let planning = bench.inner.registry.live().into_iter().find(|live| live.id != task.id()).unwrap();
+    let details = planning.state().details.clone();
+    let of_task = [details.session, details.user, details.trace].map(Option::unwrap);
+    assert_eq!(of_task, ["s", "u", "trace"]);
+    assert_eq!((details.turn, details.priority), (None, 0), "it is no part of the turn");
+    go.add_permits(1);
+    assert!(matches!(TaskHandle::new(planning).wait().await, Outcome::Succeeded { .. }));
+    settle().await;
+    assert_eq!(bench.inner.loops.look("s", |book| book.ready()), Some(0), "it is no update");
+}
+
+#[tokio::test]
+async fn r65_a_planning_task_that_is_being_started_goes_with_what_it_plans_for() {
+    for turns in 0..60 {
+        let (bench, _go) = with_planning_tasks(4, slow_to_say(20));
+        let task = bench.inner.start(planned()).await.unwrap();
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+        task.cancel(CancelRequest::force(Party::Person, "enough")).await;
+        bench.advance(SECOND).await;
+        assert_eq!(bench.inner.registry.live().len(), 0, "after {turns} turns");
+    }
+}
+
+#[tokio::test]
+async fn r65_what_others_ask_for_ends_no_task_that_waits_for_its_first_plan() {
+    let go = Arc::new(Semaphore::new(0));
+    let waits = Arc::clone(&go);
+    let bench = with_planner(idle(), move |ask| {
+        let go = Arc::clone(&waits);
+        async move {
+            if ask.reason.is_empty() {
+                go.acquire().await?.forget();
+                return Ok(plan(&["first"]));
+            }
+            tokio::task::yield_now().await;
+            Err("not for you".into())
+        }
+    });
+    // The host asks after the moment of the task, and others may do so before.
+    let task = bench.inner.start(planned().run_after(SECOND)).await.unwrap();
+    for wait in [Duration::ZERO, SECOND] {
+        bench.advance(wait).await;
+        let asks = |task: TaskHandle| beside(async move { task.replan("now", Party::Agent).await });
+        let both = [asks(task.clone()), asks(task.clone())];
+        let mut said = Vec::new();
+        for asks in both {
+            said.push(asks.end().await.unwrap_err());
+        }
+        assert_eq!(said, [PlanError::Planner("not for you".into()), PlanError::PlannerBusy]);
+        assert_eq!(task.state().outcome, None);
+    }
+    go.add_permits(1);
+    settle().await;
+    assert_eq!(words(&task.plan().unwrap()), [("first", "current")]);
+}
+
+#[tokio::test]
+async fn r65_others_have_the_log_of_a_task_that_waits_for_its_first_plan_within_its_limits() {
+    let bench = with_planner(idle(), |ask| async move {
+        if ask.reason.is_empty() { std::future::pending().await } else { Err("no".into()) }
+    });
+    let limits = LimitsRequest { log_events: Some(4), ..LimitsRequest::default() };
+    let task = bench.inner.start(planned().limits(limits)).await.unwrap();
+    settle().await;
+    for _ in 0..4 {
+        let _ = task.replan("again", Party::Agent).await;
+    }
+    assert_eq!(task.replan("again", Party::Agent).await, Err(PlanError::LogFull));
+}
+
+/// Panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("it does not want to go");
+    }
+}
+
+#[tokio::test]
+async fn r65_a_planner_that_panics_when_it_is_dropped_leaves_nobody_waiting() {
+    let bench = with_planner(asker(None), |_| async {
+        let _bomb = Bomb;
+        std::future::pending().await
+    });
+    let waits = bench.inner.start(planned()).await.unwrap();
+    let asks = bench.inner.start(planned().plan(plan(&["a"]))).await.unwrap();
+    bench.advance(10 * SECOND).await;
+    let outcome = waits.wait().await;
+    assert!(matches!(&outcome, Outcome::Failed(failure) if failure.kind == FailureKind::Plan), "{outcome}");
+    assert_eq!(failures(&waits).await, ["it panicked: it does not want to go"]);
+    assert_eq!(said(&asks).await, "failed: the planner panicked");
+}
+
 #[tokio::test]
 async fn r65_a_cancel_ends_the_planning_and_what_waits_for_it() {
     let bench = with_planner(asker(None), |_| std::future::pending());
@@ -181,7 +330,7 @@ async fn r65_a_plan_that_somebody_sets_meanwhile_stands() {
     settle().await;
     task.set_plan(plan(&["by hand"]), None, Party::Person).await.unwrap();
     go.notify_one();
-    assert_eq!(asks.end().await, Err(PlanError::Stale { expected: 1, is: 2 }));
+    assert_eq!(asks.end().await, Err(PlanError::Stale { expected: 2, is: 3 }));
     assert_eq!(words(&task.plan().unwrap()), [("by hand", "current")]);
     go.notify_one();
     let late = task.replan("once more", Party::Agent).await.unwrap();

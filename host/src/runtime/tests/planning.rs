@@ -2,11 +2,15 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "of a log only what is about its plan")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::bench::{Bench, Script, log, request, script, settle, success};
+use tokio::sync::Semaphore;
+
+use super::bench::{Bench, Script, key, log, request, script, settle, success};
 use crate::model::command::PlanCommand;
 use crate::model::event::EventBody;
+use crate::model::limits::LimitsRequest;
 use crate::model::machine::Refusal;
 use crate::model::outcome::{FailureKind, Outcome};
 use crate::model::plan::{Plan, PlanError, PlanEvent, PlanStep, StepStatus};
@@ -16,6 +20,8 @@ use crate::model::snapshot::Usage;
 use crate::ports::runner::{CellLink, GuestCall};
 use crate::runtime::handle::TaskHandle;
 use crate::runtime::host::StartError;
+use crate::store::faulty::FaultyStore;
+use crate::store::memory::MemoryStore;
 
 pub(super) fn plan(names: &[&str]) -> Plan {
     names.iter().fold(Plan::new("g"), |plan, name| plan.step(PlanStep::new(*name)))
@@ -107,9 +113,9 @@ async fn r61_a_plan_is_changed_from_outside_while_its_task_runs() {
     let by = Party::Person;
     let plan_now = task.advance(Some("looks good".into()), by).await.unwrap();
     assert_eq!(words(&plan_now), [("a", "completed"), ("b", "current")]);
-    let stale = task.set_plan(plan(&["c"]), Some(1), by).await.unwrap_err();
-    assert_eq!(stale, PlanError::Stale { expected: 1, is: 2 });
-    let plan_now = task.set_plan(plan(&["c"]), Some(2), by).await.unwrap();
+    let stale = task.set_plan(plan(&["c"]), Some(2), by).await.unwrap_err();
+    assert_eq!(stale, PlanError::Stale { expected: 2, is: 4 });
+    let plan_now = task.set_plan(plan(&["c"]), Some(4), by).await.unwrap();
     assert_eq!(words(&plan_now), [("a", "completed"), ("c", "current")]);
     assert_eq!(task.set_plan(plan(&[]), None, by).await, Err(PlanError::NoSteps));
     let plan_now = task.finish_step(StepStatus::Failed, None, by).await.unwrap();
@@ -125,6 +131,69 @@ async fn r61_a_plan_is_changed_from_outside_while_its_task_runs() {
     assert_eq!(changes(&events), all);
 }
 
+fn reports(events: &[crate::model::event::Event]) -> Vec<&str> {
+    let report = |body| if let EventBody::Progress { message, .. } = body { Some(message.as_str()) } else { None };
+    events.iter().filter_map(|event| report(&event.body)).collect()
+}
+
+#[tokio::test]
+async fn r62_the_last_report_comes_before_an_end_by_an_advance() {
+    for outside in [false, true] {
+        let bench = Bench::new(script(move |link| async move {
+            for number in 0..5_u32 {
+                link.news.report(number.to_string(), None, false);
+                let _ = link.request(|reply| GuestCall::Poll { key: key("go"), reply }).await;
+            }
+            let fails = PlanCommand::FinishStep { status: StepStatus::Failed, note: None, by: Party::Itself };
+            change(&link, fails).await.unwrap();
+            link.news.report("the last".to_owned(), None, false);
+            if !outside {
+                let _ = advance(&link).await;
+            }
+            std::future::pending().await
+        }));
+        let limits = LimitsRequest { log_events: Some(3), ..LimitsRequest::default() };
+        let task = bench.inner.start(request().plan(plan(&["a"])).limits(limits)).await.unwrap();
+        settle().await;
+        if outside {
+            assert_eq!(task.advance(None, Party::Person).await, Err(PlanError::Ended));
+        }
+        assert!(matches!(task.wait().await, Outcome::Failed(failure) if failure.kind == FailureKind::Plan));
+        assert_eq!(reports(&log(&task).await).last(), Some(&"the last"), "outside: {outside}");
+    }
+}
+
+#[tokio::test]
+async fn r62_what_the_task_came_to_stands_before_an_advance_that_would_end_it() {
+    let go = Arc::new(Semaphore::new(0));
+    let waits = Arc::clone(&go);
+    let bench = Bench::new(script(move |link| {
+        let go = Arc::clone(&waits);
+        async move {
+            let fails = PlanCommand::FinishStep { status: StepStatus::Failed, note: None, by: Party::Itself };
+            change(&link, fails).await.unwrap();
+            let _ = go.acquire().await;
+            success(None)
+        }
+    }));
+    let task = waiting(&bench, &["a"]).await;
+    // The guest has come to its end, and nobody has looked yet.
+    go.add_permits(1);
+    assert_eq!(task.advance(None, Party::Person).await, Err(PlanError::Ended));
+    assert!(matches!(task.wait().await, Outcome::Succeeded { .. }));
+}
+
+#[tokio::test]
+async fn r62_a_plan_whose_end_cannot_be_stored_is_settled_as_any_other() {
+    let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
+    let bench = Bench::with(idle(), 4, Arc::clone(&store) as _);
+    let task = waiting(&bench, &["a", "b"]).await;
+    store.fail(true);
+    assert_eq!(task.advance(None, Party::Person).await, Err(PlanError::Ended));
+    assert!(matches!(task.wait().await, Outcome::Failed(failure) if failure.kind == FailureKind::Host));
+    assert_eq!(words(&task.plan().unwrap()), [("a", "failed"), ("b", "cancelled")]);
+}
+
 #[tokio::test]
 async fn r62_a_guest_is_told_why_its_plan_is_refused_and_goes_on() {
     let bench = Bench::new(script(|link| async move {
@@ -132,7 +201,7 @@ async fn r62_a_guest_is_told_why_its_plan_is_refused_and_goes_on() {
         let mut said = vec![change(&link, set(plan(&["a", "a"]), None)).await.unwrap_err()];
         said.push(change(&link, set(plan(&["a"]), Some(7))).await.unwrap_err());
         said.push(advance(&link).await.unwrap_err());
-        assert_eq!(change(&link, set(plan(&["a"]), Some(0))).await.unwrap().revision, 1);
+        assert_eq!(change(&link, set(plan(&["a"]), Some(0))).await.unwrap().revision, 2);
         let words: Vec<&str> = said.iter().map(|refusal| refusal.kind.word()).collect();
         success(serde_json::json!(words.join(" ")))
     }));

@@ -95,6 +95,11 @@ async fn turns(count: usize) {
     }
 }
 
+/// A store that takes what it is given at once, and says so so many turns later.
+pub(super) fn slow_to_say(after: usize) -> Arc<dyn TaskStore> {
+    Arc::new(Slow { after, ..Slow::default() })
+}
+
 fn keyed() -> StartRequest {
     request().key(TaskKey::new("k").unwrap())
 }
