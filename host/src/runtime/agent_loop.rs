@@ -374,20 +374,25 @@ impl Turn {
     pub async fn interrupt(&self, request: CancelRequest, deadline: Duration) -> Interrupted {
         let left = self.seat.change(|book| book.interrupt(&self.name));
         let cleared = left.cleared.into_iter().filter_map(|item| self.seat.told(item)).collect();
-        let mut stopping = Vec::new();
-        if let Some(inner) = self.seat.host.upgrade() {
-            let over = inner.around.clock.steady().saturating_add(deadline);
-            // The guest is told the truth about the time that it has.
-            let request = CancelRequest { grace: request.grace.min(deadline), ..request };
-            let told_here = left.stopped.into_iter().map(|task| (task, true));
-            let stopped = told_here.chain(left.beside.into_iter().map(|task| (task, false)));
-            for (task, told_here) in stopped.filter_map(|(id, here)| Some((self.seat.registry.by_id(id)?, here))) {
-                let (request, (tell, told)) = (request.clone(), oneshot::channel());
+        let (mut stopping, mut tasks) = (Vec::new(), Vec::new());
+        let host = self.seat.host.upgrade();
+        let over = self.seat.clock.steady().saturating_add(deadline);
+        // The guest is told the truth about the time that it has.
+        let request = CancelRequest { grace: request.grace.min(deadline), ..request };
+        let told_here = left.stopped.into_iter().map(|task| (task, true));
+        let stopped = told_here.chain(left.beside.into_iter().map(|task| (task, false)));
+        for (task, told_here) in stopped.filter_map(|(id, here)| Some((self.seat.registry.by_id(id)?, here))) {
+            let request = request.clone();
+            if let Some(inner) = &host {
+                let (tell, told) = oneshot::channel();
                 inner.spawn(Box::pin(async move { drop(tell.send(stop(task, request, true, over).await)) }));
                 stopping.push((told, told_here));
+            } else {
+                // The host is gone and stops all of them anyway: what is left is how each ends.
+                tasks.extend(Some(stop(task, request, true, over).await).filter(|_| told_here));
             }
         }
-        let mut tasks = Vec::with_capacity(stopping.len());
+        drop(host);
         for (told, told_here) in stopping {
             // It is only not told when the runtime goes.
             tasks.extend(told.await.ok().filter(|_| told_here));

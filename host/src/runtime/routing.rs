@@ -15,6 +15,7 @@ use super::beside::Waiter;
 use super::handle::TaskHandle;
 use super::host::{Inner, StartError};
 use super::start::{Begun, start_or_join};
+use super::stopping::LAST_WORD;
 
 /// What a start came to for a caller who was ready to wait. There is no third answer.
 #[derive(Debug, Clone)]
@@ -109,7 +110,15 @@ pub(super) async fn run(inner: &Arc<Inner>, mut request: StartRequest) -> Result
         biased;
         outcome = task.wait() => Some(outcome),
         () = detached => None,
-        () = over => if joined { None } else { task.detach(Party::Host).await.outcome() },
+        () = over => {
+            // A store that does not answer holds up its task, and not whoever waits: the actor detaches it then.
+            let patience = clock.steady().saturating_add(LAST_WORD);
+            tokio::select! {
+                biased;
+                outcome = async { if joined { None } else { task.detach(Party::Host).await.outcome() } } => outcome,
+                () = clock.sleep_until(patience) => None,
+            }
+        },
     };
     waiter.settled = if outcome.is_some() { Settled::Ended } else { Settled::GoesOn };
     Ok(match outcome {

@@ -4,7 +4,7 @@
 //! task that the host remembers. What is taken out of it is looked up in the task's state.
 
 use std::collections::btree_map::Entry as Slot;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::model::approval::ApprovalNumber;
 use crate::model::ids::TaskId;
@@ -122,6 +122,8 @@ pub(crate) struct SessionBook {
     /// The tasks without an outcome.
     live: usize,
     asks_on: AsksOn,
+    /// The places of the results that ask for another turn and lie ready.
+    asking: BTreeSet<u64>,
     /// Whether a message asks the agent to act, and the loop was not told so.
     called: bool,
     /// Results that were forgotten before anybody took them.
@@ -264,7 +266,7 @@ impl SessionBook {
         self.to_loop.len()
     }
 
-    /// Whether one of them asks for another turn: told once, until all are drained.
+    /// Whether one of them asks for another turn: told once, until all that do are drained.
     pub(crate) fn tell_on(&mut self) -> bool {
         let asks = self.asks_on == AsksOn::Untold;
         if asks {
@@ -341,8 +343,11 @@ impl SessionBook {
             }
             Some(_) | None => {
                 self.queue(delivery).insert(place, item);
-                if matches!(body, ItemBody::Result { asks_on: true, .. }) && self.asks_on == AsksOn::No {
-                    self.asks_on = AsksOn::Untold;
+                if matches!(body, ItemBody::Result { asks_on: true, .. }) {
+                    self.asking.insert(place);
+                    if self.asks_on == AsksOn::No {
+                        self.asks_on = AsksOn::Untold;
+                    }
                 }
             }
         }
@@ -359,6 +364,7 @@ impl SessionBook {
                 if let Slot::Occupied(slot) = queue.entry(*place) {
                     let goes = which(&slot.get().body);
                     if goes {
+                        self.asking.remove(place);
                         back.push(slot.remove());
                     }
                     return !goes;
@@ -372,6 +378,7 @@ impl SessionBook {
 
     /// An update has left its queue.
     fn taken(&mut self, place: u64, item: Item) {
+        self.asking.remove(&place);
         if let Some(entry) = self.tasks.get_mut(&item.task) {
             entry.items.retain(|own| *own != place);
         }
@@ -409,7 +416,7 @@ impl SessionBook {
 
     /// Leaves no empty turn of the task's behind, and asks nobody on for what is gone.
     fn tidy(&mut self, task: TaskId) {
-        if self.to_loop.is_empty() {
+        if self.asking.is_empty() {
             self.asks_on = AsksOn::No;
         }
         let turn = self.tasks.get(&task).and_then(|entry| entry.turn.as_ref());
@@ -447,6 +454,10 @@ impl SessionBook {
             assert!(turn.live > 0 || !turn.queue.is_empty(), "an empty turn is kept");
         }
         assert_eq!(self.live, self.tasks.values().filter(|entry| entry.place != Place::Ended).count());
-        assert!(!self.to_loop.is_empty() || self.asks_on == AsksOn::No);
+        let asks = |item: &Item| matches!(item.body, ItemBody::Result { asks_on: true, .. });
+        let lies_ready = self.to_loop.iter().chain(&self.manual);
+        let asking: BTreeSet<u64> = lies_ready.filter(|(_, item)| asks(item)).map(|(place, _)| *place).collect();
+        assert_eq!(asking, self.asking);
+        assert!(!self.asking.is_empty() || self.asks_on == AsksOn::No);
     }
 }
