@@ -235,7 +235,7 @@ pub(super) fn version_with(name: &str, version: &str, types: &[(&str, TaskKind)]
         name: (*task_type).to_owned(),
         description: None,
         input: Some(serde_json::json!({ "type": "object" })),
-        output: Some(serde_json::json!({ "type": ["string", "null"] })),
+        output: Some(serde_json::json!({ "type": ["string", "object", "null"] })),
         limits: crate::model::limits::LimitsRequest::default(),
         routing: None,
         kind: *kind,

@@ -131,9 +131,12 @@ async fn r61_a_plan_is_changed_from_outside_while_its_task_runs() {
     assert_eq!(changes(&events), all);
 }
 
-fn reports(events: &[crate::model::event::Event]) -> Vec<&str> {
-    let report = |body| if let EventBody::Progress { message, .. } = body { Some(message.as_str()) } else { None };
-    events.iter().filter_map(|event| report(&event.body)).collect()
+fn reports(events: &[crate::model::event::Event]) -> Vec<String> {
+    let report = |event: &crate::model::event::Event| match &event.body {
+        EventBody::Progress { message, .. } => Some(message.clone()),
+        _ => None,
+    };
+    events.iter().filter_map(report).collect()
 }
 
 #[tokio::test]
@@ -159,7 +162,7 @@ async fn r62_the_last_report_comes_before_an_end_by_an_advance() {
             assert_eq!(task.advance(None, Party::Person).await, Err(PlanError::Ended));
         }
         assert!(matches!(task.wait().await, Outcome::Failed(failure) if failure.kind == FailureKind::Plan));
-        assert_eq!(reports(&log(&task).await).last(), Some(&"the last"), "outside: {outside}");
+        assert_eq!(reports(&log(&task).await).last().map(String::as_str), Some("the last"), "outside: {outside}");
     }
 }
 
