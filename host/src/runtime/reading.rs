@@ -178,7 +178,8 @@ impl Read {
 
 /// The last lines. Blocks. Holds as much of the text as is wanted, and beside it what is in memory or some of the file.
 fn tail(output: &OutputLog, query: &OutputQuery, lines_max: usize) -> Read {
-    let end = output.end();
+    // Sealed, even if nothing is read: the answer says to read on from here.
+    let end = output.seal();
     let mut lines = Backward::new(lines_max, query.bytes_max);
     let (mut before, mut lost) = (end, 0);
     let begin = OutputCursor::default();
@@ -288,7 +289,8 @@ impl TaskHandle {
             if waits && !ended && until_some {
                 let first = OutputQuery { from: OutputFrom::After(nothing_to), bytes_max: 0, ..query.clone() };
                 let found = self.read_lines(first).await;
-                waits = found.lines.is_empty() && found.lost == 0;
+                // What is lost may have been of streams that are not wanted.
+                waits = found.lines.is_empty();
                 nothing_to = found.next;
             }
             if ended || !waits {
@@ -298,8 +300,9 @@ impl TaskHandle {
                 biased;
                 // The senders live in `shared`.
                 _ = head.wait_for(|head| head.ended) => {}
-                _ = changes.changed(), if until_some => {}
+                // Before the changes, of which there may be always one.
                 () = &mut time => waits = false,
+                _ = changes.changed(), if until_some => {}
             }
         }
     }

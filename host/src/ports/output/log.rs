@@ -179,6 +179,12 @@ impl OutputLog {
         OutputCursor(self.lock().next)
     }
 
+    /// Where the next piece will be, for somebody who reads on there: what is written from now on is not joined with what
+    /// was before.
+    pub(crate) fn seal(&self) -> OutputCursor {
+        OutputCursor(self.lock().seal())
+    }
+
     /// Reads back from a cursor: what is in memory, or some of what is older. [`OutputPage::next`] is where to read back from
     /// then; at the beginning nothing comes before it. Blocks. A page of older output holds about a quarter of a MiB.
     pub(crate) fn read_back(&self, before: OutputCursor) -> OutputPage {

@@ -151,3 +151,55 @@ async fn r44_an_answer_is_bounded_and_reading_on_misses_nothing() {
     assert!(small.lines[0].cut && small.lines[0].text.chars().all(|c| c == 'ä'));
     task.cancel(CancelRequest::force(Party::Host, "")).await;
 }
+
+#[tokio::test]
+async fn f30_a_flood_of_an_unwanted_stream_does_not_hold_the_time_out_back() {
+    // Ends by itself, so that the test fails and does not hang.
+    let bench = Bench::new(script(|link| async move {
+        for _ in 0..200_000 {
+            link.output.stdout("flood\n");
+            tokio::task::yield_now().await;
+        }
+        success(None)
+    }));
+    let limits = LimitsRequest { output_bytes: Some(4 << 10), ..LimitsRequest::default() };
+    let task = bench.inner.start(request().limits(limits)).await.unwrap();
+    settle().await;
+    let waits = task.clone();
+    let query = OutputQuery { stdout: false, ..OutputQuery::after(OutputCursor::default()) };
+    let query = query.wait(OutputWait::UntilSome, Duration::from_mins(1));
+    let reader = beside(async move { waits.read_output(query).await });
+    bench.advance(Duration::from_secs(59)).await;
+    // What was lost of it is not what is waited for.
+    assert!(!reader.is_finished());
+    bench.advance(Duration::from_secs(1)).await;
+    let text = reader.end().await;
+    assert!(text.lines.is_empty() && text.lost > 0 && !text.ended, "{} {}", text.lost, text.ended);
+    task.cancel(CancelRequest::force(Party::Host, "")).await;
+}
+
+#[tokio::test]
+async fn r44_who_reads_on_after_no_lines_at_all_misses_nothing() {
+    let bench = printing();
+    let task = bench.start().await;
+    settle().await;
+    let none = task.read_output(OutputQuery { log: true, ..OutputQuery::tail(0) }).await;
+    assert!(none.lines.is_empty() && none.has_earlier);
+    send(&task, "go").await;
+    send(&task, "end").await;
+    let text = task.read_output(OutputQuery::after(none.next)).await;
+    assert_eq!(said(&text), ["ee", "last words"]);
+    // The last piece is of the stream that goes on.
+    let bench = Bench::new(script(|link| async move {
+        link.output.stdout("one\n");
+        wait_for(&link, "go", None).await;
+        link.output.stdout("two\n");
+        success(None)
+    }));
+    let task = bench.start().await;
+    settle().await;
+    let none = task.read_output(OutputQuery::tail(0)).await;
+    send(&task, "go").await;
+    task.wait().await;
+    assert_eq!(said(&task.read_output(OutputQuery::after(none.next)).await), ["two"]);
+}
