@@ -22,19 +22,22 @@ pub(crate) const STREAMS: usize = 2;
 pub(crate) struct Forward<S> {
     /// Lines that have not ended, and the pieces that wrote to them last.
     open: [Option<(u64, Line<S>)>; STREAMS],
+    /// Whether the beginning of the stream's next line is missing.
+    cut: [bool; STREAMS],
     lines: Vec<(u64, Line<S>)>,
     pieces: u64,
 }
 
 impl<S: Clone> Forward<S> {
     pub(crate) fn new() -> Self {
-        Self { open: Default::default(), lines: Vec::new(), pieces: 0 }
+        Self { open: Default::default(), cut: Default::default(), lines: Vec::new(), pieces: 0 }
     }
 
     /// Takes the next piece. `stream` is the place of its stream, if lines of it go through several pieces.
     pub(crate) fn push(&mut self, source: &S, stream: Option<usize>, text: &str) {
         self.pieces += 1;
-        let Some(open) = stream.and_then(|stream| self.open.get_mut(stream)) else {
+        let streams = stream.and_then(|stream| self.open.get_mut(stream).zip(self.cut.get_mut(stream)));
+        let Some((open, cut)) = streams else {
             let line = Line { source: source.clone(), text: text.to_owned(), ended: true, cut: false };
             self.lines.push((self.pieces, line));
             return;
@@ -45,7 +48,8 @@ impl<S: Clone> Forward<S> {
             if segment.is_empty() && !ends {
                 break;
             }
-            let new = || (0, Line { source: source.clone(), text: String::new(), ended: false, cut: false });
+            let new =
+                || (0, Line { source: source.clone(), text: String::new(), ended: false, cut: std::mem::take(cut) });
             let (piece, line) = open.get_or_insert_with(new);
             *piece = self.pieces;
             line.text.push_str(segment);
@@ -54,6 +58,12 @@ impl<S: Clone> Forward<S> {
                 self.lines.extend(open.take());
             }
         }
+    }
+
+    /// Some pieces are missing here.
+    pub(crate) fn gap(&mut self) {
+        self.lines.extend(self.open.iter_mut().filter_map(Option::take));
+        self.cut = [true; STREAMS];
     }
 
     /// The lines.
@@ -84,6 +94,8 @@ pub(crate) struct Backward<S> {
     lines_max: usize,
     /// Bytes that there is room for.
     room: usize,
+    /// Bytes that a line takes beside its text.
+    beside: fn(&S) -> usize,
     /// Whether something did not fit.
     full: bool,
     /// Whether older lines were seen and not taken.
@@ -91,13 +103,14 @@ pub(crate) struct Backward<S> {
 }
 
 impl<S: Clone> Backward<S> {
-    /// Wants so many lines, and at most so many bytes of text.
-    pub(crate) fn new(lines_max: usize, bytes_max: usize) -> Self {
+    /// Wants so many lines, and at most so many bytes of text and of what is `beside` it.
+    pub(crate) fn new(lines_max: usize, bytes_max: usize, beside: fn(&S) -> usize) -> Self {
         Self {
             lines: Vec::new(),
             seen: [Seen::Nothing; STREAMS],
             lines_max,
             room: bytes_max,
+            beside,
             full: false,
             older: false,
         }
@@ -155,13 +168,13 @@ impl<S: Clone> Backward<S> {
 
     /// A new line, if there is room for one.
     fn begin(&mut self, source: &S, ended: bool) -> Option<usize> {
-        // A line break counts, so that a flood of empty lines is bounded too.
-        if self.lines.len() >= self.lines_max || self.room == 0 {
+        let room = self.room.checked_sub((self.beside)(source)).filter(|_| !self.full);
+        let Some(room) = room.filter(|_| self.lines.len() < self.lines_max) else {
             self.older = true;
-            self.full |= self.room == 0;
+            self.full |= room.is_none();
             return None;
-        }
-        self.room -= 1;
+        };
+        self.room = room;
         let line = Line { source: source.clone(), text: String::new(), ended, cut: false };
         self.lines.push((line, Vec::new()));
         Some(self.lines.len() - 1)
@@ -219,7 +232,7 @@ mod tests {
     }
 
     fn backward(pieces: &[Piece], lines_max: usize, bytes_max: usize) -> (Vec<Line<usize>>, bool) {
-        let mut lines = Backward::new(lines_max, bytes_max);
+        let mut lines = Backward::new(lines_max, bytes_max, |_| 1);
         let mut begins = true;
         for (source, text) in pieces.iter().rev() {
             if lines.has_enough() {
@@ -286,13 +299,30 @@ mod tests {
 
     #[test]
     fn r44_lost_pieces_do_not_join_what_is_around_them() {
-        let mut lines = Backward::new(9, 99);
-        lines.push(&0, Some(0), "end\n");
+        let mut lines = Backward::new(9, 99, |_| 1);
+        lines.push(&0, Some(0), "end\nnext\n");
+        lines.push(&1, Some(1), "whole\n");
         lines.gap();
         lines.push(&0, Some(0), "begin");
-        let (lines, _) = lines.finish(true);
-        assert_eq!(texts(&lines), ["begin", "end"]);
-        assert!(!lines[0].ended && !lines[0].cut && lines[1].cut);
+        let (backward, _) = lines.finish(true);
+        assert_eq!(texts(&backward), ["begin", "whole", "end", "next"]);
+        assert!(!backward[0].ended && !backward[0].cut && backward[1].cut && backward[2].cut && !backward[3].cut);
+        let mut lines = Forward::new();
+        lines.push(&0, Some(0), "begin");
+        lines.gap();
+        lines.push(&1, Some(1), "whole\n");
+        lines.push(&0, Some(0), "end\nnext\n");
+        assert_eq!(lines.finish(), backward);
+    }
+
+    #[test]
+    fn t06_what_a_line_takes_beside_its_text_is_bounded() {
+        let mut lines = Backward::new(9, 25, |_| 10);
+        for text in ["c", "b", "a"] {
+            lines.push(&2, None, text);
+        }
+        let (lines, older) = lines.finish(true);
+        assert_eq!((texts(&lines), older), (vec!["b", "c"], true));
     }
 
     proptest! {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::lines::{Backward, Forward, Line};
 use crate::model::wire::millis;
-use crate::ports::output::{OutputCursor, OutputLog, OutputSource};
+use crate::ports::output::{OutputChunk, OutputCursor, OutputLog, OutputSource};
 
 use super::handle::TaskHandle;
 
@@ -37,7 +37,7 @@ pub struct OutputQuery {
     /// How long at most, by the host's clock. Default one minute.
     #[serde(rename = "timeout_ms", with = "millis")]
     pub timeout: Duration,
-    /// Bytes of text in the answer, line breaks included. Default 256 KiB.
+    /// Bytes of text in the answer, with line breaks and the targets of log records. Default 256 KiB.
     pub bytes_max: usize,
 }
 
@@ -139,7 +139,7 @@ pub struct OutputLine {
     /// [`escape`](crate::escape).
     pub text: String,
     /// Whether it has ended. If not, the next line of this stream, when it is read from [`OutputText::next`] on, goes on
-    /// with it.
+    /// with it, unless pieces are lost in between.
     pub ended: bool,
     /// Whether its beginning is missing, because there was no room for it, or it is no longer kept.
     pub cut: bool,
@@ -157,6 +157,28 @@ fn stream(source: &OutputSource) -> Option<usize> {
         OutputSource::Stdout => Some(0),
         OutputSource::Stderr => Some(1),
         OutputSource::Log { .. } => None,
+    }
+}
+
+/// Bytes of the target of a record of the log.
+fn target(source: &OutputSource) -> usize {
+    match source {
+        OutputSource::Stdout | OutputSource::Stderr => 0,
+        OutputSource::Log { target, .. } => target.len(),
+    }
+}
+
+/// Bytes that a line takes beside its text. A line break counts, so that a flood of empty lines is bounded too.
+fn beside(source: &OutputSource) -> usize {
+    target(source) + 1
+}
+
+/// Bytes that a piece takes in the answer.
+fn cost(chunk: &OutputChunk) -> usize {
+    match chunk.source {
+        // Their line breaks are in the text.
+        OutputSource::Stdout | OutputSource::Stderr => chunk.text.len(),
+        OutputSource::Log { .. } => chunk.text.len() + beside(&chunk.source),
     }
 }
 
@@ -178,57 +200,69 @@ impl Read {
 
 /// The last lines. Blocks. Holds as much of the text as is wanted, and beside it what is in memory or some of the file.
 fn tail(output: &OutputLog, query: &OutputQuery, lines_max: usize) -> Read {
-    let end = output.end();
-    let mut lines = Backward::new(lines_max, query.bytes_max);
+    // Sealed, even if nothing is read: the answer says to read on from here.
+    let end = output.seal();
+    let mut lines = Backward::new(lines_max, query.bytes_max, beside);
     let (mut before, mut lost) = (end, 0);
     let begin = OutputCursor::default();
-    // What is not looked at may have been something.
-    let mut begins = true;
-    while before > begin {
-        if lines.has_enough() {
-            begins = false;
-            break;
-        }
+    // Before the oldest piece that was looked at.
+    let mut seen = end;
+    'pages: while before > begin && !lines.has_enough() {
         let page = output.read_back(before);
-        for chunk in page.chunks.iter().rev().filter(|chunk| query.wants(&chunk.source)) {
-            if lines.has_enough() {
-                begins = false;
-                break;
-            }
-            lines.push(&chunk.source, stream(&chunk.source), &chunk.text);
-        }
-        if page.lost > 0 {
-            lines.gap();
-        }
         lost += page.lost;
+        for (number, chunk) in page.chunks.iter().rev() {
+            let wanted = query.wants(&chunk.source);
+            if wanted && lines.has_enough() {
+                break 'pages;
+            }
+            if OutputCursor::at(number + 1) < seen {
+                lines.gap();
+            }
+            seen = OutputCursor::at(*number);
+            if wanted {
+                lines.push(&chunk.source, stream(&chunk.source), &chunk.text);
+            }
+        }
         before = page.next;
     }
-    let (lines, has_earlier) = lines.finish(begins);
+    // What was not looked at may have been something.
+    let (lines, has_earlier) = lines.finish(seen == begin);
     Read { lines, has_earlier: has_earlier || lost > 0, lost, next: end, has_more: false }
 }
 
 /// What came after a place, up to where the output ends now, as far as there is room; one piece at least. Blocks.
 fn after(output: &OutputLog, query: &OutputQuery, cursor: OutputCursor) -> Read {
-    let end = output.end();
+    let end = output.seal();
+    // What is said to be beyond the end is not left out when it comes.
+    let cursor = cursor.min(end);
     let mut lines = Forward::new();
-    let (mut next, mut lost, mut bytes) = (cursor, 0, None);
+    let (mut next, mut bytes) = (cursor, None);
+    // Behind the newest piece that was looked at, and how many there were.
+    let (mut seen, mut looked_at) = (cursor, 0_u64);
     'pages: while next < end {
         let page = output.read_numbered(next);
-        for (taken, (number, chunk)) in page.chunks.iter().enumerate() {
-            if query.wants(&chunk.source) {
-                let more = bytes.unwrap_or(0_usize).saturating_add(chunk.text.len());
-                if bytes.is_some() && more > query.bytes_max {
-                    lost += next.up_to(*number).saturating_sub(taken as u64);
-                    next = OutputCursor::at(*number);
-                    break 'pages;
-                }
+        for (number, chunk) in &page.chunks {
+            let wanted = query.wants(&chunk.source);
+            let more = bytes.unwrap_or(0_usize).saturating_add(if wanted { cost(chunk) } else { 0 });
+            if wanted && bytes.is_some() && more > query.bytes_max {
+                break 'pages;
+            }
+            if OutputCursor::at(*number) > seen {
+                lines.gap();
+            }
+            (seen, looked_at) = (OutputCursor::at(number + 1), looked_at + 1);
+            if wanted {
                 bytes = Some(more);
                 lines.push(&chunk.source, stream(&chunk.source), &chunk.text);
             }
         }
-        lost += page.lost;
         next = page.next;
     }
+    if looked_at > 0 {
+        // Not behind pieces that are missing: whoever reads on must not join what is around them.
+        next = seen;
+    }
+    let lost = cursor.up_to(next).saturating_sub(looked_at);
     let has_earlier = cursor > OutputCursor::default() || lost > 0;
     Read { lines: lines.finish(), has_earlier, lost, next, has_more: next < output.end() }
 }
@@ -288,7 +322,8 @@ impl TaskHandle {
             if waits && !ended && until_some {
                 let first = OutputQuery { from: OutputFrom::After(nothing_to), bytes_max: 0, ..query.clone() };
                 let found = self.read_lines(first).await;
-                waits = found.lines.is_empty() && found.lost == 0;
+                // What is lost may have been of streams that are not wanted.
+                waits = found.lines.is_empty();
                 nothing_to = found.next;
             }
             if ended || !waits {
@@ -298,8 +333,9 @@ impl TaskHandle {
                 biased;
                 // The senders live in `shared`.
                 _ = head.wait_for(|head| head.ended) => {}
-                _ = changes.changed(), if until_some => {}
+                // Before the changes, of which there may be always one.
                 () = &mut time => waits = false,
+                _ = changes.changed(), if until_some => {}
             }
         }
     }

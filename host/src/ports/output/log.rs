@@ -179,9 +179,15 @@ impl OutputLog {
         OutputCursor(self.lock().next)
     }
 
+    /// Where the next piece will be, for somebody who reads on there: what is written from now on is not joined with what
+    /// was before.
+    pub(crate) fn seal(&self) -> OutputCursor {
+        OutputCursor(self.lock().seal())
+    }
+
     /// Reads back from a cursor: what is in memory, or some of what is older. [`OutputPage::next`] is where to read back from
     /// then; at the beginning nothing comes before it. Blocks. A page of older output holds about a quarter of a MiB.
-    pub(crate) fn read_back(&self, before: OutputCursor) -> OutputPage {
+    pub(crate) fn read_back(&self, before: OutputCursor) -> NumberedPage {
         let mut ring = self.lock();
         let gone = ring.gone;
         let (older, begin) = if gone < before.0 {
@@ -196,7 +202,7 @@ impl OutputLog {
         chunks.extend(ring.read(begin..before.0).map(|chunk| (chunk.number, chunk.shown())));
         drop(ring);
         let lost = (before.0 - begin).saturating_sub(chunks.len() as u64);
-        OutputPage { chunks: chunks.into_values().collect(), lost, next: OutputCursor(begin) }
+        NumberedPage { chunks: chunks.into_iter().collect(), lost, next: OutputCursor(begin) }
     }
 
     /// Follows the log: the receiver changes whenever there is something new.

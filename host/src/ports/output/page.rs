@@ -31,9 +31,9 @@ impl OutputCursor {
         Self(number)
     }
 
-    /// How many pieces lie between this place and that piece.
-    pub(crate) fn up_to(self, number: u64) -> u64 {
-        number.saturating_sub(self.0)
+    /// How many pieces lie between this place and that one.
+    pub(crate) fn up_to(self, place: Self) -> u64 {
+        place.0.saturating_sub(self.0)
     }
 }
 

@@ -209,9 +209,15 @@ impl Ring {
         self.lanes.iter().any(|lane| lane.bytes > self.sizes.bytes_max)
     }
 
+    /// The next chunk's number; no chunk before it is added to any more.
+    pub(super) fn seal(&mut self) -> u64 {
+        self.sealed = self.next;
+        self.next
+    }
+
     /// What has not been written, in order.
     pub(super) fn unwritten(&mut self) -> Vec<Chunk> {
-        self.sealed = self.next;
+        self.seal();
         self.in_order(self.written..self.next).cloned().collect()
     }
 

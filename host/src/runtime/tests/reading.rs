@@ -151,3 +151,124 @@ async fn r44_an_answer_is_bounded_and_reading_on_misses_nothing() {
     assert!(small.lines[0].cut && small.lines[0].text.chars().all(|c| c == 'ä'));
     task.cancel(CancelRequest::force(Party::Host, "")).await;
 }
+
+#[tokio::test]
+async fn f30_a_flood_of_an_unwanted_stream_does_not_hold_the_time_out_back() {
+    // Ends by itself, so that the test fails and does not hang.
+    let bench = Bench::new(script(|link| async move {
+        for _ in 0..200_000 {
+            link.output.stdout("flood\n");
+            tokio::task::yield_now().await;
+        }
+        success(None)
+    }));
+    let limits = LimitsRequest { output_bytes: Some(4 << 10), ..LimitsRequest::default() };
+    let task = bench.inner.start(request().limits(limits)).await.unwrap();
+    settle().await;
+    let waits = task.clone();
+    let query = OutputQuery { stdout: false, ..OutputQuery::after(OutputCursor::default()) };
+    let query = query.wait(OutputWait::UntilSome, Duration::from_mins(1));
+    let reader = beside(async move { waits.read_output(query).await });
+    bench.advance(Duration::from_secs(59)).await;
+    // What was lost of it is not what is waited for.
+    assert!(!reader.is_finished());
+    bench.advance(Duration::from_secs(1)).await;
+    let text = reader.end().await;
+    assert!(text.lines.is_empty() && text.lost > 0 && !text.ended, "{} {}", text.lost, text.ended);
+    task.cancel(CancelRequest::force(Party::Host, "")).await;
+}
+
+#[tokio::test]
+async fn r44_who_reads_on_after_no_lines_at_all_misses_nothing() {
+    let bench = printing();
+    let task = bench.start().await;
+    settle().await;
+    let none = task.read_output(OutputQuery { log: true, ..OutputQuery::tail(0) }).await;
+    assert!(none.lines.is_empty() && none.has_earlier);
+    send(&task, "go").await;
+    send(&task, "end").await;
+    let text = task.read_output(OutputQuery::after(none.next)).await;
+    assert_eq!(said(&text), ["ee", "last words"]);
+    // The last piece is of the stream that goes on.
+    let bench = Bench::new(script(|link| async move {
+        link.output.stdout("one\n");
+        wait_for(&link, "go", None).await;
+        link.output.stdout("two\n");
+        success(None)
+    }));
+    let task = bench.start().await;
+    settle().await;
+    let none = task.read_output(OutputQuery::tail(0)).await;
+    send(&task, "go").await;
+    task.wait().await;
+    assert_eq!(said(&task.read_output(OutputQuery::after(none.next)).await), ["two"]);
+}
+
+#[tokio::test]
+async fn r44_a_line_whose_beginning_is_no_longer_kept_is_cut_in_both_directions() {
+    let bench = Bench::new(script(|link| async move {
+        link.output.stderr("begun ");
+        link.output.stdout("gone\n");
+        link.output.stdout("x".repeat(2000));
+        link.output.stdout("y".repeat(2000));
+        link.output.stdout("z".repeat(2000) + "\nlast\n");
+        link.output.stderr("and ended\n");
+        success(None)
+    }));
+    let limits = LimitsRequest { output_bytes: Some(4 << 10), spill_bytes: Some(0), ..LimitsRequest::default() };
+    let task = bench.inner.start(request().limits(limits)).await.unwrap();
+    task.wait().await;
+    let text = task.read_output(OutputQuery::after(OutputCursor::default())).await;
+    assert!(text.lost > 0 && text.has_earlier);
+    let long = text.lines.iter().find(|line| line.text.ends_with('z')).unwrap();
+    assert!(long.cut && long.ended);
+    // What stands on both sides of a hole is two lines.
+    let begun = text.lines.iter().find(|line| line.text == "begun ").unwrap();
+    assert!(!begun.cut && !begun.ended);
+    let rest = text.lines.iter().find(|line| line.text == "and ended").unwrap();
+    assert!(rest.cut && rest.ended);
+    let tail = task.read_output(OutputQuery::tail(9)).await;
+    assert_eq!((tail.lines, tail.lost), (text.lines, text.lost));
+    // In small steps as well: none of them swallows the hole.
+    let (mut query, mut lines, mut lost) = (OutputQuery::after(OutputCursor::default()), Vec::new(), 0);
+    query.bytes_max = 1;
+    loop {
+        let step = task.read_output(query.clone()).await;
+        lines.extend(step.lines);
+        lost += step.lost;
+        query.from = OutputFrom::After(step.next);
+        if !step.has_more {
+            break;
+        }
+    }
+    assert_eq!(lost, text.lost);
+    let cut: Vec<_> = lines.iter().filter(|line| line.cut).map(|line| line.source.clone()).collect();
+    assert_eq!(cut, [OutputSource::Stdout]);
+}
+
+#[tokio::test]
+async fn t06_the_targets_of_log_records_count_in_both_directions() {
+    let bench = Bench::new(script(|link| async move {
+        for _ in 0..40 {
+            link.output.log("info", "t".repeat(1000), "m");
+        }
+        success(None)
+    }));
+    let task = bench.start().await;
+    task.wait().await;
+    for from in [OutputFrom::Tail(100), OutputFrom::After(OutputCursor::default())] {
+        let text = task.read_output(OutputQuery { from, log: true, bytes_max: 10_020, ..OutputQuery::default() }).await;
+        assert_eq!(text.lines.len(), 10);
+    }
+}
+
+#[tokio::test]
+async fn r44_a_place_beyond_the_end_is_the_end() {
+    let bench = printing();
+    let task = bench.start().await;
+    settle().await;
+    let text = task.read_output(OutputQuery::after(OutputCursor::at(u64::MAX))).await;
+    assert!(text.lines.is_empty());
+    send(&task, "go").await;
+    assert_eq!(said(&task.read_output(OutputQuery::after(text.next)).await), ["ee"]);
+}

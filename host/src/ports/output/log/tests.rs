@@ -122,7 +122,7 @@ fn backwards(log: &OutputLog) -> (Vec<OutputChunk>, u64) {
         assert!(page.next < before);
         before = page.next;
         lost += page.lost;
-        pages.push(page.chunks);
+        pages.push(page.chunks.into_iter().map(|(_, chunk)| chunk).collect::<Vec<_>>());
     }
     (pages.into_iter().rev().flatten().collect(), lost)
 }
