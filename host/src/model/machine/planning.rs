@@ -63,10 +63,8 @@ pub(super) fn decide(state: &TaskState, command: PlanCommand) -> Decision {
 /// Whether the log holds too much of whoever wants this.
 pub(super) fn is_full(state: &TaskState, command: &PlanCommand) -> bool {
     let by = match command {
-        // A task that has not begun waits for it.
-        PlanCommand::AskPlanner { first: true, .. } => return false,
-        // Whoever asked is told what came of it.
-        PlanCommand::Planned { .. } => return false,
+        // A task that has not begun waits for the one, and whoever asked is told what came of it by the other.
+        PlanCommand::AskPlanner { first: true, .. } | PlanCommand::Planned { .. } => return false,
         PlanCommand::Set { by, .. }
         | PlanCommand::Advance { by, .. }
         | PlanCommand::FinishStep { by, .. }
