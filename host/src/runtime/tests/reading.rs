@@ -272,3 +272,23 @@ async fn r44_a_place_beyond_the_end_is_the_end() {
     send(&task, "go").await;
     assert_eq!(said(&task.read_output(OutputQuery::after(text.next)).await), ["ee"]);
 }
+
+#[tokio::test]
+async fn r4c_the_last_pieces_are_read_from_the_end() {
+    let bench = Bench::new(script(|link| async move {
+        for number in 0..100 {
+            link.output.stdout(format!("{number:08000}"));
+        }
+        success(None)
+    }));
+    let task = bench.start().await;
+    task.wait().await;
+    let (last, older) = task.last_output(OutputCursor::default(), 10_000).await;
+    assert!((last.chunks.len(), last.lost, older) == (2, 0, true) && last.chunks[1].text.ends_with("99"));
+    let (all, older) = task.last_output(OutputCursor::at(90), usize::MAX).await;
+    assert!((all.chunks.len(), all.lost, older) == (10, 0, false) && all.chunks[0].text.ends_with("90"));
+    for at in [all.next, OutputCursor::at(u64::MAX)] {
+        let (nothing, older) = task.last_output(at, 10_000).await;
+        assert!(nothing.is_empty() && nothing.next == all.next && !older);
+    }
+}
