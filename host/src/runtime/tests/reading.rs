@@ -292,3 +292,30 @@ async fn r4c_the_last_pieces_are_read_from_the_end() {
         assert!(nothing.is_empty() && nothing.next == all.next && !older);
     }
 }
+
+#[tokio::test]
+async fn r44_lost_pieces_are_not_what_is_waited_for() {
+    let bench = Bench::new(script(|link| async move {
+        for _ in 0..20 {
+            link.output.stdout("x".repeat(2000));
+        }
+        wait_for(&link, "go", None).await;
+        link.output.stderr("wanted\n");
+        wait_for(&link, "end", None).await;
+        success(None)
+    }));
+    let limits = LimitsRequest { output_bytes: Some(4 << 10), spill_bytes: Some(0), ..LimitsRequest::default() };
+    let task = bench.inner.start(request().limits(limits)).await.unwrap();
+    settle().await;
+    let waits = task.clone();
+    let query = OutputQuery { stdout: false, ..OutputQuery::after(OutputCursor::default()) };
+    let query = query.wait(OutputWait::UntilSome, Duration::MAX);
+    let reader = beside(async move { waits.read_output(query).await });
+    for _ in 0..50 {
+        settle().await;
+    }
+    send(&task, "go").await;
+    let text = reader.end().await;
+    assert!(said(&text) == ["wanted"] && text.lost > 0);
+    task.cancel(CancelRequest::force(Party::Host, "")).await;
+}
