@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::lines::{Backward, Forward, Line};
 use crate::model::wire::millis;
-use crate::ports::output::{OutputChunk, OutputCursor, OutputLog, OutputSource};
+use crate::ports::output::{OutputChunk, OutputCursor, OutputLog, OutputPage, OutputSource};
 
 use super::handle::TaskHandle;
 
@@ -198,7 +198,7 @@ impl Read {
     }
 }
 
-/// The last lines. Blocks. Holds as much of the text as is wanted, and beside it what is in memory or some of the file.
+/// The last lines. Blocks. Holds as much of the text as is wanted, and beside it a page.
 fn tail(output: &OutputLog, query: &OutputQuery, lines_max: usize) -> Read {
     // Sealed, even if nothing is read: the answer says to read on from here.
     let end = output.seal();
@@ -265,6 +265,33 @@ fn after(output: &OutputLog, query: &OutputQuery, cursor: OutputCursor) -> Read 
     let lost = cursor.up_to(next).saturating_sub(looked_at);
     let has_earlier = cursor > OutputCursor::default() || lost > 0;
     Read { lines: lines.finish(), has_earlier, lost, next, has_more: next < output.end() }
+}
+
+/// The last pieces after a place up to where the output ends now, with so many bytes of text, if there are, and whether older
+/// ones were left out. Blocks. Looks only at what it hands out, about, however much there is.
+fn last_pieces(output: &OutputLog, after: OutputCursor, bytes: usize) -> (OutputPage, bool) {
+    let end = output.seal();
+    let after = after.min(end);
+    let (mut chunks, mut size) = (Vec::new(), 0);
+    // Where the oldest page begins, or the piece that was enough.
+    let mut before = end;
+    while before > after && size < bytes {
+        let page = output.read_back(before);
+        before = page.next.max(after);
+        for (number, chunk) in
+            page.chunks.into_iter().rev().take_while(|(number, _)| OutputCursor::at(*number) >= after)
+        {
+            size += chunk.text.len();
+            chunks.push(chunk);
+            if size >= bytes {
+                before = OutputCursor::at(number);
+                break;
+            }
+        }
+    }
+    let lost = before.up_to(end).saturating_sub(chunks.len() as u64);
+    chunks.reverse();
+    (OutputPage { chunks, lost, next: end }, before > after)
 }
 
 fn read(output: &OutputLog, query: &OutputQuery) -> Read {
@@ -338,6 +365,16 @@ impl TaskHandle {
                 _ = changes.changed(), if until_some => {}
             }
         }
+    }
+
+    /// The last pieces after a place, with so many bytes of text, if there are, and whether older ones were left out.
+    ///
+    /// Cancel safety: nothing is lost; the cursor is the caller's.
+    pub(crate) async fn last_output(&self, after: OutputCursor, bytes: usize) -> (OutputPage, bool) {
+        let output = Arc::clone(&self.shared.output);
+        let read = tokio::task::spawn_blocking(move || last_pieces(&output, after, bytes)).await;
+        // When the runtime is being shut down, nobody is left who could use it.
+        read.unwrap_or_else(|_| (OutputPage { next: after, ..OutputPage::default() }, true))
     }
 
     async fn read_lines(&self, query: OutputQuery) -> Read {

@@ -1,7 +1,5 @@
 //! The end of what a task printed, for a model.
 
-use std::collections::VecDeque;
-
 use serde_json::{Value, json};
 
 use crate::{OutputChunk, OutputCursor, OutputSource, TaskHandle};
@@ -20,25 +18,10 @@ const TARGET_BYTES_MAX: usize = 64;
 /// What came after the cursor, the last of it.
 pub(super) async fn end_of(task: &TaskHandle, after: OutputCursor, bytes: u32) -> Value {
     let bytes = usize::try_from(bytes.min(TAIL_BYTES_MAX)).unwrap_or(usize::MAX);
-    let (mut pieces, mut kept, mut lost, mut cut, mut cursor) = (VecDeque::new(), 0, 0, false, after);
-    loop {
-        let page = task.output(cursor).await;
-        if page.is_empty() {
-            break;
-        }
-        (cursor, lost) = (page.next, lost + page.lost);
-        for OutputChunk { source, text } in page.chunks {
-            kept += text.len();
-            pieces.push_back((source, text));
-            // What is before the last bytes is not shown, whatever it takes in the answer.
-            while pieces.front().is_some_and(|(_, first): &(_, String)| kept - first.len() >= bytes) {
-                kept -= pieces.pop_front().map_or(0, |(_, first)| first.len());
-                cut = true;
-            }
-        }
-    }
+    // A task may print faster than it is read: what comes from now on is for the next call.
+    let (page, mut cut) = task.last_output(after, bytes).await;
     let (mut shown, mut left) = (Vec::new(), bytes);
-    for (source, text) in pieces.iter().rev() {
+    for OutputChunk { source, text } in page.chunks.iter().rev() {
         let (end, used) = tail(text, left.saturating_sub(PIECE_BYTES));
         cut |= end.len() < text.len();
         if end.is_empty() {
@@ -52,8 +35,8 @@ pub(super) async fn end_of(task: &TaskHandle, after: OutputCursor, bytes: u32) -
         .with("task", task.id().to_string())
         .with("output", shown)
         .with_some("earlier_left_out", cut.then_some(true))
-        .with_some("pieces_lost", (lost > 0).then_some(lost))
-        .with("next", serde_json::to_value(cursor).unwrap_or_default())
+        .with_some("pieces_lost", (page.lost > 0).then_some(page.lost))
+        .with("next", serde_json::to_value(page.next).unwrap_or_default())
         .done()
 }
 

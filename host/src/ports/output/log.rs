@@ -13,6 +13,10 @@ use super::spill::Spill;
 /// Bytes of older output in one page, about. Protects whoever reads a lot from holding all of it.
 const PAGE_BYTES: usize = 1 << 20;
 
+/// Bytes and pieces of a page that is read backwards, about. Most who read backwards want little.
+const BACK_BYTES: usize = 256 << 10;
+const BACK_PIECES: u64 = 4096;
+
 /// One task's output.
 #[derive(Debug)]
 pub(crate) struct OutputLog {
@@ -185,13 +189,13 @@ impl OutputLog {
         OutputCursor(self.lock().seal())
     }
 
-    /// Reads back from a cursor: what is in memory, or some of what is older. [`OutputPage::next`] is where to read back from
-    /// then; at the beginning nothing comes before it. Blocks. A page of older output holds about a quarter of a MiB.
+    /// Reads back from a cursor: some of what is in memory, or of what is older. [`NumberedPage::next`] is where to read back
+    /// from then; at the beginning nothing comes before it. Blocks. A page holds about a quarter of a MiB.
     pub(crate) fn read_back(&self, before: OutputCursor) -> NumberedPage {
         let mut ring = self.lock();
         let gone = ring.gone;
-        let (older, begin) = if gone < before.0 {
-            (Vec::new(), gone)
+        let (older, mut begin) = if gone < before.0 {
+            (Vec::new(), gone.max(before.0.saturating_sub(BACK_PIECES)))
         } else {
             drop(ring);
             let older = self.spill.as_ref().map_or((Vec::new(), 0), |spill| spill.read_back(before.0));
@@ -199,8 +203,17 @@ impl OutputLog {
             older
         };
         let mut chunks: BTreeMap<_, _> = older.into_iter().collect();
-        chunks.extend(ring.read(begin..before.0).map(|chunk| (chunk.number, chunk.shown())));
+        let mut bytes = 0;
+        for chunk in ring.read(begin..before.0).rev() {
+            chunks.insert(chunk.number, chunk.shown());
+            bytes += chunk.text().len();
+            if bytes > BACK_BYTES {
+                begin = chunk.number;
+                break;
+            }
+        }
         drop(ring);
+        let chunks = chunks.split_off(&begin);
         let lost = (before.0 - begin).saturating_sub(chunks.len() as u64);
         NumberedPage { chunks: chunks.into_iter().collect(), lost, next: OutputCursor(begin) }
     }

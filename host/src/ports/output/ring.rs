@@ -106,8 +106,10 @@ impl Lane {
         gone
     }
 
-    fn from(&self, number: u64) -> impl Iterator<Item = &Chunk> {
-        self.chunks.range(self.chunks.partition_point(|chunk| chunk.number < number)..)
+    fn within(&self, numbers: Range<u64>) -> impl Iterator<Item = &Chunk> {
+        let begin = self.chunks.partition_point(|chunk| chunk.number < numbers.start);
+        let end = self.chunks.partition_point(|chunk| chunk.number < numbers.end);
+        self.chunks.range(begin..end.max(begin))
     }
 }
 
@@ -228,14 +230,13 @@ impl Ring {
     }
 
     /// What is here of these numbers, for a reader.
-    pub(super) fn read(&mut self, numbers: Range<u64>) -> impl Iterator<Item = &Chunk> {
+    pub(super) fn read(&mut self, numbers: Range<u64>) -> impl DoubleEndedIterator<Item = &Chunk> {
         self.sealed = self.sealed.max(numbers.end.min(self.next));
         self.in_order(numbers)
     }
 
-    fn in_order(&self, numbers: Range<u64>) -> impl Iterator<Item = &Chunk> {
-        let here = self.lanes.iter().flat_map(|lane| lane.from(numbers.start));
-        let mut chunks: Vec<_> = here.filter(|chunk| chunk.number < numbers.end).collect();
+    fn in_order(&self, numbers: Range<u64>) -> impl DoubleEndedIterator<Item = &Chunk> {
+        let mut chunks: Vec<_> = self.lanes.iter().flat_map(|lane| lane.within(numbers.clone())).collect();
         chunks.sort_unstable_by_key(|chunk| chunk.number);
         chunks.into_iter()
     }

@@ -272,3 +272,50 @@ async fn r44_a_place_beyond_the_end_is_the_end() {
     send(&task, "go").await;
     assert_eq!(said(&task.read_output(OutputQuery::after(text.next)).await), ["ee"]);
 }
+
+#[tokio::test]
+async fn r4c_the_last_pieces_are_read_from_the_end() {
+    let bench = Bench::new(script(|link| async move {
+        for number in 0..100 {
+            link.output.stdout(format!("{number:08000}"));
+        }
+        success(None)
+    }));
+    let task = bench.start().await;
+    task.wait().await;
+    let (last, older) = task.last_output(OutputCursor::default(), 10_000).await;
+    assert!((last.chunks.len(), last.lost, older) == (2, 0, true) && last.chunks[1].text.ends_with("99"));
+    let (all, older) = task.last_output(OutputCursor::at(90), usize::MAX).await;
+    assert!((all.chunks.len(), all.lost, older) == (10, 0, false) && all.chunks[0].text.ends_with("90"));
+    for at in [all.next, OutputCursor::at(u64::MAX)] {
+        let (nothing, older) = task.last_output(at, 10_000).await;
+        assert!(nothing.is_empty() && nothing.next == all.next && !older);
+    }
+}
+
+#[tokio::test]
+async fn r44_lost_pieces_are_not_what_is_waited_for() {
+    let bench = Bench::new(script(|link| async move {
+        for _ in 0..20 {
+            link.output.stdout("x".repeat(2000));
+        }
+        wait_for(&link, "go", None).await;
+        link.output.stderr("wanted\n");
+        wait_for(&link, "end", None).await;
+        success(None)
+    }));
+    let limits = LimitsRequest { output_bytes: Some(4 << 10), spill_bytes: Some(0), ..LimitsRequest::default() };
+    let task = bench.inner.start(request().limits(limits)).await.unwrap();
+    settle().await;
+    let waits = task.clone();
+    let query = OutputQuery { stdout: false, ..OutputQuery::after(OutputCursor::default()) };
+    let query = query.wait(OutputWait::UntilSome, Duration::MAX);
+    let reader = beside(async move { waits.read_output(query).await });
+    for _ in 0..50 {
+        settle().await;
+    }
+    send(&task, "go").await;
+    let text = reader.end().await;
+    assert!(said(&text) == ["wanted"] && text.lost > 0);
+    task.cancel(CancelRequest::force(Party::Host, "")).await;
+}

@@ -357,3 +357,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn r44_a_page_backwards_is_small_in_memory_as_well() {
+    let log = OutputLog::new(8 << 20);
+    for line in 0..200 {
+        log.stdout(format!("{line:010000}"));
+    }
+    let page = log.read_back(log.end());
+    assert!(page.chunks.len() < 30, "{}", page.chunks.len());
+    assert_eq!(backwards(&log), all(&log));
+    for _ in 0..5000 {
+        log.log("info", String::new(), "x");
+    }
+    assert!(log.read_back(log.end()).chunks.len() <= 4096);
+    assert_eq!(backwards(&log), all(&log));
+}
