@@ -20,7 +20,7 @@ use super::host::{Host, Inner};
 
 /// Events that a subscriber takes out of the ring at a time, and how much of their texts.
 const BATCH: usize = 64;
-const BATCH_BYTES: u64 = 1 << 20;
+const BATCH_BYTES: u64 = 64 << 10;
 /// Events that are looked at for one batch without letting others at the ring.
 const LOOKED_AT_ONCE: usize = 512;
 

@@ -169,7 +169,8 @@ impl Tool {
                  was asked for. Decide nothing that the person has not agreed to."
             }
             Self::Deny => {
-                "Says no to a task's question, if the agent may decide it. The task learns the reason and goes on."
+                "Says no to a task's question, if the agent may decide it. The task learns the reason and goes \
+                 on; one that waits for approval to begin ends."
             }
         }
     }

@@ -93,3 +93,15 @@ async fn r46_artifacts_together_stay_within_their_limit() {
     let four = result(&host, "attach", attach("four", "hell")).await;
     assert_eq!(four["size"], json!(4));
 }
+
+#[tokio::test]
+async fn r4d_the_files_of_a_task_go_with_it() {
+    let (host, _) = fixture().await;
+    let task = start(&host, "attach", attach("note", "hello")).await;
+    outcome(&task).await;
+    assert!(within(task.read_artifact(1)).await.is_ok());
+    within(host.remove(task.id())).await.unwrap();
+    assert!(within(task.read_artifact(1)).await.is_err(), "the copy is gone");
+    assert!(within(task.after_events()).await.unwrap().is_empty());
+    assert!(host.task(task.id()).is_none());
+}

@@ -1,7 +1,11 @@
 //! What a task prints and logs.
 
+use std::time::Duration;
+
 use serde_json::json;
-use taskcell::{CancelRequest, Host, Limits, Outcome, OutputCursor, OutputSource, Party, StartRequest};
+use taskcell::{
+    CancelRequest, Host, Limits, Outcome, OutputCursor, OutputQuery, OutputSource, OutputWait, Party, StartRequest,
+};
 
 use crate::support::component::{Handmade, MANIFEST_AT};
 use crate::support::imports;
@@ -28,6 +32,27 @@ async fn f30_output_has_both_streams_of_a_task_that_failed() {
     let sources: Vec<_> = page.chunks.iter().map(|chunk| chunk.source.clone()).collect();
     assert!(sources.contains(&OutputSource::Stdout) && sources.contains(&OutputSource::Stderr), "{page:?}");
     assert_eq!(stderr(&task).await, "3 bytes of input\n");
+}
+
+#[tokio::test]
+async fn r44_the_output_of_a_guest_is_read_as_lines_by_its_tail_and_on_from_a_place() {
+    let (host, _) = fixture().await;
+    let lines: Vec<String> = (1..=150).map(|line| format!("line {line}")).collect();
+    let task =
+        start(&host, "print", json!({"stdout": lines.join("\n"), "stderr": "a remark", "direct": "the end"})).await;
+    let tail = OutputQuery::tail(100).wait(OutputWait::UntilEnd, Duration::from_mins(1));
+    let read = within(task.read_output(tail)).await;
+    assert!(read.ended && read.has_earlier && !read.has_more);
+    assert_eq!(read.lines.len(), 100);
+    let last = read.lines.iter().rfind(|line| line.source == OutputSource::Stdout).unwrap();
+    assert_eq!((last.text.as_str(), last.ended), ("the end", false));
+    assert!(read.lines.iter().any(|line| line.source == OutputSource::Stderr && line.text == "a remark"));
+    // All of it, from the beginning on, and nothing after it.
+    let all = within(task.read_output(OutputQuery::after(OutputCursor::default()))).await;
+    let stdout = all.lines.iter().filter(|line| line.source == OutputSource::Stdout);
+    assert_eq!(stdout.take(150).map(|line| line.text.clone()).collect::<Vec<_>>(), lines);
+    let rest = within(task.read_output(OutputQuery::after(all.next))).await;
+    assert_eq!((rest.lines, rest.ended), (Vec::new(), true));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use taskcell::{
 };
 
 use crate::support::task::{data, events, key, outcome, reported, start, start_as};
-use crate::support::{fixture, request, within};
+use crate::support::{builder, fixture, request, with_fixture, within};
 
 #[tokio::test]
 async fn r4a_a_guest_and_people_change_one_note_and_nobody_undoes_what_they_have_not_seen() {
@@ -95,4 +95,43 @@ async fn r49_what_was_done_elsewhere_stands_beside_what_was_done_here() {
     let task = within(host.report_external(report, Party::Agent)).await.unwrap();
     assert_eq!((task.wait().await, task.state().usage.tokens), (outcome, 1_250));
     assert_eq!(host.list(&TaskFilter::session("s1").ended(), None, 10).tasks[0].id, task.id());
+}
+
+#[tokio::test]
+async fn r18_a_parent_s_children_are_listed_and_followed_by_their_parent() {
+    let (host, _) = fixture().await;
+    let mut all = host.subscribe(TaskFilter::default());
+    let children = json!([{"task_type": "echo", "input": {"value": 1}}, {"task_type": "echo", "input": {"value": 2}}]);
+    let parent = start_as(&host, request("family", json!({"children": children}))).await;
+    let mut of_children = host.subscribe_after(TaskFilter::children_of(parent.id()), all.position()).unwrap();
+    outcome(&parent).await;
+    let page = host.list(&TaskFilter::children_of(parent.id()), None, 10);
+    let newest_first: Vec<_> = parent.state().children.iter().rev().map(|child| child.id).collect();
+    assert_eq!(page.tasks.iter().map(|task| task.id).collect::<Vec<_>>(), newest_first);
+    let mut ends = 0;
+    while ends < 2 {
+        let happened = within(of_children.next()).await.unwrap().unwrap();
+        assert_eq!(happened.of.parent, Some(parent.id()));
+        ends += usize::from(matches!(happened.event.body, EventBody::Finished { .. }));
+    }
+    assert!(within(all.next()).await.unwrap().is_some());
+}
+
+/// Somebody who follows and never reads: the task goes its way, and what is kept for that one is bounded.
+#[tokio::test]
+async fn r42_a_reader_that_never_reads_holds_up_no_task() {
+    let (host, _) = with_fixture(builder().event_backlog(16, 64 << 10)).await;
+    let mut idle = host.subscribe(TaskFilter::default());
+    for _ in 0..20 {
+        let task = start(&host, "echo", json!({"value": 1})).await;
+        outcome(&task).await;
+        within(task.gone()).await;
+    }
+    let lagged = within(idle.next()).await.unwrap_err();
+    assert!(lagged.missed > 0, "{lagged}");
+    let mut seen = 0;
+    while let Ok(Some(_)) = idle.try_next() {
+        seen += 1;
+    }
+    assert!(seen <= 16, "{seen}");
 }

@@ -323,6 +323,14 @@ async fn r53_what_is_delivered_by_hand_is_not_the_loops() {
     assert!(!by_hand.continue_requested);
     assert_eq!(by_hand.updates.iter().map(said).collect::<Vec<_>>(), ["1 then succeeded"]);
     assert_eq!(agent.drain_ready(99).updates, []);
+    // The same when it is said of a task that runs already.
+    let asked = call("2", BACKGROUND).continue_policy(ContinuePolicy::RequestContinue);
+    let task = start(&turn, asked).await;
+    assert_eq!(task.set_delivery(DeliveryMode::Manual, Party::Host).await, ControlAnswer::Done);
+    go(&task).await;
+    assert!(poll(&mut ready).is_pending(), "nobody is woken");
+    assert_eq!(drained(&agent), [""; 0]);
+    assert_eq!(agent.drain_ready(99).updates.iter().map(said).collect::<Vec<_>>(), ["2 then succeeded"]);
 }
 
 #[tokio::test]
