@@ -1,8 +1,10 @@
 //! Plans: with a real guest.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use taskcell::{
-    EventBody, FailureKind, Host, Outcome, Party, Plan, PlanEvent, PlanStep, Plugin, SignalKey, StepStatus,
+    EventBody, FailureKind, Host, Outcome, Party, Plan, PlanEvent, PlanStep, Plugin, RetryPolicy, SignalKey, StepStatus,
 };
 
 use crate::support::task::{data, events, failed, outcome, parked, start, start_as};
@@ -97,6 +99,45 @@ async fn f29_a_plan_that_was_never_done_is_not_reported_as_completed() {
     let task = start_as(&host, request("plan", acts).plan(names(&["a", "b", "c"])).enforce_plan()).await;
     failed(outcome(&task).await, FailureKind::Plan);
     assert_eq!(words(&task.plan().unwrap()), [("a", "completed"), ("b", "failed"), ("c", "cancelled")]);
+}
+
+#[tokio::test]
+async fn r63_a_success_before_the_plan_is_done_is_tried_again_at_the_first_step_that_is_not() {
+    let (host, _) = fixture().await;
+    let again = RetryPolicy::attempts(2).backoff(Duration::ZERO, Duration::ZERO);
+    let acts = json!({ "acts": ["look", { "advance": null }] });
+    let task = start_as(&host, request("plan", acts).plan(names(&["a", "b"])).enforce_plan().retry(again)).await;
+    assert_eq!(data(outcome(&task).await), json!(["a+ b>", "a+ b+"]), "the second attempt goes on");
+    assert_eq!((task.state().attempt, task.plan().unwrap().is_done()), (2, true));
+    let why = events(&task).await.into_iter().find_map(|event| match event.body {
+        EventBody::AttemptEnded { failure, .. } => Some(failure.kind),
+        _ => None,
+    });
+    assert_eq!(why, Some(FailureKind::Plan));
+}
+
+#[tokio::test]
+async fn r64_the_events_of_a_step_carry_its_action_and_each_says_what_happened() {
+    let (host, _) = fixture().await;
+    let acts =
+        json!({ "acts": [{ "report": "at a" }, { "advance": null }, { "report": "at b" }, { "advance": null }] });
+    let task = start_as(&host, request("plan", acts).plan(names(&["a", "b"]))).await;
+    outcome(&task).await;
+    let log = events(&task).await;
+    let reports: Vec<_> = log
+        .iter()
+        .filter_map(|event| match &event.body {
+            EventBody::Progress { message, .. } => Some((message.as_str(), event.action)),
+            _ => None,
+        })
+        .collect();
+    let steps = task.plan().unwrap().steps;
+    assert_eq!(reports, [("at a", steps[0].action_id), ("at b", steps[1].action_id)]);
+    assert!(steps[0].action_id.is_some() && steps[0].action_id != steps[1].action_id);
+    for event in &log {
+        let message = event.display_message();
+        assert!(!message.is_empty() && !message.contains('\n'), "{message:?}");
+    }
 }
 
 #[tokio::test]
