@@ -93,6 +93,7 @@ pub use model::plan::{ActionId, Plan, PlanError, PlanEvent, PlanStep, StepStatus
 pub use model::receipt::{CancelReceipt, Effect};
 pub use model::request::{CancelRequest, KeyPolicy, StartRequest};
 pub use model::retry::RetryPolicy;
+pub use model::routing::RoutingRule;
 pub use model::schedule::{
     Firing, LastFiring, ListedSchedule, Overlap, Schedule, ScheduleEvent, ScheduleFault, ScheduleRequest, ScheduledBy,
     When,

@@ -22,6 +22,7 @@ use crate::model::outbox::OutboxLimits;
 use crate::model::permission::ApprovalKinds;
 use crate::model::plan::Plan;
 use crate::model::request::StartRequest;
+use crate::model::routing::{RoutingRule, first_of};
 use crate::model::schema::SchemaError;
 use crate::model::scratch::ScratchPolicy;
 use crate::ports::agent::AgentSink;
@@ -462,6 +463,14 @@ impl HostBuilder {
     ) -> Self {
         self.routing = RoutingPolicy::new(decides);
         self
+    }
+
+    /// The same by rules, which can come from a file: the first that holds for a task says where its caller waits; for a task
+    /// that none holds for, the plugin's hint does. It takes the place of [`HostBuilder::routing`], and the other way round.
+    #[must_use]
+    pub fn routing_rules(self, rules: impl IntoIterator<Item = RoutingRule>) -> Self {
+        let rules: Vec<RoutingRule> = rules.into_iter().collect();
+        self.routing(move |request, _| first_of(&rules, request))
     }
 
     /// The configuration of the plugin of this name: what its tasks and hooks read, and cannot change. Without this it is

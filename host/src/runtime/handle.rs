@@ -47,6 +47,8 @@ pub enum CancelAnswer {
     Requested,
     /// It had its outcome already, and that stays.
     AlreadyEnded(Outcome),
+    /// No task of this reference is alive. Only [`Host::cancel`](crate::Host::cancel) answers so.
+    NotFound,
 }
 
 /// What became of a decision about an approval.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use crate::model::filter::{Seen, TaskFilter};
 use crate::model::ids::TaskRef;
 use crate::model::listing::{OutcomeKind, PAGE_MAX, TaskCursor, TaskPage, TaskSummary};
+use crate::model::request::CancelRequest;
 use crate::model::snapshot::{Phase, Progress, Snapshot};
 
-use super::handle::TaskHandle;
+use super::handle::{CancelAnswer, TaskHandle};
 use super::host::{Host, Inner};
 use super::shared::Shared;
 
@@ -126,6 +127,16 @@ impl Host {
     /// The live task of this reference, if there is one.
     pub fn live_task(&self, task: &TaskRef) -> Option<TaskHandle> {
         self.inner().live_task(task)
+    }
+
+    /// Asks the live task of this reference to stop, as [`TaskHandle::cancel`] does.
+    ///
+    /// Cancel safety: when the future is dropped, it may or may not have been asked.
+    pub async fn cancel(&self, task: &TaskRef, request: CancelRequest) -> CancelAnswer {
+        match self.live_task(task) {
+            Some(task) => task.cancel(request).await,
+            None => CancelAnswer::NotFound,
+        }
     }
 
     /// Whether a task of this reference has no outcome yet.

@@ -62,6 +62,7 @@ impl Tools {
                 "next": "task_wait shows how it ended",
             })),
             CancelAnswer::AlreadyEnded(outcome) => Err(ended(&task, &outcome)),
+            CancelAnswer::NotFound => Err("there is no such task any more; see task_list".to_owned()),
         }
     }
 

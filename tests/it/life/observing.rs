@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use taskcell::{
-    EventBody, ExternalReport, Outcome, Party, RemoveError, StartRequest, TaskFilter, TaskPatch, UpdateError, Waited,
+    CancelAnswer, CancelRequest, EventBody, ExternalReport, Outcome, Party, RemoveError, StartRequest, TaskFilter,
+    TaskPatch, UpdateError, Waited,
 };
 
 use crate::support::task::{data, events, key, outcome, reported, start, start_as};
@@ -59,6 +60,8 @@ async fn r41_a_session_s_tasks_are_listed_waited_for_and_removed() {
     assert!(host.is_running(waits.task_ref()) && !host.is_running(ends.task_ref()));
     assert!(matches!(within(waits.wait_for(Duration::ZERO)).await, Waited::Running(state) if state.id == waits.id()));
     assert!(matches!(within(ends.wait_for(Duration::ZERO)).await, Waited::Ended(Outcome::Succeeded { .. })));
+    let stop = CancelRequest::new(Party::Person, "not needed");
+    assert_eq!(within(host.cancel(ends.task_ref(), stop)).await, CancelAnswer::NotFound);
     assert_eq!(within(host.remove(waits.id())).await, Err(RemoveError::Running(waits.id())));
     assert_eq!(within(host.remove(ends.id())).await, Ok(()));
     assert!(host.task(ends.id()).is_none() && host.live_task(waits.task_ref()).is_some());

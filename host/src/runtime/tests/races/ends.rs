@@ -81,7 +81,9 @@ fn is_true(told: &Told, end: End, outcome: &Outcome, case: &Case<'_>) {
             assert!(matches!(outcome, Outcome::Cancelled { by: Party::Person, .. }), "{outcome}: {case:?}");
         }
         Told::Control(ControlAnswer::Done) => assert_eq!(*outcome, elsewhere(), "{case:?}"),
-        Told::Control(ControlAnswer::Unchanged) => panic!("it was ended or it had ended: {case:?}"),
+        Told::Control(ControlAnswer::Unchanged) | Told::Cancel(CancelAnswer::NotFound) => {
+            panic!("it was ended or it had ended: {case:?}")
+        }
         // Whoever sends the second signal finds it done.
         Told::Notified(NotifyAnswer::NoTask) if case.0 != case.1 => {
             assert!(!matches!(outcome, Outcome::Succeeded { .. }), "{outcome}: {case:?}");
