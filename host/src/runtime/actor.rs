@@ -453,7 +453,7 @@ impl Actor {
 }
 
 /// Whether the host is shutting down, or is gone.
-fn is_stopped(shutdown: &watch::Receiver<bool>) -> bool {
+pub(super) fn is_stopped(shutdown: &watch::Receiver<bool>) -> bool {
     *shutdown.borrow() || shutdown.has_changed().is_err()
 }
 

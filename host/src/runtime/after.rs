@@ -219,8 +219,9 @@ impl TaskHandle {
         self.shared.kept_scratch.get().map(|_| self.shared.dirs.kept_path(self.shared.id))
     }
 
-    /// What happened after the task's end and changed nothing about it, in order, with numbers of its own: the functions
-    /// that were called then, messages to the agent that somebody took, and the first 64 signals that came too late.
+    /// What happened after the task's end and left its outcome as it is, in order, with numbers of its own: functions and hooks
+    /// that were called then, messages to the agent that somebody took, changes of its note, title and labels, the first 64
+    /// signals that came too late, and that a daemon was given up.
     ///
     /// # Errors
     /// When the store cannot be read now.

@@ -15,6 +15,7 @@ use crate::model::request::{CancelRequest, StartRequest};
 use crate::model::signal::Party;
 use crate::ports::clock::Clock;
 
+use super::actor::{is_stopped, stopped};
 use super::delivery::LoopDesk;
 use super::detaching::DetachAnswer;
 use super::handle::TaskHandle;
@@ -214,8 +215,8 @@ impl AgentLoop {
         loop {
             // Looked at before the book, so that a change in between is not slept through.
             changes.mark_unchanged();
-            // So is this. An error means that the host is gone.
-            let stops = *shutdown.borrow() || shutdown.has_changed().is_err();
+            // So is this.
+            let stops = is_stopped(&shutdown);
             let (ready, idle) = self.seat.look(|book| {
                 let (updates, message) = (book.ready(), book.tell_call());
                 let ready = LoopReady { updates, continue_requested: book.tell_on(), message };
@@ -226,7 +227,7 @@ impl AgentLoop {
             }
             let goes_on = tokio::select! {
                 goes_on = self.seat.changed(&mut changes) => goes_on,
-                _ = shutdown.wait_for(|stop| *stop), if !stops => true,
+                () = stopped(&mut shutdown), if !stops => true,
             };
             if !goes_on {
                 return None;
@@ -416,8 +417,7 @@ impl Seat {
     async fn changed(&self, changes: &mut watch::Receiver<()>) -> bool {
         let mut shutdown = self.shutdown.clone();
         let silence = async {
-            // An error means that the host is gone.
-            let _ = shutdown.wait_for(|stop| *stop).await;
+            stopped(&mut shutdown).await;
             self.clock.sleep_until(self.clock.steady().saturating_add(LAST_WORD)).await;
         };
         tokio::select! {

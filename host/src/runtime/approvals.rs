@@ -14,6 +14,7 @@ use crate::model::signal::Party;
 use crate::model::time::Timestamp;
 use crate::ports::approvals::ApprovalPolicy;
 
+use super::actor::stopped;
 use super::handle::{ApprovalAnswer, TaskHandle};
 use super::host::{Host, Inner};
 use super::registry::Registry;
@@ -237,7 +238,7 @@ impl ApprovalStream {
                     // An error means that the host is gone.
                     changed.ok()?;
                 }
-                _ = self.shutdown.wait_for(|stop| *stop) => return None,
+                () = stopped(&mut self.shutdown) => return None,
             }
         }
     }

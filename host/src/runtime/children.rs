@@ -162,25 +162,9 @@ impl Actor {
         }
         let tree = self.shared.enter_tree(&self.registry)?;
         let ceiling = self.ceiling(limits.fuel)?;
-        let parent = self.shared.state().details.clone();
-        let details = TaskDetails {
-            session: parent.session,
-            turn: parent.turn,
-            title,
-            labels,
-            parent: Some(self.shared.id),
-            detached,
-            priority: parent.priority,
-            retry,
-            approvers: parent.approvers,
-            permission: parent.permission,
-            // What the parent had, also where the host does otherwise with tasks that do not say.
-            scratch: Some(parent.scratch.unwrap_or_default()),
-            agent: parent.agent,
-            user: parent.user,
-            trace: parent.trace,
-            ..TaskDetails::default()
-        };
+        let parent = Some(self.shared.id);
+        let mut details = TaskDetails { title, labels, parent, detached, retry, ..TaskDetails::default() };
+        details.inherit(&self.shared.state().details);
         let grants = if own { self.grants.clone() } else { Grants::default() };
         let plugin = plugin.unwrap_or_else(|| self.shared.task.plugin.clone());
         let mut request = StartRequest::new(plugin, task_type).input(input).limits(limits).grants(grants);
@@ -342,7 +326,6 @@ impl Actor {
         });
     }
 
-    /// The children that have no outcome.
     /// How a child is doing, as the contract describes it.
     pub(super) fn child_state(&self, child: TaskId) -> Result<Value, Refusal> {
         let is_own = self.shared.state().children.iter().any(|known| known.id == child);
@@ -351,6 +334,7 @@ impl Actor {
         shared.map(|shared| shared.snapshot().for_parent()).ok_or_else(gone)
     }
 
+    /// The children that have no outcome.
     pub(super) fn running_children(&self) -> Vec<(TaskId, TaskRef)> {
         let state = self.shared.state();
         let live = state.children.iter().filter(|child| child.outcome.is_none());

@@ -156,11 +156,6 @@ impl Claims {
         self.keys.get(task).map(|holder| holder.id)
     }
 
-    /// All who have a key.
-    pub(super) fn holders(&self) -> impl Iterator<Item = TaskId> {
-        self.keys.values().map(|holder| holder.id)
-    }
-
     /// How many keys, and how many idempotency keys are taken.
     #[cfg(test)]
     pub(super) fn counts(&self) -> (usize, usize) {

@@ -14,6 +14,7 @@ use crate::model::ids::TaskId;
 use crate::model::request::StartRequest;
 
 use super::beside::Beside;
+use super::effects::changes_questions;
 use super::shared::Shared;
 
 /// The books, by session.
@@ -190,15 +191,15 @@ impl Shared {
     pub(super) fn tell_loop(&self, events: &[Event]) {
         let Some(place) = self.place.as_ref().filter(|place| place.told) else { return };
         for event in events {
-            if is_about_a_question(&event.body) {
+            if let EventBody::Finished { .. } = &event.body {
+                place.change(SessionBook::end);
+            } else if changes_questions(&event.body) {
                 let open = self.state().open_numbers();
                 place.change(|book, task| book.ask(task, &open));
             } else if let EventBody::Detached { .. } = &event.body {
                 place.change(SessionBook::detach);
             } else if let EventBody::DeliverySet { delivery, continue_policy, .. } = &event.body {
                 place.change(|book, task| book.set_delivery(task, *delivery, *continue_policy));
-            } else if let EventBody::Finished { .. } = &event.body {
-                place.change(SessionBook::end);
             }
         }
     }
@@ -209,17 +210,4 @@ impl Shared {
             place.desk.change(&place.session, SessionBook::call);
         }
     }
-}
-
-/// Whether the task's open questions may be others after it.
-fn is_about_a_question(body: &EventBody) -> bool {
-    matches!(
-        body,
-        EventBody::ApprovalRequested { .. }
-            | EventBody::ApprovalDecided { .. }
-            | EventBody::FuelRequested { .. }
-            | EventBody::FuelAdded { .. }
-            | EventBody::FuelRefused { .. }
-            | EventBody::FuelRequestEnded { .. }
-    )
 }

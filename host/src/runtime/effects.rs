@@ -292,7 +292,7 @@ impl Actor {
 }
 
 /// Whether another question may be open after this event, or one less.
-fn changes_questions(body: &EventBody) -> bool {
+pub(super) fn changes_questions(body: &EventBody) -> bool {
     matches!(
         body,
         EventBody::ApprovalRequested { .. }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::model::details::is_line;
-use crate::model::event::{Event, EventBody, EventSeq};
+use crate::model::event::EventBody;
 use crate::model::external::ExternalReport;
 use crate::model::idempotency::Fingerprint;
 use crate::model::ids::{TaskId, TaskRef};
@@ -103,11 +103,9 @@ impl Inner {
     ) -> Result<TaskHandle, StartError> {
         let date = self.around.clock.date();
         let mut state = TaskState::default();
-        let mut events = Vec::with_capacity(bodies.len());
-        for (number, body) in (1..).zip(bodies) {
-            let event = Event::new(EventSeq(number), date, body);
-            state.apply(&event);
-            events.push(event);
+        let events = state.numbered(date, bodies);
+        for event in &events {
+            state.apply(event);
         }
         let head = Head { seq: state.seq, ended: true };
         let records: Vec<Record> = events.iter().cloned().map(Record::Event).collect();

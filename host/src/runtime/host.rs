@@ -406,11 +406,11 @@ impl Host {
     /// # Ok(()) }
     /// ```
     ///
-    /// # Errors
-    /// Like [`Host::start`].
-    ///
     /// It comes back early when the task is detached ([`TaskHandle::detach`]). The call is answered by this alone: the
     /// session's loop is not told what this came to.
+    ///
+    /// # Errors
+    /// Like [`Host::start`].
     ///
     /// Cancel safety: when the future is dropped while it waits, the task goes on, and the loop is told of its end after all.
     /// Before, it is like [`Host::start`].

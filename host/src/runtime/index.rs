@@ -72,6 +72,11 @@ impl Index {
         self.parents.remove(task.parent.as_ref(), task.number);
     }
 
+    /// Those without an outcome, oldest first.
+    pub(super) fn live(&self) -> impl Iterator<Item = TaskId> {
+        self.live.iter().filter_map(|number| self.all.get(number)).copied()
+    }
+
     /// At most so many tasks that may be meant and are older than this number, newest first, with their numbers.
     pub(super) fn older(&self, filter: &TaskFilter, before: u64, limit: usize) -> Vec<(u64, TaskId)> {
         let known = |number: &u64| Some((*number, *self.all.get(number)?));

@@ -7,9 +7,10 @@ use crate::model::idempotency::{Fingerprint, OnceKey};
 use crate::model::ids::{TaskId, TaskRef};
 use crate::model::request::{CancelRequest, KeyPolicy, StartRequest};
 
+use super::children::cancel;
 use super::host::{Inner, StartError};
 use super::registry::{Held, Once, Registry};
-use super::shared::{Control, Shared};
+use super::shared::Shared;
 
 /// A key that was claimed for a task that is not alive yet, or is waited for: given back when the start does not come to
 /// its end, whether by an error or because nobody waits for it any more.
@@ -113,12 +114,6 @@ impl Claim {
     fn in_use(&self) -> StartError {
         StartError::KeyInUse { task: self.task.clone() }
     }
-}
-
-/// Asks a task to stop; one that is over needs no asking.
-async fn cancel(task: &Shared, request: CancelRequest) {
-    let asked = task.now();
-    let _ = task.tell(|reply| Control::Cancel { request, asked, reply }).await;
 }
 
 impl Drop for Claim {

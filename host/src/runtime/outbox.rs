@@ -14,6 +14,7 @@ use crate::model::ids::TaskId;
 use crate::model::outbox::{AgentMessage, ClaimToken, ClaimedMessage, MessageFilter, Outbox, OutboxLimits, Settlement};
 use crate::ports::clock::Clock;
 
+use super::actor::stopped;
 use super::registry::Registry;
 use super::shared::{Control, Shared};
 
@@ -175,8 +176,7 @@ impl Messages {
                 // The sender lives in the desk.
                 _ = changes.changed() => {}
                 () = self.until(end) => {}
-                // An error means that the host is gone.
-                _ = shutdown.wait_for(|stop| *stop) => return self.claim(filter, most, time),
+                () = stopped(&mut shutdown) => return self.claim(filter, most, time),
             }
         }
     }

@@ -51,22 +51,7 @@ impl Actor {
 
 /// Whether it was refused.
 pub(super) fn done(answer: Answer) -> Result<(), PlanError> {
-    match answer {
-        Answer::PlanRefused(error) => Err(error),
-        Answer::Done
-        | Answer::Parked
-        | Answer::Unchanged
-        | Answer::Signal(..)
-        | Answer::Instruction(_)
-        | Answer::ChildOver
-        | Answer::NoSignal
-        | Answer::Updated(_)
-        | Answer::Stale(_)
-        | Answer::WaitOver(_)
-        | Answer::Notified(_)
-        | Answer::AlreadyEnded
-        | Answer::Refused(_) => Ok(()),
-    }
+    if let Answer::PlanRefused(error) = answer { Err(error) } else { Ok(()) }
 }
 
 impl TaskHandle {

@@ -255,7 +255,7 @@ impl Registry {
         Err(Held { live: books.tasks.get(&taken.by).cloned(), changed: taken.changed })
     }
 
-    /// Gives a key back, if this task has it or waits for it.
+    /// Gives a key back, if this task has it or waits for it. A task that lives has its outcome then.
     pub(crate) fn release(&self, task: &TaskRef, id: TaskId) {
         let mut books = self.lock();
         let books = &mut *books;
@@ -384,10 +384,7 @@ impl Registry {
     /// The tasks that have no outcome yet, oldest first.
     pub(crate) fn live(&self) -> Vec<Arc<Shared>> {
         let books = self.lock();
-        let mut live: Vec<Arc<Shared>> =
-            books.claims.holders().filter_map(|id| books.tasks.get(&id)).map(Arc::clone).collect();
-        live.sort_by_key(|task| task.number);
-        live
+        books.index.live().filter_map(|id| books.tasks.get(&id)).cloned().collect()
     }
 
     /// A place for one more task in a tree of at most this many, the first included; `None` when it is full.

@@ -71,8 +71,10 @@ impl fmt::Debug for RoutingPolicy {
 pub(super) fn route(inner: &Inner, request: &StartRequest) -> Routing {
     let version = inner.registry.version(&request.plugin);
     let task_type = version.as_ref().and_then(|version| version.plugin.manifest().task_type(&request.task_type));
-    let policy = inner.routing.0.as_deref().zip(task_type).and_then(|(decides, of)| decides(request, of));
-    decide(request.details.routing, policy, task_type.and_then(|of| of.routing))
+    let own = request.details.routing;
+    let asked = inner.routing.0.as_deref().zip(task_type).filter(|_| own.is_none());
+    let policy = asked.and_then(|(decides, of)| decides(request, of));
+    decide(own, policy, task_type.and_then(|of| of.routing))
 }
 
 /// Starts a task, and waits for it as long as was decided. While it waits, nobody else is told what would answer the call.

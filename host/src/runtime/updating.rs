@@ -54,21 +54,15 @@ impl TaskHandle {
             Some(answer) => answer,
             None => self.shared().update_after(expected, patch, by).await,
         };
-        match answer {
-            Answer::Updated(revision) => Ok(revision),
-            Answer::Stale(current) => Err(UpdateError::Stale { current }),
-            Answer::Refused(refusal) => Err(UpdateError::Refused(refusal.message)),
-            Answer::Done
-            | Answer::PlanRefused(_)
-            | Answer::Parked
-            | Answer::Unchanged
-            | Answer::Signal(..)
-            | Answer::Instruction(_)
-            | Answer::ChildOver
-            | Answer::NoSignal
-            | Answer::WaitOver(_)
-            | Answer::Notified(_)
-            | Answer::AlreadyEnded => Err(UpdateError::Store),
+        if let Answer::Updated(revision) = answer {
+            return Ok(revision);
         }
+        Err(if let Answer::Stale(current) = answer {
+            UpdateError::Stale { current }
+        } else if let Answer::Refused(refusal) = answer {
+            UpdateError::Refused(refusal.message)
+        } else {
+            UpdateError::Store
+        })
     }
 }

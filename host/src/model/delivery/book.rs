@@ -168,12 +168,8 @@ impl SessionBook {
         if entry.place != Place::Foreground {
             return;
         }
-        let questions = self.take_back(task, |body| matches!(body, ItemBody::Question(_)));
         self.put(task, ItemBody::Detached);
-        self.leave_turn(task, Place::Background);
-        for question in questions {
-            self.put(task, question.body);
-        }
+        self.go_on(task);
     }
 
     /// What becomes of the task's updates in the background, from now on.

@@ -93,6 +93,7 @@ async fn r14_who_stops_waiting_detaches() {
 async fn r14_the_hosts_policy_decides_what_the_request_leaves_open() {
     let mut bench = Bench::new(script(|_| async { success(None) }));
     bench.inner_mut().routing = RoutingPolicy::new(|request, task_type| {
+        assert_eq!(request.details.routing, None, "one that says it itself is not asked about");
         (task_type.name == "script" && request.plugin == "other").then_some(Routing::Foreground)
     });
     let of = |plugin: &str| StartRequest::new(plugin, "script");

@@ -101,8 +101,8 @@ impl SessionBook {
         self.drop_if_done(task);
     }
 
-    /// The task goes on in the background, and its turn need not be told.
-    fn go_on(&mut self, task: TaskId) {
+    /// The task goes on in the background. What it still asks is told to the loop.
+    pub(super) fn go_on(&mut self, task: TaskId) {
         let Some(entry) = self.tasks.get(&task) else { return };
         match entry.place {
             Place::Background | Place::Ended => return,
