@@ -87,6 +87,7 @@ pub use model::manifest::{CapabilityRequest, Manifest, ManifestError, TaskKind, 
 pub use model::outbox::{AgentMessage, ClaimToken, ClaimedMessage, Delivery, InvalidToken, MessageFilter, Settlement};
 pub use model::outcome::{Failure, FailureKind, Outcome};
 pub use model::oversize::{Oversize, OversizePolicy};
+pub use model::papers::TaskPapers;
 pub use model::patch::{Change, PatchError, TaskPatch};
 pub use model::permission::{ApprovalKinds, Permission};
 pub use model::plan::{ActionId, Plan, PlanError, PlanEvent, PlanStep, StepStatus};
@@ -107,7 +108,7 @@ pub use ports::approvals::ApprovalPolicy;
 pub use ports::clock::{Clock, SimulatedClock, SystemClock, Timestamp};
 pub use ports::functions::{HostCall, HostCallError, HostFunction};
 pub use ports::output::{OutputChunk, OutputCursor, OutputPage, OutputSource};
-pub use ports::store::{CommitError, Fence, Record, StoreError, StreamId, TaskStore};
+pub use ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
 pub use runtime::agent_loop::{AgentLoop, Drained, Interrupted, LoopReady, Turn, TurnStart, TurnStep};
 pub use runtime::approvals::{ApprovalFilter, ApprovalStream};
 pub use runtime::builder::{BuildError, HostBuilder};

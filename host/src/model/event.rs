@@ -511,6 +511,24 @@ impl EventBody {
 }
 
 impl EventBody {
+    /// Whether a store answers for the event only when it outlives the machine, and not the process alone. A report of
+    /// progress, a warning, and that a guest waits or calls for something say nothing that its next attempt would not find
+    /// out again; everything else is durable.
+    pub fn is_durable(&self) -> bool {
+        !matches!(
+            self,
+            Self::Progress { .. }
+                | Self::WaitStarted { .. }
+                | Self::InstructionWaitStarted { .. }
+                | Self::ChildWaitStarted { .. }
+                | Self::HostCalled { .. }
+                | Self::BudgetLow { .. }
+                | Self::HourUsedUp { .. }
+                | Self::FuelRenewed { .. }
+                | Self::Stalled { .. }
+        )
+    }
+
     /// Whether others make such events as often as they like.
     pub(crate) fn is_by_others(&self) -> bool {
         if let Self::Plan { change } = self {

@@ -38,6 +38,7 @@ pub(crate) mod manifest;
 pub(crate) mod outbox;
 pub(crate) mod outcome;
 pub(crate) mod oversize;
+pub(crate) mod papers;
 pub(crate) mod patch;
 pub(crate) mod permission;
 pub(crate) mod plan;

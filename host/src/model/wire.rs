@@ -1,4 +1,14 @@
-//! How durations are written: as whole milliseconds, under names that end in `_ms`.
+//! How some values are written: durations as whole milliseconds under names that end in `_ms`, digests as hexadecimal digits.
+
+use serde::{Deserialize, Deserializer};
+
+/// Reads a SHA-256 from its 64 hexadecimal digits.
+pub(crate) fn sha256<'de, D: Deserializer<'de>>(from: D) -> Result<[u8; 32], D::Error> {
+    let mut digest = [0; 32];
+    let digits = <std::borrow::Cow<'de, str>>::deserialize(from)?;
+    hex::decode_to_slice(&*digits, &mut digest).map_err(serde::de::Error::custom)?;
+    Ok(digest)
+}
 
 pub(crate) mod millis {
     //! A duration as whole milliseconds; one longer than they can count is written as the longest.

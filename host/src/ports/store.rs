@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::model::event::{Event, EventSeq};
 use crate::model::ids::{ScheduleId, TaskId};
+use crate::model::papers::TaskPapers;
 
 use super::clock::BoxFuture;
 
@@ -42,6 +43,8 @@ pub enum Record {
     /// The stream's events up to this one are no longer needed, and a read does not return them. The last one always is
     /// needed. Their numbers are not given again.
     Forget(EventSeq),
+    /// What the host needs to go on with the task. In the stream of a task, and once: with its first event.
+    Papers(Box<TaskPapers>),
 }
 
 /// Why a commit was not taken.
@@ -51,9 +54,20 @@ pub enum CommitError {
     /// Somebody else has written to the stream, or the numbers have a gap.
     #[error("another writer has written to this stream")]
     Fenced,
-    /// The store cannot be reached or cannot write.
+    /// There is no room on the disk for another stream. Nothing was written. Streams that there are wait for room.
+    #[error("the disk has no room; nothing was written")]
+    Full,
+    /// The store cannot be reached or cannot write. What it was given may be written all the same.
     #[error("the store cannot write now")]
     Unavailable,
+}
+
+impl From<StoreError> for CommitError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable | StoreError::Damaged => Self::Unavailable,
+        }
+    }
 }
 
 /// Why something could not be read.
@@ -63,11 +77,37 @@ pub enum StoreError {
     /// The store cannot be reached or cannot read.
     #[error("the store cannot be read now")]
     Unavailable,
+    /// What the store has of this stream is no event that this version knows.
+    #[error("what is stored there cannot be read: it is damaged, or from a newer version")]
+    Damaged,
+}
+
+/// A task that is in a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoredTask {
+    /// Its place in the order in which tasks came into the store. Where the next page goes on.
+    pub place: u64,
+    /// Which task.
+    pub id: TaskId,
+    /// Its papers; `None` when it came without, or they cannot be read.
+    pub papers: Option<TaskPapers>,
+}
+
+impl StoredTask {
+    /// A task at this place.
+    pub fn new(place: u64, id: TaskId, papers: Option<TaskPapers>) -> Self {
+        Self { place, id, papers }
+    }
 }
 
 /// Keeps the streams. Used as `Arc<dyn TaskStore>`.
 pub trait TaskStore: Send + Sync + fmt::Debug {
-    /// Appends all records, or none and says why. When it answers `Ok`, a read by anybody sees them.
+    /// Appends all records, or none and says why. When it answers `Ok`, a read by anybody sees them, and they outlive the
+    /// process. They outlive the machine too when one of them asks for it ([`EventBody::is_durable`]); else after the next
+    /// that does, after [`TaskStore::flush`], or after a bounded time, whichever comes first.
+    ///
+    /// [`EventBody::is_durable`]: crate::EventBody::is_durable
     ///
     /// Cancel safety: a commit whose future is dropped may or may not have been taken.
     fn commit(&self, stream: StreamId, fence: Fence, records: Vec<Record>) -> BoxFuture<'_, Result<(), CommitError>>;
@@ -80,4 +120,10 @@ pub trait TaskStore: Send + Sync + fmt::Debug {
 
     /// Forgets the stream. A stream that does not exist is fine.
     fn remove(&self, stream: StreamId) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// At most `limit` tasks whose place is after `after`, in the order in which they came into the store; places begin at 1.
+    fn tasks(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<StoredTask>, StoreError>>;
+
+    /// Waits until everything that was committed outlives the machine.
+    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 }

@@ -107,7 +107,7 @@ impl Shared {
                 Some(Settling::Written) => true,
                 Some(Settling::Begun) => match self.is_settled_after(number).await {
                     Ok(written) => written,
-                    Err(StoreError::Unavailable) => return false,
+                    Err(StoreError::Unavailable | StoreError::Damaged) => return false,
                 },
             };
             let settled = EventBody::MessageSettled { number, how };
@@ -121,7 +121,7 @@ impl Shared {
                     }
                     return true;
                 }
-                Err(CommitError::Unavailable) => return false,
+                Err(CommitError::Full | CommitError::Unavailable) => return false,
             }
         }
         false
@@ -132,7 +132,7 @@ impl Shared {
             match self.append_after(body).await {
                 Err(CommitError::Fenced) => {}
                 Ok(event) => return Some(event),
-                Err(CommitError::Unavailable) => return None,
+                Err(CommitError::Full | CommitError::Unavailable) => return None,
             }
         }
         None
@@ -145,7 +145,7 @@ impl Shared {
         if is_forgotten() {
             return Err(CommitError::Unavailable);
         }
-        let head = self.store.head(stream).await.map_err(|StoreError::Unavailable| CommitError::Unavailable)?;
+        let head = self.store.head(stream).await?;
         let fence = head.map_or(Fence::Absent, Fence::After);
         let event = Event::new(head.unwrap_or_default().next(), self.clock.date(), body.clone());
         self.store.commit(stream, fence, vec![Record::Event(event.clone())]).await?;
@@ -169,7 +169,7 @@ impl Shared {
         let last = *told();
         let events = if last.next() < event.seq {
             let page = self.store.read(StreamId::After(self.id), last, PAGE).await;
-            page.unwrap_or_else(|StoreError::Unavailable| vec![event])
+            page.unwrap_or_else(|_| vec![event])
         } else {
             vec![event]
         };

@@ -105,7 +105,7 @@ impl Newborn {
 fn events(first: &[Record]) -> Vec<Event> {
     let event = |record: &Record| match record {
         Record::Event(event) => Some(event.clone()),
-        Record::Forget(_) => None,
+        Record::Forget(_) | Record::Papers(_) => None,
     };
     first.iter().filter_map(event).collect()
 }
@@ -130,7 +130,8 @@ async fn announce_stored(shared: &Shared) {
 async fn undo(registry: &Registry, shared: &Shared, error: CommitError, written: Written) {
     match error {
         // Another host has started it under this id.
-        CommitError::Fenced => {}
+        // Or nothing was written.
+        CommitError::Fenced | CommitError::Full => {}
         CommitError::Unavailable => {
             registry.orphans.note(shared.id, written);
             let _ = registry.orphans.take_back(&*shared.store, shared.id).await;

@@ -24,11 +24,12 @@ pub(super) struct Written {
 
 impl Written {
     pub(super) fn of(first: &[Record]) -> Self {
-        let at = first.first().and_then(|record| match record {
+        let mut dates = first.iter().filter_map(|record| match record {
             Record::Event(event) => Some(event.at),
-            Record::Forget(_) => None,
+            Record::Forget(_) | Record::Papers(_) => None,
         });
-        Self { events: first.len(), at }
+        let at = dates.next();
+        Self { events: usize::from(at.is_some()) + dates.count(), at }
     }
 
     fn is(self, log: &[Event]) -> bool {

@@ -50,7 +50,7 @@ pub(super) enum Trouble {
 }
 
 impl From<StoreError> for Trouble {
-    fn from(StoreError::Unavailable: StoreError) -> Self {
+    fn from(_: StoreError) -> Self {
         Self::Store
     }
 }
@@ -272,7 +272,7 @@ impl Books {
                     return Ok(Some(change));
                 }
                 Err(CommitError::Fenced) => self.reload(id).await?,
-                Err(CommitError::Unavailable) => {
+                Err(CommitError::Full | CommitError::Unavailable) => {
                     book.uncertain = true;
                     return Err(Trouble::Store);
                 }
@@ -290,7 +290,7 @@ impl Books {
         let records = vec![Record::Event(event), Record::Forget(forgotten)];
         match self.store.commit(StreamId::Schedule(id), fence, records).await {
             Ok(()) => book.state.apply(seq, at, &change),
-            Err(CommitError::Fenced | CommitError::Unavailable) => book.uncertain = true,
+            Err(CommitError::Fenced | CommitError::Full | CommitError::Unavailable) => book.uncertain = true,
         }
     }
 
@@ -330,7 +330,7 @@ impl Books {
                     return Ok(id);
                 }
                 Err(CommitError::Fenced) => {}
-                Err(CommitError::Unavailable) => return Err(ScheduleError::Store),
+                Err(CommitError::Full | CommitError::Unavailable) => return Err(ScheduleError::Store),
             }
         }
         Err(ScheduleError::Store)
@@ -375,7 +375,7 @@ impl Books {
             match self.write_list(list).await {
                 Ok(()) => {}
                 Err(CommitError::Fenced) => self.read_list().await?,
-                Err(CommitError::Unavailable) => return Err(StoreError::Unavailable),
+                Err(CommitError::Full | CommitError::Unavailable) => return Err(StoreError::Unavailable),
             }
         }
         Err(StoreError::Unavailable)
@@ -389,7 +389,7 @@ impl Books {
         let written = self.store.commit(StreamId::Schedules, fence, records).await;
         match written {
             Ok(()) => (self.list, self.head) = (list, Some(seq)),
-            Err(CommitError::Fenced | CommitError::Unavailable) => self.stale = true,
+            Err(CommitError::Fenced | CommitError::Full | CommitError::Unavailable) => self.stale = true,
         }
         written
     }

@@ -153,7 +153,7 @@ impl Scheduler {
                 let put_off = self.put_off.iter().filter(|(task, _)| !self.starting.contains(task));
                 put_off.map(|(_, put_off)| put_off.retry.at).chain(wake).min()
             }
-            Err(StoreError::Unavailable) => Some(self.try_later()),
+            Err(StoreError::Unavailable | StoreError::Damaged) => Some(self.try_later()),
         }
     }
 
@@ -365,7 +365,7 @@ async fn start_once(
     request: StartRequest,
     task: TaskId,
 ) -> Result<Option<TaskHandle>, StartError> {
-    let unreadable = |StoreError::Unavailable| StartError::Store(CommitError::Unavailable);
+    let unreadable = |error: StoreError| StartError::Store(error.into());
     let host = host.upgrade().ok_or(StartError::ShuttingDown)?;
     let here = || host.registry.by_id(task).map(TaskHandle::new);
     // What an earlier try may have left is no task: it never ran.

@@ -104,7 +104,7 @@ pub enum ScheduleError {
 }
 
 impl From<StoreError> for ScheduleError {
-    fn from(StoreError::Unavailable: StoreError) -> Self {
+    fn from(_: StoreError) -> Self {
         Self::Store
     }
 }

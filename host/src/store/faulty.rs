@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::model::event::{Event, EventSeq};
 use crate::ports::clock::BoxFuture;
-use crate::ports::store::{CommitError, Fence, Record, StoreError, StreamId, TaskStore};
+use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
 
 /// Passes everything on to another store, or refuses everything while [`FaultyStore::fail`] says so.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl FaultyStore {
 impl TaskStore for FaultyStore {
     fn commit(&self, stream: StreamId, fence: Fence, records: Vec<Record>) -> BoxFuture<'_, Result<(), CommitError>> {
         Box::pin(async move {
-            self.works().map_err(|StoreError::Unavailable| CommitError::Unavailable)?;
+            self.works()?;
             self.inner.commit(stream, fence, records).await
         })
     }
@@ -56,6 +56,20 @@ impl TaskStore for FaultyStore {
         Box::pin(async move {
             self.works()?;
             self.inner.remove(stream).await
+        })
+    }
+
+    fn tasks(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<StoredTask>, StoreError>> {
+        Box::pin(async move {
+            self.works()?;
+            self.inner.tasks(after, limit).await
+        })
+    }
+
+    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.works()?;
+            self.inner.flush().await
         })
     }
 }

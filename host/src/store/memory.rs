@@ -1,16 +1,41 @@
 //! The task store in memory: what every other store is compared with.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::model::event::{Event, EventSeq};
+use crate::model::ids::TaskId;
+use crate::model::papers::TaskPapers;
 use crate::ports::clock::BoxFuture;
-use crate::ports::store::{CommitError, Fence, Record, StoreError, StreamId, TaskStore};
+use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
 
 /// Keeps everything in memory and loses it with the process.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    streams: Mutex<HashMap<StreamId, Vec<Event>>>,
+    books: Mutex<Books>,
+}
+
+#[derive(Debug, Default)]
+struct Books {
+    streams: HashMap<StreamId, Stream>,
+    /// The tasks, by their places.
+    tasks: BTreeMap<u64, TaskId>,
+    /// How many tasks have come.
+    places: u64,
+}
+
+#[derive(Debug, Default)]
+struct Stream {
+    events: Vec<Event>,
+    papers: Option<TaskPapers>,
+    /// Its place among the tasks.
+    place: u64,
+}
+
+impl Stream {
+    fn head(&self) -> Option<EventSeq> {
+        self.events.last().map(|event| event.seq)
+    }
 }
 
 impl MemoryStore {
@@ -19,13 +44,14 @@ impl MemoryStore {
         Self::default()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<StreamId, Vec<Event>>> {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn append(&self, stream: StreamId, fence: Fence, records: Vec<Record>) -> Result<(), CommitError> {
-        let mut streams = self.lock();
-        let mut head = streams.get(&stream).and_then(|events| events.last()).map(|event| event.seq);
+        let mut books = self.lock();
+        let Books { streams, tasks, places } = &mut *books;
+        let mut head = streams.get(&stream).and_then(Stream::head);
         let fits = match (fence, head) {
             (Fence::Absent, None) => true,
             (Fence::After(expected), Some(last)) => expected == last,
@@ -33,11 +59,16 @@ impl MemoryStore {
         };
         let mut events = Vec::with_capacity(records.len());
         let mut forgotten = EventSeq::default();
+        let mut papers = None;
         for record in records {
             let event = match record {
                 Record::Event(event) => event,
                 Record::Forget(up_to) => {
                     forgotten = forgotten.max(up_to);
+                    continue;
+                }
+                Record::Papers(new) => {
+                    papers = Some(*new);
                     continue;
                 }
             };
@@ -51,10 +82,16 @@ impl MemoryStore {
             return Err(CommitError::Fenced);
         }
         let kept = streams.entry(stream).or_default();
-        kept.extend(events);
+        if let (StreamId::Task(id), 0) = (stream, kept.place) {
+            *places += 1;
+            kept.place = *places;
+            tasks.insert(kept.place, id);
+        }
+        kept.papers = papers.or(kept.papers.take());
+        kept.events.extend(events);
         if forgotten > EventSeq::default() {
             // The last one says where the stream goes on.
-            kept.retain(|event| event.seq > forgotten || Some(event.seq) == head);
+            kept.events.retain(|event| event.seq > forgotten || Some(event.seq) == head);
         }
         Ok(())
     }
@@ -66,20 +103,36 @@ impl TaskStore for MemoryStore {
     }
 
     fn head(&self, stream: StreamId) -> BoxFuture<'_, Result<Option<EventSeq>, StoreError>> {
-        let head = self.lock().get(&stream).and_then(|events| events.last()).map(|event| event.seq);
+        let head = self.lock().streams.get(&stream).and_then(Stream::head);
         Box::pin(std::future::ready(Ok(head)))
     }
 
     fn read(&self, stream: StreamId, after: EventSeq, limit: usize) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
-        let page = self.lock().get(&stream).map_or_else(Vec::new, |events| {
-            let first = events.partition_point(|event| event.seq <= after);
-            events.iter().skip(first).take(limit).cloned().collect()
+        let page = self.lock().streams.get(&stream).map_or_else(Vec::new, |kept| {
+            let first = kept.events.partition_point(|event| event.seq <= after);
+            kept.events.iter().skip(first).take(limit).cloned().collect()
         });
         Box::pin(std::future::ready(Ok(page)))
     }
 
     fn remove(&self, stream: StreamId) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.lock().remove(&stream);
+        let mut books = self.lock();
+        if let Some(gone) = books.streams.remove(&stream) {
+            books.tasks.remove(&gone.place);
+        }
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn tasks(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<StoredTask>, StoreError>> {
+        let books = self.lock();
+        let page = books.tasks.range(after.saturating_add(1)..).take(limit).map(|(place, id)| {
+            let papers = books.streams.get(&StreamId::Task(*id)).and_then(|kept| kept.papers.clone());
+            StoredTask::new(*place, *id, papers)
+        });
+        Box::pin(std::future::ready(Ok(page.collect())))
+    }
+
+    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(std::future::ready(Ok(())))
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Value, json};
 use taskcell::{
     Access, CommitError, Event, EventSeq, Fence, Grants, Host, MemoryStore, Phase, Record, StartError, StartRequest,
-    StoreError, StreamId, TaskKey, TaskStore,
+    StoreError, StoredTask, StreamId, TaskKey, TaskStore,
 };
 
 use crate::support::files::scratch_dirs;
@@ -39,6 +39,14 @@ impl TaskStore for Counting {
 
     fn remove(&self, stream: StreamId) -> Boxed<'_, Result<(), StoreError>> {
         self.inner.remove(stream)
+    }
+
+    fn tasks(&self, after: u64, limit: usize) -> Boxed<'_, Result<Vec<StoredTask>, StoreError>> {
+        self.inner.tasks(after, limit)
+    }
+
+    fn flush(&self) -> Boxed<'_, Result<(), StoreError>> {
+        self.inner.flush()
     }
 }
 

@@ -10,7 +10,7 @@ use crate::model::ids::{TaskId, TaskKey};
 use crate::model::request::StartRequest;
 use crate::model::time::Timestamp;
 use crate::ports::clock::BoxFuture;
-use crate::ports::store::{CommitError, Fence, Record, StoreError, StreamId, TaskStore};
+use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
 use crate::runtime::host::StartError;
 use crate::runtime::orphans::{Orphans, Written};
 use crate::store::memory::MemoryStore;
@@ -83,6 +83,14 @@ impl TaskStore for Torn {
             self.works()?;
             self.inner.remove(stream).await
         })
+    }
+
+    fn tasks(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<StoredTask>, StoreError>> {
+        self.inner.tasks(after, limit)
+    }
+
+    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.inner.flush()
     }
 }
 

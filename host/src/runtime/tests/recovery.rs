@@ -12,7 +12,7 @@ use crate::model::schedule::ScheduleRequest;
 use crate::model::signal::Party;
 use crate::model::time::Timestamp;
 use crate::ports::clock::BoxFuture;
-use crate::ports::store::{CommitError, Fence, Record, StoreError, StreamId, TaskStore};
+use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
 use crate::runtime::schedules::ScheduleError;
 use crate::store::memory::MemoryStore;
 
@@ -116,6 +116,14 @@ impl TaskStore for Mortal {
             }
             self.world.store.remove(stream).await
         })
+    }
+
+    fn tasks(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<StoredTask>, StoreError>> {
+        self.world.store.tasks(after, limit)
+    }
+
+    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.world.store.flush()
     }
 }
 

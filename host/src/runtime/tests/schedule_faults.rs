@@ -11,7 +11,7 @@ use crate::model::event::{Event, EventSeq};
 use crate::model::schedule::{Overlap, ScheduleRequest};
 use crate::model::signal::Party;
 use crate::ports::clock::BoxFuture;
-use crate::ports::store::{CommitError, Fence, Record, StoreError, StreamId, TaskStore};
+use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
 use crate::runtime::schedules::ScheduleError;
 use crate::store::memory::MemoryStore;
 
@@ -51,7 +51,7 @@ impl Partly {
 impl TaskStore for Partly {
     fn commit(&self, stream: StreamId, fence: Fence, records: Vec<Record>) -> BoxFuture<'_, Result<(), CommitError>> {
         Box::pin(async move {
-            self.works(stream).map_err(|StoreError::Unavailable| CommitError::Unavailable)?;
+            self.works(stream)?;
             self.inner.commit(stream, fence, records).await
         })
     }
@@ -75,6 +75,14 @@ impl TaskStore for Partly {
             self.works(stream)?;
             self.inner.remove(stream).await
         })
+    }
+
+    fn tasks(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<StoredTask>, StoreError>> {
+        self.inner.tasks(after, limit)
+    }
+
+    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.inner.flush()
     }
 }
 

@@ -17,7 +17,7 @@ use crate::model::request::{CancelRequest, KeyPolicy, StartRequest};
 use crate::model::signal::Party;
 use crate::model::snapshot::Phase;
 use crate::ports::clock::BoxFuture;
-use crate::ports::store::{CommitError, Fence, Record, StoreError, StreamId, TaskStore};
+use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
 use crate::runtime::handle::TaskHandle;
 use crate::runtime::host::StartError;
 use crate::runtime::version::{Standing, Version};
@@ -287,6 +287,14 @@ impl TaskStore for Slow {
 
     fn remove(&self, stream: StreamId) -> BoxFuture<'_, Result<(), StoreError>> {
         self.inner.remove(stream)
+    }
+
+    fn tasks(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<StoredTask>, StoreError>> {
+        self.inner.tasks(after, limit)
+    }
+
+    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.inner.flush()
     }
 }
 

@@ -16,7 +16,7 @@ use crate::model::request::{CancelRequest, StartRequest};
 use crate::model::signal::{NotifyAnswer, Party};
 use crate::ports::clock::BoxFuture;
 use crate::ports::runner::GuestCall;
-use crate::ports::store::{CommitError, Fence, Record, StoreError, StreamId, TaskStore};
+use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
 use crate::runtime::approvals::ApprovalDesk;
 use crate::runtime::handle::{ApprovalAnswer, TaskHandle};
 use crate::runtime::host::StartError;
@@ -86,6 +86,14 @@ impl TaskStore for Slow {
 
     fn remove(&self, stream: StreamId) -> BoxFuture<'_, Result<(), StoreError>> {
         self.inner.remove(stream)
+    }
+
+    fn tasks(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<StoredTask>, StoreError>> {
+        self.inner.tasks(after, limit)
+    }
+
+    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.inner.flush()
     }
 }
 

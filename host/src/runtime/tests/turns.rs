@@ -17,7 +17,7 @@ use crate::model::request::{CancelRequest, KeyPolicy, StartRequest};
 use crate::model::signal::Party;
 use crate::ports::clock::BoxFuture;
 use crate::ports::runner::{CellLink, GuestCall};
-use crate::ports::store::{CommitError, Fence, Record, StoreError, StreamId, TaskStore};
+use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
 use crate::runtime::agent_loop::{AgentLoop, Turn, TurnStart, TurnStep};
 use crate::runtime::detaching::DetachAnswer;
 use crate::runtime::handle::{ApprovalAnswer, ControlAnswer, TaskHandle};
@@ -530,6 +530,14 @@ impl TaskStore for Mute {
 
     fn remove(&self, stream: StreamId) -> BoxFuture<'_, Result<(), StoreError>> {
         self.0.remove(stream)
+    }
+
+    fn tasks(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<StoredTask>, StoreError>> {
+        self.0.tasks(after, limit)
+    }
+
+    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.0.flush()
     }
 }
 

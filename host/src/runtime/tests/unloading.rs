@@ -20,7 +20,7 @@ use crate::model::snapshot::Phase;
 use crate::model::time::Timestamp;
 use crate::ports::clock::{BoxFuture, Clock};
 use crate::ports::runner::{CellLink, GuestCall};
-use crate::ports::store::{CommitError, Fence, Record, StoreError, StreamId, TaskStore};
+use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
 use crate::runtime::handle::TaskHandle;
 use crate::runtime::host::{Inner, StartError};
 use crate::runtime::stopping::StopReport;
@@ -364,6 +364,14 @@ impl TaskStore for Shut {
 
     fn remove(&self, stream: StreamId) -> BoxFuture<'_, Result<(), StoreError>> {
         self.inner.remove(stream)
+    }
+
+    fn tasks(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<StoredTask>, StoreError>> {
+        self.inner.tasks(after, limit)
+    }
+
+    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.inner.flush()
     }
 }
 

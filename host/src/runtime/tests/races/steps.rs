@@ -13,7 +13,7 @@ use crate::model::ids::TaskKey;
 use crate::model::request::{CancelRequest, StartRequest};
 use crate::model::signal::Party;
 use crate::ports::clock::BoxFuture;
-use crate::ports::store::{CommitError, Fence, Record, StoreError, StreamId, TaskStore};
+use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
 use crate::runtime::desk::Desk;
 use crate::runtime::dirs::HostDirs;
 use crate::runtime::tests::bench::{Bench, Script, request};
@@ -142,6 +142,14 @@ impl TaskStore for Stepping {
 
     fn remove(&self, stream: StreamId) -> BoxFuture<'_, Result<(), StoreError>> {
         self.0.remove(stream)
+    }
+
+    fn tasks(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<StoredTask>, StoreError>> {
+        self.0.tasks(after, limit)
+    }
+
+    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.0.flush()
     }
 }
 

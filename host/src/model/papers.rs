@@ -1,0 +1,32 @@
+//! What a host needs to go on with a task after it was itself started again, and no event tells.
+
+use serde::{Deserialize, Serialize};
+
+use super::grants::Grants;
+use super::idempotency::Fingerprint;
+use super::ids::PluginDigest;
+
+/// A task's papers: written with its first event, and told to nobody. They hold what its events do not, because whoever
+/// follows a task need not see it: the values of environment variables, for one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TaskPapers {
+    /// Whose code it runs. No other code goes on with it.
+    pub plugin: PluginDigest,
+    /// What it may touch.
+    #[serde(default)]
+    pub grants: Grants,
+    /// What was asked for with its idempotency key, which is in its details.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fingerprint: Option<Fingerprint>,
+    /// The number of the place where its attachments are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) attachments: Option<u64>,
+}
+
+impl TaskPapers {
+    /// The papers of a task that runs this code and may touch nothing.
+    pub fn new(plugin: PluginDigest) -> Self {
+        Self { plugin, grants: Grants::default(), fingerprint: None, attachments: None }
+    }
+}
