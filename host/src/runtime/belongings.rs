@@ -14,24 +14,25 @@ pub(crate) const STORE_BYTES_DEFAULT: u64 = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Belongings {
     configs: HashMap<String, Arc<Value>>,
-    nothing: Arc<Value>,
+    /// That of each plugin that has none of its own.
+    others: Arc<Value>,
     stores: Mutex<HashMap<String, Arc<PluginStore>>>,
     store_bytes: u64,
 }
 
 impl Belongings {
-    pub(crate) fn new(configs: HashMap<String, Value>, store_bytes: u64) -> Self {
+    pub(crate) fn new(configs: HashMap<String, Value>, others: Option<Value>, store_bytes: u64) -> Self {
         Self {
             configs: configs.into_iter().map(|(name, config)| (name, Arc::new(config))).collect(),
-            nothing: Arc::new(Value::Object(Map::new())),
+            others: Arc::new(others.unwrap_or_else(|| Value::Object(Map::new()))),
             stores: Mutex::default(),
             store_bytes,
         }
     }
 
-    /// The plugin's configuration; an empty object when there is none.
+    /// The plugin's configuration: its own, or that of plugins without any.
     pub(crate) fn config(&self, plugin: &str) -> Arc<Value> {
-        Arc::clone(self.configs.get(plugin).unwrap_or(&self.nothing))
+        Arc::clone(self.configs.get(plugin).unwrap_or(&self.others))
     }
 
     /// The plugin's store, made when it is first wanted.

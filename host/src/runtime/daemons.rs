@@ -199,6 +199,7 @@ impl Keeper {
             StartError::UnknownPlugin { .. }
             | StartError::PluginUnloading { .. }
             | StartError::PluginDisabled { .. }
+            | StartError::KeyLikeId
             | StartError::DaemonKey { .. }
             | StartError::DaemonChild { .. }
             | StartError::UnknownTaskType { .. }

@@ -392,11 +392,13 @@ impl TaskHandle {
                 return page;
             }
             let mut head = self.shared.head.subscribe();
+            // What is waited for borrows, and is let go of before anything else is awaited.
+            let has_ended = async { drop(head.wait_for(|head| head.ended).await) };
             tokio::select! {
                 // The senders live in `shared`.
                 _ = changes.changed() => {}
                 // After the end nothing more comes, but what came just before it.
-                _ = head.wait_for(|head| head.ended) => return self.output(after).await,
+                () = has_ended => return self.output(after).await,
             }
         }
     }
