@@ -118,10 +118,15 @@ fn announce(shared: &Shared, first: &[Event]) {
 
 /// The same, when somebody began to follow while the task was being stored. What cannot be read is not told.
 async fn announce_stored(shared: &Shared) {
-    let count = usize::try_from(shared.state().seq.0).unwrap_or(usize::MAX);
-    let read = pin!(async { shared.store.read(StreamId::Task(shared.id), EventSeq::default(), count).await });
-    if let Ok(Ok(first)) = guarded(read).await {
-        announce(shared, &first);
+    let last = shared.state().seq;
+    let mut after = EventSeq::default();
+    while after < last {
+        let count = usize::try_from(last.0 - after.0).unwrap_or(usize::MAX);
+        let read = async { shared.store.read(StreamId::Task(shared.id), after, count).await };
+        let Ok(Ok(page)) = guarded(pin!(read)).await else { return };
+        let Some(end) = page.last() else { return };
+        after = end.seq;
+        announce(shared, &page);
     }
 }
 

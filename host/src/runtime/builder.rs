@@ -565,6 +565,7 @@ impl HostBuilder {
         let wasm = Arc::new(wasm);
         let dirs = HostDirs::new(self.work_dir.as_deref()).map_err(BuildError::WorkDir)?;
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
+        let values = Arc::new(MemoryStore::new());
         let mut functions = Functions::default();
         for (function, body) in self.functions {
             let name = function.name().to_owned();
@@ -585,7 +586,12 @@ impl HostBuilder {
             loops: Arc::default(),
             daemons: Daemons { start: !self.no_daemons, grants: self.daemon_grants },
             turns: Turns::default(),
-            plugins: Belongings::new(self.configs, self.other_config, self.store_bytes.unwrap_or(STORE_BYTES_DEFAULT)),
+            plugins: Belongings::new(
+                self.configs,
+                self.other_config,
+                self.store_bytes.unwrap_or(STORE_BYTES_DEFAULT),
+                values,
+            ),
             hooks: HookRules::new(self.hook_limits, self.hook_stores),
             registry: Arc::new(Registry::new(Keep {
                 tasks: self.ended_max.unwrap_or(ENDED_DEFAULT),
