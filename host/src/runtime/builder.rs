@@ -564,6 +564,7 @@ impl HostBuilder {
         wasm.extend(self.interfaces).map_err(|(name, source)| BuildError::WitInterface { name, source })?;
         let wasm = Arc::new(wasm);
         let dirs = HostDirs::new(self.work_dir.as_deref()).map_err(BuildError::WorkDir)?;
+        dirs.write_behind(Arc::clone(&clock), &runtime);
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
         let values = Arc::new(MemoryStore::new());
         let mut functions = Functions::default();

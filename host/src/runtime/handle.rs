@@ -20,6 +20,7 @@ use crate::ports::output::{OutputCursor, OutputPage};
 use crate::ports::store::{StoreError, StreamId};
 
 use super::shared::{Control, Shared};
+use super::spill::flush;
 
 /// Events read from the store at a time.
 const PAGE: usize = 256;
@@ -401,6 +402,17 @@ impl TaskHandle {
                 () = has_ended => return self.output(after).await,
             }
         }
+    }
+
+    /// Waits until what the task printed and logged so far outlives the machine. On a host without a data directory nothing
+    /// of it does, and there is nothing to wait for.
+    ///
+    /// # Errors
+    /// When the disk does not take it. What memory has room for is tried again by the host itself.
+    ///
+    /// Cancel safety: what was begun goes on.
+    pub async fn flush_output(&self) -> std::io::Result<()> {
+        flush(&self.shared.output).await
     }
 
     /// Reads an attached file, by its number in [`Snapshot::artifacts`].
