@@ -9,6 +9,7 @@ mod endings;
 mod judge;
 mod others;
 mod plans;
+mod restarts;
 
 use serde_json::Value;
 
@@ -61,7 +62,7 @@ pub(super) enum Parked {
     Wait { number: u64, keys: Vec<SignalKey>, senders: Senders },
     Instruction,
     Fuel(u64),
-    Approval,
+    Approval(ApprovalNumber),
     Child(TaskId),
 }
 
@@ -124,6 +125,8 @@ pub(super) struct Made {
     pub(super) permission: Permission,
     /// Whether its plan is enforced.
     pub(super) enforced: bool,
+    /// Whether it is begun again after its host was.
+    pub(super) restartable: bool,
 }
 
 /// The second account.
@@ -150,6 +153,7 @@ pub(super) struct Reference {
     others: u64,
     woken: Option<Woken>,
     warned: Vec<Budget>,
+    lost: restarts::Lost,
 }
 
 impl Reference {
@@ -202,6 +206,7 @@ impl Reference {
             others: 0,
             woken: None,
             warned: Vec::new(),
+            lost: restarts::Lost::default(),
         }
     }
 
@@ -272,6 +277,7 @@ impl Reference {
             }
             Command::CellEnded { end, .. } => self.cell_ended(end),
             Command::Plan(command) => self.planned(command),
+            Command::HostRestarted { unfit, .. } => self.restarted(unfit.is_some()),
             command if is_call(command) => self.asked(command),
             _ => Said::Unchanged,
         }
@@ -338,7 +344,7 @@ impl Reference {
     fn lets_go(&mut self) {
         self.others += self.view.questions.len() as u64;
         self.view.questions.clear();
-        if self.view.parked == Some(Parked::Approval) {
+        if matches!(self.view.parked, Some(Parked::Approval(_))) {
             self.wake(Woken::Decision(ApprovalDecision::Cancelled));
         } else {
             self.wake(Woken::Over(WaitEnd::Cancelled));
@@ -390,6 +396,7 @@ impl Reference {
             Outcome::Failed(failure) if self.is_tried_again(&failure) => {
                 self.lets_go();
                 self.plan_again();
+                self.begins_anew();
                 self.own += 1;
                 self.panicked = None;
                 self.moves_to(Phase::Delayed)
@@ -405,7 +412,7 @@ impl Reference {
             FailureKind::Trap | FailureKind::Panic | FailureKind::Host => policy.crashes,
             _ => false,
         };
-        helps && self.view.cancel.is_none() && self.view.attempt < policy.attempts
+        helps && self.view.cancel.is_none() && self.view.attempt - self.lost.times < policy.attempts
     }
 }
 
@@ -428,7 +435,7 @@ fn stopped(asked: &CancelRequest, forced: bool, begun: bool) -> Outcome {
 
 /// Whether its deadline comes nearer, and its idle time: not while somebody else has to do something first.
 pub(super) fn clocks(view: &View) -> (bool, bool) {
-    let asks = matches!(view.parked, Some(Parked::Fuel(_) | Parked::Approval));
+    let asks = matches!(view.parked, Some(Parked::Fuel(_) | Parked::Approval(_)));
     let runs = view.phase == Phase::Running && view.paused.is_none();
     (runs && !asks, runs && view.parked.is_none())
 }

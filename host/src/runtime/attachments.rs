@@ -23,6 +23,16 @@ pub(crate) struct Attached {
 }
 
 impl Attached {
+    /// Those that a host before this one has left in the place of this number.
+    pub(crate) fn left(dirs: &Arc<HostDirs>, place: u64) -> Self {
+        Self { dirs: Arc::clone(dirs), place }
+    }
+
+    /// The number of their place.
+    pub(crate) fn place(&self) -> u64 {
+        self.place
+    }
+
     /// Where they are.
     pub(crate) fn path(&self) -> PathBuf {
         self.dirs.attachments_path(self.place)
