@@ -9,6 +9,7 @@ mod endings;
 mod judge;
 mod others;
 mod plans;
+mod restarts;
 
 use std::collections::BTreeMap;
 
@@ -65,7 +66,7 @@ pub(super) enum Parked {
     Wait { number: u64, keys: Vec<SignalKey>, senders: Senders },
     Instruction,
     Fuel(u64),
-    Approval,
+    Approval(ApprovalNumber),
     Child(TaskId),
 }
 
@@ -136,6 +137,8 @@ pub(super) struct Made {
     pub(super) daemon: bool,
     /// Whether somebody makes its plans.
     pub(super) planner: bool,
+    /// Whether it is begun again after its host was.
+    pub(super) restartable: bool,
 }
 
 /// The second account.
@@ -164,6 +167,7 @@ pub(super) struct Reference {
     others: u64,
     woken: Option<Woken>,
     warned: Vec<Budget>,
+    lost: restarts::Lost,
 }
 
 impl Reference {
@@ -220,6 +224,7 @@ impl Reference {
             others: 0,
             woken: None,
             warned: Vec::new(),
+            lost: restarts::Lost::default(),
         }
     }
 
@@ -293,6 +298,7 @@ impl Reference {
             }
             Command::CellEnded { end, .. } => self.cell_ended(end),
             Command::Plan(command) => self.planned(command),
+            Command::HostRestarted { unfit, .. } => self.restarted(unfit.is_some()),
             command if is_call(command) => self.asked(command),
             _ => Said::Unchanged,
         }
@@ -359,7 +365,7 @@ impl Reference {
     fn lets_go(&mut self) {
         self.others += self.view.questions.len() as u64;
         self.view.questions.clear();
-        if self.view.parked == Some(Parked::Approval) {
+        if matches!(self.view.parked, Some(Parked::Approval(_))) {
             self.wake(Woken::Decision(ApprovalDecision::Cancelled));
         } else {
             self.wake(Woken::Over(WaitEnd::Cancelled));
@@ -419,6 +425,7 @@ impl Reference {
             Outcome::Failed(failure) if self.is_tried_again(&failure) => {
                 self.lets_go();
                 self.plan_again();
+                self.begins_anew();
                 self.own += 1;
                 self.panicked = None;
                 self.view.hour_used_up = false;
@@ -435,7 +442,7 @@ impl Reference {
             FailureKind::Trap | FailureKind::Panic | FailureKind::Host => policy.crashes,
             _ => false,
         };
-        helps && self.view.cancel.is_none() && self.view.attempt < policy.attempts
+        helps && self.view.cancel.is_none() && self.view.attempt - self.lost.times < policy.attempts
     }
 }
 
@@ -458,7 +465,7 @@ fn stopped(asked: &CancelRequest, forced: bool, begun: bool) -> Outcome {
 
 /// Whether its deadline comes nearer, and its idle time: not while somebody else has to do something first.
 pub(super) fn clocks(view: &View) -> (bool, bool) {
-    let asks = matches!(view.parked, Some(Parked::Fuel(_) | Parked::Approval));
+    let asks = matches!(view.parked, Some(Parked::Fuel(_) | Parked::Approval(_)));
     let runs = view.phase == Phase::Running && view.paused.is_none() && !view.hour_used_up;
     (runs && !asks, runs && view.parked.is_none())
 }

@@ -39,6 +39,14 @@ pub(crate) struct AfterLane {
     is_update_open: bool,
 }
 
+impl AfterLane {
+    /// The lane as a host before this one has left it, with these messages settled there.
+    pub(super) fn left(settled: impl IntoIterator<Item = u64>) -> Self {
+        let settled = settled.into_iter().map(|number| (number, Settling::Written)).collect();
+        Self { settled, is_update_open: false }
+    }
+}
+
 /// How far a settlement has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Settling {

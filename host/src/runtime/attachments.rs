@@ -29,7 +29,6 @@ impl Attached {
     ///
     /// # Errors
     /// When they are not there any more.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for a host that is started on a data directory"))]
     pub(crate) fn reopen(dirs: &Arc<HostDirs>, place: u64) -> std::io::Result<Self> {
         if dirs.has_attachments(place) {
             return Ok(Self { dirs: Arc::clone(dirs), place, entrusted: true });
@@ -39,7 +38,6 @@ impl Attached {
     }
 
     /// The number of their place, for the task's papers.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for a host that is started on a data directory"))]
     pub(crate) fn place(&self) -> u64 {
         self.place
     }

@@ -88,16 +88,26 @@ impl Newborn {
         self.actor.attached.take().map(Attached::remove);
     }
 
-    /// Enters the task into the books, and returns its life.
-    ///
-    /// `birth`: what it began with, if somebody wanted to know before it was stored.
-    fn live(mut self, birth: Option<Vec<Event>>) -> impl Future<Output = ()> + Send + 'static {
+    /// Enters a task into the books that a host before this one has left, and returns its life.
+    pub(super) fn live_again(mut self) -> impl Future<Output = ()> + Send + 'static {
+        self.enter();
+        self.actor.run(self.cell)
+    }
+
+    fn enter(&mut self) {
         self.actor.registry.enter(Arc::clone(&self.actor.shared));
         self.actor.life = LoopLife::begin(&self.actor.shared);
         self.actor.version.born();
         self.claim.keep();
         // It may ask whether it may begin.
         self.actor.shared.approvals.changed();
+    }
+
+    /// Enters the task into the books, and returns its life.
+    ///
+    /// `birth`: what it began with, if somebody wanted to know before it was stored.
+    fn live(mut self, birth: Option<Vec<Event>>) -> impl Future<Output = ()> + Send + 'static {
+        self.enter();
         let unseen = birth.is_none();
         if let Some(first) = birth {
             announce(&self.actor.shared, &first);

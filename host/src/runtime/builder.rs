@@ -48,6 +48,7 @@ use super::host::{Host, Inner};
 use super::outbox::OutboxDesk;
 use super::planners::{PlanAsk, Planner, PlannerError, Planners};
 use super::queue::Queue;
+use super::recovery::Standby;
 use super::registry::{Keep, Registry};
 use super::routing::RoutingPolicy;
 use super::schedules::Scheduling;
@@ -616,12 +617,15 @@ impl HostBuilder {
             desk: Arc::new(Desk::new(self.concurrency.unwrap_or(Concurrency::of(cells)).at_most(cells))),
             queue: Queue::new(self.queued_max.unwrap_or(QUEUED_DEFAULT)),
             schedules: Scheduling::new(self.schedules_max.unwrap_or(SCHEDULES_DEFAULT)),
+            standby: Standby::new(false),
             shutdown: watch::Sender::new(false),
             runtime,
             actors: Mutex::new(actors),
             shutdowns: Mutex::new(JoinSet::new()),
             shutting_down: tokio::sync::Mutex::default(),
         };
-        Ok(Host::new(inner, wasm))
+        let host = Host::new(inner, wasm);
+        host.inner().keep_books_short();
+        Ok(host)
     }
 }

@@ -183,14 +183,7 @@ impl Actor {
     ) -> Result<(), Ended> {
         match started {
             Ok(handle) => {
-                let shared = Arc::clone(handle.shared());
-                self.children.insert(child, Arc::clone(&shared));
-                self.watched.spawn(async move {
-                    let mut head = shared.head.subscribe();
-                    // The sender lives in `shared`, so this ends only when the task does.
-                    let _ = head.wait_for(|head| head.ended).await;
-                    child
-                });
+                self.watch_child(Arc::clone(handle.shared()));
                 // Whoever asked for this task to stop meant its children too.
                 self.stop_children_if_asked();
                 match reply {
@@ -210,6 +203,35 @@ impl Actor {
                 Ok(())
             }
         }
+    }
+
+    /// Has the child in this task's books, and waits for its end.
+    fn watch_child(&mut self, shared: Arc<Shared>) {
+        let child = shared.id;
+        self.children.insert(child, Arc::clone(&shared));
+        self.watched.spawn(async move {
+            let mut head = shared.head.subscribe();
+            // The sender lives in `shared`, so this ends only when the task does.
+            let _ = head.wait_for(|head| head.ended).await;
+            child
+        });
+    }
+
+    /// The children that were left without an outcome when the host before this one stopped belong to this task again. One
+    /// that was written down and never stored has ended before it began.
+    pub(super) async fn take_children_back(&mut self) -> Result<(), Ended> {
+        let open = self.running_children();
+        for (child, _) in open {
+            match self.registry.by_id(child) {
+                Some(shared) => self.watch_child(shared),
+                None => {
+                    let is_kept_aside = self.host.upgrade().is_some_and(|host| host.standby.is_set_aside(child));
+                    let outcome = if is_kept_aside { ChildOutcome::Failed } else { ChildOutcome::NotStarted };
+                    self.end_child(child, outcome, 0).await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A child has its outcome.

@@ -15,6 +15,7 @@ use crate::model::outcome::{Failure, FailureKind, Outcome};
 use crate::model::request::CancelRequest;
 use crate::model::signal::{Instruction, Signal};
 use crate::model::snapshot::Phase;
+use crate::model::state::ParkPoint;
 use crate::ports::runner::{CancelNotice, NoSignal};
 use crate::ports::store::{Fence, Record, StreamId};
 
@@ -127,13 +128,10 @@ impl Actor {
 
     /// Sets the moment at which a task may begin that has one.
     pub(super) fn set_begin(&mut self) {
-        let run_at = {
-            let state = self.shared.state();
-            state.details.run_at.filter(|_| state.phase == Some(Phase::Delayed))
-        };
+        let due = self.shared.state().due;
         let now = self.shared.now();
         self.timers.due_at =
-            run_at.and_then(|at| now.steady.checked_add(Duration::from_millis(at.0.saturating_sub(now.date.0))));
+            due.and_then(|at| now.steady.checked_add(Duration::from_millis(at.0.saturating_sub(now.date.0))));
     }
 
     pub(super) fn in_time(&self, timeout: Option<Duration>) -> Option<Duration> {
@@ -171,11 +169,17 @@ impl Actor {
             EventBody::InstructionWaitStarted { timeout } => self.timers.instruction = self.in_time(*timeout),
             EventBody::InstructionWaitEnded { reason: WaitEnd::TimedOut } => self.end_instruction_wait(Ok(None)),
             EventBody::InstructionWaitEnded { reason } => self.end_instruction_wait(Err(over(*reason))),
-            EventBody::ApprovalRequested { number, ask } => {
-                self.timers.approval = self.in_time(ask.timeout).map(|at| (*number, at));
+            EventBody::ApprovalRequested { .. } | EventBody::ApprovalRepeated { decision: None, .. } => {
+                self.time_questions();
             }
+            EventBody::ApprovalRepeated { decision: Some(decision), .. } => self.end_approval(Ok(decision.clone())),
             EventBody::ApprovalDecided { decision, .. } => {
-                self.end_approval(Ok(decision.clone()));
+                // Its guest may wait for another one than was decided.
+                let waits = matches!(self.shared.state().parked, Some(ParkPoint::Approval(_)));
+                if !waits {
+                    self.end_approval(Ok(decision.clone()));
+                }
+                self.time_questions();
                 self.set_begin();
             }
             EventBody::AttemptEnded { pause, .. } => {
@@ -304,6 +308,7 @@ pub(super) fn changes_questions(body: &EventBody) -> bool {
     matches!(
         body,
         EventBody::ApprovalRequested { .. }
+            | EventBody::ApprovalRepeated { .. }
             | EventBody::ApprovalDecided { .. }
             | EventBody::FuelRequested { .. }
             | EventBody::FuelAdded { .. }

@@ -44,6 +44,7 @@ use super::planners::Planners;
 use super::plugin::Plugin;
 use super::queue::Queue;
 use super::reach::{Scope, notify_tasks};
+use super::recovery::Standby;
 use super::registry::Registry;
 use super::routing::{RoutingPolicy, Started, run};
 use super::schedules::{Schedules, Scheduling};
@@ -92,6 +93,8 @@ pub(crate) struct Inner {
     pub(super) queue: Queue,
     pub(super) desk: Arc<Desk>,
     pub(super) schedules: Scheduling,
+    /// Whether it has taken over what a host before it has left.
+    pub(super) standby: Standby,
     pub(super) shutdown: watch::Sender<bool>,
     pub(super) runtime: tokio::runtime::Handle,
     /// The tasks' actors, which the host owns.
@@ -255,6 +258,11 @@ pub enum StartError {
         /// The names there are.
         known: Vec<String>,
     },
+    /// The host has a data directory, and was not told to go on with the tasks that are in it.
+    #[error(
+        "this host has not taken over what is in its data directory: call `Host::recover` when the plugins are loaded"
+    )]
+    NotRecovered,
     /// The store did not take the task.
     #[error("failed to store the new task: {0}")]
     Store(CommitError),

@@ -205,6 +205,7 @@ pub(super) fn refused(error: StartError, arguments: &RunArguments) -> Fault {
         }
         StartError::GuestPath { .. } => Some("give each folder a path of its own: --dir a::/a --dir b::/b".to_owned()),
         StartError::UnknownPlugin { .. }
+        | StartError::NotRecovered
         | StartError::PluginUnloading { .. }
         | StartError::PluginDisabled { .. }
         | StartError::KeyLikeId

@@ -21,6 +21,7 @@ use crate::model::request::CancelRequest;
 use crate::model::retry::RetryPolicy;
 use crate::model::signal::{Instruction, Party, SenderClass, Senders, Signal};
 use crate::model::snapshot::{Artifact, Phase, Usage};
+use crate::model::time::Timestamp;
 
 /// Keys that anybody uses.
 const KEYS: u8 = 3;
@@ -45,6 +46,7 @@ pub(super) struct Setting {
     enforced: bool,
     daemon: bool,
     planner: bool,
+    restartable: bool,
 }
 
 impl Setting {
@@ -76,6 +78,7 @@ impl Setting {
             enforced: self.enforced,
             daemon: self.daemon,
             planner: self.planner,
+            restartable: self.restartable,
         }
     }
 }
@@ -103,14 +106,14 @@ pub(super) fn setting() -> impl Strategy<Value = Setting> {
         1 => Just(Permission::approve(ApprovalKinds::All)),
         1 => Just(Permission::approve(ApprovalKinds::only(["fuel"])).deny_others()),
     ];
-    let begun = (prop::bool::weighted(0.7), any::<bool>());
+    let begun = (prop::bool::weighted(0.7), any::<bool>(), prop::bool::weighted(0.8));
     let kinds = (prop::bool::weighted(0.3), prop::bool::weighted(0.3));
     let budgets = (on_request, budget(), budget());
     (held, (later, begun, any::<bool>(), kinds), 1..4u32, any::<bool>(), approvers, budgets, log_events, permission)
         .prop_map(
             |(
                 held,
-                (later, (begun, enforced), foreground, (daemon, planner)),
+                (later, (begun, enforced, restartable), foreground, (daemon, planner)),
                 attempts,
                 crashes,
                 approvers,
@@ -133,6 +136,7 @@ pub(super) fn setting() -> impl Strategy<Value = Setting> {
                 enforced,
                 daemon,
                 planner,
+                restartable,
             },
         )
 }
@@ -401,8 +405,16 @@ fn plans() -> impl Strategy<Value = Command> {
     .prop_map(Command::Plan)
 }
 
+/// The host stops, and another one goes on.
+fn restarts() -> impl Strategy<Value = Command> {
+    let unfit = prop::bool::weighted(0.1).prop_map(|unfit| unfit.then(|| "its code is gone".to_owned()));
+    unfit.prop_map(|unfit| Command::HostRestarted { unfit, now: Timestamp(0) })
+}
+
 pub(super) fn any_command() -> impl Strategy<Value = Command> {
-    prop_oneof![20 => waits(), 16 => acts(), 12 => plans(), 24 => outside(), 14 => clocks(), 4 => ends()]
+    prop_oneof![
+        20 => waits(), 16 => acts(), 12 => plans(), 24 => outside(), 14 => clocks(), 4 => ends(), 3 => restarts()
+    ]
 }
 
 /// Whether this can come in now: a guest calls while it runs and is not parked, and a clock that stands does not ring.
@@ -427,7 +439,7 @@ pub(super) fn can_come(view: &View, command: &Command) -> bool {
         Command::FuelLow { .. } | Command::FuelOut { .. } => runs,
         Command::Start => view.phase == Phase::Queued,
         Command::DeadlineReached { .. } => {
-            runs && view.paused.is_none() && !matches!(view.parked, Some(Parked::Fuel(_) | Parked::Approval))
+            runs && view.paused.is_none() && !matches!(view.parked, Some(Parked::Fuel(_) | Parked::Approval(_)))
         }
         Command::Panic { .. }
         | Command::CellEnded { .. }

@@ -35,6 +35,7 @@ impl Decider {
         details.enforce_plan = made.enforced;
         details.kind = if made.daemon { TaskKind::Daemon } else { TaskKind::Task };
         details.planner = made.planner.then(|| "p".to_owned());
+        details.restartable = made.restartable;
         details.run_at = made.later.then_some(Timestamp(9));
         let create = Command::Create {
             task: task("k"),
@@ -122,7 +123,7 @@ fn parked(point: &ParkPoint) -> Parked {
             Parked::Wait { number: point.wait, keys: point.keys.clone(), senders: point.senders.clone() }
         }
         ParkPoint::Fuel(request) => Parked::Fuel(request.units),
-        ParkPoint::Approval => Parked::Approval,
+        ParkPoint::Approval(number) => Parked::Approval(*number),
         ParkPoint::Instruction => Parked::Instruction,
         ParkPoint::Child(child) => Parked::Child(*child),
     }
@@ -162,6 +163,9 @@ fn said(answer: Answer) -> Said {
 
 /// What a guest that is parked in this state is told by this event, as the actor tells it.
 fn woken(state: &TaskState, body: &EventBody) -> Option<Woken> {
+    if let EventBody::ApprovalRepeated { decision: Some(decision), .. } = body {
+        return Some(Woken::Decision(decision.clone()));
+    }
     Some(match (state.parked.as_ref()?, body) {
         (_, EventBody::Finished { .. } | EventBody::AttemptEnded { .. }) => Woken::Over(WaitEnd::Cancelled),
         (ParkPoint::Wait(_), EventBody::WaitEnded { reason, .. })
@@ -176,7 +180,9 @@ fn woken(state: &TaskState, body: &EventBody) -> Option<Woken> {
         }
         (ParkPoint::Fuel(_), EventBody::FuelAdded { units, .. }) => Woken::Fuel(*units),
         (ParkPoint::Fuel(_), EventBody::FuelRefused { .. }) => Woken::NoFuel,
-        (ParkPoint::Approval, EventBody::ApprovalDecided { decision, .. }) => Woken::Decision(decision.clone()),
+        (ParkPoint::Approval(asked), EventBody::ApprovalDecided { number, decision }) if asked == number => {
+            Woken::Decision(decision.clone())
+        }
         (ParkPoint::Child(awaited), EventBody::ChildEnded { child, .. }) if awaited == child => Woken::Child(*child),
         _ => return None,
     })

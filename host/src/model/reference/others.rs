@@ -37,10 +37,12 @@ impl Reference {
         *(if by_itself { &mut self.own } else { &mut self.others }) += 1;
         if waits {
             self.own += 1;
+            self.takes_at_once(key, signal);
             self.wake(Woken::Signal(key.clone(), signal.clone()));
             return Said::Notified(NotifyAnswer::Delivered);
         }
         self.view.kept.push((key.clone(), signal.clone()));
+        self.arrives();
         Said::Notified(NotifyAnswer::Buffered)
     }
 
@@ -52,6 +54,7 @@ impl Reference {
         self.others += 1;
         if waits {
             self.own += 1;
+            self.hears(instruction);
             self.wake(Woken::Instruction(instruction.clone()));
             return Said::Notified(NotifyAnswer::Delivered);
         }
@@ -94,7 +97,7 @@ impl Reference {
         }
         self.settles(number);
         if self.view.phase != Phase::Held {
-            self.wake(Woken::Decision(decision.clone()));
+            self.answers(number, decision);
             return Said::Done;
         }
         if !yes {
@@ -137,7 +140,7 @@ impl Reference {
         if self.view.phase == Phase::Held {
             return self.fails(FailureKind::NotStarted);
         }
-        self.wake(Woken::Decision(ApprovalDecision::TimedOut));
+        self.answers(number, &ApprovalDecision::TimedOut);
         Said::Done
     }
 

@@ -36,6 +36,7 @@ use crate::runtime::host::Inner;
 use crate::runtime::outbox::OutboxDesk;
 use crate::runtime::plugin::Plugin;
 use crate::runtime::queue::Queue;
+use crate::runtime::recovery::Standby;
 use crate::runtime::registry::{Keep, Registry};
 use crate::runtime::shared::Surroundings;
 use crate::runtime::turns::Turns;
@@ -181,6 +182,7 @@ impl Bench {
             queue: Queue::new(4),
             desk: Arc::new(Desk::new(Concurrency::of(u32::MAX))),
             schedules: crate::runtime::schedules::Scheduling::new(4),
+            standby: Standby::new(false),
             shutdown: watch::Sender::new(false),
             runtime: tokio::runtime::Handle::current(),
             actors: Mutex::new(JoinSet::new()),
