@@ -185,7 +185,10 @@ mod tests {
     impl Values {
         fn change(&self, key: &str, value: Option<Vec<u8>>) {
             let mut all = self.all.lock().unwrap();
-            value.map_or_else(|| all.remove(key), |value| all.insert(key.to_owned(), value));
+            match value {
+                Some(value) => all.insert(key.to_owned(), value),
+                None => all.remove(key),
+            };
         }
     }
 
