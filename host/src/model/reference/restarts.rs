@@ -120,7 +120,7 @@ impl Reference {
             return self.fails(FailureKind::Lost);
         }
         let parked = self.view.parked.take();
-        self.view.fuel_question = None;
+        (self.view.fuel_question, self.view.hour_used_up) = (None, false);
         self.woken = parked.map(|_| Woken::Over(WaitEnd::Cancelled));
         self.panicked = None;
         self.plan_again();
