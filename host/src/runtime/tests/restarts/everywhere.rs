@@ -20,7 +20,7 @@ use crate::ports::runner::GuestCall;
 use crate::runtime::handle::{ApprovalAnswer, TaskHandle};
 
 /// What somebody was told that it is so.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Acknowledged {
     started: Vec<TaskId>,
     /// The payloads of signals, and the texts of instructions.
@@ -38,14 +38,13 @@ fn busy() -> Script {
         let role = link.request(|reply| GuestCall::Poll { key: key("parent"), reply }).await;
         if matches!(role, Ok(Some(_))) {
             let running = link.ask(|reply| GuestCall::RunningChildren { reply }).await.unwrap_or_default();
-            let child = match running.into_iter().next() {
-                Some((child, _)) => Some(child),
-                None => {
-                    let (task_type, options) = ("again".to_owned(), Box::<ChildOptions>::default());
-                    let input = json!({});
-                    let start = |reply| GuestCall::StartChild { task_type, input, options, reply };
-                    link.request(start).await.ok().map(|(child, _)| child)
-                }
+            let child = if let Some((child, _)) = running.into_iter().next() {
+                Some(child)
+            } else {
+                let (task_type, options) = ("again".to_owned(), Box::<ChildOptions>::default());
+                let input = json!({});
+                let start = |reply| GuestCall::StartChild { task_type, input, options, reply };
+                link.request(start).await.ok().map(|(child, _)| child)
             };
             if let Some(child) = child {
                 let _ = link.request(|reply| GuestCall::WaitChild { child, timeout: None, reply }).await;
@@ -126,7 +125,7 @@ async fn drive_until_it_stops(bench: &Bench, acks: &Acks, first: bool) -> bool {
 
 /// What must hold when everything has come to its end.
 async fn holds(world: &World, bench: &Bench, acks: &Acks, case: &str) {
-    let acks = acks.lock().unwrap();
+    let acks = acks.lock().unwrap().clone();
     let known: BTreeSet<TaskId> = bench.inner.registry.known_ids().into_iter().collect();
     for id in &acks.started {
         assert!(known.contains(id), "{case}: an acknowledged start is there");
@@ -159,10 +158,8 @@ async fn holds(world: &World, bench: &Bench, acks: &Acks, case: &str) {
         if let Outcome::Succeeded { data: Some(Value::String(said)), .. } = &outcome {
             assert!(said.starts_with("true true"), "{case}: {said}");
         }
-        let questions = log.iter().filter(|event| match &event.body {
-            EventBody::ApprovalRequested { ask, .. } => ask.kind == "deploy",
-            _ => false,
-        });
+        let asks = |body: &EventBody| matches!(body, EventBody::ApprovalRequested { ask, .. } if ask.kind == "deploy");
+        let questions = log.iter().filter(|event| asks(&event.body));
         assert!(questions.count() <= 1, "{case}: asked once: {log:?}");
         let approved = log.iter().any(|event| {
             matches!(&event.body, EventBody::ApprovalDecided { decision: ApprovalDecision::Approved { .. }, .. })
@@ -188,8 +185,8 @@ async fn holds(world: &World, bench: &Bench, acks: &Acks, case: &str) {
     assert_eq!(bench.inner.registry.claims().0, 0, "{case}: no key is left");
     let open = bench.inner.messages().open(&MessageFilter::default());
     let sent = bench.inner.registry.known_ids().into_iter();
-    let sent: usize = sent.map(|id| task(bench, id).shared().state().agent_messages as usize).sum();
-    assert_eq!(open, sent, "{case}: each message can be claimed");
+    let sent: u64 = sent.map(|id| task(bench, id).shared().state().agent_messages).sum();
+    assert_eq!(open as u64, sent, "{case}: each message can be claimed");
 }
 
 #[tokio::test]
