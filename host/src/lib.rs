@@ -141,4 +141,6 @@ pub use sandbox::identify::FileKind;
 pub use sandbox::load::LoadError;
 pub use store::faulty::FaultyStore;
 pub use store::memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use store::sqlite::{OpenError, SqliteStore, StoreHealth, StoreOwner};
 pub use tools::{ToolAnswer, ToolDefinition, ToolOptions, ToolQuestion, ToolVerdict, Tools};

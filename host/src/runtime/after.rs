@@ -175,12 +175,16 @@ impl Shared {
             return;
         }
         let last = *told();
-        let events = if last.next() < event.seq {
-            let page = self.store.read(StreamId::After(self.id), last, PAGE).await;
-            page.unwrap_or_else(|_| vec![event])
-        } else {
-            vec![event]
-        };
+        let (mut events, mut end) = (Vec::new(), last);
+        while end.next() < event.seq {
+            let page = self.store.read(StreamId::After(self.id), end, PAGE).await.unwrap_or_default();
+            let Some(last) = page.last() else { break };
+            end = last.seq;
+            events.extend(page);
+        }
+        if end < event.seq {
+            events.push(event);
+        }
         let mut told = told();
         for event in events.into_iter().filter(|event| event.seq > *told).collect::<Vec<_>>() {
             *told = event.seq;

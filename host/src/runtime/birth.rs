@@ -12,6 +12,7 @@ use crate::ports::clock::BoxFuture;
 use crate::ports::store::{CommitError, Fence, Record, StreamId};
 
 use super::actor::Actor;
+use super::attachments::Attached;
 use super::cell::Cell;
 use super::delivery::LoopLife;
 use super::feed::EventLane;
@@ -38,7 +39,10 @@ impl Newborn {
     ///
     /// Cancel safety: once the store was asked, everything takes its course: the task lives when the events were stored,
     /// and else nothing is left of it. Nobody could tell which, if the store's answer were thrown away.
-    pub(super) async fn be_born(self, inner: &Inner, first: Vec<Record>) -> Result<TaskHandle, StartError> {
+    pub(super) async fn be_born(mut self, inner: &Inner, first: Vec<Record>) -> Result<TaskHandle, StartError> {
+        if let Some(attached) = &mut self.actor.attached {
+            attached.entrust();
+        }
         let (shared, registry) = (Arc::clone(&self.actor.shared), Arc::clone(&self.actor.registry));
         let (store, stream) = (Arc::clone(&shared.store), StreamId::Task(shared.id));
         let birth = shared.feed.is_on().then(|| events(&first));
@@ -52,6 +56,7 @@ impl Newborn {
             Poll::Ready(Ok(())) => inner.spawn(Box::pin(self.live(birth))),
             Poll::Ready(Err(error)) => {
                 undo(&registry, &shared, error, written).await;
+                self.discard();
                 return Err(StartError::Store(error));
             }
             Poll::Pending => {
@@ -67,7 +72,7 @@ impl Newborn {
                         Err(error) => {
                             undo(&registry, &shared, error, written).await;
                             // The key is free before anybody hears of it.
-                            drop(self);
+                            self.discard();
                             let _ = tell.send(Err(error));
                         }
                     }
@@ -76,6 +81,11 @@ impl Newborn {
             }
         }
         Ok(TaskHandle::new(shared))
+    }
+
+    /// Nothing is left of it.
+    fn discard(mut self) {
+        self.actor.attached.take().map(Attached::remove);
     }
 
     /// Enters a task into the books that a host before this one has left, and returns its life.
@@ -128,10 +138,15 @@ fn announce(shared: &Shared, first: &[Event]) {
 
 /// The same, when somebody began to follow while the task was being stored. What cannot be read is not told.
 async fn announce_stored(shared: &Shared) {
-    let count = usize::try_from(shared.state().seq.0).unwrap_or(usize::MAX);
-    let read = pin!(async { shared.store.read(StreamId::Task(shared.id), EventSeq::default(), count).await });
-    if let Ok(Ok(first)) = guarded(read).await {
-        announce(shared, &first);
+    let last = shared.state().seq;
+    let mut after = EventSeq::default();
+    while after < last {
+        let count = usize::try_from(last.0 - after.0).unwrap_or(usize::MAX);
+        let read = async { shared.store.read(StreamId::Task(shared.id), after, count).await };
+        let Ok(Ok(page)) = guarded(pin!(read)).await else { return };
+        let Some(end) = page.last() else { return };
+        after = end.seq;
+        announce(shared, &page);
     }
 }
 

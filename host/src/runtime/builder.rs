@@ -105,6 +105,7 @@ pub struct HostBuilder {
     planners: Planners,
     routing: RoutingPolicy,
     configs: HashMap<String, Value>,
+    other_config: Option<Value>,
     no_daemons: bool,
     daemon_grants: HashMap<String, Grants>,
     store_bytes: Option<u64>,
@@ -484,6 +485,13 @@ impl HostBuilder {
         self
     }
 
+    /// The configuration of each plugin that has none of its own, instead of an empty object.
+    #[must_use]
+    pub fn default_plugin_config(mut self, config: Value) -> Self {
+        self.other_config = Some(config);
+        self
+    }
+
     /// Whether the daemons of a plugin are started with it. Default yes. Without, a daemon runs only when somebody starts
     /// it like any other task.
     #[must_use]
@@ -558,7 +566,9 @@ impl HostBuilder {
         wasm.extend(self.interfaces).map_err(|(name, source)| BuildError::WitInterface { name, source })?;
         let wasm = Arc::new(wasm);
         let dirs = HostDirs::new(self.work_dir.as_deref()).map_err(BuildError::WorkDir)?;
+        dirs.write_behind(Arc::clone(&clock), &runtime);
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
+        let values = Arc::new(MemoryStore::new());
         let mut functions = Functions::default();
         for (function, body) in self.functions {
             let name = function.name().to_owned();
@@ -579,7 +589,12 @@ impl HostBuilder {
             loops: Arc::default(),
             daemons: Daemons { start: !self.no_daemons, grants: self.daemon_grants },
             turns: Turns::default(),
-            plugins: Belongings::new(self.configs, self.store_bytes.unwrap_or(STORE_BYTES_DEFAULT)),
+            plugins: Belongings::new(
+                self.configs,
+                self.other_config,
+                self.store_bytes.unwrap_or(STORE_BYTES_DEFAULT),
+                values,
+            ),
             hooks: HookRules::new(self.hook_limits, self.hook_stores),
             registry: Arc::new(Registry::new(Keep {
                 tasks: self.ended_max.unwrap_or(ENDED_DEFAULT),

@@ -9,7 +9,6 @@ use tokio::sync::oneshot;
 use crate::model::children::{ChildOptions, ChildOutcome};
 use crate::model::command::{Answer, Command};
 use crate::model::details::TaskDetails;
-use crate::model::grants::Grants;
 use crate::model::ids::{TaskId, TaskRef};
 use crate::model::limits::Limits;
 use crate::model::machine::{Refusal, RefusalKind, step};
@@ -165,7 +164,7 @@ impl Actor {
         let parent = Some(self.shared.id);
         let mut details = TaskDetails { title, labels, parent, detached, retry, ..TaskDetails::default() };
         details.inherit(&self.shared.state().details);
-        let grants = if own { self.grants.clone() } else { Grants::default() };
+        let grants = self.grants.of_child(own);
         let plugin = plugin.unwrap_or_else(|| self.shared.task.plugin.clone());
         let mut request = StartRequest::new(plugin, task_type).input(input).limits(limits).grants(grants);
         (request.key, request.details) = (key, details);

@@ -206,6 +206,7 @@ impl Keeper {
             StartError::UnknownPlugin { .. }
             | StartError::PluginUnloading { .. }
             | StartError::PluginDisabled { .. }
+            | StartError::KeyLikeId
             | StartError::NotRecovered
             | StartError::DaemonKey { .. }
             | StartError::DaemonChild { .. }

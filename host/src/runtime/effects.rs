@@ -20,8 +20,10 @@ use crate::ports::runner::{CancelNotice, NoSignal};
 use crate::ports::store::{Fence, Record, StreamId};
 
 use super::actor::{Actor, Ended, Parked};
+use super::attachments::Attached;
 use super::feed::EventLane;
 use super::shared::{Head, Surroundings};
+use super::spill::catch_up;
 
 /// What an event takes out of the state for its guest.
 enum Taken {
@@ -42,6 +44,10 @@ impl Actor {
             (Fence::After(state.seq), state.numbered(at, events))
         };
         let seq = events.last().map_or_else(EventSeq::default, |event| event.seq);
+        if events.iter().any(|event| matches!(event.body, EventBody::Finished { .. })) {
+            // Whoever sees the end finds what was printed before it, whatever becomes of this host.
+            catch_up(&self.shared.output).await;
+        }
         let records = events.iter().cloned().map(Record::Event).collect();
         match self.shared.store.commit(StreamId::Task(self.shared.id), fence, records).await {
             Ok(()) => self.publish(&events, Head { seq, ended: false }),
@@ -266,6 +272,8 @@ impl Actor {
             Some(last) => last.into_scratch().await,
             None => Arc::clone(&self.scratch),
         };
+        // After the end something may have come still.
+        catch_up(&self.shared.output).await;
         // Most tasks never had a directory, and seldom one leaves a write to its spill behind.
         let (made, writes) = (scratch.close(), !self.shared.output.try_close());
         let attached = self.attached.take();
@@ -277,7 +285,7 @@ impl Actor {
                 (keeps, state.limits.scratch_bytes)
             };
             let cleaned = tokio::task::spawn_blocking(move || {
-                drop(attached);
+                attached.map(Attached::remove);
                 shared.output.close();
                 match keeps.then(|| shared.dirs.keep_scratch(&scratch, id, bytes_max)) {
                     Some(Ok(kept)) => drop(kept.map(|bytes| shared.kept_scratch.set(bytes))),

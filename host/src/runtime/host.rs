@@ -138,6 +138,9 @@ pub enum StartError {
         /// The type's name.
         name: String,
     },
+    /// The key is written as a task's id is.
+    #[error("a key of 32 hexadecimal digits is kept for tasks that are started without one; give another, or none")]
+    KeyLikeId,
     /// A task tried to start a daemon as its child.
     #[error("{name:?} is a daemon and nobody's child: the host starts it with its plugin, or a person by hand")]
     DaemonChild {

@@ -24,7 +24,7 @@ use crate::ports::clock::Clock;
 use crate::ports::gate::Gate;
 use crate::ports::gauges::Gauges;
 use crate::ports::news::News;
-use crate::ports::output::{OutputLog, Spill};
+use crate::ports::output::OutputLog;
 use crate::ports::store::TaskStore;
 
 use super::after::AfterLane;
@@ -197,6 +197,7 @@ pub(crate) struct Surroundings {
 }
 
 impl Shared {
+    /// Blocks if a host before this one left output of the task.
     pub(crate) fn new(
         id: TaskId,
         task: TaskRef,
@@ -206,8 +207,7 @@ impl Shared {
         control: mpsc::Sender<Box<Control>>,
         around: Surroundings,
     ) -> Self {
-        let file = OutputFile::new(Arc::clone(&around.dirs), id);
-        let spill = Spill::new(Box::new(file), state.limits.spill_bytes);
+        let output = OutputFile::log(&around.dirs, id, &state.limits);
         Self {
             id,
             task,
@@ -223,7 +223,7 @@ impl Shared {
             gauges: Arc::default(),
             news: Arc::default(),
             gate: Arc::default(),
-            output: Arc::new(OutputLog::with_spill(state.limits.output_bytes, spill)),
+            output,
             store: around.store,
             clock: around.clock,
             dirs: around.dirs,

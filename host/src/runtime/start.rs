@@ -425,6 +425,9 @@ fn check(
         return Err(StartError::NotRecovered);
     }
     request.details.check()?;
+    if request.key.as_ref().is_some_and(TaskKey::is_like_an_id) {
+        return Err(StartError::KeyLikeId);
+    }
     if !request.details.permission.approve.is_within(&inner.approve_in_advance) {
         return Err(StartError::Permission);
     }

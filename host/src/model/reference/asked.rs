@@ -260,6 +260,7 @@ impl Reference {
             return parked;
         }
         self.view.budget += units;
+        self.view.hour_used_up = false;
         self.wake(Woken::Fuel(units));
         parked
     }

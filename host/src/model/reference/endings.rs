@@ -31,6 +31,8 @@ fn running(attempts: u32) -> Decider {
         approvers: Approvers::default(),
         permission: Permission::default(),
         enforced: false,
+        daemon: false,
+        planner: false,
         restartable: false,
     });
     decider.take(Command::Start);
@@ -204,6 +206,8 @@ fn f27_nothing_that_comes_after_the_end_touches_the_result() {
                 approvers: Approvers::default(),
                 permission: Permission::default(),
                 enforced: false,
+                daemon: false,
+                planner: false,
                 restartable: false,
             });
         }
@@ -231,6 +235,8 @@ fn r27_a_fault_of_the_host_does_not_let_a_held_task_run_without_its_yes() {
         approvers: Approvers::default(),
         permission: Permission::default(),
         enforced: false,
+        daemon: false,
+        planner: false,
         restartable: false,
     });
     let end = CellEnd::Failed(Failure::new(FailureKind::Host, "the host panicked"));

@@ -114,7 +114,7 @@ impl Inner {
             hooks: self.task_hooks(&version.plugin, papers.grants.kv),
             tree,
             place: LoopPlace::new(&self.loops, id, &state.details, papers.untold, None),
-            attached: papers.attachments.map(|place| Attached::left(&self.around.dirs, place)),
+            attached: papers.attachments.and_then(|place| Attached::reopen(&self.around.dirs, place).ok()),
             queued: Some(self.queue.enter_again()),
             told_once,
             grants: papers.grants,

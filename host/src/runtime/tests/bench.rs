@@ -178,7 +178,7 @@ impl Bench {
             loops: Arc::default(),
             daemons: Daemons { start: true, grants: std::collections::HashMap::new() },
             turns: Turns::default(),
-            plugins: Belongings::new(std::collections::HashMap::new(), 1 << 20),
+            plugins: Belongings::new(std::collections::HashMap::new(), None, 1 << 20, Arc::new(MemoryStore::new())),
             hooks: HookRules::new(HookLimits::default(), std::collections::HashSet::new()),
             queue: Queue::new(4),
             desk: Arc::new(Desk::new(Concurrency::of(u32::MAX))),

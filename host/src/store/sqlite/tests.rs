@@ -1,0 +1,3 @@
+//! The store in a file: what only it does.
+
+mod opening;
