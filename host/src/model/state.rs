@@ -270,6 +270,7 @@ impl TaskState {
             }
             EventBody::MessageSettled { number, .. } => self.open_messages.settle(*number),
             EventBody::SignalSent { .. }
+            | EventBody::ApprovalRepeated { decision: Some(_), .. }
             | EventBody::HostCalled { .. }
             | EventBody::Stalled { .. }
             // Never in this log: what comes after the end changes nothing, and schedules have streams of their own.
@@ -295,7 +296,6 @@ impl TaskState {
                 }
             }
             EventBody::ApprovalRepeated { number, decision: None } => self.parked = Some(ParkPoint::Approval(*number)),
-            EventBody::ApprovalRepeated { decision: Some(_), .. } => {}
             EventBody::ApprovalDecided { number, decision } => self.decided(*number, decision),
             EventBody::UsageRecorded { tokens, actions, .. } => {
                 self.tokens = self.tokens.saturating_add(*tokens);

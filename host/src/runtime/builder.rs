@@ -53,6 +53,7 @@ use super::registry::{Keep, Registry};
 use super::routing::RoutingPolicy;
 use super::schedules::Scheduling;
 use super::shared::Surroundings;
+use super::suspending::Suspended;
 use super::terminal::{OnTerminalError, OnTerminals, TaskEnd};
 use super::turns::Turns;
 
@@ -618,6 +619,7 @@ impl HostBuilder {
             queue: Queue::new(self.queued_max.unwrap_or(QUEUED_DEFAULT)),
             schedules: Scheduling::new(self.schedules_max.unwrap_or(SCHEDULES_DEFAULT)),
             standby: Standby::new(false),
+            suspended: Suspended::default(),
             shutdown: watch::Sender::new(false),
             runtime,
             actors: Mutex::new(actors),

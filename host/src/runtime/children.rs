@@ -222,14 +222,13 @@ impl Actor {
     pub(super) async fn take_children_back(&mut self) -> Result<(), Ended> {
         let open = self.running_children();
         for (child, _) in open {
-            match self.registry.by_id(child) {
-                Some(shared) => self.watch_child(shared),
-                None => {
-                    let is_kept_aside = self.host.upgrade().is_some_and(|host| host.standby.is_set_aside(child));
-                    let outcome = if is_kept_aside { ChildOutcome::Failed } else { ChildOutcome::NotStarted };
-                    self.end_child(child, outcome, 0).await?;
-                }
+            if let Some(shared) = self.registry.by_id(child) {
+                self.watch_child(shared);
+                continue;
             }
+            let is_set_aside = self.host.upgrade().is_some_and(|host| host.standby.is_set_aside(child));
+            let outcome = if is_set_aside { ChildOutcome::Failed } else { ChildOutcome::NotStarted };
+            self.end_child(child, outcome, 0).await?;
         }
         Ok(())
     }

@@ -51,6 +51,7 @@ use super::schedules::{Schedules, Scheduling};
 use super::shared::Surroundings;
 use super::start::start;
 use super::stopping::{StopReport, StopScope};
+use super::suspending::Suspended;
 use super::terminal::{OnTerminal, OnTerminalError, OnTerminals, TaskEnd};
 use super::turns::Turns;
 
@@ -95,6 +96,8 @@ pub(crate) struct Inner {
     pub(super) schedules: Scheduling,
     /// Whether it has taken over what a host before it has left.
     pub(super) standby: Standby,
+    /// Whether it is left as it is.
+    pub(super) suspended: Suspended,
     pub(super) shutdown: watch::Sender<bool>,
     pub(super) runtime: tokio::runtime::Handle,
     /// The tasks' actors, which the host owns.
@@ -511,6 +514,9 @@ impl Inner {
     }
 
     fn spawn_into(&self, jobs: &Mutex<JoinSet<()>>, job: BoxFuture<'static, ()>) {
+        if self.suspended.is() {
+            return;
+        }
         let mut jobs = jobs.lock().unwrap_or_else(PoisonError::into_inner);
         // Those that are done need not be remembered.
         while jobs.try_join_next().is_some() {}
@@ -551,7 +557,7 @@ impl Inner {
     }
 
     /// Waits for the host's own jobs, its actors among them.
-    async fn jobs_done(&self) {
+    pub(super) async fn jobs_done(&self) {
         // The actors stay in their place: whoever drops this future must not drop them along.
         poll_fn(|cx| {
             let mut actors = self.actors.lock().unwrap_or_else(PoisonError::into_inner);

@@ -57,6 +57,7 @@ pub(crate) mod shared;
 mod spill;
 pub(crate) mod start;
 pub(crate) mod stopping;
+pub(crate) mod suspending;
 mod sweep;
 pub(crate) mod terminal;
 #[cfg(test)]

@@ -418,7 +418,7 @@ fn check(
     version: Option<VersionUse>,
     on_terminal: Option<OnTerminal>,
 ) -> Result<Checked, StartError> {
-    if *inner.shutdown.borrow() {
+    if *inner.shutdown.borrow() || inner.suspended.is() {
         return Err(StartError::ShuttingDown);
     }
     if !inner.standby.is_over() {

@@ -39,6 +39,7 @@ use crate::runtime::queue::Queue;
 use crate::runtime::recovery::Standby;
 use crate::runtime::registry::{Keep, Registry};
 use crate::runtime::shared::Surroundings;
+use crate::runtime::suspending::Suspended;
 use crate::runtime::turns::Turns;
 use crate::runtime::version::{Standing, Version};
 use crate::sandbox::identify::FileKind;
@@ -183,6 +184,7 @@ impl Bench {
             desk: Arc::new(Desk::new(Concurrency::of(u32::MAX))),
             schedules: crate::runtime::schedules::Scheduling::new(4),
             standby: Standby::new(false),
+            suspended: Suspended::default(),
             shutdown: watch::Sender::new(false),
             runtime: tokio::runtime::Handle::current(),
             actors: Mutex::new(JoinSet::new()),
@@ -244,7 +246,7 @@ pub(super) fn version_with(name: &str, version: &str, types: &[(&str, TaskKind)]
         requests: Vec::new(),
         read_only: false,
         concurrent_safe: false,
-        restartable: false,
+        restartable: task_type.starts_with("again"),
     };
     let tasks: Vec<TaskType> = types.iter().map(task).collect();
     let schemas = tasks.iter().map(|task| (task.name.clone(), task.schemas(32).unwrap())).collect();

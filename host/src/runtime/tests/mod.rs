@@ -29,6 +29,7 @@ mod receipts;
 mod recovery;
 mod reporting;
 mod requests;
+mod restarts;
 mod schedule_faults;
 mod schedules;
 mod starting;
