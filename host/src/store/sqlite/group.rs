@@ -24,8 +24,6 @@ pub(super) enum Job {
     Flush(Answer<StoreError>),
     /// Everything before it shall have been written.
     Barrier(Answer<StoreError>),
-    #[cfg(test)]
-    Sql(&'static str, Answer<StoreError>),
 }
 
 /// Events for one stream.
@@ -104,8 +102,6 @@ impl Job {
             Self::Append(append, _) => append.is_durable,
             Self::Put(..) | Self::Flush(_) => true,
             Self::Remove(..) | Self::Barrier(_) => false,
-            #[cfg(test)]
-            Self::Sql(..) => false,
         }
     }
 
@@ -114,8 +110,6 @@ impl Job {
         match self {
             Self::Append(append, _) => append.begins_a_stream(),
             Self::Remove(..) | Self::Put(..) | Self::Flush(_) | Self::Barrier(_) => false,
-            #[cfg(test)]
-            Self::Sql(..) => false,
         }
     }
 
@@ -125,8 +119,6 @@ impl Job {
             Self::Append(append, _) => append.bytes,
             Self::Put(put, _) => put.key.len() + put.value.as_ref().map_or(0, Vec::len),
             Self::Remove(..) | Self::Flush(_) | Self::Barrier(_) => 0,
-            #[cfg(test)]
-            Self::Sql(..) => 0,
         }
     }
 
@@ -138,8 +130,6 @@ impl Job {
             Self::Remove(_, answer) | Self::Put(_, answer) | Self::Flush(answer) | Self::Barrier(answer) => {
                 answer.send(Ok(())).is_ok()
             }
-            #[cfg(test)]
-            Self::Sql(_, answer) => answer.send(Ok(())).is_ok(),
         };
     }
 
@@ -150,8 +140,6 @@ impl Job {
             Self::Remove(_, answer) | Self::Put(_, answer) | Self::Flush(answer) | Self::Barrier(answer) => {
                 answer.send(Err(StoreError::Unavailable)).is_ok()
             }
-            #[cfg(test)]
-            Self::Sql(_, answer) => answer.send(Err(StoreError::Unavailable)).is_ok(),
         };
     }
 }
@@ -184,8 +172,6 @@ pub(super) fn write<'a>(
                 written.taken.push(true);
                 continue;
             }
-            #[cfg(test)]
-            Job::Sql(sql, _) => books.0.execute_batch(sql).map(|()| true)?,
         };
         written.any |= is_taken;
         written.taken.push(is_taken);

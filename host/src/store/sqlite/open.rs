@@ -116,11 +116,26 @@ pub(super) struct Opened {
     pub(super) lock: OwnerLock,
 }
 
+/// How a file is opened: tests do it otherwise than everybody else.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manner {
+    /// The steps to the schema's newest version.
+    pub(super) steps: &'static [Step],
+    /// What SQLite knows the disk by; its own name for it when `None`.
+    pub(super) disk: Option<&'static str>,
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Self { steps: schema::STEPS, disk: None }
+    }
+}
+
 /// Takes the directory, which is made if it is missing, and opens its store.
-pub(super) fn open(dir: &Path, now: Timestamp, steps: &[Step]) -> Result<Opened, OpenError> {
-    let place = Place { dir: dir.to_owned(), file: dir.join(FILE) };
+pub(super) fn open(dir: &Path, now: Timestamp, manner: Manner) -> Result<Opened, OpenError> {
+    let place = Place { dir: dir.to_owned(), file: dir.join(FILE), manner };
     let lock = place.take(now)?;
-    match place.open(lock.was_left, steps) {
+    match place.open(lock.was_left) {
         Ok(db) => Ok(Opened { db, file: place.file, lock }),
         Err(error) => {
             // What was left stays marked, so that whoever comes next looks at it too.
@@ -135,6 +150,7 @@ pub(super) fn open(dir: &Path, now: Timestamp, steps: &[Step]) -> Result<Opened,
 struct Place {
     dir: PathBuf,
     file: PathBuf,
+    manner: Manner,
 }
 
 impl Place {
@@ -149,12 +165,13 @@ impl Place {
         })
     }
 
-    fn open(&self, was_left: bool, steps: &[Step]) -> Result<Connection, OpenError> {
+    fn open(&self, was_left: bool) -> Result<Connection, OpenError> {
+        let steps = self.manner.steps;
         // Nobody else may read it: it holds the values of environment variables. SQLite makes its other files alike.
         let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&self.file);
         let bytes = made.and_then(|made| Ok(made.metadata()?.len())).map_err(|error| self.io(error))?;
         let ours = |error| self.fault(&error);
-        let mut db = connect(&self.file, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(ours)?;
+        let mut db = connect(&self.file, OpenFlags::SQLITE_OPEN_READ_WRITE, self.manner).map_err(ours)?;
         if db.is_readonly("main").map_err(ours)? {
             return Err(OpenError::ReadOnly { dir: self.dir.clone() });
         }
@@ -171,7 +188,7 @@ impl Place {
         if was_left && bytes <= CHECKED_BYTES_MAX {
             self.check(&db)?;
         }
-        self.prepare(&mut db, version, steps).map_err(ours)??;
+        self.prepare(&mut db, version).map_err(ours)??;
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(ours)?;
         Ok(db)
     }
@@ -182,7 +199,7 @@ impl Place {
         if said == "ok" { Ok(()) } else { Err(OpenError::Damaged { file: self.file.clone(), said }) }
     }
 
-    fn prepare(&self, db: &mut Connection, version: usize, steps: &[Step]) -> rusqlite::Result<Result<(), OpenError>> {
+    fn prepare(&self, db: &mut Connection, version: usize) -> rusqlite::Result<Result<(), OpenError>> {
         // Only before there is anything in it; then it is what the file says.
         db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         let mode = db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))?;
@@ -198,7 +215,7 @@ impl Place {
         db.pragma_update(None, "cell_size_check", true)?;
         db.pragma_update(None, "foreign_keys", true)?;
         db.set_prepared_statement_cache_capacity(32);
-        schema::migrate(db, version, steps)?;
+        schema::migrate(db, version, self.manner.steps)?;
         Ok(Ok(()))
     }
 
@@ -225,8 +242,12 @@ impl Place {
 }
 
 /// A connection for one thread. No name is looked at as a URI.
-pub(super) fn connect(file: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
-    let db = Connection::open_with_flags(file, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+pub(super) fn connect(file: &Path, access: OpenFlags, manner: Manner) -> rusqlite::Result<Connection> {
+    let access = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = match manner.disk {
+        Some(disk) => Connection::open_with_flags_and_vfs(file, access, disk)?,
+        None => Connection::open_with_flags(file, access)?,
+    };
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     Ok(db)

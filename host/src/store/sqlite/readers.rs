@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::ports::store::StoreError;
 
-use super::open::connect;
+use super::open::{Manner, connect};
 use super::queue::{Queue, Shared};
 
 /// Threads that read. Two, so that a long page does not hold everybody up.
@@ -34,9 +34,9 @@ impl std::fmt::Debug for ReadJob {
 }
 
 /// Opens connections for readers.
-pub(super) fn connections(file: &std::path::Path) -> rusqlite::Result<Vec<Connection>> {
+pub(super) fn connections(file: &std::path::Path, manner: Manner) -> rusqlite::Result<Vec<Connection>> {
     let open = |_| {
-        let db = connect(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        let db = connect(file, OpenFlags::SQLITE_OPEN_READ_ONLY, manner)?;
         db.pragma_update(None, "cell_size_check", true)?;
         Ok(db)
     };

@@ -12,11 +12,10 @@ use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, St
 
 use super::group::{Answer, Append, Job, Put};
 use super::health::{Pulse, StoreHealth};
-use super::open::{self, OpenError};
+use super::open::{self, Manner, OpenError};
 use super::pages;
 use super::queue::Queue;
 use super::readers::{self, Readers};
-use super::schema::{STEPS, Step};
 use super::writer::Writer;
 
 /// Bytes of what waits to be written. Whoever comes with more waits before that. Protects the host's memory while the disk
@@ -66,13 +65,14 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError`], whose text says what to do. Then nothing was changed.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, OpenError> {
-        Self::open_with(dir.as_ref(), STEPS)
+        Self::open_with(dir.as_ref(), Manner::default())
     }
 
-    pub(super) fn open_with(dir: &Path, steps: &[Step]) -> Result<Self, OpenError> {
+    pub(super) fn open_with(dir: &Path, manner: Manner) -> Result<Self, OpenError> {
         let fault = |error| OpenError::Io { dir: dir.to_owned(), error };
-        let opened = open::open(dir, SystemClock::new().date(), steps)?;
-        let connections = readers::connections(&opened.file).map_err(|error| fault(std::io::Error::other(error)))?;
+        let opened = open::open(dir, SystemClock::new().date(), manner)?;
+        let connections =
+            readers::connections(&opened.file, manner).map_err(|error| fault(std::io::Error::other(error)))?;
         let (readers, reading) = Readers::start(connections).map_err(fault)?;
         let (writes, jobs) = Queue::new(WAITING_BYTES_MAX);
         let (pulse, health) = Pulse::new();
