@@ -100,6 +100,7 @@ impl Spill {
                 never.push(frame.numbers.start - (frame.never - known)..frame.numbers.start);
                 known = frame.never;
             }
+            circle.at = bytes.end;
             circle.push(Batch { numbers: frame.numbers, bytes }, enough);
         }
         Remains { next: scan.next, never, is_known: true }

@@ -14,6 +14,7 @@ mod fuel;
 mod functions;
 mod hooks;
 mod keeping;
+mod lasting;
 mod listing;
 mod orphans;
 mod oversize;

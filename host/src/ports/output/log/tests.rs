@@ -10,6 +10,8 @@ use crate::ports::output::{Mark, OutputChunk, OutputSource, SpillFile};
 
 use super::*;
 
+mod again;
+
 /// A disk in memory that can be full.
 #[derive(Debug, Clone, Default)]
 struct Disk {

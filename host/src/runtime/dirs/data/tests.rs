@@ -159,7 +159,8 @@ fn f26_what_has_another_name_is_left_alone_and_no_link_is_followed() {
     assert_eq!(dirs.new_attachments().unwrap().0, 6);
     // In the place of a directory of the host's own it is an error.
     drop(dirs);
-    std::fs::remove_dir_all(data.path().join("files")).unwrap();
+    let top = Dir::open_ambient_dir(data.path(), cap_std::ambient_authority()).unwrap();
+    top.rename("files", &top, "moved").unwrap();
     std::os::unix::fs::symlink(other.path(), data.path().join("files")).unwrap();
     let refused = HostDirs::in_data(data.path()).unwrap_err();
     assert!(refused.to_string().ends_with("files is not a directory"), "{refused}");
