@@ -108,6 +108,8 @@ pub use ports::approvals::ApprovalPolicy;
 pub use ports::clock::{Clock, SimulatedClock, SystemClock, Timestamp};
 pub use ports::functions::{HostCall, HostCallError, HostFunction};
 pub use ports::output::{OutputChunk, OutputCursor, OutputPage, OutputSource};
+#[cfg(feature = "failpoints")]
+pub use ports::failpoint::FAILPOINTS;
 pub use ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
 pub use runtime::agent_loop::{AgentLoop, Drained, Interrupted, LoopReady, Turn, TurnStart, TurnStep};
 pub use runtime::approvals::{ApprovalFilter, ApprovalStream};

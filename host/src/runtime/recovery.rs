@@ -14,6 +14,7 @@ use serde::Serialize;
 use tokio::sync::{oneshot, watch};
 
 use crate::model::ids::{TaskId, TaskRef};
+use crate::ports::failpoint::failpoint;
 use crate::ports::store::{CommitError, StoreError};
 
 use super::effects::forget;
@@ -191,12 +192,15 @@ impl Inner {
         }
         let mut recovery = Recovery::default();
         let mut found = self.find(&mut recovery).await.map_err(RecoverError::Read)?;
+        failpoint!("recovery.found");
         self.see_who_has_keys(&mut found);
         for task in &mut found {
             self.decide_about(task, &mut recovery).await.map_err(RecoverError::Write)?;
+            failpoint!("recovery.decided");
         }
         self.standby.aside().extend(recovery.quarantined.iter().map(|task| task.id));
         let lives = self.enter_all(found, &mut recovery);
+        failpoint!("recovery.entered");
         *done = true;
         // An actor may start a child at once.
         self.standby.over.send_replace(true);

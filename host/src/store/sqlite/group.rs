@@ -4,6 +4,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Transaction,
 use tokio::sync::oneshot;
 
 use crate::model::event::Event;
+use crate::ports::failpoint::failpoint;
 use crate::ports::store::{CommitError, Fence, Record, StoreError, StreamId};
 
 use super::pages::Key;
@@ -162,6 +163,7 @@ pub(super) fn write<'a>(
     touch: bool,
 ) -> rusqlite::Result<Written> {
     let books = Books(db.transaction_with_behavior(TransactionBehavior::Immediate)?);
+    failpoint!("store.group");
     let mut written = Written::default();
     for job in jobs {
         let is_taken = match job {
@@ -180,7 +182,9 @@ pub(super) fn write<'a>(
         books.run("UPDATE store SET flushes = flushes + 1")?.execute([])?;
         written.any = true;
     }
+    failpoint!("store.written");
     books.0.commit()?;
+    failpoint!("store.committed");
     Ok(written)
 }
 
