@@ -106,10 +106,10 @@ pub use model::text::escape;
 pub use ports::agent::AgentSink;
 pub use ports::approvals::ApprovalPolicy;
 pub use ports::clock::{Clock, SimulatedClock, SystemClock, Timestamp};
-pub use ports::functions::{HostCall, HostCallError, HostFunction};
-pub use ports::output::{OutputChunk, OutputCursor, OutputPage, OutputSource};
 #[cfg(feature = "failpoints")]
 pub use ports::failpoint::FAILPOINTS;
+pub use ports::functions::{HostCall, HostCallError, HostFunction};
+pub use ports::output::{OutputChunk, OutputCursor, OutputPage, OutputSource};
 pub use ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
 pub use runtime::agent_loop::{AgentLoop, Drained, Interrupted, LoopReady, Turn, TurnStart, TurnStep};
 pub use runtime::approvals::{ApprovalFilter, ApprovalStream};

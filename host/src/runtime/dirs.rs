@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 use crate::model::ids::TaskId;
 use crate::model::machine::{Refusal, RefusalKind};
+use crate::ports::failpoint::failpoint;
 use crate::ports::scratch::Scratch;
 
 use super::sweep::{self, Abandoned};
@@ -195,6 +196,7 @@ impl HostDirs {
         let mut copy = self.dir.open_with(&path, OpenOptions::new().write(true).create_new(true)).map_err(host)?;
         // A copy that fails leaves nothing that stands in the next one's way.
         let stored = copy_hashed(source, &mut copy, bytes_max).and_then(|stored| {
+            failpoint!("artifact.copied");
             self.outlives(&copy, [&*parent, Path::new("artifacts")]).map_err(CopyError::Failed)?;
             Ok(stored)
         });

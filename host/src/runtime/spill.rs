@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use crate::model::ids::TaskId;
 use crate::model::limits::Limits;
 use crate::ports::clock::Clock;
+use crate::ports::failpoint::failpoint;
 use crate::ports::output::{Mark, OutputLog, Spill, SpillFile};
 
 use super::dirs::HostDirs;
@@ -60,6 +61,7 @@ impl SpillFile for OutputFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        failpoint!("output.written");
         self.dirs.outlives(&self.dirs.read_output(self.id)?, [Path::new("output")])
     }
 

@@ -33,8 +33,12 @@ impl Shape {
             Self::Short => ("fixture", "echo", json!(number)),
             Self::Waits => ("fixture", "wait", json!({"key": "go"})),
             Self::Restarts => ("fixture", "wait-again", json!({"key": "go"})),
-            Self::Asks => ("fixture", "approve-again", json!({"kind": "deploy", "summary": format!("version {number}")})),
-            Self::Tells => ("fixture", "notify-agent", json!({"message": format!("message {number}"), "trigger": false})),
+            Self::Asks => {
+                ("fixture", "approve-again", json!({"kind": "deploy", "summary": format!("version {number}")}))
+            }
+            Self::Tells => {
+                ("fixture", "notify-agent", json!({"message": format!("message {number}"), "trigger": false}))
+            }
             Self::Hooked => ("hooks", "echo", json!(number)),
         };
         json!({"plugin": plugin, "task_type": task_type, "input": input, "session": "s", "key": format!("task {number}")})
@@ -200,7 +204,9 @@ impl Ledger {
                 assert_eq!(times, 1, "{once}: signal {payload}: {:#?}", entry.events);
             }
             if entry.approved {
-                let yes = |body: &&Value| body["event"] == "approval-decided" && body["decision"].to_string().contains("approved");
+                let yes = |body: &&Value| {
+                    body["event"] == "approval-decided" && body["decision"].to_string().contains("approved")
+                };
                 assert_eq!(bodies().filter(yes).count(), 1, "{once}: {:#?}", entry.events);
             }
             assert!(!entry.cancelled || bodies().any(|body| body["event"] == "cancel-requested"), "{once}");
@@ -230,7 +236,8 @@ impl Ledger {
                     break;
                 }
                 let _ = server.post(&format!("/tasks/{id}/signals"), json!({"key": "go"})).await.unwrap();
-                for open in server.get(&format!("/approvals?task={id}")).await.unwrap()["approvals"].as_array().unwrap() {
+                for open in server.get(&format!("/approvals?task={id}")).await.unwrap()["approvals"].as_array().unwrap()
+                {
                     let path = format!("/tasks/{id}/approvals/{}", open["number"]);
                     let _ = server.post(&path, json!({"verdict": "approve"})).await.unwrap();
                 }
@@ -262,7 +269,8 @@ impl Ledger {
             let mut rounds = 0;
             loop {
                 let after = server.get(&format!("/tasks/{id}/after")).await.unwrap();
-                let is_done = |event: &&Value| event["body"]["event"] == "hook-done" && event["body"]["hook"] == "on-terminal";
+                let is_done =
+                    |event: &&Value| event["body"]["event"] == "hook-done" && event["body"]["hook"] == "on-terminal";
                 let done = after["events"].as_array().unwrap().iter().filter(is_done).count();
                 assert!(done <= 1, "{once}: {after:#}");
                 if done == 1 {

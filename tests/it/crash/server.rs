@@ -3,7 +3,6 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
-use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
@@ -116,6 +115,3 @@ pub(super) fn is_killed(status: ExitStatus) -> bool {
     use std::os::unix::process::ExitStatusExt as _;
     status.signal() == Some(9)
 }
-
-/// How long one answer is waited for that comes when something has happened.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
