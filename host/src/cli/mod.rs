@@ -7,6 +7,7 @@
 mod args;
 mod attaching;
 mod build;
+mod client;
 mod completions;
 mod details;
 mod doctor;
