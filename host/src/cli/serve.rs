@@ -23,8 +23,8 @@ pub(super) async fn serve(arguments: ServeArguments) -> Result<Exit, Fault> {
     let failed = |error: Error| Fault::new(Exit::Host, error);
     let socket = socket_path(&data).map_err(|error| failed(error.into()))?;
     let mut stops = Stops::listen()?;
-    let shelf = Shelf::open(&data).map_err(|error| failed(error.into()))?;
     let host = Arc::new(host(&arguments)?);
+    let shelf = Shelf::open(&data).map_err(|error| failed(error.into()))?;
     // Whatever ends the server, its tasks are not asked to end: the next server goes on with them. So the host is not
     // dropped, which would ask them; it goes with the process.
     std::mem::forget(Arc::clone(&host));
