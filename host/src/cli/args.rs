@@ -61,6 +61,9 @@ pub(super) struct RunArguments {
     /// Sets one field of the input; VALUE is JSON, else a text; dots lead into nested fields; wins over --input
     #[arg(long, value_name = "FIELD=VALUE", value_parser = values::field)]
     pub(super) set: Vec<Field>,
+    /// The plugin's configuration: JSON, or @FILE [default: {}]
+    #[arg(long, value_name = "JSON|@FILE", allow_hyphen_values = true)]
+    pub(super) config: Option<String>,
     /// Units of fuel at most, about one for each instruction; k, M, G, T are powers of 1000 [default: 1T]
     #[arg(long, value_name = "UNITS", value_parser = values::fuel)]
     pub(super) fuel: Option<u64>,

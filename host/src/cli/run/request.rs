@@ -33,16 +33,12 @@ impl Verdicts {
 pub(super) fn input(arguments: &RunArguments) -> Result<Value, Fault> {
     let mut input = match arguments.input.as_deref() {
         None => Value::Object(Map::new()),
-        Some("-") => {
-            parse(&files::read_stdin().context("failed to read the input from stdin").map_err(usage)?, "stdin")?
-        }
-        Some(named) => match named.strip_prefix('@') {
-            Some(path) => {
-                let read = files::read_text(Path::new(path));
-                parse(&read.with_context(|| format!("failed to read the input from {path}")).map_err(usage)?, path)?
-            }
-            None => parse(named, "--input")?,
-        },
+        Some("-") => parse(
+            &files::read_stdin().context("failed to read the input from stdin").map_err(usage)?,
+            "input",
+            "stdin",
+        )?,
+        Some(named) => json(named, "input", "--input")?,
     };
     for (path, value) in arguments.fields() {
         set(&mut input, path, value.clone()).map_err(|at| {
@@ -55,14 +51,31 @@ pub(super) fn input(arguments: &RunArguments) -> Result<Value, Fault> {
     Ok(input)
 }
 
+/// The plugin's configuration, if `--config` says one.
+pub(super) fn config(arguments: &RunArguments) -> Result<Option<Value>, Fault> {
+    arguments.config.as_deref().map(|named| json(named, "configuration", "--config")).transpose()
+}
+
+/// What a flag says: JSON, or a file of it.
+fn json(named: &str, what: &str, flag: &str) -> Result<Value, Fault> {
+    let Some(path) = named.strip_prefix('@') else { return parse(named, what, flag) };
+    let read = files::read_text(Path::new(path));
+    parse(&read.with_context(|| format!("failed to read the {what} from {path}")).map_err(usage)?, what, path)
+}
+
 fn usage(error: Error) -> Fault {
     Fault::new(Exit::Usage, error)
 }
 
-fn parse(text: &str, source: &str) -> Result<Value, Fault> {
+fn parse(text: &str, what: &str, source: &str) -> Result<Value, Fault> {
     serde_json::from_str(text).map_err(|error| {
-        let error = Error::new(error).context(format!("failed to read the input: {source} is not JSON"));
-        Fault::new(Exit::Usage, error).hint(r#"an input is an object, as in --input '{"name": "Ada"}'; or set single fields with --set name=Ada; a file needs an @"#)
+        let error = Error::new(error).context(format!("failed to read the {what}: {source} is not JSON"));
+        let hint = if what == "input" {
+            r#"an input is an object, as in --input '{"name": "Ada"}'; or set single fields with --set name=Ada; a file needs an @"#
+        } else {
+            r#"JSON is written as in --config '{"region": "eu"}'; a file needs an @"#
+        };
+        Fault::new(Exit::Usage, error).hint(hint)
     })
 }
 
@@ -192,8 +205,10 @@ pub(super) fn refused(error: StartError, arguments: &RunArguments) -> Fault {
         }
         StartError::GuestPath { .. } => Some("give each folder a path of its own: --dir a::/a --dir b::/b".to_owned()),
         StartError::UnknownPlugin { .. }
+        | StartError::NotRecovered
         | StartError::PluginUnloading { .. }
         | StartError::PluginDisabled { .. }
+        | StartError::KeyLikeId
         | StartError::DaemonKey { .. }
         | StartError::DaemonChild { .. }
         | StartError::TooManyValues { .. }
