@@ -15,6 +15,7 @@ mod environment;
 mod exit;
 mod fault;
 mod files;
+mod groups;
 mod help;
 mod inspect;
 mod limits;
@@ -29,5 +30,6 @@ mod run;
 mod terminal;
 mod text;
 mod values;
+mod verbs;
 
 pub use program::main;

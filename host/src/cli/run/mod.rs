@@ -20,4 +20,8 @@ mod stops;
 mod summary;
 mod tree;
 
+pub(super) use artifacts::{Saved, save_one};
 pub(super) use command::run;
+pub(super) use happenings::line;
+pub(super) use summary::{End, LastWords};
+pub(super) use tree::Standing;
