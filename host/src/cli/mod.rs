@@ -27,6 +27,8 @@ mod program;
 mod progress;
 mod prompt;
 mod run;
+mod serve;
+mod stops;
 mod terminal;
 mod text;
 mod values;
