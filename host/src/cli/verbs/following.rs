@@ -30,7 +30,7 @@ async fn happenings(client: &Client, id: TaskId) -> Result<(), Fault> {
 async fn output(client: &Client, id: TaskId) -> Result<(), Fault> {
     let mut query = OutputQuery::after(OutputCursor::default());
     query.log = true;
-    let mut reader = Reader::new(id, query);
+    let mut reader = Reader::new(id, query, true);
     let mut lines = Lines::default();
     loop {
         let page = reader.read(client, true).await?;

@@ -51,7 +51,7 @@ pub(super) async fn output(arguments: &OutputArguments) -> Result<Exit, Fault> {
     let client = arguments.at.connect().await?;
     let id = arguments.task.find(&client).await?;
     let mut writer = Writer { json: arguments.at.json, plain: only_one(arguments), lines: Lines::default() };
-    let mut reader = Reader::new(id, query(arguments));
+    let mut reader = Reader::new(id, query(arguments), false);
     let first = reader.read(&client, false).await?;
     if first.has_earlier && !arguments.at.json && arguments.tail.is_none() {
         printer::talk("there is more before this: --tail LINES, or --all, shows it");
@@ -88,20 +88,23 @@ fn query(arguments: &OutputArguments) -> OutputQuery {
 pub(super) struct Reader {
     id: TaskId,
     query: OutputQuery,
+    quiet: bool,
 }
 
 impl Reader {
-    pub(super) fn new(id: TaskId, query: OutputQuery) -> Self {
-        Self { id, query }
+    /// `quiet`: somebody else says when the server is gone for a while.
+    pub(super) fn new(id: TaskId, query: OutputQuery, quiet: bool) -> Self {
+        Self { id, query, quiet }
     }
 
     /// The next page. With `wait`, not before there is something on it, or a while has passed.
     pub(super) async fn read(&mut self, client: &Client, wait: bool) -> Result<OutputText, Fault> {
-        let mut query = self.query.clone();
-        if wait {
-            query = query.wait(OutputWait::UntilSome, WAIT);
-        }
-        let page = client.output(self.id, &query).await?;
+        let page = if wait {
+            let query = self.query.clone().wait(OutputWait::UntilSome, WAIT);
+            client.patient_output(self.id, &query, self.quiet).await?
+        } else {
+            client.output(self.id, &self.query).await?
+        };
         self.query.from = OutputFrom::After(page.next);
         Ok(page)
     }
