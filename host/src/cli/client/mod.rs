@@ -9,8 +9,6 @@ mod error;
 mod follow;
 mod place;
 
-pub(super) use calls::Started;
-pub(super) use connect::{Client, Page};
+pub(super) use connect::Client;
 pub(super) use error::CallError;
-pub(super) use follow::{AllEvents, TaskEvents};
 pub(super) use place::data_dir;

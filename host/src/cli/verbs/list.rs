@@ -1,15 +1,19 @@
 //! `taskcell list`.
 
+use std::collections::BTreeMap;
+
 use clap::{Args, ValueEnum};
 use clap_complete::ArgValueCandidates;
 use serde_json::json;
 
+use crate::cli::client::Client;
 use crate::cli::details;
 use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
+use crate::cli::run::Standing;
 use crate::cli::{output, text};
 use crate::serve::wire::ListQuery;
-use crate::{Phase, TaskCursor, TaskFilter, TaskSummary};
+use crate::{Phase, TaskCursor, TaskFilter, TaskId, TaskSummary};
 
 use super::at::At;
 use super::table::Rows;
@@ -128,8 +132,10 @@ pub(super) async fn list(arguments: &ListArguments) -> Result<Exit, Fault> {
         page.tasks.extend(more.tasks);
         page.next = more.next;
     }
-    let exit =
-        arguments.at.answer(&json!({ "tasks": page.tasks, "next": page.next }), || lines(&page.tasks, &Now::new()))?;
+    let standing =
+        if arguments.at.json { Standings::new() } else { standings(&client, &query.filter, &page.tasks).await? };
+    let document = json!({ "tasks": page.tasks, "next": page.next });
+    let exit = arguments.at.answer(&document, || lines(&page.tasks, &standing, &Now::new()))?;
     if !arguments.at.json {
         if page.tasks.is_empty() {
             output::talk("there is no such task");
@@ -139,6 +145,20 @@ pub(super) async fn list(arguments: &ListArguments) -> Result<Exit, Fault> {
         }
     }
     Ok(exit)
+}
+
+/// What the running tasks of a list wait for, which a line about them does not say.
+type Standings = BTreeMap<TaskId, String>;
+
+async fn standings(client: &Client, filter: &TaskFilter, tasks: &[TaskSummary]) -> Result<Standings, Fault> {
+    let running = tasks.iter().filter(|task| task.phase == Phase::Running).count();
+    if running == 0 || running > PAGE {
+        return Ok(Standings::new());
+    }
+    // Running ones have no outcome yet, so what is known of them is not much.
+    let filter = TaskFilter { phases: vec![Phase::Running], ..filter.clone() };
+    let all = client.list_full(&ListQuery { filter, limit: Some(PAGE), ..ListQuery::default() }).await?;
+    Ok(all.tasks.iter().map(|state| (state.id, Standing::of(state).0.words())).collect())
 }
 
 fn phase(state: State) -> Phase {
@@ -151,7 +171,7 @@ fn phase(state: State) -> Phase {
     }
 }
 
-fn rows(tasks: &[TaskSummary], now: &Now) -> Rows {
+fn rows(tasks: &[TaskSummary], standings: &Standings, now: &Now) -> Rows {
     let mut rows = Rows::new(&["ID", "TASK", "NAME", "STATE", "SINCE", "PROGRESS"], &[2, 5]);
     for task in tasks {
         let moment = task.ended_at.or(task.created_at);
@@ -159,7 +179,7 @@ fn rows(tasks: &[TaskSummary], now: &Now) -> Rows {
             which::short(task.id),
             format!("{}/{}", task.task.plugin, task.task.task_type),
             name(task),
-            standing::of(task),
+            standings.get(&task.id).filter(|_| task.end.is_none()).cloned().unwrap_or_else(|| standing::of(task)),
             moment.map(|at| now.told(at)).unwrap_or_default(),
             progress(task),
         ]);
@@ -167,8 +187,8 @@ fn rows(tasks: &[TaskSummary], now: &Now) -> Rows {
     rows
 }
 
-fn lines(tasks: &[TaskSummary], now: &Now) -> Vec<String> {
-    if tasks.is_empty() { Vec::new() } else { rows(tasks, now).lines() }
+fn lines(tasks: &[TaskSummary], standings: &Standings, now: &Now) -> Vec<String> {
+    if tasks.is_empty() { Vec::new() } else { rows(tasks, standings, now).lines() }
 }
 
 /// What people call it: its title, else the key that somebody chose.
@@ -205,6 +225,11 @@ mod tests {
         serde_json::from_value(document).unwrap()
     }
 
+    fn standings() -> Standings {
+        let all = tasks();
+        Standings::from([(all[5].id, "waits for a signal".to_owned()), (all[4].id, "running".to_owned())])
+    }
+
     fn tasks() -> Vec<TaskSummary> {
         let ended = json!({"phase": "ended", "ended_at": NOW_MS - 3_600_000, "title": "the nightly digest\u{1b}[2J"});
         let mut failed = ended.clone();
@@ -218,13 +243,14 @@ mod tests {
             task(3, json!({"phase": "held"})),
             task(4, failed),
             task(5, done),
+            task(6, json!({})),
         ]
     }
 
     #[test]
     fn r41_a_list_says_what_each_task_is_and_how_it_stands() {
         assert_eq!(
-            rows(&tasks(), &now()).lines_within(None),
+            rows(&tasks(), &standings(), &now()).lines_within(None),
             [
                 "ID        TASK           NAME                         STATE                    SINCE   PROGRESS",
                 "abcd0000  digest/digest                               running                  1m ago  45% · 12s left · reading docs/a.md",
@@ -232,6 +258,7 @@ mod tests {
                 "abcd0000  digest/digest                               held: asks for approval  1m ago",
                 r"abcd0000  digest/digest  the nightly digest\u{1b}[2J  ✗ failed (timeout)       1h ago",
                 r"abcd0000  digest/digest  the nightly digest\u{1b}[2J  ✓ succeeded              1h ago",
+                "abcd0000  digest/digest                               waits for a signal       1m ago",
             ]
         );
     }
@@ -240,9 +267,9 @@ mod tests {
     fn t35_a_list_fits_into_a_narrow_terminal() {
         use unicode_width::UnicodeWidthStr as _;
         for columns in [80, 120] {
-            let lines = rows(&tasks(), &now()).lines_within(Some(columns));
+            let lines = rows(&tasks(), &standings(), &now()).lines_within(Some(columns));
             assert!(lines.iter().all(|line| line.width() <= usize::from(columns)), "{columns}: {lines:#?}");
-            assert_eq!(lines.len(), 6, "{lines:#?}");
+            assert_eq!(lines.len(), 7, "{lines:#?}");
         }
     }
 }

@@ -179,7 +179,7 @@ pub(super) async fn start(arguments: StartArguments) -> Result<Exit, Fault> {
     let client = arguments.at.connect().await?;
     let request = arguments.task.request(&client).await?;
     let started = client.start(&request, arguments.once.as_deref(), None).await;
-    let state = started.map_err(|error| arguments.task.refused(error))?.state;
+    let state = started.map_err(|error| arguments.task.refused(error))?;
     let (id, short) = (state.id, which::short(state.id));
     let what = format!("{}/{}", state.task.plugin, state.task.task_type);
     if arguments.follow {
