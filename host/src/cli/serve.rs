@@ -168,6 +168,6 @@ fn say(host: &Host, data: &Path, socket: &Path) {
     let plugins = if plugins.is_empty() { "none yet".to_owned() } else { plugins.join(", ") };
     talk(&format!("plugins: {plugins}"));
     talk(&format!("listening on {}", socket.display()));
-    let example = format!("curl --unix-socket {} http://taskcell/v1", socket.display());
-    talk(&format!("try in another terminal: {example}"));
+    talk("in another terminal: taskcell plugin add FILE, taskcell start PLUGIN, taskcell list");
+    talk(&format!("any other program: curl --unix-socket {} http://taskcell/v1", socket.display()));
 }

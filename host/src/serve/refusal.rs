@@ -125,8 +125,6 @@ impl From<StartError> for Refusal {
             | E::TooManySignals { .. }
             | E::Plan(_) => of(Kind::Refused),
             E::Store(error) => of(commit(error)),
-            // The server tells it to before it listens.
-            E::NotRecovered => of(Kind::Internal),
             E::ShuttingDown => of(Kind::ShuttingDown),
         }
         .into()

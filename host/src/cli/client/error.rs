@@ -92,12 +92,8 @@ fn exit(kind: Option<ProblemKind>) -> Exit {
             | Kind::IdempotencyKeyUsed
             | Kind::NameInUse
             | Kind::TooLarge
-            | Kind::Busy,
-        ) => Exit::Refused,
-        Some(Kind::BadPlugin) => Exit::Plugin,
-        Some(Kind::InvalidRequest | Kind::UnsupportedMediaType) => Exit::Usage,
-        Some(
-            Kind::NotAllowed
+            | Kind::Busy
+            | Kind::NotAllowed
             | Kind::UnknownTask
             | Kind::UnknownSchedule
             | Kind::UnknownApproval
@@ -105,7 +101,9 @@ fn exit(kind: Option<ProblemKind>) -> Exit {
             | Kind::TaskEnded
             | Kind::TaskRunning
             | Kind::StaleRevision,
-        ) => Exit::Failed,
+        ) => Exit::Refused,
+        Some(Kind::BadPlugin) => Exit::Plugin,
+        Some(Kind::InvalidRequest | Kind::UnsupportedMediaType) => Exit::Usage,
         Some(
             Kind::NotFound
             | Kind::MethodNotAllowed
@@ -131,7 +129,7 @@ impl From<CallError> for Fault {
             }
             CallError::NoServer { data } => {
                 let hint = format!("start one in another terminal: `taskcell serve --data {}`", data.display());
-                Self::new(Exit::Host, error).hint(hint)
+                Self::new(Exit::NoServer, error).hint(hint)
             }
             CallError::Forbidden { .. } => Self::new(Exit::Host, error)
                 .hint("a server is for the person who started it; name yours with --data DIR"),
