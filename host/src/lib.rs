@@ -110,6 +110,8 @@ pub use model::text::escape;
 pub use ports::agent::AgentSink;
 pub use ports::approvals::ApprovalPolicy;
 pub use ports::clock::{Clock, SimulatedClock, SystemClock, Timestamp};
+#[cfg(feature = "failpoints")]
+pub use ports::failpoint::FAILPOINTS;
 pub use ports::functions::{HostCall, HostCallError, HostFunction};
 pub use ports::output::{OutputChunk, OutputCursor, OutputPage, OutputSource};
 pub use ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
@@ -129,6 +131,8 @@ pub use runtime::planners::{PlanAsk, PlannerError};
 pub use runtime::plugin::Plugin;
 pub use runtime::reach::Scope;
 pub use runtime::reading::{OutputFrom, OutputLine, OutputQuery, OutputText, OutputWait};
+pub use runtime::recovery::{LostTask, Quarantined, RecoverError, Recovery};
+pub use runtime::retention::GcReport;
 pub use runtime::routing::Started;
 pub use runtime::schedules::{ScheduleError, ScheduleEvents, Schedules};
 pub use runtime::stopping::{StopReport, StopScope, Stopped};
@@ -143,4 +147,6 @@ pub use sandbox::identify::FileKind;
 pub use sandbox::load::LoadError;
 pub use store::faulty::FaultyStore;
 pub use store::memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use store::sqlite::{OpenError, SqliteStore, StoreHealth, StoreOwner};
 pub use tools::{ToolAnswer, ToolDefinition, ToolOptions, ToolQuestion, ToolVerdict, Tools};

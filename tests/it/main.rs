@@ -11,6 +11,7 @@
 mod cell;
 mod cli;
 mod compat;
+mod crash;
 mod examples;
 mod hostile;
 mod life;

@@ -57,6 +57,9 @@ pub(super) struct RunArguments {
     pub(super) task: Option<String>,
     #[command(flatten)]
     pub(super) input: InputArguments,
+    /// The plugin's configuration: JSON, or @FILE [default: {}]
+    #[arg(long, value_name = "JSON|@FILE", allow_hyphen_values = true)]
+    pub(super) config: Option<String>,
     #[command(flatten)]
     pub(super) limits: LimitArguments,
     #[command(flatten)]

@@ -32,15 +32,10 @@ impl InputArguments {
         let mut input = match self.input.as_deref() {
             None => Value::Object(Map::new()),
             Some("-") => {
-                parse(&files::read_stdin().context("failed to read the input from stdin").map_err(usage)?, "stdin")?
+                let read = files::read_stdin().context("failed to read the input from stdin");
+                parse(&read.map_err(usage)?, "input", "stdin")?
             }
-            Some(named) => match named.strip_prefix('@') {
-                Some(path) => {
-                    let read = files::read_text(Path::new(path));
-                    parse(&read.with_context(|| format!("failed to read the input from {path}")).map_err(usage)?, path)?
-                }
-                None => parse(named, "--input")?,
-            },
+            Some(named) => json(named, "input", "--input")?,
         };
         for Field { path, value } in &self.set {
             set(&mut input, path, value.clone()).map_err(|at| {
@@ -63,10 +58,22 @@ fn usage(error: Error) -> Fault {
     Fault::new(Exit::Usage, error)
 }
 
-fn parse(text: &str, source: &str) -> Result<Value, Fault> {
+/// What a flag says: JSON, or a file of it.
+pub(super) fn json(named: &str, what: &str, flag: &str) -> Result<Value, Fault> {
+    let Some(path) = named.strip_prefix('@') else { return parse(named, what, flag) };
+    let read = files::read_text(Path::new(path));
+    parse(&read.with_context(|| format!("failed to read the {what} from {path}")).map_err(usage)?, what, path)
+}
+
+fn parse(text: &str, what: &str, source: &str) -> Result<Value, Fault> {
     serde_json::from_str(text).map_err(|error| {
-        let error = Error::new(error).context(format!("failed to read the input: {source} is not JSON"));
-        Fault::new(Exit::Usage, error).hint(r#"an input is an object, as in --input '{"name": "Ada"}'; or set single fields with --set name=Ada; a file needs an @"#)
+        let error = Error::new(error).context(format!("failed to read the {what}: {source} is not JSON"));
+        let hint = if what == "input" {
+            r#"an input is an object, as in --input '{"name": "Ada"}'; or set single fields with --set name=Ada; a file needs an @"#
+        } else {
+            r#"JSON is written as in --config '{"region": "eu"}'; a file needs an @"#
+        };
+        Fault::new(Exit::Usage, error).hint(hint)
     })
 }
 

@@ -13,6 +13,8 @@ mod details;
 mod doctor;
 mod environment;
 mod exit;
+#[cfg(feature = "failpoints")]
+mod failpoints;
 mod fault;
 mod files;
 mod groups;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Error;
+use serde_json::Value;
 
 use crate::{BuildError, Compiler, Delivery, Host, Limits, LoadError, Plugin};
 
@@ -14,12 +15,16 @@ use super::output::talk;
 /// One task runs at a time, and its signals are the person's: few cells make a quick start.
 const CELLS: u32 = 16;
 
-/// Makes a host with the person's limits. A cache that cannot be used costs time, and a warning.
-pub(super) fn host(limits: &Limits) -> Result<Host, Fault> {
+/// Makes a host with the person's limits, and their configuration for whatever plugin it loads. A cache that cannot be used costs time, and a warning.
+pub(super) fn host(limits: &Limits, config: Option<&Value>) -> Result<Host, Fault> {
     // Messages to the agent are shown as they come out of the event log; this says that somebody reads them.
     let builder = || {
         let builder = Host::builder().running_max(CELLS).limits(*limits).compiler(Compiler::ThisProgram).daemons(false);
-        builder.agent_sink(|_: &_| Delivery::Accepted)
+        let builder = builder.agent_sink(|_: &_| Delivery::Accepted);
+        match config {
+            Some(config) => builder.default_plugin_config(config.clone()),
+            None => builder,
+        }
     };
     let built = match environment::cache_dir() {
         None => builder().build(),

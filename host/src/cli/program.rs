@@ -22,6 +22,8 @@ pub fn main() -> ExitCode {
     if completions::answered() {
         return ExitCode::SUCCESS;
     }
+    #[cfg(feature = "failpoints")]
+    super::failpoints::arm();
     let arguments = match Arguments::try_parse_from(environment::arguments()) {
         Ok(arguments) => arguments,
         Err(error) => {

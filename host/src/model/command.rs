@@ -19,6 +19,7 @@ use super::plan::{Plan, PlanError, StepStatus};
 use super::request::CancelRequest;
 use super::signal::{Instruction, NotifyAnswer, Party, Senders, Signal};
 use super::snapshot::{Artifact, Usage};
+use super::time::Timestamp;
 
 /// Something that somebody wants of a task, or that happened to it outside.
 #[derive(Debug, Clone)]
@@ -131,6 +132,10 @@ pub(crate) enum Command {
     CellEnded { end: CellEnd, usage: Usage, chance: f64 },
     /// About its plan.
     Plan(PlanCommand),
+    /// The host was started again, and found the task unfinished.
+    ///
+    /// `unfit`: why it cannot go on with it, if so.
+    HostRestarted { unfit: Option<String>, now: Timestamp },
 }
 
 /// What somebody wants of a task's plan.

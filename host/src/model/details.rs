@@ -48,6 +48,10 @@ pub struct TaskDetails {
     /// What kind its task type is of. The host writes it; what a request says does not count.
     #[serde(skip_serializing_if = "TaskKind::is_task")]
     pub kind: TaskKind,
+    /// Whether it is begun again when its host stopped while it ran: whether its type's manifest says so. The host writes
+    /// it; what a request says does not count.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub restartable: bool,
     /// The task that it is a child of. Whoever starts it names a live one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<TaskId>,

@@ -197,6 +197,16 @@ pub enum EventBody {
         /// What is asked.
         ask: ApprovalAsk,
     },
+    /// After its host was started again, it asks what it had asked before, and nobody is asked twice: it is parked until the
+    /// first question is decided, or goes on with what was decided about that.
+    #[non_exhaustive]
+    ApprovalRepeated {
+        /// The number of the first question.
+        number: ApprovalNumber,
+        /// What was decided about it, if it was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        decision: Option<ApprovalDecision>,
+    },
     /// There is a decision.
     #[non_exhaustive]
     ApprovalDecided {
@@ -469,6 +479,7 @@ impl EventBody {
             | Self::UsageRecorded { .. }
             | Self::ChildStarted { .. }
             | Self::ChildWaitStarted { .. }
+            | Self::ApprovalRepeated { .. }
             | Self::Panicked { .. } => true,
             Self::SignalReceived { signal, .. } => signal.sender == Party::Itself,
             Self::Updated { by, .. } => *by == Party::Itself,

@@ -133,6 +133,11 @@ impl Grants {
         self
     }
 
+    /// What a task's child may touch: as much as the task itself when it is of the same plugin, and else nothing.
+    pub(crate) fn of_child(&self, same_plugin: bool) -> Self {
+        if same_plugin { self.clone() } else { Self::default() }
+    }
+
     /// The first guest path that cannot be: empty, given twice, or that of the scratch directory or the attachments.
     pub(crate) fn clash(&self) -> Option<&str> {
         let mut seen = std::collections::HashSet::new();
@@ -154,7 +159,47 @@ fn parts(path: &str) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Whether one gives nothing that the other does not.
+    fn is_within(one: &Grants, other: &Grants) -> bool {
+        let Grants { dirs, env, signal, kv, tasks, functions } = one;
+        dirs.iter().all(|dir| other.dirs.contains(dir))
+            && env.iter().all(|variable| other.env.contains(variable))
+            && (!signal || other.signal)
+            && (!kv || other.kv)
+            && (!tasks || other.tasks)
+            && functions.is_subset(&other.functions)
+    }
+
+    fn any_grants() -> impl Strategy<Value = Grants> {
+        let access = prop_oneof![Just(Access::Read), Just(Access::ReadWrite)];
+        let dir =
+            ("[a-c]", "/[a-c]", access).prop_map(|(host, guest, access)| DirGrant { host: host.into(), guest, access });
+        let dirs = prop::collection::vec(dir, 0..3);
+        let env = prop::collection::vec(("[A-C]", "[a-c]"), 0..3);
+        let functions = prop::collection::btree_set("[a-c]", 0..3);
+        (dirs, env, any::<(bool, bool, bool)>(), functions)
+            .prop_map(|(dirs, env, (signal, kv, tasks), functions)| Grants { dirs, env, signal, kv, tasks, functions })
+    }
+
+    proptest! {
+        #[test]
+        fn r18_no_chain_of_children_may_touch_more_than_the_task_that_began_it(
+            first in any_grants(),
+            chain in prop::collection::vec(any::<bool>(), 1..6),
+        ) {
+            let mut above = first.clone();
+            for same_plugin in chain {
+                let below = above.of_child(same_plugin);
+                prop_assert!(is_within(&below, &above) && is_within(&below, &first));
+                prop_assert!(same_plugin || below == Grants::default(), "another plugin was granted nothing");
+                above = below;
+            }
+        }
+    }
 
     #[test]
     fn guest_paths_do_not_clash() {

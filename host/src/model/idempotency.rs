@@ -46,8 +46,13 @@ struct Asked<'a> {
 impl OnceKey {
     /// The key of a request that has one.
     pub(crate) fn of(request: &StartRequest) -> Option<Self> {
-        let key = request.details.idempotency_key.clone()?;
-        Some(Self { session: request.details.session.clone(), key })
+        Self::of_details(&request.details)
+    }
+
+    /// The same, of the task that came of it.
+    pub(crate) fn of_details(details: &TaskDetails) -> Option<Self> {
+        let key = details.idempotency_key.clone()?;
+        Some(Self { session: details.session.clone(), key })
     }
 }
 

@@ -118,8 +118,15 @@ key! {
     TaskKey
 }
 
+impl TaskKey {
+    /// Whether it is written as an id is: such keys are kept for tasks that are started without one.
+    pub(crate) fn is_like_an_id(&self) -> bool {
+        self.0.len() == 32 && self.0.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    }
+}
+
 impl From<TaskId> for TaskKey {
-    /// The key of a task that was started without one. Ids are unguessable, so it cannot meet a given key by chance.
+    /// The key of a task that was started without one.
     fn from(id: TaskId) -> Self {
         Self(id.to_string())
     }

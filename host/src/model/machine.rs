@@ -6,6 +6,7 @@ mod ending;
 pub(crate) mod external;
 mod hours;
 mod planning;
+mod restarting;
 mod spending;
 mod telling;
 pub(crate) mod updating;
@@ -172,6 +173,7 @@ fn over_budget(state: &TaskState, command: &Command) -> Option<Decision> {
         | Command::Cancel { .. }
         | Command::GraceOver { .. }
         | Command::DeadlineReached { .. }
+        | Command::HostRestarted { .. }
         | Command::CellEnded { .. } => None,
     }
 }
@@ -224,6 +226,7 @@ fn after_the_end(command: &Command) -> Decision {
         | Command::Cancel { .. }
         | Command::GraceOver { .. }
         | Command::DeadlineReached { .. }
+        | Command::HostRestarted { .. }
         | Command::CellEnded { .. } => Answer::AlreadyEnded,
     })
 }
@@ -314,6 +317,7 @@ fn live(state: &TaskState, command: Command) -> Decision {
         }
         Command::CellEnded { end, usage, chance } => ending::cell_ended(state, end, state.with_told(usage), chance),
         Command::Plan(command) => planning::decide(state, command),
+        Command::HostRestarted { unfit, now } => restarting::host_restarted(state, unfit, now),
     }
 }
 

@@ -234,6 +234,7 @@ impl Reader {
             | EventBody::InstructionWaitStarted { .. }
             | EventBody::InstructionWaitEnded { .. }
             | EventBody::ApprovalRequested { .. }
+            | EventBody::ApprovalRepeated { .. }
             | EventBody::ApprovalDecided { .. }
             | EventBody::UsageRecorded { .. }
             | EventBody::ChildStarted { .. }

@@ -194,7 +194,7 @@ fn wakes(parked: &ParkPoint, events: &[EventBody]) -> bool {
     events.iter().any(|event| match (parked, event) {
         (_, EventBody::Finished { .. })
         | (ParkPoint::Instruction, EventBody::InstructionTaken | EventBody::InstructionWaitEnded { .. })
-        | (ParkPoint::Approval, EventBody::ApprovalDecided { .. })
+        | (ParkPoint::Approval(_), EventBody::ApprovalDecided { .. })
         | (
             ParkPoint::Fuel(_),
             EventBody::FuelAdded { .. } | EventBody::FuelRefused { .. } | EventBody::FuelRequestEnded { .. },
@@ -231,7 +231,7 @@ proptest! {
             prop_assert!((decision.answer == Answer::Parked) == (before.parked.is_none() && state.parked.is_some()));
 
             // A question is open exactly as long as the guest waits for it, and is decided once.
-            prop_assert_eq!(state.parked == Some(ParkPoint::Approval), state.approvals.len() == 1);
+            prop_assert_eq!(matches!(state.parked, Some(ParkPoint::Approval(_))), state.approvals.len() == 1);
             prop_assert!(state.approvals.len() <= 1);
             // Whoever is parked has nothing to take.
             prop_assert!(state.parked != Some(ParkPoint::Instruction) || state.instructions.is_empty());

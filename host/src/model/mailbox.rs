@@ -52,6 +52,15 @@ impl Mailbox {
         self.kept.entry(key).or_default().push_back(Kept { seq, signal });
     }
 
+    /// Puts a signal where it lay before it was taken.
+    pub(super) fn put_back(&mut self, key: SignalKey, taken: Kept) {
+        self.count += 1;
+        self.bytes += payload_bytes(taken.signal.payload.as_ref());
+        let kept = self.kept.entry(key).or_default();
+        let place = kept.partition_point(|kept| kept.seq < taken.seq);
+        kept.insert(place, taken);
+    }
+
     pub(super) fn take(&mut self, key: &SignalKey, seq: EventSeq) {
         let Some(kept) = self.kept.get_mut(key) else { return };
         let Some(place) = kept.iter().position(|kept| kept.seq == seq) else { return };

@@ -32,6 +32,8 @@ mod machine_tests_edges;
 #[cfg(test)]
 mod machine_tests_plans;
 #[cfg(test)]
+mod machine_tests_restarts;
+#[cfg(test)]
 mod machine_tests_waiting;
 pub(crate) mod mailbox;
 pub(crate) mod manifest;

@@ -261,6 +261,13 @@ impl Outbox {
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 
+    /// Puts a message in whether there is room or not.
+    pub(crate) fn put_anyway(&mut self, message: AgentMessage) {
+        self.messages = self.messages.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(message.bytes());
+        self.put(message);
+    }
+
     /// Puts a message in, for which room was kept.
     pub(crate) fn put(&mut self, message: AgentMessage) {
         let (task, place) = (message.id, self.next);

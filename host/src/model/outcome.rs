@@ -120,6 +120,8 @@ pub enum FailureKind {
     NotStarted,
     /// The host failed; it is not the task's fault.
     Host,
+    /// The host stopped, was started again, and cannot go on with it: nobody knows how far it had come.
+    Lost,
 }
 
 impl FailureKind {
@@ -140,6 +142,7 @@ impl FailureKind {
             Self::Plan => "plan",
             Self::NotStarted => "not-started",
             Self::Host => "host",
+            Self::Lost => "lost",
         }
     }
 
@@ -154,7 +157,8 @@ impl FailureKind {
             | Self::Denied
             | Self::Plan
             | Self::NotStarted
-            | Self::Host => false,
+            | Self::Host
+            | Self::Lost => false,
         }
     }
 
@@ -173,6 +177,7 @@ impl FailureKind {
             Self::Plan => "see which steps of its plan are not done, and why; a new plan, or another attempt, may help",
             Self::NotStarted => "nothing has happened: start it again",
             Self::Host => "this is not the task's fault: see what the host said, and try again",
+            Self::Lost => "see what it had done by then, and start it again when that does no harm",
         }
     }
 }

@@ -22,11 +22,14 @@ pub struct TaskPapers {
     /// The number of the place where its attachments are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) attachments: Option<u64>,
+    /// Whether it works for somebody who went with the host: it makes a plan.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) untold: bool,
 }
 
 impl TaskPapers {
     /// The papers of a task that runs this code and may touch nothing.
     pub fn new(plugin: PluginDigest) -> Self {
-        Self { plugin, grants: Grants::default(), fingerprint: None, attachments: None }
+        Self { plugin, grants: Grants::default(), fingerprint: None, attachments: None, untold: false }
     }
 }

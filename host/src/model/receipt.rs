@@ -98,6 +98,7 @@ impl Effect {
             | EventBody::InstructionWaitStarted { .. }
             | EventBody::InstructionWaitEnded { .. }
             | EventBody::ApprovalRequested { .. }
+            | EventBody::ApprovalRepeated { .. }
             | EventBody::ApprovalDecided { .. }
             | EventBody::UsageRecorded { .. }
             | EventBody::ChildStarted { .. }

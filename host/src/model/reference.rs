@@ -9,6 +9,9 @@ mod endings;
 mod judge;
 mod others;
 mod plans;
+mod restarts;
+
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
@@ -39,6 +42,8 @@ pub(super) enum Said {
     NoSignal,
     Over(WaitEnd),
     Notified(NotifyAnswer),
+    Updated(u64),
+    Stale(u64),
     AlreadyEnded,
     Refused(RefusalKind),
 }
@@ -61,7 +66,7 @@ pub(super) enum Parked {
     Wait { number: u64, keys: Vec<SignalKey>, senders: Senders },
     Instruction,
     Fuel(u64),
-    Approval,
+    Approval(ApprovalNumber),
     Child(TaskId),
 }
 
@@ -79,6 +84,8 @@ pub(super) struct View {
     /// The message of its last report, and the percent.
     pub(super) progress: Option<(String, Option<u8>)>,
     pub(super) budget: u64,
+    /// Whether it is a daemon that has burnt its hour's fuel.
+    pub(super) hour_used_up: bool,
     /// Tokens, actions, fuel of children.
     pub(super) spent: (u64, u64, u64),
     /// What was sent to it and not taken, oldest first.
@@ -96,6 +103,9 @@ pub(super) struct View {
     pub(super) delivery: (DeliveryMode, ContinuePolicy),
     pub(super) plan: Option<Vec<plans::Step>>,
     pub(super) revision: u64,
+    /// Its note, title and labels, and how often they were changed.
+    pub(super) shown: (Option<String>, Option<String>, BTreeMap<String, String>),
+    pub(super) changes: u64,
     pub(super) cancel: Option<CancelRequest>,
     pub(super) outcome: Option<Outcome>,
 }
@@ -124,6 +134,11 @@ pub(super) struct Made {
     pub(super) permission: Permission,
     /// Whether its plan is enforced.
     pub(super) enforced: bool,
+    pub(super) daemon: bool,
+    /// Whether somebody makes its plans.
+    pub(super) planner: bool,
+    /// Whether it is begun again after its host was.
+    pub(super) restartable: bool,
 }
 
 /// The second account.
@@ -139,6 +154,8 @@ pub(super) struct Reference {
     on_request: u64,
     /// What it got of the fuel that approvals give.
     on_approval: u64,
+    /// How many others than the host wait for its planner.
+    planner_calls: u64,
     /// Messages sent to its agent.
     sent: u64,
     warned_of_fuel: Vec<u64>,
@@ -150,6 +167,7 @@ pub(super) struct Reference {
     others: u64,
     woken: Option<Woken>,
     warned: Vec<Budget>,
+    lost: restarts::Lost,
 }
 
 impl Reference {
@@ -169,6 +187,7 @@ impl Reference {
             paused: None,
             progress: None,
             budget: made.limits.fuel,
+            hour_used_up: false,
             spent: (0, 0, 0),
             kept: Vec::new(),
             said: Vec::new(),
@@ -181,6 +200,8 @@ impl Reference {
             delivery: (DeliveryMode::ToLoop, ContinuePolicy::NotifyOnly),
             plan: None,
             revision: 0,
+            shown: (None, None, BTreeMap::new()),
+            changes: 0,
             cancel: None,
             outcome: None,
         };
@@ -193,6 +214,7 @@ impl Reference {
             panicked: None,
             on_request: 0,
             on_approval: 0,
+            planner_calls: 0,
             sent: 0,
             warned_of_fuel: Vec::new(),
             warned_of_tokens: false,
@@ -202,6 +224,7 @@ impl Reference {
             others: 0,
             woken: None,
             warned: Vec::new(),
+            lost: restarts::Lost::default(),
         }
     }
 
@@ -250,7 +273,7 @@ impl Reference {
             Command::SetDelivery { delivery, continue_policy, by } => self.delivers(*delivery, *continue_policy, *by),
             Command::AddFuel { units, by } => self.fuelled(*units, *by),
             Command::RefuseFuel { .. } => self.fuel_refused(),
-            Command::Cancel { request, .. } => self.cancelled(request),
+            Command::Cancel { request, usage } => self.cancelled(request, usage.fuel),
             Command::SetOutcome { outcome, .. } => self.over(outcome.clone()),
             Command::GraceOver { .. } => match self.view.cancel.clone() {
                 Some(asked) => self.over(stopped(&asked, true, true)),
@@ -263,6 +286,9 @@ impl Reference {
                 Said::Done
             }
             Command::FuelLow { used } => self.fuel_low(*used),
+            Command::FuelOut { used } => self.fuel_out(*used),
+            Command::NewHour { used } => self.new_hour(*used),
+            Command::Update { expected, patch, by } => self.updated(*expected, patch, *by),
             Command::Panic { message, .. } => {
                 if self.panicked.is_none() {
                     self.panicked = Some(message.clone());
@@ -272,6 +298,7 @@ impl Reference {
             }
             Command::CellEnded { end, .. } => self.cell_ended(end),
             Command::Plan(command) => self.planned(command),
+            Command::HostRestarted { unfit, .. } => self.restarted(unfit.is_some()),
             command if is_call(command) => self.asked(command),
             _ => Said::Unchanged,
         }
@@ -284,7 +311,7 @@ impl Reference {
 
     /// Only the task's own silence counts: not that of one that is parked or paused.
     fn is_silent(&self) -> bool {
-        self.view.phase == Phase::Running && self.view.parked.is_none() && self.view.paused.is_none()
+        clocks(&self.view).1
     }
 
     fn own_is_full(&self) -> bool {
@@ -329,7 +356,7 @@ impl Reference {
         self.plan_over(&outcome);
         let view = &mut self.view;
         (view.phase, view.outcome) = (Phase::Ended, Some(outcome));
-        (view.paused, view.input) = (None, Value::Null);
+        (view.paused, view.input, view.hour_used_up) = (None, Value::Null, false);
         (view.kept, view.said, view.questions) = (Vec::new(), Vec::new(), Vec::new());
         Said::Done
     }
@@ -338,15 +365,20 @@ impl Reference {
     fn lets_go(&mut self) {
         self.others += self.view.questions.len() as u64;
         self.view.questions.clear();
-        if self.view.parked == Some(Parked::Approval) {
+        if matches!(self.view.parked, Some(Parked::Approval(_))) {
             self.wake(Woken::Decision(ApprovalDecision::Cancelled));
         } else {
             self.wake(Woken::Over(WaitEnd::Cancelled));
         }
     }
 
-    fn cancelled(&mut self, request: &CancelRequest) -> Said {
+    fn cancelled(&mut self, request: &CancelRequest, used: u64) -> Said {
         let asked = match self.view.cancel.take() {
+            // Asked for already, and in less time.
+            Some(first) if first.grace <= request.grace => {
+                self.view.cancel = Some(first);
+                return Said::Done;
+            }
             // Who asked first and why stay; only the grace can become shorter.
             Some(first) => CancelRequest { grace: first.grace.min(request.grace), ..first },
             None => request.clone(),
@@ -362,6 +394,9 @@ impl Reference {
         }
         if asked.grace.is_zero() {
             return self.over(stopped(&asked, true, true));
+        }
+        if self.view.hour_used_up {
+            self.renewed(used);
         }
         Said::Done
     }
@@ -390,8 +425,10 @@ impl Reference {
             Outcome::Failed(failure) if self.is_tried_again(&failure) => {
                 self.lets_go();
                 self.plan_again();
+                self.begins_anew();
                 self.own += 1;
                 self.panicked = None;
+                self.view.hour_used_up = false;
                 self.moves_to(Phase::Delayed)
             }
             outcome => self.over(outcome),
@@ -405,7 +442,7 @@ impl Reference {
             FailureKind::Trap | FailureKind::Panic | FailureKind::Host => policy.crashes,
             _ => false,
         };
-        helps && self.view.cancel.is_none() && self.view.attempt < policy.attempts
+        helps && self.view.cancel.is_none() && self.view.attempt - self.lost.times < policy.attempts
     }
 }
 
@@ -428,8 +465,8 @@ fn stopped(asked: &CancelRequest, forced: bool, begun: bool) -> Outcome {
 
 /// Whether its deadline comes nearer, and its idle time: not while somebody else has to do something first.
 pub(super) fn clocks(view: &View) -> (bool, bool) {
-    let asks = matches!(view.parked, Some(Parked::Fuel(_) | Parked::Approval));
-    let runs = view.phase == Phase::Running && view.paused.is_none();
+    let asks = matches!(view.parked, Some(Parked::Fuel(_) | Parked::Approval(_)));
+    let runs = view.phase == Phase::Running && view.paused.is_none() && !view.hour_used_up;
     (runs && !asks, runs && view.parked.is_none())
 }
 

@@ -75,7 +75,9 @@ impl RetryPolicy {
             | FailureKind::Exited
             | FailureKind::Budget
             | FailureKind::Denied
-            | FailureKind::NotStarted => false,
+            | FailureKind::NotStarted
+            // Whether it is begun again is its type's to say, and not the policy's.
+            | FailureKind::Lost => false,
         };
         worth_it && attempt < self.attempts
     }

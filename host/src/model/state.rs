@@ -1,5 +1,7 @@
 //! A task's state: its log, folded.
 
+mod traces;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -22,12 +24,15 @@ use super::signal::{Instruction, Party};
 use super::snapshot::{Artifact, FuelRequest, Pause, Phase, Progress, Snapshot, Usage, WaitPoint};
 use super::time::Timestamp;
 
+pub(crate) use traces::Traces;
+
 /// What a guest is parked in. It makes one call at a time.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ParkPoint {
     Wait(WaitPoint),
     Fuel(FuelRequest),
-    Approval,
+    /// With the question that it waits for: others may be open that an attempt had asked which was lost.
+    Approval(ApprovalNumber),
     Instruction,
     Child(TaskId),
 }
@@ -43,6 +48,10 @@ pub(crate) struct TaskState {
     pub(crate) phase: Option<Phase>,
     /// Which attempt it is in, counted from 1; 0 before the first.
     pub(crate) attempt: u32,
+    /// When it may begin, or be tried again, while it waits for that.
+    pub(crate) due: Option<Timestamp>,
+    /// What only a host wants to know that was started again.
+    pub(crate) traces: Traces,
     /// What it reported last; its `eta` is not kept but made for each look.
     pub(crate) progress: Option<Progress>,
     pub(crate) estimate: Estimate,
@@ -85,8 +94,8 @@ pub(crate) struct TaskState {
     pub(crate) plan: Option<Plan>,
     /// How often a step of its plans has begun: the number of its newest action.
     pub(crate) plan_actions: u64,
-    /// How many others than the host wait for its planner.
-    pub(crate) planner_calls_of_others: u64,
+    /// Who waits for its planner beside the host.
+    pub(crate) planner_callers: Vec<Party>,
     pub(crate) cancel: Option<CancelRequest>,
     pub(crate) panic: Option<(String, String)>,
     pub(crate) artifacts: Vec<Artifact>,
@@ -156,7 +165,7 @@ impl TaskState {
     pub(crate) fn waiting(&self) -> Option<&WaitPoint> {
         match &self.parked {
             Some(ParkPoint::Wait(point)) => Some(point),
-            Some(ParkPoint::Fuel(_) | ParkPoint::Approval | ParkPoint::Instruction | ParkPoint::Child(_)) | None => {
+            Some(ParkPoint::Fuel(_) | ParkPoint::Approval(_) | ParkPoint::Instruction | ParkPoint::Child(_)) | None => {
                 None
             }
         }
@@ -171,7 +180,7 @@ impl TaskState {
     pub(crate) fn fuel_request(&self) -> Option<&FuelRequest> {
         match &self.parked {
             Some(ParkPoint::Fuel(request)) => Some(request),
-            Some(ParkPoint::Wait(_) | ParkPoint::Approval | ParkPoint::Instruction | ParkPoint::Child(_)) | None => {
+            Some(ParkPoint::Wait(_) | ParkPoint::Approval(_) | ParkPoint::Instruction | ParkPoint::Child(_)) | None => {
                 None
             }
         }
@@ -181,13 +190,16 @@ impl TaskState {
     pub(crate) fn awaited_child(&self) -> Option<TaskId> {
         match &self.parked {
             Some(ParkPoint::Child(child)) => Some(*child),
-            Some(ParkPoint::Wait(_) | ParkPoint::Approval | ParkPoint::Instruction | ParkPoint::Fuel(_)) | None => None,
+            Some(ParkPoint::Wait(_) | ParkPoint::Approval(_) | ParkPoint::Instruction | ParkPoint::Fuel(_)) | None => {
+                None
+            }
         }
     }
 
     /// Takes one more event in. Folding a task's whole log from the default state gives the task's state.
     #[expect(clippy::too_many_lines, reason = "an arm for each event, and little in each")]
     pub(crate) fn apply(&mut self, event: &Event) {
+        self.trace(event);
         self.seq = event.seq;
         let bytes = written_bytes(&event.body);
         self.written_bytes += bytes;
@@ -212,17 +224,18 @@ impl TaskState {
                 self.details = (**details).clone();
                 self.background = !self.details.routing.is_some_and(Routing::is_foreground);
                 self.fuel_budget = limits.fuel;
-                self.phase = Some(self.after_approval());
+                self.approved();
                 self.created_at = Some(event.at);
             }
-            EventBody::Due => self.phase = Some(Phase::Queued),
+            EventBody::Due => (self.phase, self.due) = (Some(Phase::Queued), None),
             EventBody::Started { attempt } => {
                 self.phase = Some(Phase::Running);
                 self.attempt = *attempt;
                 self.started_at.get_or_insert(event.at);
             }
-            EventBody::AttemptEnded { usage, .. } => {
+            EventBody::AttemptEnded { usage, pause, .. } => {
                 self.phase = Some(Phase::Delayed);
+                self.due = Some(event.at.after(*pause));
                 self.usage = *usage;
                 self.parked = None;
                 self.hour_used_up = false;
@@ -257,6 +270,7 @@ impl TaskState {
             }
             EventBody::MessageSettled { number, .. } => self.open_messages.settle(*number),
             EventBody::SignalSent { .. }
+            | EventBody::ApprovalRepeated { decision: Some(_), .. }
             | EventBody::HostCalled { .. }
             | EventBody::Stalled { .. }
             // Never in this log: what comes after the end changes nothing, and schedules have streams of their own.
@@ -276,11 +290,12 @@ impl TaskState {
                 self.asked = number.0;
                 self.approvals.push(PendingApproval { number: *number, ask: ask.clone(), since: event.at });
                 if self.phase == Some(Phase::Running) {
-                    self.parked = Some(ParkPoint::Approval);
+                    self.parked = Some(ParkPoint::Approval(*number));
                 } else {
                     self.phase = Some(Phase::Held);
                 }
             }
+            EventBody::ApprovalRepeated { number, decision: None } => self.parked = Some(ParkPoint::Approval(*number)),
             EventBody::ApprovalDecided { number, decision } => self.decided(*number, decision),
             EventBody::UsageRecorded { tokens, actions, .. } => {
                 self.tokens = self.tokens.saturating_add(*tokens);
@@ -355,20 +370,21 @@ impl TaskState {
         self.note_stillness(event.at);
     }
 
-    /// Where a task is that needs no approval any more.
-    fn after_approval(&self) -> Phase {
-        if self.details.run_at.is_some() { Phase::Delayed } else { Phase::Queued }
+    /// It needs nobody's approval any more, or never did.
+    fn approved(&mut self) {
+        self.due = self.details.run_at;
+        self.phase = Some(if self.due.is_some() { Phase::Delayed } else { Phase::Queued });
     }
 
     fn decided(&mut self, number: ApprovalNumber, decision: &super::approval::ApprovalDecision) {
         self.approvals.retain(|pending| pending.number != number);
         if self.phase == Some(Phase::Held) {
-            self.phase = Some(self.after_approval());
+            self.approved();
             if let super::approval::ApprovalDecision::Approved { input: Some(input), .. } = decision {
                 self.ends_bytes = payload_bytes(Some(input)) + self.details.weight();
                 self.input = input.clone();
             }
-        } else if self.parked == Some(ParkPoint::Approval) {
+        } else if self.parked == Some(ParkPoint::Approval(number)) {
             self.parked = None;
         }
     }
@@ -377,7 +393,7 @@ impl TaskState {
         if let PlanEvent::StepStarted { action: ActionId(number), .. } = change {
             self.plan_actions = *number;
         }
-        self.planner_calls_of_others = change.others_waiting(self.planner_calls_of_others);
+        change.note_caller(&mut self.planner_callers);
         match (change, &mut self.plan) {
             (_, Some(plan)) => plan.apply(change),
             (PlanEvent::Set { plan, .. }, None) => self.plan = Some((**plan).clone()),
@@ -401,6 +417,8 @@ impl TaskState {
         self.hour_used_up = false;
         self.parked = None;
         self.paused = None;
+        self.due = None;
+        self.planner_callers.clear();
     }
 
     /// Takes the time that the task stood still out of how fast it was.
@@ -419,7 +437,7 @@ impl TaskState {
     pub(crate) fn stands_still(&self) -> bool {
         self.paused.is_some()
             || self.hour_used_up
-            || matches!(self.parked, Some(ParkPoint::Fuel(_) | ParkPoint::Approval))
+            || matches!(self.parked, Some(ParkPoint::Fuel(_) | ParkPoint::Approval(_)))
     }
 
     /// Whether its deadline comes nearer.
@@ -587,6 +605,7 @@ fn written_bytes(body: &EventBody) -> u64 {
         | EventBody::InstructionTaken
         | EventBody::InstructionWaitStarted { .. }
         | EventBody::InstructionWaitEnded { .. }
+        | EventBody::ApprovalRepeated { .. }
         | EventBody::ChildEnded { .. }
         | EventBody::ChildWaitStarted { .. }
         | EventBody::ChildWaitEnded { .. }

@@ -45,6 +45,14 @@ impl Gauges {
         used.saturating_add(lent).saturating_sub(self.fuel_returned.load(Ordering::Acquire))
     }
 
+    /// What a task begins with: its budget, and what it has used of that and of everything else in a host before this one.
+    pub(crate) fn begin(&self, fuel_budget: u64, used: &Usage) {
+        self.set_fuel_budget(fuel_budget);
+        self.set_fuel_used(used.fuel);
+        self.raise_memory_peak(used.memory_peak_bytes);
+        self.host_calls.store(used.host_calls, Ordering::Relaxed);
+    }
+
     /// The budget a task begins with.
     pub(crate) fn set_fuel_budget(&self, units: u64) {
         self.fuel_budget.store(units, Ordering::Relaxed);

@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod approvals;
 pub(crate) mod clock;
+pub(crate) mod failpoint;
 pub(crate) mod functions;
 pub(crate) mod gate;
 pub(crate) mod gauges;

@@ -109,19 +109,23 @@ pub trait TaskStore: Send + Sync + fmt::Debug {
     ///
     /// [`EventBody::is_durable`]: crate::EventBody::is_durable
     ///
+    /// A stream begins with an event: other records alone make none.
+    ///
     /// Cancel safety: a commit whose future is dropped may or may not have been taken.
     fn commit(&self, stream: StreamId, fence: Fence, records: Vec<Record>) -> BoxFuture<'_, Result<(), CommitError>>;
 
     /// The number of the stream's last event, or `None` when the stream does not exist. Sees every commit.
     fn head(&self, stream: StreamId) -> BoxFuture<'_, Result<Option<EventSeq>, StoreError>>;
 
-    /// At most `limit` events after `after`, in order.
+    /// At most `limit` events after `after`, in order; fewer when they are large. None means that there are no more.
     fn read(&self, stream: StreamId, after: EventSeq, limit: usize) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
 
-    /// Forgets the stream. A stream that does not exist is fine.
+    /// Forgets the stream. A stream that does not exist is fine. That outlives the machine as soon as a commit would that does
+    /// not ask for it.
     fn remove(&self, stream: StreamId) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// At most `limit` tasks whose place is after `after`, in the order in which they came into the store; places begin at 1.
+    /// At most `limit` tasks whose place is after `after`, in the order in which they came into the store; places begin at 1,
+    /// and none is given again. Fewer when their papers are large; none means that there are no more.
     fn tasks(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<StoredTask>, StoreError>>;
 
     /// Waits until everything that was committed outlives the machine.

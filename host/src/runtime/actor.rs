@@ -209,7 +209,10 @@ impl Actor {
             "its plugin was disabled or unloaded while it was started"
         } else {
             let settled = {
-                let settled = pin!(self.settle_start());
+                let settled = pin!(async {
+                    self.settle_start().await?;
+                    self.take_children_back().await
+                });
                 guarded(settled).await
             };
             return match settled {

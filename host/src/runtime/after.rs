@@ -39,6 +39,14 @@ pub(crate) struct AfterLane {
     is_update_open: bool,
 }
 
+impl AfterLane {
+    /// The lane as a host before this one has left it, with these messages settled there.
+    pub(super) fn left(settled: impl IntoIterator<Item = u64>) -> Self {
+        let settled = settled.into_iter().map(|number| (number, Settling::Written)).collect();
+        Self { settled, is_update_open: false }
+    }
+}
+
 /// How far a settlement has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Settling {
@@ -167,12 +175,16 @@ impl Shared {
             return;
         }
         let last = *told();
-        let events = if last.next() < event.seq {
-            let page = self.store.read(StreamId::After(self.id), last, PAGE).await;
-            page.unwrap_or_else(|_| vec![event])
-        } else {
-            vec![event]
-        };
+        let (mut events, mut end) = (Vec::new(), last);
+        while end.next() < event.seq {
+            let page = self.store.read(StreamId::After(self.id), end, PAGE).await.unwrap_or_default();
+            let Some(last) = page.last() else { break };
+            end = last.seq;
+            events.extend(page);
+        }
+        if end < event.seq {
+            events.push(event);
+        }
         let mut told = told();
         for event in events.into_iter().filter(|event| event.seq > *told).collect::<Vec<_>>() {
             *told = event.seq;

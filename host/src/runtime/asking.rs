@@ -59,6 +59,18 @@ impl Actor {
         Ok(())
     }
 
+    /// Sets the moment at which the first of its open questions is not open any more.
+    pub(super) fn time_questions(&mut self) {
+        let now = self.shared.now();
+        let state = self.shared.state();
+        let ends = state.approvals.iter().filter_map(|open| {
+            let asked = Duration::from_millis(now.date.0.saturating_sub(open.since.0));
+            let at = now.steady.checked_add(open.ask.timeout?.saturating_sub(asked))?;
+            Some((open.number, at))
+        });
+        self.timers.approval = ends.min_by_key(|(_, at)| *at);
+    }
+
     /// Answers the guest's open wait for an instruction, if it is parked in one.
     pub(super) fn end_instruction_wait(&mut self, answer: Result<Option<Instruction>, Refusal>) {
         self.timers.instruction = None;
@@ -70,7 +82,6 @@ impl Actor {
 
     /// Answers the guest's open request for approval, if it is parked in one.
     pub(super) fn end_approval(&mut self, answer: Result<ApprovalDecision, Refusal>) {
-        self.timers.approval = None;
         if let Some(Parked::Approval(reply)) = self.parked.take_if(|parked| matches!(parked, Parked::Approval(_))) {
             let _ = reply.send(answer);
         }

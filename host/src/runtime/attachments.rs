@@ -13,16 +13,45 @@ use crate::model::request::StartRequest;
 use super::dirs::{CopyError, HostDirs, Stored, copy_hashed};
 use super::host::StartError;
 
-/// A task's attachments on the host's disk. They go when this is dropped, which blocks for as long as that takes: where the
-/// task was started that is a few files at most, and its actor drops it where it may block.
+/// A task's attachments on the host's disk. They go when this is dropped, unless they are entrusted to their task: then they
+/// go with [`Attached::remove`]. That blocks for as long as it takes: where the task was started that is a few files at most.
 #[derive(Debug)]
 pub(crate) struct Attached {
     dirs: Arc<HostDirs>,
     /// The number of their place.
     place: u64,
+    /// Whether they stay when this is dropped: their task may be stored, and what drops it may be the end of the host.
+    entrusted: bool,
 }
 
 impl Attached {
+    /// Those that a host before this one made, for a task that goes on.
+    ///
+    /// # Errors
+    /// When they are not there any more.
+    pub(crate) fn reopen(dirs: &Arc<HostDirs>, place: u64) -> std::io::Result<Self> {
+        if dirs.has_attachments(place) {
+            return Ok(Self { dirs: Arc::clone(dirs), place, entrusted: true });
+        }
+        let message = format!("the files that the task got along are not there any more: {place}");
+        Err(std::io::Error::new(std::io::ErrorKind::NotFound, message))
+    }
+
+    /// The number of their place, for the task's papers.
+    pub(crate) fn place(&self) -> u64 {
+        self.place
+    }
+
+    /// They belong to a task that is about to be stored.
+    pub(crate) fn entrust(&mut self) {
+        self.entrusted = true;
+    }
+
+    /// Removes them. Blocks.
+    pub(crate) fn remove(mut self) {
+        self.entrusted = false;
+    }
+
     /// Where they are.
     pub(crate) fn path(&self) -> PathBuf {
         self.dirs.attachments_path(self.place)
@@ -31,7 +60,9 @@ impl Attached {
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        self.dirs.remove_attachments(self.place);
+        if !self.entrusted {
+            self.dirs.remove_attachments(self.place);
+        }
     }
 }
 
@@ -66,13 +97,13 @@ fn attach(
     let failed = |file: &Attachment, source| AttachmentError::Copy { name: file.name.clone(), source };
     let (place, dir) = dirs.new_attachments().map_err(|error| failed(first, error))?;
     // Made first, so that what there is goes when one of them is refused.
-    let attached = Attached { dirs: Arc::clone(dirs), place };
+    let attached = Attached { dirs: Arc::clone(dirs), place, entrusted: false };
     let mut files = Vec::new();
     let mut left = limits.attachment_bytes;
     for file in wanted {
         let stored = match &file.source {
-            AttachmentSource::Bytes(bytes) => copy(&dir, &file.name, &mut bytes.as_slice(), left),
-            AttachmentSource::Path(path) => copy(&dir, &file.name, &mut open(file, path)?, left),
+            AttachmentSource::Bytes(bytes) => copy(dirs, &dir, &file.name, &mut bytes.as_slice(), left),
+            AttachmentSource::Path(path) => copy(dirs, &dir, &file.name, &mut open(file, path)?, left),
         };
         let stored = stored.map_err(|error| match error {
             CopyError::TooLarge => AttachmentError::TooLarge { max: limits.attachment_bytes },
@@ -82,15 +113,19 @@ fn attach(
         left = left.saturating_sub(stored.size);
         files.push(AttachedFile::new(file, stored.size, stored.sha256));
     }
+    // Before anybody writes down that they are there.
+    dirs.attachments_outlive(place).map_err(|error| failed(first, error))?;
     Ok(Some((attached, files)))
 }
 
 /// Makes a file of this name, which was checked, that nobody may write to.
-fn copy(dir: &Dir, name: &str, source: &mut dyn Read, bytes_max: u64) -> Result<Stored, CopyError> {
+fn copy(dirs: &HostDirs, dir: &Dir, name: &str, source: &mut dyn Read, bytes_max: u64) -> Result<Stored, CopyError> {
     let mut how = OpenOptions::new();
     how.write(true).create_new(true).mode(0o400);
     let mut copy = dir.open_with(name, &how).map_err(CopyError::Failed)?;
-    copy_hashed(source, &mut copy, bytes_max)
+    let stored = copy_hashed(source, &mut copy, bytes_max)?;
+    dirs.outlives(&copy, []).map_err(CopyError::Failed)?;
+    Ok(stored)
 }
 
 /// Opens a file without waiting on it, so that a pipe cannot hold the start up, and only if it is a plain one.

@@ -1,6 +1,7 @@
 //! When a task's code begins: at its moment, with what was approved, and once more when an attempt failed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -99,14 +100,14 @@ impl Actor {
 
     /// Sets the moments that a task waits for from its creation on.
     pub(super) fn begin_to_wait(&mut self) {
-        let asked = self.shared.state().approvals.first().map(|pending| (pending.number, pending.ask.timeout));
-        if let Some((number, timeout)) = asked {
-            let ends = timeout.and_then(|timeout| self.shared.clock.steady().checked_add(timeout));
-            self.timers.approval = ends.map(|at| (number, at));
-        }
-        let routing = self.shared.state().details.routing;
-        if let Some(Routing::DetachAfter { after }) = routing.filter(|routing| routing.is_foreground()) {
-            self.timers.detach = self.in_time(Some(after));
+        self.time_questions();
+        let (routing, created) = {
+            let state = self.shared.state();
+            (state.details.routing.filter(|routing| routing.is_foreground() && !state.background), state.created_at)
+        };
+        if let Some(Routing::DetachAfter { after }) = routing {
+            let waited = self.shared.clock.date().0.saturating_sub(created.unwrap_or_default().0);
+            self.timers.detach = self.in_time(Some(after.saturating_sub(Duration::from_millis(waited))));
         }
         self.set_begin();
     }

@@ -38,7 +38,10 @@ impl Newborn {
     ///
     /// Cancel safety: once the store was asked, everything takes its course: the task lives when the events were stored,
     /// and else nothing is left of it. Nobody could tell which, if the store's answer were thrown away.
-    pub(super) async fn be_born(self, inner: &Inner, first: Vec<Record>) -> Result<TaskHandle, StartError> {
+    pub(super) async fn be_born(mut self, inner: &Inner, first: Vec<Record>) -> Result<TaskHandle, StartError> {
+        if let Some(attached) = &mut self.actor.attached {
+            attached.entrust();
+        }
         let (shared, registry) = (Arc::clone(&self.actor.shared), Arc::clone(&self.actor.registry));
         let (store, stream) = (Arc::clone(&shared.store), StreamId::Task(shared.id));
         let birth = shared.feed.is_on().then(|| events(&first));
@@ -52,6 +55,7 @@ impl Newborn {
             Poll::Ready(Ok(())) => inner.spawn(Box::pin(self.live(birth))),
             Poll::Ready(Err(error)) => {
                 undo(&registry, &shared, error, written).await;
+                self.discard();
                 return Err(StartError::Store(error));
             }
             Poll::Pending => {
@@ -67,7 +71,7 @@ impl Newborn {
                         Err(error) => {
                             undo(&registry, &shared, error, written).await;
                             // The key is free before anybody hears of it.
-                            drop(self);
+                            self.discard();
                             let _ = tell.send(Err(error));
                         }
                     }
@@ -78,16 +82,33 @@ impl Newborn {
         Ok(TaskHandle::new(shared))
     }
 
-    /// Enters the task into the books, and returns its life.
-    ///
-    /// `birth`: what it began with, if somebody wanted to know before it was stored.
-    fn live(mut self, birth: Option<Vec<Event>>) -> impl Future<Output = ()> + Send + 'static {
+    /// Nothing is left of it.
+    fn discard(mut self) {
+        if let Some(attached) = self.actor.attached.take() {
+            attached.remove();
+        }
+    }
+
+    /// Enters a task into the books that a host before this one has left, and returns its life.
+    pub(super) fn live_again(mut self) -> impl Future<Output = ()> + Send + 'static {
+        self.enter();
+        self.actor.run(self.cell)
+    }
+
+    fn enter(&mut self) {
         self.actor.registry.enter(Arc::clone(&self.actor.shared));
         self.actor.life = LoopLife::begin(&self.actor.shared);
         self.actor.version.born();
         self.claim.keep();
         // It may ask whether it may begin.
         self.actor.shared.approvals.changed();
+    }
+
+    /// Enters the task into the books, and returns its life.
+    ///
+    /// `birth`: what it began with, if somebody wanted to know before it was stored.
+    fn live(mut self, birth: Option<Vec<Event>>) -> impl Future<Output = ()> + Send + 'static {
+        self.enter();
         let unseen = birth.is_none();
         if let Some(first) = birth {
             announce(&self.actor.shared, &first);
@@ -118,10 +139,15 @@ fn announce(shared: &Shared, first: &[Event]) {
 
 /// The same, when somebody began to follow while the task was being stored. What cannot be read is not told.
 async fn announce_stored(shared: &Shared) {
-    let count = usize::try_from(shared.state().seq.0).unwrap_or(usize::MAX);
-    let read = pin!(async { shared.store.read(StreamId::Task(shared.id), EventSeq::default(), count).await });
-    if let Ok(Ok(first)) = guarded(read).await {
-        announce(shared, &first);
+    let last = shared.state().seq;
+    let mut after = EventSeq::default();
+    while after < last {
+        let count = usize::try_from(last.0 - after.0).unwrap_or(usize::MAX);
+        let read = async { shared.store.read(StreamId::Task(shared.id), after, count).await };
+        let Ok(Ok(page)) = guarded(pin!(read)).await else { return };
+        let Some(end) = page.last() else { return };
+        after = end.seq;
+        announce(shared, &page);
     }
 }
 

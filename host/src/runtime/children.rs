@@ -9,7 +9,6 @@ use tokio::sync::oneshot;
 use crate::model::children::{ChildOptions, ChildOutcome};
 use crate::model::command::{Answer, Command};
 use crate::model::details::TaskDetails;
-use crate::model::grants::Grants;
 use crate::model::ids::{TaskId, TaskRef};
 use crate::model::limits::Limits;
 use crate::model::machine::{Refusal, RefusalKind, step};
@@ -165,7 +164,7 @@ impl Actor {
         let parent = Some(self.shared.id);
         let mut details = TaskDetails { title, labels, parent, detached, retry, ..TaskDetails::default() };
         details.inherit(&self.shared.state().details);
-        let grants = if own { self.grants.clone() } else { Grants::default() };
+        let grants = self.grants.of_child(own);
         let plugin = plugin.unwrap_or_else(|| self.shared.task.plugin.clone());
         let mut request = StartRequest::new(plugin, task_type).input(input).limits(limits).grants(grants);
         (request.key, request.details) = (key, details);
@@ -184,14 +183,7 @@ impl Actor {
     ) -> Result<(), Ended> {
         match started {
             Ok(handle) => {
-                let shared = Arc::clone(handle.shared());
-                self.children.insert(child, Arc::clone(&shared));
-                self.watched.spawn(async move {
-                    let mut head = shared.head.subscribe();
-                    // The sender lives in `shared`, so this ends only when the task does.
-                    let _ = head.wait_for(|head| head.ended).await;
-                    child
-                });
+                self.watch_child(Arc::clone(handle.shared()));
                 // Whoever asked for this task to stop meant its children too.
                 self.stop_children_if_asked();
                 match reply {
@@ -211,6 +203,34 @@ impl Actor {
                 Ok(())
             }
         }
+    }
+
+    /// Has the child in this task's books, and waits for its end.
+    fn watch_child(&mut self, shared: Arc<Shared>) {
+        let child = shared.id;
+        self.children.insert(child, Arc::clone(&shared));
+        self.watched.spawn(async move {
+            let mut head = shared.head.subscribe();
+            // The sender lives in `shared`, so this ends only when the task does.
+            let _ = head.wait_for(|head| head.ended).await;
+            child
+        });
+    }
+
+    /// The children that were left without an outcome when the host before this one stopped belong to this task again. One
+    /// that was written down and never stored has ended before it began.
+    pub(super) async fn take_children_back(&mut self) -> Result<(), Ended> {
+        let open = self.running_children();
+        for (child, _) in open {
+            if let Some(shared) = self.registry.by_id(child) {
+                self.watch_child(shared);
+                continue;
+            }
+            let is_set_aside = self.host.upgrade().is_some_and(|host| host.standby.is_set_aside(child));
+            let outcome = if is_set_aside { ChildOutcome::Failed } else { ChildOutcome::NotStarted };
+            self.end_child(child, outcome, 0).await?;
+        }
+        Ok(())
     }
 
     /// A child has its outcome.

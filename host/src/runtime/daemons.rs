@@ -125,7 +125,11 @@ impl Keeper {
         tokio::select! {
             biased;
             () = stopped(&mut shutdown) => {}
-            () = self.keep() => {}
+            () = async {
+                // One that the host before this one has left may go on.
+                self.inner.standby.over().await;
+                self.keep().await;
+            } => {}
         }
     }
 
@@ -186,6 +190,9 @@ impl Keeper {
             StartError::KeyInUse { task } => {
                 // The version before, or somebody who started it by hand.
                 if let Some(other) = self.inner.registry.by_ref(task) {
+                    if other.version == self.version.number {
+                        self.note(DaemonPhase::Running { task: other.id });
+                    }
                     TaskHandle::new(other).wait().await;
                     return AfterLife::Again(std::time::Duration::ZERO);
                 }
@@ -199,6 +206,8 @@ impl Keeper {
             StartError::UnknownPlugin { .. }
             | StartError::PluginUnloading { .. }
             | StartError::PluginDisabled { .. }
+            | StartError::KeyLikeId
+            | StartError::NotRecovered
             | StartError::DaemonKey { .. }
             | StartError::DaemonChild { .. }
             | StartError::UnknownTaskType { .. }

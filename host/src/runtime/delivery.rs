@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use crate::model::delivery::book::{Entrant, SessionBook};
+use crate::model::details::TaskDetails;
 use crate::model::event::{Event, EventBody};
 use crate::model::ids::TaskId;
-use crate::model::request::StartRequest;
 
 use super::beside::Beside;
 use super::effects::changes_questions;
@@ -119,12 +119,12 @@ impl LoopPlace {
     pub(super) fn new(
         desk: &Arc<LoopDesk>,
         task: TaskId,
-        request: &StartRequest,
+        details: &TaskDetails,
+        untold: bool,
         beside: Option<Arc<Beside>>,
     ) -> Option<Self> {
-        let details = &request.details;
         let session = details.session.clone()?;
-        let told = !request.untold && (details.parent.is_none() || details.routing.is_some());
+        let told = !untold && (details.parent.is_none() || details.routing.is_some());
         if let Some(beside) = &beside {
             beside.wait_for(session.clone(), task);
         }

@@ -1,8 +1,8 @@
 //! The host's own directory: a scratch directory for each task, the files that tasks attached, and their older output.
 //!
 //! It is made privately for this host and removed with it; what a host left behind that was killed is removed by the next
-//! one in the same place. Paths inside are built from task ids and numbers, never from
-//! anything that a guest or a caller wrote.
+//! one in the same place. A host on a data directory keeps it there instead, and the next host on it finds what there was.
+//! Paths inside are built from task ids and numbers, never from anything that a guest or a caller wrote.
 
 use std::collections::HashSet;
 use std::io::{Read, Write as _};
@@ -17,10 +17,15 @@ use tempfile::TempDir;
 
 use crate::model::ids::TaskId;
 use crate::model::machine::{Refusal, RefusalKind};
+use crate::ports::failpoint::failpoint;
 use crate::ports::scratch::Scratch;
 
 use super::sweep::{self, Abandoned};
 use super::trash::Trash;
+
+mod data;
+
+use data::Lasting;
 
 /// Bytes copied at a time.
 const COPY_BYTES: usize = 64 << 10;
@@ -37,10 +42,29 @@ pub(crate) struct HostDirs {
     kept: Mutex<HashSet<TaskId>>,
     /// Places for attachments that were made.
     attachments: AtomicU64,
+    /// What only one in a data directory has. `None` for a temporary one: what lies there need not outlive the machine.
+    lasting: Option<Lasting>,
     /// Says that somebody lives here, until it is dropped. Before the directory, so that it is dropped first.
     _owner: Option<std::fs::File>,
+    root: Root,
+}
+
+/// Where it is.
+#[derive(Debug)]
+enum Root {
     /// Removes everything at the end.
-    root: TempDir,
+    Temporary(TempDir),
+    /// In a data directory.
+    Kept(PathBuf),
+}
+
+impl Root {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(dir) => dir.path(),
+            Self::Kept(path) => path,
+        }
+    }
 }
 
 /// A file that was stored, before it has a name.
@@ -61,21 +85,22 @@ impl HostDirs {
             None => builder.tempdir()?,
         };
         let dir = Dir::open_ambient_dir(root.path(), cap_std::ambient_authority())?;
-        dir.create_dir("scratch")?;
-        dir.create_dir("artifacts")?;
-        dir.create_dir("output")?;
-        dir.create_dir("trash")?;
-        dir.create_dir("kept")?;
-        dir.create_dir("attachments")?;
+        for place in data::PLACES {
+            dir.create_dir(place)?;
+        }
         let scratch = Arc::new(dir.open_dir("scratch")?);
         let owner = sweep::own(&dir)?;
         let (with_files, kept, attachments) = Default::default();
-        Ok(Self { dir, scratch, with_files, kept, attachments, _owner: owner, root })
+        let root = Root::Temporary(root);
+        Ok(Self { dir, scratch, with_files, kept, attachments, lasting: None, _owner: owner, root })
     }
 
-    /// What finds and removes the directories beside this one that nobody owns any more.
+    /// What finds and removes the directories beside this one that nobody owns any more. One in a data directory has none.
     pub(crate) fn abandoned(&self) -> Option<Abandoned> {
-        Abandoned::beside(self.root.path())
+        match &self.root {
+            Root::Temporary(dir) => Abandoned::beside(dir.path()),
+            Root::Kept(_) => None,
+        }
     }
 
     /// Keeps a scratch directory that is closed, if it was ever made. Says how many bytes are in it, `bytes_max` when that
@@ -84,11 +109,20 @@ impl HostDirs {
         if !scratch.was_made() {
             return Ok(None);
         }
+        self.keep(&scratch.name(), id)?;
+        Ok(self.kept_bytes(id, bytes_max))
+    }
+
+    fn keep(&self, scratch: &str, id: TaskId) -> std::io::Result<()> {
         self.kept().insert(id);
-        let place = kept_dir(id);
-        self.dir.rename(Path::new("scratch").join(scratch.name()), &self.dir, &place)?;
+        self.dir.rename(Path::new("scratch").join(scratch), &self.dir, kept_dir(id))
+    }
+
+    /// The bytes of a task's scratch directory, if that was kept: `bytes_max` when that cannot be found out. Blocks.
+    pub(crate) fn kept_bytes(&self, id: TaskId, bytes_max: u64) -> Option<u64> {
+        let is_kept = self.kept().contains(&id);
         // A guest can make paths that are too long for the system. What is in them must not count as nothing.
-        Ok(Some(self.bytes_below(place).unwrap_or(bytes_max)))
+        is_kept.then(|| self.bytes_below(kept_dir(id)).unwrap_or(bytes_max))
     }
 
     /// Bytes of the files in a tree, if all of it can be looked at.
@@ -158,9 +192,14 @@ impl HostDirs {
         let parent = artifact_dir(id);
         self.dir.create_dir_all(&parent).map_err(host)?;
         let path = parent.join(number.to_string());
+        self.make_way(id, &path);
         let mut copy = self.dir.open_with(&path, OpenOptions::new().write(true).create_new(true)).map_err(host)?;
         // A copy that fails leaves nothing that stands in the next one's way.
-        let stored = copy_hashed(source, &mut copy, bytes_max);
+        let stored = copy_hashed(source, &mut copy, bytes_max).and_then(|stored| {
+            failpoint!("artifact.copied");
+            self.outlives(&copy, [&*parent, Path::new("artifacts")]).map_err(CopyError::Failed)?;
+            Ok(stored)
+        });
         if stored.is_err() {
             let _ = self.dir.remove_file(&path);
         }
@@ -182,6 +221,16 @@ impl HostDirs {
         Ok((number, self.dir.open_dir(&place)?))
     }
 
+    /// Waits until that place outlives the machine, if anything here does.
+    pub(crate) fn attachments_outlive(&self, number: u64) -> std::io::Result<()> {
+        self.names_outlive([&*attachments_dir(number), Path::new("attachments")])
+    }
+
+    /// Whether there is that place.
+    pub(crate) fn has_attachments(&self, number: u64) -> bool {
+        self.dir.symlink_metadata(attachments_dir(number)).is_ok_and(|found| found.is_dir())
+    }
+
     /// Where that place is.
     pub(crate) fn attachments_path(&self, number: u64) -> PathBuf {
         self.root.path().join(attachments_dir(number))
@@ -189,7 +238,7 @@ impl HostDirs {
 
     /// Removes that place with all that is in it.
     pub(crate) fn remove_attachments(&self, number: u64) {
-        // What cannot be removed now goes with the whole directory later.
+        // What cannot be removed now goes with the whole directory, or when a host begins in it again.
         let _ = self.dir.remove_dir_all(attachments_dir(number));
     }
 
@@ -201,18 +250,26 @@ impl HostDirs {
 
     /// Reads an artifact.
     pub(crate) fn read(&self, id: TaskId, number: u32) -> std::io::Result<Vec<u8>> {
-        self.dir.read(artifact_dir(id).join(number.to_string()))
+        let mut bytes = Vec::new();
+        let found = self.open_file(&artifact_dir(id).join(number.to_string()));
+        found.and_then(|mut file| file.read_to_end(&mut bytes)).map_err(|error| {
+            let why = format!("artifact {number} of task {id} cannot be read: {error}");
+            std::io::Error::new(error.kind(), why)
+        })?;
+        Ok(bytes)
     }
 
     /// Opens the file of a task's older output to write to, and makes it first if it is `new`.
     pub(crate) fn write_output(&self, id: TaskId, new: bool) -> std::io::Result<File> {
         self.with_files().insert(id);
-        self.dir.open_with(output_file(id), OpenOptions::new().write(true).create_new(new))
+        let mut how = data::no_links();
+        how.write(true).create_new(new);
+        self.dir.open_with(output_file(id), &how)
     }
 
     /// Opens the file of a task's older output to read from.
     pub(crate) fn read_output(&self, id: TaskId) -> std::io::Result<File> {
-        self.dir.open(output_file(id))
+        self.open_file(&output_file(id))
     }
 
     fn with_files(&self) -> MutexGuard<'_, HashSet<TaskId>> {
@@ -228,10 +285,13 @@ impl HostDirs {
     /// fine.
     pub(crate) fn remove_files(&self, id: TaskId) {
         self.with_files().remove(&id);
+        if let Some(lasting) = &self.lasting {
+            lasting.forget(id);
+        }
         if self.kept().remove(&id) {
             let _ = self.remove_tree(&kept_dir(id), id);
         }
-        // What cannot be removed now goes with the whole directory later.
+        // What cannot be removed now goes with the whole directory, or when a host begins in it again.
         let _ = self.dir.remove_dir_all(artifact_dir(id));
         let _ = self.dir.remove_file(output_file(id));
     }
@@ -282,163 +342,4 @@ fn artifact_dir(id: TaskId) -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::ErrorKind;
-
-    use super::*;
-
-    #[test]
-    fn f25_a_directory_of_any_depth_is_removed() {
-        let dirs = HostDirs::new(None).unwrap();
-        let id = TaskId::from_random(7);
-        let scratch = dirs.scratch(id);
-        let mut dir = scratch.open().unwrap().try_clone().unwrap();
-        for _ in 0..5_000 {
-            dir.create_dir("d").unwrap();
-            dir.write("f", b"x").unwrap();
-            dir = dir.open_dir("d").unwrap();
-        }
-        drop(dir);
-        assert!(scratch.close());
-        dirs.remove_scratch(&scratch, id).unwrap();
-        assert_eq!(dirs.dir.read_dir("scratch").unwrap().count(), 0);
-        assert_eq!(dirs.dir.read_dir("trash").unwrap().count(), 0);
-    }
-
-    #[test]
-    fn f25_what_is_made_while_a_tree_is_removed_goes_too() {
-        let dirs = HostDirs::new(None).unwrap();
-        let flat = Path::new("trash").join("7");
-        dirs.dir.create_dir_all(&flat).unwrap();
-        dirs.dir.create_dir_all("scratch/s/d").unwrap();
-        dirs.dir.write("scratch/s/f", b"x").unwrap();
-        let mut trash = Trash::new(&dirs.dir, &flat);
-        trash.take(Path::new("scratch/s"));
-        let mut late = 0;
-        trash.empty(|path| {
-            late += 1;
-            if late <= 4 {
-                dirs.dir.write(path.join("late"), b"x").unwrap();
-                dirs.dir.create_dir(path.join("late directory")).unwrap();
-            }
-        });
-        assert!(trash.error.is_none(), "{:?}", trash.error);
-        assert_eq!(dirs.dir.read_dir(&flat).unwrap().count(), 0);
-        assert!(late > 4, "{late}");
-    }
-
-    #[test]
-    fn f25_what_cannot_be_removed_is_told_and_left() {
-        let dirs = HostDirs::new(None).unwrap();
-        let flat = Path::new("trash").join("7");
-        dirs.dir.create_dir_all(&flat).unwrap();
-        dirs.dir.create_dir_all("scratch/s").unwrap();
-        let mut trash = Trash::new(&dirs.dir, &flat);
-        trash.take(Path::new("scratch/s"));
-        trash.empty(|path| dirs.dir.write(path.join("late"), b"x").unwrap());
-        assert_eq!(trash.error.map(|error| error.kind()), Some(ErrorKind::DirectoryNotEmpty));
-    }
-
-    #[test]
-    fn r39_a_kept_directory_is_found_counted_and_goes_with_its_task() {
-        let dirs = HostDirs::new(None).unwrap();
-        let (id, unused) = (TaskId::from_random(7), TaskId::from_random(8));
-        let scratch = dirs.scratch(id);
-        scratch.open().unwrap().create_dir_all("a/b").unwrap();
-        scratch.open().unwrap().write("a/b/f", b"12345").unwrap();
-        scratch.open().unwrap().symlink("/etc/passwd", "link").unwrap_err();
-        scratch.open().unwrap().symlink("a/b/f", "link").unwrap();
-        assert!(scratch.close());
-        let link = "a/b/f".len() as u64;
-        assert_eq!(
-            dirs.keep_scratch(&scratch, id, 1000).unwrap(),
-            Some(5 + link),
-            "a link's own size, and not its file's"
-        );
-        assert_eq!(dirs.dir.read(kept_dir(id).join("a/b/f")).unwrap(), b"12345");
-        assert!(dirs.kept_path(id).is_dir() && dirs.has_files(id));
-        let never = dirs.scratch(unused);
-        never.close();
-        assert_eq!(dirs.keep_scratch(&never, unused, 1000).unwrap(), None);
-        assert!(!dirs.has_files(unused));
-        dirs.remove_files(id);
-        assert!(!dirs.kept_path(id).exists() && !dirs.has_files(id));
-    }
-
-    #[test]
-    fn r39_a_kept_directory_that_cannot_be_looked_at_counts_as_full() {
-        let dirs = HostDirs::new(None).unwrap();
-        let id = TaskId::from_random(7);
-        let scratch = dirs.scratch(id);
-        let name = "d".repeat(200);
-        let mut dir = scratch.open().unwrap().try_clone().unwrap();
-        for _ in 0..30 {
-            dir.create_dir(&name).unwrap();
-            dir = dir.open_dir(&name).unwrap();
-        }
-        dir.write("f", b"12345").unwrap();
-        assert!(scratch.close());
-        assert_eq!(dirs.keep_scratch(&scratch, id, 1000).unwrap(), Some(1000));
-        dirs.remove_files(id);
-        assert!(!dirs.kept_path(id).exists());
-    }
-
-    #[test]
-    fn r39_nobody_else_looks_into_a_hosts_directory() {
-        let dirs = HostDirs::new(None).unwrap();
-        assert_eq!(dirs.root.path().metadata().unwrap().permissions().mode() & 0o777, 0o700);
-    }
-
-    /// What a host leaves behind that is killed: everything but its hold on it.
-    fn killed(parent: &Path) -> PathBuf {
-        let HostDirs { root, .. } = HostDirs::new(Some(parent)).unwrap();
-        root.keep()
-    }
-
-    #[test]
-    fn r39_what_nobody_owns_any_more_is_swept_and_nothing_else() {
-        let parent = tempfile::tempdir().unwrap();
-        let gone = killed(parent.path());
-        let top = Dir::open_ambient_dir(&gone, cap_std::ambient_authority()).unwrap();
-        top.create_dir_all("scratch/7/a/b").unwrap();
-        top.write("kept/f", b"x").unwrap();
-        top.create_dir("attachments/0").unwrap();
-        top.write("attachments/0/f", b"x").unwrap();
-        top.create_dir_all("trash/5/1").unwrap();
-        let beside = Dir::open_ambient_dir(parent.path(), cap_std::ambient_authority()).unwrap();
-        // Somebody else's, with a name like ours, and one that is just being made.
-        for other in ["taskcell-notes", "taskcell-new", "other"] {
-            beside.create_dir(other).unwrap();
-        }
-        beside.write("taskcell-notes/owner.txt", b"x").unwrap();
-        beside.write("taskcell-file", b"x").unwrap();
-        let living = HostDirs::new(Some(parent.path())).unwrap();
-        let next = HostDirs::new(Some(parent.path())).unwrap();
-        next.abandoned().unwrap().remove();
-        assert!(!gone.exists());
-        for stays in ["taskcell-notes", "taskcell-new", "other", "taskcell-file"] {
-            assert!(beside.exists(stays), "{stays}");
-        }
-        assert!(living.root.path().exists() && next.root.path().exists());
-    }
-
-    #[test]
-    fn r39_a_directory_that_others_can_enter_is_not_swept() {
-        let parent = tempfile::tempdir().unwrap();
-        let gone = killed(parent.path());
-        let beside = Dir::open_ambient_dir(parent.path(), cap_std::ambient_authority()).unwrap();
-        let name = gone.file_name().unwrap();
-        let open = cap_std::fs::PermissionsExt::from_mode(0o755);
-        beside.set_permissions(name, open).unwrap();
-        let next = HostDirs::new(Some(parent.path())).unwrap();
-        next.abandoned().unwrap().remove();
-        assert!(gone.exists());
-        // A link to one is none.
-        let closed = cap_std::fs::PermissionsExt::from_mode(0o700);
-        beside.set_permissions(name, closed).unwrap();
-        beside.rename(name, &beside, "elsewhere").unwrap();
-        beside.symlink("elsewhere", "taskcell-link").unwrap();
-        next.abandoned().unwrap().remove();
-        assert!(beside.exists("elsewhere/owner"));
-    }
-}
+mod tests;

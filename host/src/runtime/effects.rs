@@ -15,12 +15,14 @@ use crate::model::outcome::{Failure, FailureKind, Outcome};
 use crate::model::request::CancelRequest;
 use crate::model::signal::{Instruction, Signal};
 use crate::model::snapshot::Phase;
+use crate::model::state::ParkPoint;
 use crate::ports::runner::{CancelNotice, NoSignal};
 use crate::ports::store::{Fence, Record, StreamId};
 
 use super::actor::{Actor, Ended, Parked};
 use super::feed::EventLane;
 use super::shared::{Head, Surroundings};
+use super::spill::catch_up;
 
 /// What an event takes out of the state for its guest.
 enum Taken {
@@ -41,6 +43,10 @@ impl Actor {
             (Fence::After(state.seq), state.numbered(at, events))
         };
         let seq = events.last().map_or_else(EventSeq::default, |event| event.seq);
+        if events.iter().any(|event| matches!(event.body, EventBody::Finished { .. })) {
+            // Whoever sees the end finds what was printed before it, whatever becomes of this host.
+            catch_up(&self.shared.output).await;
+        }
         let records = events.iter().cloned().map(Record::Event).collect();
         match self.shared.store.commit(StreamId::Task(self.shared.id), fence, records).await {
             Ok(()) => self.publish(&events, Head { seq, ended: false }),
@@ -121,13 +127,10 @@ impl Actor {
 
     /// Sets the moment at which a task may begin that has one.
     pub(super) fn set_begin(&mut self) {
-        let run_at = {
-            let state = self.shared.state();
-            state.details.run_at.filter(|_| state.phase == Some(Phase::Delayed))
-        };
+        let due = self.shared.state().due;
         let now = self.shared.now();
         self.timers.due_at =
-            run_at.and_then(|at| now.steady.checked_add(Duration::from_millis(at.0.saturating_sub(now.date.0))));
+            due.and_then(|at| now.steady.checked_add(Duration::from_millis(at.0.saturating_sub(now.date.0))));
     }
 
     pub(super) fn in_time(&self, timeout: Option<Duration>) -> Option<Duration> {
@@ -165,11 +168,17 @@ impl Actor {
             EventBody::InstructionWaitStarted { timeout } => self.timers.instruction = self.in_time(*timeout),
             EventBody::InstructionWaitEnded { reason: WaitEnd::TimedOut } => self.end_instruction_wait(Ok(None)),
             EventBody::InstructionWaitEnded { reason } => self.end_instruction_wait(Err(over(*reason))),
-            EventBody::ApprovalRequested { number, ask } => {
-                self.timers.approval = self.in_time(ask.timeout).map(|at| (*number, at));
+            EventBody::ApprovalRequested { .. } | EventBody::ApprovalRepeated { decision: None, .. } => {
+                self.time_questions();
             }
+            EventBody::ApprovalRepeated { decision: Some(decision), .. } => self.end_approval(Ok(decision.clone())),
             EventBody::ApprovalDecided { decision, .. } => {
-                self.end_approval(Ok(decision.clone()));
+                // Its guest may wait for another one than was decided.
+                let waits = matches!(self.shared.state().parked, Some(ParkPoint::Approval(_)));
+                if !waits {
+                    self.end_approval(Ok(decision.clone()));
+                }
+                self.time_questions();
                 self.set_begin();
             }
             EventBody::AttemptEnded { pause, .. } => {
@@ -262,6 +271,8 @@ impl Actor {
             Some(last) => last.into_scratch().await,
             None => Arc::clone(&self.scratch),
         };
+        // After the end something may have come still.
+        catch_up(&self.shared.output).await;
         // Most tasks never had a directory, and seldom one leaves a write to its spill behind.
         let (made, writes) = (scratch.close(), !self.shared.output.try_close());
         let attached = self.attached.take();
@@ -273,7 +284,9 @@ impl Actor {
                 (keeps, state.limits.scratch_bytes)
             };
             let cleaned = tokio::task::spawn_blocking(move || {
-                drop(attached);
+                if let Some(attached) = attached {
+                    attached.remove();
+                }
                 shared.output.close();
                 match keeps.then(|| shared.dirs.keep_scratch(&scratch, id, bytes_max)) {
                     Some(Ok(kept)) => drop(kept.map(|bytes| shared.kept_scratch.set(bytes))),
@@ -296,6 +309,7 @@ pub(super) fn changes_questions(body: &EventBody) -> bool {
     matches!(
         body,
         EventBody::ApprovalRequested { .. }
+            | EventBody::ApprovalRepeated { .. }
             | EventBody::ApprovalDecided { .. }
             | EventBody::FuelRequested { .. }
             | EventBody::FuelAdded { .. }

@@ -61,7 +61,7 @@ impl Actor {
     pub(super) async fn fitted(&mut self, mut end: CellEnd) -> Result<CellEnd, Ended> {
         let (oversize, limits, again) = {
             let state = self.shared.state();
-            let again = state.attempt < state.details.retry.attempts && state.cancel.is_none();
+            let again = state.tries() < state.details.retry.attempts && state.cancel.is_none();
             (state.details.oversize, state.limits, again)
         };
         match oversize.fit(&limits, &mut end, again) {

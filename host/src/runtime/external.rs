@@ -9,10 +9,11 @@ use crate::model::details::is_line;
 use crate::model::event::EventBody;
 use crate::model::external::ExternalReport;
 use crate::model::idempotency::Fingerprint;
-use crate::model::ids::{TaskId, TaskRef};
+use crate::model::ids::{PluginDigest, TaskId, TaskRef};
 use crate::model::json::{VALUES_MAX, has_too_many};
 use crate::model::machine::external::report;
 use crate::model::outcome::Outcome;
+use crate::model::papers::TaskPapers;
 use crate::model::signal::Party;
 use crate::model::snapshot::Phase;
 use crate::model::state::{TaskState, outcome_bytes, payload_bytes};
@@ -75,6 +76,9 @@ impl Inner {
         if *self.shutdown.borrow() {
             return Err(StartError::ShuttingDown.into());
         }
+        if !self.standby.is_over() {
+            return Err(StartError::NotRecovered.into());
+        }
         self.check_report(&report)?;
         let id = new_id();
         let task = task_ref(&report.request, id);
@@ -108,7 +112,10 @@ impl Inner {
             state.apply(event);
         }
         let head = Head { seq: state.seq, ended: true };
-        let records: Vec<Record> = events.iter().cloned().map(Record::Event).collect();
+        let mut papers = TaskPapers::new(nobodys_code());
+        papers.fingerprint = once.as_ref().map(OnceClaim::fingerprint);
+        let papers = Record::Papers(Box::new(papers));
+        let records: Vec<Record> = events.iter().cloned().map(Record::Event).chain([papers]).collect();
         let written = Written::of(&records);
         let store = &self.around.store;
         let stored = pin!(async { store.commit(StreamId::Task(id), Fence::Absent, records).await });
@@ -182,6 +189,11 @@ impl Inner {
         }
         Ok(())
     }
+}
+
+/// What stands in the papers of a task that was done elsewhere: the digest of nothing.
+pub(super) fn nobodys_code() -> PluginDigest {
+    PluginDigest::of(b"")
 }
 
 /// Bytes of an outcome: its texts, and its data as JSON.

@@ -20,6 +20,7 @@ use crate::ports::output::{OutputCursor, OutputPage};
 use crate::ports::store::{StoreError, StreamId};
 
 use super::shared::{Control, Shared};
+use super::spill::flush;
 
 /// Events read from the store at a time.
 const PAGE: usize = 256;
@@ -392,13 +393,26 @@ impl TaskHandle {
                 return page;
             }
             let mut head = self.shared.head.subscribe();
+            // What is waited for borrows, and is let go of before anything else is awaited.
+            let has_ended = async { drop(head.wait_for(|head| head.ended).await) };
             tokio::select! {
                 // The senders live in `shared`.
                 _ = changes.changed() => {}
                 // After the end nothing more comes, but what came just before it.
-                _ = head.wait_for(|head| head.ended) => return self.output(after).await,
+                () = has_ended => return self.output(after).await,
             }
         }
+    }
+
+    /// Waits until what the task printed and logged so far outlives the machine. On a host without a data directory nothing
+    /// of it does, and there is nothing to wait for.
+    ///
+    /// # Errors
+    /// When the disk does not take it. What memory has room for is tried again by the host itself.
+    ///
+    /// Cancel safety: what was begun goes on.
+    pub async fn flush_output(&self) -> std::io::Result<()> {
+        flush(&self.shared.output).await
     }
 
     /// Reads an attached file, by its number in [`Snapshot::artifacts`].

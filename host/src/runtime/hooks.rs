@@ -18,6 +18,7 @@ use crate::model::limits::Limits;
 use crate::model::outcome::{Failure, FailureKind};
 use crate::model::request::CancelRequest;
 use crate::ports::clock::Clock;
+use crate::ports::failpoint::failpoint;
 use crate::ports::hooks::HookWork;
 use crate::ports::kv::PluginStore;
 use crate::ports::output::{OutputCursor, OutputLog, OutputSource};
@@ -225,6 +226,7 @@ impl TaskHooks {
 async fn call(caller: &Caller, hook: TaskHook, context: Value, shared: &Shared, until: impl Future<Output = Failure>) {
     let ended = caller.call(AnyHook::Task(hook), context, Some(shared.id), until).await;
     let error = ended.err().map(|error| Box::new(error.into()));
+    failpoint!("hook.called");
     shared.note_after(EventBody::HookDone { hook, error }).await;
 }
 

@@ -30,6 +30,8 @@ use crate::ports::runner::{CodeHold, Runner};
 use crate::ports::store::CommitError;
 use crate::sandbox::load::{LoadError, read_file};
 use crate::sandbox::runner::WasmRunner;
+#[cfg(feature = "sqlite")]
+use crate::store::sqlite::StoreHealth;
 
 use super::belongings::Belongings;
 use super::builder::HostBuilder;
@@ -44,12 +46,14 @@ use super::planners::Planners;
 use super::plugin::Plugin;
 use super::queue::Queue;
 use super::reach::{Scope, notify_tasks};
+use super::recovery::Standby;
 use super::registry::Registry;
 use super::routing::{RoutingPolicy, Started, run};
 use super::schedules::{Schedules, Scheduling};
 use super::shared::Surroundings;
 use super::start::start;
 use super::stopping::{StopReport, StopScope};
+use super::suspending::Suspended;
 use super::terminal::{OnTerminal, OnTerminalError, OnTerminals, TaskEnd};
 use super::turns::Turns;
 
@@ -60,6 +64,8 @@ use super::turns::Turns;
 pub struct Host {
     inner: Arc<Inner>,
     wasm: Arc<WasmRunner>,
+    #[cfg(feature = "sqlite")]
+    pub(super) health: Option<watch::Receiver<StoreHealth>>,
 }
 
 /// What starting a task needs.
@@ -92,6 +98,10 @@ pub(crate) struct Inner {
     pub(super) queue: Queue,
     pub(super) desk: Arc<Desk>,
     pub(super) schedules: Scheduling,
+    /// Whether it has taken over what a host before it has left.
+    pub(super) standby: Standby,
+    /// Whether it is left as it is.
+    pub(super) suspended: Suspended,
     pub(super) shutdown: watch::Sender<bool>,
     pub(super) runtime: tokio::runtime::Handle,
     /// The tasks' actors, which the host owns.
@@ -132,6 +142,9 @@ pub enum StartError {
         /// The type's name.
         name: String,
     },
+    /// The key is written as a task's id is.
+    #[error("a key of 32 hexadecimal digits is kept for tasks that are started without one; give another, or none")]
+    KeyLikeId,
     /// A task tried to start a daemon as its child.
     #[error("{name:?} is a daemon and nobody's child: the host starts it with its plugin, or a person by hand")]
     DaemonChild {
@@ -252,6 +265,11 @@ pub enum StartError {
         /// The names there are.
         known: Vec<String>,
     },
+    /// The host has a data directory, and was not told to go on with the tasks that are in it.
+    #[error(
+        "this host has not taken over what is in its data directory: call `Host::recover` when the plugins are loaded"
+    )]
+    NotRecovered,
     /// The store did not take the task.
     #[error("failed to store the new task: {0}")]
     Store(CommitError),
@@ -275,7 +293,19 @@ impl Host {
     }
 
     pub(super) fn new(inner: Inner, wasm: Arc<WasmRunner>) -> Self {
-        Self { inner: Arc::new(inner), wasm }
+        Self {
+            inner: Arc::new(inner),
+            wasm,
+            #[cfg(feature = "sqlite")]
+            health: None,
+        }
+    }
+
+    /// With what tells how its store is.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn with_health(mut self, health: Option<watch::Receiver<StoreHealth>>) -> Self {
+        self.health = health;
+        self
     }
 
     /// Loads a plugin from a file: a component, or a core module for `wasm32-wasip1` that carries the contract.
@@ -500,6 +530,9 @@ impl Inner {
     }
 
     fn spawn_into(&self, jobs: &Mutex<JoinSet<()>>, job: BoxFuture<'static, ()>) {
+        if self.suspended.is() {
+            return;
+        }
         let mut jobs = jobs.lock().unwrap_or_else(PoisonError::into_inner);
         // Those that are done need not be remembered.
         while jobs.try_join_next().is_some() {}
@@ -540,7 +573,7 @@ impl Inner {
     }
 
     /// Waits for the host's own jobs, its actors among them.
-    async fn jobs_done(&self) {
+    pub(super) async fn jobs_done(&self) {
         // The actors stay in their place: whoever drops this future must not drop them along.
         poll_fn(|cx| {
             let mut actors = self.actors.lock().unwrap_or_else(PoisonError::into_inner);

@@ -29,6 +29,7 @@ pub(super) struct Claim {
 pub(super) struct OnceClaim {
     registry: Arc<Registry>,
     key: OnceKey,
+    print: Fingerprint,
     settled: bool,
 }
 
@@ -58,6 +59,11 @@ impl Claim {
         if let Some(once) = self.once.take() {
             once.settle(live);
         }
+    }
+
+    /// What was asked for with the idempotency key.
+    pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
+        self.once.as_ref().map(OnceClaim::fingerprint)
     }
 
     /// With an idempotency key, which goes the way of this claim.
@@ -125,6 +131,11 @@ impl Drop for Claim {
 }
 
 impl OnceClaim {
+    /// What was asked for with it.
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        self.print
+    }
+
     /// The key stands for this task from now on.
     pub(super) fn settle(mut self, task: TaskId) {
         self.settled = true;
@@ -154,7 +165,7 @@ pub(super) async fn once(
         match inner.registry.once(&key, print, task, id) {
             Once::Mine => {
                 let registry = Arc::clone(&inner.registry);
-                return Ok(Found::Nothing(Some(OnceClaim { registry, key, settled: false })));
+                return Ok(Found::Nothing(Some(OnceClaim { registry, key, print, settled: false })));
             }
             Once::Known(shared) => return Ok(Found::Known(shared)),
             Once::Another(task) => return Err(StartError::IdempotencyKeyUsed { task }),

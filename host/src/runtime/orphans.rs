@@ -32,6 +32,18 @@ impl Written {
         Self { events: usize::from(at.is_some()) + dates.count(), at }
     }
 
+    /// Reads one more than there may be: a task that lives in another host has a longer log.
+    async fn read(self, store: &dyn TaskStore, stream: StreamId) -> Result<Vec<Event>, StoreError> {
+        let (mut log, mut after) = (Vec::new(), EventSeq::default());
+        while log.len() <= self.events {
+            let page = store.read(stream, after, self.events.saturating_add(1) - log.len()).await?;
+            let Some(last) = page.last() else { break };
+            after = last.seq;
+            log.extend(page);
+        }
+        Ok(log)
+    }
+
     fn is(self, log: &[Event]) -> bool {
         self.events == log.len() && self.at == log.first().map(|event| event.at)
     }
@@ -67,9 +79,12 @@ impl Orphans {
         let Some(mut taking) = self.begin(id)? else { return Ok(()) };
         let (stream, written) = (StreamId::Task(id), taking.written);
         let taken = pin!(async {
-            // One more than there may be: a task that lives in another host has a longer log.
-            let log = store.read(stream, EventSeq::default(), written.events.saturating_add(1)).await?;
-            if written.is(&log) { store.remove(stream).await } else { Ok(()) }
+            if !written.is(&written.read(store, stream).await?) {
+                return Ok(());
+            }
+            store.remove(stream).await?;
+            // Its id, or its key, may be given to a new task right after.
+            store.flush().await
         });
         guarded(taken).await.unwrap_or(Err(StoreError::Unavailable))?;
         taking.done = true;

@@ -48,6 +48,15 @@ impl OutboxDesk {
         fits.then(|| OutboxPlace { desk: Arc::clone(self), bytes, message: None })
     }
 
+    /// Puts messages in that were written down in a host before this one, in this order. None is lost for want of room.
+    pub(super) fn take_back(&self, messages: impl IntoIterator<Item = AgentMessage>) {
+        self.change(|book| {
+            for message in messages {
+                book.put_anyway(message);
+            }
+        });
+    }
+
     /// Whether a message of this session's asks its agent to act, and nobody has taken it.
     pub(super) fn calls(&self, session: &str) -> bool {
         self.book().calls(session)

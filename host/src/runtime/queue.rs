@@ -29,6 +29,12 @@ impl Queue {
         self.waiting.load(Ordering::Acquire)
     }
 
+    /// Takes a place whether there is one or not: for a task that has waited in a host before this one.
+    pub(crate) fn enter_again(&self) -> QueuePlace {
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        QueuePlace(Arc::clone(&self.waiting))
+    }
+
     /// Takes a place, if there is one.
     pub(crate) fn enter(&self) -> Option<QueuePlace> {
         let more = |waiting| (waiting < self.max).then_some(waiting + 1);

@@ -262,7 +262,7 @@ fn after(output: &OutputLog, query: &OutputQuery, cursor: OutputCursor) -> Read 
         // Not behind pieces that are missing: whoever reads on must not join what is around them.
         next = seen;
     }
-    let lost = cursor.up_to(next).saturating_sub(looked_at);
+    let lost = output.between(cursor, next).saturating_sub(looked_at);
     let has_earlier = cursor > OutputCursor::default() || lost > 0;
     Read { lines: lines.finish(), has_earlier, lost, next, has_more: next < output.end() }
 }
@@ -289,7 +289,7 @@ fn last_pieces(output: &OutputLog, after: OutputCursor, bytes: usize) -> (Output
             }
         }
     }
-    let lost = before.up_to(end).saturating_sub(chunks.len() as u64);
+    let lost = output.between(before, end).saturating_sub(chunks.len() as u64);
     chunks.reverse();
     (OutputPage { chunks, lost, next: end }, before > after)
 }

@@ -37,8 +37,8 @@ const TASK_BYTES: u64 = 4 << 10;
 #[derive(Debug, Clone, Copy)]
 struct Past {
     id: TaskId,
-    /// When it ended, on the steady clock.
-    at: Duration,
+    /// Until when it is remembered, on the steady clock.
+    until: Duration,
     bytes: u64,
 }
 
@@ -141,7 +141,7 @@ impl Books {
         }
         for _ in 0..SWEPT_AT_ONCE {
             let too_many = self.ended.len() > keep.tasks || self.ended_bytes > keep.bytes;
-            let over = |past: &Past| too_many || now.saturating_sub(past.at) > keep.time;
+            let over = |past: &Past| too_many || now > past.until;
             let Some(oldest) = self.ended.front().copied().filter(over) else { break };
             self.ended.pop_front();
             self.ended_bytes = self.ended_bytes.saturating_sub(oldest.bytes);
@@ -152,6 +152,15 @@ impl Books {
         self.held.extend(held);
         let tasks = forgotten.iter().filter_map(|id| self.forget(*id)).collect();
         Forgotten { ids: forgotten, _tasks: tasks }
+    }
+
+    /// A task is over.
+    fn retire(&mut self, id: TaskId, until: Duration) {
+        // One that somebody has removed meanwhile is not here.
+        if let Some(bytes) = self.tasks.get(&id).map(|shared| shared.kept_bytes().saturating_add(TASK_BYTES)) {
+            self.ended.push_back(Past { id, until, bytes });
+            self.ended_bytes = self.ended_bytes.saturating_add(bytes);
+        }
     }
 
     /// The same for one.
@@ -302,13 +311,42 @@ impl Registry {
     /// Enters a task that is over already, and returns the ids of those that are forgotten for it.
     pub(super) fn enter_ended(&self, shared: Arc<Shared>, now: Duration) -> Vec<TaskId> {
         let id = shared.id;
-        {
-            let mut books = self.lock();
-            books.index.enter(&shared);
-            books.index.end(&shared);
-            books.tasks.insert(id, shared);
-        }
+        self.enter_past(shared);
         self.retire(id, now)
+    }
+
+    /// Enters a task that is over already, and has still to be retired.
+    pub(super) fn enter_past(&self, shared: Arc<Shared>) {
+        let mut books = self.lock();
+        books.index.enter(&shared);
+        books.index.end(&shared);
+        books.tasks.insert(shared.id, shared);
+    }
+
+    /// Notes that a task has been over for so long. Nothing is forgotten for it. The oldest come first.
+    pub(super) fn retire_past(&self, id: TaskId, over_for: Duration, now: Duration) {
+        // Longer ago than this host has lived: then it is over at once, if its time is.
+        let until = if over_for > self.keep.time {
+            Duration::ZERO
+        } else {
+            now.saturating_add(self.keep.time.saturating_sub(over_for))
+        };
+        self.lock().retire(id, until);
+    }
+
+    /// When the next ended task is forgotten, if it is not held.
+    pub(super) fn next_over(&self) -> Option<Duration> {
+        self.lock().ended.front().map(|past| past.until)
+    }
+
+    /// How long ended tasks are remembered.
+    pub(super) fn keeps_for(&self) -> Duration {
+        self.keep.time
+    }
+
+    /// Whether this task has its key: it lives, or is being born.
+    pub(super) fn has_key(&self, task: &TaskRef, id: TaskId) -> bool {
+        self.lock().claims.holder(task) == Some(id)
     }
 
     /// Forgets a task that is over, and says whether it was known.
@@ -330,11 +368,7 @@ impl Registry {
     /// Notes that a task is over, and returns the ids of those that are forgotten for it.
     pub(crate) fn retire(&self, id: TaskId, now: Duration) -> Vec<TaskId> {
         let mut books = self.lock();
-        // One that somebody has removed meanwhile is over.
-        if let Some(bytes) = books.tasks.get(&id).map(|shared| shared.kept_bytes().saturating_add(TASK_BYTES)) {
-            books.ended.push_back(Past { id, at: now, bytes });
-            books.ended_bytes = books.ended_bytes.saturating_add(bytes);
-        }
+        books.retire(id, now.saturating_add(self.keep.time));
         let forgotten = books.sweep(self.keep, now);
         drop(books);
         forgotten.ids

@@ -105,6 +105,13 @@ impl Scheduler {
             let turn = guarded(pin!(self.turn())).await;
             let until = turn.unwrap_or_else(|_| Some(self.recover()));
             let clock = Arc::clone(&self.books.clock);
+            let standing_by = self.host.upgrade().filter(|host| !host.standby.is_over());
+            let over = async {
+                match &standing_by {
+                    Some(host) => host.standby.over().await,
+                    None => std::future::pending().await,
+                }
+            };
             let sleep = async {
                 match until {
                     Some(at) => clock.sleep_until(at).await,
@@ -119,6 +126,7 @@ impl Scheduler {
                     None => return,
                 },
                 () = sleep => Wake::Time,
+                () = over => Wake::Time,
             };
             if guarded(pin!(self.step(wake))).await.is_err() {
                 self.recover();
@@ -143,6 +151,10 @@ impl Scheduler {
 
     /// Does what is due, and returns when to look again.
     async fn turn(&mut self) -> Option<Duration> {
+        // Nothing can be started before; whoever asks is answered meanwhile.
+        if !self.host.upgrade().is_some_and(|host| host.standby.is_over()) {
+            return None;
+        }
         self.let_go();
         if let Some(Retry { at, .. }) = self.retry.filter(|retry| retry.at > self.books.clock.steady()) {
             return Some(at);
@@ -296,6 +308,9 @@ impl Scheduler {
             }
             Ask::Change { id, change, by, reply } => {
                 let _ = reply.send(self.change(id, change, by).await);
+            }
+            Ask::Fire { reply, .. } if !self.host.upgrade().is_some_and(|host| host.standby.is_over()) => {
+                let _ = reply.send(Err(ScheduleError::Start(StartError::NotRecovered)));
             }
             Ask::Fire { id, by, reply } => {
                 let task = new_id();

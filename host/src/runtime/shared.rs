@@ -24,7 +24,7 @@ use crate::ports::clock::Clock;
 use crate::ports::gate::Gate;
 use crate::ports::gauges::Gauges;
 use crate::ports::news::News;
-use crate::ports::output::{OutputLog, Spill};
+use crate::ports::output::OutputLog;
 use crate::ports::store::TaskStore;
 
 use super::after::AfterLane;
@@ -138,6 +138,8 @@ pub(crate) struct Shared {
     pub(crate) parent: Option<TaskId>,
     /// The first task of its tree, and how many are above it; `None` for the first.
     pub(crate) tree: Option<(TaskId, u32)>,
+    /// The wall time that it has used in hosts before this one.
+    wall_before: Duration,
     /// The number of the wait that it is parked in, in the host's order.
     pub(crate) waiting_since: AtomicU64,
     /// Boxed, because a channel has room for dozens from the beginning, and most tasks are never sent any.
@@ -195,6 +197,7 @@ pub(crate) struct Surroundings {
 }
 
 impl Shared {
+    /// Blocks if a host before this one left output of the task.
     pub(crate) fn new(
         id: TaskId,
         task: TaskRef,
@@ -204,8 +207,7 @@ impl Shared {
         control: mpsc::Sender<Box<Control>>,
         around: Surroundings,
     ) -> Self {
-        let file = OutputFile::new(Arc::clone(&around.dirs), id);
-        let spill = Spill::new(Box::new(file), state.limits.spill_bytes);
+        let output = OutputFile::log(&around.dirs, id, &state.limits);
         Self {
             id,
             task,
@@ -215,12 +217,13 @@ impl Shared {
             session: state.details.session.clone(),
             parent: state.details.parent,
             tree: None,
+            wall_before: state.known_usage().wall,
             waiting_since: AtomicU64::new(u64::MAX),
             control,
             gauges: Arc::default(),
             news: Arc::default(),
             gate: Arc::default(),
-            output: Arc::new(OutputLog::with_spill(state.limits.output_bytes, spill)),
+            output,
             store: around.store,
             clock: around.clock,
             dirs: around.dirs,
@@ -245,6 +248,12 @@ impl Shared {
     /// The state, for a short look. Never held over an await.
     pub(crate) fn state(&self) -> MutexGuard<'_, TaskState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What happened after its end was found in the store, up to this event.
+    pub(super) fn left_after(&mut self, lane: AfterLane, seq: EventSeq) {
+        self.after = tokio::sync::Mutex::new(lane);
+        self.told_after = Mutex::new(seq);
     }
 
     /// What it is found by.
@@ -297,7 +306,8 @@ impl Shared {
     /// What the task has used up to now.
     pub(crate) fn usage(&self) -> Usage {
         let started = self.moments().started;
-        self.gauges.usage(started.map_or(Duration::ZERO, |started| self.clock.steady().saturating_sub(started.steady)))
+        let since = started.map_or(Duration::ZERO, |started| self.clock.steady().saturating_sub(started.steady));
+        self.gauges.usage(self.wall_before.saturating_add(since))
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {

@@ -1,13 +1,11 @@
 //! From a request to a running task: checked first, claimed, written down, and only then alive.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
 
 use crate::model::admission::Applicant;
 use crate::model::attachment;
@@ -22,6 +20,7 @@ use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::load_limits::LoadLimits;
 use crate::model::machine::step;
 use crate::model::manifest::{Schemas, TaskKind};
+use crate::model::papers::TaskPapers;
 use crate::model::request::{KeyPolicy, StartRequest};
 use crate::model::schema::Schema;
 use crate::model::scratch::ScratchPolicy;
@@ -29,10 +28,9 @@ use crate::model::signal::{NotifyAnswer, Party};
 use crate::model::state::TaskState;
 use crate::model::time::Timestamp;
 use crate::ports::clock::BoxFuture;
-use crate::ports::runner::{CellLink, CellWork, Permit};
+use crate::ports::runner::Permit;
 use crate::ports::store::Record;
 
-use super::actor::{Actor, CALL_QUEUE};
 use super::attachments::{Attached, attach_all};
 use super::beside::Beside;
 use super::birth::Newborn;
@@ -43,12 +41,11 @@ use super::handle::TaskHandle;
 use super::hooks::TaskHooks;
 use super::host::{Inner, StartError};
 use super::keys::{Claim, Found, once, replacing};
-use super::pace::Bucket;
+use super::making::{Makings, make};
 use super::queue::QueuePlace;
 use super::registry::TreePlace;
-use super::shared::{CONTROL_QUEUE, Control, Shared};
+use super::shared::{Control, Shared};
 use super::terminal::{AtEnd, OnTerminal};
-use super::timers::Timers;
 use super::version::VersionUse;
 
 /// Bytes of a request's own schema for its result. It is kept in the log, and takes time to compile.
@@ -58,6 +55,7 @@ const OUTPUT_SCHEMA_BYTES_MAX: usize = 64 << 10;
 struct Checked {
     version: VersionUse,
     kind: TaskKind,
+    restartable: bool,
     schemas: Schemas,
     limits: Limits,
     /// The request's own schema of the result.
@@ -322,7 +320,7 @@ async fn prepare(
     checked: Checked,
     claim: Claim,
 ) -> Result<Ready, StartError> {
-    request.details.kind = checked.kind;
+    (request.details.kind, request.details.restartable) = (checked.kind, checked.restartable);
     if let Some(guest) = request.grants.clash() {
         return Err(StartError::GuestPath { guest: guest.to_owned() });
     }
@@ -420,10 +418,16 @@ fn check(
     version: Option<VersionUse>,
     on_terminal: Option<OnTerminal>,
 ) -> Result<Checked, StartError> {
-    if *inner.shutdown.borrow() {
+    if *inner.shutdown.borrow() || inner.suspended.is() {
         return Err(StartError::ShuttingDown);
     }
+    if !inner.standby.is_over() {
+        return Err(StartError::NotRecovered);
+    }
     request.details.check()?;
+    if request.key.as_ref().is_some_and(TaskKey::is_like_an_id) {
+        return Err(StartError::KeyLikeId);
+    }
     if !request.details.permission.approve.is_within(&inner.approve_in_advance) {
         return Err(StartError::Permission);
     }
@@ -439,7 +443,7 @@ fn check(
             known: plugin.manifest().tasks.iter().map(|task| task.name.clone()).collect(),
         })?;
     let for_plugin = inner.plugin_limits.get(plugin.name()).copied().unwrap_or_default();
-    let kind = task_type.kind;
+    let (kind, restartable) = (task_type.kind, task_type.restartable);
     let limits = limits_of(kind, &inner.limits, &for_plugin, &request.limits.or(task_type.limits));
     let size = request.input.to_string().len() as u64;
     if size > limits.input_bytes {
@@ -454,7 +458,8 @@ fn check(
     let at_end = inner.on_terminals.of(&request.details, on_terminal)?;
     let hooks = inner.task_hooks(&plugin, request.grants.kv);
     let wanted = request.details.output_schema.as_ref().map(wanted).transpose()?;
-    Ok(Checked { version, kind, schemas: schemas.clone(), limits, wanted, at_end, hooks, tree: None, beside: None })
+    let schemas = schemas.clone();
+    Ok(Checked { version, kind, restartable, schemas, limits, wanted, at_end, hooks, tree: None, beside: None })
 }
 
 /// The schema that a request has for its result, under the rules for a plugin's.
@@ -481,85 +486,36 @@ async fn create(inner: &Arc<Inner>, prepared: Prepared) -> Result<TaskHandle, St
 fn newborn(inner: &Arc<Inner>, prepared: Prepared) -> Result<(Newborn, Vec<Record>), StartError> {
     let Prepared { request, checked, claim, turn, attached } = prepared;
     let (id, task) = (claim.id, claim.task.clone());
-    let (state, first) = first_events(inner, &request, &checked, &task)?;
+    let (state, mut first) = first_events(inner, &request, &checked, &task)?;
 
-    let (control_tx, control) = mpsc::channel(CONTROL_QUEUE);
-    let (calls_tx, calls) = mpsc::channel(CALL_QUEUE);
-    let (cancel, cancel_rx) = watch::channel(None);
-    let (alive, gone) = oneshot::channel();
-    let (number, version) = (inner.registry.next_number(), checked.version.number);
-    let mut shared = Shared::new(id, task.clone(), number, version, state, control_tx, inner.around.clone());
-    shared.place = LoopPlace::new(&inner.loops, id, &request, checked.beside);
-    shared.tree = checked.tree.as_ref().map(|place| (place.root, place.depth));
-    let shared = Arc::new(shared);
-    let link = CellLink {
-        calls: calls_tx,
-        cancel: cancel_rx,
-        gauges: Arc::clone(&shared.gauges),
-        news: Arc::clone(&shared.news),
-        gate: Arc::clone(&shared.gate),
-        output: Arc::clone(&shared.output),
-        config: inner.plugins.config(&task.plugin),
-        kv: request.grants.kv.then(|| inner.plugins.store(&task.plugin)),
-    };
-    link.gauges.set_fuel_budget(checked.limits.fuel);
-    let scratch = Arc::new(inner.around.dirs.scratch(id));
-    let work = CellWork {
+    let place = LoopPlace::new(&inner.loops, id, &request.details, request.untold, checked.beside);
+    first.push(Record::Papers(Box::new(TaskPapers {
         plugin: checked.version.plugin.digest(),
+        grants: request.grants.clone(),
+        fingerprint: claim.fingerprint(),
+        attachments: attached.as_ref().map(Attached::place),
+        untold: request.untold,
+    })));
+    let makings = Makings {
         id,
-        task: task.clone(),
-        input: request.input,
-        limits: checked.limits,
-        attempt: 1,
-        fuel_used: 0,
-        details: request.details,
-        scratch: Arc::clone(&scratch),
-        attachments: attached.as_ref().map(Attached::path),
-        alive,
-        grants: request.grants,
-    };
-    let again = || Box::new(link.clone());
-    let mut actor = Actor {
-        again: (work.details.retry.attempts > 1).then(again),
+        task,
+        number: inner.registry.next_number(),
         version: checked.version,
-        desk: Arc::clone(&inner.desk),
-        last: None,
-        first_plan_asked: false,
-        gone,
-        tree: checked.tree,
-        shared,
-        registry: Arc::clone(&inner.registry),
-        runner: Arc::clone(&inner.runner),
-        feed: inner.feed.clone(),
-        sink: inner.sink.clone(),
+        state,
+        input: request.input,
+        details: request.details,
+        grants: request.grants,
         schemas: checked.schemas,
         wanted: checked.wanted,
-        grants: work.grants.clone(),
-        host: Arc::downgrade(inner),
-        children: HashMap::new(),
-        ended_children: VecDeque::new(),
-        ended_children_bytes: 0,
-        watched: JoinSet::new(),
-        functions: Arc::clone(&inner.functions),
-        control,
-        calls,
-        cancel,
-        shutdown: inner.shutdown.subscribe(),
-        timers: Timers::new(&checked.limits),
-        progress_pace: Bucket::even(checked.limits.progress_per_second),
-        event_pace: Bucket::bursting(checked.limits.events_per_second),
-        parked: None,
+        at_end: checked.at_end,
+        hooks: checked.hooks,
+        tree: checked.tree,
+        place,
+        attached,
         queued: turn.queued,
         told_once: HashMap::new(),
-        jobs: JoinSet::new(),
-        scratch,
-        attached,
-        at_end: checked.at_end,
-        life: None,
-        hooks: checked.hooks,
     };
-    actor.begin_to_wait();
-    let ready = Box::new((work, link));
+    let (actor, ready) = make(inner, makings);
     let cell = match turn.admission {
         Some(admission) => Cell::Queued { admission, ready },
         None => Cell::Idle { ready },

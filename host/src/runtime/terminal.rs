@@ -35,6 +35,14 @@ pub struct TaskEnd {
     pub outcome: Outcome,
 }
 
+impl TaskEnd {
+    /// The same text each time that this end is told of. A function is called at least once: again by the next host, if
+    /// this one stops before it was written down that the call was over. Whoever has seen the key has nothing to do.
+    pub fn idempotency_key(&self) -> String {
+        format!("{}-end", self.task.id())
+    }
+}
+
 /// Why a function failed that was called at a task's end. It is written down, and changes nothing.
 pub type OnTerminalError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -66,6 +74,11 @@ impl OnTerminals {
 
     pub(crate) fn set_timeout(&mut self, timeout: Duration) {
         self.timeout = timeout;
+    }
+
+    /// Whether there is a function of this name.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.named.contains_key(name)
     }
 
     /// What is to be called at the end of a task: the function that its request names, and then the one that came along.

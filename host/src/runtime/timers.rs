@@ -62,10 +62,18 @@ pub(crate) struct Timers {
 
 impl Timers {
     /// For a task that does not run yet.
+    #[cfg(test)]
     pub(crate) fn new(limits: &Limits) -> Self {
+        Self::after(limits, Duration::ZERO)
+    }
+
+    /// For a task that does not run now, and has run so long before.
+    pub(crate) fn after(limits: &Limits, ran: Duration) -> Self {
+        // Without an end there is no less of it.
+        let left = if limits.timeout == Duration::MAX { Duration::MAX } else { limits.timeout.saturating_sub(ran) };
         Self {
             grace: None,
-            deadline: Countdown { left: limits.timeout, since: None },
+            deadline: Countdown { left, since: None },
             wait: None,
             fuel_request: None,
             instruction: None,

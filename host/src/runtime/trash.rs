@@ -35,6 +35,13 @@ impl<'a> Trash<'a> {
         }
     }
 
+    /// Moves the directories in a directory here, and removes the files in it.
+    pub(super) fn take_out(&mut self, path: &Path) {
+        if let Err(error) = self.clear(path) {
+            self.note(error);
+        }
+    }
+
     /// Something that is gone already is as it shall be.
     fn note(&mut self, error: std::io::Error) {
         if error.kind() != ErrorKind::NotFound {
@@ -48,9 +55,7 @@ impl<'a> Trash<'a> {
         while let Some(path) = self.waiting.pop() {
             let mut tries = 0;
             loop {
-                if let Err(error) = self.clear(&path) {
-                    self.note(error);
-                }
+                self.take_out(&path);
                 listed(&path);
                 tries += 1;
                 match self.dir.remove_dir(&path) {

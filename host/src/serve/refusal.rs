@@ -109,7 +109,8 @@ impl From<StartError> for Refusal {
             E::UnknownPlanner { known, .. } | E::UnknownOnTerminal { known, .. } => {
                 Problem { known: Some(known), ..of(Kind::Refused) }
             }
-            E::DaemonKey { .. }
+            E::KeyLikeId
+            | E::DaemonKey { .. }
             | E::DaemonChild { .. }
             | E::Permission
             | E::ParentRefuses { .. }
@@ -122,6 +123,8 @@ impl From<StartError> for Refusal {
             | E::TooManySignals { .. }
             | E::Plan(_) => of(Kind::Refused),
             E::Store(error) => of(commit(error)),
+            // The server tells it to before it listens.
+            E::NotRecovered => of(Kind::Internal),
             E::ShuttingDown => of(Kind::ShuttingDown),
         }
         .into()

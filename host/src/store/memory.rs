@@ -7,6 +7,7 @@ use crate::model::event::{Event, EventSeq};
 use crate::model::ids::TaskId;
 use crate::model::papers::TaskPapers;
 use crate::ports::clock::BoxFuture;
+use crate::ports::kv::ValueStore;
 use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
 
 /// Keeps everything in memory and loses it with the process.
@@ -22,6 +23,8 @@ struct Books {
     tasks: BTreeMap<u64, TaskId>,
     /// How many tasks have come.
     places: u64,
+    /// What plugins keep, by their names.
+    values: HashMap<String, BTreeMap<String, Vec<u8>>>,
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +53,7 @@ impl MemoryStore {
 
     fn append(&self, stream: StreamId, fence: Fence, records: Vec<Record>) -> Result<(), CommitError> {
         let mut books = self.lock();
-        let Books { streams, tasks, places } = &mut *books;
+        let Books { streams, tasks, places, .. } = &mut *books;
         let mut head = streams.get(&stream).and_then(Stream::head);
         let fits = match (fence, head) {
             (Fence::Absent, None) => true,
@@ -80,6 +83,10 @@ impl MemoryStore {
         }
         if !fits {
             return Err(CommitError::Fenced);
+        }
+        if head.is_none() {
+            // A stream begins with an event.
+            return Ok(());
         }
         let kept = streams.entry(stream).or_default();
         if let (StreamId::Task(id), 0) = (stream, kept.place) {
@@ -133,6 +140,28 @@ impl TaskStore for MemoryStore {
     }
 
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+impl ValueStore for MemoryStore {
+    fn load<'a>(&'a self, plugin: &'a str) -> BoxFuture<'a, Result<Vec<(String, Vec<u8>)>, StoreError>> {
+        let values = self.lock().values.get(plugin).cloned().unwrap_or_default();
+        Box::pin(std::future::ready(Ok(values.into_iter().collect())))
+    }
+
+    fn put<'a>(
+        &'a self,
+        plugin: &'a str,
+        key: &'a str,
+        value: Option<Vec<u8>>,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        let mut books = self.lock();
+        let values = books.values.entry(plugin.to_owned()).or_default();
+        match value {
+            Some(value) => values.insert(key.to_owned(), value),
+            None => values.remove(key),
+        };
         Box::pin(std::future::ready(Ok(())))
     }
 }

@@ -1,4 +1,8 @@
 //! The task stores.
 
+#[cfg(test)]
+mod conformance;
 pub(crate) mod faulty;
 pub(crate) mod memory;
+#[cfg(feature = "sqlite")]
+pub(crate) mod sqlite;

@@ -77,3 +77,16 @@ fn r47_a_file_goes_along_and_one_that_is_none_is_refused() {
     place.fixture(&["read", "--attach", "missing", "--set", &read("missing")]).ends_with(4).says("the attachment");
     place.fixture(&["read", "--attach", ":x", "--set", &read("x")]).ends_with(2).says("the file is missing");
 }
+
+#[test]
+fn r8_the_plugins_configuration_comes_from_the_command_line_or_a_file() {
+    let place = Place::new();
+    assert_eq!(place.fixture(&["config", "--input", "null"]).ends_with(0).json(), json!({}));
+    let done = place.fixture(&["config", "--input", "null", "--config", r#"{"region": "eu"}"#]).ends_with(0);
+    assert_eq!(done.json(), json!({"region": "eu"}));
+    place.file("plugin.json", r#"{"region": "us"}"#);
+    let done = place.fixture(&["config", "--input", "null", "--config", "@plugin.json"]).ends_with(0);
+    assert_eq!(done.json(), json!({"region": "us"}));
+    place.fixture(&["config", "--input", "null", "--config", "region=eu"]).ends_with(2).says("--config is not JSON");
+    place.fixture(&["config", "--input", "null", "--config", "@nowhere.json"]).ends_with(2).says("nowhere.json");
+}

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use taskcell::{
     ApprovalAnswer, ApprovalAsk, ApprovalFilter, ApprovalKinds, ApprovalVerdict, EventBody, FailureKind, Host, Party,
-    Permission, StartRequest, TaskHandle,
+    Permission, Phase, StartRequest, TaskHandle,
 };
 
 use crate::support::task::{data, events, failed, outcome, start, start_as};
@@ -84,4 +84,35 @@ async fn r26_a_child_is_as_unattended_as_its_parent() {
         _ => None,
     });
     assert_eq!(data(outcome(&child.unwrap()).await)[0]["denied"], "host");
+}
+
+#[tokio::test]
+async fn r27_a_held_task_runs_nothing_before_a_person_says_yes_and_keeps_its_id() {
+    let (host, _) = fixture().await;
+    let mut questions = host.follow_approvals(ApprovalFilter::default());
+    let mut held = request("echo", json!({"to": "all"}));
+    held.approval = Some(ApprovalAsk::new("mail", "it costs", "writes to everybody"));
+    let task = start_as(&host, held.clone()).await;
+    let asked = within(questions.next()).await.unwrap();
+    assert_eq!((asked.id, &*asked.ask.summary), (task.id(), "writes to everybody"));
+    assert_eq!((task.state().phase, task.state().attempt), (Phase::Held, 0));
+    let less = ApprovalVerdict::Approve(Some(json!({"to": "Ada"})));
+    let model = within(host.decide(asked.id, asked.number, less.clone(), Party::Agent)).await;
+    assert!(matches!(model, ApprovalAnswer::NotAllowed(_)), "not the model that asked: {model:?}");
+    assert_eq!(task.state().phase, Phase::Held);
+    assert_eq!(within(host.decide(asked.id, asked.number, less, Party::Person)).await, ApprovalAnswer::Decided);
+    assert_eq!(data(outcome(&task).await), json!({"to": "Ada"}), "with what was approved of");
+    let events = events(&task).await;
+    let place = |what: fn(&EventBody) -> bool| events.iter().position(|event| what(&event.body));
+    let (decided, started) = (
+        place(|body| matches!(body, EventBody::ApprovalDecided { .. })),
+        place(|body| matches!(body, EventBody::Started { .. })),
+    );
+    assert!(decided.is_some() && decided < started, "{events:?}");
+    let denied = start_as(&host, held).await;
+    let asked = within(questions.next()).await.unwrap();
+    let no = ApprovalVerdict::Deny("too many".to_owned());
+    within(host.decide(asked.id, asked.number, no, Party::Person)).await;
+    failed(outcome(&denied).await, FailureKind::Denied);
+    assert_eq!(denied.state().attempt, 0);
 }

@@ -11,6 +11,7 @@ mod exporting;
 mod extension;
 mod functions;
 mod hooks;
+mod idling;
 mod keys;
 mod log;
 mod observing;

@@ -233,12 +233,20 @@ async fn r13_a_host_that_shuts_down_starts_nothing() {
 #[tokio::test]
 async fn f20_handles_to_different_runs_never_meet() {
     let (host, _) = fixture().await;
-    let mut ids = std::collections::HashSet::new();
-    for _ in 0..50 {
-        let task = start(&host, "echo", json!(1)).await;
-        assert!(ids.insert(task.id()), "an id came twice");
+    let mut runs = Vec::new();
+    for number in 0..50 {
+        // Each run has the same key as the one before, which has ended.
+        let again = request("echo", json!(number)).key(TaskKey::new("k").unwrap());
+        let task = within(host.start(again)).await.unwrap();
+        assert!(runs.iter().all(|run: &taskcell::TaskHandle| run.id() != task.id()), "an id came twice");
         outcome(&task).await;
-        assert_eq!(host.task(task.id()).expect("kept after its end").id(), task.id());
+        runs.push(task);
+    }
+    for (number, run) in runs.iter().enumerate() {
+        assert_eq!(run.task_ref(), runs[0].task_ref());
+        assert_eq!(data(outcome(run).await), json!(number), "each has its own outcome");
+        let found = host.task(run.id()).expect("kept after its end");
+        assert_eq!((found.id(), data(outcome(&found).await)), (run.id(), json!(number)));
     }
 }
 

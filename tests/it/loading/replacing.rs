@@ -1,14 +1,17 @@
 //! Plugins that are replaced and unloaded, with real code.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use taskcell::{Host, Outcome, Party, ReplaceError, StartError, StartRequest, TaskHandle, Unload};
+use taskcell::{
+    EventBody, Host, Outcome, Party, ReplaceError, SimulatedClock, StartError, StartRequest, TaskHandle, Unload,
+};
 
 use crate::support::component::{Handmade, outcome_of};
 use crate::support::imports;
-use crate::support::task::{data, outcome, parked, start_as};
-use crate::support::{guest, uncached, within};
+use crate::support::task::{data, outcome, parked, seen, start, start_as, started};
+use crate::support::{builder, guest, request, uncached, with_fixture, within};
 
 /// A version of a plugin whose task says which one it is; the second asks for more.
 fn version(number: u32) -> Handmade {
@@ -94,4 +97,32 @@ async fn r36_an_unloaded_plugin_can_be_loaded_again_and_a_disabled_one_enabled()
     within(host.load_plugin_bytes("made", version(1).bytes())).await.unwrap();
     assert_eq!(host.plugin_is_enabled("made"), Some(true), "a new beginning");
     assert_eq!(data(outcome(&go(&host).await).await), json!(1));
+}
+
+#[tokio::test]
+async fn r36_tasks_of_a_plugin_that_goes_end_by_themselves_or_are_stopped_after_the_grace() {
+    let clock = Arc::new(SimulatedClock::new());
+    let (host, _) = with_fixture(builder().clock(clock.clone())).await;
+    let polite = start(&host, "wait", json!({"key": "go"})).await;
+    parked(&polite, 1).await;
+    let deaf = start(&host, "spin", json!(null)).await;
+    started(&deaf).await;
+    let unloading = host.unload_plugin("fixture", Unload::Cancel { grace: Duration::from_secs(5) });
+    let meanwhile = async {
+        outcome(&polite).await;
+        seen(&deaf, |body| matches!(body, EventBody::CancelRequested(_))).await;
+        assert_eq!(deaf.state().outcome, None, "it has its grace");
+        clock.advance(Duration::from_secs(5));
+    };
+    let (report, ()) = within(Box::pin(async { tokio::join!(unloading, meanwhile) })).await;
+    let report = report.unwrap();
+    assert!(report.is_complete() && report.tasks.len() == 2 && report.forced() == 1, "{report:?}");
+    let (ended, stopped) = (outcome(&polite).await, outcome(&deaf).await);
+    assert_eq!(data(ended), json!({"result": "cancelled"}), "it ended by itself, in its own words");
+    assert!(matches!(stopped, Outcome::Cancelled { by: Party::Host, forced: true, .. }), "{stopped:?}");
+    let refused = within(host.start(request("echo", json!(1)))).await;
+    assert!(
+        matches!(refused, Err(StartError::UnknownPlugin { .. } | StartError::PluginUnloading { .. })),
+        "{refused:?}"
+    );
 }

@@ -40,7 +40,7 @@ pub(crate) fn guest(name: &str) -> PathBuf {
 }
 
 /// A cache of compiled guests that all tests of a process, and all processes, share.
-fn cache_dir() -> &'static PathBuf {
+pub(crate) fn cache_dir() -> &'static PathBuf {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
     DIR.get_or_init(|| target_profile().parent().unwrap().join("guests/compiled"))
 }

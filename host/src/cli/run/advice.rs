@@ -63,7 +63,8 @@ pub(super) fn advice(outcome: &Outcome, at: &Situation<'_>) -> Option<String> {
         | FailureKind::Budget
         | FailureKind::Plan
         | FailureKind::Denied
-        | FailureKind::NotStarted => Some(failure.advice().into_owned()),
+        | FailureKind::NotStarted
+        | FailureKind::Lost => Some(failure.advice().into_owned()),
         FailureKind::OutOfFuel => Some(limit(
             &format!("{} units of fuel ({})", text::fuel(at.fuel_budget), text::cpu_seconds(at.fuel_budget)),
             &format!("--fuel {}", text::fuel_flag(at.fuel_budget.saturating_mul(10).max(FUEL_HINT_MIN))),

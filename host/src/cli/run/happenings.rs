@@ -74,6 +74,7 @@ pub(in crate::cli) fn line(event: &EventBody) -> Option<String> {
         | EventBody::InstructionWaitStarted { .. }
         | EventBody::InstructionWaitEnded { .. }
         | EventBody::ApprovalRequested { .. }
+        | EventBody::ApprovalRepeated { .. }
         | EventBody::UsageRecorded { .. }
         | EventBody::ChildEnded { .. }
         | EventBody::ChildWaitStarted { .. }

@@ -10,8 +10,8 @@ use crate::cli::args::{KeepScratch, PermissionMode, RunArguments};
 use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
 use crate::cli::prompt::Verdict;
-use crate::cli::text;
 use crate::cli::values::EarlyVerdict;
+use crate::cli::{groups, text};
 use crate::{Limits, LimitsRequest, Manifest, Plugin, ScratchPolicy, StartError, StartRequest};
 
 /// What is decided in advance.
@@ -27,6 +27,11 @@ impl Verdicts {
     pub(super) fn of(&self, kind: &str) -> Option<&Verdict> {
         self.by_kind.get(kind).or(self.others.as_ref())
     }
+}
+
+/// The plugin's configuration, if `--config` says one.
+pub(super) fn config(arguments: &RunArguments) -> Result<Option<Value>, Fault> {
+    arguments.config.as_deref().map(|named| groups::json(named, "configuration", "--config")).transpose()
 }
 
 /// What is decided in advance about the task's questions. Each kind has one decision.
@@ -111,8 +116,10 @@ pub(super) fn refused(error: StartError, arguments: &RunArguments) -> Fault {
         }
         StartError::GuestPath { .. } => Some("give each folder a path of its own: --dir a::/a --dir b::/b".to_owned()),
         StartError::UnknownPlugin { .. }
+        | StartError::NotRecovered
         | StartError::PluginUnloading { .. }
         | StartError::PluginDisabled { .. }
+        | StartError::KeyLikeId
         | StartError::DaemonKey { .. }
         | StartError::DaemonChild { .. }
         | StartError::TooManyValues { .. }

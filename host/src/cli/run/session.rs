@@ -205,6 +205,7 @@ impl<'a, 'host> Session<'a, 'host> {
             | EventBody::InstructionTaken
             | EventBody::InstructionWaitEnded { .. }
             | EventBody::ApprovalDecided { .. }
+            | EventBody::ApprovalRepeated { .. }
             | EventBody::UsageRecorded { .. }
             | EventBody::ChildStarted { .. }
             | EventBody::ChildEnded { .. }

@@ -66,6 +66,8 @@ impl EventBody {
             Self::InstructionWaitStarted { .. } => "it waits to be told something".to_owned(),
             Self::InstructionWaitEnded { reason } => format!("nobody told it anything: {}", why_over(*reason)),
             Self::ApprovalRequested { ask, .. } => format!("it asks for approval: {}", cut(&ask.summary)),
+            Self::ApprovalRepeated { decision: None, .. } => "it asks for the same approval again".to_owned(),
+            Self::ApprovalRepeated { decision: Some(decision), .. } => format!("asked again: {}", decided(decision)),
             Self::ApprovalDecided { decision, .. } => decided(decision),
             Self::UsageRecorded { tool, tokens, actions } => {
                 format!("it spent {tokens} tokens and {actions} actions on {}", cut(tool))

@@ -124,6 +124,10 @@ pub(super) fn words(event: &EventBody) -> String {
             let what = format!("asked for approval {} ({}): {}", number.0, code(&ask.kind), code(&ask.summary));
             if ask.reason.is_empty() { what } else { format!("{what}, because {}", code(&ask.reason)) }
         }
+        EventBody::ApprovalRepeated { number, decision: None } => format!("asked for approval {} again", number.0),
+        EventBody::ApprovalRepeated { number, decision: Some(decided) } => {
+            format!("asked for approval {} again: {}", number.0, decision(decided))
+        }
         EventBody::ApprovalDecided { number, decision: decided } => {
             format!("approval {}: {}", number.0, decision(decided))
         }

@@ -31,6 +31,13 @@ pub(super) fn request_approval(state: &TaskState, ask: ApprovalAsk) -> Decision 
     if state.cancel.is_some() {
         return Decision::only(Answer::WaitOver(WaitEnd::Cancelled));
     }
+    if let Some(before) = state.traces.repeated(&ask) {
+        if before.decision.is_none() && ask.timeout == Some(Duration::ZERO) {
+            return Decision::only(Answer::WaitOver(WaitEnd::TimedOut));
+        }
+        let (number, decision) = (before.number, before.decision.clone());
+        return Decision { events: vec![EventBody::ApprovalRepeated { number, decision }], answer: Answer::Parked };
+    }
     let decided = state.details.permission.decision(&ask);
     if decided.is_none() && ask.timeout == Some(Duration::ZERO) {
         return Decision::only(Answer::WaitOver(WaitEnd::TimedOut));

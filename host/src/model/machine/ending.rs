@@ -61,8 +61,8 @@ pub(super) fn cell_ended(state: &TaskState, end: CellEnd, usage: Usage, chance: 
     // Only what has begun is tried again: a task that waits for a yes must not come to run without it.
     let begun = state.phase == Some(Phase::Running);
     match outcome {
-        Outcome::Failed(failure) if begun && state.cancel.is_none() && retry.tries_again(&failure, state.attempt) => {
-            let pause = retry.pause(state.attempt, chance);
+        Outcome::Failed(failure) if begun && state.cancel.is_none() && retry.tries_again(&failure, state.tries()) => {
+            let pause = retry.pause(state.tries(), chance);
             let cancelled = |number| EventBody::ApprovalDecided { number, decision: ApprovalDecision::Cancelled };
             let open = state.approvals.iter().map(|pending| cancelled(pending.number));
             let ended = EventBody::AttemptEnded { attempt: state.attempt, failure, usage, pause };

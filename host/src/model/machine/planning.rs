@@ -168,7 +168,7 @@ fn ask_planner(state: &TaskState, reason: String, by: Party, first: bool) -> Dec
         return refused(PlanError::Cancelled);
     }
     // Nothing of the task's own limits them before it begins.
-    if !first && state.attempt == 0 && state.planner_calls_of_others > 0 {
+    if !first && state.attempt == 0 && !state.planner_callers.is_empty() {
         return refused(PlanError::PlannerBusy);
     }
     match check_text("reason", &reason) {

@@ -74,7 +74,7 @@ pub(super) fn unpark(state: &TaskState, reason: WaitEnd) -> Option<EventBody> {
         ParkPoint::Instruction => EventBody::InstructionWaitEnded { reason },
         ParkPoint::Child(_) => EventBody::ChildWaitEnded { reason },
         // It is ended with the questions themselves.
-        ParkPoint::Approval => return None,
+        ParkPoint::Approval(_) => return None,
     })
 }
 

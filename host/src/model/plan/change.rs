@@ -108,20 +108,21 @@ impl PlanEvent {
         self.by().is_some_and(|by| by != Party::Itself)
     }
 
-    /// How many others than the host wait for the planner after it, when so many did before.
-    pub(crate) fn others_waiting(&self, before: u64) -> u64 {
+    /// Keeps the list of those who wait for the planner beside the host.
+    pub(crate) fn note_caller(&self, waiting: &mut Vec<Party>) {
         match self {
-            Self::PlannerCalled { by, .. } if *by != Party::Host => before.saturating_add(1),
-            Self::Set { planner: Some(_), by, .. } | Self::PlannerFailed { by, .. } if *by != Party::Host => {
-                before.saturating_sub(1)
+            Self::PlannerCalled { by, .. } if *by != Party::Host => waiting.push(*by),
+            Self::Set { planner: Some(_), by, .. } | Self::PlannerFailed { by, .. } => {
+                if let Some(place) = waiting.iter().position(|caller| caller == by) {
+                    waiting.remove(place);
+                }
             }
             Self::Set { .. }
             | Self::Refused { .. }
             | Self::StepStarted { .. }
             | Self::StepFinished { .. }
             | Self::StepsLeft { .. }
-            | Self::PlannerCalled { .. }
-            | Self::PlannerFailed { .. } => before,
+            | Self::PlannerCalled { .. } => {}
         }
     }
 

@@ -110,6 +110,7 @@ impl Reference {
         let fits = |(key, signal): &(SignalKey, super::Signal)| keys.contains(key) && senders.allow(signal.sender);
         let place = self.view.kept.iter().position(fits)?;
         let (key, signal) = self.view.kept.remove(place);
+        self.takes(place, &key, &signal);
         self.own += 1;
         Some(Said::Signal(key, signal))
     }
@@ -120,7 +121,9 @@ impl Reference {
         }
         if !self.view.said.is_empty() {
             self.own += 1;
-            return Said::Instruction(Some(self.view.said.remove(0)));
+            let said = self.view.said.remove(0);
+            self.hears(&said);
+            return Said::Instruction(Some(said));
         }
         if self.view.cancel.is_some() {
             return Said::Refused(RefusalKind::Cancelled);
@@ -146,22 +149,28 @@ impl Reference {
         if self.view.cancel.is_some() {
             return Said::Over(WaitEnd::Cancelled);
         }
+        if let Some(said) = self.asks_again(kind, ask.timeout) {
+            return said;
+        }
         let before = self.permission(kind);
         if before.is_none() && ask.timeout == Some(Duration::ZERO) {
             return Said::Over(WaitEnd::TimedOut);
         }
         self.asked += 1;
-        let parked = self.parks(Parked::Approval);
+        let parked = self.parks(Parked::Approval(ApprovalNumber(self.asked)));
+        self.notes_question(kind);
         let by = Party::Host;
         match before {
             None => self.view.questions.push((ApprovalNumber(self.asked), kind.clone())),
             Some(yes) => {
                 self.others += 1;
-                self.wake(Woken::Decision(if yes {
+                let decision = if yes {
                     ApprovalDecision::Approved { by, input: None }
                 } else {
                     ApprovalDecision::Denied { by, reason: NOBODY.to_owned() }
-                }));
+                };
+                self.notes_decision(ApprovalNumber(self.asked), &decision);
+                self.wake(Woken::Decision(decision));
             }
         }
         parked
@@ -251,6 +260,7 @@ impl Reference {
             return parked;
         }
         self.view.budget += units;
+        self.view.hour_used_up = false;
         self.wake(Woken::Fuel(units));
         parked
     }

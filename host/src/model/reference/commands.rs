@@ -14,12 +14,14 @@ use crate::model::ids::{SignalKey, TaskId, TaskKey, TaskRef};
 use crate::model::limits::Limits;
 use crate::model::outbox::Settlement;
 use crate::model::outcome::{CellEnd, Failure, FailureKind, GuestOutcome, Outcome};
+use crate::model::patch::{Change, TaskPatch};
 use crate::model::permission::{ApprovalKinds, Permission};
-use crate::model::plan::{Plan, PlanStep, StepStatus};
+use crate::model::plan::{Plan, PlanError, PlanStep, StepStatus};
 use crate::model::request::CancelRequest;
 use crate::model::retry::RetryPolicy;
 use crate::model::signal::{Instruction, Party, SenderClass, Senders, Signal};
 use crate::model::snapshot::{Artifact, Phase, Usage};
+use crate::model::time::Timestamp;
 
 /// Keys that anybody uses.
 const KEYS: u8 = 3;
@@ -42,6 +44,9 @@ pub(super) struct Setting {
     log_events: u64,
     permission: Permission,
     enforced: bool,
+    daemon: bool,
+    planner: bool,
+    restartable: bool,
 }
 
 impl Setting {
@@ -71,6 +76,9 @@ impl Setting {
             approvers: self.approvers,
             permission: self.permission.clone(),
             enforced: self.enforced,
+            daemon: self.daemon,
+            planner: self.planner,
+            restartable: self.restartable,
         }
     }
 }
@@ -98,34 +106,39 @@ pub(super) fn setting() -> impl Strategy<Value = Setting> {
         1 => Just(Permission::approve(ApprovalKinds::All)),
         1 => Just(Permission::approve(ApprovalKinds::only(["fuel"])).deny_others()),
     ];
-    let begun = (prop::bool::weighted(0.7), any::<bool>());
+    let begun = (prop::bool::weighted(0.7), any::<bool>(), prop::bool::weighted(0.8));
+    let kinds = (prop::bool::weighted(0.3), prop::bool::weighted(0.3));
     let budgets = (on_request, budget(), budget());
-    (held, (later, begun, any::<bool>()), 1..4u32, any::<bool>(), approvers, budgets, log_events, permission).prop_map(
-        |(
-            held,
-            (later, (begun, enforced), foreground),
-            attempts,
-            crashes,
-            approvers,
-            (on_request, tokens, actions),
-            log_events,
-            permission,
-        )| Setting {
-            held,
-            later,
-            foreground,
-            begun,
-            attempts,
-            crashes,
-            approvers,
-            on_request,
-            tokens,
-            actions,
-            log_events,
-            permission,
-            enforced,
-        },
-    )
+    (held, (later, begun, any::<bool>(), kinds), 1..4u32, any::<bool>(), approvers, budgets, log_events, permission)
+        .prop_map(
+            |(
+                held,
+                (later, (begun, enforced, restartable), foreground, (daemon, planner)),
+                attempts,
+                crashes,
+                approvers,
+                (on_request, tokens, actions),
+                log_events,
+                permission,
+            )| Setting {
+                held,
+                later,
+                foreground,
+                begun,
+                attempts,
+                crashes,
+                approvers,
+                on_request,
+                tokens,
+                actions,
+                log_events,
+                permission,
+                enforced,
+                daemon,
+                planner,
+                restartable,
+            },
+        )
 }
 
 pub(super) fn task(name: &str) -> TaskRef {
@@ -265,10 +278,31 @@ fn outside() -> impl Strategy<Value = Command> {
         2 => (prop::option::of(delivery), prop::option::of(policy), others())
             .prop_map(|(delivery, continue_policy, by)| Command::SetDelivery { delivery, continue_policy, by }),
         2 => (0..20u64, others()).prop_map(|(units, by)| Command::AddFuel { units, by }),
+        3 => updates(),
         1 => others().prop_map(|by| Command::RefuseFuel { by, reason: String::new() }),
         4 => (0..3u8, outcomes, 0..9u64)
             .prop_map(|(number, outcome, fuel)| Command::ChildEnded { child: child(number), outcome, fuel }),
     ]
+}
+
+/// Changes of what people see of it.
+fn updates() -> impl Strategy<Value = Command> {
+    let change = |long: usize| {
+        prop_oneof![
+            3 => Just(Change::Nothing),
+            2 => Just(Change::Clear),
+            3 => (0..3u8).prop_map(|text| Change::Set(text.to_string())),
+            1 => Just(Change::Set("x".repeat(long))),
+        ]
+    };
+    let labels = prop::collection::btree_map("[ab]", prop::option::of("[cd]"), 0..2);
+    let by = prop_oneof![1 => Just(Party::Itself), 3 => others()];
+    (prop::option::weighted(0.3, 0..4u64), change(256), change(9), labels, by).prop_map(
+        |(expected, note, title, labels, by)| {
+            let patch = Box::new(TaskPatch { note, title, labels });
+            Command::Update { expected, patch, by }
+        },
+    )
 }
 
 /// What the clock and the gauges say.
@@ -283,6 +317,8 @@ fn clocks() -> impl Strategy<Value = Command> {
         1 => (1..4u64).prop_map(|number| Command::ApprovalTimedOut { number: ApprovalNumber(number), usage: usage() }),
         1 => (1..5u64).prop_map(|number| Command::SettleMessage { number, how: Settlement::Acknowledged }),
         2 => (0..200u64).prop_map(|used| Command::FuelLow { used }),
+        3 => (80..300u64).prop_map(|used| Command::FuelOut { used }),
+        3 => (0..300u64).prop_map(|used| Command::NewHour { used }),
         1 => Just(Command::Stalled { fuel: 1, quiet: Duration::from_secs(1) }),
     ]
 }
@@ -346,18 +382,39 @@ fn plans() -> impl Strategy<Value = Command> {
             .prop_map(|names| names.iter().map(|name| PlanStep::new(name.to_string())).collect()),
         2 => prop::collection::vec(step, 0..4),
     ];
-    let plan = steps.prop_map(|steps| steps.into_iter().fold(Plan::new("g"), Plan::step));
+    let plan = steps.prop_map(|steps| steps.into_iter().fold(Plan::new("g"), Plan::step)).boxed();
+    let made = prop_oneof![
+        4 => plan.clone().prop_map(|plan| Ok(Box::new(plan))),
+        1 => Just(Err(PlanError::PlannerTimedOut)),
+    ];
+    // The host itself asks for the first.
+    let asks = || {
+        (by(), prop::bool::weighted(0.4)).prop_map(|(by, first)| if first { (Party::Host, true) } else { (by, false) })
+    };
     let set = (plan, prop::option::weighted(0.2, 0..6u64), by());
     prop_oneof![
         4 => set.prop_map(|(plan, expected, by)| PlanCommand::Set { plan: Ok(Box::new(plan)), expected, by }),
         4 => by().prop_map(|by| PlanCommand::Advance { note: None, by, usage: usage() }),
         3 => (status(), by()).prop_map(|(status, by)| PlanCommand::FinishStep { status, note: None, by }),
+        2 => (asks(), prop::bool::weighted(0.1)).prop_map(|((by, first), long)| {
+            PlanCommand::AskPlanner { reason: "r".repeat(if long { 4097 } else { 1 }), by, first }
+        }),
+        3 => (made, 0..5u64, asks())
+            .prop_map(|(plan, since, (by, first))| PlanCommand::Planned { plan, since, by, first }),
     ]
     .prop_map(Command::Plan)
 }
 
+/// The host stops, and another one goes on.
+fn restarts() -> impl Strategy<Value = Command> {
+    let unfit = prop::bool::weighted(0.1).prop_map(|unfit| unfit.then(|| "its code is gone".to_owned()));
+    unfit.prop_map(|unfit| Command::HostRestarted { unfit, now: Timestamp(0) })
+}
+
 pub(super) fn any_command() -> impl Strategy<Value = Command> {
-    prop_oneof![20 => waits(), 16 => acts(), 12 => plans(), 24 => outside(), 14 => clocks(), 4 => ends()]
+    prop_oneof![
+        20 => waits(), 16 => acts(), 12 => plans(), 24 => outside(), 14 => clocks(), 4 => ends(), 3 => restarts()
+    ]
 }
 
 /// Whether this can come in now: a guest calls while it runs and is not parked, and a clock that stands does not ring.
@@ -379,18 +436,20 @@ pub(super) fn can_come(view: &View, command: &Command) -> bool {
         _ if parks => runs,
         Command::Notify { signal, .. } if signal.sender == Party::Itself => runs && view.parked.is_none(),
         Command::CellEnded { end: CellEnd::Failed(failure), .. } if failure.kind == FailureKind::Host => runs,
-        Command::FuelLow { .. } => runs,
+        Command::FuelLow { .. } | Command::FuelOut { .. } => runs,
         Command::Start => view.phase == Phase::Queued,
         Command::DeadlineReached { .. } => {
-            runs && view.paused.is_none() && !matches!(view.parked, Some(Parked::Fuel(_) | Parked::Approval))
+            runs && view.paused.is_none() && !matches!(view.parked, Some(Parked::Fuel(_) | Parked::Approval(_)))
         }
         Command::Panic { .. }
         | Command::CellEnded { .. }
         | Command::Plan(
             PlanCommand::Set { by: Party::Itself, .. }
             | PlanCommand::Advance { by: Party::Itself, .. }
-            | PlanCommand::FinishStep { by: Party::Itself, .. },
-        ) => runs && view.parked.is_none(),
+            | PlanCommand::FinishStep { by: Party::Itself, .. }
+            | PlanCommand::AskPlanner { by: Party::Itself, .. },
+        )
+        | Command::Update { by: Party::Itself, .. } => runs && view.parked.is_none(),
         command if is_call(command) => runs && view.parked.is_none(),
         _ => true,
     }
@@ -411,8 +470,13 @@ pub(super) fn who(command: &Command) -> &'static str {
         | Command::RefuseFuel { by, .. }
         | Command::SetOutcome { by, .. }
         | Command::Plan(
-            PlanCommand::Set { by, .. } | PlanCommand::Advance { by, .. } | PlanCommand::FinishStep { by, .. },
+            PlanCommand::Set { by, .. }
+            | PlanCommand::Advance { by, .. }
+            | PlanCommand::FinishStep { by, .. }
+            | PlanCommand::AskPlanner { by, .. }
+            | PlanCommand::Planned { by, .. },
         )
+        | Command::Update { by, .. }
         | Command::Cancel { request: CancelRequest { by, .. }, .. }
         | Command::DecideApproval {
             decision: ApprovalDecision::Approved { by, .. } | ApprovalDecision::Denied { by, .. },

@@ -31,6 +31,9 @@ fn running(attempts: u32) -> Decider {
         approvers: Approvers::default(),
         permission: Permission::default(),
         enforced: false,
+        daemon: false,
+        planner: false,
+        restartable: false,
     });
     decider.take(Command::Start);
     let (child, task) = (TaskId::from_random(1), super::commands::task("child"));
@@ -203,6 +206,9 @@ fn f27_nothing_that_comes_after_the_end_touches_the_result() {
                 approvers: Approvers::default(),
                 permission: Permission::default(),
                 enforced: false,
+                daemon: false,
+                planner: false,
+                restartable: false,
             });
         }
         let outcome = Outcome::Succeeded { message: "done elsewhere".into(), data: Some(1.into()) };
@@ -229,6 +235,9 @@ fn r27_a_fault_of_the_host_does_not_let_a_held_task_run_without_its_yes() {
         approvers: Approvers::default(),
         permission: Permission::default(),
         enforced: false,
+        daemon: false,
+        planner: false,
+        restartable: false,
     });
     let end = CellEnd::Failed(Failure::new(FailureKind::Host, "the host panicked"));
     decider.take(Command::CellEnded { end, usage: Usage::default(), chance: 0.0 });

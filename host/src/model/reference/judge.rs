@@ -12,6 +12,7 @@ use crate::model::details::{Routing, TaskDetails};
 use crate::model::event::{Event, EventBody, WaitEnd};
 use crate::model::ids::TaskId;
 use crate::model::machine::{Refusal, step};
+use crate::model::manifest::TaskKind;
 use crate::model::outcome::{Failure, FailureKind, Outcome};
 use crate::model::signal::{Party, Senders};
 use crate::model::snapshot::{Phase, Usage};
@@ -32,6 +33,9 @@ impl Decider {
         details.permission = made.permission.clone();
         details.routing = made.foreground.then_some(Routing::Foreground);
         details.enforce_plan = made.enforced;
+        details.kind = if made.daemon { TaskKind::Daemon } else { TaskKind::Task };
+        details.planner = made.planner.then(|| "p".to_owned());
+        details.restartable = made.restartable;
         details.run_at = made.later.then_some(Timestamp(9));
         let create = Command::Create {
             task: task("k"),
@@ -83,6 +87,7 @@ impl Decider {
             paused: look.paused.map(|pause| (pause.by, pause.reason)),
             progress: look.progress.map(|progress| (progress.message, progress.percent)),
             budget: look.fuel_budget,
+            hour_used_up: look.hour_used_up,
             spent: (usage.tokens, usage.actions, usage.children_fuel),
             kept,
             said: state.instructions.iter().cloned().collect(),
@@ -104,6 +109,8 @@ impl Decider {
             delivery: (look.details.delivery, look.details.continue_policy),
             revision: look.plan.as_ref().map_or(0, |plan| plan.revision),
             plan: look.plan.map(|plan| plan.steps.into_iter().map(|step| (step.name, step.status)).collect()),
+            shown: (look.note, look.details.title, look.details.labels),
+            changes: look.revision,
             cancel: look.cancel,
             outcome: look.outcome.map(plain),
         }
@@ -116,7 +123,7 @@ fn parked(point: &ParkPoint) -> Parked {
             Parked::Wait { number: point.wait, keys: point.keys.clone(), senders: point.senders.clone() }
         }
         ParkPoint::Fuel(request) => Parked::Fuel(request.units),
-        ParkPoint::Approval => Parked::Approval,
+        ParkPoint::Approval(number) => Parked::Approval(*number),
         ParkPoint::Instruction => Parked::Instruction,
         ParkPoint::Child(child) => Parked::Child(*child),
     }
@@ -146,7 +153,8 @@ fn said(answer: Answer) -> Said {
         Answer::NoSignal => Said::NoSignal,
         Answer::WaitOver(end) => Said::Over(end),
         Answer::Notified(answer) => Said::Notified(answer),
-        Answer::Updated(_) | Answer::Stale(_) => panic!("nobody asked for it: {answer:?}"),
+        Answer::Updated(revision) => Said::Updated(revision),
+        Answer::Stale(revision) => Said::Stale(revision),
         Answer::AlreadyEnded => Said::AlreadyEnded,
         Answer::Refused(refusal) => Said::Refused(refusal.kind),
         Answer::PlanRefused(error) => Said::Refused(Refusal::from(error).kind),
@@ -155,6 +163,9 @@ fn said(answer: Answer) -> Said {
 
 /// What a guest that is parked in this state is told by this event, as the actor tells it.
 fn woken(state: &TaskState, body: &EventBody) -> Option<Woken> {
+    if let EventBody::ApprovalRepeated { decision: Some(decision), .. } = body {
+        return Some(Woken::Decision(decision.clone()));
+    }
     Some(match (state.parked.as_ref()?, body) {
         (_, EventBody::Finished { .. } | EventBody::AttemptEnded { .. }) => Woken::Over(WaitEnd::Cancelled),
         (ParkPoint::Wait(_), EventBody::WaitEnded { reason, .. })
@@ -169,7 +180,9 @@ fn woken(state: &TaskState, body: &EventBody) -> Option<Woken> {
         }
         (ParkPoint::Fuel(_), EventBody::FuelAdded { units, .. }) => Woken::Fuel(*units),
         (ParkPoint::Fuel(_), EventBody::FuelRefused { .. }) => Woken::NoFuel,
-        (ParkPoint::Approval, EventBody::ApprovalDecided { decision, .. }) => Woken::Decision(decision.clone()),
+        (ParkPoint::Approval(asked), EventBody::ApprovalDecided { number, decision }) if asked == number => {
+            Woken::Decision(decision.clone())
+        }
         (ParkPoint::Child(awaited), EventBody::ChildEnded { child, .. }) if awaited == child => Woken::Child(*child),
         _ => return None,
     })
@@ -265,13 +278,32 @@ fn whole(
     if matches!(command, Command::SetDelivery { .. }) {
         (details.delivery, details.continue_policy) = (after.details.delivery, after.details.continue_policy);
     }
+    if matches!(command, Command::Update { .. }) {
+        (details.title, details.labels) = (after.details.title.clone(), after.details.labels.clone());
+    }
     check((before.task.as_ref(), &details) == (after.task.as_ref(), &after.details), "the request changed")?;
     check(after.background || !before.background || before.phase.is_none(), "nobody comes back from the background")?;
     let given = new.iter().filter_map(|event| {
         if let EventBody::FuelAdded { units, by, .. } = &event.body { Some((*units, *by)) } else { None }
     });
     let (units, by): (Vec<u64>, Vec<Party>) = given.unzip();
-    check(after.fuel_budget == before.fuel_budget + units.iter().sum::<u64>(), "the budget grew by itself")?;
+    let renewals = new
+        .iter()
+        .filter_map(|event| if let EventBody::FuelRenewed { units } = &event.body { Some(*units) } else { None });
+    let renewed: Vec<u64> = renewals.collect();
+    let more = units.iter().chain(&renewed).sum::<u64>();
+    check(after.fuel_budget == before.fuel_budget + more, "the budget grew by itself")?;
+    match command {
+        Command::NewHour { used } => {
+            check(renewed.len() <= 1, "an hour is given once")?;
+            let most = before.fuel_budget.max(used + before.limits.fuel);
+            check(after.fuel_budget <= most, "an hour gives more than an hour's fuel")?;
+        }
+        Command::Cancel { .. } => check(renewed.is_empty() || before.hour_used_up, "it had fuel to end with")?,
+        _ => check(renewed.is_empty(), "an hour that nobody counted")?,
+    }
+    check(renewed.is_empty() || after.details.kind == TaskKind::Daemon, "only daemons live by the hour")?;
+    check(after.revision == before.revision || matches!(command, Command::Update { .. }), "changed by nobody")?;
     match command {
         Command::AddFuel { by: person, .. } => check(by.iter().all(|by| by == person), "given by somebody else")?,
         Command::RequestFuel { .. } => {

@@ -8,6 +8,7 @@ use crate::model::event::Budget;
 use crate::model::ids::{SignalKey, TaskId};
 use crate::model::machine::RefusalKind;
 use crate::model::outcome::FailureKind;
+use crate::model::patch::{Change, TaskPatch};
 use crate::model::signal::{Instruction, NotifyAnswer, Party, Signal};
 use crate::model::snapshot::Phase;
 use serde_json::Value;
@@ -36,10 +37,12 @@ impl Reference {
         *(if by_itself { &mut self.own } else { &mut self.others }) += 1;
         if waits {
             self.own += 1;
+            self.takes_at_once(key, signal);
             self.wake(Woken::Signal(key.clone(), signal.clone()));
             return Said::Notified(NotifyAnswer::Delivered);
         }
         self.view.kept.push((key.clone(), signal.clone()));
+        self.arrives();
         Said::Notified(NotifyAnswer::Buffered)
     }
 
@@ -51,6 +54,7 @@ impl Reference {
         self.others += 1;
         if waits {
             self.own += 1;
+            self.hears(instruction);
             self.wake(Woken::Instruction(instruction.clone()));
             return Said::Notified(NotifyAnswer::Delivered);
         }
@@ -93,7 +97,7 @@ impl Reference {
         }
         self.settles(number);
         if self.view.phase != Phase::Held {
-            self.wake(Woken::Decision(decision.clone()));
+            self.answers(number, decision);
             return Said::Done;
         }
         if !yes {
@@ -122,6 +126,7 @@ impl Reference {
         }
         self.others += 1;
         self.view.budget += units;
+        self.view.hour_used_up = false;
         self.wake(Woken::Fuel(units));
         Said::Done
     }
@@ -135,7 +140,7 @@ impl Reference {
         if self.view.phase == Phase::Held {
             return self.fails(FailureKind::NotStarted);
         }
-        self.wake(Woken::Decision(ApprovalDecision::TimedOut));
+        self.answers(number, &ApprovalDecision::TimedOut);
         Said::Done
     }
 
@@ -146,9 +151,11 @@ impl Reference {
 
     pub(super) fn child_ended(&mut self, child: TaskId, outcome: ChildOutcome, fuel: u64) -> Said {
         let known = self.view.children.iter_mut().find(|(id, ..)| *id == child);
-        let Some((_, _, _, ended @ None)) = known else { return Said::Unchanged };
+        let Some((_, lent, _, ended @ None)) = known else { return Said::Unchanged };
+        let comes_back = fuel < *lent;
         *ended = Some(outcome);
         self.view.spent.2 += fuel;
+        self.view.hour_used_up &= !comes_back;
         if self.view.parked == Some(Parked::Child(child)) {
             self.wake(Woken::Child(child));
         }
@@ -195,6 +202,7 @@ impl Reference {
         }
         self.others += 1;
         self.view.budget += units;
+        self.view.hour_used_up = false;
         if asked {
             self.wake(Woken::Fuel(units));
         }
@@ -205,6 +213,62 @@ impl Reference {
         let refused = self.ends(Woken::NoFuel, |at| matches!(at, Parked::Fuel(_)));
         self.others += u64::from(refused == Said::Done);
         refused
+    }
+
+    /// It stands still when it has burnt all, until it has more.
+    pub(super) fn fuel_out(&mut self, used: u64) -> Said {
+        if !self.made.daemon || self.view.hour_used_up || used < self.view.budget {
+            return Said::Unchanged;
+        }
+        self.view.hour_used_up = true;
+        Said::Done
+    }
+
+    /// What it has burnt comes back, and not what it lent: with that it would have more than an hour's.
+    pub(super) fn new_hour(&mut self, used: u64) -> Said {
+        let lent: u64 = self.view.children.iter().filter(|child| child.3.is_none()).map(|child| child.1).sum();
+        if self.made.daemon && self.renewed(used.saturating_sub(lent)) { Said::Done } else { Said::Unchanged }
+    }
+
+    /// An hour's fuel, of which what is left is a part.
+    pub(super) fn renewed(&mut self, used: u64) -> bool {
+        let left = i128::from(self.view.budget) - i128::from(used);
+        let units = u64::try_from(i128::from(self.made.limits.fuel) - left).unwrap_or(0);
+        self.view.budget += units;
+        self.view.hour_used_up &= units == 0;
+        units > 0
+    }
+
+    /// What people see of it, unless somebody was faster.
+    pub(super) fn updated(&mut self, expected: Option<u64>, patch: &TaskPatch, by: Party) -> Said {
+        let itself = by == Party::Itself;
+        if itself && self.own_is_full() || !itself && self.others_are_full(by) {
+            return Said::Refused(RefusalKind::TooLarge);
+        }
+        if expected.is_some_and(|expected| expected != self.view.changes) {
+            return Said::Stale(self.view.changes);
+        }
+        if matches!(&patch.note, Change::Set(note) if note.is_empty() || note.chars().count() > 255) {
+            return Said::Refused(RefusalKind::InvalidArgument);
+        }
+        if *patch == TaskPatch::default() {
+            return Said::Updated(self.view.changes);
+        }
+        let (note, title, labels) = &mut self.view.shown;
+        for (shown, change) in [(note, &patch.note), (title, &patch.title)] {
+            match change {
+                Change::Nothing => {}
+                Change::Clear => *shown = None,
+                Change::Set(text) => *shown = Some(text.clone()),
+            }
+        }
+        for (name, value) in &patch.labels {
+            labels.remove(name);
+            labels.extend(value.clone().map(|value| (name.clone(), value)));
+        }
+        *(if itself { &mut self.own } else { &mut self.others }) += 1;
+        self.view.changes += 1;
+        Said::Updated(self.view.changes)
     }
 
     /// Once for each size of the budget, from four fifths on.

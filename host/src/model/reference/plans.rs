@@ -19,11 +19,19 @@ fn is_done((_, status): &Step) -> bool {
     matches!(status, StepStatus::Completed | StepStatus::Skipped)
 }
 
+/// It has steps, each with a name of its own, and is at one of them at most.
+fn is_plan(plan: &Plan) -> bool {
+    let names: BTreeSet<&String> = plan.steps.iter().map(|step| &step.name).collect();
+    let current = plan.steps.iter().filter(|step| step.status == StepStatus::Current).count();
+    !plan.steps.is_empty() && names.len() == plan.steps.len() && current <= 1
+}
+
 impl Reference {
     pub(super) fn planned(&mut self, command: &PlanCommand) -> Said {
         let by = match command {
             PlanCommand::Set { by, .. } | PlanCommand::Advance { by, .. } | PlanCommand::FinishStep { by, .. } => *by,
-            PlanCommand::AskPlanner { .. } | PlanCommand::Planned { .. } => return Said::Unchanged,
+            PlanCommand::AskPlanner { reason, by, first } => return self.asks_planner(reason, *by, *first),
+            PlanCommand::Planned { plan, since, by, first } => return self.planner_made(plan, *since, *by, *first),
         };
         if by == Party::Itself && self.own_is_full() || by != Party::Itself && self.others_are_full(by) {
             return Said::Refused(RefusalKind::TooLarge);
@@ -51,17 +59,55 @@ impl Reference {
         }
     }
 
+    fn asks_planner(&mut self, reason: &str, by: Party, first: bool) -> Said {
+        let full = if by == Party::Itself { self.own_is_full() } else { self.others_are_full(by) };
+        if full && !first {
+            return Said::Refused(RefusalKind::TooLarge);
+        }
+        if !self.made.planner {
+            return Said::Refused(RefusalKind::NotFound);
+        }
+        if self.view.cancel.is_some() {
+            return Said::Refused(RefusalKind::Cancelled);
+        }
+        // Before it runs, one of them at a time.
+        if !first && self.view.attempt == 0 && self.planner_calls > 0 {
+            return Said::Refused(RefusalKind::Conflict);
+        }
+        if reason.len() > 4096 {
+            return Said::Refused(RefusalKind::InvalidArgument);
+        }
+        self.planner_calls += u64::from(by != Party::Host);
+        self.counts_plan(by);
+        Said::Done
+    }
+
+    fn planner_made(&mut self, plan: &Result<Box<Plan>, PlanError>, since: u64, by: Party, first: bool) -> Said {
+        self.planner_calls = self.planner_calls.saturating_sub(u64::from(by != Party::Host));
+        self.counts_plan(by);
+        let wrong = match plan {
+            Err(_) => RefusalKind::TimedOut,
+            // Somebody has changed the plan that it was shown.
+            Ok(_) if since != self.view.revision => RefusalKind::Conflict,
+            Ok(plan) if !is_plan(plan) => RefusalKind::Failed,
+            Ok(_) => return self.plan_set(plan, by),
+        };
+        if first && self.view.plan.is_none() && self.view.attempt == 0 && self.made.planner {
+            self.over(Outcome::Failed(Failure::new(FailureKind::Plan, String::new())));
+        }
+        Said::Refused(wrong)
+    }
+
     fn counts_plan(&mut self, by: Party) {
         *(if by == Party::Itself { &mut self.own } else { &mut self.others }) += 1;
     }
 
     fn plan_set(&mut self, plan: &Result<Box<Plan>, PlanError>, by: Party) -> Said {
         let Ok(plan) = plan else { return Said::Refused(RefusalKind::InvalidArgument) };
-        let names: BTreeSet<&String> = plan.steps.iter().map(|step| &step.name).collect();
-        let current = plan.steps.iter().filter(|step| step.status == StepStatus::Current).count();
-        if plan.steps.is_empty() || names.len() < plan.steps.len() || current > 1 {
+        if !is_plan(plan) {
             return Said::Refused(RefusalKind::InvalidArgument);
         }
+        let names: BTreeSet<&String> = plan.steps.iter().map(|step| &step.name).collect();
         let before = self.view.plan.take().unwrap_or_default();
         let stays = |(name, status): &&Step| {
             *status == StepStatus::Completed || *status == StepStatus::Skipped && !names.contains(name)

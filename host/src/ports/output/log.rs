@@ -1,14 +1,16 @@
 //! A task's output: who writes, who reads, and who makes room.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::behind::Behind;
 use super::page::{NumberedPage, OutputCursor, OutputPage};
 use super::ring::{Ring, Sizes, Source};
-use super::spill::Spill;
+use super::spill::{Remains, Spill};
 
 /// Bytes of older output in one page, about. Protects whoever reads a lot from holding all of it.
 const PAGE_BYTES: usize = 1 << 20;
@@ -16,6 +18,12 @@ const PAGE_BYTES: usize = 1 << 20;
 /// Bytes and pieces of a page that is read backwards, about. Most who read backwards want little.
 const BACK_BYTES: usize = 256 << 10;
 const BACK_PIECES: u64 = 4096;
+
+/// What a task's log says when its host was killed and started again, before anything else.
+const RESUMES: &str = "the host was started again here; what was printed in the last moment before may be missing";
+/// The same when its file cannot be read.
+const RESUMES_UNKNOWN: &str =
+    "the host was started again here; what was printed before cannot be read any more, because its file is damaged";
 
 /// One task's output.
 #[derive(Debug)]
@@ -27,6 +35,8 @@ pub(crate) struct OutputLog {
     /// Whether the task was told that output cannot be kept.
     told: AtomicBool,
     changed: watch::Sender<()>,
+    /// Whom to tell that something is to be written, if all of it is.
+    behind: Option<(Arc<Behind>, Weak<Self>)>,
 }
 
 /// The right to write to the spill.
@@ -43,13 +53,40 @@ impl OutputLog {
 
     /// Like [`OutputLog::new`], and what is pushed out is kept in the spill.
     pub(crate) fn with_spill(bytes_max: u64, spill: Spill) -> Self {
-        // A file for nothing is none.
-        Self::made_of(bytes_max, Some(spill).filter(|spill| spill.bytes_max > 0))
+        Self::made_of(bytes_max, Self::wanted(spill))
+    }
+
+    /// Like [`OutputLog::with_spill`], and all of it is written there, a moment behind.
+    pub(crate) fn written_behind(bytes_max: u64, spill: Spill, behind: &Arc<Behind>) -> Arc<Self> {
+        Self::with_spill(bytes_max, spill).joined(behind)
+    }
+
+    /// Like [`OutputLog::written_behind`], with what a host before this one wrote. Blocks. What can still be read of it is
+    /// there, under its numbers; what is added gets larger ones than anybody has seen.
+    pub(crate) fn reopened(bytes_max: u64, spill: Spill, behind: &Arc<Behind>) -> Arc<Self> {
+        let Some(mut spill) = Self::wanted(spill) else { return Self::new(bytes_max).joined(behind) };
+        let Remains { next, never, is_known } = spill.reopen();
+        let log = Self::made_of(bytes_max, Some(spill));
+        let says = if is_known { RESUMES } else { RESUMES_UNKNOWN };
+        let sizes = log.lock().sizes;
+        *log.lock() = Ring::reopened(sizes, next, never, says);
+        log.joined(behind)
+    }
+
+    /// A file for nothing is none.
+    fn wanted(spill: Spill) -> Option<Spill> {
+        Some(spill).filter(|spill| spill.bytes_max > 0)
+    }
+
+    fn joined(self, behind: &Arc<Behind>) -> Arc<Self> {
+        let is_kept = self.spill.is_some();
+        Arc::new_cyclic(|me| Self { behind: is_kept.then(|| (Arc::clone(behind), Weak::clone(me))), ..self })
     }
 
     fn made_of(bytes_max: u64, spill: Option<Spill>) -> Self {
         let sizes = Sizes::new(bytes_max, spill.as_ref().map(|spill| spill.bytes_max));
         Self {
+            behind: None,
             ring: Mutex::new(Ring::new(sizes)),
             spill,
             turn: Arc::new(Semaphore::new(1)),
@@ -85,6 +122,7 @@ impl OutputLog {
         write(&mut ring);
         let is_over = ring.is_over();
         drop(ring);
+        self.note_behind();
         // Whoever begins to follow reads afterwards, and finds what was written before.
         if self.changed.receiver_count() > 0 {
             self.changed.send_replace(());
@@ -106,22 +144,73 @@ impl OutputLog {
 
     /// Writes what is only in memory to the spill, if there is too much of it. Blocks.
     pub(crate) fn make_room(&self, turn: SpillTurn) {
-        let Some(spill) = self.spill.as_ref().filter(|_| self.is_over()) else { return };
+        if self.is_over() {
+            // There is no room for what cannot be written.
+            let _ = self.write(true);
+        }
+        drop(turn);
+    }
+
+    /// Whether something is to be written to the spill although there is room in memory.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.behind.is_some() && self.lock().is_behind()
+    }
+
+    /// Writes what is only in memory to the spill, if all of it is to be there. Blocks. What cannot be written is tried again
+    /// as long as there is room for it in memory.
+    ///
+    /// # Errors
+    /// The disk's; the task's log says so the first time.
+    pub(crate) fn catch_up(&self, turn: SpillTurn) -> io::Result<()> {
+        let written = if self.is_behind() { self.write(false) } else { Ok(()) };
+        drop(turn);
+        written
+    }
+
+    /// The same, and waits until it outlives the machine.
+    pub(crate) fn flush(&self, turn: SpillTurn) -> io::Result<()> {
+        self.catch_up(turn)?;
+        self.spill.as_ref().filter(|_| self.behind.is_some()).map_or(Ok(()), Spill::sync)
+    }
+
+    /// Writes what is to be written, unless somebody does already; then later.
+    pub(super) fn write_behind(&self) {
+        self.lock().is_noted = false;
+        if let Ok(turn) = Arc::clone(&self.turn).try_acquire_owned() {
+            let _ = self.catch_up(SpillTurn(turn));
+        }
+        self.note_behind();
+    }
+
+    /// Has it written that something is only in memory, once.
+    fn note_behind(&self) {
+        let Some((behind, me)) = &self.behind else { return };
+        let mut ring = self.lock();
+        if ring.is_behind() && !std::mem::replace(&mut ring.is_noted, true) {
+            drop(ring);
+            behind.add(Weak::clone(me));
+        }
+    }
+
+    fn write(&self, may_lose: bool) -> io::Result<()> {
+        let Some(spill) = &self.spill else { return Ok(()) };
         let mut ring = self.lock();
         let (chunks, end) = (ring.unwritten(), ring.next);
+        let never = ring.never_given(0..end);
         drop(ring);
-        let written = spill.write(&chunks);
-        self.lock().wrote(end);
-        drop(turn);
-        if let Err(error) = written
+        let (below, written) = spill.write(&chunks, never, may_lose);
+        self.lock().wrote(if written.is_ok() || may_lose { end } else { below });
+        if let Err(error) = &written
             && !self.told.swap(true, Ordering::Relaxed)
         {
-            self.log(
-                "warn",
-                "taskcell".to_owned(),
-                format!("older output cannot be kept on disk and is lost: {error}"),
-            );
+            let lost = if may_lose {
+                "older output cannot be kept on disk and is lost"
+            } else {
+                "output cannot be kept on disk"
+            };
+            self.log("warn", "taskcell".to_owned(), format!("{lost}: {error}"));
         }
+        written
     }
 
     /// Waits for a write to the spill that is under way, and lets nobody write there any more. Blocks.
@@ -174,8 +263,13 @@ impl OutputLog {
         let end = if end == gone && ring.gone == gone { ring.next } else { end };
         chunks.extend(ring.read(after.0..end).map(|chunk| (chunk.number, chunk.shown())));
         drop(ring);
-        let lost = (end - after.0).saturating_sub(chunks.len() as u64);
+        let lost = self.between(after, OutputCursor(end)).saturating_sub(chunks.len() as u64);
         NumberedPage { chunks: chunks.into_iter().collect(), lost, next: OutputCursor(end) }
+    }
+
+    /// How many pieces were between this place and that one, kept or lost.
+    pub(crate) fn between(&self, begin: OutputCursor, end: OutputCursor) -> u64 {
+        between(&self.lock(), begin, end)
     }
 
     /// Where the next piece will be.
@@ -214,7 +308,7 @@ impl OutputLog {
         }
         drop(ring);
         let chunks = chunks.split_off(&begin);
-        let lost = (before.0 - begin).saturating_sub(chunks.len() as u64);
+        let lost = self.between(OutputCursor(begin), before).saturating_sub(chunks.len() as u64);
         NumberedPage { chunks: chunks.into_iter().collect(), lost, next: OutputCursor(begin) }
     }
 
@@ -224,10 +318,14 @@ impl OutputLog {
     }
 }
 
+fn between(ring: &Ring, begin: OutputCursor, end: OutputCursor) -> u64 {
+    begin.up_to(end).saturating_sub(ring.never_given(begin.0..end.0))
+}
+
 fn newest(ring: &mut Ring, after: OutputCursor) -> NumberedPage {
     let next = ring.next;
     let chunks: Vec<_> = ring.read(after.0..next).map(|chunk| (chunk.number, chunk.shown())).collect();
-    let lost = next.saturating_sub(after.0).saturating_sub(chunks.len() as u64);
+    let lost = between(ring, after, OutputCursor(next)).saturating_sub(chunks.len() as u64);
     NumberedPage { chunks, lost, next: OutputCursor(next) }
 }
 

@@ -7,8 +7,7 @@
 //! done
 //! ```
 //!
-//! A person can read it, and the text is not escaped, which would cost more than all the rest. There is no version in it,
-//! because nobody but the host that has written it reads it.
+//! A person can read it, and the text is not escaped, which would cost more than all the rest.
 
 use serde::{Deserialize, Serialize};
 

@@ -15,6 +15,8 @@ const JOINED_BYTES_MAX: usize = 8 << 10;
 const PIECE_BYTES: (usize, usize) = (1 << 10, 64 << 10);
 /// A ring holds at least so many pieces, so that one more does not push much out.
 const PIECES_MIN: usize = 16;
+/// Numbers that are not given after the host was killed: more than it can have given since it last wrote to the file.
+pub(super) const NEVER_GIVEN: u64 = 1 << 20;
 /// What a chunk costs beside its text, so that a flood of empty lines is bounded too.
 pub(super) const CHUNK_OVERHEAD: usize = 96;
 
@@ -136,7 +138,7 @@ impl Sizes {
 /// The rings.
 #[derive(Debug)]
 pub(super) struct Ring {
-    sizes: Sizes,
+    pub(super) sizes: Sizes,
     /// Stdout, stderr, the log.
     lanes: [Lane; 3],
     decoders: [Decoder; 2],
@@ -148,11 +150,56 @@ pub(super) struct Ring {
     pub(super) gone: u64,
     /// Chunks below this number have been read or handed on, and are not added to.
     sealed: u64,
+    /// Numbers that were never given, in order.
+    never: Vec<Range<u64>>,
+    /// What is to be said before anything else is taken, when a host before this one took what there is.
+    resumes: Option<&'static str>,
+    /// Whether it is known that something is to be written.
+    pub(super) is_noted: bool,
 }
 
 impl Ring {
     pub(super) fn new(sizes: Sizes) -> Self {
-        Self { sizes, lanes: Default::default(), decoders: Default::default(), next: 0, written: 0, gone: 0, sealed: 0 }
+        Self {
+            sizes,
+            lanes: Default::default(),
+            decoders: Default::default(),
+            next: 0,
+            written: 0,
+            gone: 0,
+            sealed: 0,
+            never: Vec::new(),
+            resumes: None,
+            is_noted: false,
+        }
+    }
+
+    /// One whose pieces up to `next` are in the spill, without the numbers in `never`. Before the first piece that follows it
+    /// says something.
+    pub(super) fn reopened(sizes: Sizes, next: u64, never: Vec<Range<u64>>, says: &'static str) -> Self {
+        let resumes = Some(says);
+        Self { next, written: next, gone: next, sealed: next, never, resumes, ..Self::new(sizes) }
+    }
+
+    /// How many of these numbers were never given.
+    pub(super) fn never_given(&self, numbers: Range<u64>) -> u64 {
+        let common = |hole: &Range<u64>| hole.end.min(numbers.end).saturating_sub(hole.start.max(numbers.start));
+        self.never.iter().map(common).sum()
+    }
+
+    /// Leaves out the numbers that a reader may know from the host before.
+    fn resume(&mut self, says: &'static str) {
+        let from = self.next;
+        self.next = from.saturating_add(NEVER_GIVEN);
+        (self.written, self.gone, self.sealed) = (self.next, self.next, self.next);
+        self.never.push(from..self.next);
+        let source = Source::Log { level: "warn", target: "taskcell".to_owned() };
+        self.push(source, says.as_bytes().to_vec());
+    }
+
+    /// Whether something has not been written.
+    pub(super) fn is_behind(&self) -> bool {
+        self.written < self.next
     }
 
     /// Takes bytes of stdout, or of stderr.
@@ -166,6 +213,9 @@ impl Ring {
     pub(super) fn push(&mut self, source: Source, mut text: Vec<u8>) {
         if text.is_empty() {
             return;
+        }
+        if let Some(says) = self.resumes.take() {
+            self.resume(says);
         }
         if text.capacity() - text.len() > CHUNK_OVERHEAD {
             // What is kept is what is counted.
@@ -225,7 +275,7 @@ impl Ring {
 
     /// Everything below this number has been handed to the spill.
     pub(super) fn wrote(&mut self, below: u64) {
-        self.written = below;
+        self.written = self.written.max(below);
         self.shrink();
     }
 

@@ -36,8 +36,10 @@ use crate::runtime::host::Inner;
 use crate::runtime::outbox::OutboxDesk;
 use crate::runtime::plugin::Plugin;
 use crate::runtime::queue::Queue;
+use crate::runtime::recovery::Standby;
 use crate::runtime::registry::{Keep, Registry};
 use crate::runtime::shared::Surroundings;
+use crate::runtime::suspending::Suspended;
 use crate::runtime::turns::Turns;
 use crate::runtime::version::{Standing, Version};
 use crate::sandbox::identify::FileKind;
@@ -176,11 +178,13 @@ impl Bench {
             loops: Arc::default(),
             daemons: Daemons { start: true, grants: std::collections::HashMap::new() },
             turns: Turns::default(),
-            plugins: Belongings::new(std::collections::HashMap::new(), 1 << 20),
+            plugins: Belongings::new(std::collections::HashMap::new(), None, 1 << 20, Arc::new(MemoryStore::new())),
             hooks: HookRules::new(HookLimits::default(), std::collections::HashSet::new()),
             queue: Queue::new(4),
             desk: Arc::new(Desk::new(Concurrency::of(u32::MAX))),
             schedules: crate::runtime::schedules::Scheduling::new(4),
+            standby: Standby::new(false),
+            suspended: Suspended::default(),
             shutdown: watch::Sender::new(false),
             runtime: tokio::runtime::Handle::current(),
             actors: Mutex::new(JoinSet::new()),
@@ -242,7 +246,7 @@ pub(super) fn version_with(name: &str, version: &str, types: &[(&str, TaskKind)]
         requests: Vec::new(),
         read_only: false,
         concurrent_safe: false,
-        restartable: false,
+        restartable: task_type.starts_with("again"),
     };
     let tasks: Vec<TaskType> = types.iter().map(task).collect();
     let schemas = tasks.iter().map(|task| (task.name.clone(), task.schemas(32).unwrap())).collect();

@@ -74,7 +74,8 @@ fn stopped_by_host(outcome: &Outcome, why: &str) -> bool {
 async fn r6_a_daemon_begins_with_its_plugin_and_ends_with_it() {
     let mut bench = Bench::new(watching());
     let config = json!({"daemons": {"watch": {"every": 5}}});
-    bench.inner_mut().plugins = Belongings::new([("watcher".to_owned(), config)].into(), 1 << 20);
+    bench.inner_mut().plugins =
+        Belongings::new([("watcher".to_owned(), config)].into(), None, 1 << 20, Arc::new(MemoryStore::new()));
     load(&bench).await;
     let task = daemon(&bench).expect("it runs");
     assert_eq!(phase(&bench), DaemonPhase::Running { task: task.id() });
@@ -153,7 +154,8 @@ async fn r6_a_daemon_that_keeps_crashing_is_given_up_and_says_so_until_it_is_ena
 async fn r6_a_daemon_that_cannot_be_started_is_given_up_at_once() {
     let mut bench = Bench::new(watching());
     let config = json!({"daemons": {"watch": "no object"}});
-    bench.inner_mut().plugins = Belongings::new([("watcher".to_owned(), config)].into(), 1 << 20);
+    bench.inner_mut().plugins =
+        Belongings::new([("watcher".to_owned(), config)].into(), None, 1 << 20, Arc::new(MemoryStore::new()));
     load(&bench).await;
     let DaemonPhase::GivenUp { why } = phase(&bench) else { panic!("{:?}", phase(&bench)) };
     assert!(why.starts_with("it cannot be started: the input does not match"), "{why}");

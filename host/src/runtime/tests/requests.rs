@@ -77,7 +77,7 @@ async fn r14_the_caller_is_detached_when_its_time_is_over_and_the_task_goes_on()
 }
 
 #[tokio::test]
-async fn r14_who_stops_waiting_detaches() {
+async fn r14_whoever_drops_the_call_does_not_detach() {
     let bench = polite();
     let inner = Arc::clone(&bench.inner);
     let mut running = Box::pin(async move { run(&inner, request().routing(Routing::Foreground)).await });
@@ -85,8 +85,24 @@ async fn r14_who_stops_waiting_detaches() {
     drop(running);
     settle().await;
     let task = TaskHandle::new(Arc::clone(&bench.inner.registry.live()[0]));
+    assert!(!task.state().background, "nobody has detached it");
     go(&task).await;
     assert!(matches!(task.wait().await, Outcome::Succeeded { .. }));
+}
+
+#[tokio::test]
+async fn r11_a_key_that_is_written_like_an_id_is_kept_for_tasks_without_one() {
+    let bench = polite();
+    let without = bench.inner.start(request()).await.unwrap();
+    let own = without.task_ref().key.clone();
+    for policy in [KeyPolicy::Reject, KeyPolicy::Join] {
+        let again = bench.inner.start(request().key(own.clone()).on_key_in_use(policy)).await;
+        assert!(matches!(again, Err(StartError::KeyLikeId)), "{again:?}");
+    }
+    let mut near = own.to_string();
+    near.replace_range(..1, "g");
+    bench.inner.start(request().key(TaskKey::new(near).unwrap())).await.unwrap();
+    go(&without).await;
 }
 
 #[tokio::test]

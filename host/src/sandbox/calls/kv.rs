@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::machine::{Refusal, RefusalKind};
-use crate::ports::kv::{PluginStore, StoreFull};
+use crate::ports::kv::{PluginStore, PluginStoreError};
 use crate::sandbox::bindings::taskcell::plugin::{config, kv, types};
 use crate::sandbox::cell::CellData;
 
@@ -24,9 +24,13 @@ impl CellData {
     }
 }
 
-impl From<StoreFull> for Refusal {
-    fn from(full: StoreFull) -> Self {
-        Self::new(RefusalKind::TooLarge, full.to_string())
+impl From<PluginStoreError> for Refusal {
+    fn from(error: PluginStoreError) -> Self {
+        let kind = match error {
+            PluginStoreError::Full { .. } => RefusalKind::TooLarge,
+            PluginStoreError::Store(_) => RefusalKind::Host,
+        };
+        Self::new(kind, error.to_string())
     }
 }
 
@@ -40,14 +44,20 @@ impl config::Host for CellData {
 
 impl kv::Host for CellData {
     async fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, types::Refusal>> {
-        let value = self.store_for(&key).map(|store| store.get(&key));
+        let value = match self.store_for(&key) {
+            Ok(store) => store.get(&key).await.map_err(Refusal::from),
+            Err(refusal) => Err(refusal),
+        };
         self.called(key.len() + value.as_ref().map_or(0, |value| value.as_ref().map_or(0, Vec::len)));
         Ok(value.map_err(Into::into))
     }
 
     async fn set(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), types::Refusal>> {
         self.called(key.len() + value.len());
-        let set = self.store_for(&key).and_then(|store| Ok(store.set(key, value)?));
+        let set = match self.store_for(&key) {
+            Ok(store) => store.set(key, value).await.map_err(Refusal::from),
+            Err(refusal) => Err(refusal),
+        };
         Ok(set.map_err(Into::into))
     }
 
@@ -58,14 +68,20 @@ impl kv::Host for CellData {
         value: Vec<u8>,
     ) -> wasmtime::Result<Result<bool, types::Refusal>> {
         self.called(key.len() + value.len() + current.as_ref().map_or(0, Vec::len));
-        let set = self.store_for(&key).and_then(|store| Ok(store.compare_and_set(key, current.as_deref(), value)?));
+        let set = match self.store_for(&key) {
+            Ok(store) => store.compare_and_set(key, current.as_deref(), value).await.map_err(Refusal::from),
+            Err(refusal) => Err(refusal),
+        };
         drop(current);
         Ok(set.map_err(Into::into))
     }
 
     async fn delete(&mut self, key: String) -> wasmtime::Result<Result<bool, types::Refusal>> {
         self.called(key.len());
-        let was = self.store_for(&key).map(|store| store.delete(&key));
+        let was = match self.store_for(&key) {
+            Ok(store) => store.delete(&key).await.map_err(Refusal::from),
+            Err(refusal) => Err(refusal),
+        };
         Ok(was.map_err(Into::into))
     }
 
@@ -74,7 +90,10 @@ impl kv::Host for CellData {
         prefix: String,
         after: Option<String>,
     ) -> wasmtime::Result<Result<Vec<String>, types::Refusal>> {
-        let keys = self.own_store().map(|store| store.keys(&prefix, after.as_deref()));
+        let keys = match self.own_store() {
+            Ok(store) => store.keys(&prefix, after.as_deref()).await.map_err(Refusal::from),
+            Err(refusal) => Err(refusal),
+        };
         let asked = prefix.len() + after.as_ref().map_or(0, String::len);
         self.called(asked + keys.as_ref().map_or(0, |keys| convert::carried(keys)));
         Ok(keys.map_err(Into::into))

@@ -6,9 +6,11 @@ use std::sync::atomic::AtomicUsize;
 use proptest::prelude::*;
 
 use crate::ports::output::ring::CHUNK_OVERHEAD;
-use crate::ports::output::{OutputChunk, OutputSource, SpillFile};
+use crate::ports::output::{Mark, OutputChunk, OutputSource, SpillFile};
 
 use super::*;
+
+mod again;
 
 /// A disk in memory that can be full.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +38,18 @@ impl SpillFile for Disk {
         let begin = usize::try_from(offset).unwrap();
         bytes.copy_from_slice(&self.bytes.lock().unwrap()[begin..begin + bytes.len()]);
         Ok(())
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.bytes.lock().unwrap().len() as u64)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn random(&self) -> Mark {
+        *b"mark of the disk"
     }
 }
 

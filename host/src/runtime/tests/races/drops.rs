@@ -7,16 +7,26 @@ use serde_json::json;
 use tokio::task::yield_now;
 
 use super::steps::{Lane, keyed, narrow, nothing_is_left, settle};
-use crate::model::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber};
+use crate::model::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, ApprovalVerdict};
+use crate::model::delivery::{ContinuePolicy, DeliveryMode};
+use crate::model::details::Routing;
 use crate::model::event::EventSeq;
+use crate::model::external::ExternalReport;
+use crate::model::filter::TaskFilter;
+use crate::model::outbox::MessageFilter;
 use crate::model::outcome::{CellEnd, Failure, FailureKind, GuestOutcome, Outcome};
+use crate::model::patch::TaskPatch;
+use crate::model::plan::{Plan, PlanStep};
 use crate::model::request::CancelRequest;
 use crate::model::signal::Party;
 use crate::ports::clock::BoxFuture;
 use crate::ports::output::OutputCursor;
 use crate::ports::runner::GuestCall;
+use crate::runtime::approvals::ApprovalFilter;
 use crate::runtime::handle::TaskHandle;
 use crate::runtime::host::StartError;
+use crate::runtime::reading::{OutputQuery, OutputWait};
+use crate::runtime::routing::run;
 use crate::runtime::stopping::StopScope;
 use crate::runtime::tests::bench::{Bench, key, log, script, success, wait_for};
 
@@ -33,7 +43,7 @@ fn bench() -> Bench {
 }
 
 /// Everything that somebody may do with a task and not wait for.
-const WISHES: usize = 16;
+const WISHES: usize = 32;
 
 fn wish(number: usize, bench: &Bench, task: &TaskHandle) -> BoxFuture<'static, ()> {
     let (inner, task) = (std::sync::Arc::clone(&bench.inner), task.clone());
@@ -65,6 +75,26 @@ fn wish(number: usize, bench: &Bench, task: &TaskHandle) -> BoxFuture<'static, (
                 while events.next().await.is_ok_and(|event| event.is_some()) {}
             }
             14 => drop(task.output(OutputCursor::default()).await),
+            15 => drop(task.output_after(OutputCursor::default()).await),
+            16 => {
+                drop(task.read_output(OutputQuery::tail(10).wait(OutputWait::UntilSome, Duration::from_secs(1))).await)
+            }
+            17 => drop(task.read_artifact(1).await),
+            18 => drop(task.update(TaskPatch::default().note("seen"), Some(0), Party::Person).await),
+            19 => drop(task.detach(Party::Person).await),
+            20 => drop(task.set_delivery(DeliveryMode::Manual, Party::Agent).await),
+            21 => drop(task.set_continue_policy(ContinuePolicy::RequestContinue, Party::Agent).await),
+            22 => drop(task.resume(Party::Person).await),
+            23 => {
+                task.cancel_wait(key("go")).await;
+            }
+            24 => drop(task.refuse_fuel(Party::Person, "no").await),
+            25 => drop(task.wait_for(Duration::from_secs(1)).await),
+            26 => drop(task.set_plan(Plan::new("g").step(PlanStep::new("a")), None, Party::Person).await),
+            27 => drop(task.advance(None, Party::Person).await),
+            28 => drop(inner.remove(task.id()).await),
+            29 => drop(inner.decide(task.id(), first, ApprovalVerdict::Approve(None), Party::Person).await),
+            30 => drop(task.after_events().await),
             _ => {
                 let request = CancelRequest::new(Party::Person, "enough");
                 drop(inner.stop_all(&StopScope::All, request, Duration::from_secs(1)).await);
@@ -117,6 +147,81 @@ async fn t45_a_wish_that_nobody_waits_for_any_more_leaves_its_task_whole() {
                     nothing_is_left(&bench, &case).await;
                 }
             }
+        }
+    }
+}
+
+/// Everything that somebody may wait for who follows a session, and not wait for.
+const EARS: usize = 7;
+
+fn ear(number: usize, bench: &Bench) -> BoxFuture<'static, ()> {
+    let inner = std::sync::Arc::clone(&bench.inner);
+    Box::pin(async move {
+        let looped = inner.agent_loop("s".to_owned());
+        match number {
+            0 => drop(looped.wait_ready().await),
+            1 => {
+                looped.wait_idle().await;
+            }
+            2 => drop(looped.turn("t").next().await),
+            3 => drop(looped.turn("t").next_until(std::future::ready(())).await),
+            4 => drop(inner.messages().next(&MessageFilter::session("s"), 1, Duration::from_secs(1)).await),
+            5 => drop(inner.follow_approvals(ApprovalFilter::session("s")).next().await),
+            _ => drop(inner.subscribe(TaskFilter::default()).next().await),
+        }
+    })
+}
+
+#[tokio::test]
+async fn t45_an_ear_that_is_taken_away_misses_nothing_for_the_next() {
+    for number in 0..EARS {
+        for polls in 0..3 {
+            for turns in 0..3 {
+                let case = (number, polls, turns);
+                let bench = bench();
+                let looped = bench.inner.agent_loop("s".to_owned());
+                let request = keyed().session("s").turn("t").routing(Routing::Foreground);
+                let task = bench.inner.start(request).await.unwrap();
+                dropped(ear(number, &bench), polls, turns).await;
+                let asked = bench.inner.follow_approvals(ApprovalFilter::session("s")).next().await;
+                assert_eq!(asked.map(|open| open.id), Some(task.id()), "{case:?}");
+                let outcome = finish(&bench, &task).await;
+                let mut results = Vec::new();
+                while let Some(update) = looped.turn("t").next().await {
+                    results.extend(update.outcome().cloned());
+                }
+                assert_eq!(results, [outcome], "{case:?}");
+                log(&task).await;
+                nothing_is_left(&bench, &case).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn t45_a_run_or_a_report_that_nobody_waits_for_any_more_is_a_task_or_nothing() {
+    for polls in 0..4 {
+        for turns in 0..4 {
+            let case = (polls, turns);
+            let bench = bench();
+            drop(dropped(run(&bench.inner, keyed().routing(Routing::Foreground)), polls, turns).await);
+            settle().await;
+            let live = bench.inner.registry.live();
+            assert_eq!(live.len(), usize::from(polls > 0), "what was asked for takes its course: {case:?}");
+            for task in live.into_iter().map(TaskHandle::new) {
+                assert!(!task.state().background, "nobody has detached it: {case:?}");
+                finish(&bench, &task).await;
+                log(&task).await;
+            }
+            let done = Outcome::Succeeded { message: String::new(), data: None };
+            let report = || ExternalReport::new(keyed().once("r"), done.clone(), Duration::from_secs(1));
+            drop(dropped(bench.inner.report_external(report(), Party::Agent), polls, turns).await);
+            settle().await;
+            let again = bench.inner.report_external(report(), Party::Agent).await.unwrap();
+            assert_eq!(again.state().outcome, Some(done.clone()), "{case:?}");
+            let known = bench.inner.list(&TaskFilter::default(), None, 10).tasks;
+            assert_eq!(known.len(), 1 + usize::from(polls > 0), "recorded once: {case:?}");
+            nothing_is_left(&bench, &case).await;
         }
     }
 }

@@ -92,6 +92,24 @@ fn is_true(told: &Told, end: End, outcome: &Outcome, case: &Case<'_>) {
     }
 }
 
+/// Whether an outcome is what this end makes.
+fn is_made_by(end: End, outcome: &Outcome) -> bool {
+    let elsewhere = elsewhere();
+    match (end, outcome) {
+        (End::Completes, Outcome::Succeeded { .. }) => true,
+        (End::IsAsked, Outcome::Cancelled { by, forced, .. }) => (*by, *forced) == (Party::Person, false),
+        (End::IsForced, Outcome::Cancelled { by, .. }) => *by == Party::Person,
+        (End::Shutdown, Outcome::Cancelled { by, .. }) => *by == Party::Host,
+        // A task that begins just then has not reached its deadline, and its idle time is over.
+        (End::Deadline, Outcome::Failed(failure)) => matches!(failure.kind, FailureKind::Timeout | FailureKind::Idle),
+        (End::IsSet, outcome) => *outcome == elsewhere,
+        (
+            End::Completes | End::IsAsked | End::IsForced | End::Shutdown | End::Deadline,
+            Outcome::Succeeded { .. } | Outcome::Failed(_) | Outcome::Cancelled { .. },
+        ) => false,
+    }
+}
+
 /// Which ends, of a task that is parked or not, in which order.
 type Case<'a> = (End, End, bool, &'a [Step]);
 
@@ -113,12 +131,45 @@ async fn one_end_of(one: End, other: End, parked: bool) {
         let outcome = task.wait().await;
         is_true(&first, one, &outcome, &case);
         is_true(&second, other, &outcome, &case);
+        // One that was asked to stop, and is stopped by something else then, still says who asked first.
+        let asked = [one, other].contains(&End::IsAsked) && matches!(outcome, Outcome::Cancelled { .. });
+        let by_hand = matches!(&outcome, Outcome::Cancelled { by: Party::Host, reason, .. } if reason.is_empty());
+        let made = is_made_by(one, &outcome) || is_made_by(other, &outcome);
+        assert!(made || asked || by_hand, "{outcome:?} is made by neither: {case:?}");
         let events = log(&task).await;
         let Some(EventBody::Finished { outcome: written, .. }) = events.last().map(|event| &event.body) else {
             panic!("{events:?}")
         };
         assert_eq!((written, task.state().outcome.as_ref()), (&outcome, Some(&outcome)), "{case:?}");
         nothing_is_left(&bench, &case).await;
+    }
+}
+
+#[tokio::test]
+async fn t45_what_comes_after_the_end_of_a_task_changes_nothing() {
+    for one in ENDS {
+        for other in ENDS {
+            let case: Case<'_> = (one, other, true, &[]);
+            let bench = bench();
+            let task = bench.inner.start(keyed()).await.unwrap();
+            settle().await;
+            bring_about(one, &bench, &task).await;
+            settle().await;
+            let outcome = task.state().outcome.unwrap_or_else(|| panic!("it has ended: {case:?}"));
+            assert!(is_made_by(one, &outcome), "{outcome:?}: {case:?}");
+            let told = bring_about(other, &bench, &task).await;
+            settle().await;
+            let late = matches!(
+                &told,
+                Told::Notified(NotifyAnswer::NoTask)
+                    | Told::Cancel(CancelAnswer::AlreadyEnded(_))
+                    | Told::Control(ControlAnswer::AlreadyEnded(_))
+                    | Told::Nothing
+            );
+            assert!(late, "{told:?}: {case:?}");
+            assert_eq!(task.state().outcome, Some(outcome), "{case:?}");
+            nothing_is_left(&bench, &case).await;
+        }
     }
 }
 

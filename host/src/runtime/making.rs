@@ -1,0 +1,143 @@
+//! A task's actor as it is made: from a request that was checked, or from what a host before this one has left of it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use crate::model::details::TaskDetails;
+use crate::model::grants::Grants;
+use crate::model::ids::{SignalKey, TaskId, TaskRef};
+use crate::model::manifest::Schemas;
+use crate::model::outbox::Delivery;
+use crate::model::schema::Schema;
+use crate::model::state::TaskState;
+use crate::ports::runner::{CellLink, CellWork};
+
+use super::actor::{Actor, CALL_QUEUE};
+use super::attachments::Attached;
+use super::delivery::LoopPlace;
+use super::hooks::TaskHooks;
+use super::host::Inner;
+use super::pace::Bucket;
+use super::queue::QueuePlace;
+use super::registry::TreePlace;
+use super::shared::{CONTROL_QUEUE, Shared};
+use super::terminal::AtEnd;
+use super::timers::Timers;
+use super::version::VersionUse;
+
+/// All that an actor is made of.
+pub(super) struct Makings {
+    pub(super) id: TaskId,
+    pub(super) task: TaskRef,
+    /// Its place in the host's order of starts.
+    pub(super) number: u64,
+    pub(super) version: VersionUse,
+    pub(super) state: TaskState,
+    /// As in the state, or moved here by whoever has no more use for it.
+    pub(super) input: Value,
+    pub(super) details: TaskDetails,
+    pub(super) grants: Grants,
+    pub(super) schemas: Schemas,
+    pub(super) wanted: Option<Schema>,
+    pub(super) at_end: Option<Box<AtEnd>>,
+    pub(super) hooks: Option<Box<TaskHooks>>,
+    pub(super) tree: Option<TreePlace>,
+    pub(super) place: Option<LoopPlace>,
+    pub(super) attached: Option<Attached>,
+    pub(super) queued: Option<QueuePlace>,
+    pub(super) told_once: HashMap<SignalKey, Delivery>,
+}
+
+/// What its code is given when it begins.
+pub(super) type Ready = Box<(CellWork, CellLink)>;
+
+/// Makes it. No future of its own, because much is moved here.
+pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Actor, Ready) {
+    let (id, task, limits) = (of.id, of.task, of.state.limits);
+    let (paused, budget, used) = (of.state.paused.is_some(), of.state.fuel_budget, of.state.known_usage());
+    let timers = Timers::after(&limits, std::time::Duration::from_millis(of.state.traces.ran_ms));
+    let (control_tx, control) = mpsc::channel(CONTROL_QUEUE);
+    let (calls_tx, calls) = mpsc::channel(CALL_QUEUE);
+    let (cancel, cancel_rx) = watch::channel(None);
+    let (alive, gone) = oneshot::channel();
+    let version = of.version.number;
+    let mut shared = Shared::new(id, task.clone(), of.number, version, of.state, control_tx, inner.around.clone());
+    shared.place = of.place;
+    shared.tree = of.tree.as_ref().map(|place| (place.root, place.depth));
+    shared.gauges.begin(budget, &used);
+    if paused {
+        shared.gate.shut();
+    }
+    let shared = Arc::new(shared);
+    let link = CellLink {
+        calls: calls_tx,
+        cancel: cancel_rx,
+        gauges: Arc::clone(&shared.gauges),
+        news: Arc::clone(&shared.news),
+        gate: Arc::clone(&shared.gate),
+        output: Arc::clone(&shared.output),
+        config: inner.plugins.config(&task.plugin),
+        kv: of.grants.kv.then(|| inner.plugins.store(&task.plugin)),
+    };
+    let scratch = Arc::new(inner.around.dirs.scratch(id));
+    let work = CellWork {
+        plugin: of.version.plugin.digest(),
+        id,
+        task,
+        input: of.input,
+        limits,
+        attempt: 1,
+        fuel_used: 0,
+        details: of.details,
+        scratch: Arc::clone(&scratch),
+        attachments: of.attached.as_ref().map(Attached::path),
+        alive,
+        grants: of.grants,
+    };
+    let again = || Box::new(link.clone());
+    let mut actor = Actor {
+        again: (work.details.retry.attempts > 1).then(again),
+        version: of.version,
+        desk: Arc::clone(&inner.desk),
+        last: None,
+        first_plan_asked: false,
+        gone,
+        tree: of.tree,
+        shared,
+        registry: Arc::clone(&inner.registry),
+        runner: Arc::clone(&inner.runner),
+        feed: inner.feed.clone(),
+        sink: inner.sink.clone(),
+        schemas: of.schemas,
+        wanted: of.wanted,
+        grants: work.grants.clone(),
+        host: Arc::downgrade(inner),
+        children: HashMap::new(),
+        ended_children: VecDeque::new(),
+        ended_children_bytes: 0,
+        watched: JoinSet::new(),
+        functions: Arc::clone(&inner.functions),
+        control,
+        calls,
+        cancel,
+        shutdown: inner.shutdown.subscribe(),
+        timers,
+        progress_pace: Bucket::even(limits.progress_per_second),
+        event_pace: Bucket::bursting(limits.events_per_second),
+        parked: None,
+        queued: of.queued,
+        told_once: of.told_once,
+        jobs: JoinSet::new(),
+        scratch,
+        attached: of.attached,
+        at_end: of.at_end,
+        life: None,
+        hooks: of.hooks,
+    };
+    actor.begin_to_wait();
+    (actor, Box::new((work, link)))
+}

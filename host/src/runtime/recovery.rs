@@ -1,0 +1,231 @@
+//! Going on with what a host before this one has left in the store: ended tasks are there again, and unfinished ones go on,
+//! begin again, or end and say why.
+//!
+//! Everything is read first, then decided and written down, then entered into the books, and only then anything runs. So a
+//! recovery that is cut off anywhere has done nothing that the next one would do a second time.
+
+mod entering;
+mod files;
+mod found;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use tokio::sync::{oneshot, watch};
+
+use crate::model::ids::{TaskId, TaskRef};
+use crate::ports::failpoint::failpoint;
+use crate::ports::store::{CommitError, StoreError};
+
+use super::effects::forget;
+use super::host::{Host, Inner};
+
+/// What a host did with what it found in its store.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Recovery {
+    /// How many tasks had ended, and are there again until their time is over.
+    pub ended: usize,
+    /// Those that had not begun, or waited for another attempt, and go on waiting.
+    pub went_on: Vec<TaskId>,
+    /// Those that ran, and begin again.
+    pub restarted: Vec<TaskId>,
+    /// Those that could not go on, and have failed.
+    pub lost: Vec<LostTask>,
+    /// Those that had been asked to stop, and are cancelled.
+    pub cancelled: Vec<TaskId>,
+    /// Those that cannot be read. They are left in the store as they are, and their keys are free.
+    pub quarantined: Vec<Quarantined>,
+    /// How many functions and hooks are called about tasks that had ended, because nobody wrote down that they were.
+    pub effects: usize,
+}
+
+impl Recovery {
+    /// Whether there was nothing at all.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A task that failed because its host had stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct LostTask {
+    /// Its id.
+    pub id: TaskId,
+    /// Its reference.
+    pub task: TaskRef,
+    /// Why it could not go on, in a sentence.
+    pub why: String,
+}
+
+/// A task whose records cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Quarantined {
+    /// Its id.
+    pub id: TaskId,
+    /// What is wrong, in a sentence.
+    pub why: String,
+}
+
+/// Why a host did not take over what is in its store. No task runs then, and it can be tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecoverError {
+    /// The store cannot be read.
+    #[error("failed to read what is in the store: {0}")]
+    Read(StoreError),
+    /// The store does not take what was decided.
+    #[error("failed to write down what becomes of a task: {0}")]
+    Write(CommitError),
+    /// It was done before.
+    #[error("this host has taken over what is in its store already; that is done once")]
+    Done,
+    /// The host is shutting down.
+    #[error("the host is shutting down")]
+    ShuttingDown,
+}
+
+/// Whether a host has taken over what is in its store.
+#[derive(Debug)]
+pub(crate) struct Standby {
+    over: watch::Sender<bool>,
+    /// Whether it was done. Held while it is.
+    done: tokio::sync::Mutex<bool>,
+    set_aside: Mutex<HashSet<TaskId>>,
+}
+
+impl Standby {
+    /// `waits`: whether nothing may begin before.
+    pub(crate) fn new(waits: bool) -> Self {
+        Self { over: watch::Sender::new(!waits), done: tokio::sync::Mutex::default(), set_aside: Mutex::default() }
+    }
+
+    /// Whether tasks may begin.
+    pub(super) fn is_over(&self) -> bool {
+        *self.over.borrow()
+    }
+
+    /// Completes when tasks may begin.
+    pub(super) async fn over(&self) {
+        // The sender lives here.
+        let _ = self.over.subscribe().wait_for(|over| *over).await;
+    }
+
+    fn aside(&self) -> MutexGuard<'_, HashSet<TaskId>> {
+        self.set_aside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this task is in the store and cannot be read.
+    pub(super) fn is_set_aside(&self, id: TaskId) -> bool {
+        self.aside().contains(&id)
+    }
+}
+
+impl Host {
+    /// Takes over what a host before this one has left in the store, once: call it when the plugins are loaded, and before
+    /// tasks are started.
+    ///
+    /// - Tasks that had ended are there again, with their idempotency keys. Functions and hooks that were to be called at
+    ///   their ends, and of which nobody wrote down that they were, are called now. One that came along with
+    ///   [`Host::start_with`] is lost.
+    /// - Tasks that had not begun go on as they were: a question is open for what is left of its time, and a moment stays.
+    /// - Tasks that ran begin again with the next attempt where their type says that they are `restartable`: the same id
+    ///   and key, plan, artifacts and children; what the lost attempt took from its mailbox and was told lies there again,
+    ///   and a question that it asked is not asked twice. Of more than ten restarts, one within a minute after the other,
+    ///   the task is lost. The lost attempt does not count as a try.
+    /// - Other tasks that ran fail with the kind [`Lost`](crate::FailureKind::Lost), and so do all whose plugin is not loaded
+    ///   or has other code by now.
+    /// - Tasks that had been asked to stop are cancelled.
+    /// - Messages to agents that nobody acknowledged can be claimed again.
+    /// - A task whose records cannot be read is set aside, and nothing else suffers.
+    ///
+    /// Between two hosts no deadline comes nearer. A host with a data directory
+    /// starts nothing before this ([`StartError::NotRecovered`](crate::StartError::NotRecovered)). A host on a given store
+    /// need not call it, and does so only when no other host works on that store. In memory there is nothing to take over.
+    ///
+    /// ```no_run
+    /// # async fn example(host: taskcell::Host) -> Result<(), Box<dyn std::error::Error>> {
+    /// host.load_plugin("digest.wasm").await?;
+    /// let found = host.recover().await?;
+    /// println!("{} tasks begin again, {} are lost", found.restarted.len(), found.lost.len());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When the store does not work, or it was done before.
+    ///
+    /// Cancel safety: once the future was polled, everything takes its course.
+    pub async fn recover(&self) -> Result<Recovery, RecoverError> {
+        self.inner().recover().await
+    }
+
+    /// Waits until everything that has happened so far outlives the machine, where the store does that at all.
+    ///
+    /// # Errors
+    /// When the store cannot write.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        let inner = self.inner();
+        inner.write_output().await;
+        inner.around.store.flush().await
+    }
+}
+
+impl Inner {
+    /// Writes what tasks printed to their files, where those outlive the host.
+    pub(super) async fn write_output(&self) {
+        if let Some(behind) = self.around.dirs.behind().cloned() {
+            // The tasks' logs say what went wrong.
+            let _ = tokio::task::spawn_blocking(move || behind.write()).await;
+        }
+    }
+
+    pub(super) async fn recover(self: &Arc<Self>) -> Result<Recovery, RecoverError> {
+        let (this, (tell, told)) = (Arc::clone(self), oneshot::channel());
+        // Whoever asked may go; what is decided and not entered would be in nobody's hands.
+        self.spawn(Box::pin(async move {
+            let done = this.take_over().await;
+            drop(this);
+            let _ = tell.send(done);
+        }));
+        told.await.unwrap_or(Err(RecoverError::ShuttingDown))
+    }
+
+    async fn take_over(self: &Arc<Self>) -> Result<Recovery, RecoverError> {
+        let mut done = self.standby.done.lock().await;
+        if *done {
+            return Err(RecoverError::Done);
+        }
+        if *self.shutdown.borrow() {
+            return Err(RecoverError::ShuttingDown);
+        }
+        let (mut recovery, mut aside) = (Recovery::default(), HashMap::new());
+        let mut found = self.find(&mut recovery, &mut aside).await.map_err(RecoverError::Read)?;
+        failpoint!("recovery.found");
+        self.see_who_has_keys(&mut found);
+        for task in &mut found {
+            self.decide_about(task, &mut recovery).await.map_err(RecoverError::Write)?;
+            failpoint!("recovery.decided");
+        }
+        let kept = self.see_to_files(&found, &aside).await;
+        self.standby.aside().extend(aside.into_keys());
+        let lives = self.enter_all(found, &kept, &mut recovery);
+        failpoint!("recovery.entered");
+        *done = true;
+        // An actor may start a child at once.
+        self.standby.over.send_replace(true);
+        for life in lives {
+            self.spawn(life);
+        }
+        self.empty_trash();
+        loop {
+            let forgotten = self.registry.sweep(self.around.clock.steady());
+            if forgotten.is_empty() {
+                return Ok(recovery);
+            }
+            forget(&self.around, forgotten).await;
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The books, as they were: everything that was found is entered before anything of it runs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::model::event::Event;
+use crate::model::idempotency::OnceKey;
+use crate::model::ids::TaskId;
+use crate::model::outbox::AgentMessage;
+use crate::model::snapshot::Phase;
+use crate::ports::clock::BoxFuture;
+
+use super::super::after::AfterLane;
+use super::super::birth::Newborn;
+use super::super::cell::Cell;
+use super::super::delivery::{LoopLife, LoopPlace};
+use super::super::external::nobodys_code;
+use super::super::feed::EventLane;
+use super::super::host::Inner;
+use super::super::keys::Claim;
+use super::super::making::{Makings, make};
+use super::super::registry::Once;
+use super::super::shared::{CONTROL_QUEUE, Head, Moment, Shared};
+use super::super::version::VersionUse;
+use super::Recovery;
+use super::found::{Fit, Found};
+
+/// What goes on once everything is entered.
+pub(super) type Life = BoxFuture<'static, ()>;
+
+/// A task's place in its tree: the first of the tree, and how many are above.
+type Place = (TaskId, u32);
+
+impl Inner {
+    /// Enters everything, and returns what is to run then.
+    pub(super) fn enter_all(
+        self: &Arc<Self>,
+        found: Vec<Found>,
+        kept: &HashMap<TaskId, u64>,
+        recovery: &mut Recovery,
+    ) -> Vec<Life> {
+        let (mut lives, mut past, mut messages) = (Vec::new(), Vec::new(), Vec::new());
+        let mut places: HashMap<TaskId, Option<Place>> = HashMap::new();
+        self.enter_once(&found);
+        for mut task in found {
+            let place = task.state.details.parent.map(|parent| match places.get(&parent) {
+                Some(Some((root, depth))) => (*root, depth + 1),
+                // The first of its tree, or one that is forgotten.
+                Some(None) | None => (parent, 1),
+            });
+            places.insert(task.id, place);
+            let open = std::mem::take(&mut task.messages).into_values();
+            let decided = std::mem::take(&mut task.decided);
+            let shared = match task.fit.take() {
+                Some(fit) if task.state.outcome.is_none() => {
+                    let (shared, life) = self.revive(task, fit, place);
+                    lives.push(life);
+                    shared
+                }
+                fit => {
+                    let (shared, effects) = self.enter_ended(task, fit, &decided);
+                    if let Some(bytes) = kept.get(&shared.id) {
+                        let _ = shared.kept_scratch.set(*bytes);
+                    }
+                    recovery.effects += effects.len();
+                    lives.extend(effects);
+                    past.push(Arc::clone(&shared));
+                    shared
+                }
+            };
+            messages.extend(open.map(|message| (message, Arc::clone(&shared))));
+            shared.feed.tell_each(
+                &shared.identity(),
+                EventLane::Task,
+                decided.iter().map(|(phase, event)| (*phase, event)),
+            );
+        }
+        self.retire_past(past);
+        self.put_back(messages);
+        self.around.approvals.changed();
+        lives
+    }
+
+    /// Idempotency keys stand for their tasks again, the newest first: of two, the start of the older was not acknowledged.
+    fn enter_once(&self, found: &[Found]) {
+        for task in found.iter().rev() {
+            let key = OnceKey::of_details(&task.state.details);
+            let print = task.papers.as_ref().and_then(|papers| papers.fingerprint);
+            let Some((key, print)) = key.zip(print) else { continue };
+            match self.registry.once(&key, print, &task.task, task.id) {
+                Once::Mine => self.registry.settle_once(&key, task.id),
+                Once::Known(_) | Once::Another(_) | Once::Wait(_) => {}
+            }
+        }
+    }
+
+    /// A task that goes on: its actor, made anew.
+    fn revive(self: &Arc<Self>, found: Found, fit: Fit, place: Option<Place>) -> (Arc<Shared>, Life) {
+        let Found { id, task, state, told_once, .. } = found;
+        let Fit { version, schemas, wanted, papers, attached } = fit;
+        let claim = Claim::new(&self.registry, task.clone(), id);
+        // It is free: one task has it, and others were seen to.
+        let _ = claim.take();
+        // There is room however many there are: they were let in by the host before.
+        let tree = place.and_then(|(root, depth)| self.registry.enter_tree(root, depth, u32::MAX));
+        // One that is not registered now may be with the next host.
+        let at_end = self.on_terminals.of(&state.details, None).ok().flatten();
+        let makings = Makings {
+            id,
+            number: self.registry.next_number(),
+            input: state.input.clone(),
+            details: state.details.clone(),
+            schemas,
+            wanted,
+            at_end,
+            hooks: self.task_hooks(&version.plugin, papers.grants.kv),
+            tree,
+            place: LoopPlace::new(&self.loops, id, &state.details, papers.untold, None),
+            attached,
+            queued: Some(self.queue.enter_again()),
+            told_once,
+            grants: papers.grants,
+            version,
+            task,
+            state,
+        };
+        let (actor, ready) = make(self, makings);
+        let shared = Arc::clone(&actor.shared);
+        let newborn = Newborn { claim, actor, cell: Cell::Idle { ready } };
+        (shared, Box::pin(newborn.live_again()))
+    }
+
+    /// A task that is over, and whatever is still to be called about that.
+    fn enter_ended(
+        self: &Arc<Self>,
+        found: Found,
+        fit: Option<Fit>,
+        decided: &[(Phase, Event)],
+    ) -> (Arc<Shared>, Vec<Life>) {
+        let Found { id, task, papers, state, after, .. } = found;
+        let untold = papers.as_ref().is_some_and(|papers| papers.untold);
+        // What was done elsewhere calls nobody.
+        let own = papers.as_ref().is_none_or(|papers| papers.plugin != nobodys_code());
+        let of_code = papers.filter(|_| own && !after.hooked);
+        let version = fit.map(|fit| fit.version).or_else(|| {
+            let version = self.registry.version(&task.plugin)?;
+            let same = of_code.as_ref().is_some_and(|papers| papers.plugin == version.plugin.digest());
+            same.then(|| VersionUse::new(version))
+        });
+        let named =
+            state.details.on_terminal.clone().filter(|name| own && !after.called && self.on_terminals.knows(name));
+        let at_end = named.and_then(|_| self.on_terminals.of(&state.details, None).ok().flatten());
+        let kv = of_code.as_ref().is_some_and(|papers| papers.grants.kv);
+        let hooks = version.filter(|_| of_code.is_some()).and_then(|version| {
+            let hooks = self.task_hooks(&version.plugin, kv)?;
+            Some((hooks, version))
+        });
+
+        let head = Head { seq: state.seq, ended: true };
+        let (number, ended_at) = (self.registry.next_number(), state.ended_at);
+        let place = LoopPlace::new(&self.loops, id, &state.details, untold, None).filter(|_| !decided.is_empty());
+        // Nobody reads what is sent there, and whoever sends finds out at once.
+        let (control, _) = mpsc::channel(CONTROL_QUEUE);
+        let mut shared = Shared::new(id, task, number, 0, state, control, self.around.clone());
+        shared.place = place;
+        shared.late_signals.store(after.late_signals, Ordering::Relaxed);
+        shared.left_after(AfterLane::left(after.settled), after.seq);
+        shared.head.send_replace(head);
+        let now = shared.now();
+        let date = ended_at.unwrap_or(now.date);
+        let ended = Moment { steady: now.steady.saturating_sub(since(date.0, now.date.0)), date };
+        shared.note(|moments| &mut moments.ended, ended);
+        shared.gone.send_replace(Some(ended));
+        let shared = Arc::new(shared);
+        self.registry.enter_past(Arc::clone(&shared));
+        if !decided.is_empty() {
+            // Its session's loop hears of its end as of any other.
+            let life = LoopLife::begin(&shared);
+            let events: Vec<Event> = decided.iter().map(|(_, event)| event.clone()).collect();
+            shared.tell_loop(&events);
+            drop(life);
+        }
+        let mut effects: Vec<Life> = Vec::new();
+        if let Some(at_end) = at_end {
+            let of = Arc::clone(&shared);
+            effects.push(Box::pin(async move { all(at_end.call(of)).await }));
+        }
+        if let Some((hooks, version)) = hooks {
+            let of = Arc::clone(&shared);
+            effects.push(Box::pin(async move { all(hooks.on_terminal(of, version)).await }));
+        }
+        (shared, effects)
+    }
+
+    /// Ended tasks are remembered for as long as if this host had seen their ends.
+    fn retire_past(&self, mut past: Vec<Arc<Shared>>) {
+        let at = |task: &Arc<Shared>| task.state().ended_at.unwrap_or_default();
+        past.sort_by_key(at);
+        for task in past {
+            let now = task.now();
+            let over_for = since(at(&task).0, now.date.0);
+            self.registry.retire_past(task.id, over_for, now.steady);
+        }
+    }
+
+    /// Messages that nobody has settled lie in the outbox again, in the order in which they were sent.
+    fn put_back(&self, mut messages: Vec<(AgentMessage, Arc<Shared>)>) {
+        messages.sort_by_key(|(message, shared)| (message.at, shared.number, message.number));
+        let calls: Vec<_> =
+            messages.iter().filter(|(message, _)| message.trigger).map(|(_, of)| Arc::clone(of)).collect();
+        self.around.outbox.take_back(messages.into_iter().map(|(message, _)| message));
+        for of in calls {
+            of.call_loop();
+        }
+    }
+}
+
+/// From one date to a later one, in milliseconds since 1970.
+fn since(then: u64, now: u64) -> Duration {
+    Duration::from_millis(now.saturating_sub(then))
+}
+
+async fn all(mut called: JoinSet<()>) {
+    while called.join_next().await.is_some() {}
+}

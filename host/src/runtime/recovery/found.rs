@@ -1,0 +1,257 @@
+//! What is in the store of each task, and what becomes of those that have not ended.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use crate::model::command::{Command, Decision};
+use crate::model::details::TaskDetails;
+use crate::model::event::{Event, EventBody, EventSeq};
+use crate::model::hook::TaskHook;
+use crate::model::ids::{SignalKey, TaskId, TaskRef};
+use crate::model::machine::step;
+use crate::model::manifest::Schemas;
+use crate::model::outbox::{AgentMessage, Delivery, Settlement};
+use crate::model::outcome::{FailureKind, Outcome};
+use crate::model::papers::TaskPapers;
+use crate::model::schema::Schema;
+use crate::model::snapshot::Phase;
+use crate::model::state::TaskState;
+use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
+
+use super::super::attachments::Attached;
+use super::super::host::Inner;
+use super::super::start::wanted;
+use super::super::version::VersionUse;
+use super::{LostTask, Quarantined, Recovery};
+
+/// Tasks, and events, that are read at a time.
+const PAGE: usize = 256;
+
+/// A task that is in the store.
+pub(super) struct Found {
+    pub(super) id: TaskId,
+    pub(super) task: TaskRef,
+    pub(super) papers: Option<TaskPapers>,
+    pub(super) state: TaskState,
+    /// Its messages to the agent that are not settled.
+    pub(super) messages: BTreeMap<u64, AgentMessage>,
+    /// What became of those that are sent once.
+    pub(super) told_once: HashMap<SignalKey, Delivery>,
+    pub(super) after: After,
+    /// What it goes on with, if it does.
+    pub(super) fit: Option<Fit>,
+    /// Whether a later start has its key.
+    has_no_key: bool,
+    /// What was decided just now, with the phase after each event.
+    pub(super) decided: Vec<(Phase, Event)>,
+}
+
+/// What happened after a task's end.
+#[derive(Debug, Default)]
+pub(super) struct After {
+    pub(super) seq: EventSeq,
+    pub(super) settled: Vec<u64>,
+    pub(super) late_signals: u32,
+    /// The function that it names was called.
+    pub(super) called: bool,
+    /// Its plugin's hook was.
+    pub(super) hooked: bool,
+}
+
+/// What a task needs to go on.
+pub(super) struct Fit {
+    pub(super) version: VersionUse,
+    pub(super) schemas: Schemas,
+    pub(super) wanted: Option<Schema>,
+    pub(super) papers: TaskPapers,
+    pub(super) attached: Option<Attached>,
+}
+
+impl Inner {
+    /// Reads all tasks, in the order of their starts.
+    /// `aside`: those that cannot be read, with the places of their attachments.
+    pub(super) async fn find(
+        &self,
+        recovery: &mut Recovery,
+        aside: &mut HashMap<TaskId, Option<u64>>,
+    ) -> Result<Vec<Found>, StoreError> {
+        let store = &*self.around.store;
+        let (mut all, mut after) = (Vec::new(), 0);
+        loop {
+            let page = store.tasks(after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(all) };
+            after = last.place;
+            for StoredTask { id, papers, .. } in page {
+                if self.registry.by_id(id).is_some() {
+                    continue;
+                }
+                let place = papers.as_ref().and_then(|papers| papers.attachments);
+                match read(store, id, papers).await {
+                    // One that is being born in this host is nobody's yet.
+                    Ok(Some(found)) if self.registry.has_key(&found.task, id) => {}
+                    Ok(found) => all.extend(found),
+                    Err(StoreError::Unavailable) => return Err(StoreError::Unavailable),
+                    Err(error @ StoreError::Damaged) => {
+                        aside.insert(id, place);
+                        recovery.quarantined.push(Quarantined { id, why: error.to_string() });
+                    }
+                }
+            }
+        }
+    }
+
+    /// A key belongs to one task. Of two, the earlier one's start was not acknowledged, and it never ran.
+    pub(super) fn see_who_has_keys(&self, found: &mut [Found]) {
+        let mut taken = HashSet::new();
+        for found in found.iter_mut().rev().filter(|found| found.state.outcome.is_none()) {
+            found.has_no_key = self.registry.by_ref(&found.task).is_some() || !taken.insert(found.task.clone());
+        }
+    }
+
+    /// Decides what becomes of a task that has not ended, and writes it down.
+    pub(super) async fn decide_about(&self, found: &mut Found, recovery: &mut Recovery) -> Result<(), CommitError> {
+        if found.state.outcome.is_some() {
+            recovery.ended += 1;
+            return Ok(());
+        }
+        let unfit = match self.fit(found) {
+            Ok(fit) => {
+                found.fit = Some(fit);
+                None
+            }
+            Err(why) => Some(why),
+        };
+        let now = self.around.clock.date();
+        let Decision { events, .. } = step(&found.state, Command::HostRestarted { unfit, now });
+        let events = found.state.numbered(now, events);
+        if !events.is_empty() {
+            let records = events.iter().cloned().map(Record::Event).collect();
+            let fence = Fence::After(found.state.seq);
+            self.around.store.commit(StreamId::Task(found.id), fence, records).await?;
+        }
+        let ran = found.state.phase == Some(Phase::Running);
+        for event in events {
+            found.state.apply(&event);
+            found.decided.push((found.state.phase.unwrap_or(Phase::Queued), event));
+        }
+        match &found.state.outcome {
+            None if ran => recovery.restarted.push(found.id),
+            None => recovery.went_on.push(found.id),
+            Some(Outcome::Failed(failure)) if failure.kind == FailureKind::Lost => {
+                let (id, task, why) = (found.id, found.task.clone(), failure.message.clone());
+                recovery.lost.push(LostTask { id, task, why });
+            }
+            Some(Outcome::Failed(_) | Outcome::Succeeded { .. } | Outcome::Cancelled { .. }) => {
+                recovery.cancelled.push(found.id);
+            }
+        }
+        Ok(())
+    }
+
+    /// What a task goes on with, or why it cannot.
+    fn fit(&self, found: &Found) -> Result<Fit, String> {
+        let name = &found.task.plugin;
+        if found.has_no_key {
+            return Err("its start was not acknowledged, and another task has its key".to_owned());
+        }
+        let papers = found.papers.clone().ok_or("its papers are missing: nobody knows what it may touch")?;
+        if papers.untold {
+            return Err("it made a plan for a task, and is not waited for any more".to_owned());
+        }
+        let version = self.registry.version(name).ok_or_else(|| {
+            format!("its plugin {name} is not loaded: load the one with the digest {}", papers.plugin)
+        })?;
+        let loaded = version.plugin.digest();
+        if loaded != papers.plugin {
+            return Err(format!("its plugin {name} has changed: it ran {}, and {loaded} is loaded", papers.plugin));
+        }
+        let schemas = version.plugin.schemas(&found.task.task_type).cloned();
+        let schemas = schemas.ok_or_else(|| format!("its plugin {name} has no such task type"))?;
+        let own = found.state.details.output_schema.as_ref().map(wanted).transpose();
+        let wanted = own.map_err(|error| format!("the schema of its result cannot be used: {error}"))?;
+        let attached = papers.attachments.map(|place| Attached::reopen(&self.around.dirs, place)).transpose();
+        let attached = attached.map_err(|error| error.to_string())?;
+        Ok(Fit { version: VersionUse::new(version), schemas, wanted, papers, attached })
+    }
+}
+
+/// All that is in the store of a task; `None` when there is nothing.
+async fn read(store: &dyn TaskStore, id: TaskId, papers: Option<TaskPapers>) -> Result<Option<Found>, StoreError> {
+    let mut state = TaskState::default();
+    let (mut messages, mut once) = (BTreeMap::new(), BTreeMap::new());
+    let mut told_once = HashMap::new();
+    loop {
+        let page = store.read(StreamId::Task(id), state.seq, PAGE).await?;
+        if page.is_empty() {
+            break;
+        }
+        for event in page {
+            if event.seq != state.seq.next() || state.outcome.is_some() {
+                return Err(StoreError::Damaged);
+            }
+            state.apply(&event);
+            let at = event.at;
+            if let EventBody::AgentMessage { number, message, trigger, once: key } = event.body {
+                let Some(task) = state.task.clone() else { return Err(StoreError::Damaged) };
+                if let Some(key) = &key {
+                    once.insert(number, key.clone());
+                    told_once.insert(key.clone(), Delivery::Queued);
+                }
+                let session = state.details.session.clone();
+                messages.insert(number, AgentMessage { id, task, session, number, message, trigger, once: key, at });
+            } else if let EventBody::MessageSettled { number, how } = event.body {
+                messages.remove(&number);
+                // An acknowledgement came later than the answer.
+                let delivery = match how {
+                    Settlement::Accepted => Delivery::Accepted,
+                    Settlement::Blocked => Delivery::Blocked,
+                    Settlement::Acknowledged => Delivery::Queued,
+                };
+                if let Some(key) = once.get(&number) {
+                    told_once.insert(SignalKey::clone(key), delivery);
+                }
+            }
+        }
+    }
+    if state.seq == EventSeq::default() {
+        return Ok(None);
+    }
+    let task = state.task.clone().ok_or(StoreError::Damaged)?;
+    let mut after = After::default();
+    if state.outcome.is_some() {
+        after = read_after(store, id, &mut state).await?;
+        for number in &after.settled {
+            messages.remove(number);
+        }
+    }
+    let (fit, has_no_key, decided) = (None, false, Vec::new());
+    Ok(Some(Found { id, task, papers, state, messages, told_once, after, fit, has_no_key, decided }))
+}
+
+async fn read_after(store: &dyn TaskStore, id: TaskId, state: &mut TaskState) -> Result<After, StoreError> {
+    let mut after = After::default();
+    loop {
+        let page = store.read(StreamId::After(id), after.seq, PAGE).await?;
+        if page.is_empty() {
+            return Ok(after);
+        }
+        for event in page {
+            after.seq = event.seq;
+            state.after_the_end(&event.body);
+            after.note(&event.body, &state.details);
+        }
+    }
+}
+
+impl After {
+    fn note(&mut self, body: &EventBody, details: &TaskDetails) {
+        if let EventBody::MessageSettled { number, .. } = body {
+            self.settled.push(*number);
+        } else if let EventBody::LateSignal { .. } = body {
+            self.late_signals += 1;
+        } else if let EventBody::OnTerminalDone { name: Some(name), .. } = body {
+            self.called |= details.on_terminal.as_ref() == Some(name);
+        } else if let EventBody::HookDone { hook: TaskHook::OnTerminal, .. } = body {
+            self.hooked = true;
+        }
+    }
+}

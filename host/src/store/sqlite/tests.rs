@@ -1,0 +1,9 @@
+//! The store in a file: what only it does.
+
+mod damage;
+mod lives;
+mod opening;
+mod power;
+mod room;
+mod upkeep;
+mod world;

@@ -1,0 +1,273 @@
+//! The one thread that writes. What waits for it is written together; what cannot be written waits, or is refused.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::ports::clock::{Clock, SystemClock};
+use crate::ports::store::CommitError;
+
+use super::faults::Trouble;
+use super::group::{self, Job, Written};
+use super::health::Pulse;
+use super::open::Opened;
+use super::owner::OwnerLock;
+use super::pages::{Thoroughness, checkpoint};
+use super::queue::Queued;
+use super::upkeep::Upkeep;
+
+/// The longest that something lies only in the machine's memory. What asks for more is answered when it is on the disk.
+const LAG_MAX: Duration = Duration::from_millis(200);
+/// Jobs in one transaction.
+const GROUP_JOBS_MAX: usize = 1024;
+/// Bytes in one transaction, unless it is one job. Protects those who wait from whoever writes much.
+const GROUP_BYTES_MAX: usize = 8 << 20;
+/// Until the first try after the disk was full; twice as long each time.
+const RETRY_MIN: Duration = Duration::from_millis(250);
+/// The longest time between two tries.
+const RETRY_MAX: Duration = Duration::from_secs(2);
+/// Nobody writes for so long before there is time for other things.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// The thread's state.
+#[derive(Debug)]
+pub(super) struct Writer {
+    db: Connection,
+    lock: OwnerLock,
+    jobs: Receiver<Queued<Job>>,
+    pulse: Pulse,
+    clock: SystemClock,
+    /// In the order in which they came.
+    waiting: VecDeque<Queued<Job>>,
+    /// Whether there may be more jobs.
+    is_open: bool,
+    /// Since when something is written that a loss of power would take.
+    unsafe_since: Option<Duration>,
+    /// Whether SQLite syncs the log with each commit.
+    syncs: bool,
+    retry: Option<Retry>,
+    upkeep: Upkeep,
+    /// Whether nobody has written for a while.
+    is_idle: bool,
+}
+
+/// When to try again what could not be written.
+#[derive(Debug, Clone, Copy)]
+struct Retry {
+    at: Duration,
+    pause: Duration,
+}
+
+impl Writer {
+    pub(super) fn new(opened: Opened, jobs: Receiver<Queued<Job>>, pulse: Pulse) -> Self {
+        let Opened { db, file, lock } = opened;
+        Self {
+            db,
+            lock,
+            jobs,
+            pulse,
+            clock: SystemClock::new(),
+            waiting: VecDeque::new(),
+            is_open: true,
+            unsafe_since: None,
+            // As it was opened.
+            syncs: true,
+            retry: None,
+            upkeep: Upkeep::of(&file),
+            is_idle: false,
+        }
+    }
+
+    /// Works until the store is dropped and everything that waits is written.
+    pub(super) fn run(mut self) {
+        while self.is_open {
+            match self.rest() {
+                Some(Duration::ZERO) => {
+                    self.receive();
+                    self.write();
+                }
+                Some(rest) => drop(self.wait(Some(rest))),
+                None if self.upkeep.is_wanted() && !self.pulse.has_failed() => {
+                    let patience = if self.is_idle { Duration::ZERO } else { IDLE };
+                    self.is_idle = !self.wait(Some(patience));
+                    if self.is_idle && self.is_open {
+                        let done = self.upkeep.idle(&self.db);
+                        self.put_off(done);
+                    }
+                }
+                None => drop(self.wait(None)),
+            }
+        }
+        while !self.waiting.is_empty() {
+            self.write();
+            if self.retry.take().is_some() {
+                // Nobody is left who could wait for room.
+                self.refuse_all();
+            }
+        }
+        self.close();
+    }
+
+    /// How long there is nothing to do, even if nobody comes; `None` for ever.
+    fn rest(&self) -> Option<Duration> {
+        let until = |at: Duration| Some(at.saturating_sub(self.clock.steady()));
+        match (self.retry, self.unsafe_since) {
+            (Some(retry), _) => until(retry.at),
+            (None, _) if !self.waiting.is_empty() => Some(Duration::ZERO),
+            (None, Some(since)) => until(since.saturating_add(LAG_MAX)),
+            (None, None) => None,
+        }
+    }
+
+    /// Waits for a job, and takes it. Says whether there was one.
+    fn wait(&mut self, how_long: Option<Duration>) -> bool {
+        let came = match how_long {
+            Some(how_long) => self.jobs.recv_timeout(how_long),
+            None => self.jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match came {
+            Ok(job) => {
+                self.take(job);
+                self.receive();
+                true
+            }
+            Err(RecvTimeoutError::Timeout) => false,
+            Err(RecvTimeoutError::Disconnected) => {
+                self.is_open = false;
+                false
+            }
+        }
+    }
+
+    /// Takes whatever is there.
+    fn receive(&mut self) {
+        while let Ok(job) = self.jobs.try_recv() {
+            self.take(job);
+        }
+    }
+
+    fn take(&mut self, queued: Queued<Job>) {
+        if self.pulse.has_failed() {
+            queued.job.refuse(CommitError::Unavailable);
+        } else if self.pulse.is_full() && queued.job.is_new_stream() {
+            queued.job.refuse(CommitError::Full);
+        } else {
+            self.waiting.push_back(queued);
+        }
+    }
+
+    /// Writes what waits, as much as goes into one transaction; and in any case what makes the log safe, when it is time.
+    fn write(&mut self) {
+        let group = self.group();
+        let is_late = self.unsafe_since.is_some_and(|since| since.saturating_add(LAG_MAX) <= self.clock.steady());
+        // After the disk was full something is written to see whether it still is.
+        let is_trial = self.retry.is_some() && group.is_empty();
+        let syncs = is_late || is_trial || group.iter().any(|queued| queued.job.is_durable());
+        match self.transact(&group, syncs, is_trial) {
+            Ok(written) => self.wrote(group, &written, syncs),
+            Err(trouble) => {
+                for queued in group.into_iter().rev() {
+                    self.waiting.push_front(queued);
+                }
+                self.suffer(trouble);
+            }
+        }
+    }
+
+    /// The first that wait.
+    fn group(&mut self) -> Vec<Queued<Job>> {
+        let mut bytes = 0;
+        let fits = |(place, queued): &(usize, &Queued<Job>)| {
+            bytes += queued.job.bytes();
+            *place == 0 || (*place < GROUP_JOBS_MAX && bytes <= GROUP_BYTES_MAX)
+        };
+        let count = self.waiting.iter().enumerate().take_while(fits).count();
+        self.waiting.drain(..count).collect()
+    }
+
+    fn transact(&mut self, group: &[Queued<Job>], syncs: bool, is_trial: bool) -> Result<Written, Trouble> {
+        if self.syncs != syncs {
+            // Outside of a transaction; inside it would change nothing.
+            self.db.pragma_update(None, "synchronous", if syncs { "FULL" } else { "NORMAL" })?;
+            self.syncs = syncs;
+        }
+        // What was written without a sync is safe with the next commit that is synced, if that writes anything.
+        let touch = is_trial || (syncs && self.unsafe_since.is_some());
+        Ok(group::write(&mut self.db, group.iter().map(|queued| &queued.job), touch)?)
+    }
+
+    fn wrote(&mut self, group: Vec<Queued<Job>>, written: &Written, syncs: bool) {
+        self.retry = None;
+        self.pulse.works();
+        if written.any {
+            self.unsafe_since = if syncs { None } else { self.unsafe_since.or_else(|| Some(self.clock.steady())) };
+            self.upkeep.wrote(group.len(), group.iter().map(|queued| queued.job.bytes()).sum());
+        }
+        for (queued, is_taken) in group.into_iter().zip(&written.taken) {
+            queued.job.answer(*is_taken);
+        }
+        let done = self.upkeep.between(&self.db);
+        self.put_off(done);
+    }
+
+    /// Upkeep that cannot be done now is done later, unless the disk has failed.
+    fn put_off(&mut self, done: Result<(), Trouble>) {
+        match done {
+            Ok(()) | Err(Trouble::Full | Trouble::Busy) => {}
+            Err(failed @ Trouble::Failed(_)) => self.suffer(failed),
+        }
+    }
+
+    fn suffer(&mut self, trouble: Trouble) {
+        match trouble {
+            Trouble::Full => {
+                self.pulse.full(self.clock.date());
+                self.later();
+                let (refused, waiting) =
+                    self.waiting.drain(..).partition::<Vec<_>, _>(|queued| queued.job.is_new_stream());
+                self.waiting = waiting.into();
+                for queued in refused {
+                    queued.job.refuse(CommitError::Full);
+                }
+            }
+            Trouble::Busy => self.later(),
+            Trouble::Failed(why) => {
+                self.pulse.failed(&why);
+                (self.retry, self.unsafe_since) = (None, None);
+                self.refuse_all();
+            }
+        }
+    }
+
+    fn later(&mut self) {
+        let pause = self.retry.map_or(RETRY_MIN, |retry| retry.pause.saturating_mul(2).min(RETRY_MAX));
+        self.retry = Some(Retry { at: self.clock.steady().saturating_add(pause), pause });
+    }
+
+    fn refuse_all(&mut self) {
+        for queued in self.waiting.drain(..) {
+            queued.job.refuse(CommitError::Unavailable);
+        }
+    }
+
+    /// Leaves everything in one file, and the directory to whoever comes next.
+    fn close(mut self) {
+        if self.unsafe_since.is_some() {
+            let made_safe = self.transact(&[], true, false).map(drop);
+            self.put_off(made_safe);
+        }
+        if !self.pulse.has_failed() {
+            let moved = checkpoint(&self.db, Thoroughness::Truncate).map(drop).map_err(Trouble::from);
+            self.put_off(moved);
+        }
+        let has_failed = self.pulse.has_failed();
+        let Self { db, lock, .. } = self;
+        // Before the lock: whoever has that may open the file.
+        drop(db);
+        if !has_failed {
+            lock.leave();
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Killed at random moments, without a word, hundreds of times.
+
+use super::ledger::{Ledger, SHAPES};
+use super::server::{Gone, Server};
+
+/// So many lives has the server.
+const LIVES: usize = 120;
+
+/// Numbers that look random and are the same each time.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, most: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % most as u64).unwrap()
+    }
+}
+
+/// Some of what people do, until the server is gone or so much of it is acknowledged.
+async fn work(ledger: &mut Ledger, server: &Server, dice: &mut Dice, most: usize) -> Result<(), Gone> {
+    let end = ledger.acks + most;
+    while ledger.acks < end {
+        if dice.below(3) == 0 {
+            ledger.start(server, SHAPES[dice.below(SHAPES.len())]).await?;
+        } else {
+            let (which, what) = (dice.below(1 << 20), dice.below(1 << 20));
+            ledger.act(server, which, what).await?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn t40_a_server_that_is_killed_again_and_again_keeps_what_it_acknowledged() {
+    let data = tempfile::tempdir().unwrap();
+    let (mut ledger, mut dice) = (Ledger::default(), Dice(0x5eed));
+    for life in 0..LIVES {
+        let server = Server::start(data.path(), None).unwrap();
+        if life % 10 == 0 {
+            ledger.check(&server).await.unwrap();
+        }
+        let most = dice.below(12);
+        work(&mut ledger, &server, &mut dice, most).await.unwrap();
+        // The last thing that is asked for may be cut off anywhere.
+        let cut = async {
+            let shape = SHAPES[dice.below(SHAPES.len())];
+            let _ = ledger.start(&server, shape).await;
+        };
+        tokio::select! {
+            biased;
+            () = turns(life % 8) => {}
+            () = cut => {}
+        }
+        server.kill();
+    }
+    let server = Server::start(data.path(), None).unwrap();
+    ledger.check(&server).await.unwrap();
+    ledger.finish(&server).await;
+}
+
+async fn turns(count: usize) {
+    for _ in 0..count {
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,288 @@
+//! What the server has acknowledged, and what must be true of that for ever.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::server::{Gone, Server};
+
+/// What a task is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Ends at once.
+    Short,
+    /// Waits for signals, and cannot be begun again.
+    Waits,
+    /// Waits for signals, and begins again when its host has gone.
+    Restarts,
+    /// Asks for approval, and begins again.
+    Asks,
+    /// Sends its agent a message, and ends.
+    Tells,
+    /// Has a plugin that is told of its end.
+    Hooked,
+}
+
+pub(super) const SHAPES: [Shape; 6] =
+    [Shape::Short, Shape::Waits, Shape::Restarts, Shape::Asks, Shape::Tells, Shape::Hooked];
+
+impl Shape {
+    fn request(self, number: usize) -> Value {
+        let (plugin, task_type, input) = match self {
+            Self::Short => ("fixture", "echo", json!(number)),
+            Self::Waits => ("fixture", "wait", json!({"key": "go"})),
+            Self::Restarts => ("fixture", "wait-again", json!({"key": "go"})),
+            Self::Asks => {
+                ("fixture", "approve-again", json!({"kind": "deploy", "summary": format!("version {number}")}))
+            }
+            Self::Tells => {
+                ("fixture", "notify-agent", json!({"message": format!("message {number}"), "trigger": false}))
+            }
+            Self::Hooked => ("hooks", "echo", json!(number)),
+        };
+        json!({"plugin": plugin, "task_type": task_type, "input": input, "session": "s", "key": format!("task {number}")})
+    }
+}
+
+/// One start that was asked for.
+#[derive(Debug)]
+struct Entry {
+    shape: Shape,
+    request: Value,
+    /// Its id, once it was acknowledged.
+    id: Option<String>,
+    /// Payloads of signals that were acknowledged.
+    signals: BTreeSet<u64>,
+    /// Whether a decision was acknowledged.
+    approved: bool,
+    /// Whether a wish to stop was acknowledged.
+    cancelled: bool,
+    /// Its outcome, once somebody saw it.
+    outcome: Option<Value>,
+    /// Its events, as far as somebody saw them.
+    events: Vec<Value>,
+}
+
+/// Everything that was asked for.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    /// By idempotency keys.
+    entries: BTreeMap<String, Entry>,
+    payloads: u64,
+    /// Messages that somebody has acknowledged, by task.
+    acknowledged: BTreeSet<(String, u64)>,
+    /// What was asked for and acknowledged, in all.
+    pub(super) acks: usize,
+}
+
+impl Ledger {
+    /// Starts a task.
+    pub(super) async fn start(&mut self, server: &Server, shape: Shape) -> Result<(), Gone> {
+        let number = self.entries.len();
+        let once = format!("once {number}");
+        let request = shape.request(number);
+        let entry = Entry {
+            shape,
+            request: request.clone(),
+            id: None,
+            signals: BTreeSet::new(),
+            approved: false,
+            cancelled: false,
+            outcome: None,
+            events: Vec::new(),
+        };
+        self.entries.insert(once.clone(), entry);
+        let (status, body) = server.ask(Method::POST, "/tasks", Some(&once), Some(request)).await?;
+        assert_eq!(status, StatusCode::ACCEPTED, "{body}");
+        self.acks += 1;
+        self.entries.get_mut(&once).unwrap().id = Some(id_of(&body));
+        Ok(())
+    }
+
+    fn known(&self) -> Vec<(String, String)> {
+        let known = |(once, entry): (&String, &Entry)| Some((once.clone(), entry.id.clone()?));
+        self.entries.iter().filter_map(known).collect()
+    }
+
+    /// Does something with one of the tasks that there are, by two random numbers.
+    pub(super) async fn act(&mut self, server: &Server, which: usize, what: usize) -> Result<(), Gone> {
+        let known = self.known();
+        let Some((once, id)) = known.get(which % known.len().max(1)).cloned() else { return Ok(()) };
+        self.payloads += 1;
+        let payload = self.payloads;
+        let entry = self.entries.get_mut(&once).unwrap();
+        match what % 6 {
+            0 | 1 => {
+                let body = json!({"key": "go", "payload": payload});
+                let (status, body) = server.post(&format!("/tasks/{id}/signals"), body).await?;
+                assert!(status.is_success(), "{status}: {body}");
+                if ["delivered", "buffered"].contains(&body["answer"].as_str().unwrap_or_default()) {
+                    entry.signals.insert(payload);
+                }
+            }
+            2 => {
+                let asked = server.get(&format!("/approvals?task={id}")).await?;
+                if let Some(number) = asked["approvals"].as_array().and_then(|open| open.first()?["number"].as_u64()) {
+                    let path = format!("/tasks/{id}/approvals/{number}");
+                    let (status, body) = server.post(&path, json!({"verdict": "approve"})).await?;
+                    assert!(status.is_success() || status == StatusCode::CONFLICT, "{status}: {body}");
+                    entry.approved |= status.is_success();
+                }
+            }
+            3 if entry.shape == Shape::Waits => {
+                let body = json!({"reason": "enough", "grace_ms": 0});
+                let (status, body) = server.post(&format!("/tasks/{id}/cancel"), body).await?;
+                assert!(status.is_success(), "{status}: {body}");
+                entry.cancelled |= body["answer"] == "requested";
+            }
+            4 => {
+                let claimed = server.post("/messages/claim", json!({"most": 3, "time_ms": 1})).await?.1;
+                for message in claimed["messages"].as_array().into_iter().flatten() {
+                    let token = message["token"].clone();
+                    let of = message["message"]["id"].as_str().unwrap().to_owned();
+                    let number = message["message"]["number"].as_u64().unwrap();
+                    assert!(
+                        !self.acknowledged.contains(&(of.clone(), number)),
+                        "a message comes again that was acknowledged: {message}"
+                    );
+                    let acked = server.post("/messages/ack", json!({ "token": token })).await?.1;
+                    if acked["acknowledged"] == true {
+                        self.acknowledged.insert((of, number));
+                    }
+                }
+            }
+            _ => self.look(server, &once, &id).await?,
+        }
+        self.acks += 1;
+        Ok(())
+    }
+
+    /// Looks at a task: what was seen of it once stays.
+    async fn look(&mut self, server: &Server, once: &str, id: &str) -> Result<(), Gone> {
+        let snapshot = server.get(&format!("/tasks/{id}")).await?;
+        let mut events = Vec::new();
+        loop {
+            let after = events.len();
+            let page = server.get(&format!("/tasks/{id}/events?after={after}&limit=50")).await?;
+            let new = page["events"].as_array().unwrap();
+            if new.is_empty() {
+                break;
+            }
+            events.extend(new.iter().cloned());
+        }
+        let entry = self.entries.get_mut(once).unwrap();
+        for (event, number) in events.iter().zip(1..) {
+            assert_eq!(event["seq"], number, "{once}: there is no gap: {events:#?}");
+        }
+        let kept = &events[..entry.events.len().min(events.len())];
+        assert_eq!(kept, &entry.events[..], "{once}: what was seen once is there");
+        entry.events = events;
+        let outcome = &snapshot["outcome"];
+        if !outcome.is_null() {
+            let before = entry.outcome.get_or_insert_with(|| outcome.clone());
+            assert_eq!(before, outcome, "{once}: an outcome stays");
+        }
+        Ok(())
+    }
+
+    /// Everything that was acknowledged is there.
+    pub(super) async fn check(&mut self, server: &Server) -> Result<(), Gone> {
+        for (once, id) in self.known() {
+            self.look(server, &once, &id).await?;
+            let entry = &self.entries[&once];
+            let created = &entry.events[0]["body"];
+            assert_eq!(created["event"], "created", "{once}");
+            assert_eq!(created["details"]["idempotency_key"], json!(once));
+            let bodies = || entry.events.iter().map(|event| &event["body"]);
+            let received: Vec<u64> = bodies()
+                .filter(|body| body["event"] == "signal-received")
+                .filter_map(|body| body["signal"]["payload"].as_u64())
+                .collect();
+            for payload in &entry.signals {
+                let times = received.iter().filter(|received| *received == payload).count();
+                assert_eq!(times, 1, "{once}: signal {payload}: {:#?}", entry.events);
+            }
+            if entry.approved {
+                let yes = |body: &&Value| {
+                    body["event"] == "approval-decided" && body["decision"].to_string().contains("approved")
+                };
+                assert_eq!(bodies().filter(yes).count(), 1, "{once}: {:#?}", entry.events);
+            }
+            assert!(!entry.cancelled || bodies().any(|body| body["event"] == "cancel-requested"), "{once}");
+            let ends = bodies().filter(|body| body["event"] == "finished").count();
+            assert_eq!(ends, usize::from(entry.outcome.is_some()), "{once}: {:#?}", entry.events);
+            let is_last = entry.events.last().is_some_and(|event| event["body"]["event"] == "finished");
+            assert_eq!(is_last, entry.outcome.is_some(), "{once}: {:#?}", entry.events);
+        }
+        Ok(())
+    }
+
+    /// Brings every task to its end, and sees that each start made one task, with one outcome and one terminal effect.
+    pub(super) async fn finish(&mut self, server: &Server) {
+        // What was asked for without an answer is asked for again: it is one task all the same.
+        for (once, entry) in &mut self.entries {
+            let body = Some(entry.request.clone());
+            let (status, body) = server.ask(Method::POST, "/tasks", Some(once), body).await.unwrap();
+            assert!(status.is_success(), "{once}: {status}: {body}");
+            let id = id_of(&body);
+            assert_eq!(entry.id.get_or_insert_with(|| id.clone()), &id, "{once}: the same task");
+        }
+        for (_, id) in self.known() {
+            let mut rounds = 0;
+            loop {
+                let snapshot = server.get(&format!("/tasks/{id}")).await.unwrap();
+                if !snapshot["outcome"].is_null() {
+                    break;
+                }
+                let _ = server.post(&format!("/tasks/{id}/signals"), json!({"key": "go"})).await.unwrap();
+                for open in server.get(&format!("/approvals?task={id}")).await.unwrap()["approvals"].as_array().unwrap()
+                {
+                    let path = format!("/tasks/{id}/approvals/{}", open["number"]);
+                    let _ = server.post(&path, json!({"verdict": "approve"})).await.unwrap();
+                }
+                rounds += 1;
+                assert!(rounds < 10_000, "it goes on for ever: {snapshot:#}");
+            }
+        }
+        self.check(server).await.unwrap();
+        let (mut cursor, mut listed) = (String::new(), Vec::new());
+        loop {
+            let page = server.get(&format!("/tasks?limit=100{cursor}")).await.unwrap();
+            listed.extend(page["tasks"].as_array().unwrap().iter().map(|task| task["id"].as_str().unwrap().to_owned()));
+            match page["next"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None if page["next"].is_null() => break,
+                None => cursor = format!("&cursor={}", page["next"]),
+            }
+        }
+        let ids: BTreeSet<String> = self.known().into_iter().map(|(_, id)| id).collect();
+        assert_eq!(listed.len(), ids.len(), "no task was started twice");
+        assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), ids);
+        self.check_effects(server).await;
+    }
+
+    /// Each task whose plugin is told of its end has one note that it was.
+    async fn check_effects(&self, server: &Server) {
+        for (once, entry) in self.entries.iter().filter(|(_, entry)| entry.shape == Shape::Hooked) {
+            let id = entry.id.clone().unwrap();
+            let mut rounds = 0;
+            loop {
+                let after = server.get(&format!("/tasks/{id}/after")).await.unwrap();
+                let is_done =
+                    |event: &&Value| event["body"]["event"] == "hook-done" && event["body"]["hook"] == "on-terminal";
+                let done = after["events"].as_array().unwrap().iter().filter(is_done).count();
+                assert!(done <= 1, "{once}: {after:#}");
+                if done == 1 {
+                    break;
+                }
+                rounds += 1;
+                assert!(rounds < 10_000, "{once}: its plugin is never told");
+            }
+        }
+    }
+}
+
+fn id_of(body: &Value) -> String {
+    body["id"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned()
+}

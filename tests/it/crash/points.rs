@@ -1,0 +1,54 @@
+//! Killed at every named failpoint, the first time that it comes there and later ones.
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::ledger::{Ledger, SHAPES};
+use super::server::{Gone, Server, is_killed};
+
+/// What is done in each life, in the same order each time.
+async fn work(ledger: &mut Ledger, server: &Server) -> Result<(), Gone> {
+    for shape in SHAPES {
+        ledger.start(server, shape).await?;
+    }
+    for number in 0..24 {
+        ledger.act(server, number / 6, number).await?;
+    }
+    let (_, _) = server.ask(Method::POST, "/gc", None, Some(json!({}))).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn t40_a_server_that_is_killed_at_any_failpoint_keeps_what_it_acknowledged() {
+    let mut reached = Vec::new();
+    for point in taskcell::FAILPOINTS {
+        for times in [1, 2, 5, 17] {
+            let data = tempfile::tempdir().unwrap();
+            let mut ledger = Ledger::default();
+            // A life before, so that there is something to recover.
+            let before = Server::start(data.path(), None).unwrap();
+            work(&mut ledger, &before).await.unwrap();
+            before.kill();
+            let kill_at = format!("{point}:{times}");
+            let died = match Server::start(data.path(), Some(&kill_at)) {
+                None => true,
+                Some(mut server) => match work(&mut ledger, &server).await {
+                    Err(Gone) => {
+                        let (status, said) = server.ended();
+                        assert!(is_killed(status), "{kill_at}: {status}: {said}");
+                        true
+                    }
+                    Ok(()) => server.is_gone(),
+                },
+            };
+            if died {
+                reached.push(*point);
+            }
+            let after = Server::start(data.path(), None).unwrap();
+            ledger.check(&after).await.unwrap();
+            ledger.finish(&after).await;
+        }
+    }
+    let never: Vec<_> = taskcell::FAILPOINTS.iter().filter(|point| !reached.contains(point)).collect();
+    assert!(never.is_empty(), "nobody came there: {never:?}");
+}

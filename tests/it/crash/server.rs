@@ -1,0 +1,117 @@
+//! A server that is to be killed, and what is said to it over its socket.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+use crate::support::{guest, process, within};
+
+/// A running `taskcell serve`.
+pub(super) struct Server {
+    child: Child,
+    http: reqwest::Client,
+    /// Kept, so that the server can go on saying things.
+    stderr: Option<BufReader<ChildStderr>>,
+    said: String,
+}
+
+/// The server is gone, or goes: nobody knows whether what was asked has happened.
+#[derive(Debug)]
+pub(super) struct Gone;
+
+impl Server {
+    /// Starts one on this directory, to be killed when it comes to `kill_at` (`NAME:TIMES`), and waits until it listens.
+    /// `None` when it is killed before.
+    pub(super) fn start(data: &Path, kill_at: Option<&str>) -> Option<Self> {
+        let mut command = Command::new(process::taskcell());
+        command.arg("serve").arg("--data").arg(data);
+        for plugin in ["fixture", "hooks"] {
+            command.arg("--plugin").arg(guest(plugin));
+        }
+        command.env("TASKCELL_CACHE_DIR", crate::support::cache_dir()).env("RUST_BACKTRACE", "0");
+        if let Some(kill_at) = kill_at {
+            command.env("TASKCELL_KILL_AT", kill_at);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let http = reqwest::Client::builder().unix_socket(data.join("control.sock")).pool_max_idle_per_host(0);
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        // Its first words come when it listens.
+        while !said.contains("listening") {
+            if stderr.read_line(&mut said).unwrap() == 0 {
+                let status = child.wait().unwrap();
+                assert!(kill_at.is_some() && is_killed(status), "it did not start: {status}: {said}");
+                return None;
+            }
+        }
+        Some(Self { child, http: http.build().unwrap(), stderr: Some(stderr), said })
+    }
+
+    /// Asks something and reads the answer.
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        once: Option<&str>,
+        body: Option<Value>,
+    ) -> Result<(StatusCode, Value), Gone> {
+        let mut request = self.http.request(method, format!("http://taskcell/v1{path}"));
+        if let Some(once) = once {
+            request = request.header("Idempotency-Key", once);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = within(request.send()).await.map_err(|_| Gone)?;
+        let status = answer.status();
+        let body = within(answer.bytes()).await.map_err(|_| Gone)?;
+        Ok((status, serde_json::from_slice(&body).unwrap_or(Value::Null)))
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Result<Value, Gone> {
+        let (status, body) = self.ask(Method::GET, path, None, None).await?;
+        assert!(status.is_success(), "{path}: {status}: {body}");
+        Ok(body)
+    }
+
+    pub(super) async fn post(&self, path: &str, body: Value) -> Result<(StatusCode, Value), Gone> {
+        self.ask(Method::POST, path, None, Some(body)).await
+    }
+
+    /// Kills it without a word, and says what it had said.
+    pub(super) fn kill(mut self) -> String {
+        // It may have been killed meanwhile.
+        let _ = self.child.kill();
+        self.ended().1
+    }
+
+    /// Waits until it is gone by itself.
+    pub(super) fn ended(&mut self) -> (ExitStatus, String) {
+        let status = self.child.wait().unwrap();
+        if let Some(mut stderr) = self.stderr.take() {
+            let _ = stderr.read_to_string(&mut self.said);
+        }
+        (status, std::mem::take(&mut self.said))
+    }
+
+    /// Whether it has been killed, or is about to be: waits for that when it no longer answers.
+    pub(super) fn is_gone(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(super) fn is_killed(status: ExitStatus) -> bool {
+    use std::os::unix::process::ExitStatusExt as _;
+    status.signal() == Some(9)
+}
