@@ -106,7 +106,7 @@ pub(super) struct RunArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArguments {
-    /// The server's directory, which is made when it is missing [default: taskcell in XDG_STATE_HOME or ~/.local/state]
+    /// The server's directory, which is made when it is missing [default: a folder of your own, see below]
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
     /// Loads a plugin beside those that are kept in the directory; can be given several times

@@ -133,10 +133,11 @@ fn build(builder: impl Fn() -> HostBuilder) -> Result<Host, Fault> {
             result => result,
         },
     };
-    built.map_err(|error| match error {
-        // They say themselves what to do.
-        BuildError::DataDir(_) | BuildError::Files(_) => Fault::new(Exit::Host, error),
-        error => Fault::new(Exit::Host, error).hint("`taskcell doctor` checks what this machine is missing"),
+    built.map_err(|error| {
+        // These say themselves what to do.
+        let says = matches!(error, BuildError::DataDir(_) | BuildError::Files(_));
+        let hint = (!says).then(|| "`taskcell doctor` checks what this machine is missing".to_owned());
+        Fault::new(Exit::Host, error).maybe_hint(hint)
     })
 }
 

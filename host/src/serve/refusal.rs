@@ -105,11 +105,11 @@ impl From<StartError> for Refusal {
             E::KeyInUse { task } => Problem { task: Some(task), ..of(Kind::KeyInUse) },
             E::QueueFull { max } => Problem { max: u64::try_from(max).ok(), ..of(Kind::Busy) },
             E::IdempotencyKeyUsed { task } => Problem { task: Some(task), ..of(Kind::IdempotencyKeyUsed) },
-            E::ParentGone { .. } => of(Kind::Refused),
             E::UnknownPlanner { known, .. } | E::UnknownOnTerminal { known, .. } => {
                 Problem { known: Some(known), ..of(Kind::Refused) }
             }
             E::KeyLikeId
+            | E::ParentGone { .. }
             | E::DaemonKey { .. }
             | E::DaemonChild { .. }
             | E::Permission

@@ -42,16 +42,14 @@ impl CallError {
     pub(super) fn of(error: reqwest::Error, data: &Path) -> Self {
         let mut cause = error.source();
         while let Some(inner) = cause {
-            let kind = inner.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-            match kind {
-                Some(ErrorKind::NotFound | ErrorKind::ConnectionRefused) if error.is_connect() => {
-                    return Self::NoServer { data: data.to_owned() };
-                }
-                Some(ErrorKind::PermissionDenied) if error.is_connect() => {
-                    return Self::Forbidden { data: data.to_owned() };
-                }
-                _ => cause = inner.source(),
+            let kind = inner.downcast_ref::<std::io::Error>().map(std::io::Error::kind).filter(|_| error.is_connect());
+            if kind == Some(ErrorKind::NotFound) || kind == Some(ErrorKind::ConnectionRefused) {
+                return Self::NoServer { data: data.to_owned() };
             }
+            if kind == Some(ErrorKind::PermissionDenied) {
+                return Self::Forbidden { data: data.to_owned() };
+            }
+            cause = inner.source();
         }
         Self::Broken(error)
     }
