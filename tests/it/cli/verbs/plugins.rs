@@ -2,12 +2,12 @@
 
 use super::serving::Serving;
 use crate::cli::program::text;
-use crate::support::{example, guest};
+use crate::support::guest;
 
 #[test]
 fn r2a_plugins_come_and_go() {
     let serving = Serving::new();
-    let hello = example("hello");
+    let hello = guest("hello");
     serving.say(&["plugin", "add", text(&hello)]).ends_with(0).says("added hello ");
     serving.say(&["plugin", "add", text(&hello)]).ends_with(4).says("taskcell plugin replace");
     let list = serving.say(&["plugin", "list"]).ends_with(0);
