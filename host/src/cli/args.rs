@@ -243,11 +243,16 @@ mod tests {
         let mut all = Arguments::command();
         all.clone().debug_assert();
         all.build();
-        for command in all.get_subcommands() {
+        explained(&all);
+    }
+
+    fn explained(of: &clap::Command) {
+        for command in of.get_subcommands() {
             assert!(command.get_about().is_some(), "{}", command.get_name());
             for argument in command.get_arguments() {
                 assert!(argument.get_help().is_some(), "{} {}", command.get_name(), argument.get_id());
             }
+            explained(command);
         }
     }
 

@@ -8,6 +8,7 @@ Examples:
   taskcell run word-count.wasm --set text='to be or not to be'
   taskcell run digest.wasm --dir docs::/docs --signal approval=true
   taskcell run crunch.wasm spin --fuel 2G --timeout 30s
+  taskcell serve, and in another terminal: taskcell plugin add digest.wasm, taskcell start digest, taskcell list
 
 The exit codes of `taskcell run` are listed in `taskcell run --help`.";
 

@@ -19,11 +19,11 @@ pub fn main() -> ExitCode {
     if let Some(done) = crate::compile_child() {
         return done;
     }
-    #[cfg(feature = "failpoints")]
-    super::failpoints::arm();
     if completions::answered() {
         return ExitCode::SUCCESS;
     }
+    #[cfg(feature = "failpoints")]
+    super::failpoints::arm();
     let arguments = match Arguments::try_parse_from(environment::arguments()) {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Error;
 
 use crate::serve::{Server, Shelf, listen, socket_path};
-use crate::{BuildError, Compiler, Host, HostBuilder, Recovery, StoreHealth};
+use crate::{ApprovalKinds, BuildError, Compiler, Host, HostBuilder, Recovery, StoreHealth};
 
 use super::args::ServeArguments;
 use super::client::data_dir;
@@ -113,7 +113,9 @@ const NAMED_MAX: usize = 10;
 /// The host on the directory, which is this server's from now on.
 fn host(arguments: &ServeArguments, data: &Path) -> Result<Host, Fault> {
     build(|| {
-        let builder = Host::builder().compiler(Compiler::ThisProgram).data_dir(data);
+        // Whoever may open the socket may decide every question, and so in advance too.
+        let builder = Host::builder().compiler(Compiler::ThisProgram).approve_in_advance(ApprovalKinds::All);
+        let builder = builder.data_dir(data);
         match arguments.running_max {
             Some(most) => builder.running_max(most),
             None => builder,

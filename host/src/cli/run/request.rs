@@ -11,8 +11,8 @@ use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
 use crate::cli::groups;
 use crate::cli::prompt::Verdict;
-use crate::cli::text;
 use crate::cli::values::EarlyVerdict;
+use crate::cli::{groups, text};
 use crate::{Limits, LimitsRequest, Manifest, Plugin, ScratchPolicy, StartError, StartRequest};
 
 /// What is decided in advance.

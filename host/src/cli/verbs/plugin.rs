@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Error};
+use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::ArgValueCandidates;
 
@@ -175,16 +175,19 @@ async fn add(arguments: &AddArguments) -> Result<Exit, Fault> {
 
 /// Why a plugin was not taken.
 fn refused(error: CallError, file: &Path) -> Fault {
-    match error.kind() {
-        Some(ProblemKind::BadPlugin) => {
-            let file = text::shell_word(&file.to_string_lossy());
-            Fault::new(Exit::Plugin, Error::new(error).context("the server does not take the plugin"))
-                .hint(format!("`taskcell inspect {file}` says what it is"))
-        }
-        Some(ProblemKind::NameInUse) => Fault::from(error)
-            .hint("`taskcell plugin replace NAME FILE` puts another version in the place of one that is there"),
-        _ => error.into(),
+    let kind = error.kind();
+    if kind == Some(ProblemKind::BadPlugin) {
+        let file = text::shell_word(&file.to_string_lossy());
+        return Fault::from(error)
+            .context("the server does not take the plugin")
+            .hint(format!("`taskcell inspect {file}` says what it is"));
     }
+    let fault = Fault::from(error);
+    if kind == Some(ProblemKind::NameInUse) {
+        return fault
+            .hint("`taskcell plugin replace NAME FILE` puts another version in the place of one that is there");
+    }
+    fault
 }
 
 fn count(plugin: &PluginInfo) -> String {

@@ -2,14 +2,16 @@
 
 use super::serving::Serving;
 use crate::cli::program::text;
-use crate::support::{example, guest};
+use crate::support::guest;
 
 #[test]
 fn r2a_plugins_come_and_go() {
     let serving = Serving::new();
-    let hello = example("hello");
+    let hello = guest("hello");
     serving.say(&["plugin", "add", text(&hello)]).ends_with(0).says("added hello ");
-    serving.say(&["plugin", "add", text(&hello)]).ends_with(4).says("taskcell plugin replace");
+    serving.say(&["plugin", "add", text(&hello)]).ends_with(0);
+    let other = guest("hello-wasip1");
+    serving.say(&["plugin", "add", text(&other)]).ends_with(4).says("taskcell plugin replace");
     let list = serving.say(&["plugin", "list"]).ends_with(0);
     assert!(
         list.stdout.contains("hello") && list.stdout.contains("fixture") && list.stdout.contains("enabled"),

@@ -13,7 +13,7 @@ fn r31_several_are_cancelled_at_once() {
     let done = serving.say(&["cancel", &one, &other, "--grace", "0s", "--reason", "enough", "--wait"]).ends_with(0);
     assert_eq!(done.stdout, "");
     assert_eq!(serving.show(&other)["outcome"]["reason"], "enough");
-    serving.say(&["wait", &other]).ends_with(6).says("cancelled by a person: enough");
+    serving.say(&["wait", &other]).ends_with(6).says("cancelled by a person (enough)");
     let again = serving.say(&["cancel", &one, &other, "--json"]).ends_with(0);
     assert_eq!(again.stdout.lines().count(), 2);
     assert!(again.stdout.lines().all(|line| line.contains("already-ended")), "{again:?}");

@@ -71,6 +71,7 @@ fn r40_waiting_goes_on_when_the_server_is_gone_for_a_while() {
     server.end();
     following.until("going on as soon as it is there again");
     let _server = serve(&place);
-    // In memory the task is gone with its server, which is told, and not waited for.
-    following.end().ends_with(4).says("there is no task");
+    // It is told how it ended there, and once.
+    let done = following.end().ends_with(1).says("the server is there again").says("failed (lost)");
+    assert_eq!(done.stderr.matches("waiting for go").count(), 2, "once as it came, once as its last word: {done:?}");
 }
