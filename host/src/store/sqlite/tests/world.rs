@@ -238,6 +238,13 @@ impl Handle {
             disk.refused += 1;
             return Err(ErrorKind::WriteZero.into());
         }
+        if let Change::Length(length) = &change
+            && is_full
+            && *length > file.live.len()
+        {
+            // SQLite only says how much it will need.
+            return operated;
+        }
         // One in which the power goes may have been begun.
         change.apply(&mut file.live);
         file.pending.push(change);
