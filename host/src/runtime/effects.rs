@@ -327,7 +327,6 @@ pub(super) async fn forget(around: &Surroundings, tasks: Vec<TaskId>) {
         around.outbox.forget(forgotten);
         // What cannot be removed now goes with the host.
         let _ = store.remove(StreamId::Task(forgotten)).await;
-        let _ = store.remove(StreamId::After(forgotten)).await;
         if dirs.has_files(forgotten) {
             let dirs = Arc::clone(dirs);
             let _ = tokio::task::spawn_blocking(move || dirs.remove_files(forgotten)).await;

@@ -80,8 +80,14 @@ impl Append {
         if append.bytes > COMMIT_BYTES_MAX { Err(CommitError::Unavailable) } else { Ok(append) }
     }
 
-    pub(super) fn begins_a_stream(&self) -> bool {
-        self.fence == Fence::Absent
+    /// Whether it brings something new into the store: a task, or a schedule. What belongs to one that is there does not,
+    /// even if it is the first of its own stream.
+    pub(super) fn is_new(&self) -> bool {
+        let is_new = match self.stream {
+            StreamId::Task(_) | StreamId::Schedule(_) => true,
+            StreamId::After(_) | StreamId::Schedules => false,
+        };
+        is_new && self.fence == Fence::Absent
     }
 
     /// Whether the events are the next ones of a stream with this head.
@@ -107,9 +113,9 @@ impl Job {
     }
 
     /// Whether it is refused, and does not wait, while the disk has no room.
-    pub(super) fn is_new_stream(&self) -> bool {
+    pub(super) fn is_new(&self) -> bool {
         match self {
-            Self::Append(append, _) => append.begins_a_stream(),
+            Self::Append(append, _) => append.is_new(),
             Self::Remove(..) | Self::Put(..) | Self::Flush(_) | Self::Barrier(_) => false,
         }
     }
@@ -156,7 +162,8 @@ pub(super) struct Written {
 
 /// Writes all jobs in one transaction, in their order. Those whose fence does not hold are left out.
 ///
-/// `touch`: something is written in any case, so that the log is synced up to here.
+/// `touch`: something is written in any case, so that the log is synced up to here. A commit of a transaction that changes no
+/// page writes nothing and syncs nothing, and jobs that were taken may have changed none.
 pub(super) fn write<'a>(
     db: &mut Connection,
     jobs: impl Iterator<Item = &'a Job>,
@@ -168,7 +175,10 @@ pub(super) fn write<'a>(
     for job in jobs {
         let is_taken = match job {
             Job::Append(append, _) => books.append(append)?,
-            Job::Remove(stream, _) => books.remove(*stream)?,
+            Job::Remove(stream, _) => {
+                books.remove(*stream)?;
+                true
+            }
             Job::Put(put, _) => books.put(put)?,
             Job::Flush(_) | Job::Barrier(_) => {
                 written.taken.push(true);
@@ -178,7 +188,7 @@ pub(super) fn write<'a>(
         written.any |= is_taken;
         written.taken.push(is_taken);
     }
-    if touch && !written.any {
+    if touch {
         books.run("UPDATE store SET flushes = flushes + 1")?.execute([])?;
         written.any = true;
     }
@@ -242,8 +252,11 @@ impl Books<'_> {
         Ok(stream)
     }
 
-    fn remove(&self, stream: StreamId) -> rusqlite::Result<bool> {
-        let Some((stream, _)) = self.find(&Key::of(stream))? else { return Ok(true) };
+    fn remove(&self, stream: StreamId) -> rusqlite::Result<()> {
+        if let StreamId::Task(id) = stream {
+            self.remove(StreamId::After(id))?;
+        }
+        let Some((stream, _)) = self.find(&Key::of(stream))? else { return Ok(()) };
         for sql in [
             "DELETE FROM tasks WHERE stream = ?1",
             "DELETE FROM events WHERE stream = ?1",
@@ -251,7 +264,7 @@ impl Books<'_> {
         ] {
             self.run(sql)?.execute([stream])?;
         }
-        Ok(true)
+        Ok(())
     }
 
     fn put(&self, put: &Put) -> rusqlite::Result<bool> {
