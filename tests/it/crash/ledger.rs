@@ -112,7 +112,7 @@ impl Ledger {
         let entry = self.entries.get_mut(&once).unwrap();
         match what % 6 {
             0 | 1 => {
-                let key = if payload % 2 == 0 { "one" } else { "two" };
+                let key = if payload.is_multiple_of(2) { "one" } else { "two" };
                 let body = json!({"key": key, "payload": payload});
                 let (status, body) = server.post(&format!("/tasks/{id}/signals"), body).await?;
                 assert!(status.is_success(), "{status}: {body}");

@@ -9,7 +9,6 @@ use serde_json::Value;
 use crate::cli::args::{KeepScratch, PermissionMode, RunArguments};
 use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
-use crate::cli::groups;
 use crate::cli::prompt::Verdict;
 use crate::cli::values::EarlyVerdict;
 use crate::cli::{groups, text};

@@ -133,7 +133,7 @@ fn rows(open: &[OpenApproval], now: &Now) -> Rows {
     let mut rows = Rows::new(&["ID", "NUMBER", "TASK", "ASKED", "UNTIL", "QUESTION"], &[5]);
     for open in open {
         let task = open.title.clone().unwrap_or_else(|| format!("{}/{}", open.task.plugin, open.task.task_type));
-        rows.add(vec![
+        rows.add(&[
             which::short(open.id),
             open.number.0.to_string(),
             text::clip(&task, WORDS_BYTES_MAX),

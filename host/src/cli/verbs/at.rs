@@ -13,7 +13,7 @@ use crate::cli::{output, values};
 
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct At {
-    /// The server's directory [default: TASKCELL_DATA, else taskcell in XDG_STATE_HOME or ~/.local/state]
+    /// The server's directory [default: `TASKCELL_DATA`, else taskcell in `XDG_STATE_HOME` or ~/.local/state]
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub(super) data: Option<PathBuf>,
     /// Writes JSON

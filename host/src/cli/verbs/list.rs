@@ -175,7 +175,7 @@ fn rows(tasks: &[TaskSummary], standings: &Standings, now: &Now) -> Rows {
     let mut rows = Rows::new(&["ID", "TASK", "NAME", "STATE", "SINCE", "PROGRESS"], &[2, 5]);
     for task in tasks {
         let moment = task.ended_at.or(task.created_at);
-        rows.add(vec![
+        rows.add(&[
             which::short(task.id),
             format!("{}/{}", task.task.plugin, task.task.task_type),
             name(task),

@@ -21,6 +21,7 @@ const TAIL: usize = 100;
 const WAIT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(in crate::cli) struct OutputArguments {
     #[command(flatten)]
     task: One,
@@ -222,7 +223,7 @@ mod tests {
 
     use super::*;
 
-    fn page(lines: Value) -> OutputText {
+    fn page(lines: &Value) -> OutputText {
         let document = json!({
             "lines": lines, "has_earlier": false, "lost": 0, "next": 0, "has_more": false, "ended": false,
         });
@@ -237,10 +238,10 @@ mod tests {
     fn r44_a_line_that_comes_in_parts_is_one_line() {
         let mut lines = Lines::default();
         let first =
-            page(json!([part("stdout", "one", true), part("stdout", "tw", false), part("stderr", "oops", false)]));
+            page(&json!([part("stdout", "one", true), part("stdout", "tw", false), part("stderr", "oops", false)]));
         assert_eq!(lines.take(&first), [(OutputSource::Stdout, "one".to_owned())]);
         let cut = json!({"source": "stderr", "text": "later", "ended": true, "cut": true});
-        let second = page(json!([part("stdout", "o", true), cut]));
+        let second = page(&json!([part("stdout", "o", true), cut]));
         assert_eq!(
             lines.take(&second),
             [
@@ -249,7 +250,7 @@ mod tests {
                 (OutputSource::Stderr, "later".to_owned()),
             ]
         );
-        lines.take(&page(json!([part("stdout", "end", false)])));
+        lines.take(&page(&json!([part("stdout", "end", false)])));
         assert_eq!(lines.finish(), [(OutputSource::Stdout, "end".to_owned())]);
         assert!(lines.finish().is_empty());
     }
@@ -257,7 +258,7 @@ mod tests {
     #[test]
     fn r44_lines_have_their_origin_in_front() {
         let log = json!({"source": {"log": {"level": "warn", "target": "walk"}}, "text": "skipped", "ended": true, "cut": false});
-        let all = page(json!([part("stdout", "a", true), log, part("stderr", "b", false)]));
+        let all = page(&json!([part("stdout", "a", true), log, part("stderr", "b", false)]));
         assert_eq!(labelled_lines(&all), ["   out | a", "  warn | walk: skipped", "   err | b"]);
     }
 }

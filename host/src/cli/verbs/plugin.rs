@@ -211,7 +211,7 @@ async fn list(arguments: &ListArguments) -> Result<Exit, Fault> {
 fn rows(plugins: &[PluginInfo]) -> Rows {
     let mut rows = Rows::new(&["NAME", "VERSION", "STATE", "TASKS", "WHAT IT IS FOR"], &[3, 4]);
     for plugin in plugins {
-        rows.add(vec![
+        rows.add(&[
             plugin.name.clone(),
             plugin.version.clone(),
             if plugin.enabled { "enabled" } else { "disabled" }.to_owned(),

@@ -152,13 +152,11 @@ async fn find(arguments: &NamedArguments) -> Result<(Client, Schedule), Fault> {
     let client = arguments.at.connect().await?;
     let mut schedules = client.schedules().await?.schedules;
     let id = meant(&arguments.schedule, &schedules)?;
-    match schedules.iter().position(|schedule| schedule.id == id) {
-        Some(place) => Ok((client, schedules.swap_remove(place))),
-        None => {
-            let schedule = client.schedule(id).await?;
-            Ok((client, schedule))
-        }
-    }
+    let schedule = match schedules.iter().position(|schedule| schedule.id == id) {
+        Some(place) => schedules.swap_remove(place),
+        None => client.schedule(id).await?,
+    };
+    Ok((client, schedule))
 }
 
 /// Which schedule a name means. A name goes before an id: whoever gave it knew.
@@ -195,7 +193,7 @@ fn rows(schedules: &[Schedule], now: &Now) -> Rows {
     let mut rows = Rows::new(&["ID", "NAME", "TASK", "WHEN", "NEXT", "FIRED", "LAST"], &[1, 3, 6]);
     for schedule in schedules {
         let id = schedule.id.to_string();
-        rows.add(vec![
+        rows.add(&[
             id.get(..which::DIGITS).unwrap_or(&id).to_owned(),
             schedule.name.clone(),
             format!("{}/{}", schedule.task.plugin, schedule.task.task_type),

@@ -208,10 +208,10 @@ mod tests {
     use super::*;
 
     fn empty() -> OutputText {
-        text(json!([]))
+        text(&json!([]))
     }
 
-    fn text(lines: Value) -> OutputText {
+    fn text(lines: &Value) -> OutputText {
         let document = json!({
             "lines": lines, "has_earlier": false, "lost": 0, "next": 0, "has_more": false, "ended": false,
         });
@@ -247,7 +247,7 @@ mod tests {
             "plan": {"goal": "a release", "steps": [{"name": "build", "status": "completed"}, {"name": "sign", "status": "current"}]},
             "artifacts": [{"number": 1, "name": "report.md", "media_type": "text/markdown", "sha256": "0".repeat(64), "size": 1536}],
         }));
-        let output = text(json!([{"source": "stdout", "text": "hello", "ended": true, "cut": false}]));
+        let output = text(&json!([{"source": "stdout", "text": "hello", "ended": true, "cut": false}]));
         let page = page(&state, &output, &now());
         assert_eq!(
             page,

@@ -113,7 +113,7 @@ impl TaskArguments {
     pub(super) fn refused(&self, error: CallError) -> Fault {
         let plugin = text::shell_word(&self.plugin);
         let hint = match (&error, error.kind()) {
-            (_, Some(ProblemKind::UnknownPlugin)) if self.plugin.ends_with(".wasm") => {
+            (_, Some(ProblemKind::UnknownPlugin)) if std::path::Path::new(&self.plugin).extension().is_some() => {
                 Some(format!("the server's plugins have names; `taskcell plugin add {plugin}` adds this file"))
             }
             (CallError::Problem(problem), Some(ProblemKind::UnknownPlugin)) => {

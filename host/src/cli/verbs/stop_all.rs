@@ -126,7 +126,7 @@ pub(super) fn lines(stops: &Stops) -> Vec<String> {
     }
     let mut rows = Rows::new(&["ID", "TASK", "END"], &[2]);
     for task in &stops.tasks {
-        rows.add(vec![which::short(task.id), format!("{}/{}", task.task.plugin, task.task.task_type), words(task)]);
+        rows.add(&[which::short(task.id), format!("{}/{}", task.task.plugin, task.task.task_type), words(task)]);
     }
     rows.lines()
 }

@@ -14,17 +14,17 @@ pub(super) struct Rows {
     header: &'static [&'static str],
     /// Which of its columns give way when the terminal is narrow.
     flexible: &'static [usize],
-    rows: Vec<Vec<String>>,
+    lines: Vec<Vec<String>>,
 }
 
 impl Rows {
     pub(super) fn new(header: &'static [&'static str], flexible: &'static [usize]) -> Self {
-        Self { header, flexible, rows: Vec::new() }
+        Self { header, flexible, lines: Vec::new() }
     }
 
     /// Adds a line. The texts may be anybody's.
-    pub(super) fn add(&mut self, cells: Vec<String>) {
-        self.rows.push(cells.iter().map(|cell| escape(cell).into_owned()).collect());
+    pub(super) fn add(&mut self, cells: &[String]) {
+        self.lines.push(cells.iter().map(|cell| escape(cell).into_owned()).collect());
     }
 
     /// As lines, for what stdout is connected to.
@@ -41,7 +41,7 @@ impl Rows {
             None => table.set_content_arrangement(ContentArrangement::Disabled),
         };
         table.set_header(Row::from(self.header.to_vec()));
-        for cells in &self.rows {
+        for cells in &self.lines {
             let mut row = Row::from(cells.clone());
             row.max_height(1);
             table.add_row(row);
@@ -66,8 +66,8 @@ mod tests {
 
     fn table() -> Rows {
         let mut rows = Rows::new(&["ID", "TASK", "WORDS"], &[2]);
-        rows.add(vec!["1111".into(), "p/t".into(), "reading a very long file, which has very many lines".into()]);
-        rows.add(vec!["2222".into(), "plugin/type".into(), "a\u{1b}[31m\nb".into()]);
+        rows.add(&["1111".into(), "p/t".into(), "reading a very long file, which has very many lines".into()]);
+        rows.add(&["2222".into(), "plugin/type".into(), "a\u{1b}[31m\nb".into()]);
         rows
     }
 

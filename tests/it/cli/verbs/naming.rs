@@ -24,10 +24,10 @@ fn r41_tasks_are_listed_by_what_they_have_in_common() {
         ids
     };
     assert_eq!(ids(&[]), [echo.clone(), waiting.clone()], "the newest first");
-    assert_eq!(ids(&["--running"]), [waiting.clone()]);
-    assert_eq!(ids(&["--ended"]), [echo.clone()]);
-    assert_eq!(ids(&["--session", "s1"]), [waiting.clone()]);
-    assert_eq!(ids(&["--type", "echo", "--label", "a=b"]), [echo.clone()]);
+    assert_eq!(ids(&["--running"]), std::slice::from_ref(&waiting));
+    assert_eq!(ids(&["--ended"]), std::slice::from_ref(&echo));
+    assert_eq!(ids(&["--session", "s1"]), std::slice::from_ref(&waiting));
+    assert_eq!(ids(&["--type", "echo", "--label", "a=b"]), std::slice::from_ref(&echo));
     assert_eq!(ids(&["--state", "running", "--state", "ended", "--all"]).len(), 2);
     let page = serving.say(&["list", "--limit", "1"]).ends_with(0);
     let cursor = page.stderr.split("--cursor ").nth(1).unwrap().split(',').next().unwrap().to_owned();
