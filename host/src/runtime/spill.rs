@@ -47,7 +47,9 @@ impl SpillFile for OutputFile {
         let mut file = self.dirs.write_output(self.id, !self.made.load(Ordering::Relaxed))?;
         self.made.store(true, Ordering::Relaxed);
         file.seek(SeekFrom::Start(offset))?;
-        file.write_all(bytes)
+        file.write_all(bytes)?;
+        failpoint!("output.written");
+        Ok(())
     }
 
     fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
@@ -61,7 +63,6 @@ impl SpillFile for OutputFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        failpoint!("output.written");
         self.dirs.outlives(&self.dirs.read_output(self.id)?, [Path::new("output")])
     }
 

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
 
+use crate::ports::failpoint::failpoint;
+
 /// The folder in the server's directory.
 const FOLDER: &str = "plugins";
 /// Bytes of a plugin's name, as its manifest may have it.
@@ -178,6 +180,7 @@ impl Staged {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
                 read => Some(read?),
             };
+            failpoint!("plugin.kept");
             place.dir.rename(&self.file, &place.dir, &to)?;
             place.sync()?;
             Ok(before)

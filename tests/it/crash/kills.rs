@@ -4,7 +4,7 @@ use super::ledger::{Ledger, SHAPES};
 use super::server::{Gone, Server};
 
 /// So many lives has the server.
-const LIVES: usize = 120;
+const LIVES: usize = 240;
 
 /// Numbers that look random and are the same each time.
 struct Dice(u64);

@@ -14,7 +14,16 @@ async fn work(ledger: &mut Ledger, server: &Server) -> Result<(), Gone> {
     for number in 0..24 {
         ledger.act(server, number / 6, number).await?;
     }
-    let (_, _) = server.ask(Method::POST, "/gc", None, Some(json!({}))).await?;
+    let (status, body) = server.ask(Method::POST, "/gc", None, Some(json!({"older_than_ms": 3_600_000}))).await?;
+    assert!(status.is_success(), "{status}: {body}");
+    Ok(())
+}
+
+/// The same, and a plugin is added.
+async fn work_and_add(ledger: &mut Ledger, server: &Server) -> Result<(), Gone> {
+    work(ledger, server).await?;
+    let status = server.upload("hello").await?;
+    assert!(status.is_success(), "{status}");
     Ok(())
 }
 
@@ -32,7 +41,7 @@ async fn t40_a_server_that_is_killed_at_any_failpoint_keeps_what_it_acknowledged
             let kill_at = format!("{point}:{times}");
             let died = match Server::start(data.path(), Some(&kill_at)) {
                 None => true,
-                Some(mut server) => match work(&mut ledger, &server).await {
+                Some(mut server) => match work_and_add(&mut ledger, &server).await {
                     Err(Gone) => {
                         let (status, said) = server.ended();
                         assert!(is_killed(status), "{kill_at}: {status}: {said}");
