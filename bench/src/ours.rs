@@ -1,16 +1,17 @@
 //! Taskcell, as an embedder uses it: start, read the events to the last, see the outcome.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use taskcell::{EventBody, EventSeq, Host, Outcome, StartRequest, TaskHandle};
+use taskcell::{EventBody, EventSeq, Host, HostBuilder, Outcome, SqliteStore, StartRequest, TaskHandle};
 use tokio::{runtime::Runtime, task::JoinSet};
 
 use crate::raw::CELLS;
 
-/// A host in memory, and the runtime that it lives in.
+/// A host, and the runtime that it lives in.
 pub(crate) struct Ours {
     pub(crate) runtime: Runtime,
     pub(crate) host: Arc<Host>,
@@ -22,10 +23,31 @@ pub(crate) struct Kind {
     request: StartRequest,
 }
 
+impl Kind {
+    pub(crate) fn plugin(&self) -> &str {
+        &self.request.plugin
+    }
+}
+
 impl Ours {
+    /// In memory.
     pub(crate) fn new() -> Result<Self> {
+        Self::of(Host::builder())
+    }
+
+    /// With everything in this directory.
+    pub(crate) fn durable(dir: &Path) -> Result<Self> {
+        Self::of(Self::in_dir(dir)?)
+    }
+
+    /// What a host is made of that has everything in this directory.
+    pub(crate) fn in_dir(dir: &Path) -> Result<HostBuilder> {
+        Ok(Host::builder().store(Arc::new(SqliteStore::open(dir)?)).work_dir(dir.join("files")))
+    }
+
+    pub(crate) fn of(builder: HostBuilder) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let host = runtime.block_on(async { Host::builder().running_max(CELLS).build() })?;
+        let host = runtime.block_on(async { builder.running_max(CELLS).build() })?;
         Ok(Self { runtime, host: Arc::new(host) })
     }
 

@@ -434,7 +434,11 @@ impl Actor {
         match step {
             CellStep::Admitted => {
                 // Written down before the first instruction: the guest finds its deadline set.
-                self.decide(Command::Start).await?;
+                if self.began_at_once() {
+                    self.has_begun();
+                } else {
+                    self.decide(Command::Start).await?;
+                }
                 cell.run(&*self.runner);
                 Ok(())
             }

@@ -90,6 +90,18 @@ impl Actor {
         if ended { Err(Ended) } else { Ok(()) }
     }
 
+    /// Whether its start was written down with its creation.
+    pub(super) fn began_at_once(&self) -> bool {
+        self.shared.state().phase == Some(Phase::Running)
+    }
+
+    /// What follows from a start that is stored and folded in already.
+    pub(super) fn has_begun(&mut self) {
+        let attempt = self.shared.state().attempt;
+        self.effect(&EventBody::Started { attempt }, None);
+        self.follow_clocks();
+    }
+
     /// Lets the deadline and the idle time run or stand, as the state says.
     fn follow_clocks(&mut self) {
         let (deadline_runs, idle_runs) = {
@@ -325,8 +337,8 @@ pub(super) async fn forget(around: &Surroundings, tasks: Vec<TaskId>) {
     for forgotten in tasks {
         around.outbox.forget(forgotten);
         // What cannot be removed now goes with the host.
-        let _ = store.remove(StreamId::Task(forgotten)).await;
-        let _ = store.remove(StreamId::After(forgotten)).await;
+        let (task, after) = (StreamId::Task(forgotten), StreamId::After(forgotten));
+        let _ = tokio::join!(store.remove(task), store.remove(after));
         if dirs.has_files(forgotten) {
             let dirs = Arc::clone(dirs);
             let _ = tokio::task::spawn_blocking(move || dirs.remove_files(forgotten)).await;

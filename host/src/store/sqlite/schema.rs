@@ -12,7 +12,8 @@ pub(super) type Step = &'static str;
 pub(super) const STEPS: &[Step] = &[FIRST];
 
 /// An event's number, date and action are columns; all the rest of it is its body. A stream is there as long as it has an
-/// event, and its head is the highest number, so that nothing is said twice.
+/// event, and its head is the highest number, so that nothing is said twice. What an event is called is looked up in its
+/// body by the views: a column of its own, even a virtual one, would have every body parsed when it is written.
 const FIRST: Step = "
     CREATE TABLE store (
         only INTEGER PRIMARY KEY CHECK (only = 1),
@@ -32,7 +33,6 @@ const FIRST: Step = "
         seq INTEGER NOT NULL,
         at INTEGER NOT NULL,
         action INTEGER,
-        event TEXT AS (body ->> '$.event'),
         body TEXT NOT NULL,
         PRIMARY KEY (stream, seq)
     ) STRICT, WITHOUT ROWID;
@@ -51,7 +51,7 @@ const FIRST: Step = "
     ) STRICT, WITHOUT ROWID;
 
     CREATE VIEW event_list AS
-    SELECT kind, id, seq, strftime('%Y-%m-%d %H:%M:%f', at / 1000.0, 'unixepoch') AS at, event, body
+    SELECT kind, id, seq, strftime('%Y-%m-%d %H:%M:%f', at / 1000.0, 'unixepoch') AS at, body ->> '$.event' AS event, body
     FROM events JOIN streams USING (stream);
 
     CREATE VIEW task_list AS
@@ -60,11 +60,11 @@ const FIRST: Step = "
         first.body ->> '$.task.plugin' AS plugin,
         first.body ->> '$.task.task_type' AS type,
         first.body ->> '$.task.key' AS key,
-        iif(last.event = 'finished', last.body ->> '$.outcome.outcome', 'open') AS state,
-        last.event AS last_event,
+        iif(last.body ->> '$.event' = 'finished', last.body ->> '$.outcome.outcome', 'open') AS state,
+        last.body ->> '$.event' AS last_event,
         last.seq AS events,
         strftime('%Y-%m-%d %H:%M:%f', first.at / 1000.0, 'unixepoch') AS created,
-        iif(last.event = 'finished', strftime('%Y-%m-%d %H:%M:%f', last.at / 1000.0, 'unixepoch'), NULL) AS ended
+        iif(last.body ->> '$.event' = 'finished', strftime('%Y-%m-%d %H:%M:%f', last.at / 1000.0, 'unixepoch'), NULL) AS ended
     FROM tasks
     JOIN streams USING (stream)
     JOIN events AS first ON first.stream = tasks.stream AND first.seq = 1
