@@ -32,6 +32,7 @@
 //! - [`OpenApproval`], [`ApprovalPolicy`], [`Permission`]: what tasks ask, who may decide it, and what is decided in advance.
 //! - [`Tools`], [`ToolOptions`]: all this for an agent's model, as ready tools.
 //! - [`blocking`]: all this for programs without async code.
+//! - `serve` (with the feature of this name): all this over HTTP.
 //! - [`Outcome`], [`FailureKind`], [`CancelledBy`](Party): how a task ended, and why.
 //! - [`Event`]: everything that happened to a task, in order.
 //!
@@ -55,6 +56,9 @@ pub mod blocking;
 
 #[cfg(feature = "cli")]
 pub mod cli;
+
+#[cfg(feature = "serve")]
+pub mod serve;
 
 /// WIT interfaces of the embedder's own, and the wasmtime whose types they are written with.
 #[cfg(feature = "wit-extension")]

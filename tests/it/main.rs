@@ -18,4 +18,5 @@ mod life;
 mod loading;
 mod neighbours;
 mod plugins;
+mod serve;
 mod support;

@@ -11,7 +11,7 @@ use crate::{Attachment, CancelRequest, DirGrant, TaskKey};
 
 use super::attaching;
 use super::details::DetailArguments;
-use super::help::{BUILD_HELP, EXAMPLES, NEW_HELP, RUN_HELP};
+use super::help::{BUILD_HELP, EXAMPLES, NEW_HELP, RUN_HELP, SERVE_HELP};
 use super::limits::{Setting, SettingParser};
 use super::values::{self, EarlySignal, EarlyVerdict, Field};
 
@@ -28,6 +28,9 @@ pub(super) enum Command {
     /// Runs one task of a plugin, here and now
     #[command(after_help = RUN_HELP)]
     Run(Box<RunArguments>),
+    /// Keeps one host running, for other programs and for the commands that ask it
+    #[command(after_help = SERVE_HELP)]
+    Serve(ServeArguments),
     /// Says what a plugin is, what it can do, and what it would like to be granted
     Inspect(InspectArguments),
     /// Makes a new plugin that builds and runs
@@ -123,6 +126,19 @@ pub(super) struct RunArguments {
     /// Writes everything about the end as one line of JSON to stdout, and shows no progress
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArguments {
+    /// The server's directory, which is made when it is missing [default: taskcell in XDG_STATE_HOME or ~/.local/state]
+    #[arg(long, value_name = "DIR")]
+    pub(super) data: Option<PathBuf>,
+    /// Loads a plugin beside those that are kept in the directory; can be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(super) plugin: Vec<PathBuf>,
+    /// How many tasks run at once [default: what the library has]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=8000))]
+    pub(super) running_max: Option<u32>,
 }
 
 #[derive(Debug, Args)]

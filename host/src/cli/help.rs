@@ -42,6 +42,24 @@ Environment:
   TMPDIR              where scratch files are kept while a task runs
   TERM=dumb           plain lines instead of a progress bar";
 
+/// Below `taskcell serve --help`.
+pub(super) const SERVE_HELP: &str = "\
+Examples:
+  taskcell serve --data ./data
+  taskcell serve --data ./data --plugin hello.wasm --running-max 200
+  curl --unix-socket ./data/control.sock http://taskcell/v1/tasks
+
+The server listens on control.sock in its directory, which only you may open. Plugins that are added over it are kept in
+the directory and loaded again by the next server. Ctrl-C or SIGTERM ends the server and not its tasks: the next server
+goes on with them. A second Ctrl-C ends it at once. host/docs/http.md lists the routes.
+
+Exit codes: 0 when it was told to end, 2 for a wrong command line, 3 when a --plugin cannot be loaded, 70 when the
+directory or the socket cannot be used, 130 after a second Ctrl-C.
+
+Environment:
+  TASKCELL_DATA       the server's directory, when --data does not name one
+  TASKCELL_CACHE_DIR  where compiled plugins are kept (default: taskcell/compiled in XDG_CACHE_HOME or ~/.cache)";
+
 /// Below `taskcell new --help`.
 pub(super) const NEW_HELP: &str = "\
 The folder holds a small task, a test of it that needs no WebAssembly, and a README with the next steps. The SDK is

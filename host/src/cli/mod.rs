@@ -7,6 +7,7 @@
 mod args;
 mod attaching;
 mod build;
+mod client;
 mod completions;
 mod details;
 mod doctor;
@@ -27,6 +28,8 @@ mod program;
 mod progress;
 mod prompt;
 mod run;
+mod serve;
+mod stops;
 mod terminal;
 mod text;
 mod values;

@@ -9,7 +9,7 @@ use super::args::{Arguments, Command};
 use super::exit::Exit;
 use super::fault::Fault;
 use super::output::talk;
-use super::{build, completions, doctor, environment, inspect, limits, new, run};
+use super::{build, completions, doctor, environment, inspect, limits, new, run, serve};
 
 /// Runs the program with the process's arguments and returns its exit code. `host/docs/cli.md` lists the codes.
 ///
@@ -41,6 +41,7 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> Result<Exit, Fault> {
     match command {
         Command::Run(arguments) => in_runtime(run::run(*arguments)),
+        Command::Serve(arguments) => in_runtime(serve::serve(arguments)),
         Command::Inspect(arguments) => in_runtime(inspect::inspect(arguments)),
         Command::New(arguments) => new::new(&arguments),
         Command::Build(arguments) => build::build(&arguments),

@@ -34,6 +34,7 @@ pub struct Attachment {
     /// The name that the task finds it under: 1 to 255 bytes, no path, no control characters, each name once.
     pub name: String,
     /// Its media type, which nobody checks; by default `application/octet-stream`.
+    #[serde(default = "unknown_type")]
     pub media_type: String,
     /// Where it comes from.
     pub source: AttachmentSource,
@@ -54,6 +55,10 @@ pub enum AttachmentSource {
     Path(PathBuf),
     /// These bytes, which are written as hex digits.
     Bytes(#[serde(with = "hex_digits")] Vec<u8>),
+}
+
+fn unknown_type() -> String {
+    MEDIA_TYPE.to_owned()
 }
 
 mod hex_digits {

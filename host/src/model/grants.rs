@@ -66,6 +66,7 @@ pub struct DirGrant {
 
 /// Everything a task may touch beyond its own memory and its scratch directory. [`Grants::default`] grants nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Grants {
     /// Folders.
@@ -75,13 +76,10 @@ pub struct Grants {
     /// Whether it may reach tasks outside of its own tree.
     pub signal: bool,
     /// Whether it may use its plugin's store.
-    #[serde(default)]
     pub kv: bool,
     /// Whether it may start other plugins' tasks as its children. Its own plugin's it may always.
-    #[serde(default)]
     pub tasks: bool,
     /// The names of the host's functions that it may call.
-    #[serde(default)]
     pub functions: BTreeSet<String>,
 }
 

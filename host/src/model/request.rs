@@ -42,7 +42,8 @@ pub struct StartRequest {
     /// What happens when a live task has this key.
     #[serde(default)]
     pub on_key_in_use: KeyPolicy,
-    /// The input, checked against the type's schema.
+    /// The input, checked against the type's schema. Default an empty object.
+    #[serde(default = "nothing")]
     pub input: Value,
     /// Limits below those of the host and the manifest.
     #[serde(default)]
@@ -71,6 +72,10 @@ pub struct StartRequest {
     /// Whether its session's loop is not told of it: the host starts it for another task.
     #[serde(skip)]
     pub(crate) untold: bool,
+}
+
+fn nothing() -> Value {
+    Value::Object(serde_json::Map::new())
 }
 
 /// What a start does whose key a live task has.
@@ -123,7 +128,7 @@ impl StartRequest {
             task_type: task_type.into(),
             key: None,
             on_key_in_use: KeyPolicy::default(),
-            input: Value::Object(serde_json::Map::new()),
+            input: nothing(),
             limits: LimitsRequest::default(),
             grants: Grants::default(),
             details: TaskDetails::default(),

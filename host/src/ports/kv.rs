@@ -13,11 +13,14 @@ const KEYS_PAGE: usize = 1000;
 /// What an entry costs beside its key and value, so that a flood of empty ones is bounded too.
 const ENTRY_BYTES: u64 = 64;
 
+/// Keys and what they stand for.
+pub(crate) type Values = Vec<(String, Vec<u8>)>;
+
 /// Keeps the plugins' values. Used as `Arc<dyn ValueStore>`.
 pub(crate) trait ValueStore: Send + Sync + fmt::Debug {
     /// All that a plugin has stored. Sees every [`ValueStore::put`] that was begun before and was not dropped unpolled, also
     /// one that nobody waits for any more.
-    fn load<'a>(&'a self, plugin: &'a str) -> BoxFuture<'a, Result<Vec<(String, Vec<u8>)>, StoreError>>;
+    fn load<'a>(&'a self, plugin: &'a str) -> BoxFuture<'a, Result<Values, StoreError>>;
 
     /// Sets a value, or removes it. When it answers `Ok`, that outlives whatever the store outlives.
     ///
@@ -176,13 +179,13 @@ mod tests {
 
     /// Values that are set, but nobody is told while it is shut; or that cannot be set at all.
     #[derive(Debug, Default)]
-    struct Values {
+    struct Drawer {
         all: Mutex<BTreeMap<String, Vec<u8>>>,
         shut: AtomicBool,
         fails: AtomicBool,
     }
 
-    impl Values {
+    impl Drawer {
         fn change(&self, key: &str, value: Option<Vec<u8>>) {
             let mut all = self.all.lock().unwrap();
             match value {
@@ -192,8 +195,8 @@ mod tests {
         }
     }
 
-    impl ValueStore for Values {
-        fn load<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<(String, Vec<u8>)>, StoreError>> {
+    impl ValueStore for Drawer {
+        fn load<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Values, StoreError>> {
             let all = self.all.lock().unwrap().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
             Box::pin(std::future::ready(Ok(all)))
         }
@@ -221,7 +224,7 @@ mod tests {
         on(&Arc::default(), bytes_max)
     }
 
-    fn on(values: &Arc<Values>, bytes_max: u64) -> PluginStore {
+    fn on(values: &Arc<Drawer>, bytes_max: u64) -> PluginStore {
         PluginStore::new(Arc::clone(values) as _, "one".into(), bytes_max)
     }
 
@@ -266,7 +269,7 @@ mod tests {
 
     #[tokio::test]
     async fn t40_another_host_finds_what_was_set_and_its_size() {
-        let values = Arc::new(Values::default());
+        let values = Arc::new(Drawer::default());
         let store = on(&values, 200);
         store.set("a".into(), vec![1; 100]).await.unwrap();
         let next = on(&values, 200);
@@ -278,7 +281,7 @@ mod tests {
 
     #[tokio::test]
     async fn t40_a_value_that_could_not_be_stored_is_not_there() {
-        let values = Arc::new(Values::default());
+        let values = Arc::new(Drawer::default());
         let store = on(&values, 1024);
         store.set("a".into(), vec![1]).await.unwrap();
         values.fails.store(true, Ordering::SeqCst);
@@ -290,7 +293,7 @@ mod tests {
     /// Its guest is stopped while the value is being stored; the next one sees what is stored, and not what was before.
     #[tokio::test]
     async fn t40_a_change_that_nobody_waits_for_any_more_is_seen_as_it_was_stored() {
-        let values = Arc::new(Values::default());
+        let values = Arc::new(Drawer::default());
         let store = on(&values, 1024);
         store.set("a".into(), vec![1]).await.unwrap();
         values.shut.store(true, Ordering::SeqCst);

@@ -13,7 +13,6 @@ use crate::ports::clock::BoxFuture;
 use crate::ports::store::{CommitError, Fence, Record, StreamId};
 
 use super::actor::Actor;
-use super::attachments::Attached;
 use super::cell::Cell;
 use super::delivery::LoopLife;
 use super::feed::EventLane;
@@ -86,7 +85,9 @@ impl Newborn {
 
     /// Nothing is left of it.
     fn discard(mut self) {
-        self.actor.attached.take().map(Attached::remove);
+        if let Some(attached) = self.actor.attached.take() {
+            attached.remove();
+        }
     }
 
     /// Enters a task into the books that a host before this one has left, and returns its life.

@@ -35,14 +35,15 @@ use crate::sandbox::compile_child::can_be_child;
 #[cfg(feature = "wit-extension")]
 use crate::sandbox::extension::{WitInterface, WitInterfaceError};
 use crate::sandbox::runner::{WasmRunner, WasmSettings};
-use crate::store::memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+use crate::store::sqlite::OpenError;
 
 use super::approvals::ApprovalDesk;
 use super::belongings::{Belongings, STORE_BYTES_DEFAULT};
 use super::daemons::Daemons;
 use super::desk::Desk;
-use super::dirs::HostDirs;
 use super::feed::{Feed, FeedLimits, FeedWriter};
+use super::home::Home;
 use super::hooks::HookRules;
 use super::host::{Host, Inner};
 use super::outbox::OutboxDesk;
@@ -92,6 +93,8 @@ pub struct HostBuilder {
     work_dir: Option<PathBuf>,
     clock: Option<Arc<dyn Clock>>,
     store: Option<Arc<dyn TaskStore>>,
+    #[cfg(feature = "sqlite")]
+    pub(super) data_dir: Option<PathBuf>,
     sink: Option<Arc<dyn AgentSink>>,
     outbox: Option<OutboxLimits>,
     feed: FeedLimits,
@@ -168,6 +171,18 @@ pub enum BuildError {
     /// The host's own directory cannot be made.
     #[error("failed to make a working directory: {0}")]
     WorkDir(std::io::Error),
+    /// The data directory cannot be used.
+    #[cfg(feature = "sqlite")]
+    #[error(transparent)]
+    DataDir(#[from] OpenError),
+    /// The files in the data directory cannot be used.
+    #[cfg(feature = "sqlite")]
+    #[error("failed to open the files in the data directory: {0}")]
+    Files(std::io::Error),
+    /// There is a data directory and another store.
+    #[cfg(feature = "sqlite")]
+    #[error("a data directory has a store of its own: leave out `HostBuilder::data_dir` or `HostBuilder::store`")]
+    TwoStores,
     /// There is no tokio runtime here.
     #[error("a host lives inside a tokio runtime, and there is none here: build it in async code")]
     NoRuntime,
@@ -565,10 +580,18 @@ impl HostBuilder {
         #[cfg(feature = "wit-extension")]
         wasm.extend(self.interfaces).map_err(|(name, source)| BuildError::WitInterface { name, source })?;
         let wasm = Arc::new(wasm);
-        let dirs = HostDirs::new(self.work_dir.as_deref()).map_err(BuildError::WorkDir)?;
+        #[cfg(feature = "sqlite")]
+        let home = match self.data_dir {
+            Some(_) if self.store.is_some() => return Err(BuildError::TwoStores),
+            Some(dir) => Home::in_data(&dir)?,
+            None => Home::for_now(self.store, self.work_dir.as_deref())?,
+        };
+        #[cfg(not(feature = "sqlite"))]
+        let home = Home::for_now(self.store, self.work_dir.as_deref())?;
+        #[cfg(feature = "sqlite")]
+        let health = home.health.clone();
+        let Home { store, values, dirs, outlives, .. } = home;
         dirs.write_behind(Arc::clone(&clock), &runtime);
-        let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
-        let values = Arc::new(MemoryStore::new());
         let mut functions = Functions::default();
         for (function, body) in self.functions {
             let name = function.name().to_owned();
@@ -618,7 +641,7 @@ impl HostBuilder {
             desk: Arc::new(Desk::new(self.concurrency.unwrap_or(Concurrency::of(cells)).at_most(cells))),
             queue: Queue::new(self.queued_max.unwrap_or(QUEUED_DEFAULT)),
             schedules: Scheduling::new(self.schedules_max.unwrap_or(SCHEDULES_DEFAULT)),
-            standby: Standby::new(false),
+            standby: Standby::new(outlives),
             suspended: Suspended::default(),
             shutdown: watch::Sender::new(false),
             runtime,
@@ -627,6 +650,8 @@ impl HostBuilder {
             shutting_down: tokio::sync::Mutex::default(),
         };
         let host = Host::new(inner, wasm);
+        #[cfg(feature = "sqlite")]
+        let host = host.with_health(health);
         host.inner().keep_books_short();
         Ok(host)
     }

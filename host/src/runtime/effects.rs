@@ -20,7 +20,6 @@ use crate::ports::runner::{CancelNotice, NoSignal};
 use crate::ports::store::{Fence, Record, StreamId};
 
 use super::actor::{Actor, Ended, Parked};
-use super::attachments::Attached;
 use super::feed::EventLane;
 use super::shared::{Head, Surroundings};
 use super::spill::catch_up;
@@ -297,7 +296,9 @@ impl Actor {
                 (keeps, state.limits.scratch_bytes)
             };
             let cleaned = tokio::task::spawn_blocking(move || {
-                attached.map(Attached::remove);
+                if let Some(attached) = attached {
+                    attached.remove();
+                }
                 shared.output.close();
                 match keeps.then(|| shared.dirs.keep_scratch(&scratch, id, bytes_max)) {
                     Some(Ok(kept)) => drop(kept.map(|bytes| shared.kept_scratch.set(bytes))),

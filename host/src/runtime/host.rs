@@ -30,6 +30,8 @@ use crate::ports::runner::{CodeHold, Runner};
 use crate::ports::store::CommitError;
 use crate::sandbox::load::{LoadError, read_file};
 use crate::sandbox::runner::WasmRunner;
+#[cfg(feature = "sqlite")]
+use crate::store::sqlite::StoreHealth;
 
 use super::belongings::Belongings;
 use super::builder::HostBuilder;
@@ -62,6 +64,8 @@ use super::turns::Turns;
 pub struct Host {
     inner: Arc<Inner>,
     wasm: Arc<WasmRunner>,
+    #[cfg(feature = "sqlite")]
+    pub(super) health: Option<watch::Receiver<StoreHealth>>,
 }
 
 /// What starting a task needs.
@@ -289,7 +293,19 @@ impl Host {
     }
 
     pub(super) fn new(inner: Inner, wasm: Arc<WasmRunner>) -> Self {
-        Self { inner: Arc::new(inner), wasm }
+        Self {
+            inner: Arc::new(inner),
+            wasm,
+            #[cfg(feature = "sqlite")]
+            health: None,
+        }
+    }
+
+    /// With what tells how its store is.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn with_health(mut self, health: Option<watch::Receiver<StoreHealth>>) -> Self {
+        self.health = health;
+        self
     }
 
     /// Loads a plugin from a file: a component, or a core module for `wasm32-wasip1` that carries the contract.

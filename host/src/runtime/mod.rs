@@ -29,6 +29,7 @@ pub(crate) mod feed;
 pub(crate) mod functions;
 pub(crate) mod guard;
 pub(crate) mod handle;
+mod home;
 pub(crate) mod hooks;
 pub(crate) mod host;
 mod index;

@@ -5,9 +5,10 @@
 //! recovery that is cut off anywhere has done nothing that the next one would do a second time.
 
 mod entering;
+mod files;
 mod found;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -166,11 +167,21 @@ impl Host {
     /// # Errors
     /// When the store cannot write.
     pub async fn flush(&self) -> Result<(), StoreError> {
-        self.inner().around.store.flush().await
+        let inner = self.inner();
+        inner.write_output().await;
+        inner.around.store.flush().await
     }
 }
 
 impl Inner {
+    /// Writes what tasks printed to their files, where those outlive the host.
+    pub(super) async fn write_output(&self) {
+        if let Some(behind) = self.around.dirs.behind().cloned() {
+            // The tasks' logs say what went wrong.
+            let _ = tokio::task::spawn_blocking(move || behind.write()).await;
+        }
+    }
+
     pub(super) async fn recover(self: &Arc<Self>) -> Result<Recovery, RecoverError> {
         let (this, (tell, told)) = (Arc::clone(self), oneshot::channel());
         // Whoever asked may go; what is decided and not entered would be in nobody's hands.
@@ -190,16 +201,17 @@ impl Inner {
         if *self.shutdown.borrow() {
             return Err(RecoverError::ShuttingDown);
         }
-        let mut recovery = Recovery::default();
-        let mut found = self.find(&mut recovery).await.map_err(RecoverError::Read)?;
+        let (mut recovery, mut aside) = (Recovery::default(), HashMap::new());
+        let mut found = self.find(&mut recovery, &mut aside).await.map_err(RecoverError::Read)?;
         failpoint!("recovery.found");
         self.see_who_has_keys(&mut found);
         for task in &mut found {
             self.decide_about(task, &mut recovery).await.map_err(RecoverError::Write)?;
             failpoint!("recovery.decided");
         }
-        self.standby.aside().extend(recovery.quarantined.iter().map(|task| task.id));
-        let lives = self.enter_all(found, &mut recovery);
+        let kept = self.see_to_files(&found, &aside).await;
+        self.standby.aside().extend(aside.into_keys());
+        let lives = self.enter_all(found, &kept, &mut recovery);
         failpoint!("recovery.entered");
         *done = true;
         // An actor may start a child at once.
@@ -207,6 +219,7 @@ impl Inner {
         for life in lives {
             self.spawn(life);
         }
+        self.empty_trash();
         loop {
             let forgotten = self.registry.sweep(self.around.clock.steady());
             if forgotten.is_empty() {

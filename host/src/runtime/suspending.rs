@@ -37,6 +37,7 @@ impl Inner {
         // Now there is nobody left who would end a task because of it.
         self.shutdown.send_replace(true);
         self.around.feed.close();
+        self.write_output().await;
         // What a store cannot make safe now it says itself.
         let _ = self.around.store.flush().await;
     }

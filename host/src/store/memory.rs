@@ -7,7 +7,7 @@ use crate::model::event::{Event, EventSeq};
 use crate::model::ids::TaskId;
 use crate::model::papers::TaskPapers;
 use crate::ports::clock::BoxFuture;
-use crate::ports::kv::ValueStore;
+use crate::ports::kv::{ValueStore, Values};
 use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
 
 /// Keeps everything in memory and loses it with the process.
@@ -145,7 +145,7 @@ impl TaskStore for MemoryStore {
 }
 
 impl ValueStore for MemoryStore {
-    fn load<'a>(&'a self, plugin: &'a str) -> BoxFuture<'a, Result<Vec<(String, Vec<u8>)>, StoreError>> {
+    fn load<'a>(&'a self, plugin: &'a str) -> BoxFuture<'a, Result<Values, StoreError>> {
         let values = self.lock().values.get(plugin).cloned().unwrap_or_default();
         Box::pin(std::future::ready(Ok(values.into_iter().collect())))
     }

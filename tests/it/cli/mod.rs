@@ -13,7 +13,7 @@ mod hostile;
 mod input;
 mod limits;
 mod output;
-mod program;
+pub(crate) mod program;
 mod project;
 mod scratch;
 mod signals;

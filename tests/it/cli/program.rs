@@ -12,26 +12,26 @@ use tempfile::TempDir;
 use crate::support::{WATCHDOG, guest, process};
 
 /// The program.
-pub(super) fn path() -> PathBuf {
+pub(crate) fn path() -> PathBuf {
     process::taskcell()
 }
 
 /// The build directory as a whole.
-pub(super) fn target_dir() -> PathBuf {
+pub(crate) fn target_dir() -> PathBuf {
     path().parent().unwrap().parent().unwrap().to_owned()
 }
 
 /// A place to run the program in.
-pub(super) struct Place {
+pub(crate) struct Place {
     dir: TempDir,
 }
 
 /// What the program did.
 #[derive(Debug)]
-pub(super) struct Done {
-    pub(super) code: Option<i32>,
-    pub(super) stdout: String,
-    pub(super) stderr: String,
+pub(crate) struct Done {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Done {
@@ -44,35 +44,35 @@ impl Done {
     }
 
     /// What stdout holds, which must be JSON and nothing else.
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// Checks the exit code.
-    pub(super) fn ends_with(self, code: i32) -> Self {
+    pub(crate) fn ends_with(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{self:?}");
         self
     }
 
     /// Checks that stderr says something.
-    pub(super) fn says(self, text: &str) -> Self {
+    pub(crate) fn says(self, text: &str) -> Self {
         assert!(self.stderr.contains(text), "{text:?} is not said: {self:?}");
         self
     }
 }
 
 impl Place {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap() }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
     /// Writes a file into the place.
     #[expect(clippy::disallowed_methods, reason = "a test makes its files")]
-    pub(super) fn file(&self, name: &str, content: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, content: &str) -> PathBuf {
         let path = self.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, content).unwrap();
@@ -81,13 +81,13 @@ impl Place {
 
     /// Reads a file in the place.
     #[expect(clippy::disallowed_methods, reason = "a test looks at its files")]
-    pub(super) fn read(&self, name: impl AsRef<Path>) -> String {
+    pub(crate) fn read(&self, name: impl AsRef<Path>) -> String {
         let path = self.path().join(name);
         std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
     /// A command that is not started yet, without terminal and without input.
-    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(path());
         command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
         command.env("TASKCELL_CACHE_DIR", target_dir().join("guests/compiled-by-cli"));
@@ -96,55 +96,55 @@ impl Place {
     }
 
     /// `taskcell run` with a guest of the tests.
-    pub(super) fn run_command(&self, guest_name: &str, arguments: &[&str]) -> Command {
+    pub(crate) fn run_command(&self, guest_name: &str, arguments: &[&str]) -> Command {
         let mut command = self.command(&["run"]);
         command.arg(guest(guest_name)).args(arguments);
         command
     }
 
     /// Runs the program to its end.
-    pub(super) fn taskcell(&self, arguments: &[&str]) -> Done {
+    pub(crate) fn taskcell(&self, arguments: &[&str]) -> Done {
         finish(self.command(arguments), "")
     }
 
     /// Runs `taskcell run` with a guest of the tests to its end.
-    pub(super) fn run(&self, guest_name: &str, arguments: &[&str]) -> Done {
+    pub(crate) fn run(&self, guest_name: &str, arguments: &[&str]) -> Done {
         finish(self.run_command(guest_name, arguments), "")
     }
 
     /// Runs a task of the fixture guest to its end.
-    pub(super) fn fixture(&self, arguments: &[&str]) -> Done {
+    pub(crate) fn fixture(&self, arguments: &[&str]) -> Done {
         self.run("fixture", arguments)
     }
 
     /// Starts the program and leaves it running.
-    pub(super) fn start(&self, guest_name: &str, arguments: &[&str]) -> Running {
+    pub(crate) fn start(&self, guest_name: &str, arguments: &[&str]) -> Running {
         Running::start(self.run_command(guest_name, arguments))
     }
 }
 
 /// Runs a command to its end, under the watchdog, with this on its stdin.
-pub(super) fn finish(command: Command, input: &str) -> Done {
+pub(crate) fn finish(command: Command, input: &str) -> Done {
     let mut command = assert_cmd::Command::from_std(command);
     Done::from(command.write_stdin(input.to_owned()).timeout(WATCHDOG).output().unwrap())
 }
 
 /// The program while it runs.
-pub(super) struct Running {
+pub(crate) struct Running {
     child: Child,
     lines: mpsc::Receiver<String>,
     seen: String,
 }
 
 impl Running {
-    pub(super) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = lines(child.stderr.take().unwrap());
         Self { child, lines, seen: String::new() }
     }
 
     /// Waits until stderr has a line with this text.
-    pub(super) fn until(&mut self, text: &str) {
+    pub(crate) fn until(&mut self, text: &str) {
         while let Some(line) = self.next_line() {
             if line.contains(text) {
                 return;
@@ -166,17 +166,17 @@ impl Running {
     }
 
     /// Sends a signal by its name: `INT`, `TERM`.
-    pub(super) fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         signal(&self.child, name);
     }
 
     /// Closes our end of its stdout.
-    pub(super) fn close_stdout(&mut self) {
+    pub(crate) fn close_stdout(&mut self) {
         drop(self.child.stdout.take());
     }
 
     /// Waits for its end.
-    pub(super) fn end(mut self) -> Done {
+    pub(crate) fn end(mut self) -> Done {
         while self.next_line().is_some() {}
         let mut stdout = String::new();
         if let Some(mut pipe) = self.child.stdout.take() {
@@ -196,7 +196,7 @@ impl Drop for Running {
 }
 
 /// Sends a signal to a process by its name.
-pub(super) fn signal(child: &Child, name: &str) {
+pub(crate) fn signal(child: &Child, name: &str) {
     let status = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", child.id())).status().unwrap();
     assert!(status.success());
 }
@@ -216,6 +216,6 @@ fn lines(pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
 }
 
 /// A path as an argument.
-pub(super) fn text(path: &(impl AsRef<OsStr> + ?Sized)) -> &str {
+pub(crate) fn text(path: &(impl AsRef<OsStr> + ?Sized)) -> &str {
     path.as_ref().to_str().unwrap()
 }

@@ -16,8 +16,8 @@ const EXCLUSIVE: [(&[&str], &[&str], &str); 5] = [
     (&["croner"], &["host/src/model/cron.rs"], "one file knows calendars"),
     (
         &["jiff"],
-        &["host/src/model/cron.rs", "host/src/cli/"],
-        "one file knows calendars, and the program reads moments",
+        &["host/src/model/cron.rs", "host/src/cli/", "host/src/store/sqlite/owner.rs"],
+        "one file knows calendars, the program reads moments, and a store's owner is named with its date",
     ),
     (&["rusqlite"], &["host/src/store/"], "one layer knows the database"),
 ];

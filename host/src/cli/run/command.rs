@@ -13,9 +13,9 @@ use super::branches::Branches;
 use super::export::Wanted;
 use super::request::Verdicts;
 use super::session::Session;
-use super::stops::Stops;
 use super::summary::{End, LastWords};
 use super::{artifacts, export, request, scratch};
+use crate::cli::stops::Stops;
 
 /// Runs one task to its end.
 pub(in crate::cli) async fn run(arguments: RunArguments) -> Result<Exit, Fault> {

@@ -1,7 +1,7 @@
 //! `taskcell run`: one task of one plugin, from the command line to the exit code.
 //!
 //! `command` is the order of things; `request` reads what is asked for; `session` follows the task, `happenings` has the
-//! words for it; `stops` is Ctrl-C; `guest` puts the guest's output into lines; `artifacts` saves files, `scratch` the
+//! words for it; `guest` puts the guest's output into lines; `artifacts` saves files, `scratch` the
 //! scratch directory, `export` what happened; `branches` looks at what is below the task, and `tree` draws it; `summary`,
 //! `receipt` and `advice` say how it ended.
 
@@ -16,7 +16,6 @@ mod receipt;
 mod request;
 mod scratch;
 mod session;
-mod stops;
 mod summary;
 mod tree;
 

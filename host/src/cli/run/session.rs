@@ -22,8 +22,8 @@ use super::branches::Branches;
 use super::guest::GuestLines;
 use super::happenings::{self, Question};
 use super::request::Verdicts;
-use super::stops::{Stop, Stops};
 use super::tree::{self, Frame};
+use crate::cli::stops::{Stop, Stops};
 
 /// How often the time and the fuel on the screen are renewed.
 const TICK: Duration = Duration::from_millis(100);

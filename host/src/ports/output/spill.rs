@@ -148,13 +148,12 @@ impl Spill {
             return Ok(());
         };
         // Held meanwhile, so that nobody reads what is half written. Only threads that may block wait for it.
-        let mark = match circle.mark {
-            Some(mark) => mark,
-            None => {
-                let mark = self.file.random();
-                self.file.write_at(0, &frame::head(mark))?;
-                *circle.mark.insert(mark)
-            }
+        let mark = if let Some(mark) = circle.mark {
+            mark
+        } else {
+            let mark = self.file.random();
+            self.file.write_at(0, &frame::head(mark))?;
+            *circle.mark.insert(mark)
         };
         frame::seal(frame, mark, &numbers, never);
         self.file.write_at(bytes.start, frame)?;

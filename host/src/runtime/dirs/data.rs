@@ -68,7 +68,10 @@ impl HostDirs {
     /// Opens the directory `files` in a data directory that nobody else uses, or makes it. Blocks.
     ///
     /// Nothing of what is there is removed before [`HostDirs::keep_only`] says what is known.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for a host that is started on a data directory"))]
+    #[cfg_attr(
+        not(any(test, feature = "sqlite")),
+        expect(dead_code, reason = "for a host that is started on a data directory")
+    )]
     pub(crate) fn in_data(data: &Path) -> io::Result<Self> {
         let path = std::path::absolute(data)?.join(FILES);
         let top = Dir::open_ambient_dir(data, cap_std::ambient_authority())?;
@@ -130,7 +133,6 @@ impl HostDirs {
     ///
     /// What cannot be moved stays: it is in nobody's way, but for the scratch directory of a task that goes on, whose next
     /// attempt says so.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for a host that is started on a data directory"))]
     pub(crate) fn keep_only(&self, known: &HashSet<TaskId>, attachments: &HashSet<u64>) {
         let Some(lasting) = &self.lasting else { return };
         let throw = |place: &str, name: &str| drop(self.throw(&Path::new(place).join(name)));
@@ -157,7 +159,6 @@ impl HostDirs {
 
     /// Keeps the scratch directory of a task whose host was killed after the task's end and before it had kept it. To be
     /// called before [`HostDirs::keep_only`], for tasks that ended so that it is kept.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for a host that is started on a data directory"))]
     pub(crate) fn keep_left_scratch(&self, id: TaskId) {
         let name = id.to_string();
         let is_left = self.is_kept() && !self.kept().contains(&id) && self.is("scratch", &name, true);
@@ -167,7 +168,6 @@ impl HostDirs {
     }
 
     /// Removes what is out of the way. Blocks, for long if there is much. What cannot be removed is left to the next host.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for a host that is started on a data directory"))]
     pub(crate) fn empty_trash(&self) {
         if self.dir.create_dir_all(FLAT).is_err() {
             return;

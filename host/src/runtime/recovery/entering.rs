@@ -16,7 +16,6 @@ use crate::model::snapshot::Phase;
 use crate::ports::clock::BoxFuture;
 
 use super::super::after::AfterLane;
-use super::super::attachments::Attached;
 use super::super::birth::Newborn;
 use super::super::cell::Cell;
 use super::super::delivery::{LoopLife, LoopPlace};
@@ -39,7 +38,12 @@ type Place = (TaskId, u32);
 
 impl Inner {
     /// Enters everything, and returns what is to run then.
-    pub(super) fn enter_all(self: &Arc<Self>, found: Vec<Found>, recovery: &mut Recovery) -> Vec<Life> {
+    pub(super) fn enter_all(
+        self: &Arc<Self>,
+        found: Vec<Found>,
+        kept: &HashMap<TaskId, u64>,
+        recovery: &mut Recovery,
+    ) -> Vec<Life> {
         let (mut lives, mut past, mut messages) = (Vec::new(), Vec::new(), Vec::new());
         let mut places: HashMap<TaskId, Option<Place>> = HashMap::new();
         self.enter_once(&found);
@@ -60,6 +64,9 @@ impl Inner {
                 }
                 fit => {
                     let (shared, effects) = self.enter_ended(task, fit, &decided);
+                    if let Some(bytes) = kept.get(&shared.id) {
+                        let _ = shared.kept_scratch.set(*bytes);
+                    }
                     recovery.effects += effects.len();
                     lives.extend(effects);
                     past.push(Arc::clone(&shared));
@@ -95,7 +102,7 @@ impl Inner {
     /// A task that goes on: its actor, made anew.
     fn revive(self: &Arc<Self>, found: Found, fit: Fit, place: Option<Place>) -> (Arc<Shared>, Life) {
         let Found { id, task, state, told_once, .. } = found;
-        let Fit { version, schemas, wanted, papers } = fit;
+        let Fit { version, schemas, wanted, papers, attached } = fit;
         let claim = Claim::new(&self.registry, task.clone(), id);
         // It is free: one task has it, and others were seen to.
         let _ = claim.take();
@@ -114,7 +121,7 @@ impl Inner {
             hooks: self.task_hooks(&version.plugin, papers.grants.kv),
             tree,
             place: LoopPlace::new(&self.loops, id, &state.details, papers.untold, None),
-            attached: papers.attachments.and_then(|place| Attached::reopen(&self.around.dirs, place).ok()),
+            attached,
             queued: Some(self.queue.enter_again()),
             told_once,
             grants: papers.grants,

@@ -17,6 +17,7 @@ use crate::model::snapshot::Phase;
 use crate::model::state::TaskState;
 use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
 
+use super::super::attachments::Attached;
 use super::super::host::Inner;
 use super::super::start::wanted;
 use super::super::version::VersionUse;
@@ -62,11 +63,17 @@ pub(super) struct Fit {
     pub(super) schemas: Schemas,
     pub(super) wanted: Option<Schema>,
     pub(super) papers: TaskPapers,
+    pub(super) attached: Option<Attached>,
 }
 
 impl Inner {
     /// Reads all tasks, in the order of their starts.
-    pub(super) async fn find(&self, recovery: &mut Recovery) -> Result<Vec<Found>, StoreError> {
+    /// `aside`: those that cannot be read, with the places of their attachments.
+    pub(super) async fn find(
+        &self,
+        recovery: &mut Recovery,
+        aside: &mut HashMap<TaskId, Option<u64>>,
+    ) -> Result<Vec<Found>, StoreError> {
         let store = &*self.around.store;
         let (mut all, mut after) = (Vec::new(), 0);
         loop {
@@ -77,12 +84,14 @@ impl Inner {
                 if self.registry.by_id(id).is_some() {
                     continue;
                 }
+                let place = papers.as_ref().and_then(|papers| papers.attachments);
                 match read(store, id, papers).await {
                     // One that is being born in this host is nobody's yet.
                     Ok(Some(found)) if self.registry.has_key(&found.task, id) => {}
                     Ok(found) => all.extend(found),
                     Err(StoreError::Unavailable) => return Err(StoreError::Unavailable),
                     Err(error @ StoreError::Damaged) => {
+                        aside.insert(id, place);
                         recovery.quarantined.push(Quarantined { id, why: error.to_string() });
                     }
                 }
@@ -159,7 +168,9 @@ impl Inner {
         let schemas = schemas.ok_or_else(|| format!("its plugin {name} has no such task type"))?;
         let own = found.state.details.output_schema.as_ref().map(wanted).transpose();
         let wanted = own.map_err(|error| format!("the schema of its result cannot be used: {error}"))?;
-        Ok(Fit { version: VersionUse::new(version), schemas, wanted, papers })
+        let attached = papers.attachments.map(|place| Attached::reopen(&self.around.dirs, place)).transpose();
+        let attached = attached.map_err(|error| error.to_string())?;
+        Ok(Fit { version: VersionUse::new(version), schemas, wanted, papers, attached })
     }
 }
 

@@ -23,8 +23,8 @@ pub(super) async fn t40_of_all_who_write_to_a_stream_at_once_one_wins(subject: S
         let (won, lost): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(_, answer)| answer.is_ok());
         assert_eq!(won.len(), 1);
         assert!(lost.iter().all(|(_, answer)| *answer == Err(CommitError::Fenced)));
-        let last = subject.all(stream, 100).await.pop();
-        assert_eq!(last, Some(event(head + 1, json!(won[0].0))), "what is there is what was answered");
+        let there = subject.all(stream, 100).await.pop();
+        assert_eq!(there, Some(event(head + 1, json!(won[0].0))), "what is there is what was answered");
     }
 }
 

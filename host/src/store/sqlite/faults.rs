@@ -30,9 +30,8 @@ impl From<Error> for Trouble {
 /// Why something could not be read.
 pub(super) fn read_error(error: &Error) -> StoreError {
     let is_damage = match code(error) {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => true,
         Some(ErrorCode::SystemIoFailure) => extended(error) == Some(ffi::SQLITE_IOERR_CORRUPTFS),
-        Some(_) => false,
+        Some(code) => matches!(code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase),
         // A value that is not what its column says.
         None => true,
     };

@@ -4,6 +4,7 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -20,6 +21,8 @@ pub(super) const FILE: &str = "tasks.db";
 const CHECKED_BYTES_MAX: u64 = 64 << 20;
 /// Kept of the log when it begins anew, so that it need not grow again.
 const LOG_KEPT_BYTES: i64 = 16 << 20;
+/// How long the writer waits for another tool that has the file locked; then it does something else and tries again.
+const BUSY: Duration = Duration::from_millis(250);
 /// What the writer remembers of the file, in KiB: negative, as SQLite wants it.
 const CACHE_KIB: i64 = -8192;
 
@@ -207,6 +210,7 @@ impl Place {
             let error = io::Error::other(format!("its file system keeps no write-ahead log, only \"{mode}\""));
             return Ok(Err(self.io(error)));
         }
+        db.busy_timeout(BUSY)?;
         db.pragma_update(None, "synchronous", "FULL")?;
         // The writer does that itself, so that it hears of errors.
         db.pragma_update(None, "wal_autocheckpoint", 0)?;
@@ -221,11 +225,15 @@ impl Place {
 
     fn io(&self, error: io::Error) -> OpenError {
         let dir = self.dir.clone();
-        match error.kind() {
-            io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => OpenError::NotADirectory { dir },
-            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => OpenError::ReadOnly { dir },
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => OpenError::NoRoom { dir },
-            _ => OpenError::Io { dir, error },
+        let kind = error.kind();
+        if matches!(kind, io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists) {
+            OpenError::NotADirectory { dir }
+        } else if matches!(kind, io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied) {
+            OpenError::ReadOnly { dir }
+        } else if matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            OpenError::NoRoom { dir }
+        } else {
+            OpenError::Io { dir, error }
         }
     }
 

@@ -96,6 +96,13 @@ impl OwnerLock {
     }
 }
 
+impl Drop for OwnerLock {
+    fn drop(&mut self) {
+        // Closing the file would not do while a process that is just being started has a copy of it.
+        let _ = self.file.unlock();
+    }
+}
+
 fn words(file: &mut File) -> Option<StoreOwner> {
     let mut words = String::new();
     file.take(WORDS_MAX).read_to_string(&mut words).ok()?;

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::model::event::{Event, EventSeq};
 use crate::model::ids::TaskId;
+use crate::ports::kv::Values;
 use crate::ports::store::{StoreError, StoredTask, StreamId};
 
 use super::faults::read_error;
@@ -107,7 +108,7 @@ fn task_id(text: &str) -> Result<TaskId, StoreError> {
 }
 
 /// Everything that a plugin has stored.
-pub(super) fn values(db: &Connection, plugin: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+pub(super) fn values(db: &Connection, plugin: &str) -> Result<Values, StoreError> {
     let values = || {
         let mut select = db.prepare_cached("SELECT key, value FROM plugin_values WHERE plugin = ?1")?;
         select.query_map([plugin], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<_>>()

@@ -51,26 +51,34 @@ const FIRST: Step = "
     ) STRICT, WITHOUT ROWID;
 
     CREATE VIEW event_list AS
-    SELECT kind, id, seq, strftime('%Y-%m-%d %H:%M:%f', at / 1000.0, 'unixepoch') AS at, body ->> '$.event' AS event, body
+    SELECT
+        kind, id, seq, strftime('%Y-%m-%d %H:%M:%f', at / 1000.0, 'unixepoch') AS at,
+        iif(json_valid(body), body ->> '$.event', NULL) AS event, body
     FROM events JOIN streams USING (stream);
 
     CREATE VIEW task_list AS
+    WITH logs AS (
+        SELECT
+            place, id, first.at AS created, last.at AS ended, last.seq AS events,
+            iif(json_valid(first.body), first.body, '{}') AS first,
+            iif(json_valid(last.body), last.body, '{}') AS last
+        FROM tasks
+        JOIN streams USING (stream)
+        JOIN events AS first ON first.stream = tasks.stream AND first.seq = 1
+        JOIN events AS last ON last.stream = tasks.stream
+            AND last.seq = (SELECT max(seq) FROM events WHERE stream = tasks.stream)
+    )
     SELECT
-        streams.id,
-        first.body ->> '$.task.plugin' AS plugin,
-        first.body ->> '$.task.task_type' AS type,
-        first.body ->> '$.task.key' AS key,
-        iif(last.body ->> '$.event' = 'finished', last.body ->> '$.outcome.outcome', 'open') AS state,
-        last.body ->> '$.event' AS last_event,
-        last.seq AS events,
-        strftime('%Y-%m-%d %H:%M:%f', first.at / 1000.0, 'unixepoch') AS created,
-        iif(last.body ->> '$.event' = 'finished', strftime('%Y-%m-%d %H:%M:%f', last.at / 1000.0, 'unixepoch'), NULL) AS ended
-    FROM tasks
-    JOIN streams USING (stream)
-    JOIN events AS first ON first.stream = tasks.stream AND first.seq = 1
-    JOIN events AS last ON last.stream = tasks.stream
-        AND last.seq = (SELECT max(seq) FROM events WHERE stream = tasks.stream)
-    ORDER BY place;
+        id,
+        first ->> '$.task.plugin' AS plugin,
+        first ->> '$.task.task_type' AS type,
+        first ->> '$.task.key' AS key,
+        iif(last ->> '$.event' = 'finished', last ->> '$.outcome.outcome', 'open') AS state,
+        last ->> '$.event' AS last_event,
+        events,
+        strftime('%Y-%m-%d %H:%M:%f', created / 1000.0, 'unixepoch') AS created,
+        iif(last ->> '$.event' = 'finished', strftime('%Y-%m-%d %H:%M:%f', ended / 1000.0, 'unixepoch'), NULL) AS ended
+    FROM logs ORDER BY place;
 ";
 
 /// What a file says that it is.

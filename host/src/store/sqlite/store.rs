@@ -8,7 +8,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::model::event::{Event, EventSeq};
 use crate::ports::clock::{BoxFuture, Clock as _, SystemClock};
-use crate::ports::kv::ValueStore;
+use crate::ports::kv::{ValueStore, Values};
 use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
 
 use super::group::{Answer, Append, Job, Put};
@@ -78,12 +78,12 @@ impl SqliteStore {
         let connections =
             readers::connections(&opened.file, manner).map_err(|error| fault(std::io::Error::other(error)))?;
         let (readers, reading) = Readers::start(connections).map_err(fault)?;
-        let (writes, jobs) = Queue::new(WAITING_BYTES_MAX);
+        let (queue, jobs) = Queue::new(WAITING_BYTES_MAX);
         let (pulse, health) = Pulse::new();
         let recent = Arc::<Recent>::default();
         let writer = Writer::new(opened, jobs, pulse, Arc::clone(&recent));
         let writer = Builder::new().name("store writer".to_owned()).spawn(|| writer.run()).map_err(fault)?;
-        Ok(Self { writes: Some(writes), readers: Some(readers), recent, health, writer: Some(writer), reading })
+        Ok(Self { writes: Some(queue), readers: Some(readers), recent, health, writer: Some(writer), reading })
     }
 
     /// How the store is, now and whenever that changes.
@@ -174,7 +174,7 @@ impl TaskStore for SqliteStore {
 }
 
 impl ValueStore for SqliteStore {
-    fn load<'a>(&'a self, plugin: &'a str) -> BoxFuture<'a, Result<Vec<(String, Vec<u8>)>, StoreError>> {
+    fn load<'a>(&'a self, plugin: &'a str) -> BoxFuture<'a, Result<Values, StoreError>> {
         let plugin = plugin.to_owned();
         Box::pin(async move {
             // One that nobody waits for may not have been written yet.

@@ -56,31 +56,32 @@ impl Upkeep {
             return Ok(());
         }
         // What is written together shares pages, so it is less than was thought.
-        if super::toggle("noop") { self.checkpoint(db, Thoroughness::Look)?; }
+        if super::toggle("noop") { self.unmoved = checkpoint(db, Thoroughness::Look)?.saturating_mul(PAGE_BYTES); }
         if self.unmoved < LOG_BYTES {
             return Ok(());
         }
-        let is_large = self.unmoved >= LOG_BYTES_MAX;
-        self.checkpoint(db, if is_large { Thoroughness::Truncate } else { Thoroughness::Passive })
+        // It does not begin anew as long as somebody reads in it.
+        let is_large = self.log_bytes() >= LOG_BYTES_MAX;
+        let left = checkpoint(db, if is_large { Thoroughness::Truncate } else { Thoroughness::Passive })?;
+        self.unmoved = left.saturating_mul(PAGE_BYTES);
+        Ok(())
     }
 
-    /// One piece of work for when nobody writes.
+    /// One piece of work for when nobody writes. What fails is not tried again before somebody has written.
     pub(super) fn idle(&mut self, db: &Connection) -> Result<(), Trouble> {
-        if self.may_have_room {
+        if std::mem::take(&mut self.may_have_room) {
             self.may_have_room = vacuum(db)?;
             return Ok(());
         }
-        let log = std::fs::metadata(&self.log).map_or(0, |log| log.len());
-        self.checkpoint(db, if log > LOG_BYTES { Thoroughness::Truncate } else { Thoroughness::Passive })?;
-        // What could not be moved now is moved after the next write.
         self.unmoved = 0;
+        let is_large = self.log_bytes() > LOG_BYTES;
+        // Whatever readers are in the way of is moved after the next write.
+        checkpoint(db, if is_large { Thoroughness::Truncate } else { Thoroughness::Passive })?;
         Ok(())
     }
 
-    fn checkpoint(&mut self, db: &Connection, how: Thoroughness) -> Result<(), Trouble> {
-        let left = checkpoint(db, how)?;
-        self.unmoved = left.saturating_mul(PAGE_BYTES);
-        Ok(())
+    fn log_bytes(&self) -> u64 {
+        std::fs::metadata(&self.log).map_or(0, |log| log.len())
     }
 }
 

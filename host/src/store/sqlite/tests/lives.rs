@@ -7,8 +7,10 @@ use serde_json::json;
 
 use super::world::World;
 use crate::model::event::{Event, EventBody, EventSeq};
-use crate::model::ids::{SignalKey, TaskId};
+use crate::model::ids::{SignalKey, TaskId, TaskKey, TaskRef};
+use crate::model::outcome::Outcome;
 use crate::model::signal::{Party, Signal};
+use crate::model::snapshot::Usage;
 use crate::model::time::Timestamp;
 use crate::ports::clock::BoxFuture;
 use crate::ports::store::{CommitError, Fence, Record, StreamId, TaskStore};
@@ -39,6 +41,19 @@ pub(super) fn task(number: u128) -> StreamId {
 pub(super) fn durable(seq: u64) -> Event {
     let signal = Signal::new(Some(json!(seq)), Party::Person);
     event(seq, EventBody::SignalReceived { key: SignalKey::new("key").unwrap(), signal })
+}
+
+/// The beginning of a task.
+pub(super) fn created(key: &str) -> Event {
+    let key = TaskKey::new(key).unwrap();
+    let task = TaskRef { plugin: "plugin".into(), task_type: "type".into(), key };
+    event(1, EventBody::Created { task, input: json!({}), limits: Box::default(), details: Box::default() })
+}
+
+/// Its end.
+pub(super) fn finished(seq: u64) -> Event {
+    let outcome = Outcome::Succeeded { message: "done".into(), data: None };
+    event(seq, EventBody::Finished { outcome, usage: Usage::default(), set_by: None })
 }
 
 /// Written behind.

@@ -77,10 +77,10 @@ impl Story {
     }
 }
 
-async fn live(place: &Place, story: &mut Story) {
+async fn live(place: &Place, told: &mut Story) {
     let Ok(mut store) = place.open() else { return };
     for round in 1..=ROUNDS {
-        if !story.go_on(&store, place).await {
+        if !told.go_on(&store, place).await {
             return;
         }
         if round % 20 == 0 {
@@ -95,13 +95,13 @@ async fn live(place: &Place, story: &mut Story) {
 fn lives(seed: u64, end: impl Fn(&Place), at_least: impl Fn(&Story) -> usize) {
     let runtime = Runtime::new().unwrap();
     let place = Place::new(seed);
-    let mut story = Story::default();
+    let mut told = Story::default();
     for _ in 0..LIVES {
         place.world.darkens_after(place.world.dice(600));
-        runtime.block_on(live(&place, &mut story));
+        runtime.block_on(live(&place, &mut told));
         end(&place);
         let store = place.open().unwrap();
-        runtime.block_on(story.check(&store, at_least(&story)));
+        runtime.block_on(told.check(&store, at_least(&told)));
         drop(store);
         end(&place);
     }
@@ -169,6 +169,21 @@ async fn t40_a_commit_that_waits_for_the_disk_takes_those_before_it_along() {
     let store = place.open().unwrap();
     assert_eq!(store.head(task(1)).await, Ok(None));
     assert_eq!(store.tasks(0, 10).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn t40_those_who_come_while_the_disk_is_busy_share_a_sync() {
+    let place = Place::new(5);
+    let store = place.open().unwrap();
+    let syncs = place.world.syncs();
+    let commits: Vec<_> = {
+        let _busy = place.world.hold();
+        (0..50).map(|number| begin(&store, task(number), vec![durable(1)])).collect()
+    };
+    for commit in commits {
+        commit.await.unwrap();
+    }
+    assert!(place.world.syncs() < syncs + 10);
 }
 
 #[tokio::test]

@@ -56,7 +56,7 @@ struct File {
     /// What was done since then.
     pending: Vec<Change>,
     locks: BTreeMap<u64, LockKind>,
-    index: Vec<[u8; REGION]>,
+    index: Vec<Vec<u8>>,
     index_locks: BTreeMap<(u8, u64), WalIndexLock>,
 }
 
@@ -102,6 +102,11 @@ impl World {
 
     pub(super) fn dice(&self, sides: u64) -> u64 {
         self.lock().dice(sides)
+    }
+
+    /// Nothing is read or written as long as this is held.
+    pub(super) fn hold(&self) -> impl Sized {
+        self.lock()
     }
 
     /// From now on.
@@ -345,11 +350,11 @@ impl Drop for Handle {
 pub(super) struct Index(Handle);
 
 impl Index {
-    fn region<T>(&self, region: u32, act: impl FnOnce(&mut [u8; REGION]) -> T) -> T {
+    fn region<T>(&self, region: u32, act: impl FnOnce(&mut [u8]) -> T) -> T {
         let region = usize::try_from(region).unwrap();
         self.0.with(|file| {
             if file.index.len() <= region {
-                file.index.resize(region + 1, [0; REGION]);
+                file.index.resize(region + 1, vec![0; REGION]);
             }
             act(&mut file.index[region])
         })
@@ -358,7 +363,7 @@ impl Index {
 
 impl WalIndex for Index {
     fn map(&mut self, region: u32) -> Result<[u8; REGION]> {
-        Ok(self.region(region, |bytes| *bytes))
+        Ok(self.region(region, |bytes| (&*bytes).try_into().unwrap()))
     }
 
     fn lock(&mut self, slots: Range<u8>, wanted: WalIndexLock) -> Result<bool> {
@@ -391,12 +396,12 @@ impl WalIndex for Index {
     }
 
     fn pull(&mut self, region: u32, data: &mut [u8; REGION]) -> Result<()> {
-        self.region(region, |bytes| *data = *bytes);
+        self.region(region, |bytes| data.copy_from_slice(bytes));
         Ok(())
     }
 
     fn push(&mut self, region: u32, data: &[u8; REGION]) -> Result<()> {
-        self.region(region, |bytes| *bytes = *data);
+        self.region(region, |bytes| bytes.copy_from_slice(data));
         Ok(())
     }
 }

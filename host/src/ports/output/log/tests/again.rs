@@ -1,9 +1,12 @@
 //! Tests of output that the next host reads: written behind, killed at any place, cut and damaged.
 
-use crate::ports::output::frame::{self, FRAME_BYTES, HEAD_BYTES};
+use crate::ports::output::frame::{self, FRAME_BYTES};
 use crate::ports::output::ring::NEVER_GIVEN;
 
 use super::*;
+
+/// Bytes before the first frame.
+const HEAD: usize = 32;
 
 /// Room for what these tests print.
 const LARGE: u64 = 1 << 20;
@@ -130,7 +133,7 @@ fn r44_a_torn_end_is_cut_and_told() {
         told = told.max(lost);
         least = found.len();
         log.stdout("on");
-        let says = if length < HEAD_BYTES as usize { RESUMES_UNKNOWN } else { RESUMES };
+        let says = if length < HEAD { RESUMES_UNKNOWN } else { RESUMES };
         let (chunks, again) = all(&log);
         assert_eq!((chunks[chunks.len() - 2].text.as_str(), again), (says, lost));
     }
@@ -148,7 +151,7 @@ fn r44_a_damaged_file_is_never_read_as_text() {
         let Life { log, behind } = Life::next(&disk, LARGE, LARGE);
         let found = numbered(&log);
         assert!(found.iter().all(|piece| before.contains(piece)), "{place}: {found:?}");
-        let is_head = place < HEAD_BYTES as usize;
+        let is_head = place < HEAD;
         assert_eq!(found.len(), if is_head { 0 } else { before.len() - 3 }, "{place}");
         // It goes on all the same, and the next one reads that.
         log.stdout("on");
@@ -172,7 +175,7 @@ fn r44_what_a_guest_prints_is_no_frame() {
     log.stdout(printed);
     behind.write();
     // Its own frame is damaged, so that the next one is looked for in its text.
-    disk.bytes.lock().unwrap()[HEAD_BYTES as usize + 20] ^= 1;
+    disk.bytes.lock().unwrap()[HEAD + 20] ^= 1;
     assert_eq!(all(&Life::next(&disk, LARGE, LARGE).log), (Vec::new(), 0));
 }
 
@@ -228,7 +231,7 @@ proptest! {
             // Of a lap that was mostly written over an older piece may be left, and what is between counts as lost.
             let mut kept = safe.iter();
             prop_assert!(found.split_inclusive('\n').all(|line| kept.any(|safe| safe == line)), "{found} of {safe:?}");
-            prop_assert_eq!(found.split_inclusive('\n').last(), safe.last().map(String::as_str));
+            prop_assert_eq!(found.split_inclusive('\n').next_back(), safe.last().map(String::as_str));
             if spill_max == 1 << 30 {
                 prop_assert_eq!((found, lost), (safe.concat(), 0));
             }

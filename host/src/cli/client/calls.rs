@@ -1,0 +1,308 @@
+//! A method for each route.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, HeaderValue, IF_MATCH};
+
+use crate::serve::wire::{
+    Ack, Acknowledged, ApprovalList, CancelAnswered, CancelBody, Changed, Claim, ClaimedList, EventPage, EventQuery,
+    ExportQuery, Fuel, Gc, Health, InstructBody, ListQuery, NewSchedule, Notified, OpenMessages, PauseBody, PluginInfo,
+    PluginList, PluginName, PluginReplaced, Query, Release, Released, Removed, Revised, ScheduleList, SignalBody,
+    StopBody, Stops, UnloadQuery, Verdict, WaitQuery, WaitsEnded,
+};
+use crate::{
+    ApprovalFilter, ApprovalNumber, Event, MessageFilter, Outcome, OutputQuery, OutputText, Schedule, ScheduleId,
+    Snapshot, StartRequest, TaskId, TaskPatch, TaskSummary, Unload,
+};
+
+use super::connect::{Client, Page, is_pending, location, waiting};
+use super::error::CallError;
+
+/// A task that was started, joined, or known already.
+#[derive(Debug)]
+pub(in crate::cli) struct Started {
+    /// What is known of it.
+    pub(in crate::cli) state: Snapshot,
+    /// Where it is.
+    pub(in crate::cli) location: Option<String>,
+}
+
+/// What waiting for a task came to.
+#[derive(Debug)]
+pub(super) enum Looked {
+    Ended(Outcome),
+    StillRunning,
+}
+
+impl Client {
+    /// Starts a task; with a key once, however often it is asked. Waits so long for its outcome.
+    pub(in crate::cli) async fn start(
+        &self,
+        request: &StartRequest,
+        once: Option<&str>,
+        wait: Option<Duration>,
+    ) -> Result<Started, CallError> {
+        let mut asked = waiting(self.request(Method::POST, &["tasks"], &()).json(request), wait);
+        if let Some(key) = once {
+            asked = asked.header("idempotency-key", key);
+        }
+        let answer = self.send(asked).await?;
+        let location = location(answer.headers());
+        Ok(Started { state: self.read(answer).await?, location })
+    }
+
+    /// A page of tasks, a line for each.
+    pub(in crate::cli) async fn list(&self, query: &ListQuery) -> Result<Page<TaskSummary>, CallError> {
+        self.get(&["tasks"], &ListQuery { full: false, ..query.clone() }).await
+    }
+
+    /// A page of tasks, with all that is known of each.
+    pub(in crate::cli) async fn list_full(&self, query: &ListQuery) -> Result<Page<Snapshot>, CallError> {
+        self.get(&["tasks"], &ListQuery { full: true, ..query.clone() }).await
+    }
+
+    /// What is known of a task.
+    pub(in crate::cli) async fn task(&self, id: TaskId) -> Result<Snapshot, CallError> {
+        self.get(&["tasks", &id.to_string()], &()).await
+    }
+
+    /// Its outcome, if it comes in this time.
+    pub(super) async fn look(&self, id: TaskId, wait: Duration) -> Result<Looked, CallError> {
+        let asked = self.request(Method::GET, &["tasks", &id.to_string(), "outcome"], &());
+        let answer = self.send(waiting(asked, Some(wait))).await?;
+        if is_pending(&answer) { Ok(Looked::StillRunning) } else { self.read(answer).await.map(Looked::Ended) }
+    }
+
+    /// Some of its output.
+    pub(in crate::cli) async fn output(&self, id: TaskId, query: &OutputQuery) -> Result<OutputText, CallError> {
+        self.get(&["tasks", &id.to_string(), "output"], query).await
+    }
+
+    /// Some of its events.
+    pub(in crate::cli) async fn events(&self, id: TaskId, query: EventQuery) -> Result<EventPage, CallError> {
+        self.get(&["tasks", &id.to_string(), "events"], &query).await
+    }
+
+    /// What came after its end.
+    pub(in crate::cli) async fn after_events(&self, id: TaskId) -> Result<Vec<Event>, CallError> {
+        let page: EventPage = self.get(&["tasks", &id.to_string(), "after"], &()).await?;
+        Ok(page.events)
+    }
+
+    /// Asks it to stop, and waits so long for what that comes to.
+    pub(in crate::cli) async fn cancel(
+        &self,
+        id: TaskId,
+        body: &CancelBody,
+        wait: Option<Duration>,
+    ) -> Result<CancelAnswered, CallError> {
+        let asked = self.request(Method::POST, &["tasks", &id.to_string(), "cancel"], &()).json(body);
+        let answer = self.send(waiting(asked, wait)).await?;
+        self.read(answer).await
+    }
+
+    /// Makes it stand still.
+    pub(in crate::cli) async fn pause(&self, id: TaskId, reason: &str) -> Result<Changed, CallError> {
+        self.post(&["tasks", &id.to_string(), "pause"], &PauseBody { reason: reason.to_owned() }).await
+    }
+
+    /// Lets it go on.
+    pub(in crate::cli) async fn resume(&self, id: TaskId) -> Result<Changed, CallError> {
+        self.act(&["tasks", &id.to_string(), "resume"]).await
+    }
+
+    /// Sends it to the background.
+    pub(in crate::cli) async fn detach(&self, id: TaskId) -> Result<Changed, CallError> {
+        self.act(&["tasks", &id.to_string(), "detach"]).await
+    }
+
+    /// Sends it a signal.
+    pub(in crate::cli) async fn signal(&self, id: TaskId, body: &SignalBody) -> Result<Notified, CallError> {
+        self.post(&["tasks", &id.to_string(), "signals"], body).await
+    }
+
+    /// Says something to it.
+    pub(in crate::cli) async fn instruct(&self, id: TaskId, text: &str) -> Result<Notified, CallError> {
+        self.post(&["tasks", &id.to_string(), "instructions"], &InstructBody { text: text.to_owned() }).await
+    }
+
+    /// Gives it fuel, or none.
+    pub(in crate::cli) async fn fuel(&self, id: TaskId, body: &Fuel) -> Result<Changed, CallError> {
+        self.post(&["tasks", &id.to_string(), "fuel"], body).await
+    }
+
+    /// Ends its waits.
+    pub(in crate::cli) async fn end_waits(&self, id: TaskId, query: &WaitQuery) -> Result<WaitsEnded, CallError> {
+        let answer = self.send(self.request(Method::DELETE, &["tasks", &id.to_string(), "waits"], query)).await?;
+        self.read(answer).await
+    }
+
+    /// Changes what people see of it, if it is still at this revision.
+    pub(in crate::cli) async fn update(
+        &self,
+        id: TaskId,
+        patch: &TaskPatch,
+        expected: Option<u64>,
+    ) -> Result<Revised, CallError> {
+        let mut asked = self.request(Method::PATCH, &["tasks", &id.to_string()], &()).json(patch);
+        if let Some(revision) = expected {
+            asked = asked.header(IF_MATCH, format!("\"{revision}\""));
+        }
+        let answer = self.send(asked).await?;
+        self.read(answer).await
+    }
+
+    /// Forgets it.
+    pub(in crate::cli) async fn remove(&self, id: TaskId) -> Result<(), CallError> {
+        self.delete(&["tasks", &id.to_string()]).await
+    }
+
+    /// A file that it attached.
+    pub(in crate::cli) async fn artifact(&self, id: TaskId, number: u32) -> Result<Vec<u8>, CallError> {
+        let path = ["tasks", &id.to_string(), "artifacts", &number.to_string()];
+        let answer = self.send(self.request(Method::GET, &path, &())).await?;
+        Ok(answer.bytes().await.map_err(|error| CallError::of(error, self.data()))?.to_vec())
+    }
+
+    /// Everything that happened to it, piece by piece.
+    pub(in crate::cli) async fn export(&self, id: TaskId, query: &ExportQuery) -> Result<reqwest::Response, CallError> {
+        self.send(self.request(Method::GET, &["tasks", &id.to_string(), "export"], query)).await
+    }
+
+    /// The questions that nobody has decided.
+    pub(in crate::cli) async fn approvals(&self, filter: &ApprovalFilter) -> Result<ApprovalList, CallError> {
+        self.get(&["approvals"], filter).await
+    }
+
+    /// Decides one.
+    pub(in crate::cli) async fn decide(
+        &self,
+        id: TaskId,
+        number: ApprovalNumber,
+        verdict: &Verdict,
+    ) -> Result<Changed, CallError> {
+        self.post(&["tasks", &id.to_string(), "approvals", &number.0.to_string()], verdict).await
+    }
+
+    /// Stops many.
+    pub(in crate::cli) async fn stop(&self, body: &StopBody) -> Result<Stops, CallError> {
+        self.post(&["stop"], body).await
+    }
+
+    /// The plugins that are loaded.
+    pub(in crate::cli) async fn plugins(&self) -> Result<PluginList, CallError> {
+        self.get(&["plugins"], &()).await
+    }
+
+    /// One of them.
+    pub(in crate::cli) async fn plugin(&self, name: &str) -> Result<PluginInfo, CallError> {
+        self.get(&["plugins", name], &()).await
+    }
+
+    /// Loads one. The name is for a plain command, which does not know its own.
+    pub(in crate::cli) async fn add_plugin(&self, name: Option<&str>, wasm: Vec<u8>) -> Result<PluginInfo, CallError> {
+        let query = PluginName { name: name.map(str::to_owned) };
+        self.upload(Method::POST, &["plugins"], &query, wasm).await
+    }
+
+    /// Replaces one.
+    pub(in crate::cli) async fn replace_plugin(
+        &self,
+        name: &str,
+        wasm: Vec<u8>,
+        how: Unload,
+    ) -> Result<PluginReplaced, CallError> {
+        self.upload(Method::PUT, &["plugins", name], &UnloadQuery(how), wasm).await
+    }
+
+    async fn upload<T: serde::de::DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &impl Query,
+        wasm: Vec<u8>,
+    ) -> Result<T, CallError> {
+        let kind = HeaderValue::from_static("application/wasm");
+        let answer = self.send(self.request(method, path, query).header(CONTENT_TYPE, kind).body(wasm)).await?;
+        self.read(answer).await
+    }
+
+    /// Unloads one.
+    pub(in crate::cli) async fn unload_plugin(&self, name: &str, how: Unload) -> Result<Stops, CallError> {
+        let answer = self.send(self.request(Method::DELETE, &["plugins", name], &UnloadQuery(how))).await?;
+        self.read(answer).await
+    }
+
+    /// Lets its tasks be started, or not.
+    pub(in crate::cli) async fn enable_plugin(&self, name: &str, enabled: bool) -> Result<Changed, CallError> {
+        self.act(&["plugins", name, if enabled { "enable" } else { "disable" }]).await
+    }
+
+    /// All schedules.
+    pub(in crate::cli) async fn schedules(&self) -> Result<ScheduleList, CallError> {
+        self.get(&["schedules"], &()).await
+    }
+
+    /// One of them.
+    pub(in crate::cli) async fn schedule(&self, id: ScheduleId) -> Result<Schedule, CallError> {
+        self.get(&["schedules", &id.to_string()], &()).await
+    }
+
+    /// Adds one.
+    pub(in crate::cli) async fn add_schedule(&self, new: &NewSchedule) -> Result<Schedule, CallError> {
+        self.post(&["schedules"], new).await
+    }
+
+    /// Removes one.
+    pub(in crate::cli) async fn remove_schedule(&self, id: ScheduleId) -> Result<(), CallError> {
+        self.delete(&["schedules", &id.to_string()]).await
+    }
+
+    /// Lets one fire no more.
+    pub(in crate::cli) async fn pause_schedule(&self, id: ScheduleId) -> Result<Schedule, CallError> {
+        self.act(&["schedules", &id.to_string(), "pause"]).await
+    }
+
+    /// Lets one fire again.
+    pub(in crate::cli) async fn resume_schedule(&self, id: ScheduleId) -> Result<Schedule, CallError> {
+        self.act(&["schedules", &id.to_string(), "resume"]).await
+    }
+
+    /// Starts its task now.
+    pub(in crate::cli) async fn fire_schedule(&self, id: ScheduleId) -> Result<Snapshot, CallError> {
+        self.act(&["schedules", &id.to_string(), "fire"]).await
+    }
+
+    /// How many messages nobody has taken.
+    pub(in crate::cli) async fn open_messages(&self, filter: &MessageFilter) -> Result<OpenMessages, CallError> {
+        self.get(&["messages"], filter).await
+    }
+
+    /// Claims messages, and waits so long for some.
+    pub(in crate::cli) async fn claim(&self, claim: &Claim, wait: Option<Duration>) -> Result<ClaimedList, CallError> {
+        let asked = self.request(Method::POST, &["messages", "claim"], &()).json(claim);
+        let answer = self.send(waiting(asked, wait)).await?;
+        self.read(answer).await
+    }
+
+    /// Says that the agent has one.
+    pub(in crate::cli) async fn ack(&self, token: &str) -> Result<Acknowledged, CallError> {
+        self.post(&["messages", "ack"], &Ack { token: token.to_owned() }).await
+    }
+
+    /// Gives one back.
+    pub(in crate::cli) async fn release(&self, token: &str) -> Result<Released, CallError> {
+        self.post(&["messages", "release"], &Release { token: token.to_owned() }).await
+    }
+
+    /// Throws ended tasks away.
+    pub(in crate::cli) async fn gc(&self, gc: &Gc) -> Result<Removed, CallError> {
+        self.post(&["gc"], gc).await
+    }
+
+    /// How the server does.
+    pub(in crate::cli) async fn health(&self) -> Result<Health, CallError> {
+        self.get(&["health"], &()).await
+    }
+}

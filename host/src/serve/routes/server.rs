@@ -1,0 +1,70 @@
+//! The server itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+
+use crate::serve::desk::Desk;
+use crate::serve::reading::{Body, Params};
+use crate::serve::refusal::Refusal;
+use crate::serve::wire::{Gc, Health, Index, Removed, V1};
+use crate::{ApprovalFilter, MessageFilter, RemoveError, TaskFilter};
+
+/// The version of these routes.
+const API: u32 = 1;
+/// Tasks that are looked at at a time.
+const PAGE: usize = 1000;
+/// What there is.
+const LINKS: [&str; 8] = ["tasks", "events", "approvals", "plugins", "schedules", "messages", "health", "stop"];
+
+pub(super) async fn index(State(desk): State<Arc<Desk>>, Params(()): Params<()>) -> Json<Index> {
+    Json(Index {
+        name: "taskcell".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        api: API,
+        process: std::process::id(),
+        data: desk.data.clone(),
+        links: LINKS.iter().map(|name| ((*name).to_owned(), format!("{V1}/{name}"))).collect(),
+    })
+}
+
+pub(super) async fn health(State(desk): State<Arc<Desk>>, Params(()): Params<()>) -> Json<Health> {
+    let host = &desk.host;
+    Json(Health {
+        status: "ok".to_owned(),
+        detail: None,
+        live: host.running().len(),
+        approvals: host.approvals(&ApprovalFilter::default()).len(),
+        messages: host.messages().open(&MessageFilter::default()),
+        plugins: host.plugins().len(),
+    })
+}
+
+pub(super) async fn gc(State(desk): State<Arc<Desk>>, Body(gc): Body<Gc>) -> Result<Json<Removed>, Refusal> {
+    let mut filter = TaskFilter::default().ended();
+    (filter.plugin, filter.session) = (gc.plugin, gc.session);
+    let (mut counted, mut after) = (Removed::default(), None);
+    loop {
+        let page = desk.host.list(&filter, after, PAGE);
+        let now = desk.clock.date();
+        for task in page.tasks {
+            let age = Duration::from_millis(now.0.saturating_sub(task.ended_at.map_or(now.0, |ended| ended.0)));
+            if age < gc.older_than {
+                counted.left += 1;
+                continue;
+            }
+            match desk.host.remove(task.id).await {
+                Ok(()) => counted.removed += 1,
+                // Somebody else was faster.
+                Err(RemoveError::Unknown(_)) => {}
+                Err(error @ RemoveError::Running(_)) => return Err(error.into()),
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(Json(counted));
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The plugins that a server has when it starts: files in its directory.
+//!
+//! `NAME.wasm` is a plugin, and `NAME.disabled` beside it says that its tasks shall not be started. A file comes to its name
+//! whole: it is written under another one, synced, and renamed.
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, OpenOptions};
+
+/// The folder in the server's directory.
+const FOLDER: &str = "plugins";
+/// Bytes of a plugin's name, as its manifest may have it.
+const NAME_BYTES_MAX: usize = 64;
+/// What a plain command is called that nobody gave a name.
+const NO_NAME: &str = "plugin";
+/// What a file that is being written is in.
+const STAGE: &str = ".new-";
+
+/// Where a server keeps its plugins. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Shelf {
+    path: PathBuf,
+    dir: Arc<Dir>,
+}
+
+/// Why a plugin was not kept, or not found.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ShelfError {
+    /// The disk did not do what was asked.
+    #[error("failed to {what} in {}: {source}", folder.display())]
+    Io {
+        /// What was to be done.
+        what: &'static str,
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// That is no plugin's name.
+    #[error("{name:?} is no plugin's name: lower-case letters, digits and `-`, at most {NAME_BYTES_MAX}")]
+    Name {
+        /// The name.
+        name: String,
+    },
+}
+
+/// A plugin's file on its way to the shelf. Dropped, it is thrown away.
+#[derive(Debug)]
+pub(super) struct Staged {
+    shelf: Shelf,
+    folder: String,
+    file: String,
+}
+
+impl Shelf {
+    /// The plugins of a server on this directory, which is made when it is missing, for its owner alone.
+    ///
+    /// # Errors
+    /// When it cannot be made or opened.
+    pub fn open(data: &Path) -> Result<Self, ShelfError> {
+        let path = data.join(FOLDER);
+        let failed = |source| ShelfError::Io { what: "open the folder of plugins", folder: path.clone(), source };
+        let mut builder = std::fs::DirBuilder::new();
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.recursive(true).create(&path).map_err(failed)?;
+        let dir = Dir::open_ambient_dir(&path, ambient_authority()).map_err(failed)?;
+        let shelf = Self { path, dir: Arc::new(dir) };
+        // What was being written when a server was killed.
+        for name in shelf.names().map_err(|source| shelf.failed("list the plugins", source))? {
+            if name.starts_with(STAGE) {
+                shelf.dir.remove_dir_all(&name).map_err(|source| shelf.failed("tidy up", source))?;
+            }
+        }
+        Ok(shelf)
+    }
+
+    /// The plugins that are kept, by name, each with its file and whether it is enabled.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn kept(&self) -> Result<Vec<Kept>, ShelfError> {
+        let mut names = self.names().map_err(|source| self.failed("list the plugins", source))?;
+        names.sort_unstable();
+        let kept = |name: &String| {
+            let stem = name.strip_suffix(".wasm")?;
+            Some(Kept { path: self.path.join(name), enabled: !names.contains(&disabled(stem)), name: stem.to_owned() })
+        };
+        Ok(names.iter().filter_map(kept).collect())
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        let name = |entry: io::Result<cap_std::fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
+        self.dir.entries()?.map(name).collect()
+    }
+
+    fn failed(&self, what: &'static str, source: io::Error) -> ShelfError {
+        ShelfError::Io { what, folder: self.path.clone(), source }
+    }
+
+    /// Writes a file beside the others, where it can be looked at before it is put among them. `name` is for a plain
+    /// command, which is called as its file is. Blocks.
+    pub(super) fn stage(&self, name: Option<&str>, wasm: &[u8]) -> Result<Staged, ShelfError> {
+        let name = name.unwrap_or(NO_NAME);
+        check(name)?;
+        let folder = format!("{STAGE}{}", uuid::Uuid::new_v4().simple());
+        let staged = Staged { shelf: self.clone(), file: format!("{folder}/{name}.wasm"), folder };
+        let write = || {
+            self.dir.create_dir(&staged.folder)?;
+            let mut file = self.dir.open_with(&staged.file, OpenOptions::new().write(true).create_new(true))?;
+            file.write_all(wasm)?;
+            file.sync_all()
+        };
+        write().map_err(|source| self.failed("write a plugin", source))?;
+        Ok(staged)
+    }
+
+    /// Takes a plugin off. One that is not there is no error. Blocks.
+    pub(super) fn remove(&self, name: &str) -> Result<(), ShelfError> {
+        check(name)?;
+        let remove = || {
+            remove(&self.dir, &format!("{name}.wasm"))?;
+            remove(&self.dir, &disabled(name))?;
+            self.sync()
+        };
+        remove().map_err(|source| self.failed("remove a plugin", source))
+    }
+
+    /// Writes down whether a plugin is enabled. Blocks.
+    pub(super) fn enable(&self, name: &str, enabled: bool) -> Result<(), ShelfError> {
+        check(name)?;
+        let write = || {
+            if enabled {
+                remove(&self.dir, &disabled(name))?;
+            } else {
+                self.dir.write(disabled(name), "")?;
+            }
+            self.sync()
+        };
+        write().map_err(|source| self.failed("write down that a plugin is enabled or disabled", source))
+    }
+
+    /// Makes names outlive the machine.
+    fn sync(&self) -> io::Result<()> {
+        self.dir.try_clone()?.into_std_file().sync_all()
+    }
+}
+
+/// A plugin on the shelf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Kept {
+    /// Its name.
+    pub name: String,
+    /// Its file.
+    pub path: PathBuf,
+    /// Whether its tasks can be started.
+    pub enabled: bool,
+}
+
+impl Staged {
+    /// Where it can be looked at.
+    pub(super) fn path(&self) -> PathBuf {
+        self.shelf.path.join(&self.file)
+    }
+
+    /// Puts it among the others. Gives what it takes the place of. Blocks.
+    pub(super) fn put(self, name: &str) -> Result<Option<Vec<u8>>, ShelfError> {
+        check(name)?;
+        let shelf = &self.shelf;
+        let put = || {
+            let to = format!("{name}.wasm");
+            let before = match shelf.dir.read(&to) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                read => Some(read?),
+            };
+            shelf.dir.rename(&self.file, &shelf.dir, &to)?;
+            shelf.sync()?;
+            Ok(before)
+        };
+        put().map_err(|source| shelf.failed("put a plugin in its place", source))
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // What stays is thrown away when the next server starts.
+        let _ = self.shelf.dir.remove_dir_all(&self.folder);
+    }
+}
+
+fn disabled(name: &str) -> String {
+    format!("{name}.disabled")
+}
+
+fn remove(dir: &Dir, name: &str) -> io::Result<()> {
+    match dir.remove_file(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+fn check(name: &str) -> Result<(), ShelfError> {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(fits) {
+        return Err(ShelfError::Name { name: name.to_owned() });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(shelf: &Shelf) -> Vec<(String, bool)> {
+        shelf.kept().unwrap().into_iter().map(|kept| (kept.name, kept.enabled)).collect()
+    }
+
+    #[test]
+    fn a_plugin_is_there_whole_or_not_at_all() {
+        let data = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(data.path()).unwrap();
+        let staged = shelf.stage(Some("a"), b"one").unwrap();
+        assert!(staged.path().ends_with("a.wasm") && names(&shelf).is_empty());
+        assert_eq!(staged.put("a").unwrap(), None);
+        assert_eq!(shelf.stage(None, b"two").unwrap().put("a").unwrap(), Some(b"one".to_vec()));
+        drop(shelf.stage(Some("b"), b"three").unwrap());
+        shelf.enable("a", false).unwrap();
+        assert_eq!(names(&shelf), [("a".to_owned(), false)]);
+        std::mem::forget(shelf.stage(Some("c"), b"killed").unwrap());
+        let shelf = Shelf::open(data.path()).unwrap();
+        assert_eq!(shelf.names().unwrap().len(), 2, "{:?}", shelf.names());
+        shelf.enable("a", true).unwrap();
+        assert_eq!(names(&shelf), [("a".to_owned(), true)]);
+        shelf.remove("a").unwrap();
+        shelf.remove("a").unwrap();
+        assert!(names(&shelf).is_empty());
+    }
+
+    #[test]
+    fn t30_a_name_leads_nowhere_else() {
+        let data = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(data.path()).unwrap();
+        for name in ["", "..", "../x", "a/b", "A", "x\0", &"x".repeat(65)] {
+            assert!(shelf.stage(Some(name), b"").is_err(), "{name:?}");
+            assert!(shelf.remove(name).is_err(), "{name:?}");
+            assert!(shelf.enable(name, false).is_err(), "{name:?}");
+        }
+    }
+}
