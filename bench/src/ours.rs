@@ -2,11 +2,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use taskcell::{EventBody, EventSeq, Host, HostBuilder, Outcome, SqliteStore, StartRequest, TaskHandle};
+use taskcell::{EventBody, EventSeq, Host, HostBuilder, Outcome, StartRequest, TaskHandle};
 use tokio::{runtime::Runtime, task::JoinSet};
 
 use crate::raw::CELLS;
@@ -15,6 +15,8 @@ use crate::raw::CELLS;
 pub(crate) struct Ours {
     pub(crate) runtime: Runtime,
     pub(crate) host: Arc<Host>,
+    /// Whether it was loaded what its directory may have tasks of.
+    has_plugins: AtomicBool,
 }
 
 /// A task type that is loaded, and its input.
@@ -37,22 +39,20 @@ impl Ours {
 
     /// With everything in this directory.
     pub(crate) fn durable(dir: &Path) -> Result<Self> {
-        Self::of(Self::in_dir(dir)?)
-    }
-
-    /// What a host is made of that has everything in this directory.
-    pub(crate) fn in_dir(dir: &Path) -> Result<HostBuilder> {
-        Ok(Host::builder().store(Arc::new(SqliteStore::open(dir)?)).work_dir(dir.join("files")))
+        Self::of(Host::builder().data_dir(dir))
     }
 
     pub(crate) fn of(builder: HostBuilder) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let host = runtime.block_on(async { builder.running_max(CELLS).build() })?;
-        Ok(Self { runtime, host: Arc::new(host) })
+        Ok(Self { runtime, host: Arc::new(host), has_plugins: AtomicBool::new(false) })
     }
 
     pub(crate) fn load(&self, bytes: Vec<u8>, task_type: &str, input: Value) -> Result<Kind> {
         let plugin = self.runtime.block_on(self.host.load_plugin_bytes("bench", bytes))?;
+        if !self.has_plugins.swap(true, Ordering::Relaxed) {
+            self.runtime.block_on(self.host.recover())?;
+        }
         Ok(Kind { request: StartRequest::new(plugin.name(), task_type).input(input) })
     }
 

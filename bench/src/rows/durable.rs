@@ -2,8 +2,8 @@
 //! straight into SQLite.
 //!
 //! What the raw side may put into one transaction follows from what is promised: nobody hears of a task that is not on the
-//! disk, no guest runs before that is written down, and an outcome is told when it is there. So each task costs two synced
-//! transactions, one after the other, and those of all tasks in flight are written together.
+//! disk, no guest runs before that is written down, and an outcome is told when it is there. So each task costs three
+//! synced transactions, one after the other, and those of all tasks in flight are written together.
 
 use std::{
     fs::File,
@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use rusqlite::{Connection, params};
 use serde_json::json;
 use taskcell::SqliteStore;
@@ -26,8 +26,6 @@ use crate::{
 
 /// Tasks in flight.
 const AT_ONCE: u32 = 64;
-/// Events of a task that are written down together: that there is a task, and that it begins.
-const BEGIN: usize = 2;
 /// The longest that a sync may take on a disk of which a rate is owed.
 const SYNC_MAX: Duration = Duration::from_micros(300);
 /// The longest that a task may take then, in microseconds: 10 000 of them in a second.
@@ -133,24 +131,23 @@ impl Rows {
         Ok(())
     }
 
-    /// So many tasks: the first rows of each, and then those of its end.
+    /// So many tasks: the first rows of all of them, then the next, and then the last.
     fn write(&mut self, tasks: u32) -> Result<()> {
         let mut streams = Vec::new();
-        let group = self.db.transaction()?;
-        for _ in 0..tasks {
-            let id = scattered(self.next);
-            self.next += 1;
-            let stream = group.prepare_cached("INSERT INTO streams (kind, id) VALUES ('task', ?1)")?.insert([id])?;
-            let mut insert = group.prepare_cached("INSERT INTO tasks (stream, papers) VALUES (?1, ?2)")?;
-            insert.execute(params![stream, self.papers])?;
-            let begin = self.events.get(..BEGIN).context("a task without a beginning")?;
-            begin.iter().try_for_each(|event| event.write(&group, stream))?;
-            streams.push(stream);
-        }
-        group.commit()?;
-        for one in self.events.iter().skip(BEGIN) {
+        for (number, event) in self.events.iter().enumerate() {
             let group = self.db.transaction()?;
-            streams.iter().try_for_each(|stream| one.write(&group, *stream))?;
+            if number == 0 {
+                for _ in 0..tasks {
+                    let id = scattered(self.next);
+                    self.next += 1;
+                    let mut insert = group.prepare_cached("INSERT INTO streams (kind, id) VALUES ('task', ?1)")?;
+                    let stream = insert.insert([id])?;
+                    let mut insert = group.prepare_cached("INSERT INTO tasks (stream, papers) VALUES (?1, ?2)")?;
+                    insert.execute(params![stream, self.papers])?;
+                    streams.push(stream);
+                }
+            }
+            streams.iter().try_for_each(|stream| event.write(&group, *stream))?;
             group.commit()?;
         }
         Ok(())

@@ -7,10 +7,10 @@ use std::{
 
 use anyhow::{Result, ensure};
 use serde_json::json;
-use taskcell::{Host, HostBuilder, Unload};
+use taskcell::{Host, Unload};
 
 use super::watch::Watch;
-use crate::ours::{Kind, Ours};
+use crate::ours::Ours;
 
 /// How often is looked.
 const LOOKS: u64 = 20;
@@ -48,10 +48,8 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     let temporary = tempfile::tempdir()?;
     let dir = arguments.data.clone().unwrap_or_else(|| temporary.path().to_owned());
-    let (dir, builder) = match arguments.memory {
-        true => (None, Host::builder()),
-        false => (Some(dir.as_path()), Ours::in_dir(&dir)?),
-    };
+    let (dir, builder) =
+        if arguments.memory { (None, Host::builder()) } else { (Some(dir.as_path()), Host::builder().data_dir(&dir)) };
     let ours = Ours::of(builder.ended_max(arguments.keep))?;
     let hello = std::fs::read(&arguments.hello)?;
     let until = Instant::now() + Duration::from_secs(arguments.minutes * 60);

@@ -434,11 +434,7 @@ impl Actor {
         match step {
             CellStep::Admitted => {
                 // Written down before the first instruction: the guest finds its deadline set.
-                if self.began_at_once() {
-                    self.has_begun();
-                } else {
-                    self.decide(Command::Start).await?;
-                }
+                self.decide(Command::Start).await?;
                 cell.run(&*self.runner);
                 Ok(())
             }

@@ -8,7 +8,6 @@ use tokio::sync::oneshot;
 
 use crate::model::event::{Event, EventSeq};
 use crate::model::snapshot::Phase;
-use crate::model::state::TaskState;
 use crate::ports::clock::BoxFuture;
 use crate::ports::store::{CommitError, Fence, Record, StreamId};
 
@@ -112,7 +111,7 @@ impl Newborn {
         self.enter();
         let unseen = birth.is_none();
         if let Some(first) = birth {
-            announce(&self.actor.shared, &mut TaskState::default(), &first);
+            announce(&self.actor.shared, &first);
         }
         async move {
             if unseen && self.actor.shared.feed.is_on() {
@@ -132,26 +131,23 @@ fn events(first: &[Record]) -> Vec<Event> {
     first.iter().filter_map(event).collect()
 }
 
-/// Tells those who follow what happens that there is a task. `state` is what it was before these events.
-fn announce(shared: &Shared, state: &mut TaskState, first: &[Event]) {
-    let told = first.iter().map(|event| {
-        state.apply(event);
-        (state.phase.unwrap_or(Phase::Queued), event)
-    });
-    shared.feed.tell_each(&shared.identity(), EventLane::Task, told);
+/// Tells those who follow what happens that there is a task.
+fn announce(shared: &Shared, first: &[Event]) {
+    let phase = shared.state().phase.unwrap_or(Phase::Queued);
+    shared.feed.tell(&shared.identity(), phase, EventLane::Task, first);
 }
 
 /// The same, when somebody began to follow while the task was being stored. What cannot be read is not told.
 async fn announce_stored(shared: &Shared) {
     let last = shared.state().seq;
-    let (mut after, mut state) = (EventSeq::default(), TaskState::default());
+    let mut after = EventSeq::default();
     while after < last {
         let count = usize::try_from(last.0 - after.0).unwrap_or(usize::MAX);
         let read = async { shared.store.read(StreamId::Task(shared.id), after, count).await };
         let Ok(Ok(page)) = guarded(pin!(read)).await else { return };
         let Some(end) = page.last() else { return };
         after = end.seq;
-        announce(shared, &mut state, &page);
+        announce(shared, &page);
     }
 }
 

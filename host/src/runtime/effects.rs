@@ -89,18 +89,6 @@ impl Actor {
         if ended { Err(Ended) } else { Ok(()) }
     }
 
-    /// Whether its start was written down with its creation.
-    pub(super) fn began_at_once(&self) -> bool {
-        self.shared.state().phase == Some(Phase::Running)
-    }
-
-    /// What follows from a start that is stored and folded in already.
-    pub(super) fn has_begun(&mut self) {
-        let attempt = self.shared.state().attempt;
-        self.effect(&EventBody::Started { attempt }, None);
-        self.follow_clocks();
-    }
-
     /// Lets the deadline and the idle time run or stand, as the state says.
     fn follow_clocks(&mut self) {
         let (deadline_runs, idle_runs) = {

@@ -389,11 +389,6 @@ struct Turn {
 }
 
 impl Turn {
-    /// Whether there is room for it already.
-    fn has_come(&self) -> bool {
-        self.admission.is_some() && self.queued.is_none()
-    }
-
     /// Asks for room. Only who has to wait for it needs a place in the queue.
     fn take(inner: &Inner, checked: &Checked, request: &StartRequest) -> Result<Self, StartError> {
         let plans = request.details.planner.is_some() && request.plan.is_none();
@@ -491,10 +486,7 @@ async fn create(inner: &Arc<Inner>, prepared: Prepared) -> Result<TaskHandle, St
 fn newborn(inner: &Arc<Inner>, prepared: Prepared) -> Result<(Newborn, Vec<Record>), StartError> {
     let Prepared { request, checked, claim, turn, attached } = prepared;
     let (id, task) = (claim.id, claim.task.clone());
-    let (mut state, mut first) = first_events(inner, &request, &checked, &task)?;
-    if turn.has_come() && request.details.parent.is_none() && checked.kind == TaskKind::Task && crate::store::sqlite::toggle("merge") {
-        begin_at_once(inner, &mut state, &mut first);
-    }
+    let (state, mut first) = first_events(inner, &request, &checked, &task)?;
 
     let place = LoopPlace::new(&inner.loops, id, &request.details, request.untold, checked.beside);
     first.push(Record::Papers(Box::new(TaskPapers {
@@ -529,17 +521,6 @@ fn newborn(inner: &Arc<Inner>, prepared: Prepared) -> Result<(Newborn, Vec<Recor
         None => Cell::Idle { ready },
     };
     Ok((Newborn { claim, actor, cell }, first))
-}
-
-/// The task has its turn already, so it is written down together with the task that it begins: its code runs when both are
-/// stored, and one wait for the disk is saved. A child's beginning is not, because its parent may end meanwhile; nor a
-/// daemon's, whose plugin may go.
-fn begin_at_once(inner: &Inner, state: &mut TaskState, first: &mut Vec<Record>) {
-    let decision = step(state, Command::Start);
-    for event in state.numbered(inner.around.clock.date(), decision.events) {
-        state.apply(&event);
-        first.push(Record::Event(event));
-    }
 }
 
 /// What is to be written down first: the task, with the plan and the signals that it is born with.
