@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Error;
 
 use crate::serve::{Server, Shelf, listen, socket_path};
-use crate::{BuildError, Compiler, Host, HostBuilder};
+use crate::{BuildError, Compiler, Host, HostBuilder, Recovery, StoreHealth};
 
 use super::args::ServeArguments;
 use super::client::data_dir;
@@ -23,7 +23,7 @@ pub(super) async fn serve(arguments: ServeArguments) -> Result<Exit, Fault> {
     let failed = |error: Error| Fault::new(Exit::Host, error);
     let socket = socket_path(&data).map_err(|error| failed(error.into()))?;
     let mut stops = Stops::listen()?;
-    let host = Arc::new(host(&arguments)?);
+    let host = Arc::new(host(&arguments, &data)?);
     let shelf = Shelf::open(&data).map_err(|error| failed(error.into()))?;
     // Whatever ends the server, its tasks are not asked to end: the next server goes on with them. So the host is not
     // dropped, which would ask them; it goes with the process.
@@ -33,6 +33,9 @@ pub(super) async fn serve(arguments: ServeArguments) -> Result<Exit, Fault> {
             open::plugin(&host, file).await?;
         }
         load(&host, &shelf).await?;
+        for line in recovered(&host.recover().await.map_err(|error| failed(error.into()))?) {
+            talk(&line);
+        }
         listen(&data).map_err(|error| failed(error.into()))
     };
     let listener = tokio::select! {
@@ -48,29 +51,74 @@ pub(super) async fn serve(arguments: ServeArguments) -> Result<Exit, Fault> {
     let (tell, told) = tokio::sync::oneshot::channel::<()>();
     let server = Server::new(Arc::clone(&host), shelf).kept_in(data.display().to_string());
     let mut serving = pin!(server.serve(listener, async { drop(told.await) }));
+    let mut broken = None;
     tokio::select! {
         () = &mut serving => {}
+        why = store_failed(&host) => broken = Some(why),
         stop = stops.next() => talk(&format!("{}: ending; once more to end at once", stop.name())),
     }
     drop(tell);
+    let end = async {
+        serving.await;
+        // What is written behind outlives the process anyhow, and so it outlives the machine too.
+        let _ = host.flush().await;
+    };
     tokio::select! {
         biased;
-        () = serving => Ok(Exit::Succeeded),
-        _ = stops.next() => Ok(Exit::Interrupted),
+        () = end => {}
+        _ = stops.next() => return Ok(Exit::Interrupted),
+    }
+    match broken {
+        Some(why) => Err(failed(Error::msg(why)).hint("when the disk works again, start the server again: it goes on")),
+        None => Ok(Exit::Succeeded),
     }
 }
 
-/// The host. Until there is a store in the directory, it lives in memory, and says so.
-fn host(arguments: &ServeArguments) -> Result<Host, Fault> {
-    let builder = || {
-        let builder = Host::builder().compiler(Compiler::ThisProgram);
+/// Completes when the store is done for.
+async fn store_failed(host: &Host) -> String {
+    let Some(mut health) = host.store_health() else { return std::future::pending().await };
+    match health.wait_for(|health| matches!(health, StoreHealth::Failed { .. })).await {
+        Ok(health) => health.to_string(),
+        // The store went with the host.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// What the host did with what it found, for a person.
+fn recovered(found: &Recovery) -> Vec<String> {
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let counts = [
+        (found.ended, "ended before"),
+        (found.went_on.len(), "go on"),
+        (found.restarted.len(), "begin again"),
+        (found.cancelled.len(), "cancelled"),
+        (found.lost.len(), "lost"),
+        (found.quarantined.len(), "cannot be read"),
+    ];
+    let said = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+    let mut lines = vec![format!("tasks found: {}", said.collect::<Vec<_>>().join(", "))];
+    lines.extend(
+        found.lost.iter().take(NAMED_MAX).map(|lost| format!("lost: {} ({}): {}", lost.task, lost.id, lost.why)),
+    );
+    let unreadable = found.quarantined.iter().take(NAMED_MAX);
+    lines.extend(unreadable.map(|task| format!("cannot be read: {}: {}", task.id, task.why)));
+    lines
+}
+
+/// Lost tasks, and such as cannot be read, that are named; of more there is only the number.
+const NAMED_MAX: usize = 10;
+
+/// The host on the directory, which is this server's from now on.
+fn host(arguments: &ServeArguments, data: &Path) -> Result<Host, Fault> {
+    build(|| {
+        let builder = Host::builder().compiler(Compiler::ThisProgram).data_dir(data);
         match arguments.running_max {
             Some(most) => builder.running_max(most),
             None => builder,
         }
-    };
-    talk("warning: tasks are kept in memory: they go with the server");
-    build(builder)
+    })
 }
 
 fn build(builder: impl Fn() -> HostBuilder) -> Result<Host, Fault> {
@@ -85,7 +133,11 @@ fn build(builder: impl Fn() -> HostBuilder) -> Result<Host, Fault> {
             result => result,
         },
     };
-    built.map_err(|error| Fault::new(Exit::Host, error).hint("`taskcell doctor` checks what this machine is missing"))
+    built.map_err(|error| match error {
+        // They say themselves what to do.
+        BuildError::DataDir(_) | BuildError::Files(_) => Fault::new(Exit::Host, error),
+        error => Fault::new(Exit::Host, error).hint("`taskcell doctor` checks what this machine is missing"),
+    })
 }
 
 /// Loads what is kept. A plugin that does not load is told and left where it is.

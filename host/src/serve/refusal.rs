@@ -111,8 +111,8 @@ impl From<StartError> for Refusal {
             E::UnknownPlanner { known, .. } | E::UnknownOnTerminal { known, .. } => {
                 Problem { known: Some(known), ..of(Kind::Refused) }
             }
-            E::DaemonKey { .. }
-            | E::KeyLikeId
+            E::KeyLikeId
+            | E::DaemonKey { .. }
             | E::DaemonChild { .. }
             | E::Permission
             | E::ParentRefuses { .. }
@@ -125,6 +125,8 @@ impl From<StartError> for Refusal {
             | E::TooManySignals { .. }
             | E::Plan(_) => of(Kind::Refused),
             E::Store(error) => of(commit(error)),
+            // The server tells it to before it listens.
+            E::NotRecovered => of(Kind::Internal),
             E::ShuttingDown => of(Kind::ShuttingDown),
         }
         .into()

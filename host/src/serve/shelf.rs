@@ -145,7 +145,8 @@ impl Shelf {
 
     /// Makes names outlive the machine.
     fn sync(&self) -> io::Result<()> {
-        self.dir.try_clone()?.into_std_file().sync_all()
+        // Opened anew: what a `Dir` holds is a place, and not a folder that can be read or synced.
+        std::fs::OpenOptions::new().read(true).open(&self.path)?.sync_all()
     }
 }
 

@@ -65,3 +65,37 @@ fn a_path_that_no_socket_can_have_is_told() {
     place.file("d/control.sock", "mine");
     place.taskcell(&["serve", "--data", "d"]).ends_with(70).says("is no socket");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_server_goes_on_with_what_the_last_one_left() {
+    let place = Place::new();
+    let socket = place.path().join("d/control.sock");
+    let server = start(&place, &[]);
+    place.taskcell(&["serve", "--data", "d"]).ends_with(70).says("serve");
+    let wasm = files::read(guest("fixture"));
+    send(&socket, &request("POST", "/v1/plugins", &[("content-type", "application/wasm")], &wasm)).await.json(201);
+    let run = |body: Value| {
+        let headers = [("idempotency-key", "k"), ("prefer", "wait=60")];
+        let (socket, body) = (socket.clone(), body.to_string());
+        async move { send(&socket, &request("POST", "/v1/tasks", &headers, body.as_bytes())).await }
+    };
+    let body = json!({"plugin": "fixture", "task_type": "echo", "input": {"a": 1}});
+    let done = run(body.clone()).await;
+    let later = json!({"plugin": "fixture", "task_type": "echo", "run_after_ms": 3_600_000});
+    let asked = request("POST", "/v1/tasks", &[], later.to_string().as_bytes());
+    let waiting = send(&socket, &asked).await.header("location").unwrap().to_owned();
+    let followed = send(&socket, &request("GET", &format!("{waiting}/events"), &[], b"")).await.json(200);
+    server.signal("TERM");
+    server.end().ends_with(0);
+    let server = start(&place, &[]);
+    // The same key is the same task, which has its outcome, and the other one waits on: nobody asked it to end.
+    let again = run(body).await;
+    assert_eq!(again.header("location"), done.header("location"));
+    assert_eq!(again.json(200)["outcome"], done.json(200)["outcome"]);
+    assert_eq!(get(&place, &waiting).await["phase"], "delayed");
+    let events = get(&place, &format!("{waiting}/events")).await;
+    let before = followed["events"].as_array().unwrap();
+    assert_eq!(&events["events"].as_array().unwrap()[..before.len()], before);
+    server.signal("TERM");
+    server.end().ends_with(0).says("tasks found: 1 ended before, 1 go on");
+}

@@ -6,11 +6,13 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 
+#[cfg(feature = "sqlite")]
+use crate::StoreHealth;
 use crate::serve::desk::Desk;
 use crate::serve::reading::{Body, Params};
 use crate::serve::refusal::Refusal;
 use crate::serve::wire::{Gc, Health, Index, Removed, V1};
-use crate::{ApprovalFilter, MessageFilter, RemoveError, TaskFilter};
+use crate::{ApprovalFilter, Host, MessageFilter, RemoveError, TaskFilter};
 
 /// The version of these routes.
 const API: u32 = 1;
@@ -32,14 +34,31 @@ pub(super) async fn index(State(desk): State<Arc<Desk>>, Params(()): Params<()>)
 
 pub(super) async fn health(State(desk): State<Arc<Desk>>, Params(()): Params<()>) -> Json<Health> {
     let host = &desk.host;
+    let (status, detail) = store(host);
     Json(Health {
-        status: "ok".to_owned(),
-        detail: None,
+        status: status.to_owned(),
+        detail,
         live: host.running().len(),
         approvals: host.approvals(&ApprovalFilter::default()).len(),
         messages: host.messages().open(&MessageFilter::default()),
         plugins: host.plugins().len(),
     })
+}
+
+/// How the host's store is: a word, and a sentence when it does not work.
+#[cfg(feature = "sqlite")]
+fn store(host: &Host) -> (&'static str, Option<String>) {
+    let health = host.store_health().map(|health| health.borrow().clone());
+    match health {
+        None | Some(StoreHealth::Working) => ("ok", None),
+        Some(health @ StoreHealth::Full { .. }) => ("disk-full", Some(health.to_string())),
+        Some(health @ StoreHealth::Failed { .. }) => ("store-failed", Some(health.to_string())),
+    }
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn store(_: &Host) -> (&'static str, Option<String>) {
+    ("ok", None)
 }
 
 pub(super) async fn gc(State(desk): State<Arc<Desk>>, Body(gc): Body<Gc>) -> Result<Json<Removed>, Refusal> {
