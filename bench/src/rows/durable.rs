@@ -20,6 +20,7 @@ use taskcell_bench::{Figure, Owed, median};
 
 use super::Bench;
 use crate::{
+    guests,
     measure::{blocks, cpu, scaled, wall},
     ours::Ours,
 };
@@ -37,7 +38,7 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
     let dir = tempfile::tempdir_in(&bench.disk)?;
     let (at_first, dir) = (sync(dir.path())?, dir.path());
     let ours = Ours::durable(&dir.join("ours"))?;
-    let kind = ours.load(bench.hello.clone(), "hello", json!({}))?;
+    let kind = ours.load(guests::nothing()?, "go", json!({}))?;
     ours.run_many(&kind, 1, 1)?;
     let mut raw = Rows::new(&dir.join("ours"), &dir.join("raw"))?;
 
@@ -102,7 +103,8 @@ impl Rows {
     fn new(ours: &Path, raw: &Path) -> Result<Self> {
         let from = Connection::open(ours.join("tasks.db"))?;
         let papers = from.query_row("SELECT papers FROM tasks ORDER BY place LIMIT 1", [], |row| row.get(0))?;
-        let sql = "SELECT seq, at, action, body FROM events WHERE stream = (SELECT min(stream) FROM tasks) ORDER BY seq";
+        let sql =
+            "SELECT seq, at, action, body FROM events WHERE stream = (SELECT min(stream) FROM tasks) ORDER BY seq";
         let mut select = from.prepare(sql)?;
         let event = |row: &rusqlite::Row<'_>| {
             Ok(Event { seq: row.get(0)?, at: row.get(1)?, action: row.get(2)?, body: row.get(3)? })

@@ -50,14 +50,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     let dir = arguments.data.clone().unwrap_or_else(|| temporary.path().to_owned());
     let (dir, builder) =
         if arguments.memory { (None, Host::builder()) } else { (Some(dir.as_path()), Host::builder().data_dir(&dir)) };
-    let ours = Ours::of(builder.ended_max(arguments.keep))?;
+    // What is loaded again and again is compiled once.
+    let cache = temporary.path().join("cache");
+    let ours = Ours::of(builder.ended_max(arguments.keep).cache_dir(cache))?;
     let hello = std::fs::read(&arguments.hello)?;
     let until = Instant::now() + Duration::from_secs(arguments.minutes * 60);
     let mut watch = Watch::new(dir);
     match arguments.plugins {
-        Some(times) => repeat(times, until, &mut watch, |times| {
-            (0..times).try_for_each(|_| come_and_go(&ours, &hello))
-        })?,
+        Some(times) => {
+            repeat(times, until, &mut watch, |times| (0..times).try_for_each(|_| come_and_go(&ours, &hello)))?
+        }
         None => {
             let kind = ours.load(hello, "hello", json!({}))?;
             repeat(arguments.tasks, until, &mut watch, |tasks| {

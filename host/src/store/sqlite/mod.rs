@@ -3,12 +3,6 @@
 //! `open.rs` takes the directory and checks the file, `schema.rs` says what is in it, `writer.rs` is the one thread that
 //! writes, `group.rs` what it writes in one transaction, `readers.rs` reads beside it, and `recent.rs` has what is read most.
 
-/// TEMPORARY
-pub(crate) fn toggle(name: &str) -> bool {
-    static T: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-    let off = T.get_or_init(|| std::env::var("SOAK_OFF").unwrap_or_default());
-    !off.split(',').any(|word| word == name)
-}
 mod faults;
 mod group;
 mod health;

@@ -74,7 +74,8 @@ pub(super) fn events(
 fn event(row: &Row<'_>) -> Result<(Event, usize), StoreError> {
     let columns = || -> rusqlite::Result<(i64, i64, Option<i64>)> { Ok((row.get(0)?, row.get(1)?, row.get(2)?)) };
     let (seq, at, action) = columns().map_err(|error| read_error(&error))?;
-    let body = row.get_ref(3).map_err(|error| read_error(&error))?.as_str().map_err(|_| StoreError::Damaged)?.to_owned();
+    let body =
+        row.get_ref(3).map_err(|error| read_error(&error))?.as_str().map_err(|_| StoreError::Damaged)?.to_owned();
     let length = body.len();
     let (seq, at, action) = (seq.cast_unsigned(), at.cast_unsigned(), action.map(i64::cast_unsigned));
     Ok((EventRow { seq, at, action, body }.into_event()?, length))

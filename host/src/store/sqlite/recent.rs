@@ -80,7 +80,6 @@ impl Recent {
 
 impl Tails {
     fn wrote(&mut self, stream: StreamId, rows: Vec<EventRow>, forget: u64) {
-        if !super::toggle("recent") { return; }
         if rows.is_empty() && !self.streams.contains_key(&stream) {
             return;
         }

@@ -56,7 +56,7 @@ impl Upkeep {
             return Ok(());
         }
         // What is written together shares pages, so it is less than was thought.
-        if super::toggle("noop") { self.unmoved = checkpoint(db, Thoroughness::Look)?.saturating_mul(PAGE_BYTES); }
+        self.unmoved = checkpoint(db, Thoroughness::Look)?.saturating_mul(PAGE_BYTES);
         if self.unmoved < LOG_BYTES {
             return Ok(());
         }

@@ -204,7 +204,6 @@ impl Writer {
     /// Waits a moment for those who were answered together just now: most of them come back with what is next, and one sync
     /// for all is worth more than the first of them being early. Whoever is alone waits for nobody.
     fn gather(&mut self) {
-        if !super::toggle("gather") { return; }
         let until = self.clock.steady().saturating_add(self.last.took.mul_f32(GATHER).min(GATHER_MAX));
         while self.waiting.len() < self.last.jobs && !self.pulse.has_failed() {
             let left = until.saturating_sub(self.clock.steady());
