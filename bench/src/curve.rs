@@ -64,7 +64,9 @@ mod tests {
 
     fn verdict(samples: &[f64]) -> Option<Verdict> {
         let mut curve = Curve::new("memory", 0.1, 1.0);
-        samples.iter().for_each(|sample| curve.push(*sample));
+        for sample in samples {
+            curve.push(*sample);
+        }
         curve.verdict()
     }
 

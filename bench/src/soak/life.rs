@@ -56,16 +56,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     let hello = std::fs::read(&arguments.hello)?;
     let until = Instant::now() + Duration::from_secs(arguments.minutes * 60);
     let mut watch = Watch::new(dir);
-    match arguments.plugins {
-        Some(times) => {
-            repeat(times, until, &mut watch, |times| (0..times).try_for_each(|_| come_and_go(&ours, &hello)))?
-        }
-        None => {
-            let kind = ours.load(hello, "hello", json!({}))?;
-            repeat(arguments.tasks, until, &mut watch, |tasks| {
-                ours.run_many(&kind, u32::try_from(tasks)?, arguments.in_flight)
-            })?;
-        }
+    if let Some(times) = arguments.plugins {
+        repeat(times, until, &mut watch, |times| (0..times).try_for_each(|_| come_and_go(&ours, &hello)))?;
+    } else {
+        let kind = ours.load(hello, "hello", json!({}))?;
+        repeat(arguments.tasks, until, &mut watch, |tasks| {
+            ours.run_many(&kind, u32::try_from(tasks)?, arguments.in_flight)
+        })?;
     }
     let is_flat = watch.verdict();
     ours.runtime.block_on(ours.host.shutdown());

@@ -1,6 +1,6 @@
 //! What the process uses, as the kernel, the disk and the store say.
 
-use std::{fs, io, path::Path, time::Instant};
+use std::{fmt::Write as _, fs, io, path::Path, time::Instant};
 
 use anyhow::{Context, Result};
 use rusqlite::{Connection, OpenFlags};
@@ -30,7 +30,11 @@ impl<'a> Watch<'a> {
             curves.push(Curve::new("disk MiB", 0.1, 8.0));
             curves.push(Curve::new("rows", 0.1, 1000.0));
         }
-        println!("{:>9} {:>9} {:>7}{}", "done", "each s", "s", names(&curves));
+        print!("{:>9} {:>9} {:>7}", "done", "each s", "s");
+        for curve in &curves {
+            print!("{:>14}", curve.name);
+        }
+        println!();
         Self { dir, began: now, last: (now, 0), curves }
     }
 
@@ -46,7 +50,7 @@ impl<'a> Watch<'a> {
         let rate = whole(done - done_before) / now.duration_since(before).as_secs_f64();
         let mut line = format!("{done:>9} {rate:>9.0} {:>7.0}", now.duration_since(self.began).as_secs_f64());
         for (curve, sample) in self.curves.iter_mut().zip(samples) {
-            line.push_str(&format!("{sample:>14.1}"));
+            write!(line, "{sample:>14.1}")?;
             curve.push(sample);
         }
         println!("{line}");
@@ -77,10 +81,6 @@ impl<'a> Watch<'a> {
         }
         all
     }
-}
-
-fn names(curves: &[Curve]) -> String {
-    curves.iter().map(|curve| format!("{:>14}", curve.name)).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "nothing that is counted here is so large")]

@@ -3,17 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use serde_json::Value;
 
-use crate::{Attachment, CancelRequest, DirGrant, TaskKey};
+use crate::{CancelRequest, TaskKey};
 
-use super::attaching;
 use super::details::DetailArguments;
+use super::groups::{GrantArguments, InputArguments, LimitArguments};
 use super::help::{BUILD_HELP, EXAMPLES, NEW_HELP, RUN_HELP, SERVE_HELP};
-use super::limits::{Setting, SettingParser};
-use super::values::{self, EarlySignal, EarlyVerdict, Field};
+use super::values::{self, EarlySignal, EarlyVerdict};
+use super::verbs::Verb;
 
 /// Runs other people's long tasks safely, each in a WebAssembly cell of its own
 #[derive(Debug, Parser)]
@@ -45,6 +43,8 @@ pub(super) enum Command {
     Doctor(DoctorArguments),
     /// Writes the completions for a shell to stdout
     Completions(CompletionArguments),
+    #[command(flatten)]
+    Verb(Verb),
 }
 
 #[derive(Debug, Args)]
@@ -55,39 +55,15 @@ pub(super) struct RunArguments {
     /// Which of its tasks; may be left out when it has one only
     #[arg(value_name = "TASK")]
     pub(super) task: Option<String>,
-    /// The input: JSON, @FILE, or - for stdin [default: {}]
-    #[arg(long, value_name = "JSON|@FILE|-", allow_hyphen_values = true)]
-    pub(super) input: Option<String>,
-    /// Sets one field of the input; VALUE is JSON, else a text; dots lead into nested fields; wins over --input
-    #[arg(long, value_name = "FIELD=VALUE", value_parser = values::field)]
-    pub(super) set: Vec<Field>,
+    #[command(flatten)]
+    pub(super) input: InputArguments,
     /// The plugin's configuration: JSON, or @FILE [default: {}]
     #[arg(long, value_name = "JSON|@FILE", allow_hyphen_values = true)]
     pub(super) config: Option<String>,
-    /// Units of fuel at most, about one for each instruction; k, M, G, T are powers of 1000 [default: 1T]
-    #[arg(long, value_name = "UNITS", value_parser = values::fuel)]
-    pub(super) fuel: Option<u64>,
-    /// Time at most from start to end, waiting included: 30s, 5m, 1h30m [default: 1h]
-    #[arg(long, value_name = "TIME", value_parser = values::timeout)]
-    pub(super) timeout: Option<Duration>,
-    /// Memory at most: 64MiB, 1GiB [default: 128MiB]
-    #[arg(long, value_name = "SIZE", value_parser = values::memory)]
-    pub(super) memory: Option<u64>,
-    /// Sets any limit of the task, also above its default; `taskcell limits` lists them
-    #[arg(long, value_name = "NAME=VALUE", value_parser = SettingParser, hide_possible_values = true)]
-    pub(super) limit: Vec<Setting>,
-    /// Grants a folder; the task sees it as GUEST (without it: as HOST), read-only unless :rw is added
-    #[arg(long, value_name = "HOST[::GUEST][:rw]", value_parser = OsStringValueParser::new().try_map(|text| values::dir(&text)))]
-    pub(super) dir: Vec<DirGrant>,
-    /// Gives the task a copy of a file along, which it reads as /attachments/NAME (without it: the file's own name)
-    #[arg(long, value_name = "FILE[:NAME]", value_parser = OsStringValueParser::new().try_map(|text| attaching::attachment(&text)))]
-    pub(super) attach: Vec<Attachment>,
-    /// Sets a variable in the task's environment, which is empty otherwise
-    #[arg(long, value_name = "NAME=VALUE", value_parser = values::variable)]
-    pub(super) env: Vec<(String, String)>,
-    /// Allows a capability: `signal`, to reach other tasks; `kv`, to use the plugin's own store; `tasks`, to start other plugins' tasks
-    #[arg(long, value_name = "CAPABILITY", value_parser = values::capability)]
-    pub(super) allow: Vec<values::Allowed>,
+    #[command(flatten)]
+    pub(super) limits: LimitArguments,
+    #[command(flatten)]
+    pub(super) grants: GrantArguments,
     /// Sends a signal in advance; without JSON it has no payload
     #[arg(long, value_name = "KEY[=JSON]", value_parser = values::signal)]
     pub(super) signal: Vec<EarlySignal>,
@@ -130,7 +106,7 @@ pub(super) struct RunArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArguments {
-    /// The server's directory, which is made when it is missing [default: taskcell in XDG_STATE_HOME or ~/.local/state]
+    /// The server's directory, which is made when it is missing [default: a folder of your own, see below]
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
     /// Loads a plugin beside those that are kept in the directory; can be given several times
@@ -242,11 +218,6 @@ pub(super) struct CompletionArguments {
 }
 
 impl RunArguments {
-    /// What `--set` says, as one object to lay over the input.
-    pub(super) fn fields(&self) -> impl Iterator<Item = (&[String], &Value)> {
-        self.set.iter().map(|field| (field.path.as_slice(), &field.value))
-    }
-
     /// The time to end by itself.
     pub(super) fn grace(&self) -> Duration {
         self.grace.unwrap_or(CancelRequest::DEFAULT_GRACE)
@@ -272,11 +243,16 @@ mod tests {
         let mut all = Arguments::command();
         all.clone().debug_assert();
         all.build();
-        for command in all.get_subcommands() {
+        explained(&all);
+    }
+
+    fn explained(of: &clap::Command) {
+        for command in of.get_subcommands() {
             assert!(command.get_about().is_some(), "{}", command.get_name());
             for argument in command.get_arguments() {
                 assert!(argument.get_help().is_some(), "{} {}", command.get_name(), argument.get_id());
             }
+            explained(command);
         }
     }
 
@@ -314,18 +290,24 @@ mod tests {
             "--set",
             "a.b=1",
         ]);
-        assert_eq!((run.task.as_deref(), run.fuel, run.memory), (Some("task"), Some(2_000_000_000), Some(64 << 20)));
-        assert_eq!((run.dir.len(), run.env.len(), run.allow.len(), run.signal.len()), (2, 1, 1, 1));
+        assert_eq!(
+            (run.task.as_deref(), run.limits.fuel, run.limits.memory),
+            (Some("task"), Some(2_000_000_000), Some(64 << 20))
+        );
+        assert_eq!(
+            (run.grants.dir.len(), run.grants.env.len(), run.grants.allow.len(), run.signal.len()),
+            (2, 1, 1, 1)
+        );
         assert_eq!((run.approve.len(), run.deny.len()), (1, 1));
-        assert_eq!(run.limit[0].request.idle, Some(Duration::from_mins(5)));
+        assert_eq!(run.limits.limit[0].request.idle, Some(Duration::from_mins(5)));
         assert_eq!((run.grace(), run.json), (Duration::ZERO, true));
     }
 
     #[test]
     fn little_is_needed() {
         let least = run(&[]);
-        assert_eq!((least.task.as_deref(), least.input.as_deref(), least.grace().as_secs()), (None, None, 5));
+        assert_eq!((least.task.as_deref(), least.input.input.as_deref(), least.grace().as_secs()), (None, None, 5));
         let stdin = run(&["--input", "-"]);
-        assert_eq!(stdin.input.as_deref(), Some("-"));
+        assert_eq!(stdin.input.input.as_deref(), Some("-"));
     }
 }

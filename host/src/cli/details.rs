@@ -98,7 +98,7 @@ fn schema(text: &str) -> Result<Value, Fault> {
 }
 
 /// `NAME=VALUE`.
-fn label(text: &str) -> Result<(String, String), String> {
+pub(super) fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some(("", _)) => Err("the label's name is missing before `=`".to_owned()),
         Some((name, value)) => Ok((name.to_owned(), value.to_owned())),

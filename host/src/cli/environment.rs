@@ -15,6 +15,16 @@ pub(super) fn arguments() -> impl Iterator<Item = OsString> {
     std::env::args_os()
 }
 
+/// The path from the root, for somebody who is in another folder. Nothing need be there.
+pub(super) fn absolute(path: &Path) -> std::io::Result<PathBuf> {
+    std::path::absolute(path)
+}
+
+/// The folder that the program was started in, if it can be told.
+pub(super) fn current_dir() -> Option<PathBuf> {
+    std::env::current_dir().ok()
+}
+
 /// The date here, in the person's time zone.
 pub(super) fn now() -> jiff::Zoned {
     jiff::Zoned::now()

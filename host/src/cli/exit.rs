@@ -15,12 +15,16 @@ pub(super) enum Exit {
     Usage,
     /// The plugin could not be loaded.
     Plugin,
-    /// The task was refused before it started.
+    /// The task was refused before it started; or a server has no such thing, or says that it cannot be done.
     Refused,
     /// One of the task's limits stopped it.
     Limit,
     /// The task was cancelled, and not from here.
     Cancelled,
+    /// There is no server to talk to.
+    NoServer,
+    /// The task had not ended when the time to wait for it was over.
+    Unfinished,
     /// The host failed: this machine, not the task.
     Host,
     /// Cancelled with Ctrl-C or SIGTERM.
@@ -51,6 +55,8 @@ impl Exit {
             Self::Refused => 4,
             Self::Limit => 5,
             Self::Cancelled => 6,
+            Self::NoServer => 7,
+            Self::Unfinished => 8,
             Self::Host => 70,
             Self::Interrupted => 130,
         }

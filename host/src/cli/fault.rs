@@ -33,6 +33,12 @@ impl Fault {
         Self { exit, error: None, hint: None }
     }
 
+    /// With what was to be done, in front of why it was not.
+    pub(super) fn context(mut self, what: &'static str) -> Self {
+        self.error = self.error.map(|error| error.context(what));
+        self
+    }
+
     /// With a line that says what to do next.
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

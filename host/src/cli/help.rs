@@ -8,6 +8,7 @@ Examples:
   taskcell run word-count.wasm --set text='to be or not to be'
   taskcell run digest.wasm --dir docs::/docs --signal approval=true
   taskcell run crunch.wasm spin --fuel 2G --timeout 30s
+  taskcell serve, and in another terminal: taskcell plugin add digest.wasm, taskcell start digest, taskcell list
 
 The exit codes of `taskcell run` are listed in `taskcell run --help`.";
 
@@ -57,7 +58,8 @@ Exit codes: 0 when it was told to end, 2 for a wrong command line, 3 when a --pl
 directory or the socket cannot be used, 130 after a second Ctrl-C.
 
 Environment:
-  TASKCELL_DATA       the server's directory, when --data does not name one
+  TASKCELL_DATA       the server's directory, when --data does not name one (default: taskcell in XDG_STATE_HOME or
+                      ~/.local/state)
   TASKCELL_CACHE_DIR  where compiled plugins are kept (default: taskcell/compiled in XDG_CACHE_HOME or ~/.cache)";
 
 /// Below `taskcell new --help`.

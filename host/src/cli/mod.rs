@@ -17,6 +17,7 @@ mod exit;
 mod failpoints;
 mod fault;
 mod files;
+mod groups;
 mod help;
 mod inspect;
 mod limits;
@@ -33,5 +34,6 @@ mod stops;
 mod terminal;
 mod text;
 mod values;
+mod verbs;
 
 pub use program::main;

@@ -43,13 +43,28 @@ pub(super) fn json(value: &impl Serialize, pretty: bool) -> io::Result<()> {
     data(format!("{}\n", safe_json(&text)).as_bytes())
 }
 
-/// Writes bytes to stdout. A closed pipe is no error.
-pub(super) fn data(bytes: &[u8]) -> io::Result<()> {
+/// Writes a line of text to stdout, escaped. Says whether somebody still reads.
+pub(super) fn line(line: &str) -> io::Result<bool> {
+    is_read(format!("{}\n", escape(line)).as_bytes())
+}
+
+/// Writes a value as one line of JSON to stdout. Says whether somebody still reads.
+pub(super) fn json_line(value: &impl Serialize) -> io::Result<bool> {
+    is_read(format!("{}\n", safe_json(&serde_json::to_string(value)?)).as_bytes())
+}
+
+fn is_read(bytes: &[u8]) -> io::Result<bool> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result,
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error),
     }
+}
+
+/// Writes bytes to stdout. A closed pipe is no error.
+pub(super) fn data(bytes: &[u8]) -> io::Result<()> {
+    is_read(bytes).map(drop)
 }
 
 /// The same JSON, with every character that could play tricks on a terminal in its `\u` form. Such characters occur in

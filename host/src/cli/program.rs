@@ -9,7 +9,7 @@ use super::args::{Arguments, Command};
 use super::exit::Exit;
 use super::fault::Fault;
 use super::output::talk;
-use super::{build, completions, doctor, environment, inspect, limits, new, run, serve};
+use super::{build, completions, doctor, environment, inspect, limits, new, run, serve, verbs};
 
 /// Runs the program with the process's arguments and returns its exit code. `host/docs/cli.md` lists the codes.
 ///
@@ -18,6 +18,9 @@ pub fn main() -> ExitCode {
     // Before anything else: as the child that compiles a plugin it is another program.
     if let Some(done) = crate::compile_child() {
         return done;
+    }
+    if completions::answered() {
+        return ExitCode::SUCCESS;
     }
     #[cfg(feature = "failpoints")]
     super::failpoints::arm();
@@ -48,6 +51,7 @@ fn dispatch(command: Command) -> Result<Exit, Fault> {
         Command::Limits(arguments) => limits::list(&arguments),
         Command::Doctor(arguments) => in_runtime(doctor::doctor(arguments)),
         Command::Completions(arguments) => completions::completions(&arguments),
+        Command::Verb(verb) => in_runtime(verbs::run(verb)),
     }
 }
 

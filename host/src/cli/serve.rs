@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Error;
 
 use crate::serve::{Server, Shelf, listen, socket_path};
-use crate::{BuildError, Compiler, Host, HostBuilder, Recovery, StoreHealth};
+use crate::{ApprovalKinds, BuildError, Compiler, Host, HostBuilder, Recovery, StoreHealth};
 
 use super::args::ServeArguments;
 use super::client::data_dir;
@@ -113,7 +113,9 @@ const NAMED_MAX: usize = 10;
 /// The host on the directory, which is this server's from now on.
 fn host(arguments: &ServeArguments, data: &Path) -> Result<Host, Fault> {
     build(|| {
-        let builder = Host::builder().compiler(Compiler::ThisProgram).data_dir(data);
+        // Whoever may open the socket may decide every question, and so in advance too.
+        let builder = Host::builder().compiler(Compiler::ThisProgram).approve_in_advance(ApprovalKinds::All);
+        let builder = builder.data_dir(data);
         match arguments.running_max {
             Some(most) => builder.running_max(most),
             None => builder,
@@ -133,10 +135,11 @@ fn build(builder: impl Fn() -> HostBuilder) -> Result<Host, Fault> {
             result => result,
         },
     };
-    built.map_err(|error| match error {
-        // They say themselves what to do.
-        BuildError::DataDir(_) | BuildError::Files(_) => Fault::new(Exit::Host, error),
-        error => Fault::new(Exit::Host, error).hint("`taskcell doctor` checks what this machine is missing"),
+    built.map_err(|error| {
+        // These say themselves what to do.
+        let says = matches!(error, BuildError::DataDir(_) | BuildError::Files(_));
+        let hint = (!says).then(|| "`taskcell doctor` checks what this machine is missing".to_owned());
+        Fault::new(Exit::Host, error).maybe_hint(hint)
     })
 }
 
@@ -168,6 +171,6 @@ fn say(host: &Host, data: &Path, socket: &Path) {
     let plugins = if plugins.is_empty() { "none yet".to_owned() } else { plugins.join(", ") };
     talk(&format!("plugins: {plugins}"));
     talk(&format!("listening on {}", socket.display()));
-    let example = format!("curl --unix-socket {} http://taskcell/v1", socket.display());
-    talk(&format!("try in another terminal: {example}"));
+    talk("in another terminal: taskcell plugin add FILE, taskcell start PLUGIN, taskcell list");
+    talk(&format!("any other program: curl --unix-socket {} http://taskcell/v1", socket.display()));
 }

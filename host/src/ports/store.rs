@@ -54,7 +54,8 @@ pub enum CommitError {
     /// Somebody else has written to the stream, or the numbers have a gap.
     #[error("another writer has written to this stream")]
     Fenced,
-    /// There is no room on the disk for another stream. Nothing was written. Streams that there are wait for room.
+    /// There is no room on the disk for another task or schedule. Nothing was written. What belongs to those that there are
+    /// waits for room.
     #[error("the disk has no room; nothing was written")]
     Full,
     /// The store cannot be reached or cannot write. What it was given may be written all the same.
@@ -88,16 +89,16 @@ pub enum StoreError {
 pub struct StoredTask {
     /// Its place in the order in which tasks came into the store. Where the next page goes on.
     pub place: u64,
-    /// Which task.
-    pub id: TaskId,
+    /// Which task; `None` when that cannot be read. Then nothing else of it can be found either.
+    pub id: Option<TaskId>,
     /// Its papers; `None` when it came without, or they cannot be read.
     pub papers: Option<TaskPapers>,
 }
 
 impl StoredTask {
     /// A task at this place.
-    pub fn new(place: u64, id: TaskId, papers: Option<TaskPapers>) -> Self {
-        Self { place, id, papers }
+    pub fn new(place: u64, id: impl Into<Option<TaskId>>, papers: Option<TaskPapers>) -> Self {
+        Self { place, id: id.into(), papers }
     }
 }
 
@@ -120,7 +121,8 @@ pub trait TaskStore: Send + Sync + fmt::Debug {
     /// At most `limit` events after `after`, in order; fewer when they are large. None means that there are no more.
     fn read(&self, stream: StreamId, after: EventSeq, limit: usize) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
 
-    /// Forgets the stream. A stream that does not exist is fine. That outlives the machine as soon as a commit would that does
+    /// Forgets the stream, and with a task what happened after its end, in one step. A stream that does not exist is fine. That
+    /// outlives the machine as soon as a commit would that does
     /// not ask for it.
     fn remove(&self, stream: StreamId) -> BoxFuture<'_, Result<(), StoreError>>;
 

@@ -326,8 +326,7 @@ pub(super) async fn forget(around: &Surroundings, tasks: Vec<TaskId>) {
     for forgotten in tasks {
         around.outbox.forget(forgotten);
         // What cannot be removed now goes with the host.
-        let (task, after) = (StreamId::Task(forgotten), StreamId::After(forgotten));
-        let _ = tokio::join!(store.remove(task), store.remove(after));
+        let _ = store.remove(StreamId::Task(forgotten)).await;
         if dirs.has_files(forgotten) {
             let dirs = Arc::clone(dirs);
             let _ = tokio::task::spawn_blocking(move || dirs.remove_files(forgotten)).await;

@@ -68,6 +68,8 @@ impl HostBuilder {
     /// Call [`Host::recover`] when the plugins are loaded; nothing is started before that. Without a data directory a host is
     /// in memory, and everything is gone with it.
     ///
+    /// The directory is free for another host when this one and all handles to its tasks are gone.
+    ///
     /// In it, `tasks.db` is an `SQLite` file that anybody can read, and `files` holds what tasks printed, attached and left.
     ///
     /// ```no_run

@@ -37,6 +37,9 @@ pub struct Recovery {
     pub cancelled: Vec<TaskId>,
     /// Those that cannot be read. They are left in the store as they are, and their keys are free.
     pub quarantined: Vec<Quarantined>,
+    /// Those of which not even the id can be read: their places in the order in which tasks came into the store. They are
+    /// left there too.
+    pub unnamed: Vec<u64>,
     /// How many functions and hooks are called about tasks that had ended, because nobody wrote down that they were.
     pub effects: usize,
 }

@@ -42,7 +42,7 @@ impl Default for Bounds {
             head_time: Duration::from_secs(15),
             body_bytes: 12 << 20,
             plugin_bytes: 32 << 20,
-            body_time: Duration::from_secs(60),
+            body_time: Duration::from_mins(1),
             stalled_time: Duration::from_secs(30),
             wait_time: Duration::from_mins(5),
             farewell_time: Duration::from_secs(5),

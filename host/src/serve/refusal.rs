@@ -107,11 +107,11 @@ impl From<StartError> for Refusal {
             E::NotRecovered => of(Kind::Busy),
             E::QueueFull { max } => Problem { max: u64::try_from(max).ok(), ..of(Kind::Busy) },
             E::IdempotencyKeyUsed { task } => Problem { task: Some(task), ..of(Kind::IdempotencyKeyUsed) },
-            E::ParentGone { .. } => of(Kind::Refused),
             E::UnknownPlanner { known, .. } | E::UnknownOnTerminal { known, .. } => {
                 Problem { known: Some(known), ..of(Kind::Refused) }
             }
             E::KeyLikeId
+            | E::ParentGone { .. }
             | E::DaemonKey { .. }
             | E::DaemonChild { .. }
             | E::Permission
@@ -125,8 +125,6 @@ impl From<StartError> for Refusal {
             | E::TooManySignals { .. }
             | E::Plan(_) => of(Kind::Refused),
             E::Store(error) => of(commit(error)),
-            // The server tells it to before it listens.
-            E::NotRecovered => of(Kind::Internal),
             E::ShuttingDown => of(Kind::ShuttingDown),
         }
         .into()

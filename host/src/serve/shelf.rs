@@ -171,18 +171,18 @@ impl Staged {
     /// Puts it among the others. Gives what it takes the place of. Blocks.
     pub(super) fn put(self, name: &str) -> Result<Option<Vec<u8>>, ShelfError> {
         check(name)?;
-        let shelf = &self.shelf;
+        let place = &self.shelf;
         let put = || {
             let to = format!("{name}.wasm");
-            let before = match shelf.dir.read(&to) {
+            let before = match place.dir.read(&to) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
                 read => Some(read?),
             };
-            shelf.dir.rename(&self.file, &shelf.dir, &to)?;
-            shelf.sync()?;
+            place.dir.rename(&self.file, &place.dir, &to)?;
+            place.sync()?;
             Ok(before)
         };
-        put().map_err(|source| shelf.failed("put a plugin in its place", source))
+        put().map_err(|source| place.failed("put a plugin in its place", source))
     }
 }
 

@@ -124,6 +124,9 @@ impl TaskStore for MemoryStore {
 
     fn remove(&self, stream: StreamId) -> BoxFuture<'_, Result<(), StoreError>> {
         let mut books = self.lock();
+        if let StreamId::Task(id) = stream {
+            books.streams.remove(&StreamId::After(id));
+        }
         if let Some(gone) = books.streams.remove(&stream) {
             books.tasks.remove(&gone.place);
         }

@@ -20,3 +20,4 @@ mod signals;
 mod stopping;
 mod terminal;
 mod tree;
+mod verbs;

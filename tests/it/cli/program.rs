@@ -175,6 +175,11 @@ impl Running {
         drop(self.child.stdout.take());
     }
 
+    /// Whether it has ended.
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits for its end.
     pub(crate) fn end(mut self) -> Done {
         while self.next_line().is_some() {}

@@ -14,34 +14,32 @@ pub(super) enum Shape {
     Short,
     /// Waits for signals, and cannot be begun again.
     Waits,
-    /// Waits for signals, and begins again when its host has gone.
+    /// Waits for a signal, asks for approval, waits again, and begins again when its host has gone.
     Restarts,
-    /// Asks for approval, and begins again.
-    Asks,
     /// Sends its agent a message, and ends.
     Tells,
     /// Has a plugin that is told of its end.
     Hooked,
 }
 
-pub(super) const SHAPES: [Shape; 6] =
-    [Shape::Short, Shape::Waits, Shape::Restarts, Shape::Asks, Shape::Tells, Shape::Hooked];
+pub(super) const SHAPES: [Shape; 5] = [Shape::Short, Shape::Waits, Shape::Restarts, Shape::Tells, Shape::Hooked];
 
 impl Shape {
     fn request(self, number: usize) -> Value {
         let (plugin, task_type, input) = match self {
             Self::Short => ("fixture", "echo", json!(number)),
-            Self::Waits => ("fixture", "wait", json!({"key": "go"})),
-            Self::Restarts => ("fixture", "wait-again", json!({"key": "go"})),
-            Self::Asks => {
-                ("fixture", "approve-again", json!({"kind": "deploy", "summary": format!("version {number}")}))
-            }
-            Self::Tells => {
-                ("fixture", "notify-agent", json!({"message": format!("message {number}"), "trigger": false}))
-            }
+            Self::Waits => ("fixture", "begin-once", json!({})),
+            Self::Restarts => ("fixture", "begin-again", json!({})),
+            Self::Tells => ("fixture", "agent", json!({"message": format!("message {number}"), "trigger": false})),
             Self::Hooked => ("hooks", "echo", json!(number)),
         };
-        json!({"plugin": plugin, "task_type": task_type, "input": input, "session": "s", "key": format!("task {number}")})
+        let key = format!("task {number}");
+        let mut request = json!({"plugin": plugin, "task_type": task_type, "input": input, "key": key});
+        request["details"] = json!({"session": "s"});
+        if self == Self::Restarts {
+            request["grants"] = json!({"kv": true});
+        }
+        request
     }
 }
 
@@ -114,7 +112,8 @@ impl Ledger {
         let entry = self.entries.get_mut(&once).unwrap();
         match what % 6 {
             0 | 1 => {
-                let body = json!({"key": "go", "payload": payload});
+                let key = if payload.is_multiple_of(2) { "one" } else { "two" };
+                let body = json!({"key": key, "payload": payload});
                 let (status, body) = server.post(&format!("/tasks/{id}/signals"), body).await?;
                 assert!(status.is_success(), "{status}: {body}");
                 if ["delivered", "buffered"].contains(&body["answer"].as_str().unwrap_or_default()) {
@@ -235,7 +234,9 @@ impl Ledger {
                 if !snapshot["outcome"].is_null() {
                     break;
                 }
-                let _ = server.post(&format!("/tasks/{id}/signals"), json!({"key": "go"})).await.unwrap();
+                for key in ["one", "two"] {
+                    let _ = server.post(&format!("/tasks/{id}/signals"), json!({ "key": key })).await.unwrap();
+                }
                 for open in server.get(&format!("/approvals?task={id}")).await.unwrap()["approvals"].as_array().unwrap()
                 {
                     let path = format!("/tasks/{id}/approvals/{}", open["number"]);

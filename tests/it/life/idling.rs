@@ -13,7 +13,7 @@ use crate::support::{builder, request, with_fixture, within};
 async fn r29_a_guest_that_says_it_is_alive_outlives_its_idle_time_and_a_silent_one_does_not() {
     let clock = Arc::new(SimulatedClock::new());
     let (host, _) = with_fixture(builder().clock(clock.clone())).await;
-    let idle = Duration::from_secs(60);
+    let idle = Duration::from_mins(1);
     let limits = || LimitsRequest::default().idle(idle);
     let beats = start_as(&host, request("heartbeat", json!({"sleep_ms": 0})).limits(limits())).await;
     let silent = start_as(&host, request("sleep-quietly", json!({"ms": 3_600_000})).limits(limits())).await;

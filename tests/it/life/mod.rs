@@ -17,6 +17,7 @@ mod log;
 mod observing;
 mod plans;
 mod reaching;
+mod restarting;
 mod schedules;
 mod shutdown;
 mod signalling;

@@ -84,7 +84,8 @@ async fn who_follows_is_let_go_when_the_server_ends() {
     let path = served.start("wait", json!({"key": "go"})).await;
     let mut all = served.follow("/v1/events", None).await;
     let mut one = served.follow(&format!("{path}/events"), None).await;
-    (all.until("here").await, one.until("event").await);
+    all.until("here").await;
+    one.until("event").await;
     served.stop().await;
     while all.next().await.is_some() {}
     while one.next().await.is_some() {}

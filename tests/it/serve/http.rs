@@ -1,5 +1,6 @@
 //! A server in this process, and requests to it as bytes: so that a test says what is on the wire.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,7 +41,7 @@ impl Answer {
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        let of = |line: &'_ str| line.split_once(':').filter(|(key, _)| key.eq_ignore_ascii_case(name)).is_some();
+        let of = |line: &'_ str| line.split_once(':').is_some_and(|(key, _)| key.eq_ignore_ascii_case(name));
         self.head.lines().find(|line| of(line)).map(|line| line.split_once(':').unwrap().1.trim())
     }
 
@@ -152,13 +153,13 @@ pub(super) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: 
     let mut text = format!("{method} {path} HTTP/1.0\r\nhost: taskcell\r\n");
     let has_kind = headers.iter().any(|(name, _)| *name == "content-type");
     for (name, value) in headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        write!(text, "{name}: {value}\r\n").unwrap();
     }
     if !body.is_empty() {
         if !has_kind {
             text.push_str("content-type: application/json\r\n");
         }
-        text.push_str(&format!("content-length: {}\r\n", body.len()));
+        write!(text, "content-length: {}\r\n", body.len()).unwrap();
     }
     text.push_str("\r\n");
     [text.as_bytes(), body].concat()

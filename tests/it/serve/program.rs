@@ -71,7 +71,7 @@ async fn the_next_server_goes_on_with_what_the_last_one_left() {
     let place = Place::new();
     let socket = place.path().join("d/control.sock");
     let server = start(&place, &[]);
-    place.taskcell(&["serve", "--data", "d"]).ends_with(70).says("serve");
+    place.taskcell(&["serve", "--data", "d"]).ends_with(70).says("is in use by taskcell");
     let wasm = files::read(guest("fixture"));
     send(&socket, &request("POST", "/v1/plugins", &[("content-type", "application/wasm")], &wasm)).await.json(201);
     let run = |body: Value| {

@@ -3,30 +3,20 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use reqwest::header::{CONTENT_TYPE, HeaderValue, IF_MATCH};
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
 
 use crate::serve::wire::{
-    Ack, Acknowledged, ApprovalList, CancelAnswered, CancelBody, Changed, Claim, ClaimedList, EventPage, EventQuery,
-    ExportQuery, Fuel, Gc, Health, InstructBody, ListQuery, NewSchedule, Notified, OpenMessages, PauseBody, PluginInfo,
-    PluginList, PluginName, PluginReplaced, Query, Release, Released, Removed, Revised, ScheduleList, SignalBody,
-    StopBody, Stops, UnloadQuery, Verdict, WaitQuery, WaitsEnded,
+    ApprovalList, CancelAnswered, CancelBody, Changed, EventPage, EventQuery, Fuel, Gc, InstructBody, ListQuery,
+    NewSchedule, Notified, PauseBody, PluginInfo, PluginList, PluginName, PluginReplaced, Query, Removed, ScheduleList,
+    SignalBody, StopBody, Stops, UnloadQuery, Verdict,
 };
 use crate::{
-    ApprovalFilter, ApprovalNumber, Event, MessageFilter, Outcome, OutputQuery, OutputText, Schedule, ScheduleId,
-    Snapshot, StartRequest, TaskId, TaskPatch, TaskSummary, Unload,
+    ApprovalFilter, ApprovalNumber, Outcome, OutputQuery, OutputText, Schedule, ScheduleId, Snapshot, StartRequest,
+    TaskId, TaskSummary, Unload,
 };
 
-use super::connect::{Client, Page, is_pending, location, waiting};
+use super::connect::{Client, Page, is_pending, waiting};
 use super::error::CallError;
-
-/// A task that was started, joined, or known already.
-#[derive(Debug)]
-pub(in crate::cli) struct Started {
-    /// What is known of it.
-    pub(in crate::cli) state: Snapshot,
-    /// Where it is.
-    pub(in crate::cli) location: Option<String>,
-}
 
 /// What waiting for a task came to.
 #[derive(Debug)]
@@ -36,20 +26,19 @@ pub(super) enum Looked {
 }
 
 impl Client {
-    /// Starts a task; with a key once, however often it is asked. Waits so long for its outcome.
+    /// Starts a task, or joins the one that there is; with a key once, however often it is asked. Waits so long for its outcome.
     pub(in crate::cli) async fn start(
         &self,
         request: &StartRequest,
         once: Option<&str>,
         wait: Option<Duration>,
-    ) -> Result<Started, CallError> {
+    ) -> Result<Snapshot, CallError> {
         let mut asked = waiting(self.request(Method::POST, &["tasks"], &()).json(request), wait);
         if let Some(key) = once {
             asked = asked.header("idempotency-key", key);
         }
         let answer = self.send(asked).await?;
-        let location = location(answer.headers());
-        Ok(Started { state: self.read(answer).await?, location })
+        self.read(answer).await
     }
 
     /// A page of tasks, a line for each.
@@ -84,12 +73,6 @@ impl Client {
         self.get(&["tasks", &id.to_string(), "events"], &query).await
     }
 
-    /// What came after its end.
-    pub(in crate::cli) async fn after_events(&self, id: TaskId) -> Result<Vec<Event>, CallError> {
-        let page: EventPage = self.get(&["tasks", &id.to_string(), "after"], &()).await?;
-        Ok(page.events)
-    }
-
     /// Asks it to stop, and waits so long for what that comes to.
     pub(in crate::cli) async fn cancel(
         &self,
@@ -112,11 +95,6 @@ impl Client {
         self.act(&["tasks", &id.to_string(), "resume"]).await
     }
 
-    /// Sends it to the background.
-    pub(in crate::cli) async fn detach(&self, id: TaskId) -> Result<Changed, CallError> {
-        self.act(&["tasks", &id.to_string(), "detach"]).await
-    }
-
     /// Sends it a signal.
     pub(in crate::cli) async fn signal(&self, id: TaskId, body: &SignalBody) -> Result<Notified, CallError> {
         self.post(&["tasks", &id.to_string(), "signals"], body).await
@@ -132,42 +110,11 @@ impl Client {
         self.post(&["tasks", &id.to_string(), "fuel"], body).await
     }
 
-    /// Ends its waits.
-    pub(in crate::cli) async fn end_waits(&self, id: TaskId, query: &WaitQuery) -> Result<WaitsEnded, CallError> {
-        let answer = self.send(self.request(Method::DELETE, &["tasks", &id.to_string(), "waits"], query)).await?;
-        self.read(answer).await
-    }
-
-    /// Changes what people see of it, if it is still at this revision.
-    pub(in crate::cli) async fn update(
-        &self,
-        id: TaskId,
-        patch: &TaskPatch,
-        expected: Option<u64>,
-    ) -> Result<Revised, CallError> {
-        let mut asked = self.request(Method::PATCH, &["tasks", &id.to_string()], &()).json(patch);
-        if let Some(revision) = expected {
-            asked = asked.header(IF_MATCH, format!("\"{revision}\""));
-        }
-        let answer = self.send(asked).await?;
-        self.read(answer).await
-    }
-
-    /// Forgets it.
-    pub(in crate::cli) async fn remove(&self, id: TaskId) -> Result<(), CallError> {
-        self.delete(&["tasks", &id.to_string()]).await
-    }
-
     /// A file that it attached.
     pub(in crate::cli) async fn artifact(&self, id: TaskId, number: u32) -> Result<Vec<u8>, CallError> {
         let path = ["tasks", &id.to_string(), "artifacts", &number.to_string()];
         let answer = self.send(self.request(Method::GET, &path, &())).await?;
         Ok(answer.bytes().await.map_err(|error| CallError::of(error, self.data()))?.to_vec())
-    }
-
-    /// Everything that happened to it, piece by piece.
-    pub(in crate::cli) async fn export(&self, id: TaskId, query: &ExportQuery) -> Result<reqwest::Response, CallError> {
-        self.send(self.request(Method::GET, &["tasks", &id.to_string(), "export"], query)).await
     }
 
     /// The questions that nobody has decided.
@@ -274,35 +221,8 @@ impl Client {
         self.act(&["schedules", &id.to_string(), "fire"]).await
     }
 
-    /// How many messages nobody has taken.
-    pub(in crate::cli) async fn open_messages(&self, filter: &MessageFilter) -> Result<OpenMessages, CallError> {
-        self.get(&["messages"], filter).await
-    }
-
-    /// Claims messages, and waits so long for some.
-    pub(in crate::cli) async fn claim(&self, claim: &Claim, wait: Option<Duration>) -> Result<ClaimedList, CallError> {
-        let asked = self.request(Method::POST, &["messages", "claim"], &()).json(claim);
-        let answer = self.send(waiting(asked, wait)).await?;
-        self.read(answer).await
-    }
-
-    /// Says that the agent has one.
-    pub(in crate::cli) async fn ack(&self, token: &str) -> Result<Acknowledged, CallError> {
-        self.post(&["messages", "ack"], &Ack { token: token.to_owned() }).await
-    }
-
-    /// Gives one back.
-    pub(in crate::cli) async fn release(&self, token: &str) -> Result<Released, CallError> {
-        self.post(&["messages", "release"], &Release { token: token.to_owned() }).await
-    }
-
     /// Throws ended tasks away.
     pub(in crate::cli) async fn gc(&self, gc: &Gc) -> Result<Removed, CallError> {
         self.post(&["gc"], gc).await
-    }
-
-    /// How the server does.
-    pub(in crate::cli) async fn health(&self) -> Result<Health, CallError> {
-        self.get(&["health"], &()).await
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -139,11 +139,6 @@ pub(super) fn waiting(request: RequestBuilder, time: Option<Duration>) -> Reques
         Some(time) => request.header("prefer", format!("wait={}", time.as_millis().div_ceil(1000))),
         None => request,
     }
-}
-
-/// Where the server says that the thing is.
-pub(super) fn location(headers: &HeaderMap) -> Option<String> {
-    Some(headers.get(LOCATION)?.to_str().ok()?.to_owned())
 }
 
 /// Whether the answer is that it is still under way.

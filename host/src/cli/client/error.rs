@@ -42,16 +42,14 @@ impl CallError {
     pub(super) fn of(error: reqwest::Error, data: &Path) -> Self {
         let mut cause = error.source();
         while let Some(inner) = cause {
-            let kind = inner.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-            match kind {
-                Some(ErrorKind::NotFound | ErrorKind::ConnectionRefused) if error.is_connect() => {
-                    return Self::NoServer { data: data.to_owned() };
-                }
-                Some(ErrorKind::PermissionDenied) if error.is_connect() => {
-                    return Self::Forbidden { data: data.to_owned() };
-                }
-                _ => cause = inner.source(),
+            let kind = inner.downcast_ref::<std::io::Error>().map(std::io::Error::kind).filter(|_| error.is_connect());
+            if kind == Some(ErrorKind::NotFound) || kind == Some(ErrorKind::ConnectionRefused) {
+                return Self::NoServer { data: data.to_owned() };
             }
+            if kind == Some(ErrorKind::PermissionDenied) {
+                return Self::Forbidden { data: data.to_owned() };
+            }
+            cause = inner.source();
         }
         Self::Broken(error)
     }
@@ -92,12 +90,8 @@ fn exit(kind: Option<ProblemKind>) -> Exit {
             | Kind::IdempotencyKeyUsed
             | Kind::NameInUse
             | Kind::TooLarge
-            | Kind::Busy,
-        ) => Exit::Refused,
-        Some(Kind::BadPlugin) => Exit::Plugin,
-        Some(Kind::InvalidRequest | Kind::UnsupportedMediaType) => Exit::Usage,
-        Some(
-            Kind::NotAllowed
+            | Kind::Busy
+            | Kind::NotAllowed
             | Kind::UnknownTask
             | Kind::UnknownSchedule
             | Kind::UnknownApproval
@@ -105,7 +99,9 @@ fn exit(kind: Option<ProblemKind>) -> Exit {
             | Kind::TaskEnded
             | Kind::TaskRunning
             | Kind::StaleRevision,
-        ) => Exit::Failed,
+        ) => Exit::Refused,
+        Some(Kind::BadPlugin) => Exit::Plugin,
+        Some(Kind::InvalidRequest | Kind::UnsupportedMediaType) => Exit::Usage,
         Some(
             Kind::NotFound
             | Kind::MethodNotAllowed
@@ -131,7 +127,7 @@ impl From<CallError> for Fault {
             }
             CallError::NoServer { data } => {
                 let hint = format!("start one in another terminal: `taskcell serve --data {}`", data.display());
-                Self::new(Exit::Host, error).hint(hint)
+                Self::new(Exit::NoServer, error).hint(hint)
             }
             CallError::Forbidden { .. } => Self::new(Exit::Host, error)
                 .hint("a server is for the person who started it; name yours with --data DIR"),

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::cli::output::talk;
 use crate::serve::wire::{EventQuery, Followed, Happened, LaggedBy, event_names};
-use crate::{Event, EventBody, EventSeq, Outcome, TaskFilter, TaskId};
+use crate::{Event, EventBody, EventSeq, Outcome, OutputQuery, OutputText, TaskFilter, TaskId};
 
 use super::calls::Looked;
 use super::connect::Client;
@@ -28,6 +28,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 struct Patience {
     pauses: ExponentialBackoff,
     said: bool,
+    /// Whether somebody else says it.
+    quiet: bool,
 }
 
 fn pauses() -> ExponentialBackoff {
@@ -37,7 +39,12 @@ fn pauses() -> ExponentialBackoff {
 
 impl Patience {
     fn new() -> Self {
-        Self { pauses: pauses(), said: false }
+        Self { pauses: pauses(), said: false, quiet: false }
+    }
+
+    /// That says nothing, beside another that does.
+    fn quiet() -> Self {
+        Self { quiet: true, ..Self::new() }
     }
 
     /// It worked.
@@ -45,7 +52,7 @@ impl Patience {
         if self.said {
             talk("the server is there again");
         }
-        *self = Self::new();
+        *self = Self { quiet: self.quiet, ..Self::new() };
     }
 
     /// Waits a while, when the error may pass.
@@ -53,7 +60,7 @@ impl Patience {
         if !error.is_passing() {
             return Err(error);
         }
-        if !self.said {
+        if !self.said && !self.quiet {
             self.said = true;
             talk(&format!("{error}; going on as soon as it is there again"));
         }
@@ -71,6 +78,25 @@ impl Client {
             match self.look(id, WAIT).await {
                 Ok(Looked::Ended(outcome)) => return Ok(outcome),
                 Ok(Looked::StillRunning) => patience.renew(),
+                Err(error) => patience.after(error).await?,
+            }
+        }
+    }
+
+    /// Some of a task's output, also when the server is started again meanwhile. `quiet`: somebody else says that it was.
+    pub(in crate::cli) async fn patient_output(
+        &self,
+        id: TaskId,
+        query: &OutputQuery,
+        quiet: bool,
+    ) -> Result<OutputText, CallError> {
+        let mut patience = if quiet { Patience::quiet() } else { Patience::new() };
+        loop {
+            match self.output(id, query).await {
+                Ok(output) => {
+                    patience.renew();
+                    return Ok(output);
+                }
                 Err(error) => patience.after(error).await?,
             }
         }

@@ -2,7 +2,6 @@
 //!
 //! `connect` makes one and asks, `calls` has a method for each route, `follow` goes on where it was when the server was
 //! started again, `place` finds the server's directory.
-#![expect(dead_code, unused_imports, reason = "the verbs that use it come next")]
 
 mod calls;
 mod connect;
@@ -10,8 +9,6 @@ mod error;
 mod follow;
 mod place;
 
-pub(super) use calls::Started;
-pub(super) use connect::{Client, Page};
+pub(super) use connect::Client;
 pub(super) use error::CallError;
-pub(super) use follow::{AllEvents, TaskEvents};
 pub(super) use place::data_dir;

@@ -14,11 +14,12 @@ const NAME_BYTES_MAX: usize = 120;
 /// Bytes of an ending that is kept when a name is cut.
 const ENDING_BYTES_MAX: usize = 16;
 
-/// A file that was saved.
+/// A file that the task published.
 #[derive(Debug)]
-pub(super) struct Saved {
-    pub(super) artifact: Artifact,
-    pub(super) path: PathBuf,
+pub(in crate::cli) struct Saved {
+    pub(in crate::cli) artifact: Artifact,
+    /// Where it was saved; `None` when nobody wanted that.
+    pub(in crate::cli) path: Option<PathBuf>,
 }
 
 /// Where artifacts go unless the person says otherwise.
@@ -31,18 +32,30 @@ pub(super) fn default_dir(id: TaskId) -> PathBuf {
 pub(super) async fn save(handle: &TaskHandle, dir: &Path) -> Result<Vec<Saved>, Fault> {
     let mut saved = Vec::new();
     for artifact in handle.state().artifacts {
-        let path = save_one(handle, &artifact, dir).await.map_err(|error| {
-            let error =
-                error.context(format!("failed to save the artifact {} in {}", escape(&artifact.name), dir.display()));
-            Fault::new(Exit::Host, error).hint("the task itself has ended; name another folder with --artifacts")
-        })?;
-        saved.push(Saved { artifact, path });
+        let content = handle.read_artifact(artifact.number).await.context("failed to read it");
+        saved.push(save_one(artifact, content, dir).await?);
     }
     Ok(saved)
 }
 
-async fn save_one(handle: &TaskHandle, artifact: &Artifact, dir: &Path) -> Result<PathBuf, Error> {
-    let content = handle.read_artifact(artifact.number).await.context("failed to read it")?;
+/// Saves one, if it could be read.
+pub(in crate::cli) async fn save_one(
+    artifact: Artifact,
+    content: Result<Vec<u8>, Error>,
+    dir: &Path,
+) -> Result<Saved, Fault> {
+    match written(&artifact, content, dir).await {
+        Ok(path) => Ok(Saved { artifact, path: Some(path) }),
+        Err(error) => {
+            let name = escape(&artifact.name);
+            let error = error.context(format!("failed to save the artifact {name} in {}", dir.display()));
+            Err(Fault::new(Exit::Host, error).hint("the task itself has ended; name another folder with --artifacts"))
+        }
+    }
+}
+
+async fn written(artifact: &Artifact, content: Result<Vec<u8>, Error>, dir: &Path) -> Result<PathBuf, Error> {
+    let content = content?;
     let (dir, name) = (dir.to_owned(), safe_name(&artifact.name));
     // A folder can be slow, and Ctrl-C works all the same.
     Ok(tokio::task::spawn_blocking(move || files::save_new(&dir, &name, &content)).await??)

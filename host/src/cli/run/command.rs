@@ -19,8 +19,8 @@ use crate::cli::stops::Stops;
 
 /// Runs one task to its end.
 pub(in crate::cli) async fn run(arguments: RunArguments) -> Result<Exit, Fault> {
-    let input = request::input(&arguments)?;
-    let wishes = request::wishes(&arguments)?;
+    let input = arguments.input.read()?;
+    let wishes = arguments.limits.wishes()?;
     let verdicts = request::verdicts(&arguments)?;
     let exported = export::wanted(&arguments)?;
     let mut stops = Stops::listen()?;
@@ -172,7 +172,7 @@ async fn follow(
         limits: ended.limits,
         fuel_budget: state.fuel_budget,
         grace: Some(arguments.grace()).filter(|grace| ended.stops == 1 && !grace.is_zero()),
-        any_dir: !arguments.dir.is_empty(),
+        any_dir: !arguments.grants.dir.is_empty(),
         plugin,
     };
     let end = End {

@@ -25,7 +25,7 @@ pub(super) enum Question {
 }
 
 /// What an event looks like, if it has a line of its own. Not escaped yet.
-pub(super) fn line(event: &EventBody) -> Option<String> {
+pub(in crate::cli) fn line(event: &EventBody) -> Option<String> {
     let (label, words) = match event {
         EventBody::AgentMessage { message, trigger: true, .. } => ("agent!", message.clone()),
         EventBody::AgentMessage { message, trigger: false, .. } => ("agent", message.clone()),

@@ -19,4 +19,8 @@ mod session;
 mod summary;
 mod tree;
 
+pub(super) use artifacts::{Saved, save_one};
 pub(super) use command::run;
+pub(super) use happenings::line;
+pub(super) use summary::{End, LastWords};
+pub(super) use tree::Standing;

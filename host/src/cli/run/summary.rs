@@ -18,24 +18,24 @@ const PROGRESS_BYTES_MAX: usize = 300;
 
 /// A task that has ended, and what is known of it.
 #[derive(Debug)]
-pub(super) struct End<'a> {
+pub(in crate::cli) struct End<'a> {
     /// How it stood at its end.
-    pub(super) state: &'a Snapshot,
+    pub(in crate::cli) state: &'a Snapshot,
     /// How it ended.
-    pub(super) outcome: &'a Outcome,
+    pub(in crate::cli) outcome: &'a Outcome,
     /// What a cancel came to, if somebody asked for one.
-    pub(super) receipt: Option<&'a CancelReceipt>,
+    pub(in crate::cli) receipt: Option<&'a CancelReceipt>,
     /// Its files.
-    pub(super) saved: &'a [Saved],
+    pub(in crate::cli) saved: &'a [Saved],
     /// What to do next.
-    pub(super) advice: Option<String>,
+    pub(in crate::cli) advice: Option<String>,
     /// It and what is below it, if that shall be shown.
-    pub(super) tree: Option<Node>,
+    pub(in crate::cli) tree: Option<Node>,
 }
 
 /// What is left to say when a task has ended.
 #[derive(Debug)]
-pub(super) struct LastWords {
+pub(in crate::cli) struct LastWords {
     /// For stdout.
     data: Option<Value>,
     /// Whether the data may take many lines.
@@ -46,7 +46,7 @@ pub(super) struct LastWords {
 
 impl LastWords {
     /// Finds the words: with `json` one document, else the result and how it ended.
-    pub(super) fn new(end: &End<'_>, json: bool) -> Self {
+    pub(in crate::cli) fn new(end: &End<'_>, json: bool) -> Self {
         if json {
             return Self { data: Some(document(end)), pretty: false, lines: Vec::new() };
         }
@@ -58,7 +58,7 @@ impl LastWords {
     }
 
     /// Says them. Blocks as long as nobody reads.
-    pub(super) fn say(self) -> io::Result<()> {
+    pub(in crate::cli) fn say(self) -> io::Result<()> {
         if let Some(data) = &self.data {
             output::json(data, self.pretty)?;
         }
@@ -109,13 +109,16 @@ fn usage(state: &Snapshot) -> Value {
 
 fn artifact(saved: &Saved) -> Value {
     let artifact = &saved.artifact;
-    json!({
+    let mut document = json!({
         "name": artifact.name,
         "media_type": artifact.media_type,
         "sha256": artifact.sha256,
         "size": artifact.size,
-        "path": saved.path.to_string_lossy(),
-    })
+    });
+    if let (Value::Object(fields), Some(path)) = (&mut document, &saved.path) {
+        fields.insert("path".to_owned(), path.to_string_lossy().into());
+    }
+    document
 }
 
 /// How it ended, for a person: what happened and why, what it used, how far it had come, what to do next.
@@ -156,7 +159,11 @@ fn reached(progress: Option<&Progress>) -> String {
 }
 
 fn saved_line(saved: &Saved) -> String {
-    format!("saved {} ({})", saved.path.display(), text::bytes(saved.artifact.size))
+    let size = text::bytes(saved.artifact.size);
+    match &saved.path {
+        Some(path) => format!("saved {} ({size})", path.display()),
+        None => format!("published {} ({size}), which --artifacts DIR saves", saved.artifact.name),
+    }
 }
 
 fn details(failure: &Failure) -> Vec<String> {

@@ -10,7 +10,8 @@ mod tests;
 
 use crate::Timestamp;
 
-pub(super) use node::{Node, Standing};
+pub(super) use node::Node;
+pub(in crate::cli) use node::Standing;
 pub(super) use table::Columns;
 
 use table::Row;

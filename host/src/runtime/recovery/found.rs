@@ -80,7 +80,11 @@ impl Inner {
             let page = store.tasks(after, PAGE).await?;
             let Some(last) = page.last() else { return Ok(all) };
             after = last.place;
-            for StoredTask { id, papers, .. } in page {
+            for StoredTask { place, id, papers, .. } in page {
+                let Some(id) = id else {
+                    recovery.unnamed.push(place);
+                    continue;
+                };
                 if self.registry.by_id(id).is_some() {
                     continue;
                 }

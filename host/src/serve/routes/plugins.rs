@@ -42,18 +42,18 @@ impl Desk {
 
     /// Writes a file where it can be looked at, and looks.
     async fn stage(&self, name: Option<String>, wasm: Arc<Vec<u8>>) -> Result<(Plugin, Staged), Refusal> {
-        let shelf = self.shelf.clone();
-        let staged = on_disk(move || shelf.stage(name.as_deref(), &wasm)).await?;
+        let place = self.shelf.clone();
+        let staged = on_disk(move || place.stage(name.as_deref(), &wasm)).await?;
         let plugin = self.host.inspect_plugin(staged.path()).await?;
         Ok((plugin, staged))
     }
 
     /// Puts back what was there before a file that turned out to be none for here.
     async fn put_back(&self, name: String, before: Option<Vec<u8>>) -> Result<(), Refusal> {
-        let shelf = self.shelf.clone();
+        let place = self.shelf.clone();
         on_disk(move || match before {
-            Some(wasm) => shelf.stage(Some(&name), &wasm)?.put(&name).map(drop),
-            None => shelf.remove(&name),
+            Some(wasm) => place.stage(Some(&name), &wasm)?.put(&name).map(drop),
+            None => place.remove(&name),
         })
         .await
     }

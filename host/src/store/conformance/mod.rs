@@ -44,6 +44,7 @@ with_every_store! {
     streams::t40_what_is_forgotten_is_not_read_and_its_numbers_are_not_given_again;
     streams::t40_the_last_event_is_never_forgotten;
     streams::t40_a_stream_that_is_removed_can_begin_anew;
+    streams::t40_a_task_that_is_removed_takes_along_what_came_after_its_end;
     streams::t40_streams_do_not_know_each_other;
     streams::t40_a_long_log_is_read_in_pages;
     streams::t40_large_events_come_back_whole_and_in_bounded_pages;

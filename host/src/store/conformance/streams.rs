@@ -103,6 +103,25 @@ pub(super) async fn t40_a_stream_that_is_removed_can_begin_anew(mut subject: Sub
     assert_eq!(subject.seqs(stream).await, [1]);
 }
 
+pub(super) async fn t40_a_task_that_is_removed_takes_along_what_came_after_its_end(mut subject: Subject) {
+    for stream in [task(1), after(1), task(2), after(2), after(3)] {
+        subject.commit(stream, 0, &[1, 2]).await.unwrap();
+    }
+    subject.store.remove(task(1)).await.unwrap();
+    // Also of one that is gone already.
+    subject.store.remove(task(3)).await.unwrap();
+    for _ in 0..2 {
+        for gone in [task(1), after(1), after(3)] {
+            assert_eq!(subject.head(gone).await, None, "{gone:?}");
+        }
+        for there in [task(2), after(2)] {
+            assert_eq!(subject.seqs(there).await, [1, 2], "{there:?}");
+        }
+        subject.reopen();
+    }
+    subject.commit(after(1), 0, &[1]).await.unwrap();
+}
+
 pub(super) async fn t40_streams_do_not_know_each_other(subject: Subject) {
     let streams = [task(1), task(2), after(1), after(2), schedule(1), schedule(2), StreamId::Schedules];
     for (events, stream) in (1..).zip(streams) {

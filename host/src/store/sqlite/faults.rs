@@ -22,9 +22,40 @@ impl From<Error> for Trouble {
             // The index of the log lies in a file that has to grow too.
             Some(ErrorCode::SystemIoFailure) if extended(&error) == Some(ffi::SQLITE_IOERR_SHMSIZE) => Self::Full,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::OutOfMemory) => Self::Busy,
-            _ => Self::Failed(error.to_string()),
+            Some(ErrorCode::SystemIoFailure) if extended(&error) == Some(ffi::SQLITE_IOERR_NOMEM) => Self::Busy,
+            _ => Self::Failed(why(&error)),
         }
     }
+}
+
+/// What SQLite says, and at what: of its disk errors all have the same words.
+fn why(error: &Error) -> String {
+    match extended(error).and_then(operation) {
+        Some(operation) => format!("{error}, at {operation}"),
+        None => error.to_string(),
+    }
+}
+
+fn operation(extended: i32) -> Option<&'static str> {
+    Some(match extended {
+        ffi::SQLITE_IOERR_READ | ffi::SQLITE_IOERR_SHORT_READ => "read",
+        // Also when the user's quota is used up: SQLite tells that from a full disk only by the system's own number.
+        ffi::SQLITE_IOERR_WRITE => "write; is there a quota?",
+        ffi::SQLITE_IOERR_FSYNC => "fsync",
+        ffi::SQLITE_IOERR_DIR_FSYNC => "fsync of the directory",
+        ffi::SQLITE_IOERR_TRUNCATE => "ftruncate",
+        ffi::SQLITE_IOERR_FSTAT => "fstat",
+        ffi::SQLITE_IOERR_DELETE => "unlink",
+        ffi::SQLITE_IOERR_CLOSE => "close",
+        ffi::SQLITE_IOERR_LOCK
+        | ffi::SQLITE_IOERR_UNLOCK
+        | ffi::SQLITE_IOERR_RDLOCK
+        | ffi::SQLITE_IOERR_CHECKRESERVEDLOCK
+        | ffi::SQLITE_IOERR_SHMLOCK => "lock",
+        ffi::SQLITE_IOERR_MMAP | ffi::SQLITE_IOERR_SHMMAP => "mmap",
+        ffi::SQLITE_IOERR_SHMOPEN => "open of the log's index",
+        _ => return None,
+    })
 }
 
 /// Why something could not be read.

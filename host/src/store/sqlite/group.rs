@@ -74,8 +74,14 @@ impl Append {
         if append.bytes > COMMIT_BYTES_MAX { Err(CommitError::Unavailable) } else { Ok(append) }
     }
 
-    pub(super) fn begins_a_stream(&self) -> bool {
-        self.fence == Fence::Absent
+    /// Whether it brings something new into the store: a task, or a schedule. What belongs to one that is there does not,
+    /// even if it is the first of its own stream.
+    pub(super) fn is_new(&self) -> bool {
+        let is_new = match self.stream {
+            StreamId::Task(_) | StreamId::Schedule(_) => true,
+            StreamId::After(_) | StreamId::Schedules => false,
+        };
+        is_new && self.fence == Fence::Absent
     }
 
     /// Whether the events are the next ones of a stream with this head.
@@ -101,9 +107,9 @@ impl Job {
     }
 
     /// Whether it is refused, and does not wait, while the disk has no room.
-    pub(super) fn is_new_stream(&self) -> bool {
+    pub(super) fn is_new(&self) -> bool {
         match self {
-            Self::Append(append, _) => append.begins_a_stream(),
+            Self::Append(append, _) => append.is_new(),
             Self::Remove(..) | Self::Put(..) | Self::Flush(_) | Self::Barrier(_) => false,
         }
     }
@@ -128,6 +134,9 @@ impl Job {
             }
             Self::Remove(stream, answer) => {
                 recent.forget(stream);
+                if let StreamId::Task(id) = stream {
+                    recent.forget(StreamId::After(id));
+                }
                 answer.send(Ok(())).is_ok()
             }
             Self::Put(_, answer) | Self::Flush(answer) | Self::Barrier(answer) => answer.send(Ok(())).is_ok(),
@@ -156,7 +165,8 @@ pub(super) struct Written {
 
 /// Writes all jobs in one transaction, in their order. Those whose fence does not hold are left out.
 ///
-/// `touch`: something is written in any case, so that the log is synced up to here.
+/// `touch`: something is written in any case, so that the log is synced up to here. A commit of a transaction that changes no
+/// page writes nothing and syncs nothing, and jobs that were taken may have changed none.
 pub(super) fn write<'a>(
     db: &mut Connection,
     known: &mut Known,
@@ -182,7 +192,10 @@ fn transact<'a>(
     for job in jobs {
         let is_taken = match job {
             Job::Append(append, _) => books.append(append)?,
-            Job::Remove(stream, _) => books.remove(*stream)?,
+            Job::Remove(stream, _) => {
+                books.remove(*stream)?;
+                true
+            }
             Job::Put(put, _) => books.put(put)?,
             Job::Flush(_) | Job::Barrier(_) => {
                 written.taken.push(true);
@@ -192,7 +205,7 @@ fn transact<'a>(
         written.any |= is_taken;
         written.taken.push(is_taken);
     }
-    if touch && !written.any {
+    if touch {
         books.run("UPDATE store SET flushes = flushes + 1")?.execute([])?;
         written.any = true;
     }
@@ -266,8 +279,11 @@ impl Books<'_> {
         Ok(stream)
     }
 
-    fn remove(&mut self, stream: StreamId) -> rusqlite::Result<bool> {
-        let Some(place) = self.find(stream)? else { return Ok(true) };
+    fn remove(&mut self, stream: StreamId) -> rusqlite::Result<()> {
+        if let StreamId::Task(id) = stream {
+            self.remove(StreamId::After(id))?;
+        }
+        let Some(place) = self.find(stream)? else { return Ok(()) };
         self.known.forget(stream);
         for sql in [
             "DELETE FROM tasks WHERE stream = ?1",
@@ -276,7 +292,7 @@ impl Books<'_> {
         ] {
             self.run(sql)?.execute([place.stream])?;
         }
-        Ok(true)
+        Ok(())
     }
 
     fn put(&self, put: &Put) -> rusqlite::Result<bool> {

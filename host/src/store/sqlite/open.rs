@@ -13,6 +13,7 @@ use crate::model::time::Timestamp;
 
 use super::faults::code;
 use super::owner::{NotOurs, OwnerLock, StoreOwner};
+use super::pages::{Thoroughness, checkpoint};
 use super::schema::{self, Found, Step};
 
 /// The file that everything is in.
@@ -22,7 +23,7 @@ const CHECKED_BYTES_MAX: u64 = 64 << 20;
 /// Kept of the log when it begins anew, so that it need not grow again.
 const LOG_KEPT_BYTES: i64 = 16 << 20;
 /// How long the writer waits for another tool that has the file locked; then it does something else and tries again.
-const BUSY: Duration = Duration::from_millis(250);
+pub(super) const BUSY: Duration = Duration::from_millis(250);
 /// What the writer remembers of the file, in KiB: negative, as SQLite wants it.
 const CACHE_KIB: i64 = -8192;
 
@@ -54,9 +55,9 @@ pub enum OpenError {
     },
     /// The file is damaged.
     #[error(
-        "{file} is damaged ({said}); nothing was changed. Copy {file} and {file}-wal away, then save what can be read with \
-         `sqlite3 {file} .recover | sqlite3 new.db`, and put new.db in its place",
-        file = file.display()
+        "{file} is damaged ({said}); nothing was changed. Move {file}, {file}-wal and {file}-shm away together, save there what can be \
+         read with `sqlite3 {name} .recover | sqlite3 new.db`, and put new.db in the place of {file}, alone",
+        file = file.display(), name = FILE
     )]
     Damaged {
         /// The file.
@@ -192,6 +193,11 @@ impl Place {
             self.check(&db)?;
         }
         self.prepare(&mut db, version).map_err(ours)??;
+        if was_left {
+            // What was written and not synced may be readable without being on the disk, and nothing after it in the log would
+            // be found again then. In the file it is written anew.
+            checkpoint(&db, Thoroughness::Truncate).map_err(ours)?;
+        }
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(ours)?;
         Ok(db)
     }

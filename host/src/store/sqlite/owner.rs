@@ -83,9 +83,12 @@ impl OwnerLock {
         }
         let was_left = file.metadata()?.len() > 0;
         let words = serde_json::to_string(&StoreOwner::this(now)).map_err(io::Error::other)?;
-        file.set_len(0)?;
+        // At no moment is it empty: whoever is killed in between has left without a word too.
         file.rewind()?;
-        writeln!(file, "{words}")?;
+        file.write_all(format!("{words}\n").as_bytes())?;
+        let length = file.stream_position()?;
+        file.set_len(length)?;
+        file.sync_data()?;
         Ok(Self { file, was_left })
     }
 
@@ -106,5 +109,6 @@ impl Drop for OwnerLock {
 fn words(file: &mut File) -> Option<StoreOwner> {
     let mut words = String::new();
     file.take(WORDS_MAX).read_to_string(&mut words).ok()?;
-    serde_json::from_str(&words).ok()
+    // What comes after the first line was somebody's before.
+    serde_json::from_str(words.lines().next()?).ok()
 }

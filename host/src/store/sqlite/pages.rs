@@ -1,5 +1,7 @@
 //! What is read from the tables. A page is bounded in bytes too, because an event can be large.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::model::event::{Event, EventSeq};
@@ -8,6 +10,7 @@ use crate::ports::kv::Values;
 use crate::ports::store::{StoreError, StoredTask, StreamId};
 
 use super::faults::read_error;
+use super::open::BUSY;
 use super::row::EventRow;
 
 /// A page is no longer than this, unless it is one event. Protects the host's memory from logs of large events.
@@ -84,28 +87,29 @@ fn event(row: &Row<'_>) -> Result<(Event, usize), StoreError> {
 /// Tasks after a place, in order.
 pub(super) fn tasks(db: &Connection, after: u64, limit: usize) -> Result<Vec<StoredTask>, StoreError> {
     let sql =
-        "SELECT place, id, papers FROM tasks JOIN streams USING (stream) WHERE place > ?1 ORDER BY place LIMIT ?2";
+        "SELECT place, id, papers FROM tasks LEFT JOIN streams USING (stream) WHERE place > ?1 ORDER BY place LIMIT ?2";
     let limit = bounded(u64::try_from(limit).unwrap_or(u64::MAX));
     let mut select = db.prepare_cached(sql).map_err(|error| read_error(&error))?;
     let mut rows = select.query((bounded(after), limit)).map_err(|error| read_error(&error))?;
     let mut page = Vec::new();
     let mut bytes = 0;
     while let Some(row) = rows.next().map_err(|error| read_error(&error))? {
-        let columns = || -> rusqlite::Result<(i64, String)> { Ok((row.get(0)?, row.get(1)?)) };
-        let (place, id) = columns().map_err(|error| read_error(&error))?;
+        let place: i64 = row.get(0).map_err(|error| read_error(&error))?;
+        // One that nobody can read is no reason to withhold the others.
+        let id = row.get_ref(1).map_err(|error| read_error(&error))?.as_str().ok().and_then(task_id);
         let papers = row.get_ref(2).map_err(|error| read_error(&error))?.as_str_or_null().ok().flatten();
         bytes += papers.map_or(0, str::len);
         if bytes > PAGE_BYTES_MAX && !page.is_empty() {
             break;
         }
         let papers = papers.and_then(|papers| serde_json::from_str(papers).ok());
-        page.push(StoredTask::new(place.cast_unsigned(), task_id(&id)?, papers));
+        page.push(StoredTask::new(place.cast_unsigned(), id, papers));
     }
     Ok(page)
 }
 
-fn task_id(text: &str) -> Result<TaskId, StoreError> {
-    serde_json::from_value(serde_json::Value::from(text)).map_err(|_| StoreError::Damaged)
+fn task_id(text: &str) -> Option<TaskId> {
+    serde_json::from_value(serde_json::Value::from(text)).ok()
 }
 
 /// Everything that a plugin has stored.
@@ -127,13 +131,14 @@ fn bounded(number: u64) -> i64 {
 pub(super) enum Thoroughness {
     /// Nothing is moved: it only counts.
     Look,
-    /// As far as it goes without waiting for anybody.
+    /// As far as it goes.
     Passive,
-    /// All of it, and the log is empty then.
+    /// All of it, and the log is empty then, unless somebody reads there.
     Truncate,
 }
 
-/// Moves what is in the log into the file. Says how many pages are left in the log, because somebody reads there.
+/// Moves what is in the log into the file. Says how many pages are left in the log, because somebody reads there: nobody is
+/// waited for, or whoever looks at the file with another tool would hold up all commits.
 pub(super) fn checkpoint(db: &Connection, how: Thoroughness) -> rusqlite::Result<u64> {
     let sql = match how {
         Thoroughness::Look => "PRAGMA wal_checkpoint(NOOP)",
@@ -141,6 +146,9 @@ pub(super) fn checkpoint(db: &Connection, how: Thoroughness) -> rusqlite::Result
         Thoroughness::Truncate => "PRAGMA wal_checkpoint(TRUNCATE)",
     };
     let left = |row: &Row<'_>| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?);
-    let left = db.prepare_cached(sql)?.query_row([], left).optional()?.unwrap_or_default();
+    db.busy_timeout(Duration::ZERO)?;
+    let left = db.prepare_cached(sql).and_then(|mut moved| moved.query_row([], left).optional());
+    db.busy_timeout(BUSY)?;
+    let left = left?.unwrap_or_default();
     Ok(u64::try_from(left).unwrap_or_default())
 }

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use crate::ports::clock::{Clock, SystemClock};
 use crate::ports::store::CommitError;
@@ -172,7 +173,7 @@ impl Writer {
     fn take(&mut self, queued: Queued<Job>) {
         if self.pulse.has_failed() {
             queued.job.refuse(CommitError::Unavailable);
-        } else if self.pulse.is_full() && queued.job.is_new_stream() {
+        } else if self.pulse.is_full() && queued.job.is_new() {
             queued.job.refuse(CommitError::Full);
         } else {
             self.waiting.push_back(queued);
@@ -184,8 +185,8 @@ impl Writer {
         let group = self.group();
         let (jobs, began) = (group.len(), self.clock.steady());
         let is_late = self.unsafe_since.is_some_and(|since| since.saturating_add(LAG_MAX) <= self.clock.steady());
-        // After the disk was full something is written to see whether it still is.
-        let is_trial = self.retry.is_some() && group.is_empty();
+        // After the disk was full something is written in any case: only that shows whether it still is.
+        let is_trial = self.retry.is_some();
         let syncs = is_late || is_trial || group.iter().any(|queued| queued.job.is_durable());
         match self.transact(&group, syncs, is_trial) {
             Ok(written) => {
@@ -245,7 +246,7 @@ impl Writer {
         for (queued, is_taken) in group.into_iter().zip(&written.taken) {
             queued.job.answer(*is_taken, &self.recent);
         }
-        let done = self.upkeep.between(&self.db);
+        let done = self.upkeep.between(&self.db, self.clock.steady());
         self.put_off(done);
     }
 
@@ -262,8 +263,7 @@ impl Writer {
             Trouble::Full => {
                 self.pulse.full(self.clock.date());
                 self.later();
-                let (refused, waiting) =
-                    self.waiting.drain(..).partition::<Vec<_>, _>(|queued| queued.job.is_new_stream());
+                let (refused, waiting) = self.waiting.drain(..).partition::<Vec<_>, _>(|queued| queued.job.is_new());
                 self.waiting = waiting.into();
                 for queued in refused {
                     queued.job.refuse(CommitError::Full);
@@ -303,6 +303,10 @@ impl Writer {
         }
         let has_failed = self.pulse.has_failed();
         let Self { db, lock, .. } = self;
+        if has_failed {
+            // SQLite would move a log into the file of which nobody knows what is on the disk.
+            let _ = db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        }
         // Before the lock: whoever has that may open the file.
         drop(db);
         if !has_failed {

@@ -3,6 +3,7 @@
 use clap::Parser as _;
 use serde_json::json;
 
+use crate::Grants;
 use crate::cli::args::{Arguments, Command};
 
 use super::*;
@@ -33,37 +34,37 @@ fn fields_win_over_the_input_and_the_last_one_over_those_before() {
         "deep.b=4",
     ]);
     assert_eq!(
-        input(&arguments).unwrap(),
+        arguments.input.read().unwrap(),
         json!({"name": "Grace", "deep": {"a": 1, "b": 4}, "new": {"x": {"y": true}}})
     );
-    assert_eq!(input(&least).unwrap(), json!({}));
+    assert_eq!(least.input.read().unwrap(), json!({}));
 }
 
 #[test]
 fn a_field_needs_an_object_around_it() {
-    assert!(said(input(&arguments(&["--input", "[1]", "--set", "a=1"]))).contains("at the top"));
-    assert!(said(input(&arguments(&["--set", "a=1", "--set", "a.b=2"]))).contains("at a"));
+    assert!(said(arguments(&["--input", "[1]", "--set", "a=1"]).input.read()).contains("at the top"));
+    assert!(said(arguments(&["--set", "a=1", "--set", "a.b=2"]).input.read()).contains("at a"));
 }
 
 #[test]
 fn an_input_that_cannot_be_read_says_why() {
-    let missing = said(input(&arguments(&["--input", "@/no/such/file"])));
+    let missing = said(arguments(&["--input", "@/no/such/file"]).input.read());
     assert!(missing.contains("/no/such/file: No such file"), "{missing}");
-    let bad = said(input(&arguments(&["--input", "{name: Ada}"])));
+    let bad = said(arguments(&["--input", "{name: Ada}"]).input.read());
     assert!(bad.contains("--input is not JSON: key must be a string at line 1") && bad.contains("hint: "), "{bad}");
 }
 
 #[test]
 fn flags_raise_the_defaults_too() {
     let line = ["--fuel", "5T", "--timeout", "3h", "--memory", "1GiB", "--limit", "handles=20_000"];
-    let limits = limits(&wishes(&arguments(&line)).unwrap());
+    let limits = limits(&arguments(&line).limits.wishes().unwrap());
     assert_eq!((limits.fuel, limits.timeout.as_secs(), limits.memory_bytes), (5_000_000_000_000, 10800, 1 << 30));
     assert_eq!((limits.handles, limits.resources), (20_000, Limits::default().resources));
 }
 
 #[test]
 fn a_limit_has_one_value() {
-    let read = |line: &[&str]| wishes(&arguments(line)).map_err(|fault| fault.lines().join("\n"));
+    let read = |line: &[&str]| arguments(line).limits.wishes().map_err(|fault| fault.lines().join("\n"));
     for line in [["--fuel", "2G", "--limit", "fuel=3G"], ["--limit", "idle=5m", "--limit", "idle=6m"]] {
         assert!(read(&line).unwrap_err().contains("is given twice, with two values"), "{line:?}");
     }
@@ -87,8 +88,8 @@ fn the_only_task_need_not_be_named() {
 
 #[test]
 fn nothing_is_granted_unless_asked_for() {
-    assert_eq!(grants(&arguments(&[])), Grants::default());
-    let granted = grants(&arguments(&["--dir", "a::/x", "--dir", "b::/y", "--allow", "signal", "--env", "A=1"]));
+    assert_eq!(arguments(&[]).grants.grants(), Grants::default());
+    let granted = arguments(&["--dir", "a::/x", "--dir", "b::/y", "--allow", "signal", "--env", "A=1"]).grants.grants();
     assert_eq!((granted.dirs.len(), granted.env.len(), granted.signal), (2, 1, true));
 }
 

@@ -14,7 +14,7 @@ const WORDS_BYTES_MAX: usize = 500;
 
 /// A task, and all that is below it.
 #[derive(Debug, Clone)]
-pub(in crate::cli::run) struct Node {
+pub(in crate::cli) struct Node {
     id: TaskId,
     task: TaskRef,
     title: Option<String>,
@@ -36,7 +36,7 @@ pub(in crate::cli::run) struct Node {
 
 /// How a task stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::cli::run) enum Standing {
+pub(in crate::cli) enum Standing {
     /// It may not begin before somebody has approved.
     Held,
     /// It waits for its moment to begin, or to be tried again.
@@ -92,7 +92,7 @@ impl Standing {
     }
 
     /// For a person.
-    pub(super) fn words(self) -> String {
+    pub(in crate::cli) fn words(self) -> String {
         match self {
             Self::Failed(Some(kind)) if kind != FailureKind::Guest => format!("✗ failed ({})", kind.word()),
             Self::Failed(_) => "✗ failed".to_owned(),
@@ -134,7 +134,7 @@ impl Standing {
     }
 
     /// How a task stands, and why.
-    fn of(state: &Snapshot) -> (Self, String) {
+    pub(in crate::cli) fn of(state: &Snapshot) -> (Self, String) {
         if let Some(outcome) = &state.outcome {
             return Self::after(outcome);
         }

@@ -77,7 +77,7 @@ fn wish(number: usize, bench: &Bench, task: &TaskHandle) -> BoxFuture<'static, (
             14 => drop(task.output(OutputCursor::default()).await),
             15 => drop(task.output_after(OutputCursor::default()).await),
             16 => {
-                drop(task.read_output(OutputQuery::tail(10).wait(OutputWait::UntilSome, Duration::from_secs(1))).await)
+                drop(task.read_output(OutputQuery::tail(10).wait(OutputWait::UntilSome, Duration::from_secs(1))).await);
             }
             17 => drop(task.read_artifact(1).await),
             18 => drop(task.update(TaskPatch::default().note("seen"), Some(0), Party::Person).await),

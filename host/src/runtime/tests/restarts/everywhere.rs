@@ -158,8 +158,9 @@ async fn holds(world: &World, bench: &Bench, acks: &Acks, case: &str) {
         if let Outcome::Succeeded { data: Some(Value::String(said)), .. } = &outcome {
             assert!(said.starts_with("true true"), "{case}: {said}");
         }
-        let asks = |body: &EventBody| matches!(body, EventBody::ApprovalRequested { ask, .. } if ask.kind == "deploy");
-        let questions = log.iter().filter(|event| asks(&event.body));
+        let is_question =
+            |body: &EventBody| matches!(body, EventBody::ApprovalRequested { ask, .. } if ask.kind == "deploy");
+        let questions = log.iter().filter(|event| is_question(&event.body));
         assert!(questions.count() <= 1, "{case}: asked once: {log:?}");
         let approved = log.iter().any(|event| {
             matches!(&event.body, EventBody::ApprovalDecided { decision: ApprovalDecision::Approved { .. }, .. })

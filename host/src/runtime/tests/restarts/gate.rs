@@ -111,7 +111,7 @@ async fn r4e_a_task_that_cannot_be_read_is_set_aside_and_nothing_else_suffers() 
     let second = world.host_that_cannot_read(&script, bad);
     let recovery = second.inner.recover().await.unwrap();
     assert_eq!((recovery.quarantined[0].id, recovery.quarantined.len()), (bad, 1));
-    assert_eq!(recovery.restarted, [good]);
+    assert_eq!((recovery.restarted, recovery.unnamed), (vec![good], vec![3]));
     assert!(second.inner.registry.by_id(bad).is_none());
     second.inner.start(once().key(key())).await.expect("its key is free");
     assert_eq!(world.log(bad).await, log, "it is left alone");

@@ -142,7 +142,7 @@ struct Way {
     left: AtomicI64,
     /// Whether the last one is taken.
     torn: bool,
-    /// Whose records cannot be read.
+    /// Whose records cannot be read. Then there is one without an id too.
     damaged: Option<TaskId>,
 }
 
@@ -188,7 +188,14 @@ impl TaskStore for Way {
     }
 
     fn tasks(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<StoredTask>, StoreError>> {
-        Box::pin(self.or_never(self.store.tasks(after, limit)))
+        Box::pin(self.or_never(async move {
+            let mut page = self.store.tasks(after, limit).await?;
+            if let (Some(_), Some(last)) = (self.damaged, page.last()) {
+                // There is one more, of which nothing can be read.
+                page.push(StoredTask::new(last.place + 1, None, None));
+            }
+            Ok(page)
+        }))
     }
 
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -3,9 +3,13 @@
 
 use std::os::unix::fs::FileExt as _;
 
+use rusqlite::ffi;
+
 use super::lives::{Place, commit, durable, log, sized, task, with_sqlite};
 use crate::model::event::EventSeq;
+use crate::model::ids::TaskId;
 use crate::ports::store::{StoreError, TaskStore};
+use crate::store::sqlite::faults::Trouble;
 use crate::store::sqlite::{OpenError, SqliteStore, StoreHealth};
 
 /// Two tasks, of which one has a log of many pages.
@@ -42,6 +46,39 @@ async fn t42_an_event_that_nobody_can_read_harms_only_its_own_stream() {
     commit(&store, task(1), durable(2)).await.unwrap();
 }
 
+#[tokio::test]
+async fn t42_a_task_whose_id_nobody_can_read_hides_no_others() {
+    let dir = used().await;
+    for (change, ids) in [
+        ("UPDATE streams SET id = 'nonsense' WHERE stream = 1", [None, Some(TaskId::from_random(2))]),
+        ("UPDATE streams SET id = CAST(x'ff' AS TEXT) WHERE stream = 1", [None, Some(TaskId::from_random(2))]),
+        ("PRAGMA foreign_keys = OFF; DELETE FROM streams", [None, None]),
+    ] {
+        with_sqlite(dir.path(), |db| db.execute_batch(change)).unwrap();
+        let store = SqliteStore::open(dir.path()).unwrap();
+        let (mut found, mut after) = (Vec::new(), 0);
+        while let Some(task) = store.tasks(after, 1).await.unwrap().pop() {
+            after = task.place;
+            found.push(task.id);
+        }
+        assert_eq!(found, ids, "{change}");
+    }
+}
+
+#[test]
+fn t42_what_may_pass_is_no_end_and_what_is_one_says_at_what() {
+    let trouble = |code| Trouble::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+    for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_SHMSIZE] {
+        assert_eq!(trouble(code), Trouble::Full);
+    }
+    for code in [ffi::SQLITE_BUSY, ffi::SQLITE_NOMEM, ffi::SQLITE_IOERR_NOMEM] {
+        assert_eq!(trouble(code), Trouble::Busy);
+    }
+    for (code, operation) in [(ffi::SQLITE_IOERR_FSYNC, "fsync"), (ffi::SQLITE_IOERR_WRITE, "write")] {
+        assert!(matches!(trouble(code), Trouble::Failed(why) if why.contains(operation)));
+    }
+}
+
 /// Overwrites a page in the middle of the file: nearly all are the long log's.
 fn spoil(dir: &std::path::Path) {
     let file = std::fs::OpenOptions::new().write(true).open(dir.join("tasks.db")).unwrap();
@@ -75,7 +112,8 @@ async fn t42_a_file_whose_owner_was_killed_is_looked_through_and_left_as_it_is_w
         let refused = SqliteStore::open(dir.path()).unwrap_err();
         assert!(matches!(refused, OpenError::Damaged { .. }), "{refused}");
         let text = refused.to_string();
-        assert!(text.contains("nothing was changed") && text.contains(".recover"), "{text}");
+        let words = ["nothing was changed", "tasks.db-wal", "tasks.db-shm", ".recover"];
+        assert!(words.iter().all(|word| text.contains(word)), "{text}");
         assert_eq!(std::fs::read(dir.path().join("tasks.db")).unwrap(), before);
     }
 }

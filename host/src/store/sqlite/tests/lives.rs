@@ -83,16 +83,19 @@ pub(super) fn begin(
 ) -> BoxFuture<'_, Result<(), CommitError>> {
     let before = events[0].seq.0 - 1;
     let fence = if before == 0 { Fence::Absent } else { Fence::After(EventSeq(before)) };
-    let mut commit = store.commit(stream, fence, events.into_iter().map(Record::Event).collect());
-    // Now it is in the queue, so that whoever comes later is later.
-    let answer = match commit.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+    queued(store.commit(stream, fence, events.into_iter().map(Record::Event).collect()))
+}
+
+/// What is asked for is in the queue then, so that whoever comes later is later.
+pub(super) fn queued<T: Send + 'static>(mut asked: BoxFuture<'_, T>) -> BoxFuture<'_, T> {
+    let answer = match asked.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         std::task::Poll::Ready(answer) => Some(answer),
         std::task::Poll::Pending => None,
     };
     Box::pin(async move {
         match answer {
             Some(answer) => answer,
-            None => commit.await,
+            None => asked.await,
         }
     })
 }

@@ -68,6 +68,21 @@ fn t42_an_owner_that_has_not_said_who_it_is_is_an_owner() {
     }
 }
 
+#[test]
+fn t42_an_owner_that_takes_over_is_named_before_the_one_before_it_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut owner = std::fs::OpenOptions::new().write(true).create_new(true).open(dir.path().join("owner")).unwrap();
+    owner.lock().unwrap();
+    let words = "{\"pid\":7,\"program\":\"host\",\"since\":1}\n\"a longer name\",\"since\":1}\n";
+    owner.write_all(words.as_bytes()).unwrap();
+    says(&error(dir.path()), &["is in use by host (process 7"]);
+    drop(owner);
+    let store = SqliteStore::open(dir.path()).unwrap();
+    let words = std::fs::read_to_string(dir.path().join("owner")).unwrap();
+    assert!(words.lines().count() == 1 && words.contains(&std::process::id().to_string()), "{words}");
+    drop(store);
+}
+
 #[tokio::test]
 async fn t42_a_newer_schema_is_left_alone() {
     let dir = used().await;

@@ -1,24 +1,144 @@
 //! The power is lost, the process is killed, the disk fails: what was answered is there.
 
+use std::collections::BTreeMap;
+
 use tokio::runtime::Runtime;
 
-use super::lives::{Place, begin, behind, commit, durable, log, sized, task};
-use super::world::Fate;
+use super::lives::{Place, begin, behind, commit, durable, log, queued, sized, task};
+use super::world::{Fate, World};
 use crate::model::event::{Event, EventSeq};
-use crate::ports::store::{CommitError, StoreError, StreamId, TaskStore};
+use crate::model::ids::TaskId;
+use crate::ports::clock::BoxFuture;
+use crate::ports::kv::ValueStore as _;
+use crate::ports::store::{CommitError, Fence, Record, StoreError, StreamId, TaskStore};
 use crate::store::sqlite::{SqliteStore, StoreHealth};
 
-/// Streams that are written.
-const STREAMS: u128 = 5;
-/// Rounds of commits in a life.
+/// Rounds of deeds in a life.
 const ROUNDS: u64 = 60;
 /// Lives of a store, one after the other.
 const LIVES: usize = 3;
 
+/// What is done to a store.
+#[derive(Debug, Clone)]
+enum Deed {
+    /// Events, and up to where those before them are forgotten.
+    Commit(StreamId, Vec<Event>, u64),
+    Remove(StreamId),
+    Put(&'static str, Option<Vec<u8>>),
+    Flush,
+}
+
+/// What is in a store.
+#[derive(Debug, Default, Clone, PartialEq)]
+struct Books {
+    logs: BTreeMap<StreamId, Vec<Event>>,
+    values: BTreeMap<String, Vec<u8>>,
+}
+
+impl Books {
+    async fn of(store: &SqliteStore) -> Self {
+        let mut books = Self::default();
+        for stream in streams() {
+            let log = log(store, stream).await;
+            if !log.is_empty() {
+                books.logs.insert(stream, log);
+            }
+        }
+        books.values.extend(store.load("plugin").await.unwrap());
+        books
+    }
+
+    fn head(&self, stream: StreamId) -> u64 {
+        self.logs.get(&stream).and_then(|log| log.last()).map_or(0, |last| last.seq.0)
+    }
+
+    fn add(&mut self, deed: &Deed) {
+        match deed {
+            Deed::Commit(stream, events, forget) => {
+                let log = self.logs.entry(*stream).or_default();
+                log.extend(events.iter().cloned());
+                let last = log.last().unwrap().seq;
+                log.retain(|event| event.seq.0 > *forget || event.seq == last);
+            }
+            Deed::Remove(stream) => {
+                self.logs.remove(stream);
+                if let StreamId::Task(id) = stream {
+                    self.logs.remove(&StreamId::After(*id));
+                }
+            }
+            Deed::Put(key, Some(value)) => drop(self.values.insert((*key).to_owned(), value.clone())),
+            Deed::Put(key, None) => drop(self.values.remove(*key)),
+            Deed::Flush => {}
+        }
+    }
+}
+
+fn streams() -> [StreamId; 5] {
+    let after = |number| StreamId::After(TaskId::from_random(number));
+    [task(1), task(2), task(3), after(1), after(4)]
+}
+
+impl Deed {
+    fn any(world: &World, now: &Books) -> Self {
+        let stream = streams()[usize::try_from(world.dice(5)).unwrap()];
+        let key = ["one", "two"][usize::try_from(world.dice(2)).unwrap()];
+        match world.dice(16) {
+            0 | 1 => Self::Remove(stream),
+            // Often what is there already.
+            2 => Self::Put(key, (world.dice(2) == 0).then(|| vec![7])),
+            3 => Self::Flush,
+            _ => {
+                let mut events: Vec<Event> = Vec::new();
+                for _ in 0..=world.dice(3) {
+                    let seq = events.last().map_or_else(|| now.head(stream), |last| last.seq.0) + 1;
+                    let size = usize::try_from(world.dice(60_000)).unwrap();
+                    events.push(if world.dice(3) == 0 { durable(seq) } else { sized(seq, size) });
+                }
+                let forget = if world.dice(4) == 0 { now.head(stream) } else { 0 };
+                Self::Commit(stream, events, forget)
+            }
+        }
+    }
+
+    fn is_durable(&self) -> bool {
+        match self {
+            Self::Commit(_, events, _) => events.iter().any(|event| event.body.is_durable()),
+            Self::Put(..) | Self::Flush => true,
+            Self::Remove(_) => false,
+        }
+    }
+
+    /// Says whether the store took it.
+    fn begin(self, store: &SqliteStore) -> BoxFuture<'_, bool> {
+        match self {
+            Self::Commit(stream, events, forget) => {
+                let before = events[0].seq.0 - 1;
+                let fence = if before == 0 { Fence::Absent } else { Fence::After(EventSeq(before)) };
+                let mut records: Vec<_> = events.into_iter().map(Record::Event).collect();
+                records.push(Record::Forget(EventSeq(forget)));
+                let commit = queued(store.commit(stream, fence, records));
+                Box::pin(async { commit.await.is_ok() })
+            }
+            Self::Remove(stream) => told(store.remove(stream)),
+            Self::Put(key, value) => told(store.put("plugin", key, value)),
+            Self::Flush => told(store.flush()),
+        }
+    }
+}
+
+fn told(answer: BoxFuture<'_, Result<(), StoreError>>) -> BoxFuture<'_, bool> {
+    let answer = queued(answer);
+    Box::pin(async { answer.await.is_ok() })
+}
+
 /// What was given to the store, in this order.
 #[derive(Debug, Default)]
 struct Story {
-    commits: Vec<(StreamId, Vec<Event>)>,
+    /// What there was at the beginning.
+    first: Books,
+    deeds: Vec<Deed>,
+    /// What there is after them.
+    now: Books,
     /// This many were answered as safe.
     safe: usize,
     /// This many were answered.
@@ -26,28 +146,17 @@ struct Story {
 }
 
 impl Story {
-    fn head(&self, stream: StreamId) -> u64 {
-        let mut commits = self.commits.iter().rev().filter(|(of, _)| *of == stream);
-        commits.next().map_or(0, |(_, events)| events.last().unwrap().seq.0)
-    }
-
-    /// Some commits at once. Says whether the store took them.
+    /// Some deeds at once. Says whether the store took them.
     async fn go_on(&mut self, store: &SqliteStore, place: &Place) -> bool {
         let mut open = Vec::new();
         for _ in 0..=place.world.dice(4) {
-            let stream = task(u128::from(place.world.dice(u64::try_from(STREAMS).unwrap())));
-            let mut events: Vec<Event> = Vec::new();
-            for _ in 0..=place.world.dice(3) {
-                let seq = events.last().map_or_else(|| self.head(stream), |last| last.seq.0) + 1;
-                let size = usize::try_from(place.world.dice(60_000)).unwrap();
-                events.push(if place.world.dice(3) == 0 { durable(seq) } else { sized(seq, size) });
-            }
-            self.commits.push((stream, events.clone()));
-            let is_durable = events.iter().any(|event| event.body.is_durable());
-            open.push((self.commits.len(), is_durable, begin(store, stream, events)));
+            let deed = Deed::any(&place.world, &self.now);
+            self.now.add(&deed);
+            self.deeds.push(deed.clone());
+            open.push((self.deeds.len(), deed.is_durable(), deed.begin(store)));
         }
-        for (place, is_durable, commit) in open {
-            if commit.await.is_err() {
+        for (place, is_durable, taken) in open {
+            if !taken.await {
                 return false;
             }
             self.answered = place;
@@ -60,20 +169,16 @@ impl Story {
 
     /// Whether what is there is the beginning of the story, and at least so long; then it goes on from there.
     async fn check(&mut self, store: &SqliteStore, at_least: usize) {
-        let mut logs = Vec::new();
-        for number in 0..STREAMS {
-            logs.push((task(number), log(store, task(number)).await));
+        let found = Books::of(store).await;
+        let mut books = std::mem::take(&mut self.first);
+        for (place, deed) in self.deeds.iter().enumerate() {
+            if place >= at_least && books == found {
+                break;
+            }
+            books.add(deed);
         }
-        let is_there = |length: usize| {
-            logs.iter().all(|(stream, log)| {
-                let of_it = self.commits[..length].iter().filter(|(of, _)| of == stream);
-                of_it.flat_map(|(_, events)| events).eq(log)
-            })
-        };
-        let length = (at_least..=self.commits.len()).find(|length| is_there(*length));
-        let length = length.expect("what is there is what came first, and all that was answered");
-        self.commits.truncate(length);
-        (self.answered, self.safe) = (length, length);
+        assert!(books == found, "what is there is what came first, and all that was answered");
+        *self = Self { first: found.clone(), now: found, ..Self::default() };
     }
 }
 
@@ -139,6 +244,31 @@ async fn t40_what_is_written_behind_waits_for_no_disk_and_is_safe_after_a_flush(
     assert_eq!(log(&place.open().unwrap(), task(1)).await.len(), 9);
 }
 
+/// A commit that changes nothing makes nothing safe.
+#[tokio::test]
+async fn t40_a_flush_with_what_changes_nothing_is_a_flush() {
+    for seed in 0..20 {
+        let place = Place::new(seed);
+        let store = place.open().unwrap();
+        commit(&store, task(1), durable(1)).await.unwrap();
+        commit(&store, task(1), behind(2)).await.unwrap();
+        let (nothing, flush) = {
+            // While it does the first of them, the others are written together with the flush.
+            let _busy = place.world.hold();
+            let nothing: Vec<_> = (2..5).map(|absent| queued(store.remove(task(absent)))).collect();
+            (nothing, queued(store.flush()))
+        };
+        for nothing in nothing {
+            nothing.await.unwrap();
+        }
+        flush.await.unwrap();
+        place.world.set(Fate::Dark);
+        drop(store);
+        place.world.lose_power();
+        assert_eq!(log(&place.open().unwrap(), task(1)).await.len(), 2, "{seed}");
+    }
+}
+
 #[tokio::test]
 async fn t40_what_is_written_behind_is_soon_safe_by_itself() {
     let place = Place::new(2);
@@ -194,7 +324,10 @@ async fn t42_a_disk_that_does_not_sync_is_the_end_of_the_store_and_it_says_so() 
     place.world.set(Fate::SyncFails);
     assert_eq!(commit(&store, task(1), durable(2)).await, Err(CommitError::Unavailable));
     let health = store.health().borrow().clone();
-    assert!(matches!(&health, StoreHealth::Failed { why } if why.contains("disk I/O error")), "{health}");
+    assert!(
+        matches!(&health, StoreHealth::Failed { why } if why.contains("disk I/O error") && why.contains("fsync")),
+        "{health}"
+    );
     // Even if the disk is well again: nobody knows what it has forgotten.
     place.world.set(Fate::Works);
     assert_eq!(commit(&store, task(1), behind(2)).await, Err(CommitError::Unavailable));
@@ -208,4 +341,40 @@ async fn t42_a_disk_that_does_not_sync_is_the_end_of_the_store_and_it_says_so() 
     let log = log(&store, task(1)).await;
     assert!(log == [durable(1)] || log == [durable(1), durable(2)], "whoever was not answered does not know");
     commit(&store, task(2), durable(1)).await.unwrap();
+}
+
+/// Its log may be read and not be on the disk.
+#[tokio::test]
+async fn t42_a_store_that_has_failed_writes_nothing_when_it_is_closed() {
+    let place = Place::new(6);
+    let store = place.open().unwrap();
+    commit(&store, task(1), durable(1)).await.unwrap();
+    place.world.set(Fate::SyncFails);
+    commit(&store, task(1), durable(2)).await.unwrap_err();
+    place.world.set(Fate::Works);
+    let syncs = place.world.syncs();
+    drop(store);
+    assert_eq!(place.world.syncs(), syncs);
+}
+
+#[tokio::test]
+async fn t42_what_is_committed_after_a_failed_sync_and_a_new_beginning_outlives_a_loss_of_power() {
+    for seed in 0..20 {
+        let place = Place::new(seed);
+        let store = place.open().unwrap();
+        commit(&store, task(1), durable(1)).await.unwrap();
+        place.world.set(Fate::SyncFails);
+        commit(&store, task(1), durable(2)).await.unwrap_err();
+        place.world.set(Fate::Works);
+        drop(store);
+        let store = place.open().unwrap();
+        let before = log(&store, task(1)).await;
+        commit(&store, task(2), durable(1)).await.unwrap();
+        place.world.set(Fate::Dark);
+        drop(store);
+        place.world.lose_power();
+        let store = place.open().unwrap();
+        assert_eq!(log(&store, task(1)).await, before, "{seed}");
+        assert_eq!(log(&store, task(2)).await, [durable(1)], "{seed}");
+    }
 }

@@ -1,10 +1,13 @@
 //! The disk is full, and then there is room again.
 
-use super::lives::{Place, begin, commit, durable, log, sized, task};
+use std::io::Write as _;
+
+use super::lives::{Place, begin, commit, durable, log, queued, sized, task};
 use super::world::Fate;
 use crate::model::event::EventSeq;
+use crate::model::ids::{ScheduleId, TaskId};
 use crate::ports::kv::ValueStore as _;
-use crate::ports::store::{CommitError, TaskStore};
+use crate::ports::store::{CommitError, StreamId, TaskStore};
 use crate::store::sqlite::{SqliteStore, StoreHealth};
 
 async fn until(store: &SqliteStore, is: impl FnMut(&StoreHealth) -> bool) {
@@ -58,18 +61,58 @@ async fn t41_a_store_without_anything_to_write_finds_out_by_itself_that_there_is
 }
 
 #[tokio::test]
-async fn t41_a_store_that_is_closed_while_the_disk_is_full_says_that_it_could_not_write() {
+async fn t41_a_store_that_is_closed_while_the_disk_is_full_has_what_was_answered_and_no_more() {
     let place = Place::new(3);
-    let store = std::sync::Arc::new(place.open().unwrap());
+    let store = place.open().unwrap();
     commit(&store, task(1), durable(1)).await.unwrap();
     place.world.set(Fate::Full);
     assert_eq!(commit(&store, task(2), sized(1, 1 << 20)).await, Err(CommitError::Full));
+    // Nobody waits for its answer any more, so that the store can be dropped.
     drop(begin(&store, task(1), vec![sized(2, 1 << 20)]));
     drop(store);
     place.world.set(Fate::Works);
     let store = place.open().unwrap();
     assert_eq!(log(&store, task(1)).await, [durable(1)]);
     commit(&store, task(1), durable(2)).await.unwrap();
+}
+
+#[tokio::test]
+async fn t41_what_belongs_to_a_task_waits_even_if_it_is_the_first_of_its_stream() {
+    let place = Place::new(4);
+    let store = place.open().unwrap();
+    commit(&store, task(1), durable(1)).await.unwrap();
+    place.world.set(Fate::Full);
+    assert_eq!(commit(&store, task(2), sized(1, 1 << 20)).await, Err(CommitError::Full));
+    let schedule = StreamId::Schedule(ScheduleId::from_random(1));
+    assert_eq!(commit(&store, schedule, sized(1, 1 << 20)).await, Err(CommitError::Full));
+    let streams = [StreamId::After(TaskId::from_random(1)), StreamId::Schedules];
+    let waiting: Vec<_> = streams.map(|stream| begin(&store, stream, vec![sized(1, 1 << 20)])).into();
+    place.world.set(Fate::Works);
+    for commit in waiting {
+        commit.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn t41_a_store_works_again_when_it_has_written_something() {
+    let place = Place::new(5);
+    let store = place.open().unwrap();
+    commit(&store, task(1), durable(1)).await.unwrap();
+    place.world.set(Fate::Full);
+    assert_eq!(commit(&store, task(2), sized(1, 1 << 20)).await, Err(CommitError::Full));
+    let mut nothing = queued(store.remove(task(9)));
+    let refused = place.world.refused();
+    while place.world.refused() < refused + 2 {
+        tokio::select! {
+            biased;
+            _ = &mut nothing => panic!("nobody knows yet that there is room"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    assert!(is_full(&store.health().borrow()));
+    place.world.set(Fate::Works);
+    nothing.await.unwrap();
+    until(&store, |health| *health == StoreHealth::Working).await;
 }
 
 /// A real file system that is full. Only where one may be mounted.
@@ -105,7 +148,6 @@ fn t41_a_store_that_does_not_fit_is_not_opened_and_says_so() {
 }
 
 fn fill(path: &std::path::Path) {
-    use std::io::Write as _;
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(path).unwrap();
     while file.write(&[0; 4096]).is_ok_and(|written| written > 0) {}
 }
@@ -121,7 +163,9 @@ impl Mounted {
         match mount {
             Ok(output) if output.status.success() => Some(Self(dir)),
             Ok(_) | Err(_) => {
-                println!("skipped: no file system can be mounted here");
+                // Not by a macro: those are heard only of tests that fail.
+                let words = "skipped a test of a real file system: none can be mounted by this user";
+                let _ = writeln!(std::io::stderr(), "{words}");
                 None
             }
         }

@@ -33,6 +33,10 @@ struct Disk {
     left: Option<u64>,
     fate: Fate,
     syncs: u64,
+    /// Writes for which there was no room.
+    refused: u64,
+    /// How often somebody waited for a lock.
+    sleeps: u64,
 }
 
 /// How it goes with a disk.
@@ -41,7 +45,8 @@ pub(super) enum Fate {
     Works,
     /// Files cannot grow.
     Full,
-    /// What is written does not become safe.
+    /// What is written does not become safe, and the system says so once: it is read as it was written, some of it is on the
+    /// disk, and the rest never will be.
     SyncFails,
     /// The power is gone, and nothing answers.
     Dark,
@@ -86,7 +91,16 @@ impl World {
         static WORLDS: AtomicU64 = AtomicU64::new(0);
         let name: &str = format!("world-{}", WORLDS.fetch_add(1, Ordering::Relaxed)).leak();
         let (files, fate) = (BTreeMap::new(), Fate::Works);
-        let disk = Disk { files, handles: 0, dice: seed.wrapping_mul(2).wrapping_add(1), left: None, fate, syncs: 0 };
+        let disk = Disk {
+            files,
+            handles: 0,
+            dice: seed.wrapping_mul(2).wrapping_add(1),
+            left: None,
+            fate,
+            syncs: 0,
+            refused: 0,
+            sleeps: 0,
+        };
         let world = Self { name, disk: Arc::new(Mutex::new(disk)) };
         sqlite_vfs::register(name, world.clone(), false).unwrap();
         world
@@ -121,6 +135,14 @@ impl World {
 
     pub(super) fn syncs(&self) -> u64 {
         self.lock().syncs
+    }
+
+    pub(super) fn refused(&self) -> u64 {
+        self.lock().refused
+    }
+
+    pub(super) fn sleeps(&self) -> u64 {
+        self.lock().sleeps
     }
 
     /// The power is lost, and comes back: what was not synced is there, or not, or in parts.
@@ -213,7 +235,15 @@ impl Handle {
             && is_full
             && at + data.len() > file.live.len()
         {
+            disk.refused += 1;
             return Err(ErrorKind::WriteZero.into());
+        }
+        if let Change::Length(length) = &change
+            && is_full
+            && *length > file.live.len()
+        {
+            // SQLite only says how much it will need.
+            return operated;
         }
         // One in which the power goes may have been begun.
         change.apply(&mut file.live);
@@ -260,6 +290,7 @@ impl Vfs for World {
     }
 
     fn sleep(&self, duration: Duration) -> Duration {
+        self.lock().sleeps += 1;
         std::thread::yield_now();
         duration
     }
@@ -292,6 +323,12 @@ impl DatabaseHandle for Handle {
         let mut disk = self.world.lock();
         disk.operate()?;
         if disk.fate == Fate::SyncFails {
+            let file = disk.files.entry(self.path.clone()).or_default();
+            let mut safe = file.safe.take().unwrap_or_default();
+            for change in std::mem::take(&mut file.pending) {
+                disk.perhaps(&change, &mut safe);
+            }
+            disk.files.entry(self.path.clone()).or_default().safe = Some(safe);
             return Err(Error::other("the disk does not answer"));
         }
         disk.syncs += 1;

@@ -1,0 +1,83 @@
+//! `taskcell cancel`: asks tasks to stop.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::cli::exit::Exit;
+use crate::cli::fault::Fault;
+use crate::cli::{text, values};
+use crate::serve::wire::{CancelAnswered, CancelBody};
+use crate::{CancelRequest, escape};
+
+use super::at::{At, Patience};
+use super::each::{Answer, each};
+use super::which::Many;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct CancelArguments {
+    #[command(flatten)]
+    tasks: Many,
+    /// Why; the task can read it
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    reason: String,
+    /// How long they may take to end by themselves; 0s stops them where they are [default: 5s]
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    grace: Option<Duration>,
+    /// Waits until they have ended, or so long
+    #[arg(long, value_name = "TIME", value_parser = Patience::read, num_args = 0..=1, require_equals = true, default_missing_value = Patience::ENDLESS)]
+    wait: Option<Patience>,
+    #[command(flatten)]
+    at: At,
+}
+
+/// Cancels tasks.
+pub(super) async fn cancel(arguments: &CancelArguments) -> Result<Exit, Fault> {
+    let client = arguments.at.connect().await?;
+    let ids = arguments.tasks.find(&client).await?;
+    let grace = arguments.grace.unwrap_or(CancelRequest::DEFAULT_GRACE);
+    let body = CancelBody { reason: arguments.reason.clone(), grace: Some(grace) };
+    // All of them are asked before one is waited for.
+    let asked = each(&ids, arguments.at.json && arguments.wait.is_none(), async |id| {
+        Ok(answer(&client.cancel(id, &body, None).await?, grace))
+    })
+    .await?;
+    let Some(patience) = arguments.wait.filter(|_| asked == Exit::Succeeded) else { return Ok(asked) };
+    each(&ids, arguments.at.json, async |id| {
+        let Some(outcome) = patience.wait(client.wait(id)).await else {
+            let late = anyhow::Error::msg("it has not ended yet, and the time to wait is over");
+            return Err(Fault::new(Exit::Unfinished, late));
+        };
+        let outcome = outcome?;
+        Ok(Answer { line: outcome.to_string(), fields: json!({ "answer": "ended", "outcome": outcome }) })
+    })
+    .await
+}
+
+fn answer(answer: &CancelAnswered, grace: Duration) -> Answer {
+    let line = match answer {
+        CancelAnswered::Requested { .. } if grace.is_zero() => "stopped where it is".to_owned(),
+        CancelAnswered::Requested { .. } => format!("asked to stop; it has {}", text::duration_flag(grace)),
+        CancelAnswered::AlreadyEnded { outcome } => format!("had ended already: {}", escape(&outcome.to_string())),
+    };
+    Answer { line, fields: serde_json::to_value(answer).unwrap_or(Value::Null) }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Outcome;
+
+    use super::*;
+
+    #[test]
+    fn r31_what_becomes_of_a_cancel_is_told() {
+        let grace = Duration::from_secs(5);
+        assert_eq!(answer(&CancelAnswered::Requested { receipt: None }, grace).line, "asked to stop; it has 5s");
+        assert_eq!(answer(&CancelAnswered::Requested { receipt: None }, Duration::ZERO).line, "stopped where it is");
+        let done = Outcome::Succeeded { message: "42 read".to_owned(), data: None };
+        let late = answer(&CancelAnswered::AlreadyEnded { outcome: done }, grace);
+        assert_eq!(late.line, "had ended already: succeeded: 42 read");
+        assert_eq!(late.fields["answer"], "already-ended");
+    }
+}

@@ -1,0 +1,58 @@
+//! What stands below the flags of the verbs in `--help`.
+
+/// Below `taskcell start --help`.
+pub(super) const START: &str = "\
+Examples:
+  id=$(taskcell start digest --dir docs::/docs) && taskcell wait $id
+  taskcell start digest --follow
+  taskcell start deploy --set version=7 --once deploy-7 --wait=10m
+  taskcell start report --after 5m --retries 3 --title 'the evening report'
+
+The id alone is written to stdout; with --wait and --follow it is the task's result, and the code is that of
+`taskcell run`. Ctrl-C ends the waiting, not the task. Limits can be lower than the server's, not higher.";
+
+/// Below `taskcell list --help`.
+pub(super) const LIST: &str = "\
+Examples:
+  taskcell list --running
+  taskcell list --ended --plugin digest --limit 5
+  taskcell list --session s1 --all --json";
+
+/// Below `taskcell wait --help`.
+pub(super) const WAIT: &str = "\
+Examples:
+  taskcell wait 3f2a
+  taskcell wait 3f2a --timeout 10m --artifacts reports
+  taskcell wait 3f2a 91bc --json
+
+With one task, its result is written to stdout and the code is that of `taskcell run`; with several, a line for each is
+written in the order of the ids, and the code is that of the first that is no success. The waiting goes on when the
+server is started again meanwhile. Ctrl-C ends the waiting, not the task.
+
+Exit codes beside those of `taskcell run`:
+  4    there is no such task
+  7    no server is running
+  8    a task had not ended when the time was over";
+
+/// Below `taskcell events --help`.
+pub(super) const EVENTS: &str = "\
+Examples:
+  taskcell events 3f2a --follow --json
+  taskcell events 3f2a --after 120
+  taskcell events --session s1
+
+Following goes on where it was when the server is started again meanwhile.";
+
+/// Below `taskcell approve --help`.
+pub(super) const APPROVE: &str = "\
+Examples:
+  taskcell approve
+  taskcell approve 3f2a
+  taskcell approve 3f2a 2 --input '{\"version\": 6}'";
+
+/// Below `taskcell schedule add --help`.
+pub(super) const SCHEDULE_ADD: &str = "\
+Examples:
+  taskcell schedule add nightly digest --every '30 2 * * *' --dir docs::/docs
+  taskcell schedule add hourly report --every @hourly --zone Europe/Berlin
+  taskcell schedule add once deploy --at '2030-12-24 18:30' --set version=7";

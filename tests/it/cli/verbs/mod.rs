@@ -1,0 +1,11 @@
+//! The verbs, over a server that runs: what they write where, and how they end.
+
+mod completing;
+mod naming;
+mod plugins;
+mod refusals;
+mod schedules;
+mod serving;
+mod starting;
+mod steering;
+mod streams;

@@ -1,0 +1,42 @@
+//! `plugin`: the server's plugins.
+
+use super::serving::Serving;
+use crate::cli::program::text;
+use crate::support::guest;
+
+#[test]
+fn r2a_plugins_come_and_go() {
+    let serving = Serving::new();
+    let hello = guest("hello");
+    serving.say(&["plugin", "add", text(&hello)]).ends_with(0).says("added hello ");
+    serving.say(&["plugin", "add", text(&hello)]).ends_with(0);
+    let other = guest("hello-wasip1");
+    serving.say(&["plugin", "add", text(&other)]).ends_with(4).says("taskcell plugin replace");
+    let list = serving.say(&["plugin", "list"]).ends_with(0);
+    assert!(
+        list.stdout.contains("hello") && list.stdout.contains("fixture") && list.stdout.contains("enabled"),
+        "{list:?}"
+    );
+    let shown = serving.say(&["plugin", "show", "hello", "--json"]).ends_with(0).json();
+    assert!(shown["manifest"]["tasks"][0]["name"].is_string(), "{shown}");
+    assert!(serving.say(&["plugin", "show", "hello"]).ends_with(0).stdout.contains("sha256"));
+    serving.say(&["plugin", "disable", "hello"]).ends_with(0).says("disabled hello");
+    serving.say(&["start", "hello"]).ends_with(4).says("taskcell plugin enable hello");
+    serving.say(&["plugin", "enable", "hello"]).ends_with(0).says("enabled hello");
+    serving.say(&["start", "hello", "--wait"]).ends_with(0);
+    serving.say(&["plugin", "replace", "hello", text(&hello)]).ends_with(0).says("is there now");
+    serving.say(&["plugin", "remove", "hello", "--mode", "force"]).ends_with(0).says("removed hello");
+    serving.say(&["plugin", "show", "hello"]).ends_with(4);
+    serving.say(&["plugin", "remove", "hello"]).ends_with(4);
+}
+
+#[test]
+fn a_plugin_that_is_none_is_told() {
+    let serving = Serving::new();
+    serving.place.file("text.wasm", "hello");
+    serving.say(&["plugin", "add", "text.wasm"]).ends_with(3).says("taskcell inspect text.wasm");
+    serving.say(&["plugin", "add", "missing.wasm"]).ends_with(3).says("failed to read missing.wasm");
+    serving.say(&["plugin", "remove", "fixture", "--mode", "force", "--time", "5s"]).ends_with(2);
+    serving.say(&["plugin", "replace", "nobody", text(&guest("fixture"))]).ends_with(4);
+    serving.say(&["plugin"]).ends_with(2);
+}
