@@ -2,11 +2,13 @@
 //!
 //! Nothing here knows what is measured; the program beside it measures.
 
+mod curve;
 mod figure;
 mod plot;
 mod stats;
 mod table;
 
+pub use curve::{Curve, Verdict};
 pub use figure::{Figure, Owed};
 pub use plot::plot;
 pub use stats::{median, quantile};

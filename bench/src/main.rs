@@ -1,9 +1,10 @@
-//! Measures Taskcell beside raw wasmtime, in one process and one run. `cargo xtask bench` builds and runs it.
+//! Measures Taskcell beside raw wasmtime, in one process and one run; or runs it for long and looks whether anything grows.
+//! `cargo xtask bench` and `cargo xtask soak` build and run it.
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a program that measures: it looks at the clock, makes threads, and prints"
+    reason = "a program that measures: it looks at the clock and the disk, makes threads, and prints"
 )]
 
 mod guests;
@@ -12,6 +13,7 @@ mod ours;
 mod raw;
 mod rows;
 mod slots;
+mod soak;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -19,8 +21,17 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use taskcell_bench::{plot, table};
 
-/// What is measured, and how the figures are shown.
+/// What is to be done.
 #[derive(Debug, Parser)]
+enum Command {
+    /// Measures the rows of the table.
+    Rows(Arguments),
+    /// Runs tasks for long, and looks whether anything grows.
+    Soak(soak::Arguments),
+}
+
+/// What is measured, and how the figures are shown.
+#[derive(Debug, clap::Args)]
 struct Arguments {
     /// Fewer and smaller blocks: a look, in about two minutes.
     #[arg(long)]
@@ -34,14 +45,22 @@ struct Arguments {
     /// The finished `hello` plugin.
     #[arg(long, value_name = "FILE")]
     hello: PathBuf,
+    /// A directory on a disk, for what is measured there. Default: the system's for temporary files.
+    #[arg(long, value_name = "DIR")]
+    disk: Option<PathBuf>,
     /// Where the picture goes.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+    let done = match Command::parse() {
+        Command::Rows(arguments) => run(&arguments).map(|()| true),
+        Command::Soak(arguments) => soak::run(&arguments),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -50,7 +69,8 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
-    let bench = rows::Bench { quick: arguments.quick, hello: std::fs::read(&arguments.hello)? };
+    let disk = arguments.disk.clone().unwrap_or_else(std::env::temp_dir);
+    let bench = rows::Bench { quick: arguments.quick, hello: std::fs::read(&arguments.hello)?, disk };
     let figures = rows::measure(&bench, &arguments.rows)?;
     if let Some(svg) = &arguments.svg {
         plot(&figures, svg)?;

@@ -1,19 +1,22 @@
 //! Taskcell, as an embedder uses it: start, read the events to the last, see the outcome.
 
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use taskcell::{EventBody, EventSeq, Host, Outcome, StartRequest, TaskHandle};
+use taskcell::{EventBody, EventSeq, Host, HostBuilder, Outcome, StartRequest, TaskHandle};
 use tokio::{runtime::Runtime, task::JoinSet};
 
 use crate::raw::CELLS;
 
-/// A host in memory, and the runtime that it lives in.
+/// A host, and the runtime that it lives in.
 pub(crate) struct Ours {
     pub(crate) runtime: Runtime,
     pub(crate) host: Arc<Host>,
+    /// Whether it was loaded what its directory may have tasks of.
+    has_plugins: AtomicBool,
 }
 
 /// A task type that is loaded, and its input.
@@ -22,15 +25,34 @@ pub(crate) struct Kind {
     request: StartRequest,
 }
 
+impl Kind {
+    pub(crate) fn plugin(&self) -> &str {
+        &self.request.plugin
+    }
+}
+
 impl Ours {
+    /// In memory.
     pub(crate) fn new() -> Result<Self> {
+        Self::of(Host::builder())
+    }
+
+    /// With everything in this directory.
+    pub(crate) fn durable(dir: &Path) -> Result<Self> {
+        Self::of(Host::builder().data_dir(dir))
+    }
+
+    pub(crate) fn of(builder: HostBuilder) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let host = runtime.block_on(async { Host::builder().running_max(CELLS).build() })?;
-        Ok(Self { runtime, host: Arc::new(host) })
+        let host = runtime.block_on(async { builder.running_max(CELLS).build() })?;
+        Ok(Self { runtime, host: Arc::new(host), has_plugins: AtomicBool::new(false) })
     }
 
     pub(crate) fn load(&self, bytes: Vec<u8>, task_type: &str, input: Value) -> Result<Kind> {
         let plugin = self.runtime.block_on(self.host.load_plugin_bytes("bench", bytes))?;
+        if !self.has_plugins.swap(true, Ordering::Relaxed) {
+            self.runtime.block_on(self.host.recover())?;
+        }
         Ok(Kind { request: StartRequest::new(plugin.name(), task_type).input(input) })
     }
 

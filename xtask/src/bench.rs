@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: builds the benchmark optimised, and runs it.
 
-use std::process::Command;
+use std::{path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, ensure};
 
@@ -24,22 +24,35 @@ pub(crate) struct Arguments {
 
 pub(crate) fn command(arguments: &Arguments) -> Result<()> {
     let workspace = Workspace::read()?;
-    let guests = guests::build(&workspace)?;
+    let mut bench = program(&workspace)?;
+    bench.arg("rows").arg("--hello").arg(hello(&workspace)?);
+    bench.arg("--disk").arg(&workspace.target_dir).arg("--svg").arg(workspace.target_dir.join("bench.svg"));
+    bench.args(arguments.quick.then_some("--quick")).args(arguments.json.then_some("--json"));
+    for row in &arguments.rows {
+        bench.args(["--row", &row.to_string()]);
+    }
+    run(bench, "the benchmark")
+}
+
+/// Builds the program, optimised.
+pub(crate) fn program(workspace: &Workspace) -> Result<Command> {
     let mut build = cargo::host();
     build.current_dir(&workspace.root).args(["build", "--profile", "bench", "-p", PACKAGE, "--bin", PACKAGE]);
     let artifacts = cargo::build(build)?;
     let manifest = workspace.root.join("bench/Cargo.toml");
     let is_ours = |artifact: &&cargo::Artifact| artifact.manifest == manifest;
     let program = artifacts.iter().find(is_ours).context("cargo has built no program")?;
+    Ok(Command::new(&program.file))
+}
 
-    let mut bench = Command::new(&program.file);
-    bench.arg("--hello").arg(guests.join("hello.wasm")).arg("--svg").arg(workspace.target_dir.join("bench.svg"));
-    bench.args(arguments.quick.then_some("--quick")).args(arguments.json.then_some("--json"));
-    for row in &arguments.rows {
-        bench.args(["--row", &row.to_string()]);
-    }
-    // With our own stdout and stderr.
-    let status = bench.status().with_context(|| format!("cannot run {}", program.file.display()))?;
-    ensure!(status.success(), "the benchmark ended with {status}");
+/// Builds the guests, and says where the plugin is that is run.
+pub(crate) fn hello(workspace: &Workspace) -> Result<PathBuf> {
+    Ok(guests::build(workspace)?.join("hello.wasm"))
+}
+
+/// With our own stdout and stderr.
+pub(crate) fn run(mut program: Command, what: &str) -> Result<()> {
+    let status = program.status().with_context(|| format!("cannot run {}", program.get_program().display()))?;
+    ensure!(status.success(), "{what} ended with {status}");
     Ok(())
 }

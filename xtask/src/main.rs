@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask guests`, `demo`, `test` and `bench`.
+//! The project's own commands: `cargo xtask guests`, `demo`, `test`, `bench` and `soak`.
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
@@ -13,6 +13,7 @@ mod child;
 mod demo;
 mod guests;
 mod signals;
+mod soak;
 mod suite;
 mod workspace;
 
@@ -37,6 +38,8 @@ enum Command {
     Test(suite::Arguments),
     /// Measures Taskcell beside raw wasmtime: a table, and a picture in target/bench.svg.
     Bench(bench::Arguments),
+    /// Runs very many short tasks, and looks whether memory, descriptors, threads or the disk grow.
+    Soak(soak::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::Demo => demo::command(),
         Command::Test(arguments) => suite::command(arguments),
         Command::Bench(arguments) => bench::command(arguments),
+        Command::Soak(arguments) => soak::command(arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,9 +1,11 @@
 //! Which rows there are.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, ensure};
 use taskcell_bench::Figure;
 
-use super::{calls, cancel, kernels, start};
+use super::{calls, cancel, durable, kernels, start};
 
 /// How to measure.
 pub(crate) struct Bench {
@@ -11,6 +13,8 @@ pub(crate) struct Bench {
     pub(crate) quick: bool,
     /// The finished `hello` plugin.
     pub(crate) hello: Vec<u8>,
+    /// A directory on a disk.
+    pub(crate) disk: PathBuf,
 }
 
 impl Bench {
@@ -24,8 +28,9 @@ impl Bench {
 type Row = fn(&Bench) -> Result<Vec<Figure>>;
 
 /// The rows, by number.
-const ROWS: [(u8, &str, Row); 4] = [
+const ROWS: [(u8, &str, Row); 5] = [
     (1, "start to outcome in memory, 64 in flight", start::measure),
+    (3, "start to outcome on the disk, 64 in flight", durable::measure),
     (4, "calls of the host", calls::measure),
     (7, "guest CPU", kernels::measure),
     (8, "cancel to cell gone", cancel::measure),

@@ -2,6 +2,7 @@
 
 mod calls;
 mod cancel;
+mod durable;
 mod kernels;
 mod list;
 mod start;

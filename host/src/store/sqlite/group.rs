@@ -3,11 +3,13 @@
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
-use crate::model::event::Event;
 use crate::ports::failpoint::failpoint;
 use crate::ports::store::{CommitError, Fence, Record, StoreError, StreamId};
 
+use super::known::{Known, Place};
 use super::pages::Key;
+use super::recent::Recent;
+use super::row::EventRow;
 
 /// The largest commit that is taken. SQLite has no row over 1 GB, and no limit lets a task come near this.
 const COMMIT_BYTES_MAX: usize = 256 << 20;
@@ -32,19 +34,11 @@ pub(super) enum Job {
 pub(super) struct Append {
     stream: StreamId,
     fence: Fence,
-    rows: Vec<Row>,
+    rows: Vec<EventRow>,
     forget: u64,
     papers: Option<String>,
     is_durable: bool,
     pub(super) bytes: usize,
-}
-
-#[derive(Debug)]
-struct Row {
-    seq: u64,
-    at: u64,
-    action: Option<u64>,
-    body: String,
 }
 
 /// A value of a plugin's; `None` removes it.
@@ -62,11 +56,11 @@ impl Append {
         let mut append = Self { stream, fence, rows, forget, papers, is_durable, bytes: 0 };
         for record in records {
             match record {
-                Record::Event(Event { seq, at, action, body }) => {
-                    append.is_durable |= body.is_durable();
-                    let body = serde_json::to_string(&body).map_err(|_| CommitError::Unavailable)?;
-                    append.bytes = append.bytes.saturating_add(body.len());
-                    append.rows.push(Row { seq: seq.0, at: at.0, action: action.map(|action| action.0), body });
+                Record::Event(event) => {
+                    append.is_durable |= event.body.is_durable();
+                    let row = EventRow::of(&event).map_err(|_| CommitError::Unavailable)?;
+                    append.bytes = append.bytes.saturating_add(row.body.len());
+                    append.rows.push(row);
                 }
                 Record::Forget(up_to) => append.forget = append.forget.max(up_to.0),
                 Record::Papers(papers) => {
@@ -129,14 +123,23 @@ impl Job {
         }
     }
 
-    /// It was written, or refused by its fence.
-    pub(super) fn answer(self, is_taken: bool) {
+    /// It was written, or refused by its fence. What was written is known before anybody hears of it.
+    pub(super) fn answer(self, is_taken: bool, recent: &Recent) {
         // Whoever asked may have gone.
         let _ = match self {
-            Self::Append(_, answer) => answer.send(if is_taken { Ok(()) } else { Err(CommitError::Fenced) }).is_ok(),
-            Self::Remove(_, answer) | Self::Put(_, answer) | Self::Flush(answer) | Self::Barrier(answer) => {
+            Self::Append(_, answer) if !is_taken => answer.send(Err(CommitError::Fenced)).is_ok(),
+            Self::Append(append, answer) => {
+                recent.wrote(append.stream, append.rows, append.forget);
                 answer.send(Ok(())).is_ok()
             }
+            Self::Remove(stream, answer) => {
+                recent.forget(stream);
+                if let StreamId::Task(id) = stream {
+                    recent.forget(StreamId::After(id));
+                }
+                answer.send(Ok(())).is_ok()
+            }
+            Self::Put(_, answer) | Self::Flush(answer) | Self::Barrier(answer) => answer.send(Ok(())).is_ok(),
         };
     }
 
@@ -166,10 +169,24 @@ pub(super) struct Written {
 /// page writes nothing and syncs nothing, and jobs that were taken may have changed none.
 pub(super) fn write<'a>(
     db: &mut Connection,
+    known: &mut Known,
     jobs: impl Iterator<Item = &'a Job>,
     touch: bool,
 ) -> rusqlite::Result<Written> {
-    let books = Books(db.transaction_with_behavior(TransactionBehavior::Immediate)?);
+    let written = transact(db, known, jobs, touch);
+    if written.is_err() {
+        known.forget_all();
+    }
+    written
+}
+
+fn transact<'a>(
+    db: &mut Connection,
+    known: &mut Known,
+    jobs: impl Iterator<Item = &'a Job>,
+    touch: bool,
+) -> rusqlite::Result<Written> {
+    let mut books = Books { file: db.transaction_with_behavior(TransactionBehavior::Immediate)?, known };
     failpoint!("store.group");
     let mut written = Written::default();
     for job in jobs {
@@ -193,38 +210,44 @@ pub(super) fn write<'a>(
         written.any = true;
     }
     failpoint!("store.written");
-    books.0.commit()?;
+    books.file.commit()?;
     failpoint!("store.committed");
     Ok(written)
 }
 
 /// The tables, in a transaction. Numbers go in and out bit by bit: SQLite's have a sign, ours have none.
-struct Books<'a>(Transaction<'a>);
+struct Books<'a> {
+    file: Transaction<'a>,
+    known: &'a mut Known,
+}
 
 impl Books<'_> {
     fn run(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
-        self.0.prepare_cached(sql)
+        self.file.prepare_cached(sql)
     }
 
-    fn find(&self, key: &Key) -> rusqlite::Result<Option<(i64, u64)>> {
+    fn find(&self, stream: StreamId) -> rusqlite::Result<Option<Place>> {
+        if let Some(place) = self.known.place(stream) {
+            return Ok(Some(place));
+        }
+        let key = Key::of(stream);
         let sql = "SELECT stream, (SELECT max(seq) FROM events WHERE events.stream = streams.stream) FROM streams \
                    WHERE kind = ?1 AND id = ?2";
         let found = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.unwrap_or_default()));
-        let found = self.run(sql)?.query_row((key.kind, &key.id), found).optional()?;
-        Ok(found.map(|(stream, head)| (stream, head.cast_unsigned())))
+        let found: Option<(i64, i64)> = self.run(sql)?.query_row((key.kind, key.id), found).optional()?;
+        Ok(found.map(|(stream, head)| Place { stream, head: head.cast_unsigned() }))
     }
 
-    fn append(&self, append: &Append) -> rusqlite::Result<bool> {
-        let key = Key::of(append.stream);
-        let found = self.find(&key)?;
-        if !append.fits(found.map(|(_, head)| head)) {
+    fn append(&mut self, append: &Append) -> rusqlite::Result<bool> {
+        let found = self.find(append.stream)?;
+        if !append.fits(found.map(|place| place.head)) {
             return Ok(false);
         }
         let stream = match found {
-            Some((stream, _)) => stream,
+            Some(place) => place.stream,
             // A stream begins with an event.
             None if append.rows.is_empty() => return Ok(true),
-            None => self.begin(append, &key)?,
+            None => self.begin(append)?,
         };
         if let (Some(_), Some(papers)) = (found, &append.papers) {
             self.run("UPDATE tasks SET papers = ?2 WHERE stream = ?1")?.execute((stream, papers))?;
@@ -234,6 +257,7 @@ impl Books<'_> {
             let (seq, at, action) = (row.seq.cast_signed(), row.at.cast_signed(), row.action.map(u64::cast_signed));
             insert.execute(params![stream, seq, at, action, row.body])?;
         }
+        drop(insert);
         if append.forget > 0 {
             // The last one says where the stream goes on.
             let sql = "DELETE FROM events WHERE stream = ?1 AND seq <= ?2 \
@@ -241,28 +265,32 @@ impl Books<'_> {
             let up_to = i64::try_from(append.forget).unwrap_or(i64::MAX);
             self.run(sql)?.execute((stream, up_to))?;
         }
+        let head = append.rows.last().map(|row| row.seq).or(found.map(|place| place.head)).unwrap_or_default();
+        self.known.note(append.stream, Place { stream, head });
         Ok(true)
     }
 
-    fn begin(&self, append: &Append, key: &Key) -> rusqlite::Result<i64> {
-        let stream = self.run("INSERT INTO streams (kind, id) VALUES (?1, ?2)")?.insert((key.kind, &key.id))?;
+    fn begin(&self, append: &Append) -> rusqlite::Result<i64> {
+        let key = Key::of(append.stream);
+        let stream = self.run("INSERT INTO streams (kind, id) VALUES (?1, ?2)")?.insert((key.kind, key.id))?;
         if let StreamId::Task(_) = append.stream {
             self.run("INSERT INTO tasks (stream, papers) VALUES (?1, ?2)")?.execute((stream, &append.papers))?;
         }
         Ok(stream)
     }
 
-    fn remove(&self, stream: StreamId) -> rusqlite::Result<()> {
+    fn remove(&mut self, stream: StreamId) -> rusqlite::Result<()> {
         if let StreamId::Task(id) = stream {
             self.remove(StreamId::After(id))?;
         }
-        let Some((stream, _)) = self.find(&Key::of(stream))? else { return Ok(()) };
+        let Some(place) = self.find(stream)? else { return Ok(()) };
+        self.known.forget(stream);
         for sql in [
             "DELETE FROM tasks WHERE stream = ?1",
             "DELETE FROM events WHERE stream = ?1",
             "DELETE FROM streams WHERE stream = ?1",
         ] {
-            self.run(sql)?.execute([stream])?;
+            self.run(sql)?.execute([place.stream])?;
         }
         Ok(())
     }

@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use crate::model::event::{Event, EventBody, EventSeq};
+use crate::model::event::{Event, EventSeq};
 use crate::model::ids::TaskId;
-use crate::model::plan::ActionId;
-use crate::model::time::Timestamp;
 use crate::ports::kv::Values;
 use crate::ports::store::{StoreError, StoredTask, StreamId};
 
 use super::faults::read_error;
 use super::open::BUSY;
+use super::row::EventRow;
 
 /// A page is no longer than this, unless it is one event. Protects the host's memory from logs of large events.
 const PAGE_BYTES_MAX: usize = 4 << 20;
@@ -78,12 +77,11 @@ pub(super) fn events(
 fn event(row: &Row<'_>) -> Result<(Event, usize), StoreError> {
     let columns = || -> rusqlite::Result<(i64, i64, Option<i64>)> { Ok((row.get(0)?, row.get(1)?, row.get(2)?)) };
     let (seq, at, action) = columns().map_err(|error| read_error(&error))?;
-    let text = row.get_ref(3).map_err(|error| read_error(&error))?.as_str().map_err(|_| StoreError::Damaged)?;
-    let body: EventBody = serde_json::from_str(text).map_err(|_| StoreError::Damaged)?;
-    let (seq, at) = (EventSeq(seq.cast_unsigned()), Timestamp(at.cast_unsigned()));
-    let mut event = Event::new(seq, at, body);
-    event.action = action.map(|action| ActionId(action.cast_unsigned()));
-    Ok((event, text.len()))
+    let body =
+        row.get_ref(3).map_err(|error| read_error(&error))?.as_str().map_err(|_| StoreError::Damaged)?.to_owned();
+    let length = body.len();
+    let (seq, at, action) = (seq.cast_unsigned(), at.cast_unsigned(), action.map(i64::cast_unsigned));
+    Ok((EventRow { seq, at, action, body }.into_event()?, length))
 }
 
 /// Tasks after a place, in order.
@@ -131,6 +129,8 @@ fn bounded(number: u64) -> i64 {
 /// How a checkpoint is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Thoroughness {
+    /// Nothing is moved: it only counts.
+    Look,
     /// As far as it goes.
     Passive,
     /// All of it, and the log is empty then, unless somebody reads there.
@@ -141,6 +141,7 @@ pub(super) enum Thoroughness {
 /// waited for, or whoever looks at the file with another tool would hold up all commits.
 pub(super) fn checkpoint(db: &Connection, how: Thoroughness) -> rusqlite::Result<u64> {
     let sql = match how {
+        Thoroughness::Look => "PRAGMA wal_checkpoint(NOOP)",
         Thoroughness::Passive => "PRAGMA wal_checkpoint(PASSIVE)",
         Thoroughness::Truncate => "PRAGMA wal_checkpoint(TRUNCATE)",
     };

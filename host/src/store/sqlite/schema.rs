@@ -12,7 +12,8 @@ pub(super) type Step = &'static str;
 pub(super) const STEPS: &[Step] = &[FIRST];
 
 /// An event's number, date and action are columns; all the rest of it is its body. A stream is there as long as it has an
-/// event, and its head is the highest number, so that nothing is said twice.
+/// event, and its head is the highest number, so that nothing is said twice. What an event is called is looked up in its
+/// body by the views: a column of its own, even a virtual one, would have every body parsed when it is written.
 const FIRST: Step = "
     CREATE TABLE store (
         only INTEGER PRIMARY KEY CHECK (only = 1),

@@ -1,6 +1,7 @@
 //! The store's front: asks the writer and the readers, and waits for them.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::thread::{self, Builder, JoinHandle};
 
 use tokio::sync::{oneshot, watch};
@@ -16,6 +17,7 @@ use super::open::{self, Manner, OpenError};
 use super::pages;
 use super::queue::Queue;
 use super::readers::{self, Readers};
+use super::recent::Recent;
 use super::writer::Writer;
 
 /// Bytes of what waits to be written. Whoever comes with more waits before that. Protects the host's memory while the disk
@@ -52,6 +54,8 @@ pub struct SqliteStore {
     /// `None` once it is being dropped: then its thread ends.
     writes: Option<Queue<Job>>,
     readers: Option<Readers>,
+    /// What was written last.
+    recent: Arc<Recent>,
     health: watch::Receiver<StoreHealth>,
     writer: Option<JoinHandle<()>>,
     reading: Vec<JoinHandle<()>>,
@@ -76,9 +80,10 @@ impl SqliteStore {
         let (readers, reading) = Readers::start(connections).map_err(fault)?;
         let (queue, jobs) = Queue::new(WAITING_BYTES_MAX);
         let (pulse, health) = Pulse::new();
-        let writer = Writer::new(opened, jobs, pulse);
+        let recent = Arc::<Recent>::default();
+        let writer = Writer::new(opened, jobs, pulse, Arc::clone(&recent));
         let writer = Builder::new().name("store writer".to_owned()).spawn(|| writer.run()).map_err(fault)?;
-        Ok(Self { writes: Some(queue), readers: Some(readers), health, writer: Some(writer), reading })
+        Ok(Self { writes: Some(queue), readers: Some(readers), recent, health, writer: Some(writer), reading })
     }
 
     /// How the store is, now and whenever that changes.
@@ -138,11 +143,21 @@ impl TaskStore for SqliteStore {
     }
 
     fn head(&self, stream: StreamId) -> BoxFuture<'_, Result<Option<EventSeq>, StoreError>> {
-        Box::pin(self.read_with(move |db| pages::head(db, stream)))
+        Box::pin(async move {
+            match self.recent.head(stream) {
+                Some(head) => Ok(Some(head)),
+                None => self.read_with(move |db| pages::head(db, stream)).await,
+            }
+        })
     }
 
     fn read(&self, stream: StreamId, after: EventSeq, limit: usize) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
-        Box::pin(self.read_with(move |db| pages::events(db, stream, after, limit)))
+        Box::pin(async move {
+            match self.recent.read(stream, after, limit) {
+                Some(found) => found,
+                None => self.read_with(move |db| pages::events(db, stream, after, limit)).await,
+            }
+        })
     }
 
     fn remove(&self, stream: StreamId) -> BoxFuture<'_, Result<(), StoreError>> {

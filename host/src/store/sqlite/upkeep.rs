@@ -62,6 +62,11 @@ impl Upkeep {
         if self.unmoved < self.next {
             return Ok(());
         }
+        // What is written together shares pages, so it is less than was thought.
+        self.unmoved = checkpoint(db, Thoroughness::Look)?.saturating_mul(PAGE_BYTES);
+        if self.unmoved < self.next {
+            return Ok(());
+        }
         // Whatever comes of it, the next commit need not try again.
         self.next = self.unmoved.saturating_add(LOG_BYTES);
         // It does not begin anew as long as somebody reads in it.

@@ -1,6 +1,7 @@
 //! The one thread that writes. What waits for it is written together; what cannot be written waits, or is refused.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -13,10 +14,12 @@ use crate::ports::store::CommitError;
 use super::faults::Trouble;
 use super::group::{self, Job, Written};
 use super::health::Pulse;
+use super::known::Known;
 use super::open::Opened;
 use super::owner::OwnerLock;
 use super::pages::{Thoroughness, checkpoint};
 use super::queue::Queued;
+use super::recent::Recent;
 use super::upkeep::Upkeep;
 
 /// The longest that something lies only in the machine's memory. What asks for more is answered when it is on the disk.
@@ -25,6 +28,10 @@ const LAG_MAX: Duration = Duration::from_millis(200);
 const GROUP_JOBS_MAX: usize = 1024;
 /// Bytes in one transaction, unless it is one job. Protects those who wait from whoever writes much.
 const GROUP_BYTES_MAX: usize = 8 << 20;
+/// The part of the time that the last transaction took for which its next one is held back at most.
+const GATHER: f32 = 0.5;
+/// And never for longer than this.
+const GATHER_MAX: Duration = Duration::from_millis(1);
 /// Until the first try after the disk was full; twice as long each time.
 const RETRY_MIN: Duration = Duration::from_millis(250);
 /// The longest time between two tries.
@@ -39,6 +46,8 @@ pub(super) struct Writer {
     lock: OwnerLock,
     jobs: Receiver<Queued<Job>>,
     pulse: Pulse,
+    recent: Arc<Recent>,
+    known: Known,
     clock: SystemClock,
     /// In the order in which they came.
     waiting: VecDeque<Queued<Job>>,
@@ -49,9 +58,17 @@ pub(super) struct Writer {
     /// Whether SQLite syncs the log with each commit.
     syncs: bool,
     retry: Option<Retry>,
+    last: Last,
     upkeep: Upkeep,
     /// Whether nobody has written for a while.
     is_idle: bool,
+}
+
+/// The transaction before.
+#[derive(Debug, Clone, Copy, Default)]
+struct Last {
+    jobs: usize,
+    took: Duration,
 }
 
 /// When to try again what could not be written.
@@ -62,13 +79,15 @@ struct Retry {
 }
 
 impl Writer {
-    pub(super) fn new(opened: Opened, jobs: Receiver<Queued<Job>>, pulse: Pulse) -> Self {
+    pub(super) fn new(opened: Opened, jobs: Receiver<Queued<Job>>, pulse: Pulse, recent: Arc<Recent>) -> Self {
         let Opened { db, file, lock } = opened;
         Self {
             db,
             lock,
             jobs,
             pulse,
+            recent,
+            known: Known::default(),
             clock: SystemClock::new(),
             waiting: VecDeque::new(),
             is_open: true,
@@ -76,6 +95,7 @@ impl Writer {
             // As it was opened.
             syncs: true,
             retry: None,
+            last: Last::default(),
             upkeep: Upkeep::of(&file),
             is_idle: false,
         }
@@ -87,6 +107,7 @@ impl Writer {
             match self.rest() {
                 Some(Duration::ZERO) => {
                     self.receive();
+                    self.gather();
                     self.write();
                 }
                 Some(rest) => drop(self.wait(Some(rest))),
@@ -162,17 +183,33 @@ impl Writer {
     /// Writes what waits, as much as goes into one transaction; and in any case what makes the log safe, when it is time.
     fn write(&mut self) {
         let group = self.group();
+        let (jobs, began) = (group.len(), self.clock.steady());
         let is_late = self.unsafe_since.is_some_and(|since| since.saturating_add(LAG_MAX) <= self.clock.steady());
         // After the disk was full something is written in any case: only that shows whether it still is.
         let is_trial = self.retry.is_some();
         let syncs = is_late || is_trial || group.iter().any(|queued| queued.job.is_durable());
         match self.transact(&group, syncs, is_trial) {
-            Ok(written) => self.wrote(group, &written, syncs),
+            Ok(written) => {
+                self.last = Last { jobs, took: self.clock.steady().saturating_sub(began) };
+                self.wrote(group, &written, syncs);
+            }
             Err(trouble) => {
                 for queued in group.into_iter().rev() {
                     self.waiting.push_front(queued);
                 }
                 self.suffer(trouble);
+            }
+        }
+    }
+
+    /// Waits a moment for those who were answered together just now: most of them come back with what is next, and one sync
+    /// for all is worth more than the first of them being early. Whoever is alone waits for nobody.
+    fn gather(&mut self) {
+        let until = self.clock.steady().saturating_add(self.last.took.mul_f32(GATHER).min(GATHER_MAX));
+        while self.waiting.len() < self.last.jobs && !self.pulse.has_failed() {
+            let left = until.saturating_sub(self.clock.steady());
+            if left.is_zero() || !self.wait(Some(left)) {
+                return;
             }
         }
     }
@@ -196,7 +233,7 @@ impl Writer {
         }
         // What was written without a sync is safe with the next commit that is synced, if that writes anything.
         let touch = is_trial || (syncs && self.unsafe_since.is_some());
-        Ok(group::write(&mut self.db, group.iter().map(|queued| &queued.job), touch)?)
+        Ok(group::write(&mut self.db, &mut self.known, group.iter().map(|queued| &queued.job), touch)?)
     }
 
     fn wrote(&mut self, group: Vec<Queued<Job>>, written: &Written, syncs: bool) {
@@ -207,7 +244,7 @@ impl Writer {
             self.upkeep.wrote(group.len(), group.iter().map(|queued| queued.job.bytes()).sum());
         }
         for (queued, is_taken) in group.into_iter().zip(&written.taken) {
-            queued.job.answer(*is_taken);
+            queued.job.answer(*is_taken, &self.recent);
         }
         let done = self.upkeep.between(&self.db, self.clock.steady());
         self.put_off(done);
@@ -235,6 +272,8 @@ impl Writer {
             Trouble::Busy => self.later(),
             Trouble::Failed(why) => {
                 self.pulse.failed(&why);
+                // What became of the last group only the file says.
+                self.recent.forget_all();
                 (self.retry, self.unsafe_since) = (None, None);
                 self.refuse_all();
             }

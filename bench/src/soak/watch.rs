@@ -1,0 +1,141 @@
+//! What the process uses, as the kernel, the disk and the store say.
+
+use std::{fmt::Write as _, fs, io, path::Path, time::Instant};
+
+use anyhow::{Context, Result};
+use rusqlite::{Connection, OpenFlags};
+use taskcell_bench::Curve;
+
+/// Everything that is watched, and when it began.
+pub(crate) struct Watch<'a> {
+    /// The directory of the host, unless it has none.
+    dir: Option<&'a Path>,
+    began: Instant,
+    last: (Instant, u64),
+    curves: Vec<Curve>,
+}
+
+impl<'a> Watch<'a> {
+    pub(crate) fn new(dir: Option<&'a Path>) -> Self {
+        let now = Instant::now();
+        let mut curves = vec![
+            // The allocator keeps some of what it once had.
+            Curve::new("memory MiB", 0.1, 8.0),
+            Curve::new("descriptors", 0.0, 8.0),
+            // Those for what blocks come and go.
+            Curve::new("threads", 0.0, 8.0),
+        ];
+        if dir.is_some() {
+            // The log grows up to where it begins anew.
+            curves.push(Curve::new("disk MiB", 0.1, 8.0));
+            curves.push(Curve::new("rows", 0.1, 1000.0));
+        }
+        print!("{:>9} {:>9} {:>7}", "done", "each s", "s");
+        for curve in &curves {
+            print!("{:>14}", curve.name);
+        }
+        println!();
+        Self { dir, began: now, last: (now, 0), curves }
+    }
+
+    /// Looks at everything, and says it in a line.
+    pub(crate) fn look(&mut self, done: u64) -> Result<()> {
+        let mut samples = vec![memory()?, descriptors()?, threads()?];
+        if let Some(dir) = self.dir {
+            samples.push(mib(bytes_below(dir)?));
+            samples.push(rows(dir)?);
+        }
+        let (now, (before, done_before)) = (Instant::now(), self.last);
+        self.last = (now, done);
+        let rate = whole(done - done_before) / now.duration_since(before).as_secs_f64();
+        let mut line = format!("{done:>9} {rate:>9.0} {:>7.0}", now.duration_since(self.began).as_secs_f64());
+        for (curve, sample) in self.curves.iter_mut().zip(samples) {
+            write!(line, "{sample:>14.1}")?;
+            curve.push(sample);
+        }
+        println!("{line}");
+        Ok(())
+    }
+
+    /// Says of each curve whether it is flat. `false` if one is not, or nobody can tell.
+    pub(crate) fn verdict(&self) -> bool {
+        println!();
+        let mut all = true;
+        for curve in &self.curves {
+            let Some(verdict) = curve.verdict() else {
+                println!("{:12} has too few samples", curve.name);
+                all = false;
+                continue;
+            };
+            let word = if verdict.is_flat { "flat" } else { "GROWS" };
+            println!(
+                "{:12} {word:6} the first half ends at {:.1}, the second is at most {:.1}; up to {:.1} is flat (+{:.0} %, +{})",
+                curve.name,
+                verdict.middle,
+                verdict.highest,
+                verdict.allowed,
+                curve.part * 100.0,
+                curve.fixed
+            );
+            all &= verdict.is_flat;
+        }
+        all
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "nothing that is counted here is so large")]
+fn whole(number: u64) -> f64 {
+    number as f64
+}
+
+fn mib(bytes: u64) -> f64 {
+    whole(bytes) / f64::from(1 << 20)
+}
+
+/// A number in the kernel's account of this process.
+fn status(name: &str) -> Result<f64> {
+    let status = fs::read_to_string("/proc/self/status").context("only Linux says what a process uses")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).context("no such line")?;
+    let number = line.split_whitespace().next().context("an empty line")?;
+    Ok(number.parse()?)
+}
+
+fn memory() -> Result<f64> {
+    Ok(status("VmRSS")? / 1024.0)
+}
+
+fn threads() -> Result<f64> {
+    status("Threads")
+}
+
+fn descriptors() -> Result<f64> {
+    Ok(whole(fs::read_dir("/proc/self/fd")?.count() as u64))
+}
+
+/// What lies on the disk, in all files of a directory.
+fn bytes_below(dir: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    let entries = match fs::read_dir(dir) {
+        // Tasks come and go meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        bytes += match entry.metadata() {
+            Ok(found) if found.is_dir() => bytes_below(&entry.path())?,
+            Ok(found) => found.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error),
+        };
+    }
+    Ok(bytes)
+}
+
+/// All rows of the store.
+fn rows(dir: &Path) -> Result<f64> {
+    let db = Connection::open_with_flags(dir.join("tasks.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let sql = "SELECT (SELECT count(*) FROM streams) + (SELECT count(*) FROM events) + (SELECT count(*) FROM tasks)";
+    let rows: i64 = db.query_row(sql, [], |row| row.get(0))?;
+    Ok(whole(rows.unsigned_abs()))
+}

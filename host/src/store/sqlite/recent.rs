@@ -1,0 +1,231 @@
+//! The newest events, as they were written: most are read within a moment, by those who wait for them. Reading them here
+//! costs no way to another thread, and no look at a log that has just grown.
+//!
+//! The writer puts in what is in the file, before it answers for it. So nobody who was answered finds less here than there.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::model::event::{Event, EventSeq};
+use crate::ports::store::{StoreError, StreamId};
+
+use super::row::EventRow;
+
+/// Bytes of all of them together. Some hundred tasks that are being followed; what is older is read from the file.
+const BYTES_MAX: usize = 4 << 20;
+/// Bytes of one stream's, so that one that talks much leaves room for the others, and a page is read in a millisecond.
+const STREAM_BYTES_MAX: usize = 256 << 10;
+/// What an event takes beside its text, about.
+const ROW_BYTES: usize = 128;
+
+/// The newest events of the streams that were written to last.
+#[derive(Debug, Default)]
+pub(super) struct Recent(Mutex<Tails>);
+
+#[derive(Debug, Default)]
+struct Tails {
+    streams: HashMap<StreamId, Tail>,
+    /// In the order in which they came in, with their numbers: one that is not there any more, or again, has another.
+    order: VecDeque<(StreamId, u64)>,
+    numbers: u64,
+    bytes: usize,
+}
+
+/// Events without a gap, up to the stream's last.
+#[derive(Debug, Default)]
+struct Tail {
+    number: u64,
+    rows: VecDeque<EventRow>,
+    bytes: usize,
+}
+
+impl Recent {
+    fn lock(&self) -> MutexGuard<'_, Tails> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// These were written behind all others of the stream, and those up to `forget` were removed, but the last.
+    pub(super) fn wrote(&self, stream: StreamId, rows: Vec<EventRow>, forget: u64) {
+        self.lock().wrote(stream, rows, forget);
+    }
+
+    /// Nothing is known of the stream any more.
+    pub(super) fn forget(&self, stream: StreamId) {
+        self.lock().forget(stream);
+    }
+
+    /// Nothing is known any more.
+    pub(super) fn forget_all(&self) {
+        *self.lock() = Tails::default();
+    }
+
+    /// The number of the stream's last event, if it is known here.
+    pub(super) fn head(&self, stream: StreamId) -> Option<EventSeq> {
+        let tails = self.lock();
+        tails.streams.get(&stream)?.rows.back().map(|row| EventSeq(row.seq))
+    }
+
+    /// The events after a number, if all of them are known here.
+    pub(super) fn read(
+        &self,
+        stream: StreamId,
+        after: EventSeq,
+        limit: usize,
+    ) -> Option<Result<Vec<Event>, StoreError>> {
+        let found = self.lock().read(stream, after, limit)?;
+        // Made events where nobody waits for the lock.
+        Some(found.into_iter().map(EventRow::into_event).collect())
+    }
+}
+
+impl Tails {
+    fn wrote(&mut self, stream: StreamId, rows: Vec<EventRow>, forget: u64) {
+        if rows.is_empty() && !self.streams.contains_key(&stream) {
+            return;
+        }
+        let (numbers, order) = (&mut self.numbers, &mut self.order);
+        let tail = self.streams.entry(stream).or_insert_with(|| {
+            *numbers += 1;
+            order.push_back((stream, *numbers));
+            Tail { number: *numbers, ..Tail::default() }
+        });
+        let before = tail.bytes;
+        tail.push(rows);
+        tail.shorten(|tail, first| tail.bytes > STREAM_BYTES_MAX || first.seq <= forget);
+        self.bytes = (self.bytes + tail.bytes).saturating_sub(before);
+        while self.bytes > BYTES_MAX {
+            let Some((oldest, number)) = self.order.pop_front() else { break };
+            if self.streams.get(&oldest).is_some_and(|tail| tail.number == number) {
+                self.forget(oldest);
+            }
+        }
+    }
+
+    fn forget(&mut self, stream: StreamId) {
+        if let Some(tail) = self.streams.remove(&stream) {
+            self.bytes = self.bytes.saturating_sub(tail.bytes);
+        }
+        // Names that point nowhere are few.
+        if self.order.len() > 2 * self.streams.len() + 16 {
+            let streams = &self.streams;
+            self.order.retain(|(stream, number)| streams.get(stream).is_some_and(|tail| tail.number == *number));
+        }
+    }
+
+    fn read(&self, stream: StreamId, after: EventSeq, limit: usize) -> Option<Vec<EventRow>> {
+        let tail = self.streams.get(&stream)?;
+        let first = tail.rows.front()?.seq;
+        if after.0.saturating_add(1) < first {
+            return None;
+        }
+        let skipped = usize::try_from(after.0.saturating_add(1) - first).unwrap_or(usize::MAX);
+        Some(tail.rows.iter().skip(skipped).take(limit).cloned().collect())
+    }
+}
+
+impl Tail {
+    fn push(&mut self, rows: Vec<EventRow>) {
+        for row in rows {
+            self.bytes += weight(&row);
+            self.rows.push_back(row);
+        }
+    }
+
+    /// Leaves out the oldest for as long as they are to go. The last one always stays.
+    fn shorten(&mut self, goes: impl Fn(&Self, &EventRow) -> bool) {
+        while self.rows.len() > 1 && self.rows.front().is_some_and(|first| goes(self, first)) {
+            let oldest = self.rows.pop_front();
+            self.bytes = self.bytes.saturating_sub(oldest.as_ref().map_or(0, weight));
+        }
+    }
+}
+
+fn weight(row: &EventRow) -> usize {
+    row.body.len() + ROW_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ids::TaskId;
+
+    fn task(number: u128) -> StreamId {
+        StreamId::Task(TaskId::from_random(number))
+    }
+
+    fn row(seq: u64, bytes: usize) -> EventRow {
+        let body = format!(r#"{{"event":"progress","message":"{}"}}"#, "x".repeat(bytes));
+        EventRow { seq, at: 1, action: None, body }
+    }
+
+    fn numbers(recent: &Recent, stream: StreamId, after: u64, limit: usize) -> Option<Vec<u64>> {
+        let read = recent.read(stream, EventSeq(after), limit)?;
+        Some(read.unwrap().into_iter().map(|event| event.seq.0).collect())
+    }
+
+    #[test]
+    fn all_that_is_asked_for_is_there_or_nothing() {
+        let recent = Recent::default();
+        assert_eq!(numbers(&recent, task(1), 0, 10), None);
+        recent.wrote(task(1), vec![row(5, 1), row(6, 1)], 0);
+        recent.wrote(task(1), vec![row(7, 1)], 0);
+        assert_eq!(numbers(&recent, task(1), 3, 10), None);
+        assert_eq!(numbers(&recent, task(1), 4, 10), Some(vec![5, 6, 7]));
+        assert_eq!(numbers(&recent, task(1), 4, 2), Some(vec![5, 6]));
+        assert_eq!(numbers(&recent, task(1), 6, 10), Some(vec![7]));
+        assert_eq!(numbers(&recent, task(1), 7, 10), Some(vec![]));
+        assert_eq!(numbers(&recent, task(1), u64::MAX, 10), Some(vec![]));
+        assert_eq!(recent.head(task(1)), Some(EventSeq(7)));
+        recent.forget(task(1));
+        assert_eq!((numbers(&recent, task(1), 6, 10), recent.head(task(1))), (None, None));
+    }
+
+    #[test]
+    fn what_is_removed_from_the_file_is_not_here_either() {
+        let recent = Recent::default();
+        recent.wrote(task(1), vec![], 0);
+        assert_eq!(recent.head(task(1)), None);
+        recent.wrote(task(1), (1..=5).map(|seq| row(seq, 1)).collect(), 2);
+        assert_eq!(numbers(&recent, task(1), 1, 10), None);
+        assert_eq!(numbers(&recent, task(1), 2, 10), Some(vec![3, 4, 5]));
+        recent.wrote(task(1), vec![], 5);
+        assert_eq!(numbers(&recent, task(1), 3, 10), None);
+        assert_eq!(numbers(&recent, task(1), 4, 10), Some(vec![5]));
+    }
+
+    #[test]
+    fn a_stream_that_talks_much_keeps_its_newest() {
+        let recent = Recent::default();
+        recent.wrote(task(1), (1..=1000).map(|seq| row(seq, 1000)).collect(), 0);
+        assert_eq!(numbers(&recent, task(1), 0, 10), None);
+        assert_eq!(numbers(&recent, task(1), 999, 10), Some(vec![1000]));
+        recent.wrote(task(1), vec![row(1001, STREAM_BYTES_MAX)], 0);
+        assert_eq!(numbers(&recent, task(1), 999, 10), None);
+        assert_eq!(numbers(&recent, task(1), 1000, 10), Some(vec![1001]));
+    }
+
+    #[test]
+    fn streams_that_were_not_written_to_for_long_make_room() {
+        let recent = Recent::default();
+        for round in 1..=3 {
+            for number in 0..1000 {
+                recent.wrote(task(number), vec![row(round, 10_000)], 0);
+            }
+        }
+        let tails = recent.lock();
+        assert!(tails.bytes <= BYTES_MAX && !tails.streams.is_empty(), "{}", tails.bytes);
+        assert_eq!(tails.bytes, tails.streams.values().map(|tail| tail.bytes).sum::<usize>());
+        assert!(tails.order.len() <= 2 * tails.streams.len() + 16, "{}", tails.order.len());
+    }
+
+    #[test]
+    fn streams_that_come_and_go_leave_nothing() {
+        let recent = Recent::default();
+        for number in 0..10_000 {
+            recent.wrote(task(number), vec![row(1, 10)], 0);
+            recent.forget(task(number));
+        }
+        let tails = recent.lock();
+        assert!(tails.streams.is_empty() && tails.bytes == 0 && tails.order.len() <= 17, "{}", tails.order.len());
+    }
+}

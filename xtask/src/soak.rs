@@ -1,0 +1,20 @@
+//! `cargo xtask soak`: builds the benchmark's program optimised, and lets it run tasks for long.
+
+use anyhow::Result;
+
+use crate::{bench, workspace::Workspace};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// What the program is told: `--tasks N`, `--in-flight N`, `--keep N`, `--minutes N`, `--data DIR`, `--memory`,
+    /// `--plugins [N]`, or `--help`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<String>,
+}
+
+pub(crate) fn command(arguments: &Arguments) -> Result<()> {
+    let workspace = Workspace::read()?;
+    let mut soak = bench::program(&workspace)?;
+    soak.arg("soak").arg("--hello").arg(bench::hello(&workspace)?).args(&arguments.words);
+    bench::run(soak, "the long run")
+}
