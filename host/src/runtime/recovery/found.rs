@@ -15,6 +15,7 @@ use crate::model::papers::TaskPapers;
 use crate::model::schema::Schema;
 use crate::model::snapshot::Phase;
 use crate::model::state::TaskState;
+use crate::model::time::Timestamp;
 use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
 
 use super::super::attachments::Attached;
@@ -37,6 +38,10 @@ pub(super) struct Found {
     /// What became of those that are sent once.
     pub(super) told_once: HashMap<SignalKey, Delivery>,
     pub(super) after: After,
+    /// The date of its newest event before this host.
+    pub(super) last_at: Timestamp,
+    /// Whether what happened after its end cannot be read.
+    pub(super) is_after_damaged: bool,
     /// What it goes on with, if it does.
     pub(super) fit: Option<Fit>,
     /// Whether a later start has its key.
@@ -49,6 +54,7 @@ pub(super) struct Found {
 #[derive(Debug, Default)]
 pub(super) struct After {
     pub(super) seq: EventSeq,
+    pub(super) at: Timestamp,
     pub(super) settled: Vec<u64>,
     pub(super) late_signals: u32,
     /// The function that it names was called.
@@ -88,7 +94,14 @@ impl Inner {
                 match read(store, id, papers).await {
                     // One that is being born in this host is nobody's yet.
                     Ok(Some(found)) if self.registry.has_key(&found.task, id) => {}
-                    Ok(found) => all.extend(found),
+                    Ok(found) => {
+                        if found.as_ref().is_some_and(|found| found.is_after_damaged) {
+                            let why =
+                                "what happened after its end cannot be read; its outcome is kept, and nobody is called";
+                            recovery.quarantined.push(Quarantined { id, why: why.to_owned() });
+                        }
+                        all.extend(found);
+                    }
                     Err(StoreError::Unavailable) => return Err(StoreError::Unavailable),
                     Err(error @ StoreError::Damaged) => {
                         aside.insert(id, place);
@@ -216,15 +229,38 @@ async fn read(store: &dyn TaskStore, id: TaskId, papers: Option<TaskPapers>) -> 
         return Ok(None);
     }
     let task = state.task.clone().ok_or(StoreError::Damaged)?;
-    let mut after = After::default();
+    let last_at = state.last_at();
+    let (mut after, mut is_after_damaged) = (After::default(), false);
     if state.outcome.is_some() {
-        after = read_after(store, id, &mut state).await?;
+        after = match read_after(store, id, &mut state).await {
+            Ok(after) => after,
+            // Nobody knows who was called; its outcome stands.
+            Err(StoreError::Damaged) => {
+                is_after_damaged = true;
+                After { called: true, hooked: true, ..After::default() }
+            }
+            Err(StoreError::Unavailable) => return Err(StoreError::Unavailable),
+        };
         for number in &after.settled {
             messages.remove(number);
         }
     }
     let (fit, has_no_key, decided) = (None, false, Vec::new());
-    Ok(Some(Found { id, task, papers, state, messages, told_once, after, fit, has_no_key, decided }))
+    let found = Found {
+        id,
+        task,
+        papers,
+        state,
+        messages,
+        told_once,
+        after,
+        last_at,
+        is_after_damaged,
+        fit,
+        has_no_key,
+        decided,
+    };
+    Ok(Some(found))
 }
 
 async fn read_after(store: &dyn TaskStore, id: TaskId, state: &mut TaskState) -> Result<After, StoreError> {
@@ -235,7 +271,7 @@ async fn read_after(store: &dyn TaskStore, id: TaskId, state: &mut TaskState) ->
             return Ok(after);
         }
         for event in page {
-            after.seq = event.seq;
+            (after.seq, after.at) = (event.seq, after.at.max(event.at));
             state.after_the_end(&event.body);
             after.note(&event.body, &state.details);
         }
