@@ -229,10 +229,7 @@ impl Inner {
         let mut found = self.find(&mut recovery, &mut aside).await.map_err(RecoverError::Read)?;
         failpoint!("recovery.found");
         self.see_who_has_keys(&mut found);
-        for task in &mut found {
-            self.decide_about(task, &mut recovery).await.map_err(RecoverError::Write)?;
-            failpoint!("recovery.decided");
-        }
+        self.decide_about(&mut found, &mut recovery).await.map_err(RecoverError::Write)?;
         let kept = self.see_to_files(&found, &aside).await;
         self.standby.aside().extend(aside.into_keys());
         let lives = self.enter_all(found, &kept, &mut recovery);

@@ -1,6 +1,9 @@
 //! What is in the store of each task, and what becomes of those that have not ended.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
 
 use crate::model::command::{Command, Decision};
 use crate::model::details::TaskDetails;
@@ -16,6 +19,7 @@ use crate::model::schema::Schema;
 use crate::model::snapshot::Phase;
 use crate::model::state::TaskState;
 use crate::model::time::Timestamp;
+use crate::ports::failpoint::failpoint;
 use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
 
 use super::super::attachments::Attached;
@@ -26,6 +30,9 @@ use super::{LostTask, Quarantined, Recovery};
 
 /// Tasks, and events, that are read at a time.
 const PAGE: usize = 256;
+
+/// Tasks that are read, or written, at once: a store can do that together.
+const AT_ONCE: usize = 64;
 
 /// A task that is in the store.
 pub(super) struct Found {
@@ -80,18 +87,15 @@ impl Inner {
         recovery: &mut Recovery,
         aside: &mut HashMap<TaskId, Option<u64>>,
     ) -> Result<Vec<Found>, StoreError> {
-        let store = &*self.around.store;
+        let store = &self.around.store;
         let (mut all, mut after) = (Vec::new(), 0);
         loop {
-            let page = store.tasks(after, PAGE).await?;
+            let mut page = store.tasks(after, PAGE).await?;
             let Some(last) = page.last() else { return Ok(all) };
             after = last.place;
-            for StoredTask { id, papers, .. } in page {
-                if self.registry.by_id(id).is_some() {
-                    continue;
-                }
-                let place = papers.as_ref().and_then(|papers| papers.attachments);
-                match read(store, id, papers).await {
+            page.retain(|task| self.registry.by_id(task.id).is_none());
+            for Read { id, place, found } in read_all(store, page).await? {
+                match found {
                     // One that is being born in this host is nobody's yet.
                     Ok(Some(found)) if self.registry.has_key(&found.task, id) => {}
                     Ok(found) => {
@@ -120,12 +124,33 @@ impl Inner {
         }
     }
 
-    /// Decides what becomes of a task that has not ended, and writes it down.
-    pub(super) async fn decide_about(&self, found: &mut Found, recovery: &mut Recovery) -> Result<(), CommitError> {
-        if found.state.outcome.is_some() {
-            recovery.ended += 1;
-            return Ok(());
+    /// Decides what becomes of the tasks that have not ended, and writes it down, many at once.
+    pub(super) async fn decide_about(&self, all: &mut [Found], recovery: &mut Recovery) -> Result<(), CommitError> {
+        let ended = all.len();
+        let mut open: Vec<&mut Found> = all.iter_mut().filter(|found| found.state.outcome.is_none()).collect();
+        recovery.ended += ended.saturating_sub(open.len());
+        for group in open.chunks_mut(AT_ONCE) {
+            let decided: Vec<Vec<Event>> = group.iter_mut().map(|found| self.decide_one(found)).collect();
+            let mut commits = JoinSet::new();
+            for (found, events) in group.iter().zip(&decided).filter(|(_, events)| !events.is_empty()) {
+                let records = events.iter().cloned().map(Record::Event).collect();
+                let (stream, fence) = (StreamId::Task(found.id), Fence::After(found.state.seq));
+                let store = Arc::clone(&self.around.store);
+                commits.spawn(async move { store.commit(stream, fence, records).await });
+            }
+            while let Some(written) = commits.join_next().await {
+                written.unwrap_or(Err(CommitError::Unavailable))?;
+            }
+            for (found, events) in group.iter_mut().zip(decided) {
+                found.take(events, recovery);
+                failpoint!("recovery.decided");
+            }
         }
+        Ok(())
+    }
+
+    /// What happens to a task that has not ended.
+    fn decide_one(&self, found: &mut Found) -> Vec<Event> {
         let unfit = match self.fit(found) {
             Ok(fit) => {
                 found.fit = Some(fit);
@@ -135,29 +160,7 @@ impl Inner {
         };
         let now = self.around.clock.date();
         let Decision { events, .. } = step(&found.state, Command::HostRestarted { unfit, now });
-        let events = found.state.numbered(now, events);
-        if !events.is_empty() {
-            let records = events.iter().cloned().map(Record::Event).collect();
-            let fence = Fence::After(found.state.seq);
-            self.around.store.commit(StreamId::Task(found.id), fence, records).await?;
-        }
-        let ran = found.state.phase == Some(Phase::Running);
-        for event in events {
-            found.state.apply(&event);
-            found.decided.push((found.state.phase.unwrap_or(Phase::Queued), event));
-        }
-        match &found.state.outcome {
-            None if ran => recovery.restarted.push(found.id),
-            None => recovery.went_on.push(found.id),
-            Some(Outcome::Failed(failure)) if failure.kind == FailureKind::Lost => {
-                let (id, task, why) = (found.id, found.task.clone(), failure.message.clone());
-                recovery.lost.push(LostTask { id, task, why });
-            }
-            Some(Outcome::Failed(_) | Outcome::Succeeded { .. } | Outcome::Cancelled { .. }) => {
-                recovery.cancelled.push(found.id);
-            }
-        }
-        Ok(())
+        found.state.numbered(now, events)
     }
 
     /// What a task goes on with, or why it cannot.
@@ -187,12 +190,41 @@ impl Inner {
     }
 }
 
+/// What came of reading a task.
+struct Read {
+    id: TaskId,
+    /// Where its attachments are.
+    place: Option<u64>,
+    found: Result<Option<Found>, StoreError>,
+}
+
+/// Reads these tasks, many at once, and returns them in their order.
+async fn read_all(store: &Arc<dyn TaskStore>, tasks: Vec<StoredTask>) -> Result<Vec<Read>, StoreError> {
+    let (mut waiting, mut reads, mut done) = (tasks.into_iter().enumerate(), JoinSet::new(), BTreeMap::new());
+    loop {
+        while reads.len() < AT_ONCE
+            && let Some((number, StoredTask { id, papers, .. })) = waiting.next()
+        {
+            let store = Arc::clone(store);
+            let place = papers.as_ref().and_then(|papers| papers.attachments);
+            reads.spawn(async move { (number, Read { id, place, found: read(&*store, id, papers).await }) });
+        }
+        match reads.join_next().await {
+            None => return Ok(done.into_values().collect()),
+            Some(Ok((number, read))) => drop(done.insert(number, read)),
+            // It panicked.
+            Some(Err(_)) => return Err(StoreError::Unavailable),
+        }
+    }
+}
+
 /// All that is in the store of a task; `None` when there is nothing.
 async fn read(store: &dyn TaskStore, id: TaskId, papers: Option<TaskPapers>) -> Result<Option<Found>, StoreError> {
     let mut state = TaskState::default();
     let (mut messages, mut once) = (BTreeMap::new(), BTreeMap::new());
     let mut told_once = HashMap::new();
-    loop {
+    // Its end is the last of its log.
+    while state.outcome.is_none() {
         let page = store.read(StreamId::Task(id), state.seq, PAGE).await?;
         if page.is_empty() {
             break;
@@ -274,6 +306,28 @@ async fn read_after(store: &dyn TaskStore, id: TaskId, state: &mut TaskState) ->
             (after.seq, after.at) = (event.seq, after.at.max(event.at));
             state.after_the_end(&event.body);
             after.note(&event.body, &state.details);
+        }
+    }
+}
+
+impl Found {
+    /// Takes in what was written down.
+    fn take(&mut self, events: Vec<Event>, recovery: &mut Recovery) {
+        let ran = self.state.phase == Some(Phase::Running);
+        for event in events {
+            self.state.apply(&event);
+            self.decided.push((self.state.phase.unwrap_or(Phase::Queued), event));
+        }
+        match &self.state.outcome {
+            None if ran => recovery.restarted.push(self.id),
+            None => recovery.went_on.push(self.id),
+            Some(Outcome::Failed(failure)) if failure.kind == FailureKind::Lost => {
+                let (id, task, why) = (self.id, self.task.clone(), failure.message.clone());
+                recovery.lost.push(LostTask { id, task, why });
+            }
+            Some(Outcome::Failed(_) | Outcome::Succeeded { .. } | Outcome::Cancelled { .. }) => {
+                recovery.cancelled.push(self.id);
+            }
         }
     }
 }

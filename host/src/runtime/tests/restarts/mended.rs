@@ -12,19 +12,20 @@ use super::gate::standing_by;
 use super::shapes::family;
 use super::{HOUR, SECOND, World, again, once, task};
 use crate::model::children::ChildOutcome;
-use crate::model::event::{Event, EventBody};
+use crate::model::event::{Event, EventBody, EventSeq};
 use crate::model::outcome::{CellEnd, GuestOutcome, Outcome};
 use crate::model::request::CancelRequest;
 use crate::model::retry::RetryPolicy;
 use crate::model::signal::Party;
 use crate::model::snapshot::{Phase, Usage};
 use crate::ports::clock::{BoxFuture, Clock as _};
-use crate::ports::store::{Fence, Record, StreamId, TaskStore as _};
+use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
 use crate::runtime::external::RemoveError;
 use crate::runtime::host::StartError;
 use crate::runtime::queue::Queue;
 use crate::runtime::terminal::TaskEnd;
 use crate::store::faulty::FaultyStore;
+use crate::store::memory::MemoryStore;
 
 fn waiting() -> Script {
     script(|link| async move { success(json!(wait_for(&link, "go", None).await)) })
@@ -307,4 +308,78 @@ async fn r6_a_daemon_that_was_taken_over_is_its_keepers_own() {
     second.advance(HOUR).await;
     assert_eq!(second.inner.registry.live().len(), 0, "a person stopped it");
     assert_eq!(second.inner.daemon_statuses()[0].phase, crate::runtime::daemons::DaemonPhase::Stopped);
+}
+
+/// A store that answers a while later, and counts who waits for it.
+#[derive(Debug, Default)]
+struct Busy {
+    store: Arc<MemoryStore>,
+    reads: Waiting,
+    commits: Waiting,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Waiting {
+    async fn a_while(&self) {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        yield_now().await;
+        yield_now().await;
+        self.now.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl TaskStore for Busy {
+    fn commit(&self, stream: StreamId, fence: Fence, records: Vec<Record>) -> BoxFuture<'_, Result<(), CommitError>> {
+        Box::pin(async move {
+            self.commits.a_while().await;
+            self.store.commit(stream, fence, records).await
+        })
+    }
+
+    fn head(&self, stream: StreamId) -> BoxFuture<'_, Result<Option<EventSeq>, StoreError>> {
+        self.store.head(stream)
+    }
+
+    fn read(&self, stream: StreamId, after: EventSeq, limit: usize) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
+        Box::pin(async move {
+            self.reads.a_while().await;
+            self.store.read(stream, after, limit).await
+        })
+    }
+
+    fn remove(&self, stream: StreamId) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.store.remove(stream)
+    }
+
+    fn tasks(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<StoredTask>, StoreError>> {
+        self.store.tasks(after, limit)
+    }
+
+    fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.store.flush()
+    }
+}
+
+#[tokio::test]
+async fn r4e_many_are_read_and_decided_about_at_once_in_the_order_of_their_starts() {
+    let (world, script) = (World { places: 200, ..World::new() }, waiting());
+    let mut first = world.host(&script);
+    first.inner_mut().queue = Queue::new(200);
+    let mut ids = Vec::new();
+    for _ in 0..150 {
+        ids.push(first.inner.start(again()).await.unwrap().id());
+    }
+    settle().await;
+    world.stop(first, SECOND).await;
+    let store = Arc::new(Busy { store: Arc::clone(&world.store), ..Busy::default() });
+    let second = world.host_on(&script, Arc::clone(&store) as _);
+    assert_eq!(second.inner.recover().await.unwrap().restarted, ids);
+    assert_eq!(store.reads.most.load(Ordering::SeqCst), 64);
+    assert!(store.commits.most.load(Ordering::SeqCst) >= 64);
 }
