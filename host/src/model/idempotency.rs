@@ -17,8 +17,9 @@ use super::request::StartRequest;
 use super::signal::Signal;
 
 /// An idempotency key, with the session that it belongs to; without one it is the whole host's.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct OnceKey {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     session: Option<String>,
     key: String,
 }

@@ -247,6 +247,13 @@ fn r33_the_deadline_counts_what_it_ran_and_not_what_no_host_did() {
 }
 
 #[test]
+fn r33_no_pause_counts_for_longer_than_a_task_is_silent() {
+    let mut task = Task::running(true);
+    task.after(365 * 86_400_000).take(signal("a", 1));
+    assert_eq!((task.state.traces.ran_ms, task.state.traces.wall_ms), (3_600_000, 3_600_000));
+}
+
+#[test]
 fn r40_fuel_is_known_as_far_as_events_say() {
     let mut task = Task::running(true);
     let child = TaskId::from_random(7);
@@ -258,6 +265,21 @@ fn r40_fuel_is_known_as_far_as_events_say() {
     task.take(Command::ChildEnded { child, outcome, fuel: 3 });
     task.restart();
     assert_eq!(task.state.usage.fuel, fuel - 10 + 3);
+}
+
+#[test]
+fn r40_fuel_that_came_back_from_a_child_stays_after_another_restart() {
+    let mut task = Task::running(true);
+    let child = TaskId::from_random(7);
+    let of = TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::from(child) };
+    task.take(Command::StartChild { child, task: of, fuel: 8, detached: false });
+    task.restart();
+    assert_eq!(task.state.known_usage().fuel, 8);
+    let outcome = super::children::ChildOutcome::Succeeded;
+    task.take(Command::ChildEnded { child, outcome, fuel: 3 });
+    task.take(Command::Start);
+    task.restart();
+    assert_eq!(task.state.known_usage().fuel, 3);
 }
 
 #[test]

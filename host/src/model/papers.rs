@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::grants::Grants;
-use super::idempotency::Fingerprint;
+use super::idempotency::{Fingerprint, OnceKey};
 use super::ids::PluginDigest;
 
 /// A task's papers: written with its first event, and told to nobody. They hold what its events do not, because whoever
@@ -19,6 +19,9 @@ pub struct TaskPapers {
     /// What was asked for with its idempotency key, which is in its details.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) fingerprint: Option<Fingerprint>,
+    /// That key with its session, where the details say another one: those of a child have its parent's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) once: Option<OnceKey>,
     /// The number of the place where its attachments are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) attachments: Option<u64>,
@@ -30,6 +33,6 @@ pub struct TaskPapers {
 impl TaskPapers {
     /// The papers of a task that runs this code and may touch nothing.
     pub fn new(plugin: PluginDigest) -> Self {
-        Self { plugin, grants: Grants::default(), fingerprint: None, attachments: None, untold: false }
+        Self { plugin, grants: Grants::default(), fingerprint: None, once: None, attachments: None, untold: false }
     }
 }

@@ -155,7 +155,7 @@ pub(super) struct Reference {
     /// What it got of the fuel that approvals give.
     on_approval: u64,
     /// How many others than the host wait for its planner.
-    planner_calls: u64,
+    planner_calls: Vec<Party>,
     /// Messages sent to its agent.
     sent: u64,
     warned_of_fuel: Vec<u64>,
@@ -214,7 +214,7 @@ impl Reference {
             panicked: None,
             on_request: 0,
             on_approval: 0,
-            planner_calls: 0,
+            planner_calls: Vec::new(),
             sent: 0,
             warned_of_fuel: Vec::new(),
             warned_of_tokens: false,

@@ -185,15 +185,26 @@ impl Actor {
         self.control.close();
         // Whoever has asked something meanwhile is told at once that it is over, and not when the cell is gone.
         while self.control.try_recv().is_ok() {}
-        let called = self.at_end.take().map(|at_end| at_end.call(Arc::clone(&self.shared)));
-        let hooks = self.hooks.take().map(|hooks| hooks.on_terminal(Arc::clone(&self.shared), self.version.clone()));
+        self.shared.suspended.pass().await;
+        // One that goes on with the next host has not ended.
+        let left = self.shared.is_left();
+        let called = self.at_end.take().filter(|_| !left).map(|at_end| at_end.call(Arc::clone(&self.shared)));
+        let hooks = self
+            .hooks
+            .take()
+            .filter(|_| !left)
+            .map(|hooks| hooks.on_terminal(Arc::clone(&self.shared), self.version.clone()));
         drop(cell);
-        self.stop_children().await;
+        if !left {
+            self.stop_children().await;
+        }
         let _ = (&mut self.gone).await;
         self.jobs.shutdown().await;
         self.watched.shutdown().await;
-        // One may have been started just then.
-        self.stop_children().await;
+        if !left {
+            // One may have been started just then.
+            self.stop_children().await;
+        }
         self.clean_up().await;
         for mut after in called.into_iter().chain(hooks) {
             while after.join_next().await.is_some() {}
@@ -203,8 +214,10 @@ impl Actor {
     /// Whether there is a life before it: not for a child whose parent has ended while it was started, nor for a daemon
     /// whose plugin went.
     async fn begins(&mut self, cell: &mut Cell) -> bool {
+        // Nobody forgets those that have ended before they are this task's again.
+        let _children = self.host.upgrade().map(|host| host.standby.children_of(self.shared.id));
         let why = if self.is_left_behind() {
-            "the task that started it has ended"
+            self.why_left_behind()
         } else if self.is_unwanted() {
             "its plugin was disabled or unloaded while it was started"
         } else {

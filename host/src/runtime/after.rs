@@ -150,7 +150,8 @@ impl Shared {
     async fn append_after(&self, body: &EventBody) -> Result<Event, CommitError> {
         let stream = StreamId::After(self.id);
         let is_forgotten = || self.forgotten.load(Ordering::SeqCst);
-        if is_forgotten() {
+        // Of a host that is left nothing is written any more, nor beside a log that goes on.
+        if is_forgotten() || self.suspended.is() || self.is_left() {
             return Err(CommitError::Unavailable);
         }
         let head = self.store.head(stream).await?;

@@ -39,6 +39,10 @@ impl Newborn {
     /// Cancel safety: once the store was asked, everything takes its course: the task lives when the events were stored,
     /// and else nothing is left of it. Nobody could tell which, if the store's answer were thrown away.
     pub(super) async fn be_born(mut self, inner: &Inner, first: Vec<Record>) -> Result<TaskHandle, StartError> {
+        if inner.around.suspended.is() {
+            self.discard();
+            return Err(StartError::ShuttingDown);
+        }
         if let Some(attached) = &mut self.actor.attached {
             attached.entrust();
         }

@@ -389,6 +389,17 @@ impl Actor {
         self.registry.by_id(parent).is_none_or(|parent| parent.outcome().is_some())
     }
 
+    /// Why a task whose parent is not alive does not begin.
+    pub(super) fn why_left_behind(&self) -> &'static str {
+        let host = self.host.upgrade();
+        let is_set_aside = |parent| host.as_ref().is_some_and(|host| host.standby.is_set_aside(parent));
+        if self.shared.parent.is_some_and(is_set_aside) {
+            "the records of the task that started it cannot be read, so that nobody goes on with it"
+        } else {
+            "the task that started it has ended"
+        }
+    }
+
     fn bound_children(&self) -> Vec<Arc<Shared>> {
         let state = self.shared.state();
         let bound = state.children.iter().filter(|child| child.outcome.is_none() && !child.detached);

@@ -167,8 +167,13 @@ impl Keeper {
         let started = Box::pin(start_daemon(&self.inner, request, self.version.clone())).await;
         let task = match started {
             Ok(task) => task,
-            Err(error) => return self.not_started(error).await,
+            Err(error) => return self.not_started(error, clock).await,
         };
+        self.see_end(task, clock).await
+    }
+
+    /// Waits for the end of a daemon that lives, and says what follows.
+    async fn see_end(&mut self, task: TaskHandle, clock: &dyn Clock) -> AfterLife {
         self.note(DaemonPhase::Running { task: task.id() });
         let began = clock.steady();
         let outcome = task.wait().await;
@@ -185,15 +190,17 @@ impl Keeper {
         after
     }
 
-    async fn not_started(&mut self, error: StartError) -> AfterLife {
+    async fn not_started(&mut self, error: StartError, clock: &dyn Clock) -> AfterLife {
         let after = match &error {
             StartError::KeyInUse { task } => {
-                // The version before, or somebody who started it by hand.
                 if let Some(other) = self.inner.registry.by_ref(task) {
-                    if other.version == self.version.number {
-                        self.note(DaemonPhase::Running { task: other.id });
+                    let (own, other) = (other.version == self.version.number, TaskHandle::new(other));
+                    if own {
+                        // The host before this one has left it, or somebody started it by hand: it is this keeper's now.
+                        return self.see_end(other, clock).await;
                     }
-                    TaskHandle::new(other).wait().await;
+                    // The version before.
+                    other.wait().await;
                     return AfterLife::Again(std::time::Duration::ZERO);
                 }
                 // One that is being started just now.

@@ -180,7 +180,8 @@ impl LoopLife {
 
 impl Drop for LoopLife {
     fn drop(&mut self) {
-        if let Some(place) = &self.0.place {
+        // One that goes on with the next host has not ended.
+        if let Some(place) = self.0.place.as_ref().filter(|_| !self.0.is_left()) {
             place.change(SessionBook::end);
         }
     }

@@ -221,6 +221,11 @@ impl HostDirs {
         Ok((number, self.dir.open_dir(&place)?))
     }
 
+    /// This place belongs to somebody, whether its files are there or not: new ones get higher numbers.
+    pub(crate) fn attachments_belong(&self, number: u64) {
+        self.attachments.fetch_max(number.saturating_add(1), Ordering::Relaxed);
+    }
+
     /// Waits until that place outlives the machine, if anything here does.
     pub(crate) fn attachments_outlive(&self, number: u64) -> std::io::Result<()> {
         self.names_outlive([&*attachments_dir(number), Path::new("attachments")])

@@ -48,7 +48,10 @@ impl Actor {
             catch_up(&self.shared.output).await;
         }
         let records = events.iter().cloned().map(Record::Event).collect();
-        match self.shared.store.commit(StreamId::Task(self.shared.id), fence, records).await {
+        self.shared.suspended.pass().await;
+        let stored = self.shared.store.commit(StreamId::Task(self.shared.id), fence, records).await;
+        self.shared.suspended.pass().await;
+        match stored {
             Ok(()) => self.publish(&events, Head { seq, ended: false }),
             Err(error) => self.give_up(&error.to_string()),
         }
@@ -76,7 +79,9 @@ impl Actor {
         }
         self.follow_clocks();
         // What its session's loop is told lies ready before anybody hears of it, also whoever waits for its key.
-        self.shared.tell_loop(events);
+        if !self.shared.is_left() {
+            self.shared.tell_loop(events);
+        }
         if ended {
             // The state is visible; now the key is free, and then whoever waits is woken.
             self.registry.release(&self.shared.task, self.shared.id);
@@ -127,10 +132,17 @@ impl Actor {
 
     /// Sets the moment at which a task may begin that has one.
     pub(super) fn set_begin(&mut self) {
-        let due = self.shared.state().due;
+        let (due, pause_max) = {
+            let state = self.shared.state();
+            // Between two attempts it is no date that anybody gave: one that is too far away was set.
+            let between = state.attempt > 0 && state.phase == Some(Phase::Delayed);
+            (state.due, between.then_some(state.details.retry.backoff_max))
+        };
         let now = self.shared.now();
-        self.timers.due_at =
-            due.and_then(|at| now.steady.checked_add(Duration::from_millis(at.0.saturating_sub(now.date.0))));
+        self.timers.due_at = due.and_then(|at| {
+            let wait = Duration::from_millis(at.0.saturating_sub(now.date.0));
+            now.steady.checked_add(pause_max.map_or(wait, |max| wait.min(max)))
+        });
     }
 
     pub(super) fn in_time(&self, timeout: Option<Duration>) -> Option<Duration> {
@@ -250,9 +262,11 @@ impl Actor {
         }
     }
 
-    /// The store cannot be written: the task ends here, and its outcome says so although the log cannot.
+    /// The store cannot be written: the task ends here, and its outcome says so although the log cannot. Where the store
+    /// outlives the host that is no end: nobody is called, and nothing of the task goes.
     pub(super) fn give_up(&mut self, error: &str) -> Result<(), Ended> {
-        let message = format!("the task was stopped because its events could not be stored: {error}");
+        let next = if self.shared.suspended.outlives() { "; the next host on this store goes on with it" } else { "" };
+        let message = format!("the task was stopped because its events could not be stored: {error}{next}");
         let outcome = Outcome::Failed(Failure::new(FailureKind::Host, message));
         let body = EventBody::Finished { outcome, usage: self.shared.usage(), set_by: None };
         let stored = *self.shared.head.borrow();
@@ -275,6 +289,11 @@ impl Actor {
         catch_up(&self.shared.output).await;
         // Most tasks never had a directory, and seldom one leaves a write to its spill behind.
         let (made, writes) = (scratch.close(), !self.shared.output.try_close());
+        if self.shared.is_left() {
+            // What it has is the next host's. It is not forgotten here: that would take its log away.
+            self.shared.gone.send_replace(Some(self.shared.now()));
+            return;
+        }
         let attached = self.attached.take();
         if made || writes || attached.is_some() {
             let shared = Arc::clone(&self.shared);
@@ -320,16 +339,22 @@ pub(super) fn changes_questions(body: &EventBody) -> bool {
     )
 }
 
-/// Removes what is left of tasks that are forgotten.
+/// Removes what is left of tasks that are forgotten. Their files go last, when the store is sure to know nothing of them: a
+/// task that comes again with the next host has them.
 pub(super) async fn forget(around: &Surroundings, tasks: Vec<TaskId>) {
     let Surroundings { store, dirs, .. } = around;
+    let mut with_files = Vec::new();
     for forgotten in tasks {
         around.outbox.forget(forgotten);
-        // What cannot be removed now goes with the host.
-        let _ = store.remove(StreamId::Task(forgotten)).await;
-        if dirs.has_files(forgotten) {
-            let dirs = Arc::clone(dirs);
-            let _ = tokio::task::spawn_blocking(move || dirs.remove_files(forgotten)).await;
+        // What cannot be removed now goes with the host, or is found by the next one.
+        if store.remove(StreamId::Task(forgotten)).await.is_ok() && dirs.has_files(forgotten) {
+            with_files.push(forgotten);
         }
     }
+    if with_files.is_empty() || store.flush().await.is_err() {
+        return;
+    }
+    let dirs = Arc::clone(dirs);
+    let removed = move || with_files.into_iter().for_each(|forgotten| dirs.remove_files(forgotten));
+    let _ = tokio::task::spawn_blocking(removed).await;
 }

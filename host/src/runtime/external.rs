@@ -73,7 +73,7 @@ impl Inner {
         report: ExternalReport,
         by: Party,
     ) -> Result<TaskHandle, ReportError> {
-        if *self.shutdown.borrow() {
+        if *self.shutdown.borrow() || self.around.suspended.is() {
             return Err(StartError::ShuttingDown.into());
         }
         if !self.standby.is_over() {
@@ -117,6 +117,7 @@ impl Inner {
         let papers = Record::Papers(Box::new(papers));
         let records: Vec<Record> = events.iter().cloned().map(Record::Event).chain([papers]).collect();
         let written = Written::of(&records);
+        self.around.suspended.pass().await;
         let store = &self.around.store;
         let stored = pin!(async { store.commit(StreamId::Task(id), Fence::Absent, records).await });
         if let Err(error) = guarded(stored).await.unwrap_or(Err(CommitError::Unavailable)) {
@@ -144,7 +145,7 @@ impl Inner {
 
     pub(super) async fn remove(&self, id: TaskId) -> Result<(), RemoveError> {
         let task = self.registry.by_id(id).map(TaskHandle::new).ok_or(RemoveError::Unknown(id))?;
-        if task.shared().outcome().is_none() {
+        if task.shared().outcome().is_none() || task.shared().is_left() {
             return Err(RemoveError::Running(id));
         }
         task.gone().await;

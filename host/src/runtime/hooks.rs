@@ -116,6 +116,11 @@ impl Caller {
         error.map_or(Ok(()), Err)
     }
 
+    /// Whether the host is gone.
+    fn is_closed(&self) -> bool {
+        *self.closed.borrow() || self.closed.has_changed().is_err()
+    }
+
     /// Completes when its time is over: that to wait for its turn, and from then on its own.
     async fn late(&self, mut begins: watch::Receiver<bool>) -> Failure {
         let patience = self.clock.steady().saturating_add(self.limits.wait);
@@ -225,6 +230,10 @@ impl TaskHooks {
 /// Runs a hook about a task, and writes down that it was called.
 async fn call(caller: &Caller, hook: TaskHook, context: Value, shared: &Shared, until: impl Future<Output = Failure>) {
     let ended = caller.call(AnyHook::Task(hook), context, Some(shared.id), until).await;
+    if caller.is_closed() && shared.suspended.outlives() {
+        // It may have been cut off, or never called: the next host calls it.
+        return;
+    }
     let error = ended.err().map(|error| Box::new(error.into()));
     failpoint!("hook.called");
     shared.note_after(EventBody::HookDone { hook, error }).await;

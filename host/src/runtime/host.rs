@@ -53,7 +53,6 @@ use super::schedules::{Schedules, Scheduling};
 use super::shared::Surroundings;
 use super::start::start;
 use super::stopping::{StopReport, StopScope};
-use super::suspending::Suspended;
 use super::terminal::{OnTerminal, OnTerminalError, OnTerminals, TaskEnd};
 use super::turns::Turns;
 
@@ -100,8 +99,6 @@ pub(crate) struct Inner {
     pub(super) schedules: Scheduling,
     /// Whether it has taken over what a host before it has left.
     pub(super) standby: Standby,
-    /// Whether it is left as it is.
-    pub(super) suspended: Suspended,
     pub(super) shutdown: watch::Sender<bool>,
     pub(super) runtime: tokio::runtime::Handle,
     /// The tasks' actors, which the host owns.
@@ -530,7 +527,7 @@ impl Inner {
     }
 
     fn spawn_into(&self, jobs: &Mutex<JoinSet<()>>, job: BoxFuture<'static, ()>) {
-        if self.suspended.is() {
+        if self.around.suspended.is() {
             return;
         }
         let mut jobs = jobs.lock().unwrap_or_else(PoisonError::into_inner);

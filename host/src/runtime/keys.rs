@@ -66,6 +66,11 @@ impl Claim {
         self.once.as_ref().map(OnceClaim::fingerprint)
     }
 
+    /// The idempotency key that came along.
+    pub(super) fn once_key(&self) -> Option<&OnceKey> {
+        self.once.as_ref().map(|once| &once.key)
+    }
+
     /// With an idempotency key, which goes the way of this claim.
     pub(super) fn with(mut self, once: Option<OnceClaim>) -> Self {
         self.once = once;

@@ -12,14 +12,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::model::ids::{TaskId, TaskRef};
 use crate::ports::failpoint::failpoint;
 use crate::ports::store::{CommitError, StoreError};
 
-use super::effects::forget;
 use super::host::{Host, Inner};
+use super::shared::Shared;
 
 /// What a host did with what it found in its store.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -98,12 +98,26 @@ pub(crate) struct Standby {
     /// Whether it was done. Held while it is.
     done: tokio::sync::Mutex<bool>,
     set_aside: Mutex<HashSet<TaskId>>,
+    /// Tasks that have ended, for the unfinished ones that started them, until those begin.
+    children: Mutex<HashMap<TaskId, Vec<Arc<Shared>>>>,
+    /// Room for functions and hooks that are called about tasks which had ended.
+    effects: Arc<Semaphore>,
 }
+
+/// Functions and hooks that are called at once about tasks which had ended before. Protects the host, and those who are
+/// called, from the ends of a whole past.
+const EFFECTS_AT_ONCE: usize = 64;
 
 impl Standby {
     /// `waits`: whether nothing may begin before.
     pub(crate) fn new(waits: bool) -> Self {
-        Self { over: watch::Sender::new(!waits), done: tokio::sync::Mutex::default(), set_aside: Mutex::default() }
+        Self {
+            over: watch::Sender::new(!waits),
+            done: tokio::sync::Mutex::default(),
+            set_aside: Mutex::default(),
+            children: Mutex::default(),
+            effects: Arc::new(Semaphore::new(EFFECTS_AT_ONCE)),
+        }
     }
 
     /// Whether tasks may begin.
@@ -119,6 +133,16 @@ impl Standby {
 
     fn aside(&self) -> MutexGuard<'_, HashSet<TaskId>> {
         self.set_aside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a task that has ended until the one that started it asks for it.
+    fn keep_child(&self, parent: TaskId, child: Arc<Shared>) {
+        self.children.lock().unwrap_or_else(PoisonError::into_inner).entry(parent).or_default().push(child);
+    }
+
+    /// The tasks of this one that had ended when the host took over, once.
+    pub(super) fn children_of(&self, parent: TaskId) -> Vec<Arc<Shared>> {
+        self.children.lock().unwrap_or_else(PoisonError::into_inner).remove(&parent).unwrap_or_default()
     }
 
     /// Whether this task is in the store and cannot be read.
@@ -208,10 +232,7 @@ impl Inner {
         let mut found = self.find(&mut recovery, &mut aside).await.map_err(RecoverError::Read)?;
         failpoint!("recovery.found");
         self.see_who_has_keys(&mut found);
-        for task in &mut found {
-            self.decide_about(task, &mut recovery).await.map_err(RecoverError::Write)?;
-            failpoint!("recovery.decided");
-        }
+        self.decide_about(&mut found, &mut recovery).await.map_err(RecoverError::Write)?;
         let kept = self.see_to_files(&found, &aside).await;
         self.standby.aside().extend(aside.into_keys());
         let lives = self.enter_all(found, &kept, &mut recovery);
@@ -223,12 +244,7 @@ impl Inner {
             self.spawn(life);
         }
         self.empty_trash();
-        loop {
-            let forgotten = self.registry.sweep(self.around.clock.steady());
-            if forgotten.is_empty() {
-                return Ok(recovery);
-            }
-            forget(&self.around, forgotten).await;
-        }
+        // Nothing is forgotten here: whose time is over goes in time, when those that go on have what they need.
+        Ok(recovery)
     }
 }

@@ -37,6 +37,7 @@ use super::host::StartError;
 use super::outbox::OutboxDesk;
 use super::spill::OutputFile;
 use super::start::Prepared;
+use super::suspending::Suspended;
 
 /// Messages on their way to an actor. A sender waits when there are more.
 pub(crate) const CONTROL_QUEUE: usize = 64;
@@ -154,6 +155,8 @@ pub(crate) struct Shared {
     pub(crate) outbox: Arc<OutboxDesk>,
     pub(crate) feed: Arc<Feed>,
     pub(crate) approvals: Arc<ApprovalDesk>,
+    /// Whether its host is left as it is.
+    pub(crate) suspended: Arc<Suspended>,
     /// Its place in its session's book.
     pub(crate) place: Option<LoopPlace>,
     /// The last event that can be read, and whether it is the very last.
@@ -194,6 +197,7 @@ pub(crate) struct Surroundings {
     pub(crate) outbox: Arc<OutboxDesk>,
     pub(crate) feed: Arc<Feed>,
     pub(crate) approvals: Arc<ApprovalDesk>,
+    pub(crate) suspended: Arc<Suspended>,
 }
 
 impl Shared {
@@ -230,6 +234,7 @@ impl Shared {
             outbox: around.outbox,
             feed: around.feed,
             approvals: around.approvals,
+            suspended: around.suspended,
             place: None,
             head: watch::Sender::new(Head { seq: state.seq, ended: false }),
             state: Mutex::new(state),
@@ -277,6 +282,7 @@ impl Shared {
             outbox: Arc::clone(&self.outbox),
             feed: Arc::clone(&self.feed),
             approvals: Arc::clone(&self.approvals),
+            suspended: Arc::clone(&self.suspended),
         }
     }
 
@@ -301,6 +307,11 @@ impl Shared {
     /// The task's end, when it is not in the store.
     pub(crate) fn unstored(&self) -> Option<Event> {
         self.unstored.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether this host cannot go on with it, and the next one will: its end here is none.
+    pub(crate) fn is_left(&self) -> bool {
+        self.suspended.outlives() && self.unstored().is_some()
     }
 
     /// What the task has used up to now.

@@ -13,7 +13,7 @@ use crate::model::command::{Answer, Command, PlanCommand};
 use crate::model::daemon::limits_of;
 use crate::model::details::TaskDetails;
 use crate::model::grants::Grants;
-use crate::model::idempotency::Fingerprint;
+use crate::model::idempotency::{Fingerprint, OnceKey};
 use crate::model::ids::{ScheduleId, TaskId, TaskKey, TaskRef};
 use crate::model::json::{self, VALUES_MAX};
 use crate::model::limits::{Limits, LimitsRequest};
@@ -144,6 +144,10 @@ pub(super) async fn start_or_join(
 ) -> Result<Begun, StartError> {
     let joined = |task| Ok(Begun { task, joined: true });
     let started = |task| Begun { task, joined: false };
+    // Before any key is touched: those of the tasks that are to be taken over are not entered yet.
+    if !inner.standby.is_over() {
+        return Err(StartError::NotRecovered);
+    }
     request.details.check()?;
     if request.details.schedule.is_some() {
         return Err(StartError::Schedule);
@@ -418,7 +422,7 @@ fn check(
     version: Option<VersionUse>,
     on_terminal: Option<OnTerminal>,
 ) -> Result<Checked, StartError> {
-    if *inner.shutdown.borrow() || inner.suspended.is() {
+    if *inner.shutdown.borrow() || inner.around.suspended.is() {
         return Err(StartError::ShuttingDown);
     }
     if !inner.standby.is_over() {
@@ -493,6 +497,7 @@ fn newborn(inner: &Arc<Inner>, prepared: Prepared) -> Result<(Newborn, Vec<Recor
         plugin: checked.version.plugin.digest(),
         grants: request.grants.clone(),
         fingerprint: claim.fingerprint(),
+        once: claim.once_key().cloned().filter(|key| OnceKey::of_details(&request.details).as_ref() != Some(key)),
         attachments: attached.as_ref().map(Attached::place),
         untold: request.untold,
     })));

@@ -119,6 +119,7 @@ impl AtEnd {
             let task = TaskHandle::new(Arc::clone(&shared));
             let calls = self.calls.into_inner().unwrap_or_else(PoisonError::into_inner);
             for (name, function) in calls {
+                shared.suspended.pass().await;
                 let end = TaskEnd { outcome: task.wait().await, task: task.clone() };
                 let error = called(function, end, self.timeout, &shared).await.err();
                 shared.note_after(EventBody::OnTerminalDone { name, error }).await;

@@ -107,6 +107,10 @@ async fn r36_tasks_of_a_plugin_that_goes_end_by_themselves_or_are_stopped_after_
     parked(&polite, 1).await;
     let deaf = start(&host, "spin", json!(null)).await;
     started(&deaf).await;
+    // Its own code runs: before that it would see that it shall stop.
+    while deaf.state().usage.fuel < 10_000_000 {
+        tokio::task::yield_now().await;
+    }
     let unloading = host.unload_plugin("fixture", Unload::Cancel { grace: Duration::from_secs(5) });
     let meanwhile = async {
         outcome(&polite).await;

@@ -71,19 +71,21 @@ impl Reference {
             return Said::Refused(RefusalKind::Cancelled);
         }
         // Before it runs, one of them at a time.
-        if !first && self.view.attempt == 0 && self.planner_calls > 0 {
+        if !first && self.view.attempt == 0 && !self.planner_calls.is_empty() {
             return Said::Refused(RefusalKind::Conflict);
         }
         if reason.len() > 4096 {
             return Said::Refused(RefusalKind::InvalidArgument);
         }
-        self.planner_calls += u64::from(by != Party::Host);
+        self.planner_calls.extend(Some(by).filter(|by| *by != Party::Host));
         self.counts_plan(by);
         Said::Done
     }
 
     fn planner_made(&mut self, plan: &Result<Box<Plan>, PlanError>, since: u64, by: Party, first: bool) -> Said {
-        self.planner_calls = self.planner_calls.saturating_sub(u64::from(by != Party::Host));
+        if let Some(place) = self.planner_calls.iter().position(|asked| *asked == by) {
+            self.planner_calls.remove(place);
+        }
         self.counts_plan(by);
         let wrong = match plan {
             Err(_) => RefusalKind::TimedOut,
@@ -98,7 +100,7 @@ impl Reference {
         Said::Refused(wrong)
     }
 
-    fn counts_plan(&mut self, by: Party) {
+    pub(super) fn counts_plan(&mut self, by: Party) {
         *(if by == Party::Itself { &mut self.own } else { &mut self.others }) += 1;
     }
 

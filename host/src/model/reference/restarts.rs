@@ -113,8 +113,13 @@ impl Reference {
         if unfit {
             return self.fails(FailureKind::Lost);
         }
+        let asked = std::mem::take(&mut self.planner_calls);
         if self.view.phase != Phase::Running {
-            return Said::Unchanged;
+            // Whoever had asked its planner is gone, and that is told.
+            for by in &asked {
+                self.counts_plan(*by);
+            }
+            return if asked.is_empty() { Said::Unchanged } else { Said::Done };
         }
         if !self.made.restartable || self.lost.times >= SURVIVED {
             return self.fails(FailureKind::Lost);

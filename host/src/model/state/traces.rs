@@ -11,6 +11,10 @@ use crate::model::signal::Instruction;
 use crate::model::snapshot::{Phase, Usage};
 use crate::model::time::Timestamp;
 
+/// More milliseconds than a task lives without an event: of a longer pause only so much counts, because somebody may have
+/// set the date meanwhile.
+const PAUSE_MAX_MS: u64 = 3_600_000;
+
 /// Restarts are in a row when one comes so soon after the other, in milliseconds.
 const SOON_MS: u64 = 60_000;
 
@@ -87,7 +91,12 @@ impl TaskState {
     /// What it has used, as far as its log says.
     pub(crate) fn known_usage(&self) -> Usage {
         let wall = std::time::Duration::from_millis(self.traces.wall_ms);
-        self.with_told(Usage { fuel: self.traces.fuel.max(self.usage.fuel), wall, ..self.usage })
+        self.with_told(Usage { fuel: self.traces.fuel, wall, ..self.usage })
+    }
+
+    /// The date of its newest event.
+    pub(crate) fn last_at(&self) -> Timestamp {
+        self.traces.last
     }
 
     /// Its attempts, without those that were lost.
@@ -100,7 +109,7 @@ impl TaskState {
     pub(super) fn trace(&mut self, event: &Event) {
         let lost = is_loss(&event.body);
         // Nobody knows for how much of the time until then it still ran.
-        let passed = if lost { 0 } else { event.at.0.saturating_sub(self.traces.last.0) };
+        let passed = if lost { 0 } else { event.at.0.saturating_sub(self.traces.last.0).min(PAUSE_MAX_MS) };
         if self.deadline_runs() {
             self.traces.ran_ms = self.traces.ran_ms.saturating_add(passed);
         }

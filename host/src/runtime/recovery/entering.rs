@@ -1,11 +1,11 @@
 //! The books, as they were: everything that was found is entered before anything of it runs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::model::event::Event;
@@ -13,6 +13,7 @@ use crate::model::idempotency::OnceKey;
 use crate::model::ids::TaskId;
 use crate::model::outbox::AgentMessage;
 use crate::model::snapshot::Phase;
+use crate::model::time::Timestamp;
 use crate::ports::clock::BoxFuture;
 
 use super::super::after::AfterLane;
@@ -45,6 +46,9 @@ impl Inner {
         recovery: &mut Recovery,
     ) -> Vec<Life> {
         let (mut lives, mut past, mut messages) = (Vec::new(), Vec::new(), Vec::new());
+        let newest = newest(&found);
+        let goes_on = found.iter().filter(|task| task.fit.is_some() && task.state.outcome.is_none());
+        let goes_on: HashSet<TaskId> = goes_on.map(|task| task.id).collect();
         let mut places: HashMap<TaskId, Option<Place>> = HashMap::new();
         self.enter_once(&found);
         for mut task in found {
@@ -69,6 +73,9 @@ impl Inner {
                     }
                     recovery.effects += effects.len();
                     lives.extend(effects);
+                    if let Some(parent) = shared.parent.filter(|parent| goes_on.contains(parent)) {
+                        self.standby.keep_child(parent, Arc::clone(&shared));
+                    }
                     past.push(Arc::clone(&shared));
                     shared
                 }
@@ -80,7 +87,7 @@ impl Inner {
                 decided.iter().map(|(phase, event)| (*phase, event)),
             );
         }
-        self.retire_past(past);
+        self.retire_past(past, newest);
         self.put_back(messages);
         self.around.approvals.changed();
         lives
@@ -89,8 +96,10 @@ impl Inner {
     /// Idempotency keys stand for their tasks again, the newest first: of two, the start of the older was not acknowledged.
     fn enter_once(&self, found: &[Found]) {
         for task in found.iter().rev() {
-            let key = OnceKey::of_details(&task.state.details);
-            let print = task.papers.as_ref().and_then(|papers| papers.fingerprint);
+            let papers = task.papers.as_ref();
+            let asked = papers.and_then(|papers| papers.once.clone());
+            let key = asked.or_else(|| OnceKey::of_details(&task.state.details));
+            let print = papers.and_then(|papers| papers.fingerprint);
             let Some((key, print)) = key.zip(print) else { continue };
             match self.registry.once(&key, print, &task.task, task.id) {
                 Once::Mine => self.registry.settle_once(&key, task.id),
@@ -187,23 +196,26 @@ impl Inner {
         }
         let mut effects: Vec<Life> = Vec::new();
         if let Some(at_end) = at_end {
-            let of = Arc::clone(&shared);
-            effects.push(Box::pin(async move { all(at_end.call(of)).await }));
+            let (of, room) = (Arc::clone(&shared), Arc::clone(&self.standby.effects));
+            effects.push(Box::pin(in_turn(room, move || all(at_end.call(of)))));
         }
         if let Some((hooks, version)) = hooks {
-            let of = Arc::clone(&shared);
-            effects.push(Box::pin(async move { all(hooks.on_terminal(of, version)).await }));
+            let (of, room) = (Arc::clone(&shared), Arc::clone(&self.standby.effects));
+            effects.push(Box::pin(in_turn(room, move || all(hooks.on_terminal(of, version)))));
         }
         (shared, effects)
     }
 
-    /// Ended tasks are remembered for as long as if this host had seen their ends.
-    fn retire_past(&self, mut past: Vec<Arc<Shared>>) {
+    /// Ended tasks are remembered for as long as if this host had seen their ends. When nothing has happened for longer
+    /// than that, the date may have been set: then it counts as the day of the newest event.
+    fn retire_past(&self, mut past: Vec<Arc<Shared>>, newest: Timestamp) {
         let at = |task: &Arc<Shared>| task.state().ended_at.unwrap_or_default();
         past.sort_by_key(at);
         for task in past {
             let now = task.now();
-            let over_for = since(at(&task).0, now.date.0);
+            let away = since(newest.0, now.date.0);
+            let today = if away > self.registry.keeps_for() { newest } else { now.date };
+            let over_for = since(at(&task).0, today.0);
             self.registry.retire_past(task.id, over_for, now.steady);
         }
     }
@@ -223,6 +235,18 @@ impl Inner {
 /// From one date to a later one, in milliseconds since 1970.
 fn since(then: u64, now: u64) -> Duration {
     Duration::from_millis(now.saturating_sub(then))
+}
+
+/// The date of the newest event that a host before this one wrote down.
+fn newest(found: &[Found]) -> Timestamp {
+    found.iter().map(|task| task.last_at.max(task.after.at)).max().unwrap_or_default()
+}
+
+/// Calls when there is room; only then its time begins.
+async fn in_turn<Called: Future<Output = ()>>(room: Arc<Semaphore>, call: impl FnOnce() -> Called) {
+    // Nobody closes it.
+    let _place = room.acquire().await;
+    call().await;
 }
 
 async fn all(mut called: JoinSet<()>) {

@@ -21,6 +21,10 @@ impl Inner {
             return HashMap::new();
         }
         let known: HashSet<TaskId> = found.iter().map(|found| found.id).chain(aside.keys().copied()).collect();
+        let all = found.iter().filter_map(|found| found.papers.as_ref()?.attachments);
+        for place in all.chain(aside.values().copied().flatten()) {
+            dirs.attachments_belong(place);
+        }
         let goes_on = found.iter().filter(|found| found.state.outcome.is_none());
         let places = goes_on.filter_map(|found| found.papers.as_ref()?.attachments);
         let places: HashSet<u64> = places.chain(aside.values().copied().flatten()).collect();

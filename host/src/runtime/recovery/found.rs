@@ -1,6 +1,9 @@
 //! What is in the store of each task, and what becomes of those that have not ended.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
 
 use crate::model::command::{Command, Decision};
 use crate::model::details::TaskDetails;
@@ -15,7 +18,9 @@ use crate::model::papers::TaskPapers;
 use crate::model::schema::Schema;
 use crate::model::snapshot::Phase;
 use crate::model::state::TaskState;
-use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
+use crate::model::time::Timestamp;
+use crate::ports::failpoint::failpoint;
+use crate::ports::store::{CommitError, Fence, Record, StoreError, StreamId, TaskStore};
 
 use super::super::attachments::Attached;
 use super::super::host::Inner;
@@ -25,6 +30,9 @@ use super::{LostTask, Quarantined, Recovery};
 
 /// Tasks, and events, that are read at a time.
 const PAGE: usize = 256;
+
+/// Tasks that are read, or written, at once: a store can do that together.
+const AT_ONCE: usize = 64;
 
 /// A task that is in the store.
 pub(super) struct Found {
@@ -37,6 +45,10 @@ pub(super) struct Found {
     /// What became of those that are sent once.
     pub(super) told_once: HashMap<SignalKey, Delivery>,
     pub(super) after: After,
+    /// The date of its newest event before this host.
+    pub(super) last_at: Timestamp,
+    /// Whether what happened after its end cannot be read.
+    pub(super) is_after_damaged: bool,
     /// What it goes on with, if it does.
     pub(super) fit: Option<Fit>,
     /// Whether a later start has its key.
@@ -49,6 +61,7 @@ pub(super) struct Found {
 #[derive(Debug, Default)]
 pub(super) struct After {
     pub(super) seq: EventSeq,
+    pub(super) at: Timestamp,
     pub(super) settled: Vec<u64>,
     pub(super) late_signals: u32,
     /// The function that it names was called.
@@ -74,25 +87,27 @@ impl Inner {
         recovery: &mut Recovery,
         aside: &mut HashMap<TaskId, Option<u64>>,
     ) -> Result<Vec<Found>, StoreError> {
-        let store = &*self.around.store;
+        let store = &self.around.store;
         let (mut all, mut after) = (Vec::new(), 0);
         loop {
             let page = store.tasks(after, PAGE).await?;
             let Some(last) = page.last() else { return Ok(all) };
             after = last.place;
-            for StoredTask { place, id, papers, .. } in page {
-                let Some(id) = id else {
-                    recovery.unnamed.push(place);
-                    continue;
-                };
-                if self.registry.by_id(id).is_some() {
-                    continue;
-                }
-                let place = papers.as_ref().and_then(|papers| papers.attachments);
-                match read(store, id, papers).await {
+            recovery.unnamed.extend(page.iter().filter(|task| task.id.is_none()).map(|task| task.place));
+            let named = page.into_iter().filter_map(|task| Some((task.id?, task.papers)));
+            let unknown = named.filter(|(id, _)| self.registry.by_id(*id).is_none()).collect();
+            for Read { id, place, found } in read_all(store, unknown).await? {
+                match found {
                     // One that is being born in this host is nobody's yet.
                     Ok(Some(found)) if self.registry.has_key(&found.task, id) => {}
-                    Ok(found) => all.extend(found),
+                    Ok(found) => {
+                        if found.as_ref().is_some_and(|found| found.is_after_damaged) {
+                            let why =
+                                "what happened after its end cannot be read; its outcome is kept, and nobody is called";
+                            recovery.quarantined.push(Quarantined { id, why: why.to_owned() });
+                        }
+                        all.extend(found);
+                    }
                     Err(StoreError::Unavailable) => return Err(StoreError::Unavailable),
                     Err(error @ StoreError::Damaged) => {
                         aside.insert(id, place);
@@ -111,12 +126,33 @@ impl Inner {
         }
     }
 
-    /// Decides what becomes of a task that has not ended, and writes it down.
-    pub(super) async fn decide_about(&self, found: &mut Found, recovery: &mut Recovery) -> Result<(), CommitError> {
-        if found.state.outcome.is_some() {
-            recovery.ended += 1;
-            return Ok(());
+    /// Decides what becomes of the tasks that have not ended, and writes it down, many at once.
+    pub(super) async fn decide_about(&self, all: &mut [Found], recovery: &mut Recovery) -> Result<(), CommitError> {
+        let ended = all.len();
+        let mut open: Vec<&mut Found> = all.iter_mut().filter(|found| found.state.outcome.is_none()).collect();
+        recovery.ended += ended.saturating_sub(open.len());
+        for group in open.chunks_mut(AT_ONCE) {
+            let decided: Vec<Vec<Event>> = group.iter_mut().map(|found| self.decide_one(found)).collect();
+            let mut commits = JoinSet::new();
+            for (found, events) in group.iter().zip(&decided).filter(|(_, events)| !events.is_empty()) {
+                let records = events.iter().cloned().map(Record::Event).collect();
+                let (stream, fence) = (StreamId::Task(found.id), Fence::After(found.state.seq));
+                let store = Arc::clone(&self.around.store);
+                commits.spawn(async move { store.commit(stream, fence, records).await });
+            }
+            while let Some(written) = commits.join_next().await {
+                written.unwrap_or(Err(CommitError::Unavailable))?;
+            }
+            for (found, events) in group.iter_mut().zip(decided) {
+                found.take(events, recovery);
+                failpoint!("recovery.decided");
+            }
         }
+        Ok(())
+    }
+
+    /// What happens to a task that has not ended.
+    fn decide_one(&self, found: &mut Found) -> Vec<Event> {
         let unfit = match self.fit(found) {
             Ok(fit) => {
                 found.fit = Some(fit);
@@ -126,29 +162,7 @@ impl Inner {
         };
         let now = self.around.clock.date();
         let Decision { events, .. } = step(&found.state, Command::HostRestarted { unfit, now });
-        let events = found.state.numbered(now, events);
-        if !events.is_empty() {
-            let records = events.iter().cloned().map(Record::Event).collect();
-            let fence = Fence::After(found.state.seq);
-            self.around.store.commit(StreamId::Task(found.id), fence, records).await?;
-        }
-        let ran = found.state.phase == Some(Phase::Running);
-        for event in events {
-            found.state.apply(&event);
-            found.decided.push((found.state.phase.unwrap_or(Phase::Queued), event));
-        }
-        match &found.state.outcome {
-            None if ran => recovery.restarted.push(found.id),
-            None => recovery.went_on.push(found.id),
-            Some(Outcome::Failed(failure)) if failure.kind == FailureKind::Lost => {
-                let (id, task, why) = (found.id, found.task.clone(), failure.message.clone());
-                recovery.lost.push(LostTask { id, task, why });
-            }
-            Some(Outcome::Failed(_) | Outcome::Succeeded { .. } | Outcome::Cancelled { .. }) => {
-                recovery.cancelled.push(found.id);
-            }
-        }
-        Ok(())
+        found.state.numbered(now, events)
     }
 
     /// What a task goes on with, or why it cannot.
@@ -178,12 +192,44 @@ impl Inner {
     }
 }
 
+/// What came of reading a task.
+struct Read {
+    id: TaskId,
+    /// Where its attachments are.
+    place: Option<u64>,
+    found: Result<Option<Found>, StoreError>,
+}
+
+/// Reads these tasks, many at once, and returns them in their order.
+async fn read_all(
+    store: &Arc<dyn TaskStore>,
+    tasks: Vec<(TaskId, Option<TaskPapers>)>,
+) -> Result<Vec<Read>, StoreError> {
+    let (mut waiting, mut reads, mut done) = (tasks.into_iter().enumerate(), JoinSet::new(), BTreeMap::new());
+    loop {
+        while reads.len() < AT_ONCE
+            && let Some((number, (id, papers))) = waiting.next()
+        {
+            let store = Arc::clone(store);
+            let place = papers.as_ref().and_then(|papers| papers.attachments);
+            reads.spawn(async move { (number, Read { id, place, found: read(&*store, id, papers).await }) });
+        }
+        match reads.join_next().await {
+            None => return Ok(done.into_values().collect()),
+            Some(Ok((number, read))) => drop(done.insert(number, read)),
+            // It panicked.
+            Some(Err(_)) => return Err(StoreError::Unavailable),
+        }
+    }
+}
+
 /// All that is in the store of a task; `None` when there is nothing.
 async fn read(store: &dyn TaskStore, id: TaskId, papers: Option<TaskPapers>) -> Result<Option<Found>, StoreError> {
     let mut state = TaskState::default();
     let (mut messages, mut once) = (BTreeMap::new(), BTreeMap::new());
     let mut told_once = HashMap::new();
-    loop {
+    // Its end is the last of its log.
+    while state.outcome.is_none() {
         let page = store.read(StreamId::Task(id), state.seq, PAGE).await?;
         if page.is_empty() {
             break;
@@ -220,15 +266,38 @@ async fn read(store: &dyn TaskStore, id: TaskId, papers: Option<TaskPapers>) -> 
         return Ok(None);
     }
     let task = state.task.clone().ok_or(StoreError::Damaged)?;
-    let mut after = After::default();
+    let last_at = state.last_at();
+    let (mut after, mut is_after_damaged) = (After::default(), false);
     if state.outcome.is_some() {
-        after = read_after(store, id, &mut state).await?;
+        after = match read_after(store, id, &mut state).await {
+            Ok(after) => after,
+            // Nobody knows who was called; its outcome stands.
+            Err(StoreError::Damaged) => {
+                is_after_damaged = true;
+                After { called: true, hooked: true, ..After::default() }
+            }
+            Err(StoreError::Unavailable) => return Err(StoreError::Unavailable),
+        };
         for number in &after.settled {
             messages.remove(number);
         }
     }
     let (fit, has_no_key, decided) = (None, false, Vec::new());
-    Ok(Some(Found { id, task, papers, state, messages, told_once, after, fit, has_no_key, decided }))
+    let found = Found {
+        id,
+        task,
+        papers,
+        state,
+        messages,
+        told_once,
+        after,
+        last_at,
+        is_after_damaged,
+        fit,
+        has_no_key,
+        decided,
+    };
+    Ok(Some(found))
 }
 
 async fn read_after(store: &dyn TaskStore, id: TaskId, state: &mut TaskState) -> Result<After, StoreError> {
@@ -239,9 +308,31 @@ async fn read_after(store: &dyn TaskStore, id: TaskId, state: &mut TaskState) ->
             return Ok(after);
         }
         for event in page {
-            after.seq = event.seq;
+            (after.seq, after.at) = (event.seq, after.at.max(event.at));
             state.after_the_end(&event.body);
             after.note(&event.body, &state.details);
+        }
+    }
+}
+
+impl Found {
+    /// Takes in what was written down.
+    fn take(&mut self, events: Vec<Event>, recovery: &mut Recovery) {
+        let ran = self.state.phase == Some(Phase::Running);
+        for event in events {
+            self.state.apply(&event);
+            self.decided.push((self.state.phase.unwrap_or(Phase::Queued), event));
+        }
+        match &self.state.outcome {
+            None if ran => recovery.restarted.push(self.id),
+            None => recovery.went_on.push(self.id),
+            Some(Outcome::Failed(failure)) if failure.kind == FailureKind::Lost => {
+                let (id, task, why) = (self.id, self.task.clone(), failure.message.clone());
+                recovery.lost.push(LostTask { id, task, why });
+            }
+            Some(Outcome::Failed(_) | Outcome::Succeeded { .. } | Outcome::Cancelled { .. }) => {
+                recovery.cancelled.push(self.id);
+            }
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::ports::clock::BoxFuture;
 use crate::ports::hooks::HookWork;
 use crate::runtime::handle::TaskHandle;
 use crate::runtime::plugin::Plugin;
+use crate::runtime::suspending::Suspended;
 use crate::sandbox::load::LoadError;
 use crate::store::memory::MemoryStore;
 
@@ -226,6 +227,20 @@ async fn r5_a_dropped_host_runs_nobodys_code() {
         panic!("{:?}", done(&task).await)
     };
     assert!(names(&called).is_empty() && plugin.notes().is_empty());
+}
+
+#[tokio::test]
+async fn r31_a_hook_that_its_host_cuts_off_is_left_to_the_next_host() {
+    let mut bench = Bench::new(script(|_| async { success(None) }));
+    bench.inner_mut().around.suspended = Arc::new(Suspended::new(true));
+    bench.inner.load(plugin("hooked", all()), Arc::new(())).await.unwrap();
+    let called = hooked(&bench, |_| Box::pin(std::future::pending()));
+    let task = start(&bench).await;
+    task.wait().await;
+    settle().await;
+    assert_eq!(names(&called), ["on-terminal"]);
+    bench.inner.hooks.close();
+    assert_eq!(done(&task).await, []);
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use crate::runtime::attachments::Attached;
 use crate::runtime::dirs::HostDirs;
 use crate::runtime::host::StartError;
 use crate::runtime::spill::OutputFile;
+use crate::runtime::suspending::Suspended;
 use crate::store::faulty::FaultyStore;
 use crate::store::memory::MemoryStore;
 
@@ -152,4 +153,37 @@ async fn r47_a_task_that_cannot_be_stored_leaves_no_attachments() {
     let refused = bench.inner.start(request().attachment(Attachment::bytes("in.txt", *b"hello"))).await.unwrap_err();
     assert!(matches!(refused, StartError::Store(CommitError::Unavailable)), "{refused}");
     assert_eq!(places(&bench.inner.around.dirs), 0);
+}
+
+#[tokio::test]
+async fn r47_a_task_whose_store_fails_leaves_its_attachments_to_the_next_host() {
+    let data = tempfile::tempdir().unwrap();
+    let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
+    let waits = script(|link| async move { success(serde_json::json!(wait_for(&link, "go", None).await)) });
+    let mut bench = Bench::within(dirs(data.path()), waits, 4, Arc::clone(&store) as _);
+    bench.inner_mut().around.suspended = Arc::new(Suspended::new(true));
+    let task = bench.inner.start(request().attachment(Attachment::bytes("in.txt", *b"hello"))).await.unwrap();
+    settle().await;
+    store.fail(true);
+    task.notify(key("go"), None, Party::Host).await;
+    task.gone().await;
+    assert_eq!(places(&bench.inner.around.dirs), 1);
+}
+
+#[tokio::test]
+async fn r40_files_stay_as_long_as_the_store_knows_their_task() {
+    let data = tempfile::tempdir().unwrap();
+    let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
+    let nothing = script(|_| async { success(None) });
+    let bench = Bench::within(dirs(data.path()), nothing, 4, Arc::clone(&store) as _);
+    let dirs = Arc::clone(&bench.inner.around.dirs);
+    for fails in [true, false] {
+        let task = bench.start().await;
+        task.gone().await;
+        dirs.store(task.id(), 1, &mut b"kept".as_slice(), 100).unwrap();
+        store.fail(fails);
+        bench.inner.remove(task.id()).await.unwrap();
+        store.fail(false);
+        assert_eq!(dirs.read(task.id(), 1).is_ok(), fails);
+    }
 }

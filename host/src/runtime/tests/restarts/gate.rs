@@ -11,6 +11,7 @@ use crate::model::request::StartRequest;
 use crate::model::schedule::ScheduleRequest;
 use crate::model::signal::Party;
 use crate::model::snapshot::Phase;
+use crate::ports::store::StreamId;
 use crate::runtime::daemons::DaemonPhase;
 use crate::runtime::host::StartError;
 use crate::runtime::recovery::{RecoverError, Standby};
@@ -22,13 +23,13 @@ fn waiting() -> Script {
 }
 
 /// A host with a data directory, as far as this matters.
-fn standing_by(world: &World, script: &Script) -> Bench {
+pub(super) fn standing_by(world: &World, script: &Script) -> Bench {
     let mut bench = world.host(script);
     bench.inner_mut().standby = Standby::new(true);
     bench
 }
 
-async fn load_daemon(bench: &Bench) {
+pub(super) async fn load_daemon(bench: &Bench) {
     let types = [("again-watch", TaskKind::Daemon)];
     bench.inner.load(version_of("watcher", "1", &types), Arc::new(())).await.unwrap();
     settle().await;
@@ -108,7 +109,7 @@ async fn r4e_a_task_that_cannot_be_read_is_set_aside_and_nothing_else_suffers() 
     settle().await;
     world.stop(first, SECOND).await;
     let log = world.log(bad).await;
-    let second = world.host_that_cannot_read(&script, bad);
+    let second = world.host_that_cannot_read(&script, StreamId::Task(bad));
     let recovery = second.inner.recover().await.unwrap();
     assert_eq!((recovery.quarantined[0].id, recovery.quarantined.len()), (bad, 1));
     assert_eq!((recovery.restarted, recovery.unnamed), (vec![good], vec![3]));

@@ -2,6 +2,7 @@
 
 mod everywhere;
 mod gate;
+mod mended;
 mod shapes;
 
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use crate::ports::clock::{BoxFuture, Clock};
 use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
 use crate::runtime::handle::TaskHandle;
 use crate::runtime::recovery::Recovery;
+use crate::runtime::suspending::Suspended;
 use crate::runtime::version::{Standing, Version};
 use crate::store::memory::MemoryStore;
 
@@ -48,14 +50,18 @@ impl World {
     /// A host that lives for so many commits.
     fn mortal(&self, script: &Script, commits: i64, torn: bool) -> Bench {
         let store = Arc::clone(&self.store);
-        let way = Way { store, left: AtomicI64::new(commits), torn, damaged: None };
+        let way = Way { store, left: AtomicI64::new(commits), torn, damaged: None, is_full: false };
         self.host_on(script, Arc::new(way))
     }
 
-    /// A host that cannot read what is there of this task.
-    fn host_that_cannot_read(&self, script: &Script, damaged: TaskId) -> Bench {
-        let (store, damaged) = (Arc::clone(&self.store), Some(damaged));
-        self.host_on(script, Arc::new(Way { store, left: AtomicI64::new(i64::MAX), torn: false, damaged }))
+    /// A host that cannot read this.
+    fn host_that_cannot_read(&self, script: &Script, damaged: StreamId) -> Bench {
+        self.host_on(script, Arc::new(Way { damaged: Some(damaged), ..Way::open(&self.store) }))
+    }
+
+    /// A host whose store waits for room on the disk.
+    fn host_that_cannot_flush(&self, script: &Script) -> Bench {
+        self.host_on(script, Arc::new(Way { is_full: true, ..Way::open(&self.store) }))
     }
 
     fn host(&self, script: &Script) -> Bench {
@@ -67,6 +73,7 @@ impl World {
         bench.clock.advance(*self.time.lock().unwrap());
         let told = Arc::clone(&self.told);
         let inner = bench.inner_mut();
+        inner.around.suspended = Arc::new(Suspended::new(true));
         let note = move |end: crate::runtime::terminal::TaskEnd| {
             told.lock().unwrap().entry(end.idempotency_key()).or_default().push(end.outcome);
             Box::pin(std::future::ready(Ok(()))) as BoxFuture<'static, _>
@@ -142,11 +149,18 @@ struct Way {
     left: AtomicI64,
     /// Whether the last one is taken.
     torn: bool,
-    /// Whose records cannot be read. Then there is one without an id too.
-    damaged: Option<TaskId>,
+    /// What cannot be read. Then there is a task without an id too.
+    damaged: Option<StreamId>,
+    /// Whether nothing is made safe.
+    is_full: bool,
 }
 
 impl Way {
+    fn open(store: &Arc<MemoryStore>) -> Self {
+        let (store, left) = (Arc::clone(store), AtomicI64::new(i64::MAX));
+        Self { store, left, torn: false, damaged: None, is_full: false }
+    }
+
     async fn or_never<T>(&self, answer: impl Future<Output = T>) -> T {
         if self.left.load(Ordering::SeqCst) < 0 { std::future::pending().await } else { answer.await }
     }
@@ -172,7 +186,7 @@ impl TaskStore for Way {
     }
 
     fn read(&self, stream: StreamId, after: EventSeq, limit: usize) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
-        if self.damaged.is_some_and(|damaged| stream == StreamId::Task(damaged)) {
+        if self.damaged == Some(stream) {
             return Box::pin(std::future::ready(Err(StoreError::Damaged)));
         }
         Box::pin(self.or_never(self.store.read(stream, after, limit)))
@@ -199,6 +213,6 @@ impl TaskStore for Way {
     }
 
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.store.flush()
+        if self.is_full { Box::pin(std::future::pending()) } else { self.store.flush() }
     }
 }

@@ -325,7 +325,7 @@ async fn r60_a_plan_goes_on_where_it_was() {
 }
 
 /// A parent starts a child once, and waits for it. A child waits for `go`.
-fn family() -> Script {
+pub(super) fn family() -> Script {
     script(|link| async move {
         let role = link.request(|reply| GuestCall::Poll { key: key("parent"), reply }).await;
         if !matches!(role, Ok(Some(_))) {
