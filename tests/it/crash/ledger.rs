@@ -210,9 +210,10 @@ impl Ledger {
             }
             assert!(!entry.cancelled || bodies().any(|body| body["event"] == "cancel-requested"), "{once}");
             let ends = bodies().filter(|body| body["event"] == "finished").count();
-            assert_eq!(ends, usize::from(entry.outcome.is_some()), "{once}: {:#?}", entry.events);
+            // It may have ended after somebody looked at its outcome, and before its events were read.
+            assert!(ends <= 1 && (ends == 1 || entry.outcome.is_none()), "{once}: {:#?}", entry.events);
             let is_last = entry.events.last().is_some_and(|event| event["body"]["event"] == "finished");
-            assert_eq!(is_last, entry.outcome.is_some(), "{once}: {:#?}", entry.events);
+            assert_eq!(is_last, ends == 1, "{once}: {:#?}", entry.events);
         }
         Ok(())
     }
