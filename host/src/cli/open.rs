@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Error;
 use serde_json::Value;
 
-use crate::{BuildError, Compiler, Delivery, Host, Limits, LoadError, Plugin};
+use crate::{BuildError, Compiler, Delivery, Host, HostBuilder, Limits, LoadError, Plugin};
 
 use super::environment;
 use super::exit::Exit;
@@ -15,7 +15,7 @@ use super::output::talk;
 /// One task runs at a time, and its signals are the person's: few cells make a quick start.
 const CELLS: u32 = 16;
 
-/// Makes a host with the person's limits, and their configuration for whatever plugin it loads. A cache that cannot be used costs time, and a warning.
+/// Makes a host with the person's limits, and their configuration for whatever plugin it loads.
 pub(super) fn host(limits: &Limits, config: Option<&Value>) -> Result<Host, Fault> {
     // Messages to the agent are shown as they come out of the event log; this says that somebody reads them.
     let builder = || {
@@ -26,6 +26,11 @@ pub(super) fn host(limits: &Limits, config: Option<&Value>) -> Result<Host, Faul
             None => builder,
         }
     };
+    build(builder)
+}
+
+/// Builds a host with the person's cache of compiled plugins. One that cannot be used costs time, and a warning.
+pub(super) fn build(builder: impl Fn() -> HostBuilder) -> Result<Host, Fault> {
     let built = match environment::cache_dir() {
         None => builder().build(),
         Some(dir) => match builder().cache_dir(dir).build() {
@@ -37,7 +42,12 @@ pub(super) fn host(limits: &Limits, config: Option<&Value>) -> Result<Host, Faul
             result => result,
         },
     };
-    built.map_err(|error| Fault::new(Exit::Host, error).hint("`taskcell doctor` checks what this machine is missing"))
+    built.map_err(|error| {
+        // These say themselves what to do.
+        let says = matches!(error, BuildError::DataDir(_) | BuildError::Files(_));
+        let hint = (!says).then(|| "`taskcell doctor` checks what this machine is missing".to_owned());
+        Fault::new(Exit::Host, error).maybe_hint(hint)
+    })
 }
 
 /// Loads a plugin from its file.

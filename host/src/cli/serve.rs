@@ -7,15 +7,15 @@ use std::sync::Arc;
 use anyhow::Error;
 
 use crate::serve::{Server, Shelf, listen, socket_path};
-use crate::{ApprovalKinds, BuildError, Compiler, Host, HostBuilder, Recovery, StoreHealth};
+use crate::{ApprovalKinds, Compiler, Host, Recovery, StoreHealth};
 
 use super::args::ServeArguments;
 use super::client::data_dir;
 use super::exit::Exit;
-use super::fault::{Fault, sentence};
+use super::fault::Fault;
+use super::open;
 use super::output::talk;
 use super::stops::Stops;
-use super::{environment, open};
 
 /// Serves until it is told to end.
 pub(super) async fn serve(arguments: ServeArguments) -> Result<Exit, Fault> {
@@ -112,7 +112,7 @@ const NAMED_MAX: usize = 10;
 
 /// The host on the directory, which is this server's from now on.
 fn host(arguments: &ServeArguments, data: &Path) -> Result<Host, Fault> {
-    build(|| {
+    open::build(|| {
         // Whoever may open the socket may decide every question, and so in advance too.
         let builder = Host::builder().compiler(Compiler::ThisProgram).approve_in_advance(ApprovalKinds::All);
         let builder = builder.data_dir(data);
@@ -120,26 +120,6 @@ fn host(arguments: &ServeArguments, data: &Path) -> Result<Host, Fault> {
             Some(most) => builder.running_max(most),
             None => builder,
         }
-    })
-}
-
-fn build(builder: impl Fn() -> HostBuilder) -> Result<Host, Fault> {
-    let built = match environment::cache_dir() {
-        None => builder().build(),
-        Some(dir) => match builder().cache_dir(dir).build() {
-            Err(BuildError::Cache(error)) => {
-                talk(&format!("warning: {}", sentence(&Error::new(error))));
-                talk("warning: going on without it, so plugins are compiled anew each time");
-                builder().build()
-            }
-            result => result,
-        },
-    };
-    built.map_err(|error| {
-        // These say themselves what to do.
-        let says = matches!(error, BuildError::DataDir(_) | BuildError::Files(_));
-        let hint = (!says).then(|| "`taskcell doctor` checks what this machine is missing".to_owned());
-        Fault::new(Exit::Host, error).maybe_hint(hint)
     })
 }
 

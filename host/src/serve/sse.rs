@@ -37,6 +37,15 @@ fn broken(problem: &Problem) -> Event {
     event(event_names::PROBLEM, None, problem)
 }
 
+/// What comes next; `None` when the server closes.
+async fn unless_closing<T>(desk: &Desk, next: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        () = desk.closing() => None,
+        next = next => Some(next),
+    }
+}
+
 /// Who follows one task.
 struct OfTask {
     desk: Arc<Desk>,
@@ -53,12 +62,7 @@ pub(super) fn of_task(desk: Arc<Desk>, task: &TaskHandle, after: EventSeq) -> Re
         if following.done {
             return None;
         }
-        let next = tokio::select! {
-            biased;
-            () = following.desk.closing() => return None,
-            next = following.events.next() => next,
-        };
-        let sent = match next {
+        let sent = match unless_closing(&following.desk, following.events.next()).await? {
             Ok(None) => return None,
             Ok(Some(happened)) => event(event_names::EVENT, Some(happened.seq.0.to_string()), &happened),
             Err(error) => {
@@ -91,12 +95,7 @@ pub(super) fn of_all(desk: Arc<Desk>, events: Subscription, unknown: bool) -> Re
         if let Some(first) = following.first.pop() {
             return Some((Ok(first), following));
         }
-        let next = tokio::select! {
-            biased;
-            () = following.desk.closing() => return None,
-            next = following.events.next() => next,
-        };
-        let sent = match next {
+        let sent = match unless_closing(&following.desk, following.events.next()).await? {
             Ok(None) => return None,
             Ok(Some(happened)) => followed(&happened),
             Err(Lagged { missed }) => {
