@@ -124,7 +124,7 @@ fn check_name(name: &str) -> Result<(), Fault> {
 }
 
 /// A good name that looks like a bad one.
-fn better_name(name: &str) -> Option<String> {
+pub(super) fn better_name(name: &str) -> Option<String> {
     let mut better = String::new();
     for c in name.chars().map(|c| c.to_ascii_lowercase()) {
         match c {
@@ -134,6 +134,7 @@ fn better_name(name: &str) -> Option<String> {
             _ => {}
         }
     }
+    better.truncate(NAME_BYTES_MAX);
     let better = better.trim_end_matches('-');
     (!better.is_empty()).then(|| better.to_owned())
 }
@@ -183,6 +184,8 @@ mod tests {
         }
         let lines = check_name("Word Count!").unwrap_err().lines();
         assert_eq!(lines[1], "hint: `word-count` would do");
+        let long = better_name(&"X_".repeat(100)).unwrap();
+        assert!(check_name(&long).is_ok(), "{long}");
     }
 
     #[test]

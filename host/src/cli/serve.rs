@@ -95,7 +95,7 @@ fn recovered(found: &Recovery) -> Vec<String> {
         (found.restarted.len(), "begin again"),
         (found.cancelled.len(), "cancelled"),
         (found.lost.len(), "lost"),
-        (found.quarantined.len(), "cannot be read"),
+        (found.quarantined.len() + found.unnamed.len(), "cannot be read"),
     ];
     let said = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
     let mut lines = vec![format!("tasks found: {}", said.collect::<Vec<_>>().join(", "))];
@@ -153,4 +153,17 @@ fn say(host: &Host, data: &Path, socket: &Path) {
     talk(&format!("listening on {}", socket.display()));
     talk("in another terminal: taskcell plugin add FILE, taskcell start PLUGIN, taskcell list");
     talk(&format!("any other program: curl --unix-socket {} http://taskcell/v1", socket.display()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_that_have_lost_even_their_ids_are_counted() {
+        let mut found = Recovery::default();
+        assert_eq!(recovered(&found), Vec::<String>::new());
+        (found.ended, found.unnamed) = (2, vec![3, 7]);
+        assert_eq!(recovered(&found), ["tasks found: 2 ended before, 2 cannot be read"]);
+    }
 }

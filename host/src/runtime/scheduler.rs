@@ -102,10 +102,12 @@ impl Scheduler {
 
     async fn work(&mut self) {
         loop {
-            let turn = guarded(pin!(self.turn())).await;
+            // Nothing can be started before; whoever asks is answered meanwhile. Looked at once for both: what is over between
+            // two looks would be waited for by nobody.
+            let standing_by = self.host.upgrade().filter(|host| !host.standby.is_over());
+            let turn = if standing_by.is_some() { Ok(None) } else { guarded(pin!(self.turn())).await };
             let until = turn.unwrap_or_else(|_| Some(self.recover()));
             let clock = Arc::clone(&self.books.clock);
-            let standing_by = self.host.upgrade().filter(|host| !host.standby.is_over());
             let over = async {
                 match &standing_by {
                     Some(host) => host.standby.over().await,
@@ -151,10 +153,6 @@ impl Scheduler {
 
     /// Does what is due, and returns when to look again.
     async fn turn(&mut self) -> Option<Duration> {
-        // Nothing can be started before; whoever asks is answered meanwhile.
-        if !self.host.upgrade().is_some_and(|host| host.standby.is_over()) {
-            return None;
-        }
         self.let_go();
         if let Some(Retry { at, .. }) = self.retry.filter(|retry| retry.at > self.books.clock.steady()) {
             return Some(at);
@@ -189,8 +187,8 @@ impl Scheduler {
     }
 
     async fn look(&mut self) -> Result<Option<Duration>, StoreError> {
-        self.books.settle().await?;
         let Some(host) = self.host.upgrade() else { return Ok(None) };
+        self.books.settle().await?;
         for id in self.books.ids() {
             self.fire_if_due(id, &host).await?;
             let now = self.books.clock.steady();

@@ -149,6 +149,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Desk>> for Body<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, desk: &Arc<Desk>) -> Result<Self, Refusal> {
+        let request = without_parameters(request, desk).await?;
         let kind = header(request.headers(), CONTENT_TYPE.as_str())?.map(str::to_owned);
         let bytes = bytes(request, desk, desk.bounds.body_bytes).await?;
         let is_json = |kind: &str| {
@@ -170,6 +171,7 @@ impl<T: DeserializeOwned + Default> FromRequest<Arc<Desk>> for MaybeBody<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, desk: &Arc<Desk>) -> Result<Self, Refusal> {
+        let request = without_parameters(request, desk).await?;
         let bytes = bytes(request, desk, desk.bounds.body_bytes).await?;
         if bytes.is_empty() { Ok(Self(T::default())) } else { parse(&bytes).map(Self) }
     }
@@ -184,6 +186,13 @@ impl FromRequest<Arc<Desk>> for Wasm {
     async fn from_request(request: Request, desk: &Arc<Desk>) -> Result<Self, Refusal> {
         bytes(request, desk, desk.bounds.plugin_bytes).await.map(|bytes| Self(bytes.into()))
     }
+}
+
+/// A request whose body says everything: it has no parameters.
+async fn without_parameters(request: Request, desk: &Arc<Desk>) -> Result<Request, Refusal> {
+    let (mut parts, body) = request.into_parts();
+    let Params(()) = Params::from_request_parts(&mut parts, desk).await?;
+    Ok(Request::from_parts(parts, body))
 }
 
 /// A whole body of so many bytes, if it comes in time.

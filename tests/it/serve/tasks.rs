@@ -36,6 +36,12 @@ async fn r10_a_start_says_what_is_wrong_with_it() {
     assert!(problem["known"].as_array().unwrap().contains(&json!("echo")));
     let wrong = start(json!({"plugin": "fixture", "task_type": "wait", "input": {"key": 1}})).await;
     assert_eq!(wrong.problem(422, "invalid-input")["faults"].as_array().unwrap().len(), 1);
+    let typo = served.post("/v1/tasks?sesion=s", &json!({"plugin": "fixture", "task_type": "echo"})).await;
+    assert!(typo.problem(400, "invalid-request")["detail"].as_str().unwrap().contains("sesion"));
+    let waiting = served.start("wait", json!({"key": "go"})).await;
+    // Also where a body may be left out.
+    served.call("POST", &format!("{waiting}/cancel?grace=0"), &[], "").await.problem(400, "invalid-request");
+    assert_eq!(served.get(&waiting).await.json(200)["cancel"], Value::Null);
     let typo = start(json!({"plugin": "fixture", "task_type": "echo", "details": {"sesion": "s"}})).await;
     assert!(typo.problem(400, "invalid-request")["detail"].as_str().unwrap().contains("details.sesion"));
     let labels = start(json!({"plugin": "fixture", "task_type": "echo", "details": {"title": ""}})).await;

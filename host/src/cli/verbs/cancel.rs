@@ -13,6 +13,7 @@ use crate::{CancelRequest, escape};
 
 use super::at::{At, Patience};
 use super::each::{Answer, each};
+use super::wait::unfinished;
 use super::which::Many;
 
 #[derive(Debug, Args)]
@@ -44,15 +45,14 @@ pub(super) async fn cancel(arguments: &CancelArguments) -> Result<Exit, Fault> {
     })
     .await?;
     let Some(patience) = arguments.wait.filter(|_| asked == Exit::Succeeded) else { return Ok(asked) };
-    each(&ids, arguments.at.json, async |id| {
-        let Some(outcome) = patience.wait(client.wait(id)).await else {
-            let late = anyhow::Error::msg("it has not ended yet, and the time to wait is over");
-            return Err(Fault::new(Exit::Unfinished, late));
-        };
-        let outcome = outcome?;
+    let all = each(&ids, arguments.at.json, async |id| {
+        let outcome = client.wait(id).await?;
         Ok(Answer { line: outcome.to_string(), fields: json!({ "answer": "ended", "outcome": outcome }) })
-    })
-    .await
+    });
+    match patience.wait(all).await {
+        Some(done) => done,
+        None => unfinished(&client, &ids).await,
+    }
 }
 
 fn answer(answer: &CancelAnswered, grace: Duration) -> Answer {

@@ -10,6 +10,7 @@ use clap_complete::ArgValueCandidates;
 use crate::cli::client::CallError;
 use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
+use crate::cli::new::better_name;
 use crate::cli::{files, output, text, values};
 use crate::serve::wire::{PluginInfo, ProblemKind};
 use crate::{CancelRequest, Unload};
@@ -165,10 +166,11 @@ fn read(file: &Path) -> Result<Vec<u8>, Fault> {
 
 async fn add(arguments: &AddArguments) -> Result<Exit, Fault> {
     let wasm = read(&arguments.file)?;
-    let stem = arguments.file.file_stem().and_then(|stem| stem.to_str());
+    // Most plugins name themselves, whatever their files are called.
+    let stem = || arguments.file.file_stem().and_then(|stem| better_name(&stem.to_string_lossy()));
+    let name = arguments.name.clone().or_else(stem);
     let client = arguments.at.connect().await?;
-    let name = arguments.name.as_deref().or(stem);
-    let added = client.add_plugin(name, wasm).await.map_err(|error| refused(error, &arguments.file))?;
+    let added = client.add_plugin(name.as_deref(), wasm).await.map_err(|error| refused(error, &arguments.file))?;
     let tasks = added.task_types.join(", ");
     arguments.at.confirm(&added, &format!("added {} {} with {}: {tasks}", added.name, added.version, count(&added)))
 }

@@ -112,7 +112,8 @@ fn line(ended: &Ended, json: bool) -> Result<Exit, Fault> {
     Ok(Exit::of(&ended.outcome, false))
 }
 
-async fn unfinished(client: &Client, ids: &[TaskId]) -> Result<Exit, Fault> {
+/// Says which of the tasks have not ended in the time that there was.
+pub(super) async fn unfinished(client: &Client, ids: &[TaskId]) -> Result<Exit, Fault> {
     for id in ids {
         let state = client.task(*id).await?;
         if state.outcome.is_none() {

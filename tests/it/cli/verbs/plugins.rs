@@ -2,7 +2,7 @@
 
 use super::serving::Serving;
 use crate::cli::program::text;
-use crate::support::guest;
+use crate::support::{files, guest};
 
 #[test]
 fn r2a_plugins_come_and_go() {
@@ -28,6 +28,15 @@ fn r2a_plugins_come_and_go() {
     serving.say(&["plugin", "remove", "hello", "--mode", "force"]).ends_with(0).says("removed hello");
     serving.say(&["plugin", "show", "hello"]).ends_with(4);
     serving.say(&["plugin", "remove", "hello"]).ends_with(4);
+}
+
+#[test]
+fn r36_a_plugin_that_names_itself_may_lie_in_a_file_of_any_name() {
+    let serving = Serving::new();
+    for name in ["word_count.wasm", "X.wasm", "hello-0.1.wasm", "2.wasm"] {
+        files::write(serving.place.path().join(name), files::read(guest("hello")));
+        serving.say(&["plugin", "add", name]).ends_with(0).says("added hello ");
+    }
 }
 
 #[test]

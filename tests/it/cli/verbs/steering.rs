@@ -24,6 +24,17 @@ fn r31_several_are_cancelled_at_once() {
 }
 
 #[test]
+fn r33_the_time_to_wait_is_for_all_together() {
+    let serving = Serving::new();
+    let (one, other) = (serving.start("spin", &[]), serving.start("spin", &[]));
+    let late = serving.say(&["cancel", &one, &other, "--grace", "1h", "--wait=50ms"]).ends_with(8);
+    for id in [&one, &other] {
+        assert_eq!(late.stderr.matches(&format!("{}: has not ended yet", &id[..8])).count(), 1, "{late:?}");
+    }
+    serving.say(&["cancel", &one, &other, "--grace", "0s", "--wait"]).ends_with(0);
+}
+
+#[test]
 fn r20_a_task_stands_still_and_goes_on() {
     let serving = Serving::new();
     let id = serving.start("wait", &WAIT);
