@@ -293,7 +293,6 @@ fn r65_whoever_waited_for_a_planner_holds_nobody_up_after_a_restart() {
     assert_eq!(task.take(Command::Plan(ask())), Answer::Done);
 }
 
-/// What was written before a version knew of restarts is read.
 #[test]
 fn r37_a_loss_is_written_down_in_words() {
     let failure = Failure::new(FailureKind::Lost, "m");
@@ -302,4 +301,11 @@ fn r37_a_loss_is_written_down_in_words() {
     let text = serde_json::to_string(&event).unwrap();
     assert!(text.contains(r#""kind":"lost""#), "{text}");
     assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
+}
+
+#[test]
+fn r4a_a_task_that_was_written_down_before_restarts_were_known_is_not_begun_again() {
+    let mut details = serde_json::to_value(TaskDetails { restartable: true, ..TaskDetails::default() }).unwrap();
+    assert_eq!(details.as_object_mut().unwrap().remove("restartable"), Some(json!(true)));
+    assert!(!serde_json::from_value::<TaskDetails>(details).unwrap().restartable);
 }

@@ -44,13 +44,13 @@ async fn t40_a_server_that_is_killed_again_and_again_keeps_what_it_acknowledged(
         let most = dice.below(12);
         work(&mut ledger, &server, &mut dice, most).await.unwrap();
         // The last thing that is asked for may be cut off anywhere.
+        let pause = 1 << dice.below(13);
         let cut = async {
-            let shape = SHAPES[dice.below(SHAPES.len())];
-            let _ = ledger.start(&server, shape).await;
+            let _ = work(&mut ledger, &server, &mut dice, 1).await;
         };
         tokio::select! {
             biased;
-            () = turns(life % 8) => {}
+            () = turns(pause) => {}
             () = cut => {}
         }
         server.kill();
@@ -58,6 +58,7 @@ async fn t40_a_server_that_is_killed_again_and_again_keeps_what_it_acknowledged(
     let server = Server::start(data.path(), None).unwrap();
     ledger.check(&server).await.unwrap();
     ledger.finish(&server).await;
+    ledger.saw_everything();
 }
 
 async fn turns(count: usize) {

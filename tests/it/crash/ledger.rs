@@ -254,14 +254,22 @@ impl Ledger {
             listed.extend(page["tasks"].as_array().unwrap().iter().map(|task| task["id"].as_str().unwrap().to_owned()));
             match page["next"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
-                None if page["next"].is_null() => break,
-                None => cursor = format!("&cursor={}", page["next"]),
+                None => break,
             }
         }
         let ids: BTreeSet<String> = self.known().into_iter().map(|(_, id)| id).collect();
         assert_eq!(listed.len(), ids.len(), "no task was started twice");
         assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), ids);
         self.check_effects(server).await;
+    }
+
+    /// Each thing that can be acknowledged was, for some task: what is never done shows nothing.
+    pub(super) fn saw_everything(&self) {
+        let some = |what: fn(&Entry) -> bool| self.entries.values().any(what);
+        assert!(some(|entry| !entry.signals.is_empty()), "no signal");
+        assert!(some(|entry| entry.approved), "no decision");
+        assert!(some(|entry| entry.cancelled), "no wish to stop");
+        assert!(!self.acknowledged.is_empty(), "no message");
     }
 
     /// Each task whose plugin is told of its end has one note that it was.

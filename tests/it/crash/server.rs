@@ -90,11 +90,12 @@ impl Server {
         self.ask(Method::POST, path, None, Some(body)).await
     }
 
-    /// Kills it without a word, and says what it had said.
-    pub(super) fn kill(mut self) -> String {
+    /// Kills it without a word. It has not ended in another way before.
+    pub(super) fn kill(mut self) {
         // It may have been killed meanwhile.
         let _ = self.child.kill();
-        self.ended().1
+        let (status, said) = self.ended();
+        assert!(is_killed(status), "{status}: {said}");
     }
 
     /// Waits until it is gone by itself.
@@ -106,9 +107,11 @@ impl Server {
         (status, std::mem::take(&mut self.said))
     }
 
-    /// Whether it has been killed, or is about to be: waits for that when it no longer answers.
+    /// Whether it was killed by now.
     pub(super) fn is_gone(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_some()
+        let status = self.child.try_wait().unwrap();
+        assert!(status.is_none_or(is_killed), "{status:?}");
+        status.is_some()
     }
 }
 

@@ -126,7 +126,7 @@ async fn r32_an_on_terminal_that_is_hostile_is_noted_and_changes_nothing() {
 #[tokio::test]
 async fn r32_an_on_terminal_that_sleeps_is_waited_for_no_longer_than_its_time() {
     let clock = Arc::new(SimulatedClock::new());
-    let (host, _) = loaded(behaving("on-terminal", "sleep").clock(clock.clone())).await;
+    let (host, plugin) = loaded(behaving("on-terminal", "sleep").clock(clock.clone())).await;
     let task = start_as(&host, request("echo").input(json!(1))).await;
     outcome(&task).await;
     within(task.gone()).await;
@@ -145,6 +145,9 @@ async fn r32_an_on_terminal_that_sleeps_is_waited_for_no_longer_than_its_time() 
     })
     .await;
     assert_eq!(done(&task, 1).await, [(TaskHook::OnTerminal, Some(FailureKind::Timeout))]);
+    let notes = plugin.notes();
+    let why = notes.iter().find(|note| note.hook == "on-terminal").and_then(|note| note.error.as_ref()).unwrap();
+    assert!(why.to_string().contains("within 10 s"), "{why}");
 }
 
 #[tokio::test]

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn r51_open_questions_are_listed_with_what_to_type() {
+    fn r26_open_questions_are_listed_with_what_to_type() {
         assert_eq!(
             rows(&[open(1)], &now()).lines_within(None),
             [
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn r51_the_only_question_needs_no_number() {
+    fn r26_the_only_question_needs_no_number() {
         let id = open(1).id;
         let said = |open: &[OpenApproval]| choose(id, open).map_err(|fault| fault.lines().join("\n"));
         assert_eq!(said(&[open(3)]), Ok(ApprovalNumber(3)));

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r31_what_becomes_of_a_cancel_is_told() {
+    fn r33_what_becomes_of_a_cancel_is_told() {
         let grace = Duration::from_secs(5);
         assert_eq!(answer(&CancelAnswered::Requested { receipt: None }, grace).line, "asked to stop; it has 5s");
         assert_eq!(answer(&CancelAnswered::Requested { receipt: None }, Duration::ZERO).line, "stopped where it is");

@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r43_an_event_is_a_line_with_its_time_and_number() {
+    fn r42_an_event_is_a_line_with_its_time_and_number() {
         let event = json!({"seq": 3, "at": NOW_MS, "body": {"event": "started", "attempt": 1}});
         let read: Event = serde_json::from_value(event.clone()).unwrap();
         assert_eq!(line(&read, &now()), "18:00:00     3  it begins");

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r40_a_question_comes_with_what_to_type() {
+    fn r26_a_question_comes_with_what_to_type() {
         let id = crate::serve::wire::task_id(&"0f".repeat(16)).unwrap();
         let ask = ApprovalAsk::new("deploy", "", "version 7");
         let asks = EventBody::ApprovalRequested { number: ApprovalNumber(2), ask };

@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn r2a_plugins_are_listed() {
+    fn r36_plugins_are_listed() {
         assert_eq!(
             rows(&[plugin()]).lines_within(None),
             [

@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn r47_schedules_are_listed_with_what_they_did_and_will_do() {
+    fn r19_schedules_are_listed_with_what_they_did_and_will_do() {
         let mut paused = schedule("ef", "other");
         paused.paused = Some(crate::Party::Person);
         assert_eq!(

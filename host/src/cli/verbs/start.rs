@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r52_what_is_decided_in_advance_goes_with_the_task() {
+    fn r26_what_is_decided_in_advance_goes_with_the_task() {
         let kinds = ["deploy".to_owned()];
         let asks = permission(&kinds, PermissionMode::Ask);
         assert!(asks.approve.contains("deploy") && !asks.approve.contains("pay") && !asks.deny_others);
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn r50_a_path_is_said_from_the_root() {
+    fn a_path_is_said_from_the_root() {
         assert_eq!(absolute("/a/b".as_ref()).unwrap(), std::path::Path::new("/a/b"));
         assert!(absolute("docs".as_ref()).unwrap().is_absolute());
         let bytes: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(b"/\xff");

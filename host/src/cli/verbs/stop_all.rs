@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn r32_how_they_ended_is_told() {
+    fn r34_how_they_ended_is_told() {
         let task = json!({"plugin": "p", "task_type": "t", "key": "k"});
         let cancelled = json!({"outcome": "cancelled", "by": "person", "reason": "", "forced": true, "message": ""});
         let stops: Stops = serde_json::from_value(json!({

@@ -149,7 +149,7 @@ pub(super) async fn t40_a_long_log_is_read_in_pages(subject: Subject) {
     assert!(subject.store.read(stream, EventSeq::default(), 0).await.unwrap().is_empty());
 }
 
-pub(super) async fn t40_large_events_come_back_whole_and_in_bounded_pages(mut subject: Subject) {
+pub(super) async fn t40_large_events_come_back_whole(mut subject: Subject) {
     let stream = task(1);
     let large = |seq: u64| event(seq, json!("ä".repeat(usize::try_from(seq).unwrap() << 20)));
     for seq in 1..=3 {

@@ -3,6 +3,7 @@
 mod damage;
 mod lives;
 mod opening;
+mod paging;
 mod power;
 mod room;
 mod upkeep;

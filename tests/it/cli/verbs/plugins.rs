@@ -5,7 +5,7 @@ use crate::cli::program::text;
 use crate::support::{files, guest};
 
 #[test]
-fn r2a_plugins_come_and_go() {
+fn r36_plugins_come_and_go() {
     let serving = Serving::new();
     let hello = guest("hello");
     serving.say(&["plugin", "add", text(&hello)]).ends_with(0).says("added hello ");

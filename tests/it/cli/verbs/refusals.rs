@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use super::serving::with_data;
 use crate::cli::program::{Place, finish};
 
-const VERBS: [&[&str]; 18] = [
+const VERBS: [&[&str]; 19] = [
     &["start", "p"],
     &["list"],
     &["show", "abcd"],
@@ -20,6 +20,7 @@ const VERBS: [&[&str]; 18] = [
     &["notify", "abcd", "go"],
     &["instruct", "abcd", "go"],
     &["approve"],
+    &["deny"],
     &["fuel", "abcd", "5G"],
     &["plugin", "list"],
     &["schedule", "list"],
@@ -27,7 +28,7 @@ const VERBS: [&[&str]; 18] = [
 ];
 
 #[test]
-fn t31_without_a_server_every_verb_says_how_to_start_one() {
+fn without_a_server_every_verb_says_how_to_start_one() {
     let place = Place::new();
     for verb in VERBS {
         let done =

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::serving::Serving;
 
 #[test]
-fn r47_a_schedule_is_added_fired_and_removed() {
+fn r19_a_schedule_is_added_fired_and_removed() {
     let serving = Serving::new();
     serving.say(&["schedule", "list"]).ends_with(0).says("there are no schedules");
     let nightly =
@@ -24,7 +24,7 @@ fn r47_a_schedule_is_added_fired_and_removed() {
 }
 
 #[test]
-fn r47_a_schedule_that_cannot_be_is_told() {
+fn r19_a_schedule_that_cannot_be_is_told() {
     let serving = Serving::new();
     let add = ["schedule", "add", "x", "fixture", "echo"];
     let say = |more: &[&str]| serving.say(&[&add[..], more].concat());

@@ -6,7 +6,7 @@ use super::serving::Serving;
 use crate::cli::program::finish;
 
 #[test]
-fn r40_the_id_alone_is_on_stdout_and_the_end_is_waited_for() {
+fn r43_the_id_alone_is_on_stdout_and_the_end_is_waited_for() {
     let serving = Serving::new();
     let id = serving.start("echo", &["--set", "a=1", "--title", "an echo"]);
     let done = serving.say(&["wait", &id]).ends_with(0).says("succeeded");
@@ -23,7 +23,7 @@ fn r40_the_id_alone_is_on_stdout_and_the_end_is_waited_for() {
 }
 
 #[test]
-fn r40_wait_ends_as_the_task_does() {
+fn r43_wait_ends_as_the_task_does() {
     let serving = Serving::new();
     let fail = serving.start("fail", &["--set", "message=not today", "--set", "retryable=false"]);
     serving.say(&["wait", &fail]).ends_with(1).says("failed (guest): not today").says("hint: ");
@@ -39,7 +39,7 @@ fn r40_wait_ends_as_the_task_does() {
 }
 
 #[test]
-fn r40_start_waits_or_follows_if_it_is_told_to() {
+fn r43_start_waits_or_follows_if_it_is_told_to() {
     let serving = Serving::new();
     let waited = serving
         .say(&["start", "fixture", "echo", "--input", "[1]", "--wait"])
@@ -83,7 +83,7 @@ fn a_start_that_is_refused_says_what_to_type() {
 }
 
 #[test]
-fn r50_a_folder_is_found_from_where_the_person_is() {
+fn a_folder_is_found_from_where_the_person_is() {
     let serving = Serving::new();
     serving.place.file("docs/a.txt", "a");
     let listed = serving.say(&["start", "fixture", "list", "--dir", "docs::/docs", "--set", "path=/docs", "--wait"]);

@@ -7,7 +7,7 @@ use super::serving::Serving;
 const WAIT: [&str; 2] = ["--set", "key=go"];
 
 #[test]
-fn r31_several_are_cancelled_at_once() {
+fn r33_several_are_cancelled_at_once() {
     let serving = Serving::new();
     let (one, other) = (serving.start("wait", &WAIT), serving.start("spin", &[]));
     let done = serving.say(&["cancel", &one, &other, "--grace", "0s", "--reason", "enough", "--wait"]).ends_with(0);
@@ -35,7 +35,7 @@ fn r33_the_time_to_wait_is_for_all_together() {
 }
 
 #[test]
-fn r20_a_task_stands_still_and_goes_on() {
+fn r35_a_task_stands_still_and_goes_on() {
     let serving = Serving::new();
     let id = serving.start("wait", &WAIT);
     serving.until(&id, |state| !state["waiting"].is_null());
@@ -53,7 +53,7 @@ fn r20_a_task_stands_still_and_goes_on() {
 }
 
 #[test]
-fn r27_a_task_is_told_something() {
+fn r28_a_task_is_told_something() {
     let serving = Serving::new();
     let id = serving.start("listen", &["--set", "times=1"]);
     serving.say(&["instruct", &id, "use", "the", "cache"]).ends_with(0);
@@ -63,7 +63,7 @@ fn r27_a_task_is_told_something() {
 }
 
 #[test]
-fn r51_a_question_is_decided() {
+fn r26_a_question_is_decided() {
     let serving = Serving::new();
     serving.say(&["approve"]).ends_with(0).says("no task asks for anything");
     let ask = ["--set", "kind=deploy", "--set", "summary=version 7", "--set", "reason=tests pass"];
@@ -82,7 +82,7 @@ fn r51_a_question_is_decided() {
 }
 
 #[test]
-fn r52_a_question_is_decided_in_advance() {
+fn r26_a_question_is_decided_in_advance() {
     let serving = Serving::new();
     let ask =
         ["start", "fixture", "approve", "--set", "kind=deploy", "--set", "summary=s", "--set", "reason=r", "--wait"];
@@ -93,7 +93,7 @@ fn r52_a_question_is_decided_in_advance() {
 }
 
 #[test]
-fn r25_fuel_is_given_and_refused() {
+fn r48_fuel_is_given_and_refused() {
     let serving = Serving::new();
     let ask = ["--set", "units=5000000000", "--set", "reason=one more page"];
     let (one, other) = (serving.start("request-fuel", &ask), serving.start("request-fuel", &ask));
@@ -110,7 +110,7 @@ fn r25_fuel_is_given_and_refused() {
 }
 
 #[test]
-fn r32_many_are_stopped_at_once() {
+fn r34_many_are_stopped_at_once() {
     let serving = Serving::new();
     let mine = serving.start("wait", &["--set", "key=go", "--session", "s1"]);
     let other = serving.start("wait", &WAIT);

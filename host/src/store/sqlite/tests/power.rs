@@ -367,6 +367,8 @@ async fn t42_what_is_committed_after_a_failed_sync_and_a_new_beginning_outlives_
         commit(&store, task(1), durable(2)).await.unwrap_err();
         place.world.set(Fate::Works);
         drop(store);
+        // The next one reads the log anew.
+        place.world.kill();
         let store = place.open().unwrap();
         let before = log(&store, task(1)).await;
         commit(&store, task(2), durable(1)).await.unwrap();
