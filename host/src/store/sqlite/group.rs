@@ -6,7 +6,6 @@ use tokio::sync::oneshot;
 use crate::ports::failpoint::failpoint;
 use crate::ports::store::{CommitError, Fence, Record, StoreError, StreamId};
 
-use super::known::{Known, Place};
 use super::pages::Key;
 use super::recent::Recent;
 use super::row::EventRow;
@@ -169,24 +168,10 @@ pub(super) struct Written {
 /// page writes nothing and syncs nothing, and jobs that were taken may have changed none.
 pub(super) fn write<'a>(
     db: &mut Connection,
-    known: &mut Known,
     jobs: impl Iterator<Item = &'a Job>,
     touch: bool,
 ) -> rusqlite::Result<Written> {
-    let written = transact(db, known, jobs, touch);
-    if written.is_err() {
-        known.forget_all();
-    }
-    written
-}
-
-fn transact<'a>(
-    db: &mut Connection,
-    known: &mut Known,
-    jobs: impl Iterator<Item = &'a Job>,
-    touch: bool,
-) -> rusqlite::Result<Written> {
-    let mut books = Books { file: db.transaction_with_behavior(TransactionBehavior::Immediate)?, known };
+    let books = Books { file: db.transaction_with_behavior(TransactionBehavior::Immediate)? };
     failpoint!("store.group");
     let mut written = Written::default();
     for job in jobs {
@@ -218,7 +203,6 @@ fn transact<'a>(
 /// The tables, in a transaction. Numbers go in and out bit by bit: SQLite's have a sign, ours have none.
 struct Books<'a> {
     file: Transaction<'a>,
-    known: &'a mut Known,
 }
 
 impl Books<'_> {
@@ -226,25 +210,23 @@ impl Books<'_> {
         self.file.prepare_cached(sql)
     }
 
-    fn find(&self, stream: StreamId) -> rusqlite::Result<Option<Place>> {
-        if let Some(place) = self.known.place(stream) {
-            return Ok(Some(place));
-        }
+    /// The number that a stream has in the file, and that of its last event.
+    fn find(&self, stream: StreamId) -> rusqlite::Result<Option<(i64, u64)>> {
         let key = Key::of(stream);
         let sql = "SELECT stream, (SELECT max(seq) FROM events WHERE events.stream = streams.stream) FROM streams \
                    WHERE kind = ?1 AND id = ?2";
         let found = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.unwrap_or_default()));
         let found: Option<(i64, i64)> = self.run(sql)?.query_row((key.kind, key.id), found).optional()?;
-        Ok(found.map(|(stream, head)| Place { stream, head: head.cast_unsigned() }))
+        Ok(found.map(|(stream, head)| (stream, head.cast_unsigned())))
     }
 
-    fn append(&mut self, append: &Append) -> rusqlite::Result<bool> {
+    fn append(&self, append: &Append) -> rusqlite::Result<bool> {
         let found = self.find(append.stream)?;
-        if !append.fits(found.map(|place| place.head)) {
+        if !append.fits(found.map(|(_, head)| head)) {
             return Ok(false);
         }
         let stream = match found {
-            Some(place) => place.stream,
+            Some((stream, _)) => stream,
             // A stream begins with an event.
             None if append.rows.is_empty() => return Ok(true),
             None => self.begin(append)?,
@@ -265,8 +247,6 @@ impl Books<'_> {
             let up_to = i64::try_from(append.forget).unwrap_or(i64::MAX);
             self.run(sql)?.execute((stream, up_to))?;
         }
-        let head = append.rows.last().map(|row| row.seq).or(found.map(|place| place.head)).unwrap_or_default();
-        self.known.note(append.stream, Place { stream, head });
         Ok(true)
     }
 
@@ -279,18 +259,17 @@ impl Books<'_> {
         Ok(stream)
     }
 
-    fn remove(&mut self, stream: StreamId) -> rusqlite::Result<()> {
+    fn remove(&self, stream: StreamId) -> rusqlite::Result<()> {
         if let StreamId::Task(id) = stream {
             self.remove(StreamId::After(id))?;
         }
-        let Some(place) = self.find(stream)? else { return Ok(()) };
-        self.known.forget(stream);
+        let Some((number, _)) = self.find(stream)? else { return Ok(()) };
         for sql in [
             "DELETE FROM tasks WHERE stream = ?1",
             "DELETE FROM events WHERE stream = ?1",
             "DELETE FROM streams WHERE stream = ?1",
         ] {
-            self.run(sql)?.execute([place.stream])?;
+            self.run(sql)?.execute([number])?;
         }
         Ok(())
     }

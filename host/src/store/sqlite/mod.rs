@@ -6,7 +6,6 @@
 mod faults;
 mod group;
 mod health;
-mod known;
 mod open;
 mod owner;
 mod pages;

@@ -1,7 +1,6 @@
 //! What the writer does beside writing: the log goes into the file, and room that nothing is in goes back to the disk.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -10,14 +9,10 @@ use super::pages::{Thoroughness, checkpoint};
 
 /// Written to the log before it goes into the file. Larger is faster, and longer to read after a crash.
 const LOG_BYTES: u64 = 4 << 20;
-/// From here on the log is emptied, when nobody reads in it.
-const LOG_BYTES_MAX: u64 = 64 << 20;
 /// What a job costs in the log beside its bytes: a page in the table, and one in an index.
 const JOB_BYTES: u64 = 2 * PAGE_BYTES;
 /// SQLite's pages.
 const PAGE_BYTES: u64 = 4096;
-/// How long until the log is tried to be emptied again, unless it has become twice as large meanwhile.
-const EMPTIED: Duration = Duration::from_secs(30);
 /// Pages without anything in them that are not worth the trouble: 4 MiB.
 const FREE_PAGES: i64 = 1024;
 /// Pages that go back to the disk at once, so that whoever writes waits a few milliseconds at most.
@@ -31,8 +26,6 @@ pub(super) struct Upkeep {
     unmoved: u64,
     /// With how many it is time to move them.
     next: u64,
-    /// When it was last tried to empty the log, and how much could not be moved then.
-    emptied: Option<(Duration, u64)>,
     /// Whether pages may have become free.
     may_have_room: bool,
 }
@@ -42,7 +35,7 @@ impl Upkeep {
     pub(super) fn of(file: &Path) -> Self {
         let mut log = file.as_os_str().to_owned();
         log.push("-wal");
-        Self { log: log.into(), unmoved: PAGE_BYTES, next: LOG_BYTES, emptied: None, may_have_room: true }
+        Self { log: log.into(), unmoved: PAGE_BYTES, next: LOG_BYTES, may_have_room: true }
     }
 
     /// Something was written.
@@ -58,7 +51,7 @@ impl Upkeep {
     }
 
     /// Between two transactions: what cannot wait until nobody writes.
-    pub(super) fn between(&mut self, db: &Connection, now: Duration) -> Result<(), Trouble> {
+    pub(super) fn between(&mut self, db: &Connection) -> Result<(), Trouble> {
         if self.unmoved < self.next {
             return Ok(());
         }
@@ -69,21 +62,10 @@ impl Upkeep {
         }
         // Whatever comes of it, the next commit need not try again.
         self.next = self.unmoved.saturating_add(LOG_BYTES);
-        // It does not begin anew as long as somebody reads in it.
-        let is_large = self.log_bytes() >= LOG_BYTES_MAX && self.may_be_emptied(now);
-        let left = checkpoint(db, if is_large { Thoroughness::Truncate } else { Thoroughness::Passive })?;
-        self.unmoved = left.saturating_mul(PAGE_BYTES);
+        // The log begins anew with the next commit, unless somebody reads in it.
+        self.unmoved = checkpoint(db, Thoroughness::Passive)?.saturating_mul(PAGE_BYTES);
         self.next = self.unmoved.saturating_add(LOG_BYTES);
-        if is_large {
-            self.emptied = Some((now, self.unmoved));
-        }
         Ok(())
-    }
-
-    /// Whether it is worth while: a reader that was in the way may still be there.
-    fn may_be_emptied(&self, now: Duration) -> bool {
-        self.emptied
-            .is_none_or(|(at, left)| self.unmoved >= left.saturating_mul(2) || now.saturating_sub(at) >= EMPTIED)
     }
 
     /// One piece of work for when nobody writes. What fails is not tried again before somebody has written.

@@ -14,7 +14,6 @@ use crate::ports::store::CommitError;
 use super::faults::Trouble;
 use super::group::{self, Job, Written};
 use super::health::Pulse;
-use super::known::Known;
 use super::open::Opened;
 use super::owner::OwnerLock;
 use super::pages::{Thoroughness, checkpoint};
@@ -47,7 +46,6 @@ pub(super) struct Writer {
     jobs: Receiver<Queued<Job>>,
     pulse: Pulse,
     recent: Arc<Recent>,
-    known: Known,
     clock: SystemClock,
     /// In the order in which they came.
     waiting: VecDeque<Queued<Job>>,
@@ -87,7 +85,6 @@ impl Writer {
             jobs,
             pulse,
             recent,
-            known: Known::default(),
             clock: SystemClock::new(),
             waiting: VecDeque::new(),
             is_open: true,
@@ -233,7 +230,7 @@ impl Writer {
         }
         // What was written without a sync is safe with the next commit that is synced, if that writes anything.
         let touch = is_trial || (syncs && self.unsafe_since.is_some());
-        Ok(group::write(&mut self.db, &mut self.known, group.iter().map(|queued| &queued.job), touch)?)
+        Ok(group::write(&mut self.db, group.iter().map(|queued| &queued.job), touch)?)
     }
 
     fn wrote(&mut self, group: Vec<Queued<Job>>, written: &Written, syncs: bool) {
@@ -246,7 +243,7 @@ impl Writer {
         for (queued, is_taken) in group.into_iter().zip(&written.taken) {
             queued.job.answer(*is_taken, &self.recent);
         }
-        let done = self.upkeep.between(&self.db, self.clock.steady());
+        let done = self.upkeep.between(&self.db);
         self.put_off(done);
     }
 
