@@ -19,6 +19,11 @@ macro_rules! id {
             pub(crate) fn from_random(bits: u128) -> Self {
                 Self(uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid())
             }
+
+            /// Reads one; it is written in one way only.
+            pub(crate) fn parse(text: &str) -> Option<Self> {
+                uuid::Uuid::parse_str(text).ok().map(Self).filter(|id| id.to_string() == text)
+            }
         }
 
         impl fmt::Display for $name {

@@ -59,10 +59,7 @@ impl When {
     pub(crate) fn first(&self, now: Timestamp) -> Result<Timestamp, CronError> {
         match self {
             Self::At { at } => Ok(*at),
-            Self::After { after } => {
-                let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-                Ok(Timestamp(now.0.saturating_add(millis)))
-            }
+            Self::After { after } => Ok(now.after(*after)),
             Self::Every { cron, zone } => {
                 let never = || CronError::Never { expression: cron.clone() };
                 CronTimes::parse(cron, zone)?.next_after(now).ok_or_else(never)

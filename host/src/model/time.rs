@@ -12,4 +12,9 @@ impl Timestamp {
     pub(crate) fn after(self, time: std::time::Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
     }
+
+    /// The time from another moment to this one; none when this is the earlier one.
+    pub(crate) fn since(self, then: Self) -> std::time::Duration {
+        std::time::Duration::from_millis(self.0.saturating_sub(then.0))
+    }
 }

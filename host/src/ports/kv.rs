@@ -120,11 +120,15 @@ impl PluginStore {
     }
 
     async fn loaded<'a>(&self, entries: &'a mut Option<Entries>) -> Result<&'a mut Entries, StoreError> {
-        let known = match entries.take() {
-            Some(known) => known,
-            None => Entries::of(self.values.load(&self.plugin).await?),
-        };
+        let known = self.take(entries).await?;
         Ok(entries.insert(known))
+    }
+
+    async fn take(&self, entries: &mut Option<Entries>) -> Result<Entries, StoreError> {
+        match entries.take() {
+            Some(known) => Ok(known),
+            None => Ok(Entries::of(self.values.load(&self.plugin).await?)),
+        }
     }
 
     /// Stores a change, and only then lets it be seen. If that fails or is dropped, everything is read again.
@@ -134,7 +138,7 @@ impl PluginStore {
         key: String,
         value: Option<Vec<u8>>,
     ) -> Result<(), PluginStoreError> {
-        let Some(mut known) = entries.take() else { return Err(StoreError::Unavailable.into()) };
+        let mut known = self.take(entries).await?;
         let before = known.weight_of(&key);
         let after = value.as_ref().map_or(0, |value| weight(&key, value));
         let bytes = known.bytes - before + after;

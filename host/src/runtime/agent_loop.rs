@@ -293,10 +293,14 @@ impl Turn {
         request.details.routing = Some(route(&inner, &request));
         let call = request.details.call_id.clone();
         let Begun { task, joined } = Box::pin(start_or_join(&inner, request, None, None)).await?;
-        let details = task.shared().state().details.clone();
+        let (is_foreground, is_own) = {
+            let details = &task.shared().state().details;
+            let is_own = details.is_of_call(Some(&self.seat.session), Some(&self.name), call.as_deref());
+            (details.routing.is_some_and(Routing::is_foreground), is_own)
+        };
         let standing = if !joined {
-            if details.routing.is_some_and(Routing::is_foreground) { Standing::Turn } else { Standing::Loop }
-        } else if details.is_of_call(Some(&self.seat.session), Some(&self.name), call.as_deref()) {
+            if is_foreground { Standing::Turn } else { Standing::Loop }
+        } else if is_own {
             // Whoever asks again, because the answer was lost, joins its own: what is still to come answers it.
             self.seat.look(|book| book.standing(task.id()))
         } else {

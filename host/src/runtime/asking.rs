@@ -64,7 +64,7 @@ impl Actor {
         let now = self.shared.now();
         let state = self.shared.state();
         let ends = state.approvals.iter().filter_map(|open| {
-            let asked = Duration::from_millis(now.date.0.saturating_sub(open.since.0));
+            let asked = now.date.since(open.since);
             let at = now.steady.checked_add(open.ask.timeout?.saturating_sub(asked))?;
             Some((open.number, at))
         });

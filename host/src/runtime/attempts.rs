@@ -1,7 +1,6 @@
 //! When a task's code begins: at its moment, with what was approved, and once more when an attempt failed.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -106,8 +105,8 @@ impl Actor {
             (state.details.routing.filter(|routing| routing.is_foreground() && !state.background), state.created_at)
         };
         if let Some(Routing::DetachAfter { after }) = routing {
-            let waited = self.shared.clock.date().0.saturating_sub(created.unwrap_or_default().0);
-            self.timers.detach = self.in_time(Some(after.saturating_sub(Duration::from_millis(waited))));
+            let waited = self.shared.clock.date().since(created.unwrap_or_default());
+            self.timers.detach = self.in_time(Some(after.saturating_sub(waited)));
         }
         self.set_begin();
     }

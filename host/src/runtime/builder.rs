@@ -588,9 +588,9 @@ impl HostBuilder {
         };
         #[cfg(not(feature = "sqlite"))]
         let home = Home::for_now(self.store, self.work_dir.as_deref())?;
-        #[cfg(feature = "sqlite")]
-        let health = home.health.clone();
-        let Home { store, values, dirs, outlives, .. } = home;
+        let Home { store, values, dirs, .. } = home;
+        // Then it takes over first what is there.
+        let outlives = dirs.is_kept();
         dirs.write_behind(Arc::clone(&clock), &runtime);
         let mut functions = Functions::default();
         for (function, body) in self.functions {
@@ -634,6 +634,8 @@ impl HostBuilder {
                 feed,
                 suspended: Arc::new(Suspended::new(outlives)),
             },
+            #[cfg(feature = "sqlite")]
+            health: home.health,
             sink: self.sink,
             limits: self.limits,
             approve_in_advance: self.approve_in_advance,
@@ -650,8 +652,6 @@ impl HostBuilder {
             shutting_down: tokio::sync::Mutex::default(),
         };
         let host = Host::new(inner, wasm);
-        #[cfg(feature = "sqlite")]
-        let host = host.with_health(health);
         host.inner().keep_books_short();
         Ok(host)
     }

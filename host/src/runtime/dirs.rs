@@ -42,27 +42,27 @@ pub(crate) struct HostDirs {
     kept: Mutex<HashSet<TaskId>>,
     /// Places for attachments that were made.
     attachments: AtomicU64,
-    /// What only one in a data directory has. `None` for a temporary one: what lies there need not outlive the machine.
-    lasting: Option<Lasting>,
-    /// Says that somebody lives here, until it is dropped. Before the directory, so that it is dropped first.
-    _owner: Option<std::fs::File>,
     root: Root,
 }
 
 /// Where it is.
 #[derive(Debug)]
 enum Root {
-    /// Removes everything at the end.
-    Temporary(TempDir),
+    /// Removes everything at the end: what lies there need not outlive the machine.
+    Temporary {
+        /// Says that somebody lives here, until it is dropped. Before the directory, so that it is dropped first.
+        _owner: Option<std::fs::File>,
+        dir: TempDir,
+    },
     /// In a data directory.
-    Kept(PathBuf),
+    Kept(PathBuf, Lasting),
 }
 
 impl Root {
     fn path(&self) -> &Path {
         match self {
-            Self::Temporary(dir) => dir.path(),
-            Self::Kept(path) => path,
+            Self::Temporary { dir, .. } => dir.path(),
+            Self::Kept(path, _) => path,
         }
     }
 }
@@ -91,15 +91,15 @@ impl HostDirs {
         let scratch = Arc::new(dir.open_dir("scratch")?);
         let owner = sweep::own(&dir)?;
         let (with_files, kept, attachments) = Default::default();
-        let root = Root::Temporary(root);
-        Ok(Self { dir, scratch, with_files, kept, attachments, lasting: None, _owner: owner, root })
+        let root = Root::Temporary { _owner: owner, dir: root };
+        Ok(Self { dir, scratch, with_files, kept, attachments, root })
     }
 
     /// What finds and removes the directories beside this one that nobody owns any more. One in a data directory has none.
     pub(crate) fn abandoned(&self) -> Option<Abandoned> {
         match &self.root {
-            Root::Temporary(dir) => Abandoned::beside(dir.path()),
-            Root::Kept(_) => None,
+            Root::Temporary { dir, .. } => Abandoned::beside(dir.path()),
+            Root::Kept(..) => None,
         }
     }
 
@@ -290,7 +290,7 @@ impl HostDirs {
     /// fine.
     pub(crate) fn remove_files(&self, id: TaskId) {
         self.with_files().remove(&id);
-        if let Some(lasting) = &self.lasting {
+        if let Some(lasting) = self.lasting() {
             lasting.forget(id);
         }
         if self.kept().remove(&id) {

@@ -140,7 +140,7 @@ impl Actor {
         };
         let now = self.shared.now();
         self.timers.due_at = due.and_then(|at| {
-            let wait = Duration::from_millis(at.0.saturating_sub(now.date.0));
+            let wait = at.since(now.date);
             now.steady.checked_add(pause_max.map_or(wait, |max| wait.min(max)))
         });
     }

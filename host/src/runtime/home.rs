@@ -24,8 +24,6 @@ pub(super) struct Home {
     pub(super) store: Arc<dyn TaskStore>,
     pub(super) values: Arc<dyn ValueStore>,
     pub(super) dirs: HostDirs,
-    /// Whether all of that outlives the host: then it takes over first what is there.
-    pub(super) outlives: bool,
     /// How the data directory's store is.
     #[cfg(feature = "sqlite")]
     pub(super) health: Option<watch::Receiver<StoreHealth>>,
@@ -38,7 +36,6 @@ impl Home {
             store: store.unwrap_or_else(|| Arc::new(MemoryStore::new())),
             values: Arc::new(MemoryStore::new()),
             dirs: HostDirs::new(work_dir).map_err(BuildError::WorkDir)?,
-            outlives: false,
             #[cfg(feature = "sqlite")]
             health: None,
         })
@@ -54,7 +51,6 @@ impl Home {
             values: Arc::clone(&store) as _,
             store,
             dirs: HostDirs::in_data(dir).map_err(BuildError::Files)?,
-            outlives: true,
             health: Some(health),
         })
     }
@@ -95,6 +91,6 @@ impl HostBuilder {
 impl Host {
     /// How the store in the data directory is, now and whenever that changes. `None` without a data directory.
     pub fn store_health(&self) -> Option<watch::Receiver<StoreHealth>> {
-        self.health.clone()
+        self.inner().health.clone()
     }
 }

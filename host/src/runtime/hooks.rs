@@ -24,6 +24,7 @@ use crate::ports::kv::PluginStore;
 use crate::ports::output::{OutputCursor, OutputLog, OutputSource};
 use crate::ports::runner::{CancelNotice, Runner};
 
+use super::actor::is_stopped;
 use super::guard::guarded;
 use super::host::Inner;
 use super::plugin::Plugin;
@@ -114,11 +115,6 @@ impl Caller {
             self.plugin.note(HookNote { at, hook, task, error: error.clone(), log });
         }
         error.map_or(Ok(()), Err)
-    }
-
-    /// Whether the host is gone.
-    fn is_closed(&self) -> bool {
-        *self.closed.borrow() || self.closed.has_changed().is_err()
     }
 
     /// Completes when its time is over: that to wait for its turn, and from then on its own.
@@ -230,7 +226,7 @@ impl TaskHooks {
 /// Runs a hook about a task, and writes down that it was called.
 async fn call(caller: &Caller, hook: TaskHook, context: Value, shared: &Shared, until: impl Future<Output = Failure>) {
     let ended = caller.call(AnyHook::Task(hook), context, Some(shared.id), until).await;
-    if caller.is_closed() && shared.suspended.outlives() {
+    if is_stopped(&caller.closed) && shared.suspended.outlives() {
         // It may have been cut off, or never called: the next host calls it.
         return;
     }

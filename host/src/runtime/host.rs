@@ -63,8 +63,6 @@ use super::turns::Turns;
 pub struct Host {
     inner: Arc<Inner>,
     wasm: Arc<WasmRunner>,
-    #[cfg(feature = "sqlite")]
-    pub(super) health: Option<watch::Receiver<StoreHealth>>,
 }
 
 /// What starting a task needs.
@@ -72,6 +70,9 @@ pub(crate) struct Inner {
     pub(super) registry: Arc<Registry>,
     pub(super) runner: Arc<dyn Runner>,
     pub(super) around: Surroundings,
+    /// How the data directory's store is.
+    #[cfg(feature = "sqlite")]
+    pub(super) health: Option<watch::Receiver<StoreHealth>>,
     pub(super) sink: Option<Arc<dyn AgentSink>>,
     pub(super) limits: Limits,
     /// What becomes of scratch directories whose requests do not say.
@@ -290,19 +291,7 @@ impl Host {
     }
 
     pub(super) fn new(inner: Inner, wasm: Arc<WasmRunner>) -> Self {
-        Self {
-            inner: Arc::new(inner),
-            wasm,
-            #[cfg(feature = "sqlite")]
-            health: None,
-        }
-    }
-
-    /// With what tells how its store is.
-    #[cfg(feature = "sqlite")]
-    pub(super) fn with_health(mut self, health: Option<watch::Receiver<StoreHealth>>) -> Self {
-        self.health = health;
-        self
+        Self { inner: Arc::new(inner), wasm }
     }
 
     /// Loads a plugin from a file: a component, or a core module for `wasm32-wasip1` that carries the contract.

@@ -24,12 +24,12 @@ pub(super) struct Written {
 
 impl Written {
     pub(super) fn of(first: &[Record]) -> Self {
-        let mut dates = first.iter().filter_map(|record| match record {
+        let date = |record: &Record| match record {
             Record::Event(event) => Some(event.at),
             Record::Forget(_) | Record::Papers(_) => None,
-        });
-        let at = dates.next();
-        Self { events: usize::from(at.is_some()) + dates.count(), at }
+        };
+        let dates: Vec<Timestamp> = first.iter().filter_map(date).collect();
+        Self { events: dates.len(), at: dates.first().copied() }
     }
 
     /// Reads one more than there may be: a task that lives in another host has a longer log.

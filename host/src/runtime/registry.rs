@@ -163,7 +163,7 @@ impl Books {
         }
     }
 
-    /// The same for one.
+    /// Forgets a task: nobody finds it here any more.
     fn forget(&mut self, id: TaskId) -> Option<Arc<Shared>> {
         let task = self.tasks.remove(&id);
         if let Some(task) = &task {

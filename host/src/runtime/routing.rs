@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::model::delivery::book::beside::Settled;
-use crate::model::details::{Routing, TaskDetails};
+use crate::model::details::Routing;
 use crate::model::manifest::TaskType;
 use crate::model::outcome::Outcome;
 use crate::model::request::StartRequest;
@@ -88,7 +88,8 @@ pub(super) async fn run(inner: &Arc<Inner>, mut request: StartRequest) -> Result
     let waits = !routing.patience().is_zero();
     let mut waiter = Waiter::new(&inner.loops);
     let beside = waits.then(|| waiter.mark());
-    let TaskDetails { session, turn, call_id, .. } = request.details.clone();
+    let asked = &request.details;
+    let (session, turn, call_id) = (asked.session.clone(), asked.turn.clone(), asked.call_id.clone());
     let Begun { task, joined } = Box::pin(start_or_join(inner, request, None, beside)).await?;
     if !waits {
         return Ok(Started::Pending(task));

@@ -151,7 +151,7 @@ impl Books {
             let fires = schedule.next.filter(|_| schedule.paused.is_none() && schedule.open.len() < OPEN_MAX);
             let fires = fires.map(|next| match book.passed_at {
                 Some(at) => at,
-                None => steady.saturating_add(between(now, next).min(LOOK_MAX)),
+                None => steady.saturating_add(next.since(now).min(LOOK_MAX)),
             });
             let others = schedule.open.iter().filter(|firing| !book.ours.contains(&firing.task));
             let takes_up = others.map(|firing| steady.saturating_add(take_up_in(firing, now))).min();
@@ -399,19 +399,14 @@ impl Books {
     }
 }
 
-/// The time from one date to another; none when that is over.
-fn between(now: Timestamp, then: Timestamp) -> Duration {
-    Duration::from_millis(then.0.saturating_sub(now.0))
-}
-
 /// How long a firing that another host has begun is left to it.
 fn take_up_in(firing: &Firing, now: Timestamp) -> Duration {
-    between(now, Timestamp(firing.at.0.saturating_add(TAKE_UP_MS))).min(Duration::from_millis(TAKE_UP_MS))
+    Timestamp(firing.at.0.saturating_add(TAKE_UP_MS)).since(now).min(Duration::from_millis(TAKE_UP_MS))
 }
 
 /// When the time of a schedule has passed that fires after a time. What the date says is only believed in what it takes
 /// away: it may have been set.
 fn passes_at(schedule: &Schedule, steady: Duration, now: Timestamp) -> Option<Duration> {
     let When::After { after } = schedule.when else { return None };
-    Some(steady.saturating_add(between(now, schedule.next?).min(after)))
+    Some(steady.saturating_add(schedule.next?.since(now).min(after)))
 }

@@ -26,7 +26,6 @@ use crate::model::schema::Schema;
 use crate::model::scratch::ScratchPolicy;
 use crate::model::signal::{NotifyAnswer, Party};
 use crate::model::state::TaskState;
-use crate::model::time::Timestamp;
 use crate::ports::clock::BoxFuture;
 use crate::ports::runner::Permit;
 use crate::ports::store::Record;
@@ -180,8 +179,7 @@ pub(super) async fn start_or_join(
 /// The moment at which the task may begin: the later one of a date and a time from now.
 fn set_moment(inner: &Inner, request: &mut StartRequest) {
     let Some(after) = request.run_after else { return };
-    let after = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-    let at = Timestamp(inner.around.clock.date().0.saturating_add(after));
+    let at = inner.around.clock.date().after(after);
     request.details.run_at = request.details.run_at.max(Some(at));
 }
 

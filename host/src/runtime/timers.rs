@@ -61,12 +61,6 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    /// For a task that does not run yet.
-    #[cfg(test)]
-    pub(crate) fn new(limits: &Limits) -> Self {
-        Self::after(limits, Duration::ZERO)
-    }
-
     /// For a task that does not run now, and has run so long before.
     pub(crate) fn after(limits: &Limits, ran: Duration) -> Self {
         // Without an end there is no less of it.
@@ -169,7 +163,7 @@ mod tests {
 
     #[test]
     fn the_earliest_comes_first_and_a_wish_before_a_limit() {
-        let mut timers = Timers::new(&Limits { timeout: SECOND * 3, ..Limits::default() });
+        let mut timers = Timers::after(&Limits { timeout: SECOND * 3, ..Limits::default() }, Duration::ZERO);
         timers.wait = Some((7, SECOND * 2));
         assert_eq!(timers.earliest(), Some((SECOND * 2, Alarm::Wait(7))));
         timers.deadline.run(true, Duration::ZERO);

@@ -120,8 +120,7 @@ impl Tools {
 
     /// The task of this id, if the model may see it.
     pub(super) fn find(&self, id: &str) -> Result<TaskHandle, String> {
-        let parsed: Option<TaskId> = serde_json::from_value(Value::from(id)).ok();
-        let task = parsed.and_then(|id| self.host.task(id));
+        let task = TaskId::parse(id).and_then(|id| self.host.task(id));
         task.filter(|task| !self.options.own_session_only || self.is_own(task)).ok_or_else(|| {
             format!("there is no task {:?}; task_list shows the ids of those there are", head(id, NAME_BYTES_MAX))
         })

@@ -20,7 +20,6 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, File, Metadata, OpenOptions, OpenOptionsExt as _};
-use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
@@ -86,45 +85,52 @@ impl HostDirs {
         let (artifacts, outputs) = (tasks(&dir, "artifacts", true)?, tasks(&dir, "output", false)?);
         let kept = tasks(&dir, "kept", true)?;
         let highest = names(&dir, "attachments")?.filter_map(|name| number(&name)).max();
+        let with_files = Mutex::new(&artifacts | &outputs);
+        let lasting = Lasting {
+            behind: Arc::default(),
+            writer: Mutex::default(),
+            outputs: Mutex::new(outputs),
+            artifacts: Mutex::new(artifacts),
+        };
         let this = Self {
             scratch,
-            with_files: Mutex::new(&artifacts | &outputs),
+            with_files,
             kept: Mutex::new(kept),
             attachments: AtomicU64::new(highest.map_or(0, |highest| highest + 1)),
-            lasting: Some(Lasting {
-                behind: Arc::default(),
-                writer: Mutex::default(),
-                outputs: Mutex::new(outputs),
-                artifacts: Mutex::new(artifacts),
-            }),
-            _owner: None,
-            root: Root::Kept(path),
+            root: Root::Kept(path, lasting),
             dir,
         };
         this.collect_trash()?;
         Ok(this)
     }
 
+    pub(super) fn lasting(&self) -> Option<&Lasting> {
+        match &self.root {
+            Root::Temporary { .. } => None,
+            Root::Kept(_, lasting) => Some(lasting),
+        }
+    }
+
     /// Whether what lies here outlives the host.
     pub(crate) fn is_kept(&self) -> bool {
-        self.lasting.is_some()
+        self.lasting().is_some()
     }
 
     /// Whose output is to be written, if it outlives the host.
     pub(crate) fn behind(&self) -> Option<&Arc<Behind>> {
-        self.lasting.as_ref().map(|lasting| &lasting.behind)
+        self.lasting().map(|lasting| &lasting.behind)
     }
 
     /// Runs what writes it until this is dropped.
     pub(crate) fn keep_writing(&self, runtime: &Handle, writer: impl Future<Output = ()> + Send + 'static) {
-        if let Some(lasting) = &self.lasting {
+        if let Some(lasting) = self.lasting() {
             lock(&lasting.writer).spawn_on(writer, runtime);
         }
     }
 
     /// Whether a host before this one left a file with the task's output. Does not ask the disk.
     pub(crate) fn had_output(&self, id: TaskId) -> bool {
-        self.lasting.as_ref().is_some_and(|lasting| lock(&lasting.outputs).contains(&id))
+        self.lasting().is_some_and(|lasting| lock(&lasting.outputs).contains(&id))
     }
 
     /// Takes out of the way what belongs to none of these tasks, and places for attachments other than these, and all
@@ -134,7 +140,7 @@ impl HostDirs {
     /// What cannot be moved stays: it is in nobody's way, but for the scratch directory of a task that goes on, whose next
     /// attempt says so.
     pub(crate) fn keep_only(&self, known: &HashSet<TaskId>, attachments: &HashSet<u64>) {
-        let Some(lasting) = &self.lasting else { return };
+        let Some(lasting) = self.lasting() else { return };
         let throw = |place: &str, name: &str| drop(self.throw(&Path::new(place).join(name)));
         for name in names(&self.dir, "scratch").into_iter().flatten() {
             throw("scratch", &name);
@@ -151,7 +157,9 @@ impl HostDirs {
             }
         }
         for name in names(&self.dir, "attachments").into_iter().flatten() {
-            if number(&name).is_some_and(|place| !attachments.contains(&place)) && self.is("attachments", &name, true) {
+            if number(&name).is_some_and(|place| !attachments.contains(&place))
+                && is(&self.dir, "attachments", &name, true)
+            {
                 throw("attachments", &name);
             }
         }
@@ -161,7 +169,7 @@ impl HostDirs {
     /// called before [`HostDirs::keep_only`], for tasks that ended so that it is kept.
     pub(crate) fn keep_left_scratch(&self, id: TaskId) {
         let name = id.to_string();
-        let is_left = self.is_kept() && !self.kept().contains(&id) && self.is("scratch", &name, true);
+        let is_left = self.is_kept() && !self.kept().contains(&id) && is(&self.dir, "scratch", &name, true);
         if is_left && self.keep(&name, id).is_err() {
             self.kept().remove(&id);
         }
@@ -193,16 +201,11 @@ impl HostDirs {
         self.dir.rename(what, &self.dir, place)
     }
 
-    /// Whether that is a directory, or a plain file, and no link.
-    fn is(&self, place: &str, name: &str, directory: bool) -> bool {
-        is(&self.dir, place, name, directory)
-    }
-
     /// Removes the copy that a host before this one made of a file and had no time to write down: `path` is where the task's
     /// next artifact belongs.
     pub(super) fn make_way(&self, id: TaskId, path: &Path) {
         let is_first = |lasting: &Lasting| lock(&lasting.artifacts).remove(&id);
-        if self.lasting.as_ref().is_some_and(is_first) {
+        if self.lasting().is_some_and(is_first) {
             // Most often there is none.
             let _ = self.dir.remove_file(path);
         }
@@ -218,7 +221,7 @@ impl HostDirs {
     }
 
     /// The same of the names in these directories.
-    pub(crate) fn names_outlive<'a>(&self, dirs: impl IntoIterator<Item = &'a Path>) -> io::Result<()> {
+    pub(super) fn names_outlive<'a>(&self, dirs: impl IntoIterator<Item = &'a Path>) -> io::Result<()> {
         if !self.is_kept() {
             return Ok(());
         }
@@ -264,6 +267,7 @@ fn names(dir: &Dir, place: &str) -> io::Result<impl Iterator<Item = String>> {
     Ok(dir.read_dir(place)?.flatten().filter_map(|entry| entry.file_name().into_string().ok()))
 }
 
+/// Whether that is a directory, or a plain file, and no link.
 fn is(dir: &Dir, place: &str, name: &str, directory: bool) -> bool {
     let is_right = |found: Metadata| if directory { found.is_dir() } else { found.is_file() };
     // A link is neither.
@@ -273,12 +277,7 @@ fn is(dir: &Dir, place: &str, name: &str, directory: bool) -> bool {
 /// The tasks that have a directory there, or a file.
 fn tasks(dir: &Dir, place: &str, directories: bool) -> io::Result<HashSet<TaskId>> {
     let ours = names(dir, place)?.filter(|name| is(dir, place, name, directories));
-    Ok(ours.filter_map(|name| task(&name)).collect())
-}
-
-fn task(name: &str) -> Option<TaskId> {
-    let id: TaskId = serde_json::from_value(Value::String(name.to_owned())).ok()?;
-    (id.to_string() == name).then_some(id)
+    Ok(ours.filter_map(|name| TaskId::parse(&name)).collect())
 }
 
 fn number(name: &str) -> Option<u64> {

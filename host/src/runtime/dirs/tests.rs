@@ -105,8 +105,8 @@ fn r39_nobody_else_looks_into_a_hosts_directory() {
 /// What a host leaves behind that is killed: everything but its hold on it.
 fn killed(parent: &Path) -> PathBuf {
     let HostDirs { root, .. } = HostDirs::new(Some(parent)).unwrap();
-    let Root::Temporary(root) = root else { unreachable!() };
-    root.keep()
+    let Root::Temporary { dir, .. } = root else { unreachable!() };
+    dir.keep()
 }
 
 #[test]

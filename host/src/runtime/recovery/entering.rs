@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -182,7 +181,7 @@ impl Inner {
         shared.head.send_replace(head);
         let now = shared.now();
         let date = ended_at.unwrap_or(now.date);
-        let ended = Moment { steady: now.steady.saturating_sub(since(date.0, now.date.0)), date };
+        let ended = Moment { steady: now.steady.saturating_sub(now.date.since(date)), date };
         shared.note(|moments| &mut moments.ended, ended);
         shared.gone.send_replace(Some(ended));
         let shared = Arc::new(shared);
@@ -213,9 +212,9 @@ impl Inner {
         past.sort_by_key(at);
         for task in past {
             let now = task.now();
-            let away = since(newest.0, now.date.0);
+            let away = now.date.since(newest);
             let today = if away > self.registry.keeps_for() { newest } else { now.date };
-            let over_for = since(at(&task).0, today.0);
+            let over_for = today.since(at(&task));
             self.registry.retire_past(task.id, over_for, now.steady);
         }
     }
@@ -230,11 +229,6 @@ impl Inner {
             of.call_loop();
         }
     }
-}
-
-/// From one date to a later one, in milliseconds since 1970.
-fn since(then: u64, now: u64) -> Duration {
-    Duration::from_millis(now.saturating_sub(then))
 }
 
 /// The date of the newest event that a host before this one wrote down.

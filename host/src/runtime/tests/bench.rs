@@ -150,6 +150,8 @@ impl Bench {
         let inner = Arc::new(Inner {
             feed: FeedWriter::new(&feed),
             registry,
+            #[cfg(feature = "sqlite")]
+            health: None,
             runner: Arc::new(ScriptedRunner {
                 script,
                 inputs: Arc::clone(&inputs),

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::model::children::ChildOptions;
 use crate::model::hook::outcome_document;
 use crate::model::ids::{TaskId, TaskRef};
@@ -20,9 +18,7 @@ fn child((id, task): (TaskId, TaskRef)) -> tasks::Child {
 }
 
 fn task_id(text: &str) -> Result<TaskId, Refusal> {
-    // An id is written in one way only, and that is a JSON text as well.
-    serde_json::from_value(Value::from(text))
-        .map_err(|_| Refusal::new(RefusalKind::NotFound, "this task has no child of this id"))
+    TaskId::parse(text).ok_or_else(|| Refusal::new(RefusalKind::NotFound, "this task has no child of this id"))
 }
 
 impl CellData {

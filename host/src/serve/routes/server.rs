@@ -1,7 +1,6 @@
 //! The server itself.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -69,7 +68,7 @@ pub(super) async fn gc(State(desk): State<Arc<Desk>>, Body(gc): Body<Gc>) -> Res
         let page = desk.host.list(&filter, after, PAGE);
         let now = desk.clock.date();
         for task in page.tasks {
-            let age = Duration::from_millis(now.0.saturating_sub(task.ended_at.map_or(now.0, |ended| ended.0)));
+            let age = now.since(task.ended_at.unwrap_or(now));
             if age < gc.older_than {
                 counted.left += 1;
                 continue;

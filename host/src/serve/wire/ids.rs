@@ -1,28 +1,15 @@
 //! Ids as they stand in a path: 32 hexadecimal digits in lower case, and nothing else.
 
-use serde::de::DeserializeOwned;
-use serde_json::Value;
-
 use crate::{ScheduleId, TaskId};
-
-const DIGITS: usize = 32;
-
-fn id<T: DeserializeOwned>(text: &str) -> Option<T> {
-    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    if text.len() != DIGITS || !text.bytes().all(is_digit) {
-        return None;
-    }
-    serde_json::from_value(Value::from(text)).ok()
-}
 
 /// The task of this id; `None` when the text is no id.
 pub fn task_id(text: &str) -> Option<TaskId> {
-    id(text)
+    TaskId::parse(text)
 }
 
 /// The schedule of this id; `None` when the text is no id.
 pub fn schedule_id(text: &str) -> Option<ScheduleId> {
-    id(text)
+    ScheduleId::parse(text)
 }
 
 #[cfg(test)]

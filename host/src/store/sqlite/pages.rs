@@ -96,7 +96,7 @@ pub(super) fn tasks(db: &Connection, after: u64, limit: usize) -> Result<Vec<Sto
     while let Some(row) = rows.next().map_err(|error| read_error(&error))? {
         let place: i64 = row.get(0).map_err(|error| read_error(&error))?;
         // One that nobody can read is no reason to withhold the others.
-        let id = row.get_ref(1).map_err(|error| read_error(&error))?.as_str().ok().and_then(task_id);
+        let id = row.get_ref(1).map_err(|error| read_error(&error))?.as_str().ok().and_then(TaskId::parse);
         let papers = row.get_ref(2).map_err(|error| read_error(&error))?.as_str_or_null().ok().flatten();
         bytes += papers.map_or(0, str::len);
         if bytes > PAGE_BYTES_MAX && !page.is_empty() {
@@ -106,10 +106,6 @@ pub(super) fn tasks(db: &Connection, after: u64, limit: usize) -> Result<Vec<Sto
         page.push(StoredTask::new(place.cast_unsigned(), id, papers));
     }
     Ok(page)
-}
-
-fn task_id(text: &str) -> Option<TaskId> {
-    serde_json::from_value(serde_json::Value::from(text)).ok()
 }
 
 /// Everything that a plugin has stored.

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::super::bench::{Bench, Script, key, script, settle, success, version_of, wait_for};
+use super::super::bench::{Bench, Script, key, settle, version_of};
 use super::super::schedules::hourly;
-use super::{HOUR, SECOND, World, again, once, task};
+use super::{HOUR, SECOND, World, again, once, task, waiting};
 use crate::model::ids::TaskKey;
 use crate::model::manifest::TaskKind;
 use crate::model::request::StartRequest;
@@ -17,10 +17,6 @@ use crate::runtime::host::StartError;
 use crate::runtime::recovery::{RecoverError, Standby};
 use crate::runtime::schedules::ScheduleError;
 use crate::store::faulty::FaultyStore;
-
-fn waiting() -> Script {
-    script(|link| async move { success(serde_json::json!(wait_for(&link, "go", None).await)) })
-}
 
 /// A host with a data directory, as far as this matters.
 pub(super) fn standing_by(world: &World, script: &Script) -> Bench {

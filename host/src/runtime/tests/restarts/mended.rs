@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::task::{JoinSet, yield_now};
 
-use super::super::bench::{Bench, Script, key, script, settle, success, wait_for};
+use super::super::bench::{Bench, key, script, settle, success};
+use super::children::family;
 use super::gate::standing_by;
-use super::shapes::family;
-use super::{HOUR, SECOND, World, again, once, task};
+use super::{HOUR, SECOND, World, again, child_of, once, task, waiting};
 use crate::model::children::ChildOutcome;
 use crate::model::event::{Event, EventBody, EventSeq};
 use crate::model::outcome::{CellEnd, GuestOutcome, Outcome};
@@ -26,10 +25,6 @@ use crate::runtime::queue::Queue;
 use crate::runtime::terminal::TaskEnd;
 use crate::store::faulty::FaultyStore;
 use crate::store::memory::MemoryStore;
-
-fn waiting() -> Script {
-    script(|link| async move { success(json!(wait_for(&link, "go", None).await)) })
-}
 
 #[tokio::test]
 async fn f22_nothing_is_decided_in_a_host_that_is_left() {
@@ -166,7 +161,7 @@ async fn r18_a_child_whose_time_is_over_tells_its_parent_first_how_it_ended() {
     let first = world.host(&script);
     let parent = first.inner.start(again().signal(key("parent"), None, Party::Host)).await.unwrap().id();
     settle().await;
-    let child = task(&first, parent).state().children[0].id;
+    let child = child_of(&first, parent);
     let ends_at = first.clock.date();
     world.stop(first, 2 * HOUR).await;
     // It had ended, and its parent did not come to write that down.
@@ -289,7 +284,7 @@ async fn r4e_a_child_says_that_its_parent_cannot_be_read() {
     let first = world.host(&script);
     let parent = first.inner.start(again().signal(key("parent"), None, Party::Host)).await.unwrap().id();
     settle().await;
-    let child = task(&first, parent).state().children[0].id;
+    let child = child_of(&first, parent);
     world.stop(first, SECOND).await;
     let second = world.host_that_cannot_read(&script, StreamId::Task(parent));
     second.inner.recover().await.unwrap();

@@ -1,5 +1,6 @@
 //! Hosts that stop without a word, and those that go on after them.
 
+mod children;
 mod everywhere;
 mod gate;
 mod mended;
@@ -10,11 +11,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::model::event::{Event, EventBody, EventSeq};
 use crate::model::hook::Hooks;
 use crate::model::ids::TaskId;
 use crate::model::manifest::TaskKind;
-use crate::model::outcome::Outcome;
+use crate::model::outcome::{FailureKind, Outcome};
 use crate::model::request::StartRequest;
 use crate::model::state::TaskState;
 use crate::ports::clock::{BoxFuture, Clock};
@@ -25,7 +28,7 @@ use crate::runtime::suspending::Suspended;
 use crate::runtime::version::{Standing, Version};
 use crate::store::memory::MemoryStore;
 
-use super::bench::{Bench, Script, settle, version_with};
+use super::bench::{Bench, Script, script, settle, success, version_with, wait_for};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const HOUR: Duration = Duration::from_hours(1);
@@ -125,6 +128,11 @@ fn once() -> StartRequest {
     noted(StartRequest::new("steady", "once"))
 }
 
+/// Waits for `go`, and ends with what came.
+fn waiting() -> Script {
+    script(|link| async move { success(json!(wait_for(&link, "go", None).await)) })
+}
+
 fn noted(mut request: StartRequest) -> StartRequest {
     request.details.on_terminal = Some("note".to_owned());
     request
@@ -132,6 +140,16 @@ fn noted(mut request: StartRequest) -> StartRequest {
 
 fn task(bench: &Bench, id: TaskId) -> TaskHandle {
     TaskHandle::new(bench.inner.registry.by_id(id).expect("it is known"))
+}
+
+/// The first child of a task.
+fn child_of(bench: &Bench, parent: TaskId) -> TaskId {
+    task(bench, parent).state().children[0].id
+}
+
+fn failed(outcome: Option<Outcome>) -> (FailureKind, String) {
+    let Some(Outcome::Failed(failure)) = outcome else { panic!("{outcome:?}") };
+    (failure.kind, failure.message)
 }
 
 fn fold(log: &[Event]) -> TaskState {

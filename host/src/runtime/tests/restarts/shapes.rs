@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::bench::{Bench, Script, key, script, settle, success, wait_for};
-use super::{HOUR, SECOND, World, again, once, task};
+use super::super::bench::{Bench, key, script, settle, success, wait_for};
+use super::{HOUR, SECOND, World, again, failed, once, task, waiting};
 use crate::model::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber};
-use crate::model::children::{ChildOptions, ChildOutcome};
 use crate::model::event::{EventBody, WaitEnd};
 use crate::model::ids::TaskKey;
 use crate::model::outbox::MessageFilter;
@@ -23,16 +22,6 @@ use crate::ports::runner::{CellLink, GuestCall};
 use crate::runtime::handle::ApprovalAnswer;
 use crate::runtime::host::StartError;
 use crate::runtime::recovery::RecoverError;
-
-/// Waits for `go`, and ends with what came.
-fn waiting() -> Script {
-    script(|link| async move { success(json!(wait_for(&link, "go", None).await)) })
-}
-
-fn failed(outcome: Option<Outcome>) -> (FailureKind, String) {
-    let Some(Outcome::Failed(failure)) = outcome else { panic!("{outcome:?}") };
-    (failure.kind, failure.message)
-}
 
 async fn ask(link: &CellLink, summary: &str, timeout: Option<Duration>) -> String {
     let ask = ApprovalAsk { timeout, ..ApprovalAsk::new("deploy", "because", summary) };
@@ -324,66 +313,6 @@ async fn r60_a_plan_goes_on_where_it_was() {
     assert_eq!(steps, [StepStatus::Completed, StepStatus::Current]);
 }
 
-/// A parent starts a child once, and waits for it. A child waits for `go`.
-pub(super) fn family() -> Script {
-    script(|link| async move {
-        let role = link.request(|reply| GuestCall::Poll { key: key("parent"), reply }).await;
-        if !matches!(role, Ok(Some(_))) {
-            return success(json!(wait_for(&link, "go", None).await));
-        }
-        let running = link.ask(|reply| GuestCall::RunningChildren { reply }).await.unwrap_or_default();
-        let child = if let Some((child, _)) = running.into_iter().next() {
-            child
-        } else {
-            let (task_type, options) = ("again".to_owned(), Box::<ChildOptions>::default());
-            let input = json!({});
-            let started = link.request(|reply| GuestCall::StartChild { task_type, input, options, reply }).await;
-            match started {
-                Ok((child, _)) => child,
-                Err(refusal) => return success(json!(refusal.message)),
-            }
-        };
-        let ended = link.request(|reply| GuestCall::WaitChild { child, timeout: None, reply }).await;
-        success(json!(format!("{}", ended.ok().flatten().is_some())))
-    })
-}
-
-#[tokio::test]
-async fn r18_children_belong_to_their_parent_again() {
-    let (world, script) = (World::new(), family());
-    let first = world.host(&script);
-    let parent = first.inner.start(again().signal(key("parent"), None, Party::Host)).await.unwrap().id();
-    settle().await;
-    let child = task(&first, parent).state().children[0].id;
-    let lent = task(&first, parent).shared().gauges.fuel_used();
-    world.stop(first, HOUR).await;
-
-    let (second, recovery) = world.next(&script).await;
-    assert_eq!(recovery.restarted, [parent, child]);
-    assert_eq!(task(&second, parent).state().awaits_child, Some(child));
-    assert_eq!(
-        (task(&second, parent).shared().gauges.fuel_used(), task(&second, child).shared().tree),
-        (lent, Some((parent, 1)))
-    );
-    task(&second, child).notify(key("go"), None, Party::Person).await;
-    let outcome = task(&second, parent).wait().await;
-    assert!(matches!(&outcome, Outcome::Succeeded { data: Some(data), .. } if data == "true"), "{outcome:?}");
-    assert_eq!(task(&second, parent).shared().gauges.fuel_used(), 0);
-}
-
-#[tokio::test]
-async fn r18_children_end_with_a_parent_that_is_lost() {
-    let (world, script) = (World::new(), family());
-    let first = world.host(&script);
-    let parent = first.inner.start(once().signal(key("parent"), None, Party::Host)).await.unwrap().id();
-    settle().await;
-    let child = task(&first, parent).state().children[0].id;
-    world.stop(first, HOUR).await;
-    let (second, _) = world.next(&script).await;
-    assert_eq!(failed(task(&second, parent).state().outcome).0, FailureKind::Lost);
-    assert!(matches!(task(&second, child).wait().await, Outcome::Cancelled { by: Party::Host, .. }));
-}
-
 #[tokio::test]
 async fn r25_messages_that_nobody_took_come_again_and_are_sent_once() {
     let script = script(|link| async move {
@@ -461,21 +390,6 @@ async fn r49_what_was_done_elsewhere_is_there_again() {
     assert_eq!((recovery.ended, recovery.effects), (1, 0));
     assert_eq!(second.inner.report_external(report(), Party::Agent).await.unwrap().id(), id);
     assert_eq!(world.told(id), [], "nobody is called about what was done elsewhere");
-}
-
-#[tokio::test]
-async fn r18_a_child_that_was_never_stored_has_ended_before_it_began() {
-    let (world, script) = (World::new(), family());
-    // Created, started, the signal taken, and that there is a child; not the child itself.
-    let first = world.mortal(&script, 4, false);
-    let parent = first.inner.start(again().signal(key("parent"), None, Party::Host)).await.unwrap().id();
-    settle().await;
-    world.stop(first, SECOND).await;
-    let bodies = world.bodies(parent).await;
-    assert!(matches!(bodies.last(), Some(EventBody::ChildStarted { .. })), "{bodies:?}");
-    let (second, _) = world.next(&script).await;
-    let children = task(&second, parent).state().children;
-    assert_eq!(children.iter().map(|child| child.outcome).collect::<Vec<_>>(), [Some(ChildOutcome::NotStarted), None]);
 }
 
 #[tokio::test]
