@@ -2,11 +2,11 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use taskcell::{EventBody, EventSeq, Host, HostBuilder, Outcome, StartRequest, TaskHandle};
+use taskcell::{EventBody, EventSeq, Host, HostBuilder, Outcome, RecoverError, StartRequest, TaskHandle};
 use tokio::{runtime::Runtime, task::JoinSet};
 
 use crate::raw::CELLS;
@@ -15,8 +15,6 @@ use crate::raw::CELLS;
 pub(crate) struct Ours {
     pub(crate) runtime: Runtime,
     pub(crate) host: Arc<Host>,
-    /// Whether it was loaded what its directory may have tasks of.
-    has_plugins: AtomicBool,
 }
 
 /// A task type that is loaded, and its input.
@@ -45,13 +43,15 @@ impl Ours {
     pub(crate) fn of(builder: HostBuilder) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let host = runtime.block_on(async { builder.running_max(CELLS).build() })?;
-        Ok(Self { runtime, host: Arc::new(host), has_plugins: AtomicBool::new(false) })
+        Ok(Self { runtime, host: Arc::new(host) })
     }
 
     pub(crate) fn load(&self, bytes: Vec<u8>, task_type: &str, input: Value) -> Result<Kind> {
         let plugin = self.runtime.block_on(self.host.load_plugin_bytes("bench", bytes))?;
-        if !self.has_plugins.swap(true, Ordering::Relaxed) {
-            self.runtime.block_on(self.host.recover())?;
+        // Once there is what its directory may have tasks of.
+        match self.runtime.block_on(self.host.recover()) {
+            Ok(_) | Err(RecoverError::Done) => {}
+            Err(error) => return Err(error.into()),
         }
         Ok(Kind { request: StartRequest::new(plugin.name(), task_type).input(input) })
     }

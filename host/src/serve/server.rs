@@ -77,8 +77,8 @@ impl Server {
 
     /// With this clock for the times of its bounds, but that for a request's head.
     #[must_use]
-    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
-        self.clock = Arc::new(clock);
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
         self
     }
 

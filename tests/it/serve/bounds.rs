@@ -77,7 +77,7 @@ async fn t31_heads_are_bounded_in_size_number_and_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn t31_a_body_comes_in_time_or_not_at_all() {
     let clock = std::sync::Arc::new(SimulatedClock::new());
-    let served = Served::with(|server| server.clock(Shared(std::sync::Arc::clone(&clock)))).await;
+    let served = Served::with(|server| server.clock(clock.clone())).await;
     let mut socket = UnixStream::connect(served.socket()).await.unwrap();
     socket
         .write_all(b"POST /v1/stop HTTP/1.0\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{")
@@ -92,29 +92,11 @@ async fn t31_a_body_comes_in_time_or_not_at_all() {
     assert!(answer.starts_with("HTTP/1.0 408") && answer.contains("request-timeout"), "{answer}");
 }
 
-/// A clock that the test moves.
-#[derive(Debug)]
-struct Shared(std::sync::Arc<SimulatedClock>);
-
-impl taskcell::Clock for Shared {
-    fn date(&self) -> taskcell::Timestamp {
-        self.0.date()
-    }
-
-    fn steady(&self) -> Duration {
-        self.0.steady()
-    }
-
-    fn sleep_until(&self, until: Duration) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
-        self.0.sleep_until(until)
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn t31_those_who_follow_are_bounded_and_who_does_not_read_is_dropped() {
     let clock = std::sync::Arc::new(SimulatedClock::new());
     let few = bounds(|bounds| bounds.followers = 1);
-    let served = Served::with(|server| server.bounds(few).clock(Shared(std::sync::Arc::clone(&clock)))).await;
+    let served = Served::with(|server| server.bounds(few).clock(clock.clone())).await;
     // It asks, and reads nothing of what it is told.
     let mut deaf = UnixStream::connect(served.socket()).await.unwrap();
     deaf.write_all(&request("GET", "/v1/events", &[], b"")).await.unwrap();

@@ -12,10 +12,10 @@ use crate::serve::wire::{
 };
 use crate::{
     ApprovalFilter, ApprovalNumber, Outcome, OutputQuery, OutputText, Schedule, ScheduleId, Snapshot, StartRequest,
-    TaskId, TaskSummary, Unload,
+    TaskId, TaskPage, TaskSummary, Unload,
 };
 
-use super::connect::{Client, Page, is_pending, waiting};
+use super::connect::{Client, is_pending, waiting};
 use super::error::CallError;
 
 /// What waiting for a task came to.
@@ -26,14 +26,13 @@ pub(super) enum Looked {
 }
 
 impl Client {
-    /// Starts a task, or joins the one that there is; with a key once, however often it is asked. Waits so long for its outcome.
+    /// Starts a task, or joins the one that there is; with a key once, however often it is asked.
     pub(in crate::cli) async fn start(
         &self,
         request: &StartRequest,
         once: Option<&str>,
-        wait: Option<Duration>,
     ) -> Result<Snapshot, CallError> {
-        let mut asked = waiting(self.request(Method::POST, &["tasks"], &()).json(request), wait);
+        let mut asked = self.request(Method::POST, &["tasks"], &()).json(request);
         if let Some(key) = once {
             asked = asked.header("idempotency-key", key);
         }
@@ -42,12 +41,12 @@ impl Client {
     }
 
     /// A page of tasks, a line for each.
-    pub(in crate::cli) async fn list(&self, query: &ListQuery) -> Result<Page<TaskSummary>, CallError> {
+    pub(in crate::cli) async fn list(&self, query: &ListQuery) -> Result<TaskPage<TaskSummary>, CallError> {
         self.get(&["tasks"], &ListQuery { full: false, ..query.clone() }).await
     }
 
     /// A page of tasks, with all that is known of each.
-    pub(in crate::cli) async fn list_full(&self, query: &ListQuery) -> Result<Page<Snapshot>, CallError> {
+    pub(in crate::cli) async fn list_full(&self, query: &ListQuery) -> Result<TaskPage<Snapshot>, CallError> {
         self.get(&["tasks"], &ListQuery { full: true, ..query.clone() }).await
     }
 
@@ -59,7 +58,7 @@ impl Client {
     /// Its outcome, if it comes in this time.
     pub(super) async fn look(&self, id: TaskId, wait: Duration) -> Result<Looked, CallError> {
         let asked = self.request(Method::GET, &["tasks", &id.to_string(), "outcome"], &());
-        let answer = self.send(waiting(asked, Some(wait))).await?;
+        let answer = self.send(waiting(asked, wait)).await?;
         if is_pending(&answer) { Ok(Looked::StillRunning) } else { self.read(answer).await.map(Looked::Ended) }
     }
 
@@ -73,16 +72,9 @@ impl Client {
         self.get(&["tasks", &id.to_string(), "events"], &query).await
     }
 
-    /// Asks it to stop, and waits so long for what that comes to.
-    pub(in crate::cli) async fn cancel(
-        &self,
-        id: TaskId,
-        body: &CancelBody,
-        wait: Option<Duration>,
-    ) -> Result<CancelAnswered, CallError> {
-        let asked = self.request(Method::POST, &["tasks", &id.to_string(), "cancel"], &()).json(body);
-        let answer = self.send(waiting(asked, wait)).await?;
-        self.read(answer).await
+    /// Asks it to stop.
+    pub(in crate::cli) async fn cancel(&self, id: TaskId, body: &CancelBody) -> Result<CancelAnswered, CallError> {
+        self.post(&["tasks", &id.to_string(), "cancel"], body).await
     }
 
     /// Makes it stand still.

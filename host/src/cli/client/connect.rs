@@ -13,17 +13,12 @@ use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
 use crate::cli::output::talk;
 use crate::serve::socket_path;
-use crate::serve::wire::{Index, Problem, Query};
+use crate::serve::wire::{API, Index, Problem, Query};
 
 use super::error::CallError;
 
-/// The routes that this program knows.
-const API: u32 = 1;
 /// What stands for the server in addresses; the socket says which one it is.
 const ORIGIN: &str = "http://taskcell";
-
-/// A part of a path: a name, or an id.
-pub(in crate::cli) type Page<T> = crate::TaskPage<T>;
 
 /// A client of one server. Cheap to clone.
 #[derive(Clone)]
@@ -133,12 +128,9 @@ impl Client {
 }
 
 /// Asks the server to wait so long for what is asked for.
-pub(super) fn waiting(request: RequestBuilder, time: Option<Duration>) -> RequestBuilder {
-    match time {
-        // A part of a second is a second: who waits for little is not to be told at once.
-        Some(time) => request.header("prefer", format!("wait={}", time.as_millis().div_ceil(1000))),
-        None => request,
-    }
+pub(super) fn waiting(request: RequestBuilder, time: Duration) -> RequestBuilder {
+    // A part of a second is a second: who waits for little is not to be told at once.
+    request.header("prefer", format!("wait={}", time.as_millis().div_ceil(1000)))
 }
 
 /// Whether the answer is that it is still under way.

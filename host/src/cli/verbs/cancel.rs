@@ -41,7 +41,7 @@ pub(super) async fn cancel(arguments: &CancelArguments) -> Result<Exit, Fault> {
     let body = CancelBody { reason: arguments.reason.clone(), grace: Some(grace) };
     // All of them are asked before one is waited for.
     let asked = each(&ids, arguments.at.json && arguments.wait.is_none(), async |id| {
-        Ok(answer(&client.cancel(id, &body, None).await?, grace))
+        Ok(answer(&client.cancel(id, &body).await?, grace))
     })
     .await?;
     let Some(patience) = arguments.wait.filter(|_| asked == Exit::Succeeded) else { return Ok(asked) };

@@ -98,8 +98,6 @@ async fn all(arguments: &EventsArguments) -> Result<Exit, Fault> {
                 output::talk(&lagged(by));
                 continue;
             }
-            // Of one task, or the end of it all: neither comes here.
-            Happened::Event(_) | Happened::Problem(_) => continue,
         };
         if !written.map_err(Fault::stdout)? {
             return Ok(Exit::Succeeded);

@@ -198,11 +198,8 @@ fn name(task: &TaskSummary) -> String {
 }
 
 fn progress(task: &TaskSummary) -> String {
-    let Some(progress) = task.progress.as_ref().filter(|_| task.end.is_none()) else { return String::new() };
-    let percent = progress.percent.map(|percent| format!("{percent}%"));
-    let eta = progress.eta.map(|eta| format!("{} left", text::about(eta)));
-    let message = Some(text::clip(&progress.message, WORDS_BYTES_MAX)).filter(|message| !message.is_empty());
-    [percent, eta, message].into_iter().flatten().collect::<Vec<_>>().join(" · ")
+    let progress = task.progress.as_ref().filter(|_| task.end.is_none());
+    progress.map(|progress| standing::progress(progress, WORDS_BYTES_MAX)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
 use crate::cli::new::better_name;
 use crate::cli::{files, output, text, values};
-use crate::serve::wire::{PluginInfo, ProblemKind};
+use crate::serve::wire::{DRAIN, PluginInfo, ProblemKind};
 use crate::{CancelRequest, Unload};
 
 use super::at::At;
@@ -20,8 +20,6 @@ use super::table::Rows;
 use super::times::Now;
 use super::{completing, stop_all, which};
 
-/// How long a plugin's tasks may go on before they are stopped, when nobody says so.
-const DRAIN: Duration = Duration::from_mins(10);
 /// Bytes of a description in a list.
 const WORDS_BYTES_MAX: usize = 200;
 /// Lines that hooks left behind which are shown.

@@ -11,6 +11,7 @@ use crate::{ChildOutcome, OutputQuery, OutputText, Snapshot, StepStatus, escape}
 use super::approve;
 use super::at::At;
 use super::output::labelled_lines;
+use super::standing;
 use super::times::Now;
 use super::which::{self, One};
 
@@ -52,7 +53,8 @@ fn page(state: &Snapshot, output: &OutputText, now: &Now) -> Vec<String> {
         }
     };
     field("state", standing(state));
-    field("progress", progress(state));
+    let progress = state.progress.as_ref().map(|progress| standing::progress(progress, WORDS_BYTES_MAX));
+    field("progress", progress.unwrap_or_default());
     field("times", times(state, now));
     field("used", used(state));
     let details = &state.details;
@@ -90,14 +92,6 @@ fn standing(state: &Snapshot) -> String {
     let (standing, why) = Standing::of(state);
     let why = text::clip(&why, WORDS_BYTES_MAX);
     if why.is_empty() { standing.words() } else { format!("{}: {why}", standing.words()) }
-}
-
-fn progress(state: &Snapshot) -> String {
-    let Some(progress) = &state.progress else { return String::new() };
-    let percent = progress.percent.map(|percent| format!("{percent}%"));
-    let eta = progress.eta.map(|eta| format!("{} left", text::about(eta)));
-    let message = Some(text::clip(&progress.message, WORDS_BYTES_MAX)).filter(|message| !message.is_empty());
-    [percent, eta, message].into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 
 fn times(state: &Snapshot, now: &Now) -> String {

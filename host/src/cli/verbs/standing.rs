@@ -1,6 +1,7 @@
 //! How a task stands, in words.
 
-use crate::{OutcomeKind, Phase, TaskSummary};
+use crate::cli::text;
+use crate::{OutcomeKind, Phase, Progress, TaskSummary};
 
 /// What a list says of it.
 pub(super) fn of(task: &TaskSummary) -> String {
@@ -17,4 +18,12 @@ pub(super) fn of(task: &TaskSummary) -> String {
         (None, Phase::Running) => "running".to_owned(),
         (None, Phase::Ended) => "ended".to_owned(),
     }
+}
+
+/// What it reported last; of its message so many bytes.
+pub(super) fn progress(progress: &Progress, bytes_max: usize) -> String {
+    let percent = progress.percent.map(|percent| format!("{percent}%"));
+    let eta = progress.eta.map(|eta| format!("{} left", text::about(eta)));
+    let message = Some(text::clip(&progress.message, bytes_max)).filter(|message| !message.is_empty());
+    [percent, eta, message].into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }

@@ -178,7 +178,7 @@ fn permission(kinds: &[String], mode: PermissionMode) -> Permission {
 pub(super) async fn start(arguments: StartArguments) -> Result<Exit, Fault> {
     let client = arguments.at.connect().await?;
     let request = arguments.task.request(&client).await?;
-    let started = client.start(&request, arguments.once.as_deref(), None).await;
+    let started = client.start(&request, arguments.once.as_deref()).await;
     let state = started.map_err(|error| arguments.task.refused(error))?;
     let (id, short) = (state.id, which::short(state.id));
     let what = format!("{}/{}", state.task.plugin, state.task.task_type);

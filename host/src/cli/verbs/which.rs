@@ -67,12 +67,12 @@ impl Many {
 
 /// The task that a name means.
 pub(super) async fn one(client: &Client, name: &str, by_key: bool) -> Result<TaskId, Fault> {
-    let name = Name::read(name, by_key)?;
-    let mut search = match &name {
-        Name::Id(id) => return Ok(*id),
-        Name::Beginning(_) | Name::Key { .. } => Search::of(&name),
+    let sought = match Name::read(name, by_key)? {
+        Name::Id(id) => return Ok(id),
+        Name::Sought(sought) => sought,
     };
-    let mut query = ListQuery { filter: name.filter(), limit: Some(PAGE), ..ListQuery::default() };
+    let mut search = Search::of(&sought);
+    let mut query = ListQuery { filter: sought.filter(), limit: Some(PAGE), ..ListQuery::default() };
     loop {
         let page = client.list(&query).await?;
         for task in &page.tasks {
@@ -96,9 +96,16 @@ pub(super) fn short(id: TaskId) -> String {
 enum Name {
     /// By its whole id.
     Id(TaskId),
-    /// By the beginning of its id.
+    /// By what has to be looked for.
+    Sought(Sought),
+}
+
+/// What of a task is known.
+#[derive(Debug, PartialEq, Eq)]
+enum Sought {
+    /// The beginning of its id.
     Beginning(String),
-    /// By what it is.
+    /// What it is.
     Key { plugin: String, task_type: String, key: String },
 }
 
@@ -107,7 +114,7 @@ impl Name {
         if by_key {
             let mut parts = text.splitn(3, '/').filter(|part| !part.is_empty()).map(str::to_owned);
             return match (parts.next(), parts.next(), parts.next()) {
-                (Some(plugin), Some(task_type), Some(key)) => Ok(Self::Key { plugin, task_type, key }),
+                (Some(plugin), Some(task_type), Some(key)) => Ok(Self::Sought(Sought::Key { plugin, task_type, key })),
                 _ => Err(Fault::usage(format!("`{text}` is no PLUGIN/TYPE/KEY, which --key needs"))
                     .hint("for example --key digest/digest/nightly; `taskcell list` shows the keys")),
             };
@@ -127,39 +134,39 @@ impl Name {
             ))
             .hint("`taskcell list` shows the ids"));
         }
-        Ok(task_id(&digits).map_or(Self::Beginning(digits), Self::Id))
+        Ok(task_id(&digits).map_or(Self::Sought(Sought::Beginning(digits)), Self::Id))
     }
+}
 
+impl Sought {
     /// Where to look for it.
     fn filter(&self) -> TaskFilter {
         match self {
-            Self::Id(id) => TaskFilter::task(*id),
             Self::Beginning(_) => TaskFilter::default(),
             Self::Key { plugin, task_type, .. } => TaskFilter::default().of_type(plugin, task_type),
         }
     }
 }
 
-/// Looks for the task that a name means, among all of them.
+/// Looks for the task that is meant, among all of them.
 #[derive(Debug)]
 struct Search<'a> {
-    name: &'a Name,
+    sought: &'a Sought,
     found: Vec<(TaskId, String)>,
     count: usize,
 }
 
 impl<'a> Search<'a> {
-    fn of(name: &'a Name) -> Self {
-        Self { name, found: Vec::new(), count: 0 }
+    fn of(sought: &'a Sought) -> Self {
+        Self { sought, found: Vec::new(), count: 0 }
     }
 
     /// The newest come first.
     fn look_at(&mut self, task: &TaskSummary) {
-        let is_meant = match self.name {
-            Name::Id(id) => task.id == *id,
-            Name::Beginning(digits) => task.id.to_string().starts_with(digits),
+        let is_meant = match self.sought {
+            Sought::Beginning(digits) => task.id.to_string().starts_with(digits),
             // Of several that had the key one after the other, the newest is meant: only that can live.
-            Name::Key { key, .. } => task.task.key.as_str() == key && self.found.is_empty(),
+            Sought::Key { key, .. } => task.task.key.as_str() == key && self.found.is_empty(),
         };
         if is_meant {
             self.count += 1;
@@ -171,18 +178,15 @@ impl<'a> Search<'a> {
 
     fn found(self) -> Result<TaskId, Fault> {
         let refused = |message: String| Fault::new(Exit::Refused, anyhow::Error::msg(message));
-        match (self.found.as_slice(), self.name) {
+        match (self.found.as_slice(), self.sought) {
             ([(id, _)], _) => Ok(*id),
-            ([], Name::Key { plugin, task_type, key }) => {
+            ([], Sought::Key { plugin, task_type, key }) => {
                 let shown = escape(&format!("{plugin}/{task_type}/{key}")).into_owned();
                 Err(refused(format!("there is no task {shown}"))
                     .hint("`taskcell list` shows what there is; an ended task may have been thrown away"))
             }
-            ([], Name::Id(_) | Name::Beginning(_)) => {
-                let digits = if let Name::Beginning(digits) = self.name { digits.as_str() } else { "" };
-                Err(refused(format!("there is no task whose id begins with {digits}"))
-                    .hint("`taskcell list` shows the ids; an ended task may have been thrown away"))
-            }
+            ([], Sought::Beginning(digits)) => Err(refused(format!("there is no task whose id begins with {digits}"))
+                .hint("`taskcell list` shows the ids; an ended task may have been thrown away")),
             (several, _) => {
                 let mut names: Vec<&str> = several.iter().map(|(_, name)| name.as_str()).collect();
                 let more = format!("{} more", self.count.saturating_sub(several.len()));
@@ -213,10 +217,11 @@ mod tests {
 
     fn search(name: &str, by_key: bool, tasks: &[TaskSummary]) -> Result<String, String> {
         let name = Name::read(name, by_key).map_err(|fault| fault.lines().join("\n"))?;
-        if let Name::Id(id) = name {
-            return Ok(id.to_string());
-        }
-        let mut search = Search::of(&name);
+        let sought = match name {
+            Name::Id(id) => return Ok(id.to_string()),
+            Name::Sought(sought) => sought,
+        };
+        let mut search = Search::of(&sought);
         for task in tasks {
             search.look_at(task);
         }

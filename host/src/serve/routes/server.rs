@@ -10,11 +10,9 @@ use crate::StoreHealth;
 use crate::serve::desk::Desk;
 use crate::serve::reading::{Body, Params};
 use crate::serve::refusal::Refusal;
-use crate::serve::wire::{Gc, Health, Index, Removed, V1};
+use crate::serve::wire::{API, Gc, Health, Index, Removed, V1};
 use crate::{ApprovalFilter, Host, MessageFilter, RemoveError, TaskFilter};
 
-/// The version of these routes.
-const API: u32 = 1;
 /// Tasks that are looked at at a time.
 const PAGE: usize = 1000;
 /// What there is.

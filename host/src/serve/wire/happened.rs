@@ -1,8 +1,6 @@
 //! What comes over a stream of server-sent events.
 
-use crate::Event;
-
-use super::{Followed, LaggedBy, Problem};
+use super::{Followed, LaggedBy};
 
 /// The names of server-sent events.
 pub mod event_names {
@@ -16,15 +14,11 @@ pub mod event_names {
     pub const PROBLEM: &str = "problem";
 }
 
-/// One of them, read.
+/// One of them in a stream of all tasks' events, read.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Happened {
-    /// To the task that is followed.
-    Event(Box<Event>),
-    /// To one of the tasks that are followed.
+    /// To one of the tasks.
     Followed(Box<Followed>),
     /// Some went by unseen.
     Lagged(LaggedBy),
-    /// The stream ends.
-    Problem(Box<Problem>),
 }

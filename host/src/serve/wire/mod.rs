@@ -26,11 +26,11 @@ pub use events::{EventPage, EventQuery, Followed, LaggedBy, Lane};
 pub use happened::{Happened, event_names};
 pub use ids::{schedule_id, task_id};
 pub use messages::{Ack, Acknowledged, Claim, Claimed, ClaimedList, OpenMessages, Release, Released};
-pub use plugins::{DaemonLine, HookLine, PluginInfo, PluginList, PluginName, PluginReplaced, UnloadQuery};
+pub use plugins::{DRAIN, DaemonLine, HookLine, PluginInfo, PluginList, PluginName, PluginReplaced, UnloadQuery};
 pub use problem::{Problem, ProblemKind};
 pub use query::{BadQuery, Pairs, Query};
 pub use schedules::{NewSchedule, ScheduleList};
-pub use server::{Gc, Health, Index, Removed};
+pub use server::{API, Gc, Health, Index, Removed};
 pub use stops::{StopBody, StopScopeBody, StoppedTask, Stops};
 pub use tasks::{ApprovalList, ExportQuery, ListQuery, PAGE_DEFAULT};
 

@@ -12,7 +12,7 @@ use super::Stops;
 use super::query::{BadQuery, Pairs, Query, Said};
 
 /// How long a drain may take when nobody says so.
-const DRAIN: Duration = Duration::from_mins(10);
+pub const DRAIN: Duration = Duration::from_mins(10);
 
 /// A plugin that is loaded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

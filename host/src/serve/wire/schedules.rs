@@ -24,10 +24,7 @@ pub struct NewSchedule {
 
 impl From<NewSchedule> for ScheduleRequest {
     fn from(NewSchedule { name, when, task, overlap, keep_same }: NewSchedule) -> Self {
-        // What it begins with is laid over at once.
-        let mut request = Self::at(name, crate::Timestamp(0), task).overlap(overlap);
-        (request.when, request.keep_same) = (when, keep_same);
-        request
+        Self { name, when, task, overlap, keep_same }
     }
 }
 

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::wire::millis;
 
+/// The version of the routes.
+pub const API: u32 = 1;
+
 /// `GET /v1`: what is there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Index {
@@ -14,7 +17,7 @@ pub struct Index {
     pub name: String,
     /// The version of the program that serves.
     pub version: String,
-    /// The version of these routes: 1.
+    /// The version of these routes: [`API`].
     pub api: u32,
     /// The server's process.
     pub process: u32,
