@@ -108,11 +108,11 @@ pub trait TaskStore: Send + Sync + fmt::Debug {
     /// process. They outlive the machine too when one of them asks for it ([`EventBody::is_durable`]); else after the next
     /// that does, after [`TaskStore::flush`], or after a bounded time, whichever comes first.
     ///
-    /// [`EventBody::is_durable`]: crate::EventBody::is_durable
-    ///
     /// A stream begins with an event: other records alone make none.
     ///
     /// Cancel safety: a commit whose future is dropped may or may not have been taken.
+    ///
+    /// [`EventBody::is_durable`]: crate::EventBody::is_durable
     fn commit(&self, stream: StreamId, fence: Fence, records: Vec<Record>) -> BoxFuture<'_, Result<(), CommitError>>;
 
     /// The number of the stream's last event, or `None` when the stream does not exist. Sees every commit.
@@ -121,9 +121,8 @@ pub trait TaskStore: Send + Sync + fmt::Debug {
     /// At most `limit` events after `after`, in order; fewer when they are large. None means that there are no more.
     fn read(&self, stream: StreamId, after: EventSeq, limit: usize) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
 
-    /// Forgets the stream, and with a task what happened after its end, in one step. A stream that does not exist is fine. That
-    /// outlives the machine as soon as a commit would that does
-    /// not ask for it.
+    /// Forgets the stream, and with a task what happened after its end, in one step. A stream that does not exist is fine.
+    /// That outlives the machine as soon as a commit would that does not ask for it.
     fn remove(&self, stream: StreamId) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// At most `limit` tasks whose place is after `after`, in the order in which they came into the store; places begin at 1,

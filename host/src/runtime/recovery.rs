@@ -35,12 +35,14 @@ pub struct Recovery {
     pub lost: Vec<LostTask>,
     /// Those that had been asked to stop, and are cancelled.
     pub cancelled: Vec<TaskId>,
-    /// Those that cannot be read. They are left in the store as they are, and their keys are free.
+    /// Those that cannot be read. They are left in the store as they are, and their keys are free. Also those whose outcome
+    /// stands and of which only what came after cannot be read; they count as `ended` too, and nobody is called.
     pub quarantined: Vec<Quarantined>,
     /// Those of which not even the id can be read: their places in the order in which tasks came into the store. They are
     /// left there too.
     pub unnamed: Vec<u64>,
-    /// How many functions and hooks are called about tasks that had ended, because nobody wrote down that they were.
+    /// How many functions and hooks are called about tasks that had ended, or that this ends, because nobody wrote down that
+    /// they were.
     pub effects: usize,
 }
 

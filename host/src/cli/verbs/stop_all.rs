@@ -41,7 +41,7 @@ pub(in crate::cli) struct StopAllArguments {
     /// How long they may take to end by themselves [default: 5s]
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     grace: Option<Duration>,
-    /// When those that still live are stopped where they are [default: 10s]
+    /// When those that still live are stopped where they are, after five minutes at most [default: 10s, or the grace if that is longer]
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     deadline: Option<Duration>,
     /// Does not ask first

@@ -11,7 +11,8 @@ use crate::serve::reading::Body;
 use crate::serve::wire::{StopBody, Stops};
 use crate::{CancelRequest, Party};
 
-/// When those that still live are stopped where they are, unless the request says otherwise: twice the grace.
+/// When those that still live are stopped where they are, unless the request says otherwise, or its grace is longer: twice the
+/// grace that there is without one.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 pub(super) async fn stop(State(desk): State<Arc<Desk>>, Body(body): Body<StopBody>) -> Json<Stops> {

@@ -53,7 +53,8 @@ pub struct StopBody {
     /// How long they may take to end by themselves.
     #[serde(default, rename = "grace_ms", with = "maybe_millis", skip_serializing_if = "Option::is_none")]
     pub grace: Option<Duration>,
-    /// When those that still live are stopped where they are. Default ten seconds.
+    /// When those that still live are stopped where they are. Default ten seconds, or the grace if that is longer; never later
+    /// than a request is waited for ([`Bounds::wait_time`](crate::serve::Bounds::wait_time)).
     #[serde(default, rename = "deadline_ms", with = "maybe_millis", skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Duration>,
 }

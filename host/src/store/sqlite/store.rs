@@ -67,7 +67,8 @@ impl SqliteStore {
     /// It blocks: after a crash it reads what is left in the log, and looks through a small file.
     ///
     /// # Errors
-    /// [`OpenError`], whose text says what to do. Then nothing was changed.
+    /// [`OpenError`], whose text says what to do. A file that is damaged, newer or something else is left as it was; of a
+    /// file that is older, each step is done or not.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, OpenError> {
         Self::open_with(dir.as_ref(), Manner::default())
     }

@@ -144,7 +144,7 @@ async fn t42_a_directory_that_cannot_be_written_is_not_opened() {
 const NEXT: &str = "ALTER TABLE tasks ADD COLUMN colour TEXT; UPDATE tasks SET colour = 'green'";
 
 #[tokio::test]
-async fn t42_an_older_schema_is_brought_up_to_date_or_left_as_it_was() {
+async fn t42_an_older_schema_is_brought_up_to_date_and_each_step_is_done_or_not() {
     let dir = used().await;
     let broken: &[Step] = const { &[STEPS[0], NEXT, "ALTER TABLE tasks ADD COLUMN size INTEGER; nonsense"] };
     let broken = Manner { steps: broken, ..Manner::default() };
