@@ -1,15 +1,14 @@
-//! How a host is made.
+//! What a host is made of.
+
+mod build;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use taskcell_artifact::{ArtifactCache, CacheError};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use crate::model::admission::Concurrency;
 use crate::model::details::Routing;
@@ -23,60 +22,24 @@ use crate::model::permission::ApprovalKinds;
 use crate::model::plan::Plan;
 use crate::model::request::StartRequest;
 use crate::model::routing::{RoutingRule, first_of};
-use crate::model::schema::SchemaError;
 use crate::model::scratch::ScratchPolicy;
 use crate::ports::agent::AgentSink;
 use crate::ports::approvals::ApprovalPolicy;
-use crate::ports::clock::{Clock, SystemClock};
-use crate::ports::functions::{FunctionBody, Functions, HostCall, HostCallError, HostFunction};
+use crate::ports::clock::Clock;
+use crate::ports::functions::{FunctionBody, HostCall, HostCallError, HostFunction};
 use crate::ports::store::TaskStore;
 use crate::sandbox::compile::Compiler;
-use crate::sandbox::compile_child::can_be_child;
 #[cfg(feature = "wit-extension")]
-use crate::sandbox::extension::{WitInterface, WitInterfaceError};
-use crate::sandbox::runner::{WasmRunner, WasmSettings};
-#[cfg(feature = "sqlite")]
-use crate::store::sqlite::OpenError;
+use crate::sandbox::extension::WitInterface;
 
-use super::approvals::ApprovalDesk;
-use super::belongings::{Belongings, STORE_BYTES_DEFAULT};
-use super::daemons::Daemons;
-use super::desk::Desk;
-use super::feed::{Feed, FeedLimits, FeedWriter};
-use super::home::Home;
-use super::hooks::HookRules;
-use super::host::{Host, Inner};
-use super::outbox::OutboxDesk;
+use super::feed::FeedLimits;
 use super::planners::{PlanAsk, Planner, PlannerError, Planners};
-use super::queue::Queue;
-use super::recovery::Standby;
-use super::registry::{Keep, Registry};
 use super::routing::RoutingPolicy;
-use super::schedules::Scheduling;
-use super::shared::Surroundings;
-use super::suspending::Suspended;
 use super::terminal::{OnTerminalError, OnTerminals, TaskEnd};
-use super::turns::Turns;
 
-/// Tasks that run at once unless somebody says otherwise; more wait for their turn.
-const RUNNING_DEFAULT: u32 = 1000;
-/// The most tasks that run at once. Each takes six memory mappings, and Linux gives a process 65 530.
-const RUNNING_MAX: u32 = 8000;
-/// Tasks that wait for their turn at once.
-const QUEUED_DEFAULT: usize = 10_000;
-/// Ended tasks that are remembered although nobody holds a handle to them.
-const ENDED_DEFAULT: usize = 100_000;
-/// How long they are remembered: seven days.
-const KEPT_DEFAULT: Duration = Duration::from_hours(7 * 24);
-/// Bytes of their events and outputs together, about.
-const ENDED_BYTES_DEFAULT: u64 = 1 << 30;
+pub use build::BuildError;
 
-/// Messages to agents, of all tasks, that nobody has taken, and their bytes.
-const OUTBOX_DEFAULT: OutboxLimits = OutboxLimits { messages: 100_000, bytes: 64 << 20 };
-/// Schedules in one store.
-const SCHEDULES_DEFAULT: usize = 1000;
-
-/// Makes a [`Host`]. The defaults suit one machine and untrusted plugins.
+/// Makes a [`Host`](crate::Host). The defaults suit one machine and untrusted plugins.
 #[derive(Default)]
 pub struct HostBuilder {
     running_max: Option<u32>,
@@ -133,59 +96,6 @@ impl fmt::Debug for HostBuilder {
             .field("work_dir", &self.work_dir)
             .finish_non_exhaustive()
     }
-}
-
-/// Why a host could not be made.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// The engine refused its settings, or the system did not give it the memory.
-    #[error("failed to make the engine: {0}; fewer tasks at once (`running_max`) need less address space")]
-    Engine(String),
-    /// The cache of compiled plugins cannot be used.
-    #[error(transparent)]
-    Cache(#[from] CacheError),
-    /// Plugins should be compiled by this program in a child process, and it cannot be one.
-    #[error(
-        "this program cannot compile plugins in a child process: let its main begin with `taskcell::compile_child()`, or \
-         choose another `HostBuilder::compiler`"
-    )]
-    NoCompileChild,
-    /// A schema of a function for guests cannot be used.
-    #[error("the schema of the function {name:?} cannot be used: {source}")]
-    Function {
-        /// The function's name.
-        name: String,
-        /// What is wrong.
-        source: SchemaError,
-    },
-    /// A WIT interface for guests cannot be linked.
-    #[cfg(feature = "wit-extension")]
-    #[error("the interface {name:?} cannot be linked: {source}")]
-    WitInterface {
-        /// The interface's name.
-        name: String,
-        /// What is wrong.
-        source: WitInterfaceError,
-    },
-    /// The host's own directory cannot be made.
-    #[error("failed to make a working directory: {0}")]
-    WorkDir(std::io::Error),
-    /// The data directory cannot be used.
-    #[cfg(feature = "sqlite")]
-    #[error(transparent)]
-    DataDir(#[from] OpenError),
-    /// The files in the data directory cannot be used.
-    #[cfg(feature = "sqlite")]
-    #[error("failed to open the files in the data directory: {0}")]
-    Files(std::io::Error),
-    /// There is a data directory and another store.
-    #[cfg(feature = "sqlite")]
-    #[error("a data directory has a store of its own: leave out `HostBuilder::data_dir` or `HostBuilder::store`")]
-    TwoStores,
-    /// There is no tokio runtime here.
-    #[error("a host lives inside a tokio runtime, and there is none here: build it in async code")]
-    NoRuntime,
 }
 
 impl HostBuilder {
@@ -301,7 +211,8 @@ impl HostBuilder {
         self
     }
 
-    /// Where messages to the agent go at once. Default: nowhere, and they wait in the outbox ([`Host::messages`]).
+    /// Where messages to the agent go at once. Default: nowhere, and they wait in the outbox
+    /// ([`Host::messages`](crate::Host::messages)).
     #[must_use]
     pub fn agent_sink(mut self, sink: impl AgentSink + 'static) -> Self {
         self.sink = Some(Arc::new(sink));
@@ -318,8 +229,8 @@ impl HostBuilder {
     }
 
     /// How many of its tasks' newest events the host keeps for subscribers that are slow or come back
-    /// ([`Host::subscribe`]), and how many bytes of them. Default 16 384 events and 16 MiB. Nothing is kept before the
-    /// first subscription.
+    /// ([`Host::subscribe`](crate::Host::subscribe)), and how many bytes of them. Default 16 384 events and 16 MiB. Nothing is
+    /// kept before the first subscription.
     #[must_use]
     pub fn event_backlog(mut self, events: usize, bytes: u64) -> Self {
         self.feed = FeedLimits { events, bytes };
@@ -387,7 +298,7 @@ impl HostBuilder {
 
     /// Registers a function that is called when a task has its outcome whose request names it
     /// ([`TaskDetails::on_terminal`](crate::TaskDetails)). One of the same name replaces the one before. See
-    /// [`Host::start_with`] for how it is called, and for one that needs no name.
+    /// [`Host::start_with`](crate::Host::start_with) for how it is called, and for one that needs no name.
     ///
     /// ```
     /// use taskcell::Host;
@@ -465,9 +376,9 @@ impl HostBuilder {
         self
     }
 
-    /// Decides for whom the caller of [`Host::run`] waits, by the request and the task type that it names. `None` leaves it
-    /// to the plugin's hint. A request that says it itself is not asked about. The function is called in the caller's
-    /// `run`, so it should not take long.
+    /// Decides for whom the caller of [`Host::run`](crate::Host::run) waits, by the request and the task type that it names.
+    /// `None` leaves it to the plugin's hint. A request that says it itself is not asked about. The function is called in the
+    /// caller's `run`, so it should not take long.
     ///
     /// ```
     /// use taskcell::{Host, Routing};
@@ -550,109 +461,5 @@ impl HostBuilder {
     pub fn schedules_max(mut self, schedules: usize) -> Self {
         self.schedules_max = Some(schedules);
         self
-    }
-
-    /// Makes the host, inside the current tokio runtime.
-    ///
-    /// # Errors
-    /// When there is no runtime, or the system does not give what the host needs.
-    pub fn build(self) -> Result<Host, BuildError> {
-        let runtime = tokio::runtime::Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
-        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
-        let cache = self.cache_dir.map(ArtifactCache::open).transpose()?;
-        let cells = self.running_max.unwrap_or(RUNNING_DEFAULT).clamp(1, RUNNING_MAX);
-        let compiler = match self.compiler {
-            Some(Compiler::ThisProgram) if !can_be_child() => return Err(BuildError::NoCompileChild),
-            Some(compiler) => compiler,
-            None if can_be_child() => Compiler::ThisProgram,
-            None => Compiler::InProcess,
-        };
-        let settings = WasmSettings {
-            cells,
-            limits: self.limits,
-            load: self.load_limits,
-            cache,
-            compiler,
-            clock: Arc::clone(&clock),
-        };
-        #[cfg_attr(not(feature = "wit-extension"), expect(unused_mut, reason = "only extensions change it"))]
-        let mut wasm = WasmRunner::new(settings).map_err(|error| BuildError::Engine(format!("{error:#}")))?;
-        #[cfg(feature = "wit-extension")]
-        wasm.extend(self.interfaces).map_err(|(name, source)| BuildError::WitInterface { name, source })?;
-        let wasm = Arc::new(wasm);
-        #[cfg(feature = "sqlite")]
-        let home = match self.data_dir {
-            Some(_) if self.store.is_some() => return Err(BuildError::TwoStores),
-            Some(dir) => Home::in_data(&dir)?,
-            None => Home::for_now(self.store, self.work_dir.as_deref())?,
-        };
-        #[cfg(not(feature = "sqlite"))]
-        let home = Home::for_now(self.store, self.work_dir.as_deref())?;
-        let Home { store, values, dirs, .. } = home;
-        // Then it takes over first what is there.
-        let outlives = dirs.is_kept();
-        dirs.write_behind(Arc::clone(&clock), &runtime);
-        let mut functions = Functions::default();
-        for (function, body) in self.functions {
-            let name = function.name().to_owned();
-            let provided = functions.provide(function, body, self.load_limits.schema_depth);
-            provided.map_err(|source| BuildError::Function { name, source })?;
-        }
-        let mut actors = JoinSet::new();
-        if let Some(abandoned) = dirs.abandoned() {
-            actors.spawn_blocking_on(move || abandoned.remove(), &runtime);
-        }
-        let feed = Arc::new(Feed::new(self.feed));
-        let inner = Inner {
-            feed: FeedWriter::new(&feed),
-            functions: Arc::new(functions),
-            on_terminals: self.on_terminals,
-            planners: self.planners,
-            routing: self.routing,
-            loops: Arc::default(),
-            daemons: Daemons { start: !self.no_daemons, grants: self.daemon_grants },
-            turns: Turns::default(),
-            plugins: Belongings::new(
-                self.configs,
-                self.other_config,
-                self.store_bytes.unwrap_or(STORE_BYTES_DEFAULT),
-                values,
-            ),
-            hooks: HookRules::new(self.hook_limits, self.hook_stores),
-            registry: Arc::new(Registry::new(Keep {
-                tasks: self.ended_max.unwrap_or(ENDED_DEFAULT),
-                time: self.ended_kept.unwrap_or(KEPT_DEFAULT),
-                bytes: self.ended_bytes.unwrap_or(ENDED_BYTES_DEFAULT),
-            })),
-            runner: Arc::clone(&wasm) as _,
-            around: Surroundings {
-                store,
-                clock,
-                dirs: Arc::new(dirs),
-                outbox: Arc::new(OutboxDesk::new(self.outbox.unwrap_or(OUTBOX_DEFAULT))),
-                approvals: Arc::new(ApprovalDesk::new(self.approval_policy)),
-                feed,
-                suspended: Arc::new(Suspended::new(outlives)),
-            },
-            #[cfg(feature = "sqlite")]
-            health: home.health,
-            sink: self.sink,
-            limits: self.limits,
-            approve_in_advance: self.approve_in_advance,
-            scratch_policy: self.scratch_policy,
-            plugin_limits: self.plugin_limits,
-            desk: Arc::new(Desk::new(self.concurrency.unwrap_or(Concurrency::of(cells)).at_most(cells))),
-            queue: Queue::new(self.queued_max.unwrap_or(QUEUED_DEFAULT)),
-            schedules: Scheduling::new(self.schedules_max.unwrap_or(SCHEDULES_DEFAULT)),
-            standby: Standby::new(outlives),
-            shutdown: watch::Sender::new(false),
-            runtime,
-            actors: Mutex::new(actors),
-            shutdowns: Mutex::new(JoinSet::new()),
-            shutting_down: tokio::sync::Mutex::default(),
-        };
-        let host = Host::new(inner, wasm);
-        host.inner().keep_books_short();
-        Ok(host)
     }
 }
