@@ -194,7 +194,7 @@ impl Keeper {
         let after = match &error {
             StartError::KeyInUse { task } => {
                 if let Some(other) = self.inner.registry.by_ref(task) {
-                    let (own, other) = (other.version == self.version.number, TaskHandle::new(other));
+                    let (own, other) = (other.version() == self.version.number, TaskHandle::new(other));
                     if own {
                         // The host before this one has left it, or somebody started it by hand: it is this keeper's now.
                         return self.see_end(other, clock).await;
@@ -211,6 +211,8 @@ impl Keeper {
             }
             StartError::ShuttingDown => AfterLife::Rest,
             StartError::UnknownPlugin { .. }
+            | StartError::KeyAwaitsPlugin { .. }
+            | StartError::KeyAwaitsHost { .. }
             | StartError::PluginUnloading { .. }
             | StartError::PluginDisabled { .. }
             | StartError::KeyLikeId
