@@ -28,9 +28,9 @@ The result is written to stdout as JSON, everything else to stderr. When the tas
 terminal, you are asked; also when it asks for approval, for more fuel, or to be told something. Ctrl-C asks the task
 to stop, a second Ctrl-C stops it where it is.
 
-The task lives in memory and goes with the program. With --data it is kept in a directory, with its result, files and output:
-`taskcell serve --data DIR` shows it later, and goes on with it when this program was killed. Other tasks in there stay as they
-are. A directory that a server uses is the server's: `taskcell start` runs the task there.
+The task lives in memory and goes with the program. With --data it is kept in a directory, with its result, files and
+output: `taskcell serve --data DIR` shows it later, and goes on with it when this program was killed. Other tasks in
+there stay as they are. A directory that a server uses is the server's: `taskcell start` runs the task there.
 
 Exit codes:
   0    the task succeeded

@@ -206,13 +206,12 @@ impl Keeper {
                 // One that is being started just now.
                 AfterLife::Again(self.patience.not_started(chance()))
             }
-            StartError::QueueFull { .. } | StartError::Store(_) => {
+            // The daemon of the host before goes on in a moment.
+            StartError::KeyAwaitsPlugin { .. } | StartError::QueueFull { .. } | StartError::Store(_) => {
                 AfterLife::Again(self.patience.not_started(chance()))
             }
-            StartError::ShuttingDown => AfterLife::Rest,
+            StartError::KeyAwaitsHost { .. } | StartError::ShuttingDown => AfterLife::Rest,
             StartError::UnknownPlugin { .. }
-            | StartError::KeyAwaitsPlugin { .. }
-            | StartError::KeyAwaitsHost { .. }
             | StartError::PluginUnloading { .. }
             | StartError::PluginDisabled { .. }
             | StartError::KeyLikeId

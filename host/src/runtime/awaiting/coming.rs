@@ -20,6 +20,7 @@ use super::super::recovery::found::{AT_ONCE, Fit};
 use super::super::registry::TreePlace;
 use super::super::terminal::AtEnd;
 use super::super::version::{Version, VersionUse};
+use super::Call;
 use super::idle::Caretaker;
 
 /// What a task keeps that a host before this one has left, whether it waits or goes on.
@@ -58,6 +59,23 @@ impl Kept {
     }
 }
 
+/// Calls these tasks back from those who take care of them.
+async fn call_back(calls: Vec<Call>) -> Vec<Box<Caretaker>> {
+    let mut coming = Vec::new();
+    for call in calls {
+        let (give, given) = oneshot::channel();
+        // One that ends just now does not come.
+        if call.send(give).is_ok() {
+            coming.push(given);
+        }
+    }
+    let mut came = Vec::new();
+    for given in coming {
+        came.extend(given.await.ok());
+    }
+    came
+}
+
 /// A task for which it is decided what becomes of it.
 struct Decided {
     of: Box<Caretaker>,
@@ -70,47 +88,46 @@ impl Inner {
     /// Goes on with all that waited for plugins which are here.
     pub(in crate::runtime) async fn go_on_with_all(self: &Arc<Self>) {
         for name in self.standby.awaiting.names() {
-            if let Some(version) = self.registry.version(&name) {
-                self.go_on_with(&version).await;
-            }
+            self.go_on_with(&name).await;
         }
     }
 
-    /// Goes on with all that waited for the plugin of which this is a version.
-    pub(in crate::runtime) async fn go_on_with(self: &Arc<Self>, version: &Arc<Version>) {
-        self.tell_of_ends(version);
-        let calls = self.standby.awaiting.take(version.plugin.name());
-        let mut coming = Vec::new();
-        for call in calls {
-            let (give, given) = oneshot::channel();
-            // One that ends just now does not come.
-            if call.send(give).is_ok() {
-                coming.push(given);
+    /// Goes on with all that waited for the plugin of this name, if it is here.
+    pub(in crate::runtime) async fn go_on_with(self: &Arc<Self>, name: &str) {
+        while let Some(version) = self.registry.version(name) {
+            self.tell_of_ends(&version);
+            let came = call_back(self.standby.awaiting.take(name)).await;
+            let mut waits_on = false;
+            for Decided { of, fit, written } in self.decide_about_these(came).await {
+                match (written, fit) {
+                    (Err(Ended), _) => self.spawn(Box::pin(of.end())),
+                    (Ok(()), Some(fit)) => self.go_on(*of, fit),
+                    (Ok(()), None) => {
+                        waits_on = true;
+                        self.spawn(of.wait());
+                    }
+                }
             }
-        }
-        let mut came = Vec::new();
-        for given in coming {
-            came.extend(given.await.ok());
-        }
-        let mut all = Vec::new();
-        while !came.is_empty() {
-            let rest = came.split_off(came.len().min(AT_ONCE));
-            all.extend(self.decide_about_these(std::mem::replace(&mut came, rest)).await);
-        }
-        for Decided { of, fit, written } in all {
-            match (written, fit) {
-                (Err(Ended), _) => self.spawn(Box::pin(of.end())),
-                (Ok(()), Some(fit)) => self.go_on(*of, fit),
-                // The plugin was unloaded meanwhile.
-                (Ok(()), None) => self.spawn(of.wait()),
+            if !waits_on {
+                return;
             }
+            // The plugin was unloaded meanwhile, and may be here again.
         }
     }
 
-    /// Decides about these, and has it written down, for all at once.
+    /// Decides about these, and has it written down, many at once.
     async fn decide_about_these(&self, these: Vec<Box<Caretaker>>) -> Vec<Decided> {
         let (mut writing, mut decided) = (JoinSet::new(), BTreeMap::new());
+        let mut note = |written: Option<Decided>| {
+            // One whose store panicked is with the next host.
+            decided.extend(written.map(|decided| (decided.of.shared().number, decided)));
+        };
         for mut of in these {
+            if writing.len() >= AT_ONCE
+                && let Some(written) = writing.join_next().await
+            {
+                note(written.ok());
+            }
             let shared = Arc::clone(of.shared());
             let schema = shared.state().details.output_schema.clone();
             let (fit, what) = match self.fit(&shared.task, schema.as_ref(), of.papers.as_ref()) {
@@ -128,8 +145,7 @@ impl Inner {
             });
         }
         while let Some(written) = writing.join_next().await {
-            // One whose store panicked is with the next host.
-            decided.extend(written.ok().map(|decided| (decided.of.shared().number, decided)));
+            note(written.ok());
         }
         decided.into_values().collect()
     }
