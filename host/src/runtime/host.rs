@@ -510,7 +510,8 @@ impl Host {
         self.inner.stop_all(scope, request, deadline).await
     }
 
-    /// Stops every task where it is and waits until all are gone. No task can be started any more, and no plugin loaded,
+    /// Stops every task where it is and waits until all are gone; those that wait for their plugin ([`Host::recover`]) stay
+    /// in the store as they are. No task can be started any more, and no plugin loaded,
     /// replaced, enabled or disabled. Then the plugins' own hooks `on-disabled`, of those that were told that they are enabled,
     /// and `shutdown` are called, each within its time, and none after that. Calling it again, at the same time too, waits for
     /// the same.

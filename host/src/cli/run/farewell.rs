@@ -29,6 +29,7 @@ impl Farewell {
     }
 
     /// Leaves the host. Cancel safety: then it is left as it is.
+    #[expect(clippy::disallowed_methods, reason = "no test moves the time of a program")]
     pub(super) async fn say(self, host: &Host) {
         let Some(happens) = self.happens else { return host.shutdown().await };
         if let Some(task) = self.told_of.and_then(|task| host.task(task)) {

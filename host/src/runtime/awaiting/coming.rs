@@ -60,7 +60,7 @@ impl Kept {
 }
 
 /// Calls these tasks back from those who take care of them.
-async fn call_back(calls: Vec<Call>) -> Vec<Box<Caretaker>> {
+async fn call_back(calls: Vec<Call>) -> Vec<Caretaker> {
     let mut coming = Vec::new();
     for call in calls {
         let (give, given) = oneshot::channel();
@@ -71,14 +71,14 @@ async fn call_back(calls: Vec<Call>) -> Vec<Box<Caretaker>> {
     }
     let mut came = Vec::new();
     for given in coming {
-        came.extend(given.await.ok());
+        came.extend(given.await.ok().map(|of| *of));
     }
     came
 }
 
 /// A task for which it is decided what becomes of it.
 struct Decided {
-    of: Box<Caretaker>,
+    of: Caretaker,
     /// What it goes on with.
     fit: Option<Fit>,
     written: Result<(), Ended>,
@@ -101,10 +101,10 @@ impl Inner {
             for Decided { of, fit, written } in self.decide_about_these(came).await {
                 match (written, fit) {
                     (Err(Ended), _) => self.spawn(Box::pin(of.end())),
-                    (Ok(()), Some(fit)) => self.go_on(*of, fit),
+                    (Ok(()), Some(fit)) => self.go_on(of, fit),
                     (Ok(()), None) => {
                         waits_on = true;
-                        self.spawn(of.wait());
+                        self.spawn(Box::new(of).wait());
                     }
                 }
             }
@@ -116,7 +116,7 @@ impl Inner {
     }
 
     /// Decides about these, and has it written down, many at once.
-    async fn decide_about_these(&self, these: Vec<Box<Caretaker>>) -> Vec<Decided> {
+    async fn decide_about_these(&self, these: Vec<Caretaker>) -> Vec<Decided> {
         let (mut writing, mut decided) = (JoinSet::new(), BTreeMap::new());
         let mut note = |written: Option<Decided>| {
             // One whose store panicked is with the next host.

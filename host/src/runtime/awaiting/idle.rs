@@ -88,7 +88,7 @@ impl Caretaker {
         // Whoever calls now finds that it has ended.
         drop(called);
         self.inner.standby.awaiting.leave(self.shared());
-        self.end().await;
+        (*self).end().await;
     }
 
     /// One that this task does not know the end of is kept until it does. Those that had ended before are kept already.
@@ -260,8 +260,8 @@ impl Caretaker {
         self.publish(&[end], stored)
     }
 
-    /// What follows from its outcome. `Life` is what its plugin is told, if that is here.
-    pub(super) async fn end(mut self: Box<Self>) {
+    /// What follows from its outcome.
+    pub(super) async fn end(mut self) {
         self.kept.body.control.close();
         // Whoever has asked something meanwhile is told that it is over.
         while self.kept.body.control.try_recv().is_ok() {}

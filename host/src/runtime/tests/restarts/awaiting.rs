@@ -370,6 +370,7 @@ async fn r4e_a_host_that_leaves_tasks_alone_runs_its_own_beside_them() {
     let runs = first.inner.start(named(again().once("first"), "k")).await.unwrap().id();
     let ran_once = first.inner.start(once()).await.unwrap().id();
     let stops = first.inner.start(again()).await.unwrap();
+    settle().await;
     stops.cancel(CancelRequest::new(Party::Person, "enough").grace(HOUR)).await;
     let stops = stops.id();
     settle().await;
