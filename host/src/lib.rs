@@ -131,7 +131,7 @@ pub use runtime::planners::{PlanAsk, PlannerError};
 pub use runtime::plugin::Plugin;
 pub use runtime::reach::Scope;
 pub use runtime::reading::{OutputFrom, OutputLine, OutputQuery, OutputText, OutputWait};
-pub use runtime::recovery::{LostTask, Quarantined, RecoverError, Recovery};
+pub use runtime::recovery::{LostTask, Quarantined, RecoverError, Recovery, WaitingTask};
 pub use runtime::retention::GcReport;
 pub use runtime::routing::Started;
 pub use runtime::schedules::{ScheduleError, ScheduleEvents, Schedules};

@@ -76,6 +76,10 @@ pub(super) struct RunArguments {
     /// What becomes of its other questions, those for fuel (`fuel`) among them: you are asked, or all are denied or approved
     #[arg(long, value_enum, value_name = "MODE", default_value = "ask")]
     pub(super) permission: PermissionMode,
+    /// Keeps the task and all that happens in this directory, where `taskcell serve` has it later; what else is in there stays
+    /// as it is [default: in memory, gone with the program]
+    #[arg(long, value_name = "DIR")]
+    pub(super) data: Option<PathBuf>,
     /// A name for this run, which the task can see
     #[arg(long, value_name = "KEY", value_parser = |text: &str| TaskKey::new(text))]
     pub(super) key: Option<TaskKey>,
@@ -109,7 +113,8 @@ pub(super) struct ServeArguments {
     /// The server's directory, which is made when it is missing [default: a folder of your own, see below]
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
-    /// Loads a plugin beside those that are kept in the directory; can be given several times
+    /// Loads a plugin beside those that are kept in the directory, and keeps it there too, in the place of the one of its
+    /// name; can be given several times
     #[arg(long, value_name = "FILE")]
     pub(super) plugin: Vec<PathBuf>,
     /// How many tasks run at once [default: what the library has]

@@ -21,11 +21,16 @@ Examples:
   taskcell run pipeline.wasm build --dir docs::/docs --tree
   taskcell run two-tasks.wasm second --input @input.json --json
   taskcell run report.wasm --at 18:30 --retries 3 --title 'the evening report'
+  taskcell run crunch.wasm --data ./data && taskcell serve --data ./data
   echo '{\"name\": \"Ada\"}' | taskcell run hello.wasm --input -
 
 The result is written to stdout as JSON, everything else to stderr. When the task waits for a signal and there is a
 terminal, you are asked; also when it asks for approval, for more fuel, or to be told something. Ctrl-C asks the task
 to stop, a second Ctrl-C stops it where it is.
+
+The task lives in memory and goes with the program. With --data it is kept in a directory, with its result, files and
+output: `taskcell serve --data DIR` shows it later, and goes on with it when this program was killed. Other tasks in
+there stay as they are. A directory that a server uses is the server's: `taskcell start` runs the task there.
 
 Exit codes:
   0    the task succeeded
@@ -50,8 +55,8 @@ Examples:
   taskcell serve --data ./data --plugin hello.wasm --running-max 200
   curl --unix-socket ./data/control.sock http://taskcell/v1/tasks
 
-The server listens on control.sock in its directory, which only you may open. Plugins that are added over it are kept in
-the directory and loaded again by the next server. Ctrl-C or SIGTERM ends the server and not its tasks: the next server
+The server listens on control.sock in its directory, which only you may open. Plugins that are added over it, or named with
+--plugin, are kept in the directory and loaded again by the next server. Tasks whose plugin is not there wait for it. Ctrl-C or SIGTERM ends the server and not its tasks: the next server
 goes on with them. A second Ctrl-C ends it at once. host/docs/http.md lists the routes.
 
 Exit codes: 0 when it was told to end, 2 for a wrong command line, 3 when a --plugin cannot be loaded, 70 when the

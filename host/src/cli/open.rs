@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Error;
 use serde_json::Value;
 
-use crate::{BuildError, Compiler, Delivery, Host, HostBuilder, Limits, LoadError, Plugin};
+use crate::{BuildError, Compiler, Delivery, Host, HostBuilder, Limits, LoadError, OpenError, Plugin};
 
 use super::environment;
 use super::exit::Exit;
@@ -16,11 +16,16 @@ use super::output::talk;
 const CELLS: u32 = 16;
 
 /// Makes a host with the person's limits, and their configuration for whatever plugin it loads.
-pub(super) fn host(limits: &Limits, config: Option<&Value>) -> Result<Host, Fault> {
+/// With a directory it is kept there what happens.
+pub(super) fn host(limits: &Limits, config: Option<&Value>, data: Option<&Path>) -> Result<Host, Fault> {
     // Messages to the agent are shown as they come out of the event log; this says that somebody reads them.
     let builder = || {
         let builder = Host::builder().running_max(CELLS).limits(*limits).compiler(Compiler::ThisProgram).daemons(false);
         let builder = builder.agent_sink(|_: &_| Delivery::Accepted);
+        let builder = match data {
+            Some(dir) => builder.data_dir(dir),
+            None => builder,
+        };
         match config {
             Some(config) => builder.default_plugin_config(config.clone()),
             None => builder,
@@ -45,6 +50,9 @@ pub(super) fn build(builder: impl Fn() -> HostBuilder) -> Result<Host, Fault> {
     built.map_err(|error| {
         // These say themselves what to do.
         let says = matches!(error, BuildError::DataDir(_) | BuildError::Files(_));
+        if matches!(error, BuildError::DataDir(OpenError::InUse { .. })) {
+            return Fault::new(Exit::Host, error).hint("`taskcell start` asks the server that is there to run a task");
+        }
         let hint = (!says).then(|| "`taskcell doctor` checks what this machine is missing".to_owned());
         Fault::new(Exit::Host, error).maybe_hint(hint)
     })

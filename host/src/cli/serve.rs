@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use anyhow::Error;
 
-use crate::serve::{Server, Shelf, listen, socket_path};
+use crate::serve::{Keeping, Server, Shelf, listen, socket_path};
 use crate::{ApprovalKinds, Compiler, Host, Recovery, StoreHealth};
 
 use super::args::ServeArguments;
 use super::client::data_dir;
 use super::exit::Exit;
 use super::fault::Fault;
+use super::files;
 use super::open;
 use super::output::talk;
 use super::stops::Stops;
@@ -30,7 +31,7 @@ pub(super) async fn serve(arguments: ServeArguments) -> Result<Exit, Fault> {
     std::mem::forget(Arc::clone(&host));
     let begun = async {
         for file in &arguments.plugin {
-            open::plugin(&host, file).await?;
+            talk(&keep(&host, &shelf, file).await?);
         }
         load(&host, &shelf).await?;
         for line in recovered(&host.recover().await.map_err(|error| failed(error.into()))?) {
@@ -95,6 +96,7 @@ fn recovered(found: &Recovery) -> Vec<String> {
         (found.restarted.len(), "begin again"),
         (found.cancelled.len(), "cancelled"),
         (found.lost.len(), "lost"),
+        (found.waiting.len(), "wait for their plugins"),
         (found.quarantined.len() + found.unnamed.len(), "cannot be read"),
     ];
     let said = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
@@ -102,12 +104,20 @@ fn recovered(found: &Recovery) -> Vec<String> {
     lines.extend(
         found.lost.iter().take(NAMED_MAX).map(|lost| format!("lost: {} ({}): {}", lost.task, lost.id, lost.why)),
     );
+    lines.extend(found.waiting.iter().take(NAMED_MAX).map(|task| {
+        let plugin = crate::escape(&task.task.plugin);
+        let digest = task.plugin.map(|digest| format!(" with the digest {digest}")).unwrap_or_default();
+        format!(
+            "waits: {} ({}): for the plugin {plugin}{digest}; `taskcell plugin add FILE` adds it",
+            task.task, task.id
+        )
+    }));
     let unreadable = found.quarantined.iter().take(NAMED_MAX);
     lines.extend(unreadable.map(|task| format!("cannot be read: {}: {}", task.id, task.why)));
     lines
 }
 
-/// Lost tasks, and such as cannot be read, that are named; of more there is only the number.
+/// Lost tasks, those that wait, and such as cannot be read, that are named; of more there is only the number.
 const NAMED_MAX: usize = 10;
 
 /// The host on the directory, which is this server's from now on.
@@ -120,6 +130,23 @@ fn host(arguments: &ServeArguments, data: &Path) -> Result<Host, Fault> {
             Some(most) => builder.running_max(most),
             None => builder,
         }
+    })
+}
+
+/// Loads a plugin from its file and keeps that, in the place of the one of its name that was kept before.
+async fn keep(host: &Host, shelf: &Shelf, file: &Path) -> Result<String, Fault> {
+    let plugin = open::plugin(host, file).await?;
+    let failed = |error: Error| Fault::new(Exit::Host, error);
+    let wasm = files::read_built(file).map_err(|error| {
+        let context = format!("failed to read {}", file.display());
+        Fault::new(Exit::Plugin, Error::new(error).context(context))
+    })?;
+    let change = shelf.keep(&plugin, &wasm).map_err(|error| failed(error.into()))?;
+    let (name, version) = (plugin.name(), &plugin.manifest().version);
+    Ok(match change {
+        Keeping::New => format!("plugin {name} {version}: kept, so that the next server has it too"),
+        Keeping::Replaced => format!("plugin {name} {version}: kept, in the place of the one that was kept before"),
+        Keeping::Same => format!("plugin {name} {version}: kept already"),
     })
 }
 

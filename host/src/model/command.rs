@@ -133,9 +133,18 @@ pub(crate) enum Command {
     /// About its plan.
     Plan(PlanCommand),
     /// The host was started again, and found the task unfinished.
-    ///
-    /// `unfit`: why it cannot go on with it, if so.
-    HostRestarted { unfit: Option<String>, now: Timestamp },
+    HostRestarted { fit: HostFit, now: Timestamp },
+}
+
+/// What a host has of all that it needs to go on with a task of a host before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum HostFit {
+    /// Everything.
+    Whole,
+    /// No plugin of the task's. One may be loaded later.
+    NoPlugin,
+    /// Not what it needs, and that does not change; why.
+    Unfit(String),
 }
 
 /// What somebody wants of a task's plan.

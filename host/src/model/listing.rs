@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{TaskId, TaskRef};
+use super::ids::{PluginDigest, TaskId, TaskRef};
 use super::outcome::{FailureKind, Outcome};
 use super::snapshot::{Phase, Progress};
 use super::time::Timestamp;
@@ -86,6 +86,9 @@ pub struct TaskSummary {
     /// How far it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
+    /// The digest of its plugin, when it waits for that to be loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaits_plugin: Option<PluginDigest>,
     /// How many of its questions nobody has decided.
     #[serde(default)]
     pub open_approvals: usize,

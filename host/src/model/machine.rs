@@ -317,7 +317,7 @@ fn live(state: &TaskState, command: Command) -> Decision {
         }
         Command::CellEnded { end, usage, chance } => ending::cell_ended(state, end, state.with_told(usage), chance),
         Command::Plan(command) => planning::decide(state, command),
-        Command::HostRestarted { unfit, now } => restarting::host_restarted(state, unfit, now),
+        Command::HostRestarted { fit, now } => restarting::host_restarted(state, fit, now),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, ApprovalRuling};
-use super::command::{Answer, Command};
+use super::command::{Answer, Command, HostFit};
 use super::details::TaskDetails;
 use super::event::{Event, EventBody};
 use super::ids::{SignalKey, TaskId, TaskKey, TaskRef};
@@ -55,7 +55,7 @@ impl Task {
 
     fn restart(&mut self) -> Answer {
         let now = Timestamp(self.now);
-        self.take(Command::HostRestarted { unfit: None, now })
+        self.take(Command::HostRestarted { fit: HostFit::Whole, now })
     }
 
     fn lost(&self) -> Option<&str> {
@@ -90,9 +90,24 @@ fn r37_a_task_that_cannot_be_begun_again_is_lost_and_says_why() {
     assert!(task.lost().unwrap().contains("not restartable"));
     let mut task = Task::new(TaskDetails::default());
     assert_eq!(task.restart(), Answer::Unchanged, "what has not begun waits on");
-    let unfit = Some("its plugin is not loaded".to_owned());
-    task.take(Command::HostRestarted { unfit, now: Timestamp(0) });
-    assert_eq!(task.lost(), Some("its plugin is not loaded"));
+    let fit = HostFit::Unfit("its plugin has changed".to_owned());
+    task.take(Command::HostRestarted { fit, now: Timestamp(0) });
+    assert_eq!(task.lost(), Some("its plugin has changed"));
+}
+
+#[test]
+fn r4e_a_task_without_its_plugin_stays_as_it_is_unless_it_was_asked_to_stop() {
+    let without = || Command::HostRestarted { fit: HostFit::NoPlugin, now: Timestamp(0) };
+    for mut task in [Task::running(true), Task::running(false), Task::new(TaskDetails::default())] {
+        let before = task.state.clone();
+        assert_eq!(task.take(without()), Answer::Unchanged);
+        assert_eq!(task.state, before);
+    }
+    let mut task = Task::running(true);
+    let request = CancelRequest::new(Party::Person, "enough");
+    task.take(Command::Cancel { request, usage: Usage::default() });
+    task.take(without());
+    assert!(matches!(task.state.outcome, Some(Outcome::Cancelled { by: Party::Person, forced: true, .. })));
 }
 
 #[test]

@@ -298,7 +298,7 @@ impl Reference {
             }
             Command::CellEnded { end, .. } => self.cell_ended(end),
             Command::Plan(command) => self.planned(command),
-            Command::HostRestarted { unfit, .. } => self.restarted(unfit.is_some()),
+            Command::HostRestarted { fit, .. } => self.restarted(fit),
             command if is_call(command) => self.asked(command),
             _ => Said::Unchanged,
         }

@@ -9,7 +9,7 @@ use super::approval::{ApprovalAsk, ApprovalNumber, PendingApproval};
 use super::children::Child;
 use super::details::TaskDetails;
 use super::event::EventSeq;
-use super::ids::{SignalKey, TaskId, TaskRef};
+use super::ids::{PluginDigest, SignalKey, TaskId, TaskRef};
 use super::outcome::Outcome;
 use super::plan::Plan;
 use super::request::CancelRequest;
@@ -179,6 +179,10 @@ pub struct Snapshot {
     /// The child that it is parked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub awaits_child: Option<TaskId>,
+    /// The digest of its plugin, when it waits for that: a host before this one had the plugin, and this one has not loaded it.
+    /// Everything else is as that host has left it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaits_plugin: Option<PluginDigest>,
     /// The wait it is parked in.
     pub waiting: Option<WaitPoint>,
     /// The pause it is in.
@@ -264,6 +268,7 @@ impl Snapshot {
             children: Vec::new(),
             awaits_instruction: false,
             awaits_child: None,
+            awaits_plugin: None,
             waiting: None,
             paused: None,
             fuel_request: None,

@@ -499,6 +499,7 @@ impl TaskState {
             children: self.children.clone(),
             awaits_instruction: self.parked == Some(ParkPoint::Instruction),
             awaits_child: self.awaited_child(),
+            awaits_plugin: None,
             waiting: self.waiting().cloned(),
             paused: self.paused.clone(),
             fuel_request: self.fuel_request().cloned(),

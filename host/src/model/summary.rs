@@ -51,6 +51,9 @@ impl Snapshot {
         if let Some(request) = &self.cancel {
             return format!("asked to stop by {}", request.by);
         }
+        if let Some(digest) = &self.awaits_plugin {
+            return format!("waits for its plugin {}, {}", escape(&self.task.plugin), digest);
+        }
         if let Some(pause) = &self.paused {
             return match pause.reason.as_str() {
                 "" => format!("paused by {}", pause.by),

@@ -375,40 +375,59 @@ impl Actor {
 
     /// Stops the children that do not outlive this task.
     pub(super) async fn stop_children(&mut self) {
-        // A wish that is on its way to them still is told by whose it is, and not as this task's end.
-        let asked = self.shared.state().cancel.clone();
-        let ended = || CancelRequest::new(Party::Task(self.shared.id), "the task that started it has ended");
-        for shared in self.bound_children() {
-            cancel(&shared, asked.clone().unwrap_or_else(ended)).await;
-        }
+        self.shared.stop_bound(self.bound_children()).await;
     }
 
     /// Whether the task that started this one has ended meanwhile, and takes it along.
     pub(super) fn is_left_behind(&self) -> bool {
-        let Some(parent) = self.shared.parent.filter(|_| !self.shared.state().details.detached) else { return false };
-        self.registry.by_id(parent).is_none_or(|parent| parent.outcome().is_some())
+        self.shared.is_left_behind(&self.registry)
     }
 
     /// Why a task whose parent is not alive does not begin.
     pub(super) fn why_left_behind(&self) -> &'static str {
-        let host = self.host.upgrade();
-        let is_set_aside = |parent| host.as_ref().is_some_and(|host| host.standby.is_set_aside(parent));
-        if self.shared.parent.is_some_and(is_set_aside) {
-            "the records of the task that started it cannot be read, so that nobody goes on with it"
-        } else {
-            "the task that started it has ended"
-        }
+        why_left_behind(&self.shared, self.host.upgrade().as_deref())
     }
 
     fn bound_children(&self) -> Vec<Arc<Shared>> {
-        let state = self.shared.state();
-        let bound = state.children.iter().filter(|child| child.outcome.is_none() && !child.detached);
         // One whose start was not waited for any more is in the books and nowhere else.
-        bound.filter_map(|child| self.child(child.id)).collect()
+        self.shared.bound_children().into_iter().filter_map(|child| self.child(child)).collect()
+    }
+}
+
+/// Why a task whose parent is not alive does not begin.
+pub(super) fn why_left_behind(shared: &Shared, host: Option<&Inner>) -> &'static str {
+    let is_set_aside = |parent| host.is_some_and(|host| host.standby.is_set_aside(parent));
+    if shared.parent.is_some_and(is_set_aside) {
+        "the records of the task that started it cannot be read, so that nobody goes on with it"
+    } else {
+        "the task that started it has ended"
     }
 }
 
 impl Shared {
+    /// Whether the task that started this one has ended meanwhile, and takes it along.
+    pub(super) fn is_left_behind(&self, registry: &Registry) -> bool {
+        let Some(parent) = self.parent.filter(|_| !self.state().details.detached) else { return false };
+        registry.by_id(parent).is_none_or(|parent| parent.outcome().is_some())
+    }
+
+    /// The children without an outcome that do not outlive it.
+    pub(super) fn bound_children(&self) -> Vec<TaskId> {
+        let state = self.state();
+        let bound = state.children.iter().filter(|child| child.outcome.is_none() && !child.detached);
+        bound.map(|child| child.id).collect()
+    }
+
+    /// Stops the children that do not outlive it, and says whose wish that is.
+    pub(super) async fn stop_bound(&self, children: Vec<Arc<Self>>) {
+        // A wish that is on its way to them still is told by whose it is, and not as this task's end.
+        let asked = self.state().cancel.clone();
+        let ended = || CancelRequest::new(Party::Task(self.id), "the task that started it has ended");
+        for child in children {
+            cancel(&child, asked.clone().unwrap_or_else(ended)).await;
+        }
+    }
+
     /// A place for one more task in this task's tree, below this task.
     fn enter_tree(&self, registry: &Arc<Registry>) -> Result<TreePlace, Refusal> {
         let Limits { tree: most, tree_depth: depth_most, .. } = self.state().limits;

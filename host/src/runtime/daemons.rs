@@ -194,7 +194,7 @@ impl Keeper {
         let after = match &error {
             StartError::KeyInUse { task } => {
                 if let Some(other) = self.inner.registry.by_ref(task) {
-                    let (own, other) = (other.version == self.version.number, TaskHandle::new(other));
+                    let (own, other) = (other.version() == self.version.number, TaskHandle::new(other));
                     if own {
                         // The host before this one has left it, or somebody started it by hand: it is this keeper's now.
                         return self.see_end(other, clock).await;
@@ -206,10 +206,11 @@ impl Keeper {
                 // One that is being started just now.
                 AfterLife::Again(self.patience.not_started(chance()))
             }
-            StartError::QueueFull { .. } | StartError::Store(_) => {
+            // The daemon of the host before goes on in a moment.
+            StartError::KeyAwaitsPlugin { .. } | StartError::QueueFull { .. } | StartError::Store(_) => {
                 AfterLife::Again(self.patience.not_started(chance()))
             }
-            StartError::ShuttingDown => AfterLife::Rest,
+            StartError::KeyAwaitsHost { .. } | StartError::ShuttingDown => AfterLife::Rest,
             StartError::UnknownPlugin { .. }
             | StartError::PluginUnloading { .. }
             | StartError::PluginDisabled { .. }

@@ -129,7 +129,7 @@ impl Inner {
         // Nobody reads what is sent there, and whoever sends finds out at once.
         let (control, _) = mpsc::channel(CONTROL_QUEUE);
         let number = self.registry.next_number();
-        let shared = Arc::new(Shared::new(id, task, number, 0, state, control, self.around.clone()));
+        let shared = Arc::new(Shared::new(id, task, number, state, control, self.around.clone()));
         shared.head.send_replace(head);
         let now = shared.now();
         shared.note(|moments| &mut moments.ended, now);

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::model::attachment::AttachmentError;
 use crate::model::details::DetailsError;
-use crate::model::ids::{SignalKey, TaskId, TaskRef};
+use crate::model::ids::{PluginDigest, SignalKey, TaskId, TaskRef};
 use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::permission::ApprovalKinds;
 use crate::model::plan::PlanError;
@@ -180,6 +180,23 @@ pub enum StartError {
     /// A live task has this key, and the request does not say to join or replace it; or it is an ancestor of the new one.
     #[error("{task} is running already; wait for it, or give another key")]
     KeyInUse {
+        /// The task that has it.
+        task: TaskRef,
+    },
+    /// A task of a host before this one has this key. It has not ended, and waits for its plugin to be loaded.
+    #[error(
+        "{task} has not ended: it waits for its plugin {} with the digest {plugin}; load that, cancel the task, or give \
+         another key", task.plugin
+    )]
+    KeyAwaitsPlugin {
+        /// The task that has it.
+        task: TaskRef,
+        /// The digest of its plugin.
+        plugin: PluginDigest,
+    },
+    /// A task of a host before this one has this key, and this host leaves those alone.
+    #[error("{task} has not ended, and this host leaves it alone; another one goes on with it: give another key")]
+    KeyAwaitsHost {
         /// The task that has it.
         task: TaskRef,
     },
@@ -482,7 +499,8 @@ impl Host {
         self.inner.stop_all(scope, request, deadline).await
     }
 
-    /// Stops every task where it is and waits until all are gone. No task can be started any more, and no plugin loaded,
+    /// Stops every task where it is and waits until all are gone; those that wait for their plugin ([`Host::recover`]) stay
+    /// in the store as they are. No task can be started any more, and no plugin loaded,
     /// replaced, enabled or disabled. Then the plugins' own hooks `on-disabled`, of those that were told that they are enabled,
     /// and `shutdown` are called, each within its time, and none after that. Calling it again, at the same time too, waits for
     /// the same.

@@ -79,7 +79,7 @@ impl Claim {
 
     /// Claims the key if it is free.
     pub(super) fn take(&self) -> Result<(), StartError> {
-        self.ask(false).map_err(|_| self.in_use())
+        self.ask(false).map_err(|held| self.in_use(held.live.as_deref()))
     }
 
     /// Claims the key, or finds the live task that has it. One that is being born is waited for.
@@ -107,7 +107,7 @@ impl Claim {
             };
             // A child of whoever would have to end has no parent then.
             if self.registry.is_below(parent, live.id) {
-                return Err(self.in_use());
+                return Err(self.in_use(Some(&live)));
             }
             tokio::select! {
                 biased;
@@ -122,8 +122,8 @@ impl Claim {
         self.registry.claim(&self.task, self.id, waits)
     }
 
-    fn in_use(&self) -> StartError {
-        StartError::KeyInUse { task: self.task.clone() }
+    fn in_use(&self, live: Option<&Shared>) -> StartError {
+        live.map_or_else(|| StartError::KeyInUse { task: self.task.clone() }, Shared::has_key)
     }
 }
 
@@ -172,7 +172,7 @@ pub(super) async fn once(
                 let registry = Arc::clone(&inner.registry);
                 return Ok(Found::Nothing(Some(OnceClaim { registry, key, print, settled: false })));
             }
-            Once::Known(shared) => return Ok(Found::Known(shared)),
+            Once::Known(shared) => return shared.is_left_alone().map_or(Ok(Found::Known(shared)), Err),
             Once::Another(task) => return Err(StartError::IdempotencyKeyUsed { task }),
             Once::Wait(changed) => changed.await,
         }

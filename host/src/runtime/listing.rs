@@ -32,6 +32,7 @@ impl Shared {
             session: self.session.clone(),
             parent: self.parent,
             progress: state.progress.clone().map(|progress| Progress { eta, ..progress }),
+            awaits_plugin: self.awaits_plugin(),
             open_approvals: state.approvals.len() + usize::from(state.fuel_request().is_some()),
             end: state.outcome.as_ref().map(OutcomeKind::from),
             created_at: state.created_at,

@@ -24,19 +24,46 @@ use super::host::Inner;
 use super::pace::Bucket;
 use super::queue::QueuePlace;
 use super::registry::TreePlace;
-use super::shared::{CONTROL_QUEUE, Shared};
+use super::shared::{CONTROL_QUEUE, Control, Shared};
 use super::terminal::AtEnd;
 use super::timers::Timers;
 use super::version::VersionUse;
 
-/// All that an actor is made of.
-pub(super) struct Makings {
+/// A task as others see it, before anything works for it.
+pub(super) struct Embryo {
     pub(super) id: TaskId,
     pub(super) task: TaskRef,
     /// Its place in the host's order of starts.
     pub(super) number: u64,
-    pub(super) version: VersionUse,
     pub(super) state: TaskState,
+    /// Its place in its tree: the first of that, and how many are above.
+    pub(super) tree: Option<(TaskId, u32)>,
+    pub(super) place: Option<LoopPlace>,
+}
+
+/// What others may know of a task, and what they want of it.
+#[derive(Debug)]
+pub(super) struct Body {
+    pub(super) shared: Arc<Shared>,
+    pub(super) control: mpsc::Receiver<Box<Control>>,
+}
+
+impl Embryo {
+    pub(super) fn embody(self, inner: &Inner) -> Body {
+        let (budget, used) = (self.state.fuel_budget, self.state.known_usage());
+        let (control_tx, control) = mpsc::channel(CONTROL_QUEUE);
+        let mut shared = Shared::new(self.id, self.task, self.number, self.state, control_tx, inner.around.clone());
+        shared.place = self.place;
+        shared.tree = self.tree;
+        shared.gauges.begin(budget, &used);
+        Body { shared: Arc::new(shared), control }
+    }
+}
+
+/// All that an actor is made of.
+pub(super) struct Makings {
+    pub(super) body: Body,
+    pub(super) version: VersionUse,
     /// As in the state, or moved here by whoever has no more use for it.
     pub(super) input: Value,
     pub(super) details: TaskDetails,
@@ -46,7 +73,6 @@ pub(super) struct Makings {
     pub(super) at_end: Option<Box<AtEnd>>,
     pub(super) hooks: Option<Box<TaskHooks>>,
     pub(super) tree: Option<TreePlace>,
-    pub(super) place: Option<LoopPlace>,
     pub(super) attached: Option<Attached>,
     pub(super) queued: Option<QueuePlace>,
     pub(super) told_once: HashMap<SignalKey, Delivery>,
@@ -57,22 +83,22 @@ pub(super) type Ready = Box<(CellWork, CellLink)>;
 
 /// Makes it. No future of its own, because much is moved here.
 pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Actor, Ready) {
-    let (id, task, limits) = (of.id, of.task, of.state.limits);
-    let (paused, budget, used) = (of.state.paused.is_some(), of.state.fuel_budget, of.state.known_usage());
-    let timers = Timers::after(&limits, std::time::Duration::from_millis(of.state.traces.ran_ms));
-    let (control_tx, control) = mpsc::channel(CONTROL_QUEUE);
+    let Body { shared, control } = of.body;
+    let (id, task) = (shared.id, shared.task.clone());
+    let (limits, paused, ran_ms) = {
+        let state = shared.state();
+        // Of one that has waited since it was embodied, both may be others by now.
+        shared.gauges.begin(state.fuel_budget, &state.known_usage());
+        (state.limits, state.paused.is_some(), state.traces.ran_ms)
+    };
+    let timers = Timers::after(&limits, std::time::Duration::from_millis(ran_ms));
     let (calls_tx, calls) = mpsc::channel(CALL_QUEUE);
     let (cancel, cancel_rx) = watch::channel(None);
     let (alive, gone) = oneshot::channel();
-    let version = of.version.number;
-    let mut shared = Shared::new(id, task.clone(), of.number, version, of.state, control_tx, inner.around.clone());
-    shared.place = of.place;
-    shared.tree = of.tree.as_ref().map(|place| (place.root, place.depth));
-    shared.gauges.begin(budget, &used);
+    shared.runs(of.version.number);
     if paused {
         shared.gate.shut();
     }
-    let shared = Arc::new(shared);
     let link = CellLink {
         calls: calls_tx,
         cancel: cancel_rx,

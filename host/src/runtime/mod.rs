@@ -7,6 +7,7 @@ pub(crate) mod approvals;
 pub(crate) mod asking;
 mod attachments;
 pub(crate) mod attempts;
+mod awaiting;
 pub(crate) mod belongings;
 pub(crate) mod beside;
 mod birth;

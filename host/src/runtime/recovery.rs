@@ -6,74 +6,26 @@
 
 mod entering;
 mod files;
-mod found;
+pub(in crate::runtime) mod found;
+mod report;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::Serialize;
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use crate::model::ids::{TaskId, TaskRef};
+use crate::model::ids::TaskId;
 use crate::ports::failpoint::failpoint;
 use crate::ports::store::{CommitError, StoreError};
 
+use self::found::Found;
+use super::awaiting::AwaitingBook;
 use super::host::{Host, Inner};
 use super::shared::Shared;
 
-/// What a host did with what it found in its store.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Recovery {
-    /// How many tasks had ended, and are there again until their time is over.
-    pub ended: usize,
-    /// Those that had not begun, or waited for another attempt, and go on waiting.
-    pub went_on: Vec<TaskId>,
-    /// Those that ran, and begin again.
-    pub restarted: Vec<TaskId>,
-    /// Those that could not go on, and have failed.
-    pub lost: Vec<LostTask>,
-    /// Those that had been asked to stop, and are cancelled.
-    pub cancelled: Vec<TaskId>,
-    /// Those that cannot be read. They are left in the store as they are, and their keys are free. Also those whose outcome
-    /// stands and of which only what came after cannot be read; they count as `ended` too, and nobody is called.
-    pub quarantined: Vec<Quarantined>,
-    /// Those of which not even the id can be read: their places in the order in which tasks came into the store. They are
-    /// left there too.
-    pub unnamed: Vec<u64>,
-    /// How many functions and hooks are called about tasks that had ended, or that this ends, because nobody wrote down that
-    /// they were.
-    pub effects: usize,
-}
-
-impl Recovery {
-    /// Whether there was nothing at all.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// A task that failed because its host had stopped.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct LostTask {
-    /// Its id.
-    pub id: TaskId,
-    /// Its reference.
-    pub task: TaskRef,
-    /// Why it could not go on, in a sentence.
-    pub why: String,
-}
-
-/// A task whose records cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Quarantined {
-    /// Its id.
-    pub id: TaskId,
-    /// What is wrong, in a sentence.
-    pub why: String,
-}
+pub(super) use entering::Life;
+pub use report::{LostTask, Quarantined, Recovery, WaitingTask};
 
 /// Why a host did not take over what is in its store. No task runs then, and it can be tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -104,6 +56,10 @@ pub(crate) struct Standby {
     children: Mutex<HashMap<TaskId, Vec<Arc<Shared>>>>,
     /// Room for functions and hooks that are called about tasks which had ended.
     effects: Arc<Semaphore>,
+    /// Those that wait for their plugins.
+    pub(super) awaiting: AwaitingBook,
+    /// Whether the tasks of a host before this one are left alone.
+    leaves: AtomicBool,
 }
 
 /// Functions and hooks that are called at once about tasks which had ended before. Protects the host, and those who are
@@ -119,6 +75,8 @@ impl Standby {
             set_aside: Mutex::default(),
             children: Mutex::default(),
             effects: Arc::new(Semaphore::new(EFFECTS_AT_ONCE)),
+            awaiting: AwaitingBook::default(),
+            leaves: AtomicBool::new(false),
         }
     }
 
@@ -137,8 +95,13 @@ impl Standby {
         self.set_aside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps a task that has ended until the one that started it asks for it.
-    fn keep_child(&self, parent: TaskId, child: Arc<Shared>) {
+    /// Whether the tasks of a host before this one are left alone.
+    pub(super) fn leaves(&self) -> bool {
+        self.leaves.load(Ordering::SeqCst)
+    }
+
+    /// Keeps a task until the one that started it asks for it.
+    pub(super) fn keep_child(&self, parent: TaskId, child: Arc<Shared>) {
         self.children.lock().unwrap_or_else(PoisonError::into_inner).entry(parent).or_default().push(child);
     }
 
@@ -165,8 +128,11 @@ impl Host {
     ///   and key, plan, artifacts and children; what the lost attempt took from its mailbox and was told lies there again,
     ///   and a question that it asked is not asked twice. Of more than ten restarts, one within a minute after the other,
     ///   the task is lost. The lost attempt does not count as a try.
-    /// - Other tasks that ran fail with the kind [`Lost`](crate::FailureKind::Lost), and so do all whose plugin is not loaded
-    ///   or has other code by now.
+    /// - Other tasks that ran fail with the kind [`Lost`](crate::FailureKind::Lost), and so do all whose plugin has other code
+    ///   by now.
+    /// - Tasks whose plugin is not loaded stay as they are, and wait for it ([`Recovery::waiting`]): they have their keys, can be
+    ///   looked at, cancelled and told something, and when [`Host::load_plugin`] loads a plugin of that name, they go on,
+    ///   begin again or are lost like all others. Functions and hooks about ended tasks wait so too.
     /// - Tasks that had been asked to stop are cancelled.
     /// - Messages to agents that nobody acknowledged can be claimed again.
     /// - A task whose records cannot be read is set aside, and nothing else suffers.
@@ -191,6 +157,20 @@ impl Host {
         self.inner().recover().await
     }
 
+    /// Takes over what is in the store and leaves it alone: for a host that runs tasks of its own beside those of another one
+    /// which is not there now. Unfinished tasks stay as they are ([`Recovery::waiting`]), whatever is loaded: they have their
+    /// keys, and can be looked at and cancelled. No function and no hook is called about ended ones, no message is handed out,
+    /// and nothing of before is forgotten. In the place of [`Host::recover`]; after it, [`Host::suspend`] leaves everything to
+    /// the next host.
+    ///
+    /// # Errors
+    /// Like [`Host::recover`].
+    ///
+    /// Cancel safety: like [`Host::recover`].
+    pub async fn leave_tasks(&self) -> Result<Recovery, RecoverError> {
+        self.inner().leave_tasks().await
+    }
+
     /// Waits until everything that has happened so far outlives the machine, where the store does that at all.
     ///
     /// # Errors
@@ -212,17 +192,25 @@ impl Inner {
     }
 
     pub(super) async fn recover(self: &Arc<Self>) -> Result<Recovery, RecoverError> {
+        self.take_over_or_leave(false).await
+    }
+
+    pub(super) async fn leave_tasks(self: &Arc<Self>) -> Result<Recovery, RecoverError> {
+        self.take_over_or_leave(true).await
+    }
+
+    async fn take_over_or_leave(self: &Arc<Self>, leaves: bool) -> Result<Recovery, RecoverError> {
         let (this, (tell, told)) = (Arc::clone(self), oneshot::channel());
         // Whoever asked may go; what is decided and not entered would be in nobody's hands.
         self.spawn(Box::pin(async move {
-            let done = this.take_over().await;
+            let done = this.take_over(leaves).await;
             drop(this);
             let _ = tell.send(done);
         }));
         told.await.unwrap_or(Err(RecoverError::ShuttingDown))
     }
 
-    async fn take_over(self: &Arc<Self>) -> Result<Recovery, RecoverError> {
+    async fn take_over(self: &Arc<Self>, leaves: bool) -> Result<Recovery, RecoverError> {
         let mut done = self.standby.done.lock().await;
         if *done {
             return Err(RecoverError::Done);
@@ -234,7 +222,14 @@ impl Inner {
         let mut found = self.find(&mut recovery, &mut aside).await.map_err(RecoverError::Read)?;
         failpoint!("recovery.found");
         self.see_who_has_keys(&mut found);
-        self.decide_about(&mut found, &mut recovery).await.map_err(RecoverError::Write)?;
+        self.standby.leaves.store(leaves, Ordering::SeqCst);
+        if leaves {
+            let (ended, open): (Vec<_>, Vec<_>) = found.iter().partition(|found| found.state.outcome.is_some());
+            recovery.ended += ended.len();
+            recovery.waiting.extend(open.into_iter().map(Found::waiting));
+        } else {
+            self.decide_about(&mut found, &mut recovery).await.map_err(RecoverError::Write)?;
+        }
         let kept = self.see_to_files(&found, &aside).await;
         self.standby.aside().extend(aside.into_keys());
         let lives = self.enter_all(found, &kept, &mut recovery);
@@ -246,6 +241,8 @@ impl Inner {
             self.spawn(life);
         }
         self.empty_trash();
+        // One may have been loaded just now, by somebody who found nobody waiting yet.
+        self.go_on_with_all().await;
         // Nothing is forgotten here: whose time is over goes in time, when those that go on have what they need.
         Ok(recovery)
     }

@@ -252,7 +252,7 @@ impl Registry {
     /// The tasks of a version that have no outcome yet, oldest first.
     pub(super) fn live_of(&self, version: u64) -> Vec<Arc<Shared>> {
         let mut live = self.live();
-        live.retain(|task| task.version == version);
+        live.retain(|task| task.version() == version);
         live
     }
 

@@ -1,6 +1,6 @@
 //! What a task's actor and everybody who holds a handle to it have in common.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ use crate::ports::store::TaskStore;
 
 use super::after::AfterLane;
 use super::approvals::ApprovalDesk;
+use super::awaiting::Awaits;
 use super::delivery::LoopPlace;
 use super::dirs::HostDirs;
 use super::feed::Feed;
@@ -132,8 +133,10 @@ pub(crate) struct Shared {
     pub(crate) task: TaskRef,
     /// Its place in the host's order of starts.
     pub(crate) number: u64,
-    /// Which version of its plugin it runs.
-    pub(crate) version: u64,
+    /// Which version of its plugin it runs; 0 while nothing does.
+    version: AtomicU64,
+    /// Whom it waits for that this host does not have.
+    awaits: Mutex<Option<Awaits>>,
     pub(crate) kind: TaskKind,
     pub(crate) session: Option<String>,
     pub(crate) parent: Option<TaskId>,
@@ -206,7 +209,6 @@ impl Shared {
         id: TaskId,
         task: TaskRef,
         number: u64,
-        version: u64,
         state: TaskState,
         control: mpsc::Sender<Box<Control>>,
         around: Surroundings,
@@ -216,7 +218,8 @@ impl Shared {
             id,
             task,
             number,
-            version,
+            version: AtomicU64::new(0),
+            awaits: Mutex::default(),
             kind: state.details.kind,
             session: state.details.session.clone(),
             parent: state.details.parent,
@@ -248,6 +251,25 @@ impl Shared {
             told_after: Mutex::default(),
             unstored: Mutex::default(),
         }
+    }
+
+    /// Its code runs in this version of its plugin.
+    pub(super) fn runs(&self, version: u64) {
+        self.version.store(version, Ordering::Relaxed);
+    }
+
+    /// Which version of its plugin it runs; 0 while nothing does.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Relaxed)
+    }
+
+    /// Whom it waits for, that this host does not have.
+    pub(super) fn awaits(&self) -> Option<Awaits> {
+        *self.awaits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_awaits(&self, awaits: Option<Awaits>) {
+        *self.awaits.lock().unwrap_or_else(PoisonError::into_inner) = awaits;
     }
 
     /// The state, for a short look. Never held over an await.
@@ -326,7 +348,8 @@ impl Shared {
         let now = self.clock.date();
         let state = self.state();
         let nothing = || Snapshot { usage, seq: state.seq, ..Snapshot::of_nothing(self.id, self.task.clone()) };
-        state.snapshot(self.id, usage, now).unwrap_or_else(nothing)
+        let snapshot = state.snapshot(self.id, usage, now).unwrap_or_else(nothing);
+        Snapshot { awaits_plugin: self.awaits_plugin(), ..snapshot }
     }
 
     /// Bytes that its log, its state and its output hold, about: what whoever holds the task has of it.

@@ -40,7 +40,7 @@ use super::handle::TaskHandle;
 use super::hooks::TaskHooks;
 use super::host::{Inner, StartError};
 use super::keys::{Claim, Found, once, replacing};
-use super::making::{Makings, make};
+use super::making::{Embryo, Makings, make};
 use super::queue::QueuePlace;
 use super::registry::TreePlace;
 use super::shared::{Control, Shared};
@@ -160,7 +160,18 @@ pub(super) async fn start_or_join(
     };
     set_moment(inner, &mut request);
     let parent = parent(inner, &mut request)?;
-    let mut checked = check(inner, &request, None, on_terminal)?;
+    let mut checked = match check(inner, &request, None, on_terminal) {
+        Err(StartError::UnknownPlugin { .. }) if let Some(live) = waits_for_plugin(inner, &task) => {
+            if request.on_key_in_use != KeyPolicy::Join {
+                return Err(live.has_key());
+            }
+            if let Some(once) = once {
+                once.settle(live.id);
+            }
+            return joined(TaskHandle::new(live));
+        }
+        checked => checked?,
+    };
     see_daemon(&request, checked.kind)?;
     checked.beside = beside;
     if let Some(parent) = &parent {
@@ -174,6 +185,11 @@ pub(super) async fn start_or_join(
     let Some(parent) = parent else { return Box::pin(create(inner, *prepared)).await.map(started) };
     let adopted = parent.tell(|reply| Control::Adopt { child: prepared, reply }).await;
     adopted.unwrap_or(Err(StartError::ParentGone { parent: parent.id })).map(started)
+}
+
+/// The task that has this key and waits for the plugin that it needs too.
+fn waits_for_plugin(inner: &Inner, task: &TaskRef) -> Option<Arc<Shared>> {
+    inner.registry.by_ref(task).filter(|live| live.awaits_plugin().is_some())
 }
 
 /// The moment at which the task may begin: the later one of a date and a time from now.
@@ -343,6 +359,9 @@ async fn prepare(
         None if request.on_key_in_use == KeyPolicy::Join => match claim.take_or_join().await {
             Ok(()) => Turn::take(inner, &checked, &request)?,
             Err(live) => {
+                if let Some(error) = live.is_left_alone() {
+                    return Err(error);
+                }
                 claim.joined(live.id);
                 return Ok(Ready::Joined(TaskHandle::new(live)));
             }
@@ -499,12 +518,11 @@ fn newborn(inner: &Arc<Inner>, prepared: Prepared) -> Result<(Newborn, Vec<Recor
         attachments: attached.as_ref().map(Attached::place),
         untold: request.untold,
     })));
+    let tree = checked.tree.as_ref().map(|place| (place.root, place.depth));
+    let embryo = Embryo { id, task, number: inner.registry.next_number(), state, tree, place };
     let makings = Makings {
-        id,
-        task,
-        number: inner.registry.next_number(),
+        body: embryo.embody(inner),
         version: checked.version,
-        state,
         input: request.input,
         details: request.details,
         grants: request.grants,
@@ -513,7 +531,6 @@ fn newborn(inner: &Arc<Inner>, prepared: Prepared) -> Result<(Newborn, Vec<Recor
         at_end: checked.at_end,
         hooks: checked.hooks,
         tree: checked.tree,
-        place,
         attached,
         queued: turn.queued,
         told_once: HashMap::new(),

@@ -237,6 +237,8 @@ impl Inner {
         let version = self.initialized(plugin, code, Standing::Enabled).await?;
         self.registry.add_version(Arc::clone(&version)).map_err(|present| taken(&present))?;
         let plugin = version.plugin.clone();
+        // Before its daemons begin anew: one of them may go on.
+        self.go_on_with(plugin.name()).await;
         self.enter(version).await;
         Ok(plugin)
     }

@@ -19,5 +19,5 @@ pub mod wire;
 
 pub use bounds::Bounds;
 pub use server::Server;
-pub use shelf::{Kept, Shelf, ShelfError};
+pub use shelf::{Keeping, Kept, Shelf, ShelfError};
 pub use socket::{SocketError, listen, socket_path};

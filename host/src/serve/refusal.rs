@@ -78,7 +78,7 @@ impl From<ShelfError> for Refusal {
         let kind = match &error {
             ShelfError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => Kind::DiskFull,
             ShelfError::Io { .. } => Kind::Internal,
-            ShelfError::Name { .. } => Kind::Refused,
+            ShelfError::Changed { .. } | ShelfError::Name { .. } => Kind::Refused,
         };
         Self::new(kind, error.to_string())
     }
@@ -102,7 +102,9 @@ impl From<StartError> for Refusal {
             E::UnknownTaskType { known, .. } => Problem { known: Some(known), ..of(Kind::UnknownTaskType) },
             E::InvalidInput { faults } => Problem { faults: Some(faults), ..of(Kind::InvalidInput) },
             E::InputTooLarge { max, .. } | E::TooManyValues { max } => Problem { max: Some(max), ..of(Kind::TooLarge) },
-            E::KeyInUse { task } => Problem { task: Some(task), ..of(Kind::KeyInUse) },
+            E::KeyInUse { task } | E::KeyAwaitsPlugin { task, .. } | E::KeyAwaitsHost { task } => {
+                Problem { task: Some(task), ..of(Kind::KeyInUse) }
+            }
             // It is there in a moment.
             E::NotRecovered => of(Kind::Busy),
             E::QueueFull { max } => Problem { max: u64::try_from(max).ok(), ..of(Kind::Busy) },

@@ -11,6 +11,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
 
 use crate::ports::failpoint::failpoint;
+use crate::{Plugin, PluginDigest};
 
 /// The folder in the server's directory.
 const FOLDER: &str = "plugins";
@@ -42,12 +43,30 @@ pub enum ShelfError {
         /// What the system said.
         source: io::Error,
     },
+    /// The file that a plugin was loaded from is another one by now.
+    #[error("the file of the plugin {name} was changed while it was loaded; try it again")]
+    Changed {
+        /// The plugin's name.
+        name: String,
+    },
     /// That is no plugin's name.
     #[error("{name:?} is no plugin's name: lower-case letters, digits and `-`, at most {NAME_BYTES_MAX}")]
     Name {
         /// The name.
         name: String,
     },
+}
+
+/// What became of a plugin that is to be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Keeping {
+    /// None of its name was kept before.
+    New,
+    /// It is kept in the place of another one of its name.
+    Replaced,
+    /// The same file was kept already.
+    Same,
 }
 
 /// A plugin's file on its way to the shelf. Dropped, it is thrown away.
@@ -118,6 +137,24 @@ impl Shelf {
         };
         write().map_err(|source| self.failed("write a plugin", source))?;
         Ok(staged)
+    }
+
+    /// Keeps a plugin that was loaded from this file, in the place of the one of its name that was kept before. Whether that
+    /// one was enabled stays so. Blocks.
+    ///
+    /// # Errors
+    /// When the disk does not take it, or it is another file by now.
+    pub fn keep(&self, plugin: &Plugin, wasm: &[u8]) -> Result<Keeping, ShelfError> {
+        let name = plugin.name();
+        if PluginDigest::of(wasm) != plugin.digest() {
+            return Err(ShelfError::Changed { name: name.to_owned() });
+        }
+        let is_there = self.dir.read(format!("{name}.wasm")).is_ok_and(|kept| kept == wasm);
+        if is_there {
+            return Ok(Keeping::Same);
+        }
+        let before = self.stage(Some(name), wasm)?.put(name)?;
+        Ok(if before.is_some() { Keeping::Replaced } else { Keeping::New })
     }
 
     /// Takes a plugin off. One that is not there is no error. Blocks.

@@ -95,7 +95,7 @@ impl Tools {
 }
 
 fn not_started(error: &StartError, plugin: &str, task_type: &str) -> String {
-    let next = if let StartError::KeyInUse { task } = error {
+    let next = if let StartError::KeyInUse { task } | StartError::KeyAwaitsPlugin { task, .. } = error {
         format!("; task_list with task_type {:?} shows its id", task.task_type)
     } else if matches!(error, StartError::InvalidInput { .. }) {
         format!("; task_types with plugin {plugin:?} and task_type {task_type:?} shows the schema")

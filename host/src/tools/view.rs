@@ -61,6 +61,7 @@ pub(super) fn line(task: &TaskSummary, others: bool) -> Value {
         .with("state", word(task.phase))
         .with_some("end", end)
         .with_some("progress", progress(task.progress.as_ref()))
+        .with_some("awaits_plugin", task.awaits_plugin.map(|_| true))
         .with_some("open_questions", (task.open_approvals > 0).then_some(task.open_approvals))
         .with_some("created_ms", at(task.created_at))
         .done()

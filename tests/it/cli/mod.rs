@@ -5,6 +5,7 @@ mod artifacts;
 mod codes;
 mod commands;
 mod daemons;
+mod data;
 mod details;
 mod endings;
 mod export;

@@ -18,20 +18,25 @@ fn kv() -> Grants {
     grants
 }
 
-/// A host on a data directory that has taken over what was there. What is left of the one before lets go of it in a moment.
+/// A host on a data directory that has taken over what was there.
 async fn next(dir: &Path, make: impl Fn() -> HostBuilder) -> (Host, Recovery) {
-    let host = within(async {
+    let host = bare(dir, make).await;
+    host.load_plugin(guest("fixture")).await.unwrap();
+    let recovery = within(host.recover()).await.unwrap();
+    (host, recovery)
+}
+
+/// A host on a data directory, with nothing loaded. What is left of the one before lets go of it in a moment.
+async fn bare(dir: &Path, make: impl Fn() -> HostBuilder) -> Host {
+    within(async {
         loop {
             match make().data_dir(dir).build() {
                 Err(BuildError::DataDir(OpenError::InUse { .. })) => tokio::task::yield_now().await,
                 built => break built.unwrap(),
             }
         }
-    });
-    let host = host.await;
-    host.load_plugin(guest("fixture")).await.unwrap();
-    let recovery = within(host.recover()).await.unwrap();
-    (host, recovery)
+    })
+    .await
 }
 
 /// It stops without a word.
@@ -86,6 +91,39 @@ async fn r4e_a_real_guest_begins_again_with_all_that_it_had() {
     let file = Attachment::bytes("in.txt", b"along".to_vec());
     let asked = request("begin-again", json!({})).grants(kv()).once("once").attachment(file);
     assert_eq!(within(fourth.start(asked)).await.unwrap().id(), id, "it was started once");
+}
+
+#[tokio::test]
+async fn r4e_a_real_guest_waits_for_its_plugin_with_all_that_it_had() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, _) = next(dir.path(), builder).await;
+    let file = Attachment::bytes("in.txt", b"along".to_vec());
+    let again = within(first.start(request("begin-again", json!({})).grants(kv()).attachment(file))).await.unwrap();
+    let id = again.id();
+    parked(&again, 1).await;
+    drop(again);
+    stop(first).await;
+
+    let second = bare(dir.path(), builder).await;
+    let recovery = within(second.recover()).await.unwrap();
+    assert_eq!((recovery.waiting[0].id, recovery.waiting[0].task.plugin.as_str()), (id, "fixture"));
+    let again = task(&second, id);
+    assert_eq!(again.state().awaits_plugin, recovery.waiting[0].plugin);
+    assert_eq!(stdout(&again).await, "attempt 1\n");
+    again.notify(key("one"), Some(json!(1)), Party::Person).await;
+    drop(again);
+    stop(second).await;
+
+    let third = bare(dir.path(), builder).await;
+    assert_eq!(within(third.recover()).await.unwrap().waiting.len(), 1);
+    third.load_plugin(guest("fixture")).await.unwrap();
+    let again = task(&third, id);
+    assert_eq!(again.state().awaits_plugin, None);
+    seen(&again, |body| matches!(body, EventBody::ApprovalRequested { .. })).await;
+    within(again.approve(ApprovalNumber(1), None, Party::Person)).await;
+    again.notify(key("two"), Some(json!(2)), Party::Person).await;
+    let came = data(outcome(&again).await);
+    assert_eq!(came, json!({ "attempt": 2, "lives": 2, "one": 1, "yes": true, "two": 2 }));
 }
 
 #[tokio::test]

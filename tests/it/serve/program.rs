@@ -46,14 +46,21 @@ async fn it_serves_several_and_has_its_plugins_again_the_next_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plugin_of_the_command_line_is_not_kept() {
+async fn r4e_a_plugin_of_the_command_line_is_kept_in_the_place_of_the_one_before() {
     let place = Place::new();
-    let fixture = guest("fixture");
-    let server = start(&place, &["--plugin", fixture.to_str().unwrap(), "--running-max", "4"]);
-    assert_eq!(get(&place, "/v1/plugins").await["plugins"][0]["name"], "fixture");
-    assert!(files::names(place.path().join("d/plugins")).is_empty());
+    let [fixture, hello, other] = ["fixture", "hello", "hello-wasip1"].map(|name| guest(name).display().to_string());
+    let server = start(&place, &["--plugin", &fixture, "--plugin", &hello, "--running-max", "4"]);
+    let mut kept = files::names(place.path().join("d/plugins"));
+    kept.sort_unstable();
+    assert_eq!(kept, ["fixture.wasm", "hello.wasm"]);
     server.signal("INT");
-    server.end().ends_with(0);
+    server.end().ends_with(0).says("plugin fixture ").says("kept, so that the next server has it too");
+    let server = start(&place, &["--plugin", &other, "--plugin", &fixture]);
+    let plugins = get(&place, "/v1/plugins").await;
+    assert_eq!((&plugins["plugins"][0]["name"], &plugins["plugins"][1]["name"]), (&json!("fixture"), &json!("hello")));
+    assert_eq!(files::read(place.path().join("d/plugins/hello.wasm")), files::read(guest("hello-wasip1")));
+    server.signal("INT");
+    server.end().ends_with(0).says("in the place of the one that was kept before").says("kept already");
     place.taskcell(&["serve", "--data", "d", "--plugin", "nowhere.wasm"]).ends_with(3);
 }
 

@@ -12,6 +12,10 @@ pub(crate) fn read(path: impl AsRef<Path>) -> Vec<u8> {
     fs::read(path).unwrap()
 }
 
+pub(crate) fn remove(path: impl AsRef<Path>) {
+    fs::remove_file(path).unwrap();
+}
+
 /// The names in a folder, sorted.
 pub(crate) fn names(folder: impl AsRef<Path>) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();

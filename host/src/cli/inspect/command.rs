@@ -10,7 +10,7 @@ use super::{document, page};
 
 /// Looks at a plugin, which runs its `describe` in a cell with nothing granted and none of its hooks, and says what it is.
 pub(in crate::cli) async fn inspect(arguments: InspectArguments) -> Result<Exit, Fault> {
-    let host = open::host(&Limits::default(), None)?;
+    let host = open::host(&Limits::default(), None, None)?;
     let plugin = open::look_at(&host, &arguments.plugin).await?;
     let written = if arguments.json {
         output::json(&document::document(&plugin, &arguments.plugin), true)

@@ -5,12 +5,13 @@ use crate::cli::details::beginning;
 use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
 use crate::cli::progress::{Manner, Screen, labelled};
-use crate::cli::{environment, open, output};
+use crate::cli::{environment, open, output, text};
 use crate::{Export, Host, LimitsRequest, Plugin, TaskHandle};
 
 use super::advice::{Situation, advice};
 use super::branches::Branches;
 use super::export::Wanted;
+use super::farewell::Farewell;
 use super::request::Verdicts;
 use super::session::Session;
 use super::summary::{End, LastWords};
@@ -26,15 +27,17 @@ pub(in crate::cli) async fn run(arguments: RunArguments) -> Result<Exit, Fault> 
     let mut stops = Stops::listen()?;
     let mut screen = Screen::new(manner(&arguments));
     screen.begin(&format!("loading {}", arguments.plugin.display()));
-    let host = open::host(&request::limits(&wishes), request::config(&arguments)?.as_ref())?;
+    let config = request::config(&arguments)?;
+    let host = open::host(&request::limits(&wishes), config.as_ref(), arguments.data.as_deref())?;
     let loaded = tokio::select! {
-        loaded = open::plugin(&host, &arguments.plugin) => loaded,
+        loaded = load(&host, &arguments, &mut screen) => loaded,
         stop = stops.next() => {
             screen.clear();
             output::talk(&format!("{}: stopped before the task was started", stop.name()));
             return Ok(Exit::Interrupted);
         }
     };
+    let mut farewell = Farewell::of(&host, arguments.data.is_some());
     let started = match loaded {
         Ok(plugin) => start(&host, &arguments, &wishes, plugin, input).await,
         Err(fault) => Err(fault),
@@ -44,6 +47,7 @@ pub(in crate::cli) async fn run(arguments: RunArguments) -> Result<Exit, Fault> 
             let branches = arguments.tree.then(|| Branches::of(&host, &task));
             let export = exported.map(|wanted| (host.export_tree(&task, wanted.format), wanted));
             let started = Started { plugin: &plugin, task: &task, branches, export };
+            farewell.about(&plugin, &task);
             follow(&arguments, verdicts, started, &mut screen, &mut stops).await
         }
         Err(fault) => {
@@ -55,7 +59,7 @@ pub(in crate::cli) async fn run(arguments: RunArguments) -> Result<Exit, Fault> 
     if !in_a_hurry {
         // So that the scratch files are gone when the program is. All is said, so the code stays what it was.
         tokio::select! {
-            () = host.shutdown() => {}
+            () = farewell.say(&host) => {}
             _ = stops.next() => {}
         }
         for note in host.plugins().iter().flat_map(Plugin::notes) {
@@ -65,6 +69,22 @@ pub(in crate::cli) async fn run(arguments: RunArguments) -> Result<Exit, Fault> 
         }
     }
     ended
+}
+
+/// Loads the plugin. In a directory, whatever else is there stays as it is.
+async fn load(host: &Host, arguments: &RunArguments, screen: &mut Screen) -> Result<Plugin, Fault> {
+    let plugin = open::plugin(host, &arguments.plugin).await?;
+    if let Some(dir) = &arguments.data {
+        let left = host.leave_tasks().await.map_err(|error| Fault::new(Exit::Host, error))?.waiting.len();
+        if left > 0 {
+            let dir = text::shell_word(&dir.to_string_lossy());
+            let tasks = if left == 1 { "1 task stays".to_owned() } else { format!("{left} tasks stay") };
+            screen.line(&format!(
+                "{tasks} there as before; `taskcell serve --data {dir}` goes on with what has not ended"
+            ));
+        }
+    }
+    Ok(plugin)
 }
 
 fn manner(arguments: &RunArguments) -> Manner {

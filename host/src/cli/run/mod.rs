@@ -10,6 +10,7 @@ mod artifacts;
 mod branches;
 mod command;
 mod export;
+mod farewell;
 mod guest;
 mod happenings;
 mod receipt;

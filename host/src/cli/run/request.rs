@@ -124,6 +124,8 @@ pub(super) fn refused(error: StartError, arguments: &RunArguments) -> Fault {
         | StartError::DaemonChild { .. }
         | StartError::TooManyValues { .. }
         | StartError::KeyInUse { .. }
+        | StartError::KeyAwaitsPlugin { .. }
+        | StartError::KeyAwaitsHost { .. }
         | StartError::TooManySignals { .. }
         | StartError::Permission
         | StartError::Details(_)

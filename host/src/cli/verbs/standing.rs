@@ -11,6 +11,7 @@ pub(super) fn of(task: &TaskSummary) -> String {
         (Some(OutcomeKind::Failed { kind, .. }), _) => format!("✗ failed ({})", kind.word()),
         (Some(OutcomeKind::Cancelled { forced: false, .. }), _) => "✗ cancelled".to_owned(),
         (Some(OutcomeKind::Cancelled { forced: true, .. }), _) => "✗ cancelled by force".to_owned(),
+        (None, _) if task.awaits_plugin.is_some() => "waits for its plugin".to_owned(),
         (None, Phase::Held) => "held: asks for approval".to_owned(),
         (None, Phase::Delayed) => "delayed".to_owned(),
         (None, Phase::Queued) => "queued".to_owned(),

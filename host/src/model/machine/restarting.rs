@@ -2,7 +2,7 @@
 //! anything else, once for each restart.
 
 use super::ending::{cancelled, finish};
-use crate::model::command::{Answer, Decision};
+use crate::model::command::{Answer, Decision, HostFit};
 use crate::model::event::EventBody;
 use crate::model::outcome::{Failure, FailureKind, Outcome};
 use crate::model::plan::PlanEvent;
@@ -13,13 +13,15 @@ use crate::model::time::Timestamp;
 /// Restarts in a row after which a task is not begun again: it may be what stops the host.
 const IN_ROW_MAX: u32 = 10;
 
-/// `unfit`: why this host cannot go on with it, if so.
-pub(super) fn host_restarted(state: &TaskState, unfit: Option<String>, now: Timestamp) -> Decision {
+pub(super) fn host_restarted(state: &TaskState, fit: HostFit, now: Timestamp) -> Decision {
     if let Some(request) = &state.cancel {
         return finish(cancelled(request, true, state.attempt > 0), state.known_usage());
     }
-    if let Some(why) = unfit {
-        return lost(state, why);
+    match fit {
+        HostFit::Whole => {}
+        // It stays as it is until then.
+        HostFit::NoPlugin => return Decision::only(Answer::Unchanged),
+        HostFit::Unfit(why) => return lost(state, why),
     }
     if state.phase != Some(Phase::Running) {
         return waits_on(state);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Made, Parked, View, is_call};
 use crate::model::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, ApprovalRuling, Approvers};
 use crate::model::children::ChildOutcome;
-use crate::model::command::{Command, PlanCommand};
+use crate::model::command::{Command, HostFit, PlanCommand};
 use crate::model::delivery::{ContinuePolicy, DeliveryMode};
 use crate::model::ids::{SignalKey, TaskId, TaskKey, TaskRef};
 use crate::model::limits::Limits;
@@ -407,8 +407,12 @@ fn plans() -> impl Strategy<Value = Command> {
 
 /// The host stops, and another one goes on.
 fn restarts() -> impl Strategy<Value = Command> {
-    let unfit = prop::bool::weighted(0.1).prop_map(|unfit| unfit.then(|| "its code is gone".to_owned()));
-    unfit.prop_map(|unfit| Command::HostRestarted { unfit, now: Timestamp(0) })
+    let fit = prop_oneof![
+        8 => Just(HostFit::Whole),
+        1 => Just(HostFit::NoPlugin),
+        1 => Just(HostFit::Unfit("its code is gone".to_owned())),
+    ];
+    fit.prop_map(|fit| Command::HostRestarted { fit, now: Timestamp(0) })
 }
 
 pub(super) fn any_command() -> impl Strategy<Value = Command> {

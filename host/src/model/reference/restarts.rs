@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Parked, Reference, Said, Woken};
 use crate::model::approval::{ApprovalDecision, ApprovalNumber};
+use crate::model::command::HostFit;
 use crate::model::event::WaitEnd;
 use crate::model::ids::SignalKey;
 use crate::model::outcome::FailureKind;
@@ -106,12 +107,14 @@ impl Reference {
         self.lost = Lost { times, came, lying, ..Lost::default() };
     }
 
-    pub(super) fn restarted(&mut self, unfit: bool) -> Said {
+    pub(super) fn restarted(&mut self, fit: &HostFit) -> Said {
         if let Some(asked) = self.view.cancel.clone() {
             return self.over(super::stopped(&asked, true, self.view.attempt > 0));
         }
-        if unfit {
-            return self.fails(FailureKind::Lost);
+        match fit {
+            HostFit::Whole => {}
+            HostFit::NoPlugin => return Said::Unchanged,
+            HostFit::Unfit(_) => return self.fails(FailureKind::Lost),
         }
         let asked = std::mem::take(&mut self.planner_calls);
         if self.view.phase != Phase::Running {

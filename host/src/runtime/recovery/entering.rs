@@ -16,14 +16,15 @@ use crate::model::time::Timestamp;
 use crate::ports::clock::BoxFuture;
 
 use super::super::after::AfterLane;
+use super::super::awaiting::{Caretaker, Kept, Untold};
 use super::super::birth::Newborn;
-use super::super::cell::Cell;
 use super::super::delivery::{LoopLife, LoopPlace};
 use super::super::external::nobodys_code;
 use super::super::feed::EventLane;
+use super::super::hooks::TaskHooks;
 use super::super::host::Inner;
 use super::super::keys::Claim;
-use super::super::making::{Makings, make};
+use super::super::making::Embryo;
 use super::super::registry::Once;
 use super::super::shared::{CONTROL_QUEUE, Head, Moment, Shared};
 use super::super::version::VersionUse;
@@ -31,7 +32,7 @@ use super::Recovery;
 use super::found::{Fit, Found};
 
 /// What goes on once everything is entered.
-pub(super) type Life = BoxFuture<'static, ()>;
+pub(in crate::runtime) type Life = BoxFuture<'static, ()>;
 
 /// A task's place in its tree: the first of the tree, and how many are above.
 type Place = (TaskId, u32);
@@ -46,7 +47,7 @@ impl Inner {
     ) -> Vec<Life> {
         let (mut lives, mut past, mut messages) = (Vec::new(), Vec::new(), Vec::new());
         let newest = newest(&found);
-        let goes_on = found.iter().filter(|task| task.fit.is_some() && task.state.outcome.is_none());
+        let goes_on = found.iter().filter(|task| task.state.outcome.is_none());
         let goes_on: HashSet<TaskId> = goes_on.map(|task| task.id).collect();
         let mut places: HashMap<TaskId, Option<Place>> = HashMap::new();
         self.enter_once(&found);
@@ -62,6 +63,11 @@ impl Inner {
             let shared = match task.fit.take() {
                 Some(fit) if task.state.outcome.is_none() => {
                     let (shared, life) = self.revive(task, fit, place);
+                    lives.push(life);
+                    shared
+                }
+                None if task.state.outcome.is_none() => {
+                    let (shared, life) = self.keep_waiting(task, place);
                     lives.push(life);
                     shared
                 }
@@ -86,8 +92,10 @@ impl Inner {
                 decided.iter().map(|(phase, event)| (*phase, event)),
             );
         }
-        self.retire_past(past, newest);
-        self.put_back(messages);
+        if !self.standby.leaves() {
+            self.retire_past(past, newest);
+            self.put_back(messages);
+        }
         self.around.approvals.changed();
         lives
     }
@@ -109,8 +117,25 @@ impl Inner {
 
     /// A task that goes on: its actor, made anew.
     fn revive(self: &Arc<Self>, found: Found, fit: Fit, place: Option<Place>) -> (Arc<Shared>, Life) {
-        let Found { id, task, state, told_once, .. } = found;
-        let Fit { version, schemas, wanted, papers, attached } = fit;
+        let (claim, kept) = self.take_up(found, place);
+        let shared = Arc::clone(&kept.body.shared);
+        let (actor, cell) = kept.actor(self, fit);
+        (shared, Box::pin(Newborn { claim, actor, cell }.live_again()))
+    }
+
+    /// A task that waits until its plugin is loaded, or for another host.
+    fn keep_waiting(self: &Arc<Self>, found: Found, place: Option<Place>) -> (Arc<Shared>, Life) {
+        let papers = found.papers.clone();
+        let (mut claim, kept) = self.take_up(found, place);
+        let shared = Arc::clone(&kept.body.shared);
+        self.registry.enter(Arc::clone(&shared));
+        claim.keep();
+        (shared, Caretaker::new(self, kept, papers).wait())
+    }
+
+    /// What a task has that has not ended, whatever becomes of it here.
+    fn take_up(&self, found: Found, place: Option<Place>) -> (Claim, Kept) {
+        let Found { id, task, state, told_once, papers, .. } = found;
         let claim = Claim::new(&self.registry, task.clone(), id);
         // It is free: one task has it, and others were seen to.
         let _ = claim.take();
@@ -118,29 +143,11 @@ impl Inner {
         let tree = place.and_then(|(root, depth)| self.registry.enter_tree(root, depth, u32::MAX));
         // One that is not registered now may be with the next host.
         let at_end = self.on_terminals.of(&state.details, None).ok().flatten();
-        let makings = Makings {
-            id,
-            number: self.registry.next_number(),
-            input: state.input.clone(),
-            details: state.details.clone(),
-            schemas,
-            wanted,
-            at_end,
-            hooks: self.task_hooks(&version.plugin, papers.grants.kv),
-            tree,
-            place: LoopPlace::new(&self.loops, id, &state.details, papers.untold, None),
-            attached,
-            queued: Some(self.queue.enter_again()),
-            told_once,
-            grants: papers.grants,
-            version,
-            task,
-            state,
-        };
-        let (actor, ready) = make(self, makings);
-        let shared = Arc::clone(&actor.shared);
-        let newborn = Newborn { claim, actor, cell: Cell::Idle { ready } };
-        (shared, Box::pin(newborn.live_again()))
+        let untold = papers.is_some_and(|papers| papers.untold);
+        let place = LoopPlace::new(&self.loops, id, &state.details, untold, None);
+        let of_tree = tree.as_ref().map(|place| (place.root, place.depth));
+        let embryo = Embryo { id, task, number: self.registry.next_number(), state, tree: of_tree, place };
+        (claim, Kept { body: embryo.embody(self), told_once, tree, at_end })
     }
 
     /// A task that is over, and whatever is still to be called about that.
@@ -154,7 +161,7 @@ impl Inner {
         let untold = papers.as_ref().is_some_and(|papers| papers.untold);
         // What was done elsewhere calls nobody.
         let own = papers.as_ref().is_none_or(|papers| papers.plugin != nobodys_code());
-        let of_code = papers.filter(|_| own && !after.hooked);
+        let of_code = papers.filter(|_| own && !after.hooked && !self.standby.leaves());
         let version = fit.map(|fit| fit.version).or_else(|| {
             let version = self.registry.version(&task.plugin)?;
             let same = of_code.as_ref().is_some_and(|papers| papers.plugin == version.plugin.digest());
@@ -163,7 +170,12 @@ impl Inner {
         let named =
             state.details.on_terminal.clone().filter(|name| own && !after.called && self.on_terminals.knows(name));
         let at_end = named.and_then(|_| self.on_terminals.of(&state.details, None).ok().flatten());
+        let at_end = at_end.filter(|_| !self.standby.leaves());
         let kv = of_code.as_ref().is_some_and(|papers| papers.grants.kv);
+        if let (Some(papers), None) = (&of_code, &version) {
+            let of = Untold { id, plugin: papers.plugin, kv };
+            self.standby.awaiting.note_untold(&task.plugin, of);
+        }
         let hooks = version.filter(|_| of_code.is_some()).and_then(|version| {
             let hooks = self.task_hooks(&version.plugin, kv)?;
             Some((hooks, version))
@@ -174,7 +186,7 @@ impl Inner {
         let place = LoopPlace::new(&self.loops, id, &state.details, untold, None).filter(|_| !decided.is_empty());
         // Nobody reads what is sent there, and whoever sends finds out at once.
         let (control, _) = mpsc::channel(CONTROL_QUEUE);
-        let mut shared = Shared::new(id, task, number, 0, state, control, self.around.clone());
+        let mut shared = Shared::new(id, task, number, state, control, self.around.clone());
         shared.place = place;
         shared.late_signals.store(after.late_signals, Ordering::Relaxed);
         shared.left_after(AfterLane::left(after.settled), after.seq);
@@ -199,10 +211,15 @@ impl Inner {
             effects.push(Box::pin(in_turn(room, move || all(at_end.call(of)))));
         }
         if let Some((hooks, version)) = hooks {
-            let (of, room) = (Arc::clone(&shared), Arc::clone(&self.standby.effects));
-            effects.push(Box::pin(in_turn(room, move || all(hooks.on_terminal(of, version)))));
+            effects.push(self.tell_of_end(Arc::clone(&shared), hooks, version));
         }
         (shared, effects)
+    }
+
+    /// Has a plugin's hook called about the end of a task, when there is room for that.
+    pub(in crate::runtime) fn tell_of_end(&self, of: Arc<Shared>, hooks: Box<TaskHooks>, version: VersionUse) -> Life {
+        let room = Arc::clone(&self.standby.effects);
+        Box::pin(in_turn(room, move || all(hooks.on_terminal(of, version))))
     }
 
     /// Ended tasks are remembered for as long as if this host had seen their ends. When nothing has happened for longer

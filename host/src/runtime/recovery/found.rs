@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::model::command::{Command, Decision};
+use crate::model::command::{Command, Decision, HostFit};
 use crate::model::details::TaskDetails;
 use crate::model::event::{Event, EventBody, EventSeq};
 use crate::model::hook::TaskHook;
@@ -26,13 +27,13 @@ use super::super::attachments::Attached;
 use super::super::host::Inner;
 use super::super::start::wanted;
 use super::super::version::VersionUse;
-use super::{LostTask, Quarantined, Recovery};
+use super::{LostTask, Quarantined, Recovery, WaitingTask};
 
 /// Tasks, and events, that are read at a time.
 const PAGE: usize = 256;
 
 /// Tasks that are read, or written, at once: a store can do that together.
-const AT_ONCE: usize = 64;
+pub(in crate::runtime) const AT_ONCE: usize = 64;
 
 /// A task that is in the store.
 pub(super) struct Found {
@@ -53,6 +54,8 @@ pub(super) struct Found {
     pub(super) fit: Option<Fit>,
     /// Whether a later start has its key.
     has_no_key: bool,
+    /// Whether its plugin is not loaded, and it waits for that.
+    waits: bool,
     /// What was decided just now, with the phase after each event.
     pub(super) decided: Vec<(Phase, Event)>,
 }
@@ -71,12 +74,12 @@ pub(super) struct After {
 }
 
 /// What a task needs to go on.
-pub(super) struct Fit {
-    pub(super) version: VersionUse,
-    pub(super) schemas: Schemas,
-    pub(super) wanted: Option<Schema>,
-    pub(super) papers: TaskPapers,
-    pub(super) attached: Option<Attached>,
+pub(in crate::runtime) struct Fit {
+    pub(in crate::runtime) version: VersionUse,
+    pub(in crate::runtime) schemas: Schemas,
+    pub(in crate::runtime) wanted: Option<Schema>,
+    pub(in crate::runtime) papers: TaskPapers,
+    pub(in crate::runtime) attached: Option<Attached>,
 }
 
 impl Inner {
@@ -153,41 +156,51 @@ impl Inner {
 
     /// What happens to a task that has not ended.
     fn decide_one(&self, found: &mut Found) -> Vec<Event> {
-        let unfit = match self.fit(found) {
+        let fit = if found.has_no_key {
+            Err(HostFit::Unfit("its start was not acknowledged, and another task has its key".to_owned()))
+        } else {
+            self.fit(&found.task, found.state.details.output_schema.as_ref(), found.papers.as_ref())
+        };
+        let fit = match fit {
             Ok(fit) => {
                 found.fit = Some(fit);
-                None
+                HostFit::Whole
             }
-            Err(why) => Some(why),
+            Err(why) => why,
         };
+        found.waits = fit == HostFit::NoPlugin;
         let now = self.around.clock.date();
-        let Decision { events, .. } = step(&found.state, Command::HostRestarted { unfit, now });
+        let Decision { events, .. } = step(&found.state, Command::HostRestarted { fit, now });
         found.state.numbered(now, events)
     }
 
-    /// What a task goes on with, or why it cannot.
-    fn fit(&self, found: &Found) -> Result<Fit, String> {
-        let name = &found.task.plugin;
-        if found.has_no_key {
-            return Err("its start was not acknowledged, and another task has its key".to_owned());
-        }
-        let papers = found.papers.clone().ok_or("its papers are missing: nobody knows what it may touch")?;
+    /// What a task goes on with, or why it cannot. `schema`: its request's own for the result.
+    pub(in crate::runtime) fn fit(
+        &self,
+        task: &TaskRef,
+        schema: Option<&Value>,
+        papers: Option<&TaskPapers>,
+    ) -> Result<Fit, HostFit> {
+        let name = &task.plugin;
+        let unfit = |why: String| HostFit::Unfit(why);
+        let papers = papers.cloned();
+        let papers =
+            papers.ok_or_else(|| unfit("its papers are missing: nobody knows what it may touch".to_owned()))?;
         if papers.untold {
-            return Err("it made a plan for a task, and is not waited for any more".to_owned());
+            return Err(unfit("it made a plan for a task, and is not waited for any more".to_owned()));
         }
-        let version = self.registry.version(name).ok_or_else(|| {
-            format!("its plugin {name} is not loaded: load the one with the digest {}", papers.plugin)
-        })?;
+        let version = self.registry.version(name).ok_or(HostFit::NoPlugin)?;
         let loaded = version.plugin.digest();
         if loaded != papers.plugin {
-            return Err(format!("its plugin {name} has changed: it ran {}, and {loaded} is loaded", papers.plugin));
+            let ran = papers.plugin;
+            return Err(unfit(format!("its plugin {name} has changed: it ran {ran}, and {loaded} is loaded")));
         }
-        let schemas = version.plugin.schemas(&found.task.task_type).cloned();
-        let schemas = schemas.ok_or_else(|| format!("its plugin {name} has no such task type"))?;
-        let own = found.state.details.output_schema.as_ref().map(wanted).transpose();
-        let wanted = own.map_err(|error| format!("the schema of its result cannot be used: {error}"))?;
+        let schemas = version.plugin.schemas(&task.task_type).cloned();
+        let schemas = schemas.ok_or_else(|| unfit(format!("its plugin {name} has no such task type")))?;
+        let own = schema.map(wanted).transpose();
+        let wanted = own.map_err(|error| unfit(format!("the schema of its result cannot be used: {error}")))?;
         let attached = papers.attachments.map(|place| Attached::reopen(&self.around.dirs, place)).transpose();
-        let attached = attached.map_err(|error| error.to_string())?;
+        let attached = attached.map_err(|error| unfit(error.to_string()))?;
         Ok(Fit { version: VersionUse::new(version), schemas, wanted, papers, attached })
     }
 }
@@ -282,7 +295,7 @@ async fn read(store: &dyn TaskStore, id: TaskId, papers: Option<TaskPapers>) -> 
             messages.remove(number);
         }
     }
-    let (fit, has_no_key, decided) = (None, false, Vec::new());
+    let (fit, has_no_key, waits, decided) = (None, false, false, Vec::new());
     let found = Found {
         id,
         task,
@@ -295,6 +308,7 @@ async fn read(store: &dyn TaskStore, id: TaskId, papers: Option<TaskPapers>) -> 
         is_after_damaged,
         fit,
         has_no_key,
+        waits,
         decided,
     };
     Ok(Some(found))
@@ -316,6 +330,12 @@ async fn read_after(store: &dyn TaskStore, id: TaskId, state: &mut TaskState) ->
 }
 
 impl Found {
+    /// What is told of one that waits.
+    pub(super) fn waiting(&self) -> WaitingTask {
+        let plugin = self.papers.as_ref().map(|papers| papers.plugin);
+        WaitingTask { id: self.id, task: self.task.clone(), plugin }
+    }
+
     /// Takes in what was written down.
     fn take(&mut self, events: Vec<Event>, recovery: &mut Recovery) {
         let ran = self.state.phase == Some(Phase::Running);
@@ -324,6 +344,7 @@ impl Found {
             self.decided.push((self.state.phase.unwrap_or(Phase::Queued), event));
         }
         match &self.state.outcome {
+            None if self.waits => recovery.waiting.push(self.waiting()),
             None if ran => recovery.restarted.push(self.id),
             None => recovery.went_on.push(self.id),
             Some(Outcome::Failed(failure)) if failure.kind == FailureKind::Lost => {

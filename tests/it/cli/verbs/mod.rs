@@ -5,7 +5,7 @@ mod naming;
 mod plugins;
 mod refusals;
 mod schedules;
-mod serving;
+pub(super) mod serving;
 mod starting;
 mod steering;
 mod streams;

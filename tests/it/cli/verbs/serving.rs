@@ -55,7 +55,7 @@ impl Serving {
 }
 
 /// Starts the server on the folder `d`.
-pub(super) fn serve(place: &Place) -> Running {
+pub(in crate::cli) fn serve(place: &Place) -> Running {
     let mut command = place.command(&["serve", "--data", "d", "--plugin"]);
     command.arg(guest("fixture"));
     let mut server = Running::start(command);
@@ -64,7 +64,7 @@ pub(super) fn serve(place: &Place) -> Running {
 }
 
 /// A command that finds its server by the variable.
-pub(super) fn with_data(place: &Place, arguments: &[impl AsRef<OsStr>]) -> Command {
+pub(in crate::cli) fn with_data(place: &Place, arguments: &[impl AsRef<OsStr>]) -> Command {
     let mut command = place.command(&[]);
     command.args(arguments).env("TASKCELL_DATA", place.path().join("d"));
     command

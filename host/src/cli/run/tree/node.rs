@@ -61,6 +61,8 @@ pub(in crate::cli) enum Standing {
     AwaitsInstruction,
     /// It waits for a task that it started.
     AwaitsChild,
+    /// Its server has not loaded its plugin.
+    AwaitsPlugin,
     /// It did what it was asked to do.
     Succeeded,
     /// It could not.
@@ -87,7 +89,8 @@ impl Standing {
             | Self::AwaitsApproval
             | Self::AwaitsSignal
             | Self::AwaitsInstruction
-            | Self::AwaitsChild => false,
+            | Self::AwaitsChild
+            | Self::AwaitsPlugin => false,
         }
     }
 
@@ -105,6 +108,7 @@ impl Standing {
             Self::AwaitsSignal => "waits for a signal".to_owned(),
             Self::AwaitsInstruction => "waits to be told".to_owned(),
             Self::AwaitsChild => "waits for a child".to_owned(),
+            Self::AwaitsPlugin => "waits for its plugin".to_owned(),
             Self::Held | Self::Delayed | Self::Queued | Self::Running | Self::Stopping | Self::Paused => {
                 self.word().to_owned()
             }
@@ -126,6 +130,7 @@ impl Standing {
             Self::AwaitsSignal => "waits-for-signal",
             Self::AwaitsInstruction => "waits-for-instruction",
             Self::AwaitsChild => "waits-for-child",
+            Self::AwaitsPlugin => "waits-for-plugin",
             Self::Succeeded => "succeeded",
             Self::Failed(_) => "failed",
             Self::Cancelled => "cancelled",
@@ -137,6 +142,9 @@ impl Standing {
     pub(in crate::cli) fn of(state: &Snapshot) -> (Self, String) {
         if let Some(outcome) = &state.outcome {
             return Self::after(outcome);
+        }
+        if let Some(digest) = &state.awaits_plugin {
+            return (Self::AwaitsPlugin, format!("{} with the digest {digest}", state.task.plugin));
         }
         let asks = || state.approvals.iter().map(|pending| question(&pending.ask)).collect::<Vec<_>>().join("; ");
         match state.phase {

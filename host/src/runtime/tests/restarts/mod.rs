@@ -1,5 +1,6 @@
 //! Hosts that stop without a word, and those that go on after them.
 
+mod awaiting;
 mod children;
 mod everywhere;
 mod gate;
