@@ -73,6 +73,11 @@ impl Client {
         self.get(&["tasks", &id.to_string(), "events"], &query).await
     }
 
+    /// What came after its end.
+    pub(super) async fn after_events(&self, id: TaskId) -> Result<EventPage, CallError> {
+        self.get(&["tasks", &id.to_string(), "after"], &()).await
+    }
+
     /// Asks it to stop, and waits so long for what that comes to.
     pub(in crate::cli) async fn cancel(
         &self,
