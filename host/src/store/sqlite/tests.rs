@@ -1,9 +1,9 @@
 //! The store in a file: what only it does.
 
 mod damage;
-mod lives;
+pub(crate) mod lives;
 mod opening;
 mod power;
 mod room;
 mod upkeep;
-mod world;
+pub(crate) mod world;

@@ -3,6 +3,9 @@
 mod everywhere;
 mod gate;
 mod mended;
+mod planned;
+#[cfg(feature = "sqlite")]
+mod power;
 mod shapes;
 
 use std::collections::HashMap;
