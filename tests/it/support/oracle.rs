@@ -8,6 +8,7 @@ use taskcell::{CancelAnswer, CancelRequest, EventBody, Host, HostBuilder, Outcom
 use tempfile::TempDir;
 
 use super::component::Handmade;
+use super::looks::turn;
 use super::task::{events, outcome, please_stop, reported, result, start, started};
 use super::{WATCHDOG, builder, guest, process, uncached, within};
 
@@ -128,7 +129,8 @@ impl Watched {
         let mut still = 0;
         let settle = async {
             loop {
-                tick().await;
+                // The system has nothing that tells when a thread or a page is gone.
+                turn(&self.host).await;
                 let now = self.reading();
                 let fine = match before {
                     Some((before, bounds)) => {
@@ -143,7 +145,7 @@ impl Watched {
                 };
                 last = now;
                 still = if fine { still + 1 } else { 0 };
-                // Without a before: longer than an idle thread lives.
+                // Without a before: so often that it is no chance.
                 if still >= if before.is_some() { 1 } else { 20 } {
                     return now;
                 }
@@ -154,12 +156,6 @@ impl Watched {
             None => panic!("it does not come to rest: before {before:?}, now {:?}", self.reading()),
         }
     }
-}
-
-/// Lets others run for a moment, between two looks at the process.
-#[expect(clippy::disallowed_methods, reason = "the system has nothing that tells when a thread or a page is gone")]
-pub(crate) async fn tick() {
-    tokio::time::sleep(Duration::from_millis(5)).await;
 }
 
 /// A well-behaved task, started before the hostile one on the same host. It steps on until it is asked to stop.
@@ -187,7 +183,7 @@ impl<'a> Beside<'a> {
         let enough = self.calls() + CALLS;
         let steps = async {
             while self.calls() < enough {
-                tick().await;
+                turn(self.host).await;
             }
         };
         let goes_on = super::watchdog(steps).await.is_some();
