@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::http::{Answer, Served, request};
-use crate::support::{builder, files, guest};
+use crate::support::component::Handmade;
+use crate::support::{builder, files, guest, uncached};
 
 impl Served {
     async fn upload(&self, method: &str, path: &str, wasm: &[u8]) -> Answer {
@@ -67,22 +68,20 @@ async fn t30_what_is_no_plugin_is_neither_loaded_nor_kept() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_several_that_replace_a_plugin_at_once_one_wins_and_its_file_is_what_is_loaded() {
-    let served = Served::of(builder().build().unwrap(), |server| server);
-    let frozen = |name: &str| files::read(format!("{}/compat/{name}", env!("CARGO_MANIFEST_DIR")));
-    let versions = [files::read(guest("fixture")), frozen("fixture-0.1.0.wasm"), frozen("fixture-0.1.1.wasm")];
-    served.upload("POST", "/v1/plugins", &versions[0]).await.json(201);
-    for round in 0..10 {
-        let put = |nth: usize| {
-            let wasm = &versions[(round + nth) % 3];
-            served.upload("PUT", "/v1/plugins/fixture?mode=force", wasm)
-        };
-        let (one, two, three) = tokio::join!(put(0), put(1), put(2));
-        for answer in [one, two, three] {
-            answer.json(200);
-        }
-        let kept = served.host.inspect_plugin(served.data.path().join("plugins/fixture.wasm")).await.unwrap();
+    // Whose code is compiled anew each time, so that a large one is looked at for long.
+    let served = Served::of(uncached(), |server| server);
+    let function = "(func (param i32) (result i32) (i32.mul (local.get 0) (i32.const 7)))";
+    let large = Handmade::new("made").module(&function.repeat(2_000)).bytes();
+    let small = Handmade::new("made").bytes();
+    served.upload("POST", "/v1/plugins", &small).await.json(201);
+    for round in 0..3 {
+        let put = |wasm| served.upload("PUT", "/v1/plugins/made?mode=force", wasm);
+        let (one, other) = tokio::join!(put(&large), put(&small));
+        one.json(200);
+        other.json(200);
+        let kept = served.host.inspect_plugin(served.data.path().join("plugins/made.wasm")).await.unwrap();
         let [loaded] = &served.host.plugins()[..] else { panic!("there is one") };
         assert_eq!(kept.digest(), loaded.digest(), "round {round}");
-        assert_eq!(served.kept(), ["fixture.wasm"]);
+        assert_eq!(served.kept(), ["made.wasm"]);
     }
 }
