@@ -1,5 +1,7 @@
-//! For what tells nobody that it has changed: it is looked at again and again, and between two looks a task comes and goes. Its
-//! end is what is waited for, and everything in the process has had its turn by then.
+//! For what tells nobody that it has changed: it is looked at again and again, and between two looks a task or a
+//! process comes and goes. Its end is what is waited for, and everything else has had its turn by then.
+
+use std::process::Command;
 
 use serde_json::json;
 use taskcell::Host;
@@ -11,7 +13,13 @@ pub(crate) async fn turn(host: &Host) {
     assert_eq!(result(host, "echo", json!("turn")).await, json!("turn"));
 }
 
-/// The same of a host of its own, where the other one is not to be disturbed.
+/// Lets a process come and go, which leaves this one as it is: a task would start threads and open files.
+pub(crate) async fn elsewhere() {
+    let process = || Command::new("true").status().unwrap();
+    assert!(tokio::task::spawn_blocking(process).await.unwrap().success());
+}
+
+/// Like [`turn`], of a host of its own, where the other one is not to be disturbed.
 #[derive(Default)]
 pub(crate) struct Turns(Option<Host>);
 

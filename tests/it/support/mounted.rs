@@ -1,5 +1,4 @@
 //! A small file system in memory, where this user may mount one: a disk that can be full, or read-only.
-#![expect(clippy::disallowed_methods, reason = "tests fill their disks themselves")]
 
 use std::fs::OpenOptions;
 use std::io::Write as _;

@@ -8,7 +8,7 @@ use taskcell::{CancelAnswer, CancelRequest, EventBody, Host, HostBuilder, Outcom
 use tempfile::TempDir;
 
 use super::component::Handmade;
-use super::looks::turn;
+use super::looks::{elsewhere, turn};
 use super::task::{events, outcome, please_stop, reported, result, start, started};
 use super::{WATCHDOG, builder, guest, process, uncached, within};
 
@@ -130,7 +130,7 @@ impl Watched {
         let settle = async {
             loop {
                 // The system has nothing that tells when a thread or a page is gone.
-                turn(&self.host).await;
+                elsewhere().await;
                 let now = self.reading();
                 let fine = match before {
                     Some((before, bounds)) => {
@@ -145,7 +145,7 @@ impl Watched {
                 };
                 last = now;
                 still = if fine { still + 1 } else { 0 };
-                // Without a before: so often that it is no chance.
+                // Without a before: longer than an idle thread lives.
                 if still >= if before.is_some() { 1 } else { 20 } {
                     return now;
                 }

@@ -84,15 +84,14 @@ fn answer(answer: &CancelAnswered, grace: Duration) -> Answer {
 /// What the wish came to: it was taken, and this is how the task ended.
 fn ended(outcome: &Outcome, receipt: Option<Box<CancelReceipt>>) -> Answer {
     let mut line = escape(&outcome.to_string()).into_owned();
-    let mut fields = json!({ "answer": "requested", "outcome": outcome });
-    if let Some(receipt) = receipt {
-        for more in receipt_lines(&receipt) {
-            line.push('\n');
-            line.push_str(&more);
-        }
-        fields["receipt"] = serde_json::to_value(receipt).unwrap_or(Value::Null);
+    let Some(receipt) = receipt else {
+        return Answer { line, fields: json!({ "answer": "requested", "outcome": outcome }) };
+    };
+    for more in receipt_lines(&receipt) {
+        line.push('\n');
+        line.push_str(&more);
     }
-    Answer { line, fields }
+    Answer { line, fields: json!({ "answer": "requested", "outcome": outcome, "receipt": receipt }) }
 }
 
 #[cfg(test)]
