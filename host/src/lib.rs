@@ -137,7 +137,7 @@ pub use runtime::routing::Started;
 pub use runtime::schedules::{ScheduleError, ScheduleEvents, Schedules};
 pub use runtime::stopping::{StopReport, StopScope, Stopped};
 pub use runtime::terminal::{OnTerminalError, TaskEnd};
-pub use runtime::unloading::{PluginError, ReplaceError, Replaced, Unload};
+pub use runtime::unloading::{PluginError, ReplaceError, Replaced, Switched, Unload};
 pub use runtime::updating::UpdateError;
 pub use sandbox::compile::Compiler;
 pub use sandbox::compile_child::compile_child;

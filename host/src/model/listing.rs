@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::event::EventSeq;
 use super::ids::{PluginDigest, TaskId, TaskRef};
 use super::outcome::{FailureKind, Outcome};
 use super::snapshot::{Phase, Progress};
@@ -99,6 +100,12 @@ pub struct TaskSummary {
     pub created_at: Option<Timestamp>,
     /// When it got its outcome.
     pub ended_at: Option<Timestamp>,
+    /// The number of its last event.
+    #[serde(default)]
+    pub seq: EventSeq,
+    /// The number of the last event after its end.
+    #[serde(default)]
+    pub after_seq: EventSeq,
 }
 
 /// How a task ended, without what it carries.

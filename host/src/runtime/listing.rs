@@ -1,6 +1,6 @@
 //! What tasks there are: asked for by what they have in common, a page at a time.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use crate::model::filter::{Seen, TaskFilter};
 use crate::model::ids::TaskRef;
@@ -22,6 +22,7 @@ impl Shared {
 
     fn summary(&self) -> TaskSummary {
         let now = self.clock.date();
+        let after_seq = *self.told_after.lock().unwrap_or_else(PoisonError::into_inner);
         let state = self.state();
         let eta = state.eta(now);
         TaskSummary {
@@ -37,6 +38,8 @@ impl Shared {
             end: state.outcome.as_ref().map(OutcomeKind::from),
             created_at: state.created_at,
             ended_at: state.ended_at,
+            seq: state.seq,
+            after_seq,
         }
     }
 }

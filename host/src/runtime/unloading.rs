@@ -99,6 +99,34 @@ pub struct Replaced {
     pub report: StopReport,
 }
 
+/// A plugin whose name points to another version by now, while tasks of the version before may still live.
+///
+/// Dropped, it changes nothing: everything takes its course.
+#[derive(Debug)]
+#[must_use = "`done` waits for the tasks of the version before"]
+pub struct Switched {
+    plugin: Plugin,
+    report: Option<oneshot::Receiver<StopReport>>,
+}
+
+impl Switched {
+    /// The version that is there now.
+    pub fn plugin(&self) -> &Plugin {
+        &self.plugin
+    }
+
+    /// Waits until the tasks of the version before have ended, as the replacing says.
+    ///
+    /// Cancel safety: when the future is dropped, everything takes its course.
+    pub async fn done(self) -> Replaced {
+        let report = match self.report {
+            Some(told) => told.await.unwrap_or_default(),
+            None => StopReport::default(),
+        };
+        Replaced { plugin: self.plugin, report }
+    }
+}
+
 impl Host {
     /// Unloads a plugin. From the call on none of its tasks can be started
     /// ([`StartError::PluginUnloading`](crate::StartError::PluginUnloading)), except as children of those that run, which keep
@@ -163,6 +191,23 @@ impl Host {
     ) -> Result<Replaced, ReplaceError> {
         let (plugin, code) = Box::pin(self.read_plugin(name.into(), bytes)).await?;
         Box::pin(self.inner().replace(plugin, code, how)).await
+    }
+
+    /// Replaces a plugin like [`Host::replace_plugin_bytes`], and returns as soon as its name points to the new version: for
+    /// those who keep its file beside, and may let nobody in between.
+    ///
+    /// # Errors
+    /// Like [`Host::replace_plugin`].
+    ///
+    /// Cancel safety: like [`Host::replace_plugin`].
+    pub async fn switch_plugin_bytes(
+        &self,
+        name: impl Into<String>,
+        bytes: Vec<u8>,
+        how: Unload,
+    ) -> Result<Switched, ReplaceError> {
+        let (plugin, code) = Box::pin(self.read_plugin(name.into(), bytes)).await?;
+        Box::pin(self.inner().switch(plugin, code, how)).await
     }
 
     /// Lets tasks of a plugin be started, or not ([`StartError::PluginDisabled`](crate::StartError::PluginDisabled)). Those
@@ -269,14 +314,14 @@ impl Inner {
         code: CodeHold,
         how: Unload,
     ) -> Result<Replaced, ReplaceError> {
+        Ok(self.switch(plugin, code, how).await?.done().await)
+    }
+
+    async fn switch(self: &Arc<Self>, plugin: Plugin, code: CodeHold, how: Unload) -> Result<Switched, ReplaceError> {
         let (this, name) = (Arc::clone(self), plugin.name().to_owned());
-        let replaced = self.in_turn(&name, async move { this.point_to(plugin, code, how).await }).await;
-        let (plugin, told) = replaced.unwrap_or(Err(LoadError::ShuttingDown.into()))?;
-        let report = match told {
-            Some(told) => told.await.unwrap_or_default(),
-            None => StopReport::default(),
-        };
-        Ok(Replaced { plugin, report })
+        let switched = self.in_turn(&name, async move { this.point_to(plugin, code, how).await }).await;
+        let (plugin, report) = switched.unwrap_or(Err(LoadError::ShuttingDown.into()))?;
+        Ok(Switched { plugin, report })
     }
 
     /// Lets the name of a plugin point to this version of it. The report on the tasks of the one before comes later.

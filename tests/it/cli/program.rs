@@ -192,6 +192,49 @@ impl Running {
     }
 }
 
+/// The program while it writes lines to its stdout.
+pub(crate) struct Following {
+    running: Running,
+    lines: mpsc::Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Following {
+    pub(crate) fn start(command: Command) -> Self {
+        let mut running = Running::start(command);
+        let lines = lines(running.child.stdout.take().unwrap());
+        Self { running, lines, seen: Vec::new() }
+    }
+
+    /// Waits until there is a line with this text.
+    pub(crate) fn until(&mut self, text: &str) {
+        self.until_both(text, "");
+    }
+
+    /// Waits until there is a line with both of these texts.
+    pub(crate) fn until_both(&mut self, text: &str, other: &str) {
+        while !self.seen.iter().any(|line| line.contains(text) && line.contains(other)) {
+            match self.lines.recv_timeout(WATCHDOG) {
+                Ok(line) => self.seen.push(line),
+                Err(error) => panic!("{error} without {text:?} and {other:?}: {:#?}", self.seen),
+            }
+        }
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end(mut self) -> Done {
+        self.seen.extend(self.lines.iter());
+        let Done { code, stderr, .. } = self.running.end();
+        Done { code, stdout: self.seen.join("\n"), stderr }
+    }
+
+    /// Ends it, and says what it wrote.
+    pub(crate) fn stop(self) -> String {
+        self.running.signal("KILL");
+        self.end().stdout
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         // A test that fails leaves nothing behind; one that does not has waited already.

@@ -75,8 +75,15 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Starts a task.
-    pub(super) async fn start(&mut self, server: &Server, shape: Shape) -> Result<(), Gone> {
+    /// Starts a task; its id.
+    pub(super) async fn start(&mut self, server: &Server, shape: Shape) -> Result<String, Gone> {
+        let (status, body) = self.try_start(server, shape).await?;
+        assert_eq!(status, StatusCode::ACCEPTED, "{body}");
+        Ok(id_of(&body))
+    }
+
+    /// The same, where it may be refused.
+    pub(super) async fn try_start(&mut self, server: &Server, shape: Shape) -> Result<(StatusCode, Value), Gone> {
         let number = self.entries.len();
         let once = format!("once {number}");
         let request = shape.request(number);
@@ -92,10 +99,21 @@ impl Ledger {
         };
         self.entries.insert(once.clone(), entry);
         let (status, body) = server.ask(Method::POST, "/tasks", Some(&once), Some(request)).await?;
-        assert_eq!(status, StatusCode::ACCEPTED, "{body}");
-        self.acks += 1;
-        self.entries.get_mut(&once).unwrap().id = Some(id_of(&body));
-        Ok(())
+        if status == StatusCode::ACCEPTED {
+            self.acks += 1;
+            self.entries.get_mut(&once).unwrap().id = Some(id_of(&body));
+        }
+        Ok((status, body))
+    }
+
+    /// The idempotency key of a task that was started.
+    pub(super) fn key_of(&self, id: &str) -> &str {
+        self.entries.iter().find(|(_, entry)| entry.id.as_deref() == Some(id)).unwrap().0
+    }
+
+    /// Nothing is expected of this task any more.
+    pub(super) fn forget(&mut self, id: &str) {
+        self.entries.retain(|_, entry| entry.id.as_deref() != Some(id));
     }
 
     fn known(&self) -> Vec<(String, String)> {

@@ -7,6 +7,7 @@ use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
+use crate::cli::program::signal;
 use crate::support::{guest, process, within};
 
 /// A running `taskcell serve`.
@@ -26,15 +27,30 @@ impl Server {
     /// Starts one on this directory, to be killed when it comes to `kill_at` (`NAME:TIMES`), and waits until it listens.
     /// `None` when it is killed before.
     pub(super) fn start(data: &Path, kill_at: Option<&str>) -> Option<Self> {
-        let mut command = Command::new(process::taskcell());
-        command.arg("serve").arg("--data").arg(data);
-        for plugin in ["fixture", "hooks"] {
-            command.arg("--plugin").arg(guest(plugin));
-        }
-        command.env("TASKCELL_CACHE_DIR", crate::support::cache_dir()).env("RUST_BACKTRACE", "0");
+        let mut command = command(data);
         if let Some(kill_at) = kill_at {
             command.env("TASKCELL_KILL_AT", kill_at);
         }
+        match Self::spawn(command, data) {
+            Ok(server) => Some(server),
+            Err((status, said)) => {
+                assert!(kill_at.is_some() && is_killed(status), "it did not start: {status}: {said}");
+                None
+            }
+        }
+    }
+
+    /// The same, in another way.
+    pub(super) fn start_as(data: &Path, way: impl FnOnce(Command) -> Command) -> Self {
+        Self::spawn(way(command(data)), data).unwrap_or_else(|said| panic!("it did not start: {said:?}"))
+    }
+
+    /// The same, of one that may not come up: how it ended then, and what it said.
+    pub(super) fn try_start(data: &Path) -> Result<Self, (ExitStatus, String)> {
+        Self::spawn(command(data), data)
+    }
+
+    fn spawn(mut command: Command, data: &Path) -> Result<Self, (ExitStatus, String)> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let http = reqwest::Client::builder().unix_socket(data.join("control.sock")).pool_max_idle_per_host(0);
@@ -43,12 +59,27 @@ impl Server {
         // Its first words come when it listens.
         while !said.contains("listening") {
             if stderr.read_line(&mut said).unwrap() == 0 {
-                let status = child.wait().unwrap();
-                assert!(kill_at.is_some() && is_killed(status), "it did not start: {status}: {said}");
-                return None;
+                return Err((child.wait().unwrap(), said));
             }
         }
-        Some(Self { child, http: http.build().unwrap(), stderr: Some(stderr), said })
+        Ok(Self { child, http: http.build().unwrap(), stderr: Some(stderr), said })
+    }
+
+    /// The number of its process.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has said before it listened.
+    pub(super) fn said(&self) -> &str {
+        &self.said
+    }
+
+    /// Asks it to end, and waits until it has done so in good order.
+    pub(super) fn end(mut self) {
+        signal(&self.child, "TERM");
+        let (status, said) = self.ended();
+        assert!(status.success(), "{status}: {said}");
     }
 
     /// Asks something and reads the answer.
@@ -113,6 +144,16 @@ impl Server {
         assert!(status.is_none_or(is_killed), "{status:?}");
         status.is_some()
     }
+}
+
+fn command(data: &Path) -> Command {
+    let mut command = Command::new(process::taskcell());
+    command.arg("serve").arg("--data").arg(data);
+    for plugin in ["fixture", "hooks"] {
+        command.arg("--plugin").arg(guest(plugin));
+    }
+    command.env("TASKCELL_CACHE_DIR", crate::support::cache_dir()).env("RUST_BACKTRACE", "0");
+    command
 }
 
 impl Drop for Server {

@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use taskcell::{
-    CancelAnswer, CancelRequest, ControlAnswer, Effect, EventBody, FailureKind, Host, Party, Phase, SimulatedClock,
-    StartRequest, TaskHandle,
+    CancelAnswer, CancelRequest, ControlAnswer, Effect, Event, EventBody, EventSeq, FailureKind, Host, Party, Phase,
+    SimulatedClock, StartRequest, TaskHandle,
 };
 
 use crate::support::alone::alone;
 use crate::support::builder;
 use crate::support::component::{Handmade, MANIFEST_AT};
 use crate::support::imports;
-use crate::support::oracle::{Beside, Watched, tick};
+use crate::support::looks::turn;
+use crate::support::oracle::{Beside, Watched};
 use crate::support::request;
 use crate::support::task::{data, failed, forced, outcome, please_stop, reported, seen, start, start_as, started};
 use crate::support::within;
@@ -142,11 +143,11 @@ fn r48_a_loop_that_asks_whenever_it_is_low_is_fed_and_ends() {
             .withstands(async |beside| {
                 let input = json!({"units": MORE, "grants": 3});
                 let task = start_as(beside.host, request("burn-then-ask", input).fuel(MORE)).await;
+                let mut events = task.events(EventSeq::default());
                 for number in 0..3 {
                     within(async {
-                        while task.state().fuel_request.is_none() {
-                            tick().await;
-                        }
+                        let is_asked = |event: Event| matches!(event.body, EventBody::FuelRequested { .. });
+                        while !is_asked(events.next().await.unwrap().unwrap()) {}
                     })
                     .await;
                     let answer = within(task.add_fuel(MORE, Party::Agent)).await;
@@ -240,7 +241,7 @@ async fn is_held(plugin: Handmade) {
             let burnt = within(async {
                 let (mut burnt, mut still) = (task.state().usage.fuel, 0);
                 while still < STILL {
-                    tick().await;
+                    turn(beside.host).await;
                     let now = task.state().usage.fuel;
                     still = if now == burnt { still + 1 } else { 0 };
                     burnt = now;
@@ -253,7 +254,7 @@ async fn is_held(plugin: Handmade) {
             within(task.resume(Party::Person)).await;
             within(async {
                 while task.state().usage.fuel == burnt {
-                    tick().await;
+                    turn(beside.host).await;
                 }
             })
             .await;

@@ -8,7 +8,8 @@ use taskcell::{FailureKind, LimitsRequest, SimulatedClock, StartRequest, TaskHan
 
 use crate::support::alone::alone;
 use crate::support::builder;
-use crate::support::oracle::{Beside, Watched, tick};
+use crate::support::looks::turn;
+use crate::support::oracle::{Beside, Watched};
 use crate::support::request;
 use crate::support::task::{failed, failure, forced, outcome, parked, please_stop, reported, start_as, started};
 use crate::support::within;
@@ -75,7 +76,7 @@ fn t03_a_loop_that_never_says_that_it_lives_is_given_up() {
                 let task = start_as(beside.host, idle(request("spin", json!(null)), MINUTE)).await;
                 reported(&task).await;
                 beside.goes_on_while(&task).await;
-                given_up(&clock, &task).await;
+                given_up(&clock, beside, &task).await;
                 vec![task]
             })
             .await;
@@ -94,7 +95,7 @@ fn t03_a_sleep_is_idle_and_a_wait_is_not() {
                 let waiting = idle(request("wait", json!({"key": "never"})), MINUTE);
                 let waiting = start_as(beside.host, waiting.timeout(30 * MINUTE)).await;
                 parked(&waiting, 1).await;
-                given_up(&clock, &sleeping).await;
+                given_up(&clock, beside, &sleeping).await;
                 beside.goes_on_while(&waiting).await;
                 clock.advance(30 * MINUTE);
                 failed(outcome(&waiting).await, FailureKind::Timeout);
@@ -105,14 +106,14 @@ fn t03_a_sleep_is_idle_and_a_wait_is_not() {
 }
 
 /// Lets time pass until the task is given up as idle, which takes its idle time after its last sign of life.
-async fn given_up(clock: &SimulatedClock, task: &TaskHandle) {
+async fn given_up(clock: &SimulatedClock, beside: &Beside<'_>, task: &TaskHandle) {
     let told = within(async {
         let mut halves = 0;
         loop {
             // The last call may be noticed a little late, and the idle time begins then.
             clock.advance(MINUTE / 2);
             halves += 1;
-            tick().await;
+            turn(beside.host).await;
             if let Some(outcome) = task.state().outcome {
                 return outcome;
             }

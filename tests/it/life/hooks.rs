@@ -9,7 +9,7 @@ use taskcell::{
     StartRequest, TaskHandle, TaskHook, TaskKey,
 };
 
-use crate::support::oracle::tick;
+use crate::support::looks::Turns;
 use crate::support::task::{data, outcome, parked, reported, start_as};
 use crate::support::{builder, guest, within};
 
@@ -29,6 +29,7 @@ fn request(task_type: &str) -> StartRequest {
 
 /// Waits until so many hooks of an ended task were called, and says how each ended.
 async fn done(task: &TaskHandle, count: usize) -> Vec<(TaskHook, Option<FailureKind>)> {
+    let mut turns = Turns::default();
     loop {
         let events = within(task.after_events()).await.unwrap();
         if events.len() >= count {
@@ -38,7 +39,7 @@ async fn done(task: &TaskHandle, count: usize) -> Vec<(TaskHook, Option<FailureK
             });
             return done.collect();
         }
-        tick().await;
+        turns.next().await;
     }
 }
 
@@ -131,9 +132,10 @@ async fn r32_an_on_terminal_that_sleeps_is_waited_for_no_longer_than_its_time() 
     outcome(&task).await;
     within(task.gone()).await;
     // Others wait for this host's clock too, so it goes on until the host has waited for the hook.
+    let mut turns = Turns::default();
     let pass = async {
         loop {
-            tick().await;
+            turns.next().await;
             clock.advance(Duration::from_millis(100));
         }
     };

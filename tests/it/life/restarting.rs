@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 use taskcell::{
     ApprovalNumber, Attachment, BuildError, EventBody, FailureKind, Grants, Host, HostBuilder, OpenError, Outcome,
-    Party, Recovery, StartError, StoreHealth, TaskHandle, TaskId,
+    Party, Recovery, ScratchPolicy, StartError, StoreHealth, TaskHandle, TaskId,
 };
 
+use crate::support::files;
 use crate::support::task::{data, failed, key, outcome, parked, reported, seen, stdout};
 use crate::support::{builder, guest, request, with_fixture, within};
 
@@ -182,4 +183,59 @@ async fn r4e_a_data_directory_has_one_host_which_begins_with_what_is_there() {
     let (memory, _) = with_fixture(builder()).await;
     assert!(within(memory.recover()).await.unwrap().is_empty());
     assert!(memory.store_health().is_none());
+}
+
+/// The papers of a task say where its attachments are, also when they are gone: what came with another one is not taken for
+/// them.
+#[tokio::test]
+async fn r4e_attachments_of_a_task_are_never_where_those_of_another_were() {
+    let dir = tempfile::tempdir().unwrap();
+    let places = || files::names(dir.path().join("files/attachments"));
+    let along = || Attachment::bytes("in.txt", b"along".to_vec());
+    let (first, _) = next(dir.path(), builder).await;
+    let ended = within(first.start(request("echo", json!({})).attachment(along()))).await.unwrap();
+    let id = ended.id();
+    outcome(&ended).await;
+    within(ended.gone()).await;
+    drop(ended);
+    stop(first).await;
+
+    let (second, recovery) = next(dir.path(), builder).await;
+    assert_eq!((recovery.ended, places()), (1, vec![]));
+    let waits = within(second.start(request("begin-once", json!({})).attachment(along()))).await.unwrap();
+    parked(&waits, 1).await;
+    let [place] = &places()[..] else { panic!("there is one: {:?}", places()) };
+    assert_ne!(place, "0", "that is the other one's, for ever");
+    // What becomes of the other one is nothing to this one.
+    within(second.remove(id)).await.unwrap();
+    assert_eq!(files::read(dir.path().join("files/attachments").join(place).join("in.txt")), b"along");
+}
+
+#[tokio::test]
+async fn r39_a_scratch_directory_that_was_kept_or_was_to_be_is_known_to_the_next_host() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, _) = next(dir.path(), builder).await;
+    let mut ids = Vec::new();
+    for policy in [ScratchPolicy::Keep, ScratchPolicy::Keep, ScratchPolicy::Remove] {
+        let mut asked = request("write", json!({"path": "/scratch/left", "text": "12345"}));
+        asked.details.scratch = Some(policy);
+        let task = within(first.start(asked)).await.unwrap();
+        outcome(&task).await;
+        within(task.gone()).await;
+        ids.push(task.id());
+    }
+    stop(first).await;
+    // As if the host had been killed after the end of the second one, and before it had kept it.
+    let root = dir.path().join("files");
+    let of = |place: &str, id: TaskId| root.join(place).join(id.to_string());
+    files::rename(of("kept", ids[1]), of("scratch", ids[1]));
+
+    let (second, _) = next(dir.path(), builder).await;
+    for id in &ids[..2] {
+        let kept = task(&second, *id).scratch_dir().expect("it was kept");
+        assert_eq!(files::read(kept.join("left")), b"12345");
+    }
+    assert_eq!(task(&second, ids[2]).scratch_dir(), None);
+    within(second.remove(ids[0])).await.unwrap();
+    assert_eq!(files::names(root.join("kept")), [ids[1].to_string()]);
 }

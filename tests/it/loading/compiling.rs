@@ -1,7 +1,7 @@
 //! Plugins are compiled in a child process: what it may take, how it may end, and that it never stays.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,14 @@ use std::time::Duration;
 
 use taskcell::{BuildError, Compiler, Host, LoadError, LoadLimits, SimulatedClock};
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::net::unix::pipe::{OpenOptions, Receiver};
 
 use crate::support::alone::alone;
 use crate::support::component::Handmade;
 use crate::support::files::{read, write};
-use crate::support::oracle::{Bounds, Watched, tick};
+use crate::support::looks::Turns;
+use crate::support::oracle::{Bounds, Watched};
 use crate::support::{compiling, guest, process, within};
 
 /// SIGKILL's neighbours, by number.
@@ -48,6 +51,7 @@ impl Script {
         let script = Self { dir };
         write(script.path(), format!("#!/bin/sh\ncd {}\n{text}\n", script.dir.path().display()));
         std::fs::set_permissions(script.path(), PermissionsExt::from_mode(0o700)).unwrap();
+        assert!(Command::new("mkfifo").arg(script.file("life")).status().unwrap().success());
         script
     }
 
@@ -114,12 +118,12 @@ async fn t21_a_compilation_that_takes_too_long_is_given_up() {
     let error = load(&host_with(process::taskcell(), none)).await.unwrap_err();
     assert!(matches!(error, LoadError::CompileTimeout { max: Duration::ZERO }), "{error:?}");
 
-    let script = Script::new("echo $$ > pid.tmp; mv pid.tmp pid; exec sleep 1000");
+    let script = Script::new("exec 9> life; echo $$ >&9; exec sleep 1000");
     let clock = Arc::new(SimulatedClock::new());
     let host = Host::builder().running_max(4).clock(clock.clone()).compiler(Compiler::Helper(script.path()));
     let host = host.build().unwrap();
     let late = async {
-        let pid = pid_of(&script).await;
+        let (pid, _) = Life::begun(&script).await;
         clock.advance(Duration::from_secs(59));
         assert!(process::is_there(pid), "it still has a second");
         clock.advance(Duration::from_secs(1));
@@ -135,24 +139,19 @@ async fn t21_a_compilation_that_takes_too_long_is_given_up() {
 #[tokio::test]
 async fn t21_what_a_helper_started_and_left_behind_is_killed_too() {
     // The helper itself ends well; its child keeps the answer open.
-    let script = Script::new("sleep 1000 & echo $! > pid.tmp; mv pid.tmp pid; exit 0");
+    let script = Script::new("exec 9> life; sleep 1000 & echo $! >&9; exit 0");
     let clock = Arc::new(SimulatedClock::new());
     let host = Host::builder().running_max(4).clock(clock.clone()).compiler(Compiler::Helper(script.path()));
     let host = host.build().unwrap();
     let late = async {
-        let pid = pid_of(&script).await;
+        let (_, life) = Life::begun(&script).await;
         clock.advance(Duration::from_mins(1));
-        pid
+        life
     };
-    let (loaded, pid) = within(async { tokio::join!(load(&host), late) }).await;
+    let (loaded, life) = within(async { tokio::join!(load(&host), late) }).await;
     assert!(matches!(loaded.unwrap_err(), LoadError::CompileTimeout { .. }));
     // It was nobody's child any more, so nobody but the system waits for it.
-    within(async {
-        while process::is_running(pid) {
-            tick().await;
-        }
-    })
-    .await;
+    life.end().await;
 }
 
 #[test]
@@ -166,28 +165,42 @@ fn t21_a_relative_path_begins_where_the_host_is() {
     });
 }
 
-/// The number that the script wrote down.
-async fn pid_of(script: &Script) -> u32 {
-    within(async {
-        while !script.file("pid").exists() {
-            tick().await;
-        }
-    })
-    .await;
-    String::from_utf8(read(script.file("pid"))).unwrap().trim().parse().unwrap()
+/// The pipe that a script's process holds open: it says its number there, and the end of the pipe is the end of the last that
+/// has it.
+struct Life(Receiver);
+
+impl Life {
+    /// Waits until the script has said its number.
+    async fn begun(script: &Script) -> (u32, Self) {
+        let open = |write| OpenOptions::new().read_write(write).open_receiver(script.file("life")).unwrap();
+        // Open for both, it has no end before there is somebody at the other one.
+        let mut first = BufReader::new(open(true));
+        let mut number = String::new();
+        within(first.read_line(&mut number)).await.unwrap();
+        let life = Self(open(false));
+        (number.trim().parse().unwrap(), life)
+    }
+
+    /// Waits until nobody has the pipe any more.
+    async fn end(mut self) {
+        assert_eq!(within(self.0.read(&mut [0])).await.unwrap(), 0);
+    }
 }
 
 #[tokio::test]
 async fn t21_a_load_that_is_dropped_leaves_no_process() {
-    let script = Script::new("echo $$ > pid.tmp; mv pid.tmp pid; exec sleep 1000");
+    let script = Script::new("exec 9> life; echo $$ >&9; exec sleep 1000");
     let host = host_with(script.path(), LoadLimits::default());
-    let pid = tokio::select! {
+    let (pid, life) = tokio::select! {
         _ = load(&host) => panic!("it never answers"),
-        pid = pid_of(&script) => pid,
+        begun = Life::begun(&script) => begun,
     };
+    life.end().await;
+    // Its host waits for it then.
+    let mut turns = Turns::default();
     within(async {
         while process::is_there(pid) {
-            tick().await;
+            turns.next().await;
         }
     })
     .await;
@@ -275,13 +288,11 @@ async fn t21_the_child_limits_itself_and_ends_with_its_host() {
     let mut lifeline = child.stdin.take().unwrap();
     lifeline.write_all(&asked(&read(guest("hello")))).unwrap();
     // It cannot be done before its answer is read, which is longer than a pipe.
-    within(async {
-        while !process::limits(child.id()).lines().any(|line| line.starts_with("Max file size             0 ")) {
-            tick().await;
-        }
-    })
-    .await;
+    let mut answer = child.stdout.take().unwrap();
+    let first = tokio::task::spawn_blocking(move || answer.read_exact(&mut [0]).map(|()| answer));
+    let answer = within(first).await.unwrap().unwrap();
     let limits = process::limits(child.id());
+    assert!(limits.lines().any(|line| line.starts_with("Max file size             0 ")), "{limits}");
     let fields = |name: &str| {
         let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>()
@@ -292,4 +303,5 @@ async fn t21_the_child_limits_itself_and_ends_with_its_host() {
     drop(lifeline);
     let ended = tokio::task::spawn_blocking(move || child.wait().unwrap());
     assert_eq!(within(ended).await.unwrap().signal(), Some(ABRT));
+    drop(answer);
 }

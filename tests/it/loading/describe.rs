@@ -8,7 +8,7 @@ use taskcell::{Host, LoadError, ManifestError, SimulatedClock, StartError, Start
 
 use crate::support::component::{Handmade, MANIFEST_AT, string_at};
 use crate::support::imports;
-use crate::support::oracle::tick;
+use crate::support::looks::Turns;
 use crate::support::{uncached, within};
 
 async fn refused(plugin: Handmade) -> LoadError {
@@ -139,9 +139,10 @@ async fn t24_a_describe_that_sleeps_is_given_up() {
         .bytes();
     let load = host.load_plugin_bytes("bad", sleepy);
     // Others wait for this host's clock too, so it goes on until the load has ended.
+    let mut turns = Turns::default();
     let pass = async {
         loop {
-            tick().await;
+            turns.next().await;
             clock.advance(Duration::from_millis(100));
         }
     };

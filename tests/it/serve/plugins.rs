@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::http::{Answer, Served, request};
-use crate::support::{builder, files, guest};
+use crate::support::component::Handmade;
+use crate::support::{builder, files, guest, uncached};
 
 impl Served {
     async fn upload(&self, method: &str, path: &str, wasm: &[u8]) -> Answer {
@@ -63,4 +64,24 @@ async fn t30_what_is_no_plugin_is_neither_loaded_nor_kept() {
     served.upload("POST", "/v1/plugins", b"").await.problem(422, "bad-plugin");
     assert!(served.kept().is_empty());
     assert_eq!(served.get("/v1/plugins").await.json(200), json!({"plugins": []}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_that_replace_a_plugin_at_once_one_wins_and_its_file_is_what_is_loaded() {
+    // Whose code is compiled anew each time, so that a large one is looked at for long.
+    let served = Served::of(uncached(), |server| server);
+    let function = "(func (param i32) (result i32) (i32.mul (local.get 0) (i32.const 7)))";
+    let large = Handmade::new("made").module(&function.repeat(2_000)).bytes();
+    let small = Handmade::new("made").bytes();
+    served.upload("POST", "/v1/plugins", &small).await.json(201);
+    for round in 0..3 {
+        let put = |wasm| served.upload("PUT", "/v1/plugins/made?mode=force", wasm);
+        let (one, other) = tokio::join!(put(&large), put(&small));
+        one.json(200);
+        other.json(200);
+        let kept = served.host.inspect_plugin(served.data.path().join("plugins/made.wasm")).await.unwrap();
+        let [loaded] = &served.host.plugins()[..] else { panic!("there is one") };
+        assert_eq!(kept.digest(), loaded.digest(), "round {round}");
+        assert_eq!(served.kept(), ["made.wasm"]);
+    }
 }

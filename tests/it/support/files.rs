@@ -36,3 +36,7 @@ pub(crate) fn scratch_dirs(work_dir: &Path) -> Vec<String> {
     assert_eq!(hosts.len(), 1, "one host works in {}", work_dir.display());
     names(work_dir.join(&hosts[0]).join("scratch"))
 }
+
+pub(crate) fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) {
+    fs::rename(from, to).unwrap();
+}

@@ -4,6 +4,8 @@ pub(crate) mod alone;
 pub(crate) mod component;
 pub(crate) mod files;
 pub(crate) mod imports;
+pub(crate) mod looks;
+pub(crate) mod mounted;
 pub(crate) mod oracle;
 pub(crate) mod process;
 pub(crate) mod task;

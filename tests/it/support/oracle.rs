@@ -8,6 +8,7 @@ use taskcell::{CancelAnswer, CancelRequest, EventBody, Host, HostBuilder, Outcom
 use tempfile::TempDir;
 
 use super::component::Handmade;
+use super::looks::{elsewhere, turn};
 use super::task::{events, outcome, please_stop, reported, result, start, started};
 use super::{WATCHDOG, builder, guest, process, uncached, within};
 
@@ -128,7 +129,8 @@ impl Watched {
         let mut still = 0;
         let settle = async {
             loop {
-                tick().await;
+                // The system has nothing that tells when a thread or a page is gone.
+                elsewhere().await;
                 let now = self.reading();
                 let fine = match before {
                     Some((before, bounds)) => {
@@ -156,12 +158,6 @@ impl Watched {
     }
 }
 
-/// Lets others run for a moment, between two looks at the process.
-#[expect(clippy::disallowed_methods, reason = "the system has nothing that tells when a thread or a page is gone")]
-pub(crate) async fn tick() {
-    tokio::time::sleep(Duration::from_millis(5)).await;
-}
-
 /// A well-behaved task, started before the hostile one on the same host. It steps on until it is asked to stop.
 pub(crate) struct Beside<'a> {
     pub(crate) host: &'a Host,
@@ -187,7 +183,7 @@ impl<'a> Beside<'a> {
         let enough = self.calls() + CALLS;
         let steps = async {
             while self.calls() < enough {
-                tick().await;
+                turn(self.host).await;
             }
         };
         let goes_on = super::watchdog(steps).await.is_some();

@@ -17,13 +17,6 @@ pub(crate) fn is_there(pid: u32) -> bool {
     Path::new(&format!("/proc/{pid}")).exists()
 }
 
-/// Whether there is a process of this number that has not ended.
-pub(crate) fn is_running(pid: u32) -> bool {
-    // The state comes after the name, which is in brackets.
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
-}
-
 /// The limits of a process, as the system lists them: name, soft, hard.
 pub(crate) fn limits(pid: u32) -> String {
     fs::read_to_string(format!("/proc/{pid}/limits")).unwrap()

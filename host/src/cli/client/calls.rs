@@ -72,9 +72,21 @@ impl Client {
         self.get(&["tasks", &id.to_string(), "events"], &query).await
     }
 
-    /// Asks it to stop.
-    pub(in crate::cli) async fn cancel(&self, id: TaskId, body: &CancelBody) -> Result<CancelAnswered, CallError> {
-        self.post(&["tasks", &id.to_string(), "cancel"], body).await
+    /// What came after its end.
+    pub(super) async fn after_events(&self, id: TaskId) -> Result<EventPage, CallError> {
+        self.get(&["tasks", &id.to_string(), "after"], &()).await
+    }
+
+    /// Asks it to stop, and waits so long for what that comes to.
+    pub(in crate::cli) async fn cancel(
+        &self,
+        id: TaskId,
+        body: &CancelBody,
+        wait: Option<Duration>,
+    ) -> Result<CancelAnswered, CallError> {
+        let asked = self.request(Method::POST, &["tasks", &id.to_string(), "cancel"], &()).json(body);
+        let answer = self.send(waiting(asked, wait)).await?;
+        self.read(answer).await
     }
 
     /// Makes it stand still.

@@ -1,4 +1,4 @@
-//! What goes on when the server was started again: waiting for a task, and following what happens.
+//! What goes on when the server was started again: waiting for a task, and following what happens to it.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::cli::output::talk;
-use crate::serve::wire::{EventQuery, Followed, Happened, LaggedBy, event_names};
-use crate::{Event, EventBody, EventSeq, Outcome, OutputQuery, OutputText, TaskFilter, TaskId};
+use crate::serve::wire::{EventQuery, event_names};
+use crate::{Event, EventBody, EventSeq, Outcome, OutputQuery, OutputText, TaskId};
 
 use super::calls::Looked;
 use super::connect::Client;
@@ -25,7 +25,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Tries again, with pauses, and says so once.
-struct Patience {
+pub(super) struct Patience {
     pauses: ExponentialBackoff,
     said: bool,
     /// Whether somebody else says it.
@@ -38,7 +38,7 @@ fn pauses() -> ExponentialBackoff {
 }
 
 impl Patience {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { pauses: pauses(), said: false, quiet: false }
     }
 
@@ -48,7 +48,7 @@ impl Patience {
     }
 
     /// It worked.
-    fn renew(&mut self) {
+    pub(super) fn renew(&mut self) {
         if self.said {
             talk("the server is there again");
         }
@@ -56,7 +56,7 @@ impl Patience {
     }
 
     /// Waits a while, when the error may pass.
-    async fn after(&mut self, error: CallError) -> Result<(), CallError> {
+    pub(super) async fn after(&mut self, error: CallError) -> Result<(), CallError> {
         if !error.is_passing() {
             return Err(error);
         }
@@ -75,7 +75,9 @@ impl Client {
     pub(in crate::cli) async fn wait(&self, id: TaskId) -> Result<Outcome, CallError> {
         let mut patience = Patience::new();
         loop {
-            match self.look(id, WAIT).await {
+            // A server that is there again says so at once.
+            let time = if patience.said { Duration::ZERO } else { WAIT };
+            match self.look(id, time).await {
                 Ok(Looked::Ended(outcome)) => return Ok(outcome),
                 Ok(Looked::StillRunning) => patience.renew(),
                 Err(error) => patience.after(error).await?,
@@ -107,13 +109,12 @@ impl Client {
         TaskEvents { client: self.clone(), id, after, stream: None, patience: Patience::new(), ended: false }
     }
 
-    /// Follows what happens to the tasks that are meant, from now on.
-    pub(in crate::cli) fn follow_all(&self, filter: TaskFilter) -> AllEvents {
-        AllEvents { client: self.clone(), filter, position: None, stream: None, patience: Patience::new() }
-    }
-
     /// Opens a stream; none when there is nothing more to come.
-    async fn stream(&self, request: reqwest::RequestBuilder, last: Option<&str>) -> Result<Option<Events>, CallError> {
+    pub(super) async fn stream(
+        &self,
+        request: reqwest::RequestBuilder,
+        last: Option<&str>,
+    ) -> Result<Option<Events>, CallError> {
         let mut request = request.header(ACCEPT, "text/event-stream");
         if let Some(last) = last {
             request = request.header("last-event-id", last);
@@ -126,7 +127,7 @@ impl Client {
     }
 
     /// The next event of a stream; none at its end.
-    async fn received(&self, stream: &mut Events) -> Result<Option<Received>, CallError> {
+    pub(super) async fn received(&self, stream: &mut Events) -> Result<Option<Received>, CallError> {
         match stream.next().await {
             None => Ok(None),
             Some(Ok(event)) if event.event == event_names::PROBLEM => Err(CallError::Problem(Box::new(data(&event)?))),
@@ -139,9 +140,11 @@ impl Client {
     }
 }
 
-type Events = Pin<Box<dyn Stream<Item = Result<Received, EventStreamError<reqwest::Error>>> + Send>>;
+/// A stream of server-sent events.
+pub(super) type Events = Pin<Box<dyn Stream<Item = Result<Received, EventStreamError<reqwest::Error>>> + Send>>;
 
-fn data<T: DeserializeOwned>(event: &Received) -> Result<T, CallError> {
+/// What an event carries.
+pub(super) fn data<T: DeserializeOwned>(event: &Received) -> Result<T, CallError> {
     serde_json::from_str(&event.data).map_err(|error| CallError::Unreadable(error.to_string()))
 }
 
@@ -190,50 +193,5 @@ impl TaskEvents {
         self.after = event.seq;
         self.ended = matches!(event.body, EventBody::Finished { .. });
         Ok(Some(event))
-    }
-}
-
-/// What happens to many tasks.
-pub(in crate::cli) struct AllEvents {
-    client: Client,
-    filter: TaskFilter,
-    position: Option<String>,
-    stream: Option<Events>,
-    patience: Patience,
-}
-
-impl AllEvents {
-    /// The next thing that happens. Does not end by itself.
-    pub(in crate::cli) async fn next(&mut self) -> Result<Happened, CallError> {
-        loop {
-            match self.step().await {
-                Ok(Some(happened)) => return Ok(happened),
-                Ok(None) => {}
-                Err(error) => {
-                    self.stream = None;
-                    self.patience.after(error).await?;
-                }
-            }
-        }
-    }
-
-    async fn step(&mut self) -> Result<Option<Happened>, CallError> {
-        let Some(stream) = &mut self.stream else {
-            let request = self.client.request(Method::GET, &["events"], &self.filter);
-            self.stream = self.client.stream(request, self.position.as_deref()).await?;
-            return Ok(None);
-        };
-        let Some(received) = self.client.received(stream).await? else {
-            return Err(CallError::Closed);
-        };
-        self.patience.renew();
-        if !received.id.is_empty() {
-            self.position = Some(received.id.clone());
-        }
-        match received.event.as_str() {
-            event_names::EVENT => Ok(Some(Happened::Followed(Box::new(data::<Followed>(&received)?)))),
-            event_names::LAGGED => Ok(Some(Happened::Lagged(data::<LaggedBy>(&received)?))),
-            _ => Ok(None),
-        }
     }
 }

@@ -1,11 +1,12 @@
 //! The client of a server that runs on this machine: what `taskcell serve` keeps running, the verbs talk to.
 //!
-//! `connect` makes one and asks, `calls` has a method for each route, `follow` goes on where it was when the server was
-//! started again, `place` finds the server's directory.
+//! `connect` makes one and asks, `calls` has a method for each route, `follow` and `everything` go on where they were
+//! when the server was started again, `place` finds the server's directory.
 
 mod calls;
 mod connect;
 mod error;
+mod everything;
 mod follow;
 mod place;
 

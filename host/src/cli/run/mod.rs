@@ -23,5 +23,6 @@ mod tree;
 pub(super) use artifacts::{Saved, save_one};
 pub(super) use command::run;
 pub(super) use happenings::line;
+pub(super) use receipt::lines as receipt_lines;
 pub(super) use summary::{End, LastWords};
 pub(super) use tree::Standing;

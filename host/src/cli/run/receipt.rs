@@ -13,7 +13,7 @@ const EFFECTS_MAX: usize = 10;
 const MESSAGE_BYTES_MAX: usize = 100;
 
 /// When it was asked for, when it was done, and what had been done before.
-pub(super) fn lines(receipt: &CancelReceipt) -> Vec<String> {
+pub(in crate::cli) fn lines(receipt: &CancelReceipt) -> Vec<String> {
     let (outcome, gone) = (text::elapsed(receipt.to_outcome), text::elapsed(receipt.to_gone));
     let by = receipt.request.by;
     let mut lines = vec![format!("  asked by {by}; the outcome stood after {outcome}, the cell was gone after {gone}")];

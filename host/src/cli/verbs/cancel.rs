@@ -1,5 +1,7 @@
 //! `taskcell cancel`: asks tasks to stop.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use clap::Args;
@@ -7,9 +9,10 @@ use serde_json::{Value, json};
 
 use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
+use crate::cli::run::receipt_lines;
 use crate::cli::{text, values};
 use crate::serve::wire::{CancelAnswered, CancelBody};
-use crate::{CancelRequest, escape};
+use crate::{CancelReceipt, CancelRequest, Outcome, escape};
 
 use super::at::{At, Patience};
 use super::each::{Answer, each};
@@ -40,14 +43,26 @@ pub(super) async fn cancel(arguments: &CancelArguments) -> Result<Exit, Fault> {
     let grace = arguments.grace.unwrap_or(CancelRequest::DEFAULT_GRACE);
     let body = CancelBody { reason: arguments.reason.clone(), grace: Some(grace) };
     // All of them are asked before one is waited for.
+    let answers = RefCell::new(HashMap::new());
     let asked = each(&ids, arguments.at.json && arguments.wait.is_none(), async |id| {
-        Ok(answer(&client.cancel(id, &body).await?, grace))
+        let answered = client.cancel(id, &body, None).await?;
+        let said = answer(&answered, grace);
+        answers.borrow_mut().insert(id, answered);
+        Ok(said)
     })
     .await?;
     let Some(patience) = arguments.wait.filter(|_| asked == Exit::Succeeded) else { return Ok(asked) };
     let all = each(&ids, arguments.at.json, async |id| {
         let outcome = client.wait(id).await?;
-        Ok(Answer { line: outcome.to_string(), fields: json!({ "answer": "ended", "outcome": outcome }) })
+        let answered = answers.borrow_mut().remove(&id);
+        if let Some(ended @ CancelAnswered::AlreadyEnded { .. }) = answered {
+            return Ok(answer(&ended, grace));
+        }
+        // Asked once more it only tells what the wish came to. A server that was started since does not know.
+        let receipt = match client.cancel(id, &body, Some(RECEIPT)).await? {
+            CancelAnswered::Requested { receipt } | CancelAnswered::AlreadyEnded { receipt, .. } => receipt,
+        };
+        Ok(ended(&outcome, receipt))
     });
     match patience.wait(all).await {
         Some(done) => done,
@@ -55,19 +70,33 @@ pub(super) async fn cancel(arguments: &CancelArguments) -> Result<Exit, Fault> {
     }
 }
 
+/// How long a task that has its outcome may take to be gone.
+const RECEIPT: Duration = Duration::from_secs(5);
+
 fn answer(answer: &CancelAnswered, grace: Duration) -> Answer {
     let line = match answer {
         CancelAnswered::Requested { .. } if grace.is_zero() => "stopped where it is".to_owned(),
         CancelAnswered::Requested { .. } => format!("asked to stop; it has {}", text::duration_flag(grace)),
-        CancelAnswered::AlreadyEnded { outcome } => format!("had ended already: {}", escape(&outcome.to_string())),
+        CancelAnswered::AlreadyEnded { outcome, .. } => format!("had ended already: {}", escape(&outcome.to_string())),
     };
     Answer { line, fields: serde_json::to_value(answer).unwrap_or(Value::Null) }
 }
 
+/// What the wish came to: it was taken, and this is how the task ended.
+fn ended(outcome: &Outcome, receipt: Option<Box<CancelReceipt>>) -> Answer {
+    let mut line = escape(&outcome.to_string()).into_owned();
+    let Some(receipt) = receipt else {
+        return Answer { line, fields: json!({ "answer": "requested", "outcome": outcome }) };
+    };
+    for more in receipt_lines(&receipt) {
+        line.push('\n');
+        line.push_str(&more);
+    }
+    Answer { line, fields: json!({ "answer": "requested", "outcome": outcome, "receipt": receipt }) }
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::Outcome;
-
     use super::*;
 
     #[test]
@@ -76,7 +105,7 @@ mod tests {
         assert_eq!(answer(&CancelAnswered::Requested { receipt: None }, grace).line, "asked to stop; it has 5s");
         assert_eq!(answer(&CancelAnswered::Requested { receipt: None }, Duration::ZERO).line, "stopped where it is");
         let done = Outcome::Succeeded { message: "42 read".to_owned(), data: None };
-        let late = answer(&CancelAnswered::AlreadyEnded { outcome: done }, grace);
+        let late = answer(&CancelAnswered::AlreadyEnded { outcome: done, receipt: None }, grace);
         assert_eq!(late.line, "had ended already: succeeded: 42 read");
         assert_eq!(late.fields["answer"], "already-ended");
     }

@@ -7,7 +7,7 @@ use crate::cli::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
 use crate::cli::output;
-use crate::serve::wire::{EventQuery, Followed, Happened, LaggedBy, Lane};
+use crate::serve::wire::{EventQuery, Followed, Lane};
 use crate::{Event, EventSeq, TaskId};
 
 use super::at::At;
@@ -91,13 +91,11 @@ async fn all(arguments: &EventsArguments) -> Result<Exit, Fault> {
     let client = arguments.at.connect().await?;
     let mut events = client.follow_all(filter);
     loop {
-        let written = match events.next().await? {
-            Happened::Followed(followed) if arguments.at.json => output::json_line(&followed),
-            Happened::Followed(followed) => output::line(&followed_line(&followed, &Now::new())),
-            Happened::Lagged(by) => {
-                output::talk(&lagged(by));
-                continue;
-            }
+        let followed = events.next().await?;
+        let written = if arguments.at.json {
+            output::json_line(&followed)
+        } else {
+            output::line(&followed_line(&followed, &Now::new()))
         };
         if !written.map_err(Fault::stdout)? {
             return Ok(Exit::Succeeded);
@@ -113,13 +111,6 @@ fn followed_line(followed: &Followed, now: &Now) -> String {
     };
     let (at, id) = (now.clock(event.at), which::short(*id));
     format!("{at}  {id}  {}/{}  {}{after}", task.plugin, task.task_type, event.display_message())
-}
-
-fn lagged(by: LaggedBy) -> String {
-    match by.missed {
-        Some(missed) => format!("{missed} events went by unseen"),
-        None => "the server was started again: some events may have gone by unseen".to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -142,6 +133,5 @@ mod tests {
         assert_eq!(followed_line(&followed, &now()), "18:00:00  0f0f0f0f  p/t  it begins");
         followed.lane = Lane::After;
         assert!(followed_line(&followed, &now()).ends_with("(after its end)"));
-        assert_eq!(lagged(LaggedBy { missed: Some(3) }), "3 events went by unseen");
     }
 }

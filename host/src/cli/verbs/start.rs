@@ -1,7 +1,7 @@
 //! `taskcell start`: starts a task on the server.
 
 use anyhow::{Context as _, Error};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use clap_complete::ArgValueCandidates;
 
 use crate::cli::args::PermissionMode;
@@ -13,7 +13,7 @@ use crate::cli::groups::{GrantArguments, InputArguments, LimitArguments};
 use crate::cli::values::{self, EarlySignal};
 use crate::cli::{environment, output, text};
 use crate::serve::wire::ProblemKind;
-use crate::{ApprovalKinds, AttachmentSource, Party, Permission, StartRequest, TaskKey};
+use crate::{ApprovalKinds, AttachmentSource, KeyPolicy, Party, Permission, StartRequest, TaskKey};
 
 use super::at::{At, Patience};
 use super::{completing, following, wait, which};
@@ -25,6 +25,10 @@ pub(in crate::cli) struct StartArguments {
     /// Starts it once, however often this is said with the same key and the same request; prints the first one's id
     #[arg(long, value_name = "KEY")]
     once: Option<String>,
+    /// What happens when a task of its type with this --key has not ended: this start is refused, that task is asked to stop
+    /// and this one begins when it has ended, or that task is taken for this one and nothing is started
+    #[arg(long, value_enum, value_name = "MODE", default_value = "reject", requires = "key")]
+    if_running: IfRunning,
     /// Waits until it has ended, or so long, and ends as it does
     #[arg(long, value_name = "TIME", value_parser = Patience::read, num_args = 0..=1, require_equals = true, default_missing_value = Patience::ENDLESS)]
     wait: Option<Patience>,
@@ -33,6 +37,27 @@ pub(in crate::cli) struct StartArguments {
     follow: bool,
     #[command(flatten)]
     at: At,
+}
+
+/// What a start does whose key a task has that has not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum IfRunning {
+    /// It is refused
+    Reject,
+    /// That task is asked to stop, and this one begins when it has ended
+    Replace,
+    /// That task is taken for this one
+    Join,
+}
+
+impl From<IfRunning> for KeyPolicy {
+    fn from(mode: IfRunning) -> Self {
+        match mode {
+            IfRunning::Reject => Self::Reject,
+            IfRunning::Replace => Self::replace(Party::Person),
+            IfRunning::Join => Self::Join,
+        }
+    }
 }
 
 /// A task to be started, now or by a schedule.
@@ -131,7 +156,10 @@ impl TaskArguments {
                 Some(format!("`taskcell plugin show {plugin} --json` has the schema of the input"))
             }
             (_, Some(ProblemKind::KeyInUse)) => {
-                Some("wait for that task, or stop it: `taskcell list --running` shows its id".to_owned())
+                Some(
+                    "wait for that task, or stop it: `taskcell list --running` shows its id; --if-running replace stops it, and join takes it"
+                        .to_owned(),
+                )
             }
             (_, Some(ProblemKind::IdempotencyKeyUsed)) => {
                 Some("another request was started with this --once; choose another key for this one".to_owned())
@@ -177,7 +205,8 @@ fn permission(kinds: &[String], mode: PermissionMode) -> Permission {
 /// Starts a task.
 pub(super) async fn start(arguments: StartArguments) -> Result<Exit, Fault> {
     let client = arguments.at.connect().await?;
-    let request = arguments.task.request(&client).await?;
+    let mut request = arguments.task.request(&client).await?;
+    request.on_key_in_use = arguments.if_running.into();
     let started = client.start(&request, arguments.once.as_deref()).await;
     let state = started.map_err(|error| arguments.task.refused(error))?;
     let (id, short) = (state.id, which::short(state.id));

@@ -22,18 +22,16 @@ pub(super) async fn cancel(
 ) -> Result<Json<CancelAnswered>, Refusal> {
     let grace = body.grace.unwrap_or(CancelRequest::DEFAULT_GRACE);
     let answer = task.cancel(CancelRequest::new(Party::Person, body.reason).grace(grace)).await;
+    let receipt = tokio::select! {
+        biased;
+        receipt = task.receipt() => receipt.map(Box::new),
+        () = desk.pause(desk.patience(wait.unwrap_or_default())) => None,
+        () = desk.closing() => None,
+    };
     Ok(Json(match answer {
-        CancelAnswer::AlreadyEnded(outcome) => CancelAnswered::AlreadyEnded { outcome },
+        CancelAnswer::AlreadyEnded(outcome) => CancelAnswered::AlreadyEnded { outcome, receipt },
+        CancelAnswer::Requested => CancelAnswered::Requested { receipt },
         CancelAnswer::NotFound => return Err(Refusal::unknown_task(task.id())),
-        CancelAnswer::Requested => {
-            let receipt = tokio::select! {
-                biased;
-                receipt = task.receipt() => receipt,
-                () = desk.pause(desk.patience(wait.unwrap_or_default())) => None,
-                () = desk.closing() => None,
-            };
-            CancelAnswered::Requested { receipt: receipt.map(Box::new) }
-        }
     }))
 }
 

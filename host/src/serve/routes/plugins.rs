@@ -130,24 +130,26 @@ pub(super) async fn replace(
 }
 
 async fn exchange(desk: &Desk, name: String, wasm: Arc<Vec<u8>>, how: Unload) -> Result<PluginReplaced, Refusal> {
+    // Held until the name points to it: of several that replace a plugin at once, the last one's file is what is loaded.
     let filing = desk.filing.lock().await;
     let (seen, staged) = desk.stage(Some(name.clone()), Arc::clone(&wasm)).await?;
     if seen.name() != name {
         let detail = format!("this is the plugin {:?}, and it cannot take the place of {name:?}", seen.name());
         return Err(Refusal::new(ProblemKind::Refused, detail));
     }
-    // Before the tasks of the old version end, which may take long: those that begin meanwhile are of the new one.
     let kept = name.clone();
     let before = on_disk(move || staged.put(&kept)).await?;
-    drop(filing);
-    match desk.host.replace_plugin_bytes(name.clone(), wasm.to_vec(), how).await {
-        Ok(replaced) => Ok(PluginReplaced { plugin: desk.full(&replaced.plugin), report: replaced.report.into() }),
+    let switched = match desk.host.switch_plugin_bytes(name.clone(), wasm.to_vec(), how).await {
+        Ok(switched) => switched,
         Err(error) => {
-            let _filing = desk.filing.lock().await;
             desk.put_back(name, before).await?;
-            Err(error.into())
+            return Err(error.into());
         }
-    }
+    };
+    drop(filing);
+    // The tasks of the old version may take long.
+    let replaced = switched.done().await;
+    Ok(PluginReplaced { plugin: desk.full(&replaced.plugin), report: replaced.report.into() })
 }
 
 pub(super) async fn unload(

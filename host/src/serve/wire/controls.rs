@@ -36,6 +36,9 @@ pub enum CancelAnswered {
     AlreadyEnded {
         /// How it ended.
         outcome: Outcome,
+        /// What somebody's wish before this one came to, when that was waited for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        receipt: Option<Box<CancelReceipt>>,
     },
 }
 

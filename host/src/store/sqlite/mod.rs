@@ -19,7 +19,7 @@ mod upkeep;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use health::StoreHealth;
 pub use open::OpenError;

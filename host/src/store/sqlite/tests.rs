@@ -1,10 +1,10 @@
 //! The store in a file: what only it does.
 
 mod damage;
-mod lives;
+pub(crate) mod lives;
 mod opening;
 mod paging;
 mod power;
 mod room;
 mod upkeep;
-mod world;
+pub(crate) mod world;

@@ -89,3 +89,22 @@ fn a_folder_is_found_from_where_the_person_is() {
     let listed = serving.say(&["start", "fixture", "list", "--dir", "docs::/docs", "--set", "path=/docs", "--wait"]);
     assert!(listed.stdout.contains("a.txt"), "{listed:?}");
 }
+
+#[test]
+fn r12_a_key_that_is_in_use_is_refused_replaced_or_joined() {
+    let serving = Serving::new();
+    let wait = ["--set", "key=go", "--key", "k"];
+    let first = serving.start("wait", &wait);
+    let start = [&["start", "fixture", "wait"][..], &wait].concat();
+    serving.say(&start).ends_with(4).says("--if-running replace");
+    serving.say(&[&start[..], &["--if-running", "reject"]].concat()).ends_with(4);
+    assert_eq!(serving.start("wait", &[&wait[..], &["--if-running", "join"]].concat()), first);
+    let second = serving.start("wait", &[&wait[..], &["--if-running", "replace"]].concat());
+    assert_ne!(second, first);
+    let replaced = serving.show(&first);
+    assert!(!replaced["outcome"].is_null(), "{replaced}");
+    let asked = &replaced["cancel"];
+    assert_eq!((&asked["by"], &asked["reason"]), (&json!("person"), &json!("replaced by a new start")));
+    assert!(serving.show(&second)["outcome"].is_null());
+    serving.say(&["start", "fixture", "echo", "--if-running", "join"]).ends_with(2).says("--key");
+}

@@ -136,3 +136,18 @@ fn ended_tasks_are_thrown_away() {
     serving.say(&["show", &id]).ends_with(4);
     serving.say(&["gc"]).ends_with(2).says("--older-than");
 }
+
+#[test]
+fn r31_what_a_cancel_came_to_is_told_with_how_it_was_answered() {
+    let serving = Serving::new();
+    let (spin, echo) = (serving.start("spin", &[]), serving.start("echo", &[]));
+    serving.say(&["wait", &echo]).ends_with(0);
+    let done = serving.say(&["cancel", &spin, &echo, "--grace", "0s", "--wait", "--json"]).ends_with(0);
+    let told: Vec<Value> = done.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&told[0]["answer"], &told[0]["outcome"]["outcome"]), (&json!("requested"), &json!("cancelled")));
+    assert_eq!((&told[0]["receipt"]["request"]["by"], &told[0]["receipt"]["effects"]), (&json!("person"), &json!([])));
+    assert_eq!((&told[1]["answer"], &told[1]["outcome"]["outcome"]), (&json!("already-ended"), &json!("succeeded")));
+    let spin = serving.start("spin", &[]);
+    let done = serving.say(&["cancel", &spin, &echo, "--grace", "0s", "--wait"]).ends_with(0);
+    done.says("stopped where it is").says("had ended already: succeeded").says("the cell was gone after");
+}

@@ -21,7 +21,7 @@ use crate::runtime::handle::{ApprovalAnswer, TaskHandle};
 
 /// What somebody was told that it is so.
 #[derive(Debug, Clone, Default)]
-struct Acknowledged {
+pub(super) struct Acknowledged {
     started: Vec<TaskId>,
     /// The payloads of signals, and the texts of instructions.
     sent: Vec<(TaskId, u64)>,
@@ -30,10 +30,10 @@ struct Acknowledged {
     next: u64,
 }
 
-type Acks = Arc<Mutex<Acknowledged>>;
+pub(super) type Acks = Arc<Mutex<Acknowledged>>;
 
 /// Does a little of everything. The one with the signal `parent` has a child.
-fn busy() -> Script {
+pub(super) fn busy() -> Script {
     script(|link| async move {
         let role = link.request(|reply| GuestCall::Poll { key: key("parent"), reply }).await;
         if matches!(role, Ok(Some(_))) {
@@ -64,7 +64,7 @@ fn busy() -> Script {
 }
 
 /// Starts what there is to start, and answers what is asked, until nothing is left.
-async fn drive(bench: &Bench, acks: &Acks, first: bool) {
+pub(super) async fn drive(bench: &Bench, acks: &Acks, first: bool) {
     if first {
         let plan = Plan::new("g").step(PlanStep::new("one")).step(PlanStep::new("two"));
         let held = ApprovalAsk::new(ApprovalAsk::START, "r", "s");
@@ -124,7 +124,7 @@ async fn drive_until_it_stops(bench: &Bench, acks: &Acks, first: bool) -> bool {
 }
 
 /// What must hold when everything has come to its end.
-async fn holds(world: &World, bench: &Bench, acks: &Acks, case: &str) {
+pub(super) async fn holds(world: &World, bench: &Bench, acks: &Acks, case: &str) {
     let acks = acks.lock().unwrap().clone();
     let known: BTreeSet<TaskId> = bench.inner.registry.known_ids().into_iter().collect();
     for id in &acks.started {

@@ -5,6 +5,9 @@ mod children;
 mod everywhere;
 mod gate;
 mod mended;
+mod planned;
+#[cfg(feature = "sqlite")]
+mod power;
 mod shapes;
 
 use std::collections::HashMap;

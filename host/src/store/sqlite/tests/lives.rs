@@ -18,17 +18,17 @@ use crate::store::sqlite::{OpenError, SqliteStore};
 
 /// A directory, and the disk that its store is on.
 #[derive(Debug)]
-pub(super) struct Place {
-    pub(super) world: World,
+pub(crate) struct Place {
+    pub(crate) world: World,
     pub(super) dir: tempfile::TempDir,
 }
 
 impl Place {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self { world: World::new(seed), dir: tempfile::tempdir().unwrap() }
     }
 
-    pub(super) fn open(&self) -> Result<SqliteStore, OpenError> {
+    pub(crate) fn open(&self) -> Result<SqliteStore, OpenError> {
         SqliteStore::open_with(self.dir.path(), self.world.manner())
     }
 }

@@ -363,14 +363,16 @@ async fn t42_what_is_committed_after_a_failed_sync_and_a_new_beginning_outlives_
         let place = Place::new(seed);
         let store = place.open().unwrap();
         commit(&store, task(1), durable(1)).await.unwrap();
+        commit(&store, task(1), behind(2)).await.unwrap();
         place.world.set(Fate::SyncFails);
-        commit(&store, task(1), durable(2)).await.unwrap_err();
+        commit(&store, task(1), durable(3)).await.unwrap_err();
         place.world.set(Fate::Works);
         drop(store);
         // The next one reads the log anew.
         place.world.kill();
         let store = place.open().unwrap();
         let before = log(&store, task(1)).await;
+        assert_eq!(before[..2], [durable(1), behind(2)], "it is read, and may not be on the disk");
         commit(&store, task(2), durable(1)).await.unwrap();
         place.world.set(Fate::Dark);
         drop(store);

@@ -19,7 +19,7 @@ const REGION: usize = 32768;
 
 /// The disk.
 #[derive(Debug, Clone)]
-pub(super) struct World {
+pub(crate) struct World {
     name: &'static str,
     disk: Arc<Mutex<Disk>>,
 }
@@ -114,7 +114,7 @@ impl World {
         self.disk.lock().unwrap()
     }
 
-    pub(super) fn dice(&self, sides: u64) -> u64 {
+    pub(crate) fn dice(&self, sides: u64) -> u64 {
         self.lock().dice(sides)
     }
 
@@ -129,7 +129,7 @@ impl World {
     }
 
     /// The power goes after this many operations.
-    pub(super) fn darkens_after(&self, operations: u64) {
+    pub(crate) fn darkens_after(&self, operations: u64) {
         self.lock().left = Some(operations);
     }
 
@@ -146,7 +146,7 @@ impl World {
     }
 
     /// The power is lost, and comes back: what was not synced is there, or not, or in parts.
-    pub(super) fn lose_power(&self) {
+    pub(crate) fn lose_power(&self) {
         let mut disk = self.lock();
         (disk.left, disk.fate) = (None, Fate::Works);
         let mut files = std::mem::take(&mut disk.files);
@@ -214,7 +214,7 @@ impl Disk {
 
 /// An open file.
 #[derive(Debug)]
-pub(super) struct Handle {
+pub(crate) struct Handle {
     world: World,
     path: String,
     id: u64,
@@ -384,7 +384,7 @@ impl Drop for Handle {
 
 /// The log's index, which is in memory and shared.
 #[derive(Debug)]
-pub(super) struct Index(Handle);
+pub(crate) struct Index(Handle);
 
 impl Index {
     fn region<T>(&self, region: u32, act: impl FnOnce(&mut [u8]) -> T) -> T {

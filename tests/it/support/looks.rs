@@ -1,0 +1,35 @@
+//! For what tells nobody that it has changed: it is looked at again and again, and between two looks a task or a
+//! process comes and goes. Its end is what is waited for, and everything else has had its turn by then.
+
+use std::process::Command;
+
+use serde_json::json;
+use taskcell::Host;
+
+use super::task::result;
+
+/// Lets a task of this host, which has the fixture guest, come and go.
+pub(crate) async fn turn(host: &Host) {
+    assert_eq!(result(host, "echo", json!("turn")).await, json!("turn"));
+}
+
+/// Lets a process come and go, which leaves this one as it is: a task would start threads and open files.
+pub(crate) async fn elsewhere() {
+    let process = || Command::new("true").status().unwrap();
+    assert!(tokio::task::spawn_blocking(process).await.unwrap().success());
+}
+
+/// Like [`turn`], of a host of its own, where the other one is not to be disturbed.
+#[derive(Default)]
+pub(crate) struct Turns(Option<Host>);
+
+impl Turns {
+    pub(crate) async fn next(&mut self) {
+        if self.0.is_none() {
+            self.0 = Some(super::fixture().await.0);
+        }
+        if let Some(host) = &self.0 {
+            turn(host).await;
+        }
+    }
+}
