@@ -40,7 +40,7 @@ enum Kind {
     Tests,
 }
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 7] = [
     Step { name: "format", what: "the code is formatted", kind: Kind::Component("fmt", &["fmt", "--all", "--check"]) },
     Step { name: "tidy", what: "the rules of the house hold", kind: Kind::Cargo(&["test", "-p", "xtask"]) },
     Step { name: "guests", what: "all guests are built", kind: Kind::Guests },
@@ -53,11 +53,6 @@ const STEPS: [Step; 8] = [
         name: "bare",
         what: "the library builds alone, without any of its features",
         kind: Kind::Cargo(&["check", "-p", "taskcell", "--no-default-features"]),
-    },
-    Step {
-        name: "serve",
-        what: "and with the server alone, whose host lives in memory then",
-        kind: Kind::Cargo(&["check", "-p", "taskcell", "--no-default-features", "--features", "serve"]),
     },
     Step {
         name: "program",
@@ -192,7 +187,7 @@ mod tests {
     fn a_filter_leaves_guests_and_tests() {
         let names =
             |filter| STEPS.iter().filter(|step| step.is_wanted(filter)).map(|step| step.name).collect::<Vec<_>>();
-        assert_eq!(names(None), ["format", "tidy", "guests", "clippy", "bare", "serve", "program", "test"]);
+        assert_eq!(names(None), ["format", "tidy", "guests", "clippy", "bare", "program", "test"]);
         assert_eq!(names(Some("cancel")), ["guests", "program", "test"]);
     }
 

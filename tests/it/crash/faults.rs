@@ -51,7 +51,7 @@ async fn t41_a_server_on_a_full_disk_holds_its_tasks_and_goes_on_when_there_is_r
     // Something still fits into what the store's files take up already.
     let refused = loop {
         let (status, body) = ledger.try_start(&server, Shape::Short).await.unwrap();
-        if status != StatusCode::ACCEPTED {
+        if !status.is_success() {
             break (status, body);
         }
     };
@@ -93,7 +93,7 @@ async fn until_it_ends(mut server: Server, ledger: &mut Ledger) -> (Option<i32>,
     let mut problem = Value::Null;
     // What is asked for last may be cut off, or be refused because the store has failed.
     while let Ok((status, body)) = ledger.try_start(&server, Shape::Tells).await {
-        if status != StatusCode::ACCEPTED {
+        if !status.is_success() {
             problem = body;
             break;
         }
