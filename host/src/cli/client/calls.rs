@@ -85,7 +85,11 @@ impl Client {
         wait: Option<Duration>,
     ) -> Result<CancelAnswered, CallError> {
         let asked = self.request(Method::POST, &["tasks", &id.to_string(), "cancel"], &()).json(body);
-        let answer = self.send(waiting(asked, wait)).await?;
+        let asked = match wait {
+            Some(time) => waiting(asked, time),
+            None => asked,
+        };
+        let answer = self.send(asked).await?;
         self.read(answer).await
     }
 
