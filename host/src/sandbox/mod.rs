@@ -18,6 +18,7 @@ pub(crate) mod measure;
 pub(crate) mod meter;
 pub(crate) mod pace;
 pub(crate) mod pool;
+pub(crate) mod program;
 pub(crate) mod quota;
 pub(crate) mod random;
 pub(crate) mod runner;

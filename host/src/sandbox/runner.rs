@@ -35,6 +35,7 @@ use super::inspect::{Border, Unfit};
 use super::load::{LoadError, LoadedPlugin, command_manifest};
 use super::pace::{Paced, Turn};
 use super::pool::{Needs, Pool};
+use super::program::Program;
 
 use self::hooks::HookFunctions;
 
@@ -52,6 +53,7 @@ pub(crate) struct WasmRunner {
     hook_pool: Arc<Pool>,
     stock: Stock,
     compilers: Compilers,
+    plain_commands: bool,
     clock: Arc<dyn Clock>,
     limits: Limits,
     /// The code of plugins, for as long as somebody holds it.
@@ -93,12 +95,14 @@ pub(crate) struct WasmSettings {
     pub(crate) load: LoadLimits,
     pub(crate) cache: Option<ArtifactCache>,
     pub(crate) compiler: Compiler,
+    /// Whether plain programs for WASI preview 1 are plugins too.
+    pub(crate) plain_commands: bool,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl WasmRunner {
     pub(crate) fn new(settings: WasmSettings) -> wasmtime::Result<Self> {
-        let WasmSettings { cells, limits, load, cache, compiler, clock } = settings;
+        let WasmSettings { cells, limits, load, cache, compiler, plain_commands, clock } = settings;
         let stock = Stock::for_cells(cells, load);
         let hooks = hooks::stock(stock);
         let engine = engine(stock.and(hooks), &limits)?;
@@ -121,6 +125,7 @@ impl WasmRunner {
             hook_pool: Arc::new(Pool::new(hooks)),
             stock,
             compilers: Compilers::new(compiler, cache, load),
+            plain_commands,
             clock,
             limits,
             plugins: RwLock::default(),
@@ -198,8 +203,8 @@ impl WasmRunner {
         let form = match kind {
             FileKind::Component => Form::Component,
             FileKind::ModuleWithContract => Form::Module,
-            FileKind::PlainModule
-            | FileKind::WasmText
+            FileKind::PlainModule => self.program(bytes)?,
+            FileKind::WasmText
             | FileKind::Precompiled
             | FileKind::NativeCode
             | FileKind::Text
@@ -208,6 +213,11 @@ impl WasmRunner {
         };
         validate(bytes)?;
         needs_no_more_than(bytes, self.limits.memory_bytes)?;
+        if form == Form::Component {
+            // What can be no plugin is not worth compiling.
+            let border = Border::read(bytes);
+            border.shape(&self.extensions).map_err(|unfit| unfit_error(unfit, &border))?;
+        }
         let Some(system) = self.system.as_ref().map(|system| system.handle().clone()) else {
             return Err(LoadError::ShuttingDown);
         };
@@ -229,6 +239,18 @@ impl WasmRunner {
         };
         let digest = PluginDigest::of(bytes);
         Ok(Compiled { code: Code { linked, needs, hooks }, border, digest, size: bytes.len() as u64, kind })
+    }
+
+    /// How a module without the contract can be run, if at all.
+    fn program(&self, bytes: &[u8]) -> Result<Form, LoadError> {
+        // Before anything is said about what it lacks.
+        validate(bytes)?;
+        match Program::of(bytes) {
+            Program::Runs if self.plain_commands => Ok(Form::Program),
+            Program::Runs => Err(LoadError::PlainProgram),
+            Program::Lacks(imports) => Err(LoadError::UnknownImports { imports }),
+            Program::IsNone => Err(LoadError::NotAComponent(FileKind::PlainModule)),
+        }
     }
 
     async fn describe(&self, code: Arc<Code>) -> Result<Manifest, LoadError> {

@@ -26,7 +26,10 @@ pub(in crate::cli) async fn run(arguments: RunArguments) -> Result<Exit, Fault> 
     let mut stops = Stops::listen()?;
     let mut screen = Screen::new(manner(&arguments));
     screen.begin(&format!("loading {}", arguments.plugin.display()));
-    let host = open::host(&request::limits(&wishes), request::config(&arguments)?.as_ref())?;
+    let config = request::config(&arguments)?;
+    let wanted =
+        open::Wanted { limits: request::limits(&wishes), config: config.as_ref(), commands: arguments.command };
+    let host = open::host(&wanted)?;
     let loaded = tokio::select! {
         loaded = open::plugin(&host, &arguments.plugin) => loaded,
         stop = stops.next() => {
