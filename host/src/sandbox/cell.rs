@@ -26,6 +26,7 @@ use super::bindings::{TaskPlugin, TaskPluginPre};
 use super::files::{self, FileRules, Files};
 use super::inspect::Shape;
 use super::meter::MemoryMeter;
+use super::opening;
 use super::pace::{Account, Pace, Turn, keep_pace, publish};
 use super::random::{self, Random};
 use super::trap::{Departure, Scene, departure, is_outside_the_code, is_too_large_result};
@@ -212,6 +213,7 @@ fn departed(error: &wasmtime::Error, store: &Store<CellData>) -> Departure {
 
 /// Runs one task from a fresh instance to its end.
 pub(super) async fn run(around: Around, plugin: &Linked, work: &CellWork) -> CellEnd {
+    opening::look_at_folders(&work.grants).await;
     let mut store = match prepare(around, plugin, work) {
         Ok(store) => store,
         Err(failure) => return CellEnd::Failed(failure),

@@ -1,13 +1,13 @@
-//! `wasi:filesystem`: wasmtime's own, with the scratch directory's quota before everything that can grow it.
+//! `wasi:filesystem`: wasmtime's own, with the scratch directory's quota before everything that can grow it, and with files
+//! opened and streamed by functions of our own, which wait for no pipe and take no thread of other tasks.
 //!
 //! All functions are listed here, the ones that are only passed on as well. So a function that a later release adds is a
-//! compile error and not a hole. Paths are resolved by wasmtime's own functions alone.
+//! compile error and not a hole. Paths are resolved by wasmtime's functions and by cap-std, and never here.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::mem;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -20,7 +20,6 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
     HostDirectoryEntryStream, MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
 };
 use wasmtime_wasi::p2::bindings::filesystem::{preopens, types};
-use wasmtime_wasi::p2::pipe::SinkOutputStream;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult, ReaddirIterator};
 use wasmtime_wasi::runtime::spawn_blocking;
 use wasmtime_wasi::{FsPerms, OpenMode};
@@ -31,8 +30,10 @@ use crate::ports::output::OutputLog;
 use crate::ports::scratch::Scratch;
 
 use super::cell::CellData;
-use super::filestream::{NoEmptyWrites, Place, ScratchStream};
+use super::filestream::{Place, Target, WriteStream};
+use super::filework::{FileWork, ReadStream};
 use super::measure::Amount;
+use super::opening::{OpenAt, Opening, behind};
 use super::quota::{self, Quota, Turn};
 
 /// What a cell knows of its files beside wasmtime.
@@ -45,6 +46,8 @@ pub(super) struct FileRules {
     /// There from the moment that the guest has asked for its folders, before which it can reach none.
     opened: OnceLock<OpenedScratch>,
     listings: Mutex<Listings>,
+    /// What its streams have under way.
+    work: FileWork,
 }
 
 /// The scratch directory as the guest has it.
@@ -66,7 +69,14 @@ pub(super) struct NoScratch(io::Error);
 
 impl FileRules {
     pub(super) fn new(limits: &Limits, log: Arc<OutputLog>, scratch: Option<Arc<Scratch>>) -> Self {
-        Self { limits: *limits, log, scratch, opened: OnceLock::new(), listings: Mutex::default() }
+        Self {
+            limits: *limits,
+            log,
+            scratch,
+            opened: OnceLock::new(),
+            listings: Mutex::default(),
+            work: FileWork::new(),
+        }
     }
 
     /// The scratch directory, which the first call makes.
@@ -148,10 +158,7 @@ fn again<T: 'static>(resource: &Resource<T>) -> Resource<T> {
 impl Files<'_> {
     /// The quota that a descriptor is under and what is open behind it, if it lies in the scratch directory.
     fn scratch(&self, fd: &Fd) -> FsResult<Option<(Arc<Quota>, Arc<File>)>> {
-        let open = match self.wasi.table.get(fd)? {
-            Descriptor::File(file) => &file.file,
-            Descriptor::Dir(dir) => &dir.dir,
-        };
+        let open = behind(self.wasi.table.get(fd)?);
         let quota = self.rules.opened.get().map(|opened| &opened.quota).filter(|quota| quota.has(open));
         Ok(quota.map(|quota| (Arc::clone(quota), Arc::clone(open))))
     }
@@ -181,7 +188,7 @@ impl Files<'_> {
         if !quota::admit_now(&mut turn, Amount::FILE) {
             // Opening what is there needs no room, and is no reason to measure.
             if let Some(existing) = how.if_there() {
-                let opened = self.wasi_open_at(again(&fd), existing).await;
+                let opened = self.opened(&fd, existing).await;
                 let missing = |error: &FsError| matches!(error.downcast_ref(), Some(ErrorCode::NoEntry));
                 if !opened.as_ref().is_err_and(missing) {
                     return opened;
@@ -189,36 +196,17 @@ impl Files<'_> {
             }
             turn = quota::admit(turn, Amount::FILE).await.map_err(failed)?;
         }
-        let opened = self.wasi_open_at(fd, how).await;
+        let opened = self.opened(&fd, how).await;
         drop(turn);
         opened
     }
 
-    async fn wasi_open_at(&mut self, fd: Fd, how: OpenAt) -> FsResult<Fd> {
-        let OpenAt { path_flags, path, open, flags } = how;
-        self.wasi.open_at(fd, path_flags, path, open, flags).await
-    }
-}
-
-/// What to open and how.
-#[derive(Clone)]
-struct OpenAt {
-    path_flags: PathFlags,
-    path: String,
-    open: OpenFlags,
-    flags: DescriptorFlags,
-}
-
-impl OpenAt {
-    /// The same for a file that must be there already; `None` if it must not.
-    fn if_there(&self) -> Option<Self> {
-        let mut how = self.clone();
-        // Making a file opens it for writing, and for reading too unless writing was asked for.
-        if !how.flags.contains(DescriptorFlags::WRITE) {
-            how.flags |= DescriptorFlags::READ | DescriptorFlags::WRITE;
-        }
-        how.open &= !OpenFlags::CREATE;
-        (!self.open.contains(OpenFlags::EXCLUSIVE)).then_some(how)
+    /// Opens a regular file or a directory.
+    async fn opened(&mut self, fd: &Fd, how: OpenAt) -> FsResult<Fd> {
+        let Descriptor::Dir(dir) = self.wasi.table.get(fd)? else { return Err(ErrorCode::NotDirectory.into()) };
+        let (opening, dir) = (Opening::new(how, dir.perms)?, Arc::clone(&dir.dir));
+        let opened = spawn_blocking(move || opening.open(&dir)).await?;
+        Ok(self.wasi.table.push(opened)?)
     }
 }
 
@@ -267,12 +255,9 @@ impl HostDescriptor for Files<'_> {
     ) -> FsResult<Fd> {
         let creates = open.contains(OpenFlags::CREATE);
         let how = OpenAt { path_flags, path, open, flags };
-        let Some((quota, _)) = self.scratch(&fd)? else { return self.wasi_open_at(fd, how).await };
-        let opened = if creates { self.create_at(&quota, fd, how).await? } else { self.wasi_open_at(fd, how).await? };
-        match self.wasi.table.get(&opened)? {
-            Descriptor::File(file) => quota.add(&file.file),
-            Descriptor::Dir(dir) => quota.add(&dir.dir),
-        }
+        let Some((quota, _)) = self.scratch(&fd)? else { return self.opened(&fd, how).await };
+        let opened = if creates { self.create_at(&quota, fd, how).await? } else { self.opened(&fd, how).await? };
+        quota.add(behind(self.wasi.table.get(&opened)?));
         Ok(opened)
     }
 
@@ -283,21 +268,11 @@ impl HostDescriptor for Files<'_> {
     }
 
     fn write_via_stream(&mut self, fd: Fd, place: Filesize) -> FsResult<Resource<DynOutputStream>> {
-        if let Some((quota, file)) = self.scratch_file(&fd)? {
-            let stream = ScratchStream::new(quota, file, Place::At(place));
-            return Ok(self.wasi.table.push(Box::new(stream) as DynOutputStream)?);
-        }
-        let stream = self.wasi.write_via_stream(fd, place)?;
-        self.no_empty_writes(stream)
+        self.write_stream(&fd, Place::At(place))
     }
 
     fn append_via_stream(&mut self, fd: Fd) -> FsResult<Resource<DynOutputStream>> {
-        if let Some((quota, file)) = self.scratch_file(&fd)? {
-            let stream = ScratchStream::new(quota, file, Place::End);
-            return Ok(self.wasi.table.push(Box::new(stream) as DynOutputStream)?);
-        }
-        let stream = self.wasi.append_via_stream(fd)?;
-        self.no_empty_writes(stream)
+        self.write_stream(&fd, Place::End)
     }
 
     async fn set_size(&mut self, fd: Fd, size: Filesize) -> FsResult<()> {
@@ -408,7 +383,15 @@ impl HostDescriptor for Files<'_> {
         read: NewTimestamp,
         written: NewTimestamp,
     ) -> FsResult<()> {
-        self.wasi.set_times_at(fd, flags, path, read, written).await
+        if !flags.contains(PathFlags::SYMLINK_FOLLOW) {
+            return self.wasi.set_times_at(fd, flags, path, read, written).await;
+        }
+        // wasmtime opens whatever is there for that.
+        let (open, flags) = (OpenFlags::empty(), DescriptorFlags::READ);
+        let target = self.opened(&fd, OpenAt { path_flags: PathFlags::SYMLINK_FOLLOW, path, open, flags }).await?;
+        let set = self.wasi.set_times(again(&target), read, written).await;
+        self.wasi.table.delete(target)?;
+        set
     }
 
     fn drop(&mut self, fd: Fd) -> wasmtime::Result<()> {
@@ -428,7 +411,9 @@ impl HostDescriptor for Files<'_> {
     }
 
     fn read_via_stream(&mut self, fd: Fd, offset: Filesize) -> FsResult<Resource<DynInputStream>> {
-        self.wasi.read_via_stream(fd, offset)
+        let Descriptor::File(file) = self.wasi.table.get(&fd)? else { return Err(ErrorCode::IsDirectory.into()) };
+        let stream = ReadStream::new(self.rules.work.clone(), Arc::clone(&file.file), offset);
+        Ok(self.wasi.table.push(Box::new(stream) as DynInputStream)?)
     }
 
     async fn is_same_object(&mut self, one: Fd, other: Fd) -> wasmtime::Result<bool> {
@@ -456,12 +441,18 @@ impl HostDirectoryEntryStream for Files<'_> {
 }
 
 impl Files<'_> {
-    /// Takes wasmtime's stream out of the table and puts it back behind a filter.
-    fn no_empty_writes(&mut self, stream: Resource<DynOutputStream>) -> FsResult<Resource<DynOutputStream>> {
-        let slot = self.wasi.table.get_mut(&stream)?;
-        let inner = mem::replace(slot, Box::new(SinkOutputStream));
-        *slot = Box::new(NoEmptyWrites(inner));
-        Ok(stream)
+    /// A stream into a file, under the quota if it lies in the scratch directory.
+    fn write_stream(&mut self, fd: &Fd, place: Place) -> FsResult<Resource<DynOutputStream>> {
+        let Descriptor::File(file) = self.wasi.table.get(fd)? else { return Err(ErrorCode::BadDescriptor.into()) };
+        if file.perms.write_not_permitted() {
+            return Err(ErrorCode::NotPermitted.into());
+        }
+        let granted = Arc::clone(&file.file);
+        let stream = match self.scratch(fd)? {
+            Some((quota, file)) => WriteStream::new(Target::Scratch(quota), file, place),
+            None => WriteStream::new(Target::Granted(self.rules.work.clone()), granted, place),
+        };
+        Ok(self.wasi.table.push(Box::new(stream) as DynOutputStream)?)
     }
 }
 
