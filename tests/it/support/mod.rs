@@ -6,6 +6,7 @@ pub(crate) mod files;
 pub(crate) mod imports;
 pub(crate) mod oracle;
 pub(crate) mod process;
+pub(crate) mod seccomp;
 pub(crate) mod task;
 
 use std::panic::Location;
