@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use cap_std::fs::Dir;
 use wasmtime::StoreContextMut;
-use wasmtime::component::{HasData, Linker, Resource};
+use wasmtime::component::{HasData, Linker, Resource, ResourceTableError};
 use wasmtime_wasi::filesystem::{self, Descriptor, WasiFilesystemCtxView};
 use wasmtime_wasi::p2::bindings::filesystem::types::{
     Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, ErrorCode, Filesize, Host, HostDescriptor,
@@ -31,7 +31,7 @@ use crate::ports::scratch::Scratch;
 
 use super::cell::CellData;
 use super::filestream::{Place, Target, WriteStream};
-use super::filework::{FileWork, ReadStream};
+use super::filework::{FileWork, Lane, ReadStream};
 use super::measure::Amount;
 use super::opening::{OpenAt, Opening, behind};
 use super::quota::{self, Quota, Turn};
@@ -48,6 +48,8 @@ pub(super) struct FileRules {
     listings: Mutex<Listings>,
     /// What its streams have under way.
     work: FileWork,
+    /// Where work on granted folders is done.
+    folders: Lane,
 }
 
 /// The scratch directory as the guest has it.
@@ -68,15 +70,9 @@ impl fmt::Debug for OpenedScratch {
 pub(super) struct NoScratch(io::Error);
 
 impl FileRules {
-    pub(super) fn new(limits: &Limits, log: Arc<OutputLog>, scratch: Option<Arc<Scratch>>) -> Self {
-        Self {
-            limits: *limits,
-            log,
-            scratch,
-            opened: OnceLock::new(),
-            listings: Mutex::default(),
-            work: FileWork::new(),
-        }
+    pub(super) fn new(limits: &Limits, log: Arc<OutputLog>, scratch: Option<Arc<Scratch>>, folders: Lane) -> Self {
+        let (opened, listings, work) = (OnceLock::new(), Mutex::default(), FileWork::new());
+        Self { limits: *limits, log, scratch, opened, listings, work, folders }
     }
 
     /// The scratch directory, which the first call makes.
@@ -157,16 +153,21 @@ fn again<T: 'static>(resource: &Resource<T>) -> Resource<T> {
 
 impl Files<'_> {
     /// The quota that a descriptor is under and what is open behind it, if it lies in the scratch directory.
-    fn scratch(&self, fd: &Fd) -> FsResult<Option<(Arc<Quota>, Arc<File>)>> {
+    fn scratch(&self, fd: &Fd) -> Result<Option<(Arc<Quota>, Arc<File>)>, ResourceTableError> {
         let open = behind(self.wasi.table.get(fd)?);
         let quota = self.rules.opened.get().map(|opened| &opened.quota).filter(|quota| quota.has(open));
         Ok(quota.map(|quota| (Arc::clone(quota), Arc::clone(open))))
     }
 
-    /// The same for a descriptor of a file; wasmtime says what is wrong with others.
+    /// Where its blocking work is done.
+    fn lane(&self, fd: &Fd) -> Result<Lane, ResourceTableError> {
+        Ok(if self.scratch(fd)?.is_some() { Lane::default() } else { self.rules.folders.clone() })
+    }
+
+    /// The quota and the open file of a descriptor of a file; wasmtime says what is wrong with others.
     fn scratch_file(&self, fd: &Fd) -> FsResult<Option<(Arc<Quota>, Arc<File>)>> {
         match self.wasi.table.get(fd)? {
-            Descriptor::File(_) => self.scratch(fd),
+            Descriptor::File(_) => Ok(self.scratch(fd)?),
             Descriptor::Dir(_) => Ok(None),
         }
     }
@@ -205,7 +206,7 @@ impl Files<'_> {
     async fn opened(&mut self, fd: &Fd, how: OpenAt) -> FsResult<Fd> {
         let Descriptor::Dir(dir) = self.wasi.table.get(fd)? else { return Err(ErrorCode::NotDirectory.into()) };
         let (opening, dir) = (Opening::new(how, dir.perms)?, Arc::clone(&dir.dir));
-        let opened = spawn_blocking(move || opening.open(&dir)).await?;
+        let opened = self.lane(fd)?.blocking(move || opening.open(&dir)).await?;
         Ok(self.wasi.table.push(opened)?)
     }
 }
@@ -262,7 +263,9 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn write(&mut self, fd: Fd, bytes: Vec<u8>, place: Filesize) -> FsResult<Filesize> {
-        let Some((quota, file)) = self.scratch_file(&fd)? else { return self.wasi.write(fd, bytes, place).await };
+        let Some((quota, file)) = self.scratch_file(&fd)? else {
+            return self.lane(&fd)?.run(self.wasi.write(fd, bytes, place)).await;
+        };
         let written = quota.change(move |books| books.write_at(&file, &bytes, place)).await;
         written.map(|bytes| bytes as Filesize).map_err(failed)
     }
@@ -276,12 +279,16 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn set_size(&mut self, fd: Fd, size: Filesize) -> FsResult<()> {
-        let Some((quota, file)) = self.scratch_file(&fd)? else { return self.wasi.set_size(fd, size).await };
+        let Some((quota, file)) = self.scratch_file(&fd)? else {
+            return self.lane(&fd)?.run(self.wasi.set_size(fd, size)).await;
+        };
         quota.change(move |books| books.set_size(&file, size)).await.map_err(failed)
     }
 
     async fn create_directory_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
-        let Some((quota, dir)) = self.scratch(&fd)? else { return self.wasi.create_directory_at(fd, path).await };
+        let Some((quota, dir)) = self.scratch(&fd)? else {
+            return self.lane(&fd)?.run(self.wasi.create_directory_at(fd, path)).await;
+        };
         let turn = quota.admit(Amount::DIR).await.map_err(failed)?;
         let new = path.clone();
         let turn = check_depth(turn, move |books| books.check_new_dir(&dir, Path::new(&new))).await?;
@@ -291,7 +298,9 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn symlink_at(&mut self, fd: Fd, target: String, path: String) -> FsResult<()> {
-        let Some((quota, _)) = self.scratch(&fd)? else { return self.wasi.symlink_at(fd, target, path).await };
+        let Some((quota, _)) = self.scratch(&fd)? else {
+            return self.lane(&fd)?.run(self.wasi.symlink_at(fd, target, path)).await;
+        };
         let link = Amount { bytes: target.len() as u64, ..Amount::FILE };
         let turn = quota.admit(link).await.map_err(failed)?;
         let made = self.wasi.symlink_at(fd, target, path).await;
@@ -301,7 +310,7 @@ impl HostDescriptor for Files<'_> {
 
     async fn link_at(&mut self, fd: Fd, flags: PathFlags, old: String, to: Fd, new: String) -> FsResult<()> {
         let Some((quota, ..)) = self.scratch_pair(&fd, &to)? else {
-            return self.wasi.link_at(fd, flags, old, to, new).await;
+            return self.lane(&fd)?.run(self.wasi.link_at(fd, flags, old, to, new)).await;
         };
         let turn = quota.admit(Amount::FILE).await.map_err(failed)?;
         let made = self.wasi.link_at(fd, flags, old, to, new).await;
@@ -311,7 +320,7 @@ impl HostDescriptor for Files<'_> {
 
     async fn rename_at(&mut self, fd: Fd, old: String, to: Fd, new: String) -> FsResult<()> {
         let Some((quota, from_dir, to_dir)) = self.scratch_pair(&fd, &to)? else {
-            return self.wasi.rename_at(fd, old, to, new).await;
+            return self.lane(&fd)?.run(self.wasi.rename_at(fd, old, to, new)).await;
         };
         // Nothing grows, but a measurement must not miss what moves.
         let (from, into) = (old.clone(), new.clone());
@@ -326,53 +335,54 @@ impl HostDescriptor for Files<'_> {
     // What follows makes no directory larger.
 
     async fn advise(&mut self, fd: Fd, offset: Filesize, length: Filesize, advice: Advice) -> FsResult<()> {
-        self.wasi.advise(fd, offset, length, advice).await
+        self.lane(&fd)?.run(self.wasi.advise(fd, offset, length, advice)).await
     }
 
     async fn sync_data(&mut self, fd: Fd) -> FsResult<()> {
-        self.wasi.sync_data(fd).await
+        self.lane(&fd)?.run(self.wasi.sync_data(fd)).await
     }
 
     async fn get_flags(&mut self, fd: Fd) -> FsResult<DescriptorFlags> {
-        self.wasi.get_flags(fd).await
+        self.lane(&fd)?.run(self.wasi.get_flags(fd)).await
     }
 
     async fn get_type(&mut self, fd: Fd) -> FsResult<DescriptorType> {
-        self.wasi.get_type(fd).await
+        self.lane(&fd)?.run(self.wasi.get_type(fd)).await
     }
 
     async fn set_times(&mut self, fd: Fd, read: NewTimestamp, written: NewTimestamp) -> FsResult<()> {
-        self.wasi.set_times(fd, read, written).await
+        self.lane(&fd)?.run(self.wasi.set_times(fd, read, written)).await
     }
 
     async fn read(&mut self, fd: Fd, length: Filesize, offset: Filesize) -> FsResult<(Vec<u8>, bool)> {
-        self.wasi.read(fd, length, offset).await
+        self.lane(&fd)?.run(self.wasi.read(fd, length, offset)).await
     }
 
     async fn read_directory(&mut self, fd: Fd) -> FsResult<Resource<ReaddirIterator>> {
         let Descriptor::Dir(dir) = self.wasi.table.get(&fd)? else { return self.wasi.read_directory(fd).await };
-        let dir = Arc::clone(&dir.dir);
+        let (dir, lane) = (Arc::clone(&dir.dir), self.lane(&fd)?);
         // A look ahead, because afterwards all names are in memory.
-        let names = spawn_blocking(move || Ok(Dir::from_std_file(dir.try_clone()?).entries()?.count() as u64)).await;
+        let count = move || Ok(Dir::from_std_file(dir.try_clone()?).entries()?.count() as u64);
+        let names = lane.blocking(count).await;
         let names = names.map_err(failed)?;
         if !self.rules.listings().has_room_for(names) {
             return Err(ErrorCode::InsufficientMemory.into());
         }
-        let listing = self.wasi.read_directory(fd).await?;
+        let listing = lane.run(self.wasi.read_directory(fd)).await?;
         self.rules.listings().names.insert(listing.rep(), names);
         Ok(listing)
     }
 
     async fn sync(&mut self, fd: Fd) -> FsResult<()> {
-        self.wasi.sync(fd).await
+        self.lane(&fd)?.run(self.wasi.sync(fd)).await
     }
 
     async fn stat(&mut self, fd: Fd) -> FsResult<DescriptorStat> {
-        self.wasi.stat(fd).await
+        self.lane(&fd)?.run(self.wasi.stat(fd)).await
     }
 
     async fn stat_at(&mut self, fd: Fd, flags: PathFlags, path: String) -> FsResult<DescriptorStat> {
-        self.wasi.stat_at(fd, flags, path).await
+        self.lane(&fd)?.run(self.wasi.stat_at(fd, flags, path)).await
     }
 
     async fn set_times_at(
@@ -384,12 +394,12 @@ impl HostDescriptor for Files<'_> {
         written: NewTimestamp,
     ) -> FsResult<()> {
         if !flags.contains(PathFlags::SYMLINK_FOLLOW) {
-            return self.wasi.set_times_at(fd, flags, path, read, written).await;
+            return self.lane(&fd)?.run(self.wasi.set_times_at(fd, flags, path, read, written)).await;
         }
         // wasmtime opens whatever is there for that.
         let (open, flags) = (OpenFlags::empty(), DescriptorFlags::READ);
         let target = self.opened(&fd, OpenAt { path_flags: PathFlags::SYMLINK_FOLLOW, path, open, flags }).await?;
-        let set = self.wasi.set_times(again(&target), read, written).await;
+        let set = self.lane(&fd)?.run(self.wasi.set_times(again(&target), read, written)).await;
         self.wasi.table.delete(target)?;
         set
     }
@@ -399,33 +409,33 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn readlink_at(&mut self, fd: Fd, path: String) -> FsResult<String> {
-        self.wasi.readlink_at(fd, path).await
+        self.lane(&fd)?.run(self.wasi.readlink_at(fd, path)).await
     }
 
     async fn remove_directory_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
-        self.wasi.remove_directory_at(fd, path).await
+        self.lane(&fd)?.run(self.wasi.remove_directory_at(fd, path)).await
     }
 
     async fn unlink_file_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
-        self.wasi.unlink_file_at(fd, path).await
+        self.lane(&fd)?.run(self.wasi.unlink_file_at(fd, path)).await
     }
 
     fn read_via_stream(&mut self, fd: Fd, offset: Filesize) -> FsResult<Resource<DynInputStream>> {
         let Descriptor::File(file) = self.wasi.table.get(&fd)? else { return Err(ErrorCode::IsDirectory.into()) };
-        let stream = ReadStream::new(self.rules.work.clone(), Arc::clone(&file.file), offset);
+        let stream = ReadStream::new(self.rules.work.on(self.lane(&fd)?), Arc::clone(&file.file), offset);
         Ok(self.wasi.table.push(Box::new(stream) as DynInputStream)?)
     }
 
     async fn is_same_object(&mut self, one: Fd, other: Fd) -> wasmtime::Result<bool> {
-        self.wasi.is_same_object(one, other).await
+        self.lane(&one)?.run(self.wasi.is_same_object(one, other)).await
     }
 
     async fn metadata_hash(&mut self, fd: Fd) -> FsResult<MetadataHashValue> {
-        self.wasi.metadata_hash(fd).await
+        self.lane(&fd)?.run(self.wasi.metadata_hash(fd)).await
     }
 
     async fn metadata_hash_at(&mut self, fd: Fd, flags: PathFlags, path: String) -> FsResult<MetadataHashValue> {
-        self.wasi.metadata_hash_at(fd, flags, path).await
+        self.lane(&fd)?.run(self.wasi.metadata_hash_at(fd, flags, path)).await
     }
 }
 
@@ -450,7 +460,7 @@ impl Files<'_> {
         let granted = Arc::clone(&file.file);
         let stream = match self.scratch(fd)? {
             Some((quota, file)) => WriteStream::new(Target::Scratch(quota), file, place),
-            None => WriteStream::new(Target::Granted(self.rules.work.clone()), granted, place),
+            None => WriteStream::new(Target::Granted(self.rules.work.on(self.lane(fd)?)), granted, place),
         };
         Ok(self.wasi.table.push(Box::new(stream) as DynOutputStream)?)
     }

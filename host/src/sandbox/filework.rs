@@ -1,15 +1,19 @@
-//! File work that goes on beside the guest's own calls: its input and output streams.
+//! Where the work on guests' files is done, and how much of it one task has under way.
 //!
-//! A guest makes one call at a time, but may begin to read or write as many streams as it has. Each is a thread that waits
+//! The scratch directory and what is the host's own lie on the host's disk; a granted folder may lie on one that does not
+//! answer. So each kind has threads of its own, and a guest that has no business with a slow disk does not wait for it. A guest makes one call at a time, but may begin to read or write as many streams as it has. Each is a thread that waits
 //! for the disk, and all guests share few of those. So a task has few under way at once, and the others
 //! wait for their turn without a thread: with a slow disk a task waits for itself.
 
 use std::fs::File;
+use std::future::poll_fn;
 use std::io;
 use std::mem;
 use std::os::unix::fs::FileExt as _;
+use std::pin::pin;
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use wasmtime_wasi::p2::{InputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::runtime::{AbortOnDropJoinHandle, spawn, spawn_blocking};
@@ -22,15 +26,46 @@ const READ_BYTES_MAX: usize = 64 << 10;
 /// Bytes that are read for a guest that waits before it says how many it wants.
 const READ_AHEAD_BYTES: usize = 4 << 10;
 
+/// The threads that blocking work is done on: those of a runtime for that, or of the runtime around.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Lane(Option<Handle>);
+
+impl Lane {
+    pub(super) fn new(runtime: &Handle) -> Self {
+        Self(Some(runtime.clone()))
+    }
+
+    /// Lets wasmtime's function do its blocking work there.
+    pub(super) async fn run<F: Future>(&self, work: F) -> F::Output {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            let _there = self.0.as_ref().map(Handle::enter);
+            work.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// Does a job there. It comes to its end when it has begun, also when the future is dropped.
+    pub(super) async fn blocking<R: Send + 'static>(&self, job: impl FnOnce() -> R + Send + 'static) -> R {
+        self.run(async { spawn_blocking(job).await }).await
+    }
+}
+
 /// The turns of one task.
 #[derive(Debug, Clone)]
 pub(super) struct FileWork {
     turns: Arc<Semaphore>,
+    lane: Lane,
 }
 
 impl FileWork {
     pub(super) fn new() -> Self {
-        Self { turns: Arc::new(Semaphore::new(UNDER_WAY_MAX)) }
+        Self { turns: Arc::new(Semaphore::new(UNDER_WAY_MAX)), lane: Lane::default() }
+    }
+
+    /// The same turns, for work in another lane.
+    pub(super) fn on(&self, lane: Lane) -> Self {
+        Self { turns: Arc::clone(&self.turns), lane }
     }
 
     /// Waits for a turn, and then does the job where a thread may block. When the future is dropped, a job that has begun
@@ -39,15 +74,15 @@ impl FileWork {
         &self,
         job: impl FnOnce() -> R + Send + 'static,
     ) -> impl Future<Output = R> + Send + 'static {
-        let turns = Arc::clone(&self.turns);
+        let Self { turns, lane } = self.clone();
         async move {
             let turn = turns.acquire_owned().await;
-            let done = spawn_blocking(move || {
+            let job = move || {
                 let done = job();
                 drop(turn);
                 done
-            });
-            done.await
+            };
+            lane.blocking(job).await
         }
     }
 }
@@ -225,6 +260,28 @@ mod tests {
         assert!(begun.try_recv().is_err(), "their threads are still at it");
         drop(release);
         assert_eq!(next.await.unwrap(), 9);
+    }
+
+    #[tokio::test]
+    async fn t12_who_has_another_lane_is_not_held_up() {
+        let folders = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        let (held, mut begun, release) = held();
+        let lane = Lane::new(folders.handle());
+        let one = tokio::spawn({
+            let (lane, job) = (lane.clone(), held.job(1));
+            async move { lane.blocking(job).await }
+        });
+        begun.recv().await.unwrap();
+        let two = tokio::spawn({
+            let job = held.job(2);
+            // As wasmtime's functions do it.
+            async move { lane.run(async { spawn_blocking(job).await }).await }
+        });
+        assert_eq!(Lane::default().blocking(|| "other").await, "other");
+        assert!(begun.try_recv().is_err(), "its only thread is taken");
+        drop(release);
+        assert_eq!((one.await.unwrap(), two.await.unwrap()), (1, 2));
+        folders.shutdown_background();
     }
 
     fn stream(text: &[u8]) -> ReadStream {

@@ -15,11 +15,12 @@ use rustix::fs::OFlags;
 use wasmtime_wasi::filesystem::{self, Descriptor};
 use wasmtime_wasi::p2::FsResult;
 use wasmtime_wasi::p2::bindings::filesystem::types::{DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
-use wasmtime_wasi::runtime::spawn_blocking;
 use wasmtime_wasi::{FsPerms, OpenMode};
 
 use crate::model::grants::Grants;
 use crate::ports::failpoint::failpoint;
+
+use super::filework::Lane;
 
 /// What a guest wants to open and how.
 #[derive(Clone)]
@@ -146,17 +147,17 @@ impl Opening {
 
 /// Looks at the granted folders where a thread may block, before they are opened on a worker: when their disk does not
 /// answer, the task waits here. What is wrong with one is said by whoever opens it.
-pub(super) async fn look_at_folders(grants: &Grants) {
+pub(super) async fn look_at_folders(grants: &Grants, folders: &Lane) {
     if grants.dirs.is_empty() {
         return;
     }
-    let folders: Vec<PathBuf> = grants.dirs.iter().map(|dir| dir.host.clone()).collect();
-    spawn_blocking(move || {
-        for folder in folders {
-            let _ = rustix::fs::stat(&folder);
+    let paths: Vec<PathBuf> = grants.dirs.iter().map(|dir| dir.host.clone()).collect();
+    let look = move || {
+        for path in paths {
+            let _ = rustix::fs::stat(&path);
         }
-    })
-    .await;
+    };
+    folders.blocking(look).await;
 }
 
 /// What is open behind a descriptor.

@@ -30,6 +30,7 @@ use super::compile::{Compiler, Compilers, Form, Surroundings};
 use super::engine::{Stock, engine};
 #[cfg(feature = "wit-extension")]
 use super::extension::{WitInterface, WitInterfaceError};
+use super::filework::Lane;
 use super::identify::{FileKind, identify};
 use super::inspect::{Border, Unfit};
 use super::load::{LoadError, LoadedPlugin, command_manifest};
@@ -39,7 +40,8 @@ use super::program::Program;
 
 use self::hooks::HookFunctions;
 
-/// Threads that work on guests' files at once. Protects the machine; more wait for their turn.
+/// Threads that work at once on guests' files in granted folders, and as many for their other ones. Protects the machine;
+/// more wait for their turn.
 const BLOCKING_MAX: usize = 64;
 
 /// Runs wasm.
@@ -62,13 +64,15 @@ pub(crate) struct WasmRunner {
     /// Where timers and files of guests are served: not in the caller's runtime, whose threads for blocking calls would
     /// take the guests' low priority over from the workers that start them. `None` only while it is being dropped.
     system: Option<Runtime>,
+    /// Where work on granted folders is done, which may lie on a disk that does not answer.
+    folders: Option<Runtime>,
 }
 
 impl Drop for WasmRunner {
     fn drop(&mut self) {
-        if let Some(system) = self.system.take() {
+        for runtime in [self.system.take(), self.folders.take()].into_iter().flatten() {
             // Not waited for: this may run inside the caller's async code.
-            system.shutdown_background();
+            runtime.shutdown_background();
         }
     }
 }
@@ -112,6 +116,11 @@ impl WasmRunner {
             .thread_name("taskcell-wasi")
             .enable_all()
             .build()?;
+        // Nobody drives it: it has threads for blocking work only.
+        let folders = tokio::runtime::Builder::new_current_thread()
+            .max_blocking_threads(BLOCKING_MAX)
+            .thread_name("taskcell-files")
+            .build()?;
         let context = system.handle().clone();
         let around = move |live: &mut dyn FnMut()| {
             let _context = context.enter();
@@ -131,6 +140,7 @@ impl WasmRunner {
             plugins: RwLock::default(),
             workers,
             system: Some(system),
+            folders: Some(folders),
             engine,
         })
     }
@@ -293,8 +303,13 @@ impl WasmRunner {
     {
         let turn = Arc::new(Turn::new());
         let gate = Arc::clone(&link.gate);
-        let around =
-            Around { engine: self.engine.clone(), clock: Arc::clone(&self.clock), link, turn: Arc::clone(&turn) };
+        let around = Around {
+            engine: self.engine.clone(),
+            clock: Arc::clone(&self.clock),
+            link,
+            turn: Arc::clone(&turn),
+            folders: self.folders.as_ref().map(|folders| Lane::new(folders.handle())).unwrap_or_default(),
+        };
         self.workers.spawn(Paced { guest: Box::pin(cell(around)), gate, turn })
     }
 }

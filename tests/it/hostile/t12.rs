@@ -78,11 +78,13 @@ fn t12_a_folder_with_very_many_files_is_listed() {
         let watched = Watched::new().await;
         watched
             .withstands(async |beside| {
-                let list = request("list", json!({"path": "/data"}));
+                // By WASI's own functions: the standard library asks something about each name.
+                let tricks = json!([{"do": "list", "path": "."}]);
+                let list = request("path-tricks", json!({"hand": "wasi", "folder": "/data", "tricks": tricks}));
                 let granted = Grants::default().dir(folder.path(), "/data", Access::Read);
                 let task = start_as(beside.host, list.grants(granted)).await;
                 beside.goes_on().await;
-                assert_eq!(data(outcome(&task).await)["names"].as_array().unwrap().len(), 100_000);
+                assert_eq!(data(outcome(&task).await)[0]["names"].as_array().unwrap().len(), 100_000);
                 vec![task]
             })
             .await;
@@ -108,7 +110,7 @@ fn t12_very_deep_directories_of_a_granted_folder_hurt_nobody() {
                 let told = data(outcome(&task).await);
                 // As deep as a path can be long.
                 let made = told[0]["done"].as_u64().unwrap();
-                assert!((2000..2048).contains(&made) && told[0]["text"].is_string(), "{told}");
+                assert!((2000..2100).contains(&made) && told[0]["text"].is_string(), "{told}");
                 assert_eq!((&told[1]["text"], &told[2]["text"]), (&Value::Null, &Value::Null), "{told}");
                 vec![task]
             })

@@ -23,7 +23,7 @@ impl Cell {
         wasi.preopened_dir(dirs[1].path(), "/data", FsPerms::ReadWrite).unwrap();
         let place = Dir::open_ambient_dir(dirs[0].path(), cap_std::ambient_authority()).unwrap();
         let scratch = Arc::new(Scratch::new(Arc::new(place), TaskId::from_random(7)));
-        let rules = FileRules::new(&limits, Arc::new(OutputLog::new(1000)), Some(scratch));
+        let rules = FileRules::new(&limits, Arc::new(OutputLog::new(1000)), Some(scratch), Lane::default());
         Self { wasi: wasi.build(), table: ResourceTable::new(), rules, dirs }
     }
 
