@@ -141,6 +141,8 @@ pub(super) fn add_to_linker(linker: &mut Linker<CellData>) -> wasmtime::Result<(
 }
 
 type Fd = Resource<Descriptor>;
+/// The quota, and what is open behind a descriptor.
+type InScratch = (Arc<Quota>, Arc<File>);
 
 /// An error of the disk or of the quota, as the guest is told.
 fn failed(error: io::Error) -> FsError {
@@ -153,7 +155,7 @@ fn again<T: 'static>(resource: &Resource<T>) -> Resource<T> {
 
 impl Files<'_> {
     /// The quota that a descriptor is under and what is open behind it, if it lies in the scratch directory.
-    fn scratch(&self, fd: &Fd) -> Result<Option<(Arc<Quota>, Arc<File>)>, ResourceTableError> {
+    fn scratch(&self, fd: &Fd) -> Result<Option<InScratch>, ResourceTableError> {
         let open = behind(self.wasi.table.get(fd)?);
         let quota = self.rules.opened.get().map(|opened| &opened.quota).filter(|quota| quota.has(open));
         Ok(quota.map(|quota| (Arc::clone(quota), Arc::clone(open))))
@@ -165,7 +167,7 @@ impl Files<'_> {
     }
 
     /// The quota and the open file of a descriptor of a file; wasmtime says what is wrong with others.
-    fn scratch_file(&self, fd: &Fd) -> FsResult<Option<(Arc<Quota>, Arc<File>)>> {
+    fn scratch_file(&self, fd: &Fd) -> FsResult<Option<InScratch>> {
         match self.wasi.table.get(fd)? {
             Descriptor::File(_) => Ok(self.scratch(fd)?),
             Descriptor::Dir(_) => Ok(None),

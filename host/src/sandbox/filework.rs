@@ -200,16 +200,16 @@ mod tests {
 
     use super::*;
 
-    /// Jobs that a test holds up, and how many have begun.
+    /// Jobs that a test holds up, and how many have arrivals.
     struct Held {
         began: tokio::sync::mpsc::UnboundedSender<usize>,
         go: Arc<Mutex<Receiver<()>>>,
     }
 
     fn held() -> (Held, tokio::sync::mpsc::UnboundedReceiver<usize>, Sender<()>) {
-        let (began, begun) = tokio::sync::mpsc::unbounded_channel();
+        let (began, arrivals) = tokio::sync::mpsc::unbounded_channel();
         let (release, go) = channel();
-        (Held { began, go: Arc::new(Mutex::new(go)) }, begun, release)
+        (Held { began, go: Arc::new(Mutex::new(go)) }, arrivals, release)
     }
 
     impl Held {
@@ -226,61 +226,60 @@ mod tests {
 
     #[tokio::test]
     async fn t12_a_task_has_few_streams_under_way_and_others_go_on() {
-        let (held, mut begun, release) = held();
+        let (held, mut arrivals, release) = held();
         let work = FileWork::new();
-        let jobs: Vec<_> = (0..10).map(|number| tokio::spawn(work.run(held.job(number)))).collect();
+        let jobs: Vec<_> = (0..10).map(|number| spawn(work.run(held.job(number)))).collect();
         for _ in 0..UNDER_WAY_MAX {
-            begun.recv().await.unwrap();
+            arrivals.recv().await.unwrap();
         }
         // Whoever has turns of its own is not held up.
         assert_eq!(FileWork::new().run(|| "other").await, "other");
-        assert!(begun.try_recv().is_err(), "and no further one has begun");
+        assert!(arrivals.try_recv().is_err(), "and no further one has begun");
         // Each that ends makes room for one.
         release.send(()).unwrap();
-        begun.recv().await.unwrap();
-        assert!(begun.try_recv().is_err());
+        arrivals.recv().await.unwrap();
+        assert!(arrivals.try_recv().is_err());
         drop(release);
         for job in jobs {
-            job.await.unwrap();
+            job.await;
         }
     }
 
     #[tokio::test]
     async fn t12_what_nobody_waits_for_any_more_keeps_its_turn_until_it_is_over() {
-        let (held, mut begun, release) = held();
+        let (held, mut arrivals, release) = held();
         let work = FileWork::new();
         for number in 0..UNDER_WAY_MAX {
-            let job = tokio::spawn(work.run(held.job(number)));
-            begun.recv().await.unwrap();
-            job.abort();
-            assert!(job.await.unwrap_err().is_cancelled());
+            let job = spawn(work.run(held.job(number)));
+            arrivals.recv().await.unwrap();
+            assert!(job.cancel().await.is_none(), "it is no longer waited for");
         }
-        let next = tokio::spawn(work.run(held.job(9)));
+        let next = spawn(work.run(held.job(9)));
         FileWork::new().run(|| ()).await;
-        assert!(begun.try_recv().is_err(), "their threads are still at it");
+        assert!(arrivals.try_recv().is_err(), "their threads are still at it");
         drop(release);
-        assert_eq!(next.await.unwrap(), 9);
+        assert_eq!(next.await, 9);
     }
 
     #[tokio::test]
     async fn t12_who_has_another_lane_is_not_held_up() {
         let folders = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
-        let (held, mut begun, release) = held();
+        let (held, mut arrivals, release) = held();
         let lane = Lane::new(folders.handle());
-        let one = tokio::spawn({
+        let one = spawn({
             let (lane, job) = (lane.clone(), held.job(1));
             async move { lane.blocking(job).await }
         });
-        begun.recv().await.unwrap();
-        let two = tokio::spawn({
+        arrivals.recv().await.unwrap();
+        let two = spawn({
             let job = held.job(2);
             // As wasmtime's functions do it.
             async move { lane.run(async { spawn_blocking(job).await }).await }
         });
         assert_eq!(Lane::default().blocking(|| "other").await, "other");
-        assert!(begun.try_recv().is_err(), "its only thread is taken");
+        assert!(arrivals.try_recv().is_err(), "its only thread is taken");
         drop(release);
-        assert_eq!((one.await.unwrap(), two.await.unwrap()), (1, 2));
+        assert_eq!((one.await, two.await), (1, 2));
         folders.shutdown_background();
     }
 
@@ -294,7 +293,7 @@ mod tests {
     async fn a_file_is_read_from_its_place_to_its_end() {
         let mut stream = stream(b"0123456789");
         assert_eq!(stream.blocking_read(4).await.unwrap(), "1234");
-        assert_eq!(stream.read(0).unwrap(), "", "nothing is begun for nothing");
+        assert_eq!(stream.read(0).unwrap(), "", "nothing is arrivals for nothing");
         assert!(matches!(stream.state, State::Idle));
         assert_eq!(stream.read(2).unwrap(), "");
         stream.ready().await;

@@ -57,20 +57,20 @@ impl Border {
         let mut found = Self { imports: Vec::new(), exports: Vec::new() };
         let mut inside = 0_usize;
         for payload in Parser::new(0).parse_all(component).map_while(Result::ok) {
-            match payload {
-                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => inside += 1,
+            if let Payload::ModuleSection { .. } | Payload::ComponentSection { .. } = payload {
+                inside += 1;
+            } else if let Payload::End(_) = payload {
                 // The last one is that of the component itself.
-                Payload::End(_) => inside = inside.saturating_sub(1),
-                Payload::ComponentImportSection(imports) if inside == 0 => {
-                    let imports = imports.into_iter().map_while(Result::ok);
-                    let imports = imports.filter(|import| !matches!(import.ty, ComponentTypeRef::Type(_)));
-                    found.imports.extend(imports.map(|import| import.name.name.to_owned()));
-                }
-                Payload::ComponentExportSection(exports) if inside == 0 => {
-                    let exports = exports.into_iter().map_while(Result::ok);
-                    found.exports.extend(exports.map(|export| export.name.name.to_owned()));
-                }
-                _ => {}
+                inside = inside.saturating_sub(1);
+            } else if inside > 0 {
+                // Whatever it says is said to the component around it.
+            } else if let Payload::ComponentImportSection(imports) = payload {
+                let imports = imports.into_iter().map_while(Result::ok);
+                let imports = imports.filter(|import| !matches!(import.ty, ComponentTypeRef::Type(_)));
+                found.imports.extend(imports.map(|import| import.name.name.to_owned()));
+            } else if let Payload::ComponentExportSection(exports) = payload {
+                let exports = exports.into_iter().map_while(Result::ok);
+                found.exports.extend(exports.map(|export| export.name.name.to_owned()));
             }
         }
         found

@@ -35,7 +35,7 @@ async fn run(host: &Host, plugin: &Plugin, grants: Grants, args: &[&str]) {
 
 /// The folder with the picture, as the program sees it.
 fn granted(folder: &TempDir) -> Grants {
-    Grants::default().dir(folder.path(), "/work", Access::ReadWrite)
+    Grants::default().dir(folder.path(), "/pictures", Access::ReadWrite)
 }
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn r1_a_renderer_nobody_here_wrote_makes_a_picture_of_a_file() {
     assert!(error.to_string().contains("--command"), "{error}");
 
     let (host, plugin, folder) = with_program(&package, "resvg.wasm", PICTURE).await;
-    run(&host, &plugin, granted(&folder), &["--zoom", "2", "/work/in.svg", "/work/out.png"]).await;
+    run(&host, &plugin, granted(&folder), &["--zoom", "2", "/pictures/in.svg", "/pictures/out.png"]).await;
     let png = read(folder.path().join("out.png"));
     assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n");
     let number = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
@@ -63,7 +63,8 @@ async fn r1_a_flattener_nobody_here_wrote_makes_lines_of_a_curve() {
     let (dev, tmp) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     write(dev.path().join("urandom"), [7; 64]);
     let grants = granted(&folder).dir(dev.path(), "/dev", Access::Read).dir(tmp.path(), "/tmp", Access::ReadWrite);
-    run(&host, &plugin, grants, &["--force-svg", "--no-usvg", "-o", "svg", "/work/in.svg", "/work/out.svg"]).await;
+    run(&host, &plugin, grants, &["--force-svg", "--no-usvg", "-o", "svg", "/pictures/in.svg", "/pictures/out.svg"])
+        .await;
     let svg = String::from_utf8(read(folder.path().join("out.svg"))).unwrap();
     let path = svg.split("d=\"M ").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
     // Its curve has become many short lines.

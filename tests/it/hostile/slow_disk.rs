@@ -7,17 +7,16 @@ use serde_json::json;
 use taskcell::{Access, Attachment, CancelAnswer, Grants, Outcome};
 
 use crate::support::alone::alone;
-use crate::support::component::Handmade;
 use crate::support::files::write;
 use crate::support::oracle::{Bounds, Watched, tick};
 use crate::support::task::{data, outcome, please_stop, start_as, started, stdout};
-use crate::support::{builder, request, within};
+use crate::support::{builder, guest, request, within};
 
 const GUESTS: usize = 1000;
 /// Threads that work on guests' files at once.
 const THREADS: usize = 64;
 /// A thousand guests with their memories, and what the pool keeps of those for the next ones.
-const FOR_ALL: Bounds = Bounds { at_most: 2 << 30, left_over: GUESTS as u64 * (192 << 10) };
+const FOR_ALL: Bounds = Bounds { at_most: 2 << 30, left_over: GUESTS as u64 * (512 << 10) };
 
 /// Where the threads stand that would open a file for a guest.
 #[derive(Default)]
@@ -73,7 +72,7 @@ fn t12_a_disk_that_does_not_answer_holds_up_nobody_but_those_who_wait_for_it() {
 
                 // Guests go on, and so does what the host does where threads may block.
                 beside.goes_on_while(&tasks[1]).await;
-                watched.load(&Handmade::new("other")).await;
+                within(beside.host.inspect_plugin(guest("hello"))).await.unwrap();
                 let along = request("print", json!({"stdout": "printed", "stderr": ""}));
                 let printed = start_as(beside.host, along.attachment(Attachment::bytes("in.txt", "along"))).await;
                 assert!(matches!(outcome(&printed).await, Outcome::Succeeded { .. }));
