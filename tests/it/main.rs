@@ -13,6 +13,7 @@ mod cli;
 mod compat;
 mod crash;
 mod examples;
+mod foreign;
 mod hostile;
 mod life;
 mod loading;

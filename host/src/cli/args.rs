@@ -57,6 +57,9 @@ pub(super) struct RunArguments {
     pub(super) task: Option<String>,
     #[command(flatten)]
     pub(super) input: InputArguments,
+    /// Takes a plain program for wasm32-wasip1 too, as a plugin with the one task `command`
+    #[arg(long)]
+    pub(super) command: bool,
     /// The plugin's configuration: JSON, or @FILE [default: {}]
     #[arg(long, value_name = "JSON|@FILE", allow_hyphen_values = true)]
     pub(super) config: Option<String>,
@@ -117,6 +120,9 @@ pub(super) struct ServeArguments {
     /// name; can be given several times
     #[arg(long, value_name = "FILE")]
     pub(super) plugin: Vec<PathBuf>,
+    /// Takes plain programs for wasm32-wasip1 too, each as a plugin with the one task type `command`
+    #[arg(long)]
+    pub(super) command: bool,
     /// How many tasks run at once [default: what the library has]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=8000))]
     pub(super) running_max: Option<u32>,
@@ -127,6 +133,9 @@ pub(super) struct InspectArguments {
     /// The plugin: a .wasm file
     #[arg(value_name = "PLUGIN")]
     pub(super) plugin: PathBuf,
+    /// Takes a plain program for wasm32-wasip1 too
+    #[arg(long)]
+    pub(super) command: bool,
     /// Writes JSON, with the schemas as they are
     #[arg(long)]
     pub(super) json: bool,

@@ -15,18 +15,29 @@ use super::output::talk;
 /// One task runs at a time, and its signals are the person's: few cells make a quick start.
 const CELLS: u32 = 16;
 
-/// Makes a host with the person's limits, and their configuration for whatever plugin it loads.
-/// With a directory it is kept there what happens.
-pub(super) fn host(limits: &Limits, config: Option<&Value>, data: Option<&Path>) -> Result<Host, Fault> {
+/// What a person wants of the host that is made for them.
+#[derive(Debug, Default)]
+pub(super) struct Wanted<'a> {
+    pub(super) limits: Limits,
+    /// The configuration of whatever plugin is loaded.
+    pub(super) config: Option<&'a Value>,
+    /// The directory in which what happens is kept.
+    pub(super) data: Option<&'a Path>,
+    /// Whether plain programs are plugins too.
+    pub(super) commands: bool,
+}
+
+/// Makes a host as the person wants it.
+pub(super) fn host(wanted: &Wanted<'_>) -> Result<Host, Fault> {
     // Messages to the agent are shown as they come out of the event log; this says that somebody reads them.
     let builder = || {
-        let builder = Host::builder().running_max(CELLS).limits(*limits).compiler(Compiler::ThisProgram).daemons(false);
-        let builder = builder.agent_sink(|_: &_| Delivery::Accepted);
-        let builder = match data {
+        let builder = Host::builder().running_max(CELLS).limits(wanted.limits).compiler(Compiler::ThisProgram);
+        let builder = builder.daemons(false).plain_commands(wanted.commands).agent_sink(|_: &_| Delivery::Accepted);
+        let builder = match wanted.data {
             Some(dir) => builder.data_dir(dir),
             None => builder,
         };
-        match config {
+        match wanted.config {
             Some(config) => builder.default_plugin_config(config.clone()),
             None => builder,
         }

@@ -125,7 +125,7 @@ fn host(arguments: &ServeArguments, data: &Path) -> Result<Host, Fault> {
     open::build(|| {
         // Whoever may open the socket may decide every question, and so in advance too.
         let builder = Host::builder().compiler(Compiler::ThisProgram).approve_in_advance(ApprovalKinds::All);
-        let builder = builder.data_dir(data);
+        let builder = builder.data_dir(data).plain_commands(arguments.command);
         match arguments.running_max {
             Some(most) => builder.running_max(most),
             None => builder,

@@ -52,6 +52,7 @@ pub struct HostBuilder {
     load_limits: LoadLimits,
     plugin_limits: HashMap<String, LimitsRequest>,
     compiler: Option<Compiler>,
+    plain_commands: bool,
     cache_dir: Option<PathBuf>,
     work_dir: Option<PathBuf>,
     clock: Option<Arc<dyn Clock>>,
@@ -178,6 +179,15 @@ impl HostBuilder {
     #[must_use]
     pub fn compiler(mut self, compiler: Compiler) -> Self {
         self.compiler = Some(compiler);
+        self
+    }
+
+    /// Whether plain programs for `wasm32-wasip1`, which know nothing of Taskcell, are plugins with the one task type
+    /// `command`. Default: no, and such a file is a [`LoadError::PlainProgram`](crate::LoadError::PlainProgram). Components
+    /// that export `wasi:cli/run` are plugins in any case.
+    #[must_use]
+    pub fn plain_commands(mut self, allowed: bool) -> Self {
+        self.plain_commands = allowed;
         self
     }
 

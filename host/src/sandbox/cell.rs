@@ -24,8 +24,10 @@ use crate::ports::scratch::Scratch;
 use super::bindings::exports::taskcell::plugin::runner::Outcome as WitOutcome;
 use super::bindings::{TaskPlugin, TaskPluginPre};
 use super::files::{self, FileRules, Files};
+use super::filework::Lane;
 use super::inspect::Shape;
 use super::meter::MemoryMeter;
+use super::opening;
 use super::pace::{Account, Pace, Turn, keep_pace, publish};
 use super::random::{self, Random};
 use super::trap::{Departure, Scene, departure, is_outside_the_code, is_too_large_result};
@@ -154,16 +156,18 @@ pub(super) struct Around {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) link: CellLink,
     pub(super) turn: Arc<Turn>,
+    /// Where work on granted folders is done.
+    pub(super) folders: Lane,
 }
 
 /// Makes the wasm store of a cell, with everything that bounds it.
 fn store(around: Around, wasi: WasiCtx, info: Info) -> wasmtime::Result<Store<CellData>> {
-    let Around { engine, clock, link, turn } = around;
+    let Around { engine, clock, link, turn, folders } = around;
     let limits = info.limits;
     let mut table = ResourceTable::new();
     table.set_max_capacity(size(limits.resources.into()));
     let memory = MemoryMeter::new(&limits, Arc::clone(&link.gauges));
-    let files = FileRules::new(&limits, Arc::clone(&link.output), info.scratch.clone());
+    let files = FileRules::new(&limits, Arc::clone(&link.output), info.scratch.clone(), folders);
     let pace = Pace::new(limits.fuel, info.fuel_used, turn);
     let mut store = Store::new(&engine, CellData { wasi, table, files, memory, link, clock, info, pace });
     store.limiter(|data| &mut data.memory);
@@ -212,6 +216,7 @@ fn departed(error: &wasmtime::Error, store: &Store<CellData>) -> Departure {
 
 /// Runs one task from a fresh instance to its end.
 pub(super) async fn run(around: Around, plugin: &Linked, work: &CellWork) -> CellEnd {
+    opening::look_at_folders(&work.grants, &around.folders).await;
     let mut store = match prepare(around, plugin, work) {
         Ok(store) => store,
         Err(failure) => return CellEnd::Failed(failure),

@@ -13,7 +13,7 @@ use wasmtime::{Engine, OutOfMemory};
 use crate::model::load_limits::LoadLimits;
 use crate::ports::clock::Clock;
 
-use super::componentize::componentize;
+use super::componentize::{componentize, componentize_program};
 use super::load::LoadError;
 
 /// Children that compile at once; more plugins wait for their turn. Protects the host's machine: each may take the whole
@@ -50,6 +50,8 @@ pub(super) enum Form {
     Component,
     /// A core module with the contract in it.
     Module,
+    /// A core module that is a program.
+    Program,
 }
 
 impl Form {
@@ -57,11 +59,12 @@ impl Form {
         match self {
             Self::Component => 0,
             Self::Module => 1,
+            Self::Program => 2,
         }
     }
 
     pub(super) fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Component, Self::Module].into_iter().find(|form| form.to_byte() == byte)
+        [Self::Component, Self::Module, Self::Program].into_iter().find(|form| form.to_byte() == byte)
     }
 
     /// What is hashed beside the plugin: a component that is made of a module depends on the program that makes it.
@@ -69,6 +72,7 @@ impl Form {
         match self {
             Self::Component => b"",
             Self::Module => concat!("taskcell ", env!("CARGO_PKG_VERSION")).as_bytes(),
+            Self::Program => concat!("taskcell ", env!("CARGO_PKG_VERSION"), " command").as_bytes(),
         }
     }
 }
@@ -201,16 +205,15 @@ impl Compilers {
 
 /// Compiles in this process, whichever that is.
 pub(super) fn compile(engine: &Engine, form: Form, plugin: &[u8]) -> Answer {
-    let made;
-    let component = match form {
-        Form::Component => plugin,
-        Form::Module => match componentize(plugin) {
-            Ok(component) => {
-                made = component;
-                &made
-            }
-            Err(text) => return Answer::NoComponent(text),
-        },
+    let made = match form {
+        Form::Component => None,
+        Form::Module => Some(componentize(plugin)),
+        Form::Program => Some(componentize_program(plugin)),
+    };
+    let component = match &made {
+        None => plugin,
+        Some(Ok(component)) => component,
+        Some(Err(text)) => return Answer::NoComponent(text.clone()),
     };
     match Code::compile(engine, component) {
         Ok(code) => Answer::Code(code),

@@ -1,26 +1,25 @@
-//! `wasi:filesystem`: wasmtime's own, with the scratch directory's quota before everything that can grow it.
+//! `wasi:filesystem`: wasmtime's own, with the scratch directory's quota before everything that can grow it, and with files
+//! opened and streamed by functions of our own, which wait for no pipe and take no thread of other tasks.
 //!
 //! All functions are listed here, the ones that are only passed on as well. So a function that a later release adds is a
-//! compile error and not a hole. Paths are resolved by wasmtime's own functions alone.
+//! compile error and not a hole. Paths are resolved by wasmtime's functions and by cap-std, and never here.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::mem;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use cap_std::fs::Dir;
 use wasmtime::StoreContextMut;
-use wasmtime::component::{HasData, Linker, Resource};
+use wasmtime::component::{HasData, Linker, Resource, ResourceTableError};
 use wasmtime_wasi::filesystem::{self, Descriptor, WasiFilesystemCtxView};
 use wasmtime_wasi::p2::bindings::filesystem::types::{
     Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, ErrorCode, Filesize, Host, HostDescriptor,
     HostDirectoryEntryStream, MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
 };
 use wasmtime_wasi::p2::bindings::filesystem::{preopens, types};
-use wasmtime_wasi::p2::pipe::SinkOutputStream;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult, ReaddirIterator};
 use wasmtime_wasi::runtime::spawn_blocking;
 use wasmtime_wasi::{FsPerms, OpenMode};
@@ -31,8 +30,10 @@ use crate::ports::output::OutputLog;
 use crate::ports::scratch::Scratch;
 
 use super::cell::CellData;
-use super::filestream::{NoEmptyWrites, Place, ScratchStream};
+use super::filestream::{Place, Target, WriteStream};
+use super::filework::{FileWork, Lane, ReadStream};
 use super::measure::Amount;
+use super::opening::{OpenAt, Opening, behind};
 use super::quota::{self, Quota, Turn};
 
 /// What a cell knows of its files beside wasmtime.
@@ -45,6 +46,10 @@ pub(super) struct FileRules {
     /// There from the moment that the guest has asked for its folders, before which it can reach none.
     opened: OnceLock<OpenedScratch>,
     listings: Mutex<Listings>,
+    /// What its streams have under way.
+    work: FileWork,
+    /// Where work on granted folders is done.
+    folders: Lane,
 }
 
 /// The scratch directory as the guest has it.
@@ -65,8 +70,9 @@ impl fmt::Debug for OpenedScratch {
 pub(super) struct NoScratch(io::Error);
 
 impl FileRules {
-    pub(super) fn new(limits: &Limits, log: Arc<OutputLog>, scratch: Option<Arc<Scratch>>) -> Self {
-        Self { limits: *limits, log, scratch, opened: OnceLock::new(), listings: Mutex::default() }
+    pub(super) fn new(limits: &Limits, log: Arc<OutputLog>, scratch: Option<Arc<Scratch>>, folders: Lane) -> Self {
+        let (opened, listings, work) = (OnceLock::new(), Mutex::default(), FileWork::new());
+        Self { limits: *limits, log, scratch, opened, listings, work, folders }
     }
 
     /// The scratch directory, which the first call makes.
@@ -135,6 +141,8 @@ pub(super) fn add_to_linker(linker: &mut Linker<CellData>) -> wasmtime::Result<(
 }
 
 type Fd = Resource<Descriptor>;
+/// The quota, and what is open behind a descriptor.
+type InScratch = (Arc<Quota>, Arc<File>);
 
 /// An error of the disk or of the quota, as the guest is told.
 fn failed(error: io::Error) -> FsError {
@@ -147,19 +155,21 @@ fn again<T: 'static>(resource: &Resource<T>) -> Resource<T> {
 
 impl Files<'_> {
     /// The quota that a descriptor is under and what is open behind it, if it lies in the scratch directory.
-    fn scratch(&self, fd: &Fd) -> FsResult<Option<(Arc<Quota>, Arc<File>)>> {
-        let open = match self.wasi.table.get(fd)? {
-            Descriptor::File(file) => &file.file,
-            Descriptor::Dir(dir) => &dir.dir,
-        };
+    fn scratch(&self, fd: &Fd) -> Result<Option<InScratch>, ResourceTableError> {
+        let open = behind(self.wasi.table.get(fd)?);
         let quota = self.rules.opened.get().map(|opened| &opened.quota).filter(|quota| quota.has(open));
         Ok(quota.map(|quota| (Arc::clone(quota), Arc::clone(open))))
     }
 
-    /// The same for a descriptor of a file; wasmtime says what is wrong with others.
-    fn scratch_file(&self, fd: &Fd) -> FsResult<Option<(Arc<Quota>, Arc<File>)>> {
+    /// Where its blocking work is done.
+    fn lane(&self, fd: &Fd) -> Result<Lane, ResourceTableError> {
+        Ok(if self.scratch(fd)?.is_some() { Lane::default() } else { self.rules.folders.clone() })
+    }
+
+    /// The quota and the open file of a descriptor of a file; wasmtime says what is wrong with others.
+    fn scratch_file(&self, fd: &Fd) -> FsResult<Option<InScratch>> {
         match self.wasi.table.get(fd)? {
-            Descriptor::File(_) => self.scratch(fd),
+            Descriptor::File(_) => Ok(self.scratch(fd)?),
             Descriptor::Dir(_) => Ok(None),
         }
     }
@@ -181,7 +191,7 @@ impl Files<'_> {
         if !quota::admit_now(&mut turn, Amount::FILE) {
             // Opening what is there needs no room, and is no reason to measure.
             if let Some(existing) = how.if_there() {
-                let opened = self.wasi_open_at(again(&fd), existing).await;
+                let opened = self.opened(&fd, existing).await;
                 let missing = |error: &FsError| matches!(error.downcast_ref(), Some(ErrorCode::NoEntry));
                 if !opened.as_ref().is_err_and(missing) {
                     return opened;
@@ -189,36 +199,17 @@ impl Files<'_> {
             }
             turn = quota::admit(turn, Amount::FILE).await.map_err(failed)?;
         }
-        let opened = self.wasi_open_at(fd, how).await;
+        let opened = self.opened(&fd, how).await;
         drop(turn);
         opened
     }
 
-    async fn wasi_open_at(&mut self, fd: Fd, how: OpenAt) -> FsResult<Fd> {
-        let OpenAt { path_flags, path, open, flags } = how;
-        self.wasi.open_at(fd, path_flags, path, open, flags).await
-    }
-}
-
-/// What to open and how.
-#[derive(Clone)]
-struct OpenAt {
-    path_flags: PathFlags,
-    path: String,
-    open: OpenFlags,
-    flags: DescriptorFlags,
-}
-
-impl OpenAt {
-    /// The same for a file that must be there already; `None` if it must not.
-    fn if_there(&self) -> Option<Self> {
-        let mut how = self.clone();
-        // Making a file opens it for writing, and for reading too unless writing was asked for.
-        if !how.flags.contains(DescriptorFlags::WRITE) {
-            how.flags |= DescriptorFlags::READ | DescriptorFlags::WRITE;
-        }
-        how.open &= !OpenFlags::CREATE;
-        (!self.open.contains(OpenFlags::EXCLUSIVE)).then_some(how)
+    /// Opens a regular file or a directory.
+    async fn opened(&mut self, fd: &Fd, how: OpenAt) -> FsResult<Fd> {
+        let Descriptor::Dir(dir) = self.wasi.table.get(fd)? else { return Err(ErrorCode::NotDirectory.into()) };
+        let (opening, dir) = (Opening::new(how, dir.perms)?, Arc::clone(&dir.dir));
+        let opened = self.lane(fd)?.blocking(move || opening.open(&dir)).await?;
+        Ok(self.wasi.table.push(opened)?)
     }
 }
 
@@ -267,46 +258,39 @@ impl HostDescriptor for Files<'_> {
     ) -> FsResult<Fd> {
         let creates = open.contains(OpenFlags::CREATE);
         let how = OpenAt { path_flags, path, open, flags };
-        let Some((quota, _)) = self.scratch(&fd)? else { return self.wasi_open_at(fd, how).await };
-        let opened = if creates { self.create_at(&quota, fd, how).await? } else { self.wasi_open_at(fd, how).await? };
-        match self.wasi.table.get(&opened)? {
-            Descriptor::File(file) => quota.add(&file.file),
-            Descriptor::Dir(dir) => quota.add(&dir.dir),
-        }
+        let Some((quota, _)) = self.scratch(&fd)? else { return self.opened(&fd, how).await };
+        let opened = if creates { self.create_at(&quota, fd, how).await? } else { self.opened(&fd, how).await? };
+        quota.add(behind(self.wasi.table.get(&opened)?));
         Ok(opened)
     }
 
     async fn write(&mut self, fd: Fd, bytes: Vec<u8>, place: Filesize) -> FsResult<Filesize> {
-        let Some((quota, file)) = self.scratch_file(&fd)? else { return self.wasi.write(fd, bytes, place).await };
+        let Some((quota, file)) = self.scratch_file(&fd)? else {
+            return self.lane(&fd)?.run(self.wasi.write(fd, bytes, place)).await;
+        };
         let written = quota.change(move |books| books.write_at(&file, &bytes, place)).await;
         written.map(|bytes| bytes as Filesize).map_err(failed)
     }
 
     fn write_via_stream(&mut self, fd: Fd, place: Filesize) -> FsResult<Resource<DynOutputStream>> {
-        if let Some((quota, file)) = self.scratch_file(&fd)? {
-            let stream = ScratchStream::new(quota, file, Place::At(place));
-            return Ok(self.wasi.table.push(Box::new(stream) as DynOutputStream)?);
-        }
-        let stream = self.wasi.write_via_stream(fd, place)?;
-        self.no_empty_writes(stream)
+        self.write_stream(&fd, Place::At(place))
     }
 
     fn append_via_stream(&mut self, fd: Fd) -> FsResult<Resource<DynOutputStream>> {
-        if let Some((quota, file)) = self.scratch_file(&fd)? {
-            let stream = ScratchStream::new(quota, file, Place::End);
-            return Ok(self.wasi.table.push(Box::new(stream) as DynOutputStream)?);
-        }
-        let stream = self.wasi.append_via_stream(fd)?;
-        self.no_empty_writes(stream)
+        self.write_stream(&fd, Place::End)
     }
 
     async fn set_size(&mut self, fd: Fd, size: Filesize) -> FsResult<()> {
-        let Some((quota, file)) = self.scratch_file(&fd)? else { return self.wasi.set_size(fd, size).await };
+        let Some((quota, file)) = self.scratch_file(&fd)? else {
+            return self.lane(&fd)?.run(self.wasi.set_size(fd, size)).await;
+        };
         quota.change(move |books| books.set_size(&file, size)).await.map_err(failed)
     }
 
     async fn create_directory_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
-        let Some((quota, dir)) = self.scratch(&fd)? else { return self.wasi.create_directory_at(fd, path).await };
+        let Some((quota, dir)) = self.scratch(&fd)? else {
+            return self.lane(&fd)?.run(self.wasi.create_directory_at(fd, path)).await;
+        };
         let turn = quota.admit(Amount::DIR).await.map_err(failed)?;
         let new = path.clone();
         let turn = check_depth(turn, move |books| books.check_new_dir(&dir, Path::new(&new))).await?;
@@ -316,7 +300,9 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn symlink_at(&mut self, fd: Fd, target: String, path: String) -> FsResult<()> {
-        let Some((quota, _)) = self.scratch(&fd)? else { return self.wasi.symlink_at(fd, target, path).await };
+        let Some((quota, _)) = self.scratch(&fd)? else {
+            return self.lane(&fd)?.run(self.wasi.symlink_at(fd, target, path)).await;
+        };
         let link = Amount { bytes: target.len() as u64, ..Amount::FILE };
         let turn = quota.admit(link).await.map_err(failed)?;
         let made = self.wasi.symlink_at(fd, target, path).await;
@@ -326,7 +312,7 @@ impl HostDescriptor for Files<'_> {
 
     async fn link_at(&mut self, fd: Fd, flags: PathFlags, old: String, to: Fd, new: String) -> FsResult<()> {
         let Some((quota, ..)) = self.scratch_pair(&fd, &to)? else {
-            return self.wasi.link_at(fd, flags, old, to, new).await;
+            return self.lane(&fd)?.run(self.wasi.link_at(fd, flags, old, to, new)).await;
         };
         let turn = quota.admit(Amount::FILE).await.map_err(failed)?;
         let made = self.wasi.link_at(fd, flags, old, to, new).await;
@@ -336,7 +322,7 @@ impl HostDescriptor for Files<'_> {
 
     async fn rename_at(&mut self, fd: Fd, old: String, to: Fd, new: String) -> FsResult<()> {
         let Some((quota, from_dir, to_dir)) = self.scratch_pair(&fd, &to)? else {
-            return self.wasi.rename_at(fd, old, to, new).await;
+            return self.lane(&fd)?.run(self.wasi.rename_at(fd, old, to, new)).await;
         };
         // Nothing grows, but a measurement must not miss what moves.
         let (from, into) = (old.clone(), new.clone());
@@ -351,53 +337,54 @@ impl HostDescriptor for Files<'_> {
     // What follows makes no directory larger.
 
     async fn advise(&mut self, fd: Fd, offset: Filesize, length: Filesize, advice: Advice) -> FsResult<()> {
-        self.wasi.advise(fd, offset, length, advice).await
+        self.lane(&fd)?.run(self.wasi.advise(fd, offset, length, advice)).await
     }
 
     async fn sync_data(&mut self, fd: Fd) -> FsResult<()> {
-        self.wasi.sync_data(fd).await
+        self.lane(&fd)?.run(self.wasi.sync_data(fd)).await
     }
 
     async fn get_flags(&mut self, fd: Fd) -> FsResult<DescriptorFlags> {
-        self.wasi.get_flags(fd).await
+        self.lane(&fd)?.run(self.wasi.get_flags(fd)).await
     }
 
     async fn get_type(&mut self, fd: Fd) -> FsResult<DescriptorType> {
-        self.wasi.get_type(fd).await
+        self.lane(&fd)?.run(self.wasi.get_type(fd)).await
     }
 
     async fn set_times(&mut self, fd: Fd, read: NewTimestamp, written: NewTimestamp) -> FsResult<()> {
-        self.wasi.set_times(fd, read, written).await
+        self.lane(&fd)?.run(self.wasi.set_times(fd, read, written)).await
     }
 
     async fn read(&mut self, fd: Fd, length: Filesize, offset: Filesize) -> FsResult<(Vec<u8>, bool)> {
-        self.wasi.read(fd, length, offset).await
+        self.lane(&fd)?.run(self.wasi.read(fd, length, offset)).await
     }
 
     async fn read_directory(&mut self, fd: Fd) -> FsResult<Resource<ReaddirIterator>> {
         let Descriptor::Dir(dir) = self.wasi.table.get(&fd)? else { return self.wasi.read_directory(fd).await };
-        let dir = Arc::clone(&dir.dir);
+        let (dir, lane) = (Arc::clone(&dir.dir), self.lane(&fd)?);
         // A look ahead, because afterwards all names are in memory.
-        let names = spawn_blocking(move || Ok(Dir::from_std_file(dir.try_clone()?).entries()?.count() as u64)).await;
+        let count = move || Ok(Dir::from_std_file(dir.try_clone()?).entries()?.count() as u64);
+        let names = lane.blocking(count).await;
         let names = names.map_err(failed)?;
         if !self.rules.listings().has_room_for(names) {
             return Err(ErrorCode::InsufficientMemory.into());
         }
-        let listing = self.wasi.read_directory(fd).await?;
+        let listing = lane.run(self.wasi.read_directory(fd)).await?;
         self.rules.listings().names.insert(listing.rep(), names);
         Ok(listing)
     }
 
     async fn sync(&mut self, fd: Fd) -> FsResult<()> {
-        self.wasi.sync(fd).await
+        self.lane(&fd)?.run(self.wasi.sync(fd)).await
     }
 
     async fn stat(&mut self, fd: Fd) -> FsResult<DescriptorStat> {
-        self.wasi.stat(fd).await
+        self.lane(&fd)?.run(self.wasi.stat(fd)).await
     }
 
     async fn stat_at(&mut self, fd: Fd, flags: PathFlags, path: String) -> FsResult<DescriptorStat> {
-        self.wasi.stat_at(fd, flags, path).await
+        self.lane(&fd)?.run(self.wasi.stat_at(fd, flags, path)).await
     }
 
     async fn set_times_at(
@@ -408,7 +395,15 @@ impl HostDescriptor for Files<'_> {
         read: NewTimestamp,
         written: NewTimestamp,
     ) -> FsResult<()> {
-        self.wasi.set_times_at(fd, flags, path, read, written).await
+        if !flags.contains(PathFlags::SYMLINK_FOLLOW) {
+            return self.lane(&fd)?.run(self.wasi.set_times_at(fd, flags, path, read, written)).await;
+        }
+        // wasmtime opens whatever is there for that.
+        let (open, flags) = (OpenFlags::empty(), DescriptorFlags::READ);
+        let target = self.opened(&fd, OpenAt { path_flags: PathFlags::SYMLINK_FOLLOW, path, open, flags }).await?;
+        let set = self.lane(&fd)?.run(self.wasi.set_times(again(&target), read, written)).await;
+        self.wasi.table.delete(target)?;
+        set
     }
 
     fn drop(&mut self, fd: Fd) -> wasmtime::Result<()> {
@@ -416,31 +411,33 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn readlink_at(&mut self, fd: Fd, path: String) -> FsResult<String> {
-        self.wasi.readlink_at(fd, path).await
+        self.lane(&fd)?.run(self.wasi.readlink_at(fd, path)).await
     }
 
     async fn remove_directory_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
-        self.wasi.remove_directory_at(fd, path).await
+        self.lane(&fd)?.run(self.wasi.remove_directory_at(fd, path)).await
     }
 
     async fn unlink_file_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
-        self.wasi.unlink_file_at(fd, path).await
+        self.lane(&fd)?.run(self.wasi.unlink_file_at(fd, path)).await
     }
 
     fn read_via_stream(&mut self, fd: Fd, offset: Filesize) -> FsResult<Resource<DynInputStream>> {
-        self.wasi.read_via_stream(fd, offset)
+        let Descriptor::File(file) = self.wasi.table.get(&fd)? else { return Err(ErrorCode::IsDirectory.into()) };
+        let stream = ReadStream::new(self.rules.work.on(self.lane(&fd)?), Arc::clone(&file.file), offset);
+        Ok(self.wasi.table.push(Box::new(stream) as DynInputStream)?)
     }
 
     async fn is_same_object(&mut self, one: Fd, other: Fd) -> wasmtime::Result<bool> {
-        self.wasi.is_same_object(one, other).await
+        self.lane(&one)?.run(self.wasi.is_same_object(one, other)).await
     }
 
     async fn metadata_hash(&mut self, fd: Fd) -> FsResult<MetadataHashValue> {
-        self.wasi.metadata_hash(fd).await
+        self.lane(&fd)?.run(self.wasi.metadata_hash(fd)).await
     }
 
     async fn metadata_hash_at(&mut self, fd: Fd, flags: PathFlags, path: String) -> FsResult<MetadataHashValue> {
-        self.wasi.metadata_hash_at(fd, flags, path).await
+        self.lane(&fd)?.run(self.wasi.metadata_hash_at(fd, flags, path)).await
     }
 }
 
@@ -456,12 +453,18 @@ impl HostDirectoryEntryStream for Files<'_> {
 }
 
 impl Files<'_> {
-    /// Takes wasmtime's stream out of the table and puts it back behind a filter.
-    fn no_empty_writes(&mut self, stream: Resource<DynOutputStream>) -> FsResult<Resource<DynOutputStream>> {
-        let slot = self.wasi.table.get_mut(&stream)?;
-        let inner = mem::replace(slot, Box::new(SinkOutputStream));
-        *slot = Box::new(NoEmptyWrites(inner));
-        Ok(stream)
+    /// A stream into a file, under the quota if it lies in the scratch directory.
+    fn write_stream(&mut self, fd: &Fd, place: Place) -> FsResult<Resource<DynOutputStream>> {
+        let Descriptor::File(file) = self.wasi.table.get(fd)? else { return Err(ErrorCode::BadDescriptor.into()) };
+        if file.perms.write_not_permitted() {
+            return Err(ErrorCode::NotPermitted.into());
+        }
+        let granted = Arc::clone(&file.file);
+        let stream = match self.scratch(fd)? {
+            Some((quota, file)) => WriteStream::new(Target::Scratch(quota), file, place),
+            None => WriteStream::new(Target::Granted(self.rules.work.on(self.lane(fd)?)), granted, place),
+        };
+        Ok(self.wasi.table.push(Box::new(stream) as DynOutputStream)?)
     }
 }
 

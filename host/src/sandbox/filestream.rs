@@ -1,14 +1,18 @@
-//! Output streams over files: one that keeps to the quota of the scratch directory, and one for all other files.
+//! Output streams into files. One into the scratch directory keeps to its quota.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem;
+use std::os::unix::fs::FileExt as _;
+use std::pin::Pin;
 use std::sync::Arc;
 
-use wasmtime_wasi::p2::{DynOutputStream, OutputStream, Pollable, StreamError, StreamResult};
+use rustix::io::{Errno, ReadWriteFlags, pwritev2};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use wasmtime_wasi::runtime::{AbortOnDropJoinHandle, spawn};
 use wasmtime_wasi_io::bytes::Bytes;
 
+use super::filework::FileWork;
 use super::quota::Quota;
 
 /// Bytes a guest may write at once; more comes in several writes. WASI's usual size.
@@ -34,32 +38,48 @@ enum State {
     Closed,
 }
 
-/// An output stream into a file of the scratch directory.
+/// Where the file lies, and with it how its task takes turns.
 #[derive(Debug)]
-pub(super) struct ScratchStream {
-    quota: Arc<Quota>,
+pub(super) enum Target {
+    Scratch(Arc<Quota>),
+    Granted(FileWork),
+}
+
+/// An output stream into a file.
+#[derive(Debug)]
+pub(super) struct WriteStream {
+    target: Target,
     file: Arc<File>,
     place: Place,
     state: State,
 }
 
-impl ScratchStream {
-    pub(super) fn new(quota: Arc<Quota>, file: Arc<File>, place: Place) -> Self {
-        Self { quota, file, place, state: State::Ready }
+impl WriteStream {
+    pub(super) fn new(target: Target, file: Arc<File>, place: Place) -> Self {
+        Self { target, file, place, state: State::Ready }
     }
 
     /// The work of writing these bytes, and the place behind them.
-    fn job(&mut self, bytes: Bytes) -> impl Future<Output = io::Result<()>> + Send + 'static {
-        let (quota, file, place) = (Arc::clone(&self.quota), Arc::clone(&self.file), self.place);
+    fn job(&mut self, bytes: Bytes) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send>> {
+        let (file, place) = (Arc::clone(&self.file), self.place);
         if let Place::At(at) = &mut self.place {
             *at = at.saturating_add(bytes.len() as u64);
         }
-        async move {
-            let write = quota.change(move |books| match place {
-                Place::At(at) => books.write_all_at(&file, &bytes, at),
-                Place::End => books.append(&file, &bytes),
-            });
-            write.await
+        match &self.target {
+            Target::Scratch(quota) => {
+                let quota = Arc::clone(quota);
+                Box::pin(async move {
+                    let write = quota.change(move |books| match place {
+                        Place::At(at) => books.write_all_at(&file, &bytes, at),
+                        Place::End => books.append(&file, &bytes),
+                    });
+                    write.await
+                })
+            }
+            Target::Granted(work) => Box::pin(work.run(move || match place {
+                Place::At(at) => file.write_all_at(&bytes, at),
+                Place::End => append(&file, &bytes),
+            })),
         }
     }
 
@@ -77,7 +97,7 @@ impl ScratchStream {
 }
 
 #[wasmtime_wasi::async_trait]
-impl Pollable for ScratchStream {
+impl Pollable for WriteStream {
     async fn ready(&mut self) {
         if let State::Writing(job) = &mut self.state {
             self.state = match job.await {
@@ -89,7 +109,7 @@ impl Pollable for ScratchStream {
 }
 
 #[wasmtime_wasi::async_trait]
-impl OutputStream for ScratchStream {
+impl OutputStream for WriteStream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         self.fault()?;
         if bytes.is_empty() {
@@ -131,41 +151,19 @@ impl OutputStream for ScratchStream {
     }
 }
 
-/// A stream that drops empty writes, so that they cannot pile up in the host.
-pub(super) struct NoEmptyWrites(pub(super) DynOutputStream);
-
-#[wasmtime_wasi::async_trait]
-impl Pollable for NoEmptyWrites {
-    async fn ready(&mut self) {
-        self.0.ready().await;
-    }
-}
-
-#[wasmtime_wasi::async_trait]
-impl OutputStream for NoEmptyWrites {
-    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        if bytes.is_empty() { Ok(()) } else { self.0.write(bytes) }
-    }
-
-    async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
-        if bytes.is_empty() {
-            self.0.flush()?;
-            return self.0.write_ready().await.map(drop);
+/// Writes all bytes at the end of a file, where others may write as well.
+fn append(file: &File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match pwritev2(file, &[IoSlice::new(bytes)], 0, ReadWriteFlags::APPEND) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            // Some file systems have no such write: then what others append at the same moment may be lost.
+            Err(Errno::NOSYS | Errno::NOTSUP) => return file.write_all_at(bytes, file.metadata()?.len()),
+            Err(error) => return Err(error.into()),
         }
-        self.0.blocking_write_and_flush(bytes).await
     }
-
-    fn flush(&mut self) -> StreamResult<()> {
-        self.0.flush()
-    }
-
-    fn check_write(&mut self) -> StreamResult<usize> {
-        self.0.check_write()
-    }
-
-    async fn cancel(&mut self) {
-        self.0.cancel().await;
-    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -175,7 +173,7 @@ mod tests {
     use crate::ports::output::OutputLog;
 
     /// A stream into an empty file under a quota of ten bytes.
-    fn stream(place: Place) -> (ScratchStream, Arc<File>) {
+    fn stream(place: Place) -> (WriteStream, Arc<File>) {
         let limits = Limits { scratch_bytes: 10, ..Limits::default() };
         let top = tempfile::tempdir().unwrap();
         #[expect(clippy::disallowed_methods, reason = "tests open files of their own")]
@@ -183,7 +181,7 @@ mod tests {
         let quota = Quota::new(&root, &limits, Arc::new(OutputLog::new(1000)));
         let file = Arc::new(tempfile::tempfile_in(top.path()).unwrap());
         quota.add(&file);
-        (ScratchStream::new(Arc::new(quota), Arc::clone(&file), place), file)
+        (WriteStream::new(Target::Scratch(Arc::new(quota)), Arc::clone(&file), place), file)
     }
 
     fn length(file: &File) -> u64 {
@@ -252,33 +250,44 @@ mod tests {
         assert_eq!(length(&file), 5);
     }
 
-    /// A stream that must not be written to.
-    struct Untouched;
-
-    #[wasmtime_wasi::async_trait]
-    impl Pollable for Untouched {
-        async fn ready(&mut self) {}
+    /// A stream into an empty file of a granted folder.
+    fn granted(place: Place) -> (WriteStream, Arc<File>) {
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        (WriteStream::new(Target::Granted(FileWork::new()), Arc::clone(&file), place), file)
     }
 
-    impl OutputStream for Untouched {
-        fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-            panic!("written: {bytes:?}")
-        }
-
-        fn flush(&mut self) -> StreamResult<()> {
-            Ok(())
-        }
-
-        fn check_write(&mut self) -> StreamResult<usize> {
-            Ok(1)
-        }
+    fn text(file: &File) -> String {
+        let mut bytes = vec![0; usize::try_from(length(file)).unwrap()];
+        file.read_exact_at(&mut bytes, 0).unwrap();
+        String::from_utf8(bytes).unwrap()
     }
 
     #[tokio::test]
     async fn t07_empty_writes_to_other_files_go_nowhere() {
-        let mut stream = NoEmptyWrites(Box::new(Untouched));
+        let (mut stream, file) = granted(Place::At(1 << 40));
         stream.write(Bytes::new()).unwrap();
         stream.write_zeroes(0).unwrap();
         stream.blocking_write_and_flush(Bytes::new()).await.unwrap();
+        assert_eq!(stream.check_write().unwrap(), WRITE_BYTES_MAX, "nothing is under way");
+        assert_eq!(length(&file), 0);
+    }
+
+    #[tokio::test]
+    async fn a_stream_writes_on_where_it_was() {
+        let (mut stream, file) = granted(Place::At(1));
+        stream.write(Bytes::from_static(b"one ")).unwrap();
+        stream.ready().await;
+        stream.blocking_write_and_flush(Bytes::from_static(b"two")).await.unwrap();
+        assert_eq!(text(&file), "\0one two");
+    }
+
+    #[tokio::test]
+    async fn what_is_appended_goes_behind_what_others_wrote_meanwhile() {
+        let (mut stream, file) = granted(Place::End);
+        stream.blocking_write_and_flush(Bytes::from_static(b"one ")).await.unwrap();
+        file.write_all_at(b"two ", 4).unwrap();
+        stream.write(Bytes::from_static(b"three")).unwrap();
+        stream.cancel().await;
+        assert_eq!(text(&file), "one two three");
     }
 }

@@ -1,5 +1,6 @@
 //! What a component imports and exports, and whether that is a plugin.
 
+use wasmparser::{ComponentTypeRef, Parser, Payload};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -49,6 +50,30 @@ impl Border {
             imports: ty.imports(engine).map(|(name, _)| name.to_owned()).collect(),
             exports: ty.exports(engine).map(|(name, _)| name.to_owned()).collect(),
         }
+    }
+
+    /// The same, read from a valid component that was not compiled.
+    pub(super) fn read(component: &[u8]) -> Self {
+        let mut found = Self { imports: Vec::new(), exports: Vec::new() };
+        let mut inside = 0_usize;
+        for payload in Parser::new(0).parse_all(component).map_while(Result::ok) {
+            if let Payload::ModuleSection { .. } | Payload::ComponentSection { .. } = payload {
+                inside += 1;
+            } else if let Payload::End(_) = payload {
+                // The last one is that of the component itself.
+                inside = inside.saturating_sub(1);
+            } else if inside > 0 {
+                // Whatever it says is said to the component around it.
+            } else if let Payload::ComponentImportSection(imports) = payload {
+                let imports = imports.into_iter().map_while(Result::ok);
+                let imports = imports.filter(|import| !matches!(import.ty, ComponentTypeRef::Type(_)));
+                found.imports.extend(imports.map(|import| import.name.name.to_owned()));
+            } else if let Payload::ComponentExportSection(exports) = payload {
+                let exports = exports.into_iter().map_while(Result::ok);
+                found.exports.extend(exports.map(|export| export.name.name.to_owned()));
+            }
+        }
+        found
     }
 
     /// The interfaces of hooks that it exports, by their names with their versions.
@@ -125,6 +150,18 @@ mod tests {
     fn border(imports: &[&str], exports: &[&str]) -> Border {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Border { imports: owned(imports), exports: owned(exports) }
+    }
+
+    #[test]
+    fn a_border_is_read_from_the_outside_of_a_component() {
+        let component = r#"(component
+            (import "acme:db/query@1.0.0" (instance $db (export "q" (func))))
+            (component (import "acme:other/f" (func $f)) (export "acme:other/g" (func $f)))
+            (core module (import "env" "f" (func)))
+            (alias export $db "q" (func $q))
+            (export "wasi:cli/run@0.2.0" (func $q)))"#;
+        let component = wat::parse_str(component).unwrap();
+        assert_eq!(Border::read(&component), border(&["acme:db/query@1.0.0"], &["wasi:cli/run@0.2.0"]));
     }
 
     #[test]

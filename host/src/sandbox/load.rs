@@ -97,8 +97,14 @@ pub enum LoadError {
     /// It does not fit into a cell.
     #[error("this plugin cannot be run here: {0}")]
     TooDemanding(String),
-    /// A core module with the contract could not be made a component.
-    #[error("this core module carries the contract, but no component can be made of it: {0}")]
+    /// It is a program for WASI preview 1, and nobody said that such may run.
+    #[error(
+        "this is a plain program for wasm32-wasip1, which knows nothing of Taskcell; `--command`, or \
+         `HostBuilder::plain_commands` in a library, lets such programs run as plugins with the one task type `command`"
+    )]
+    PlainProgram,
+    /// A core module with the contract, or a program, could not be made a component.
+    #[error("no component can be made of this core module: {0}")]
     Componentize(String),
     /// The compiler refused it.
     #[error("this component cannot be compiled: {0}")]

@@ -30,15 +30,18 @@ use super::compile::{Compiler, Compilers, Form, Surroundings};
 use super::engine::{Stock, engine};
 #[cfg(feature = "wit-extension")]
 use super::extension::{WitInterface, WitInterfaceError};
+use super::filework::Lane;
 use super::identify::{FileKind, identify};
 use super::inspect::{Border, Unfit};
 use super::load::{LoadError, LoadedPlugin, command_manifest};
 use super::pace::{Paced, Turn};
 use super::pool::{Needs, Pool};
+use super::program::Program;
 
 use self::hooks::HookFunctions;
 
-/// Threads that work on guests' files at once. Protects the machine; more wait for their turn.
+/// Threads that work at once on guests' files in granted folders, and as many for their other ones. Protects the machine;
+/// more wait for their turn.
 const BLOCKING_MAX: usize = 64;
 
 /// Runs wasm.
@@ -52,6 +55,7 @@ pub(crate) struct WasmRunner {
     hook_pool: Arc<Pool>,
     stock: Stock,
     compilers: Compilers,
+    plain_commands: bool,
     clock: Arc<dyn Clock>,
     limits: Limits,
     /// The code of plugins, for as long as somebody holds it.
@@ -60,13 +64,15 @@ pub(crate) struct WasmRunner {
     /// Where timers and files of guests are served: not in the caller's runtime, whose threads for blocking calls would
     /// take the guests' low priority over from the workers that start them. `None` only while it is being dropped.
     system: Option<Runtime>,
+    /// Where work on granted folders is done, which may lie on a disk that does not answer.
+    folders: Option<Runtime>,
 }
 
 impl Drop for WasmRunner {
     fn drop(&mut self) {
-        if let Some(system) = self.system.take() {
+        for runtime in [self.system.take(), self.folders.take()].into_iter().flatten() {
             // Not waited for: this may run inside the caller's async code.
-            system.shutdown_background();
+            runtime.shutdown_background();
         }
     }
 }
@@ -93,12 +99,14 @@ pub(crate) struct WasmSettings {
     pub(crate) load: LoadLimits,
     pub(crate) cache: Option<ArtifactCache>,
     pub(crate) compiler: Compiler,
+    /// Whether plain programs for WASI preview 1 are plugins too.
+    pub(crate) plain_commands: bool,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl WasmRunner {
     pub(crate) fn new(settings: WasmSettings) -> wasmtime::Result<Self> {
-        let WasmSettings { cells, limits, load, cache, compiler, clock } = settings;
+        let WasmSettings { cells, limits, load, cache, compiler, plain_commands, clock } = settings;
         let stock = Stock::for_cells(cells, load);
         let hooks = hooks::stock(stock);
         let engine = engine(stock.and(hooks), &limits)?;
@@ -107,6 +115,11 @@ impl WasmRunner {
             .max_blocking_threads(BLOCKING_MAX)
             .thread_name("taskcell-wasi")
             .enable_all()
+            .build()?;
+        // Nobody drives it: it has threads for blocking work only.
+        let folders = tokio::runtime::Builder::new_current_thread()
+            .max_blocking_threads(BLOCKING_MAX)
+            .thread_name("taskcell-files")
             .build()?;
         let context = system.handle().clone();
         let around = move |live: &mut dyn FnMut()| {
@@ -121,11 +134,13 @@ impl WasmRunner {
             hook_pool: Arc::new(Pool::new(hooks)),
             stock,
             compilers: Compilers::new(compiler, cache, load),
+            plain_commands,
             clock,
             limits,
             plugins: RwLock::default(),
             workers,
             system: Some(system),
+            folders: Some(folders),
             engine,
         })
     }
@@ -198,8 +213,8 @@ impl WasmRunner {
         let form = match kind {
             FileKind::Component => Form::Component,
             FileKind::ModuleWithContract => Form::Module,
-            FileKind::PlainModule
-            | FileKind::WasmText
+            FileKind::PlainModule => self.program(bytes)?,
+            FileKind::WasmText
             | FileKind::Precompiled
             | FileKind::NativeCode
             | FileKind::Text
@@ -208,6 +223,11 @@ impl WasmRunner {
         };
         validate(bytes)?;
         needs_no_more_than(bytes, self.limits.memory_bytes)?;
+        if form == Form::Component {
+            // What can be no plugin is not worth compiling.
+            let border = Border::read(bytes);
+            border.shape(&self.extensions).map_err(|unfit| unfit_error(unfit, &border))?;
+        }
         let Some(system) = self.system.as_ref().map(|system| system.handle().clone()) else {
             return Err(LoadError::ShuttingDown);
         };
@@ -229,6 +249,18 @@ impl WasmRunner {
         };
         let digest = PluginDigest::of(bytes);
         Ok(Compiled { code: Code { linked, needs, hooks }, border, digest, size: bytes.len() as u64, kind })
+    }
+
+    /// How a module without the contract can be run, if at all.
+    fn program(&self, bytes: &[u8]) -> Result<Form, LoadError> {
+        // Before anything is said about what it lacks.
+        validate(bytes)?;
+        match Program::of(bytes) {
+            Program::Runs if self.plain_commands => Ok(Form::Program),
+            Program::Runs => Err(LoadError::PlainProgram),
+            Program::Lacks(imports) => Err(LoadError::UnknownImports { imports }),
+            Program::IsNone => Err(LoadError::NotAComponent(FileKind::PlainModule)),
+        }
     }
 
     async fn describe(&self, code: Arc<Code>) -> Result<Manifest, LoadError> {
@@ -271,8 +303,13 @@ impl WasmRunner {
     {
         let turn = Arc::new(Turn::new());
         let gate = Arc::clone(&link.gate);
-        let around =
-            Around { engine: self.engine.clone(), clock: Arc::clone(&self.clock), link, turn: Arc::clone(&turn) };
+        let around = Around {
+            engine: self.engine.clone(),
+            clock: Arc::clone(&self.clock),
+            link,
+            turn: Arc::clone(&turn),
+            folders: self.folders.as_ref().map(|folders| Lane::new(folders.handle())).unwrap_or_default(),
+        };
         self.workers.spawn(Paced { guest: Box::pin(cell(around)), gate, turn })
     }
 }

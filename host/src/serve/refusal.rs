@@ -183,6 +183,7 @@ impl From<LoadError> for Refusal {
             | E::NewerContract { .. }
             | E::UnknownImports { .. }
             | E::TooDemanding(_)
+            | E::PlainProgram
             | E::Componentize(_)
             | E::Compile(_)
             | E::CompileMemory { .. }

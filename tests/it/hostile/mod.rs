@@ -3,6 +3,8 @@
 
 mod crowd;
 mod pacing;
+mod paths;
+mod slow_disk;
 mod soak;
 mod t01;
 mod t02;

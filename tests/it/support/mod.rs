@@ -8,6 +8,7 @@ pub(crate) mod looks;
 pub(crate) mod mounted;
 pub(crate) mod oracle;
 pub(crate) mod process;
+pub(crate) mod seccomp;
 pub(crate) mod task;
 
 use std::panic::Location;

@@ -46,8 +46,8 @@ fn kind(kind: FileKind) -> &'static str {
     match kind {
         FileKind::Component => "component",
         FileKind::ModuleWithContract => "core-module",
-        FileKind::PlainModule
-        | FileKind::WasmText
+        FileKind::PlainModule => "program",
+        FileKind::WasmText
         | FileKind::Precompiled
         | FileKind::NativeCode
         | FileKind::Text

@@ -28,7 +28,13 @@ pub(in crate::cli) async fn run(arguments: RunArguments) -> Result<Exit, Fault> 
     let mut screen = Screen::new(manner(&arguments));
     screen.begin(&format!("loading {}", arguments.plugin.display()));
     let config = request::config(&arguments)?;
-    let host = open::host(&request::limits(&wishes), config.as_ref(), arguments.data.as_deref())?;
+    let wanted = open::Wanted {
+        limits: request::limits(&wishes),
+        config: config.as_ref(),
+        data: arguments.data.as_deref(),
+        commands: arguments.command,
+    };
+    let host = open::host(&wanted)?;
     let loaded = tokio::select! {
         loaded = load(&host, &arguments, &mut screen) => loaded,
         stop = stops.next() => {

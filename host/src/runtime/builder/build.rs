@@ -132,6 +132,7 @@ impl HostBuilder {
             load: self.load_limits,
             cache,
             compiler,
+            plain_commands: self.plain_commands,
             clock: Arc::clone(&clock),
         };
         #[cfg_attr(not(feature = "wit-extension"), expect(unused_mut, reason = "only extensions change it"))]

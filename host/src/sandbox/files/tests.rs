@@ -23,7 +23,7 @@ impl Cell {
         wasi.preopened_dir(dirs[1].path(), "/data", FsPerms::ReadWrite).unwrap();
         let place = Dir::open_ambient_dir(dirs[0].path(), cap_std::ambient_authority()).unwrap();
         let scratch = Arc::new(Scratch::new(Arc::new(place), TaskId::from_random(7)));
-        let rules = FileRules::new(&limits, Arc::new(OutputLog::new(1000)), Some(scratch));
+        let rules = FileRules::new(&limits, Arc::new(OutputLog::new(1000)), Some(scratch), Lane::default());
         Self { wasi: wasi.build(), table: ResourceTable::new(), rules, dirs }
     }
 
@@ -183,4 +183,19 @@ fn opening_what_is_there_asks_for_the_same_rights_as_making_it() {
         assert_eq!((how.flags, how.open), (given, OpenFlags::TRUNCATE));
     }
     assert!(make(write, OpenFlags::CREATE | OpenFlags::EXCLUSIVE).if_there().is_none());
+}
+
+#[tokio::test]
+async fn t12_times_are_set_without_opening_a_pipe() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let mut cell = Cell::new();
+    let (_, data) = cell.opened().await;
+    mknodat(CWD, cell.dirs[1].path().join("pipe"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+    let (follow, now) = (PathFlags::SYMLINK_FOLLOW, NewTimestamp::Now);
+    let set = cell.files().set_times_at(again(&data), follow, "pipe".to_owned(), now, now).await;
+    refused(set, ErrorCode::NotPermitted);
+    cell.create(&data, "file").await.unwrap();
+    let used = cell.table.iter_mut().count();
+    cell.files().set_times_at(again(&data), follow, "file".to_owned(), now, now).await.unwrap();
+    assert_eq!(cell.table.iter_mut().count(), used, "nothing stays open for it");
 }

@@ -14,6 +14,7 @@ use crate::ports::output::OutputLog;
 use crate::sandbox::bindings::TaskPluginPre;
 use crate::sandbox::cell::{self, Around};
 use crate::sandbox::engine::{Stock, engine};
+use crate::sandbox::filework::Lane;
 
 /// So many that they take far longer than a turn, on the fastest machine.
 const MANY: usize = 100_000;
@@ -123,7 +124,8 @@ fn guest(body: &str, link: CellLink) -> Paced<impl Future<Output = Result<String
     let pre = TaskPluginPre::new(pre).unwrap();
     let turn = Arc::new(Turn::new());
     let gate = Arc::clone(&link.gate);
-    let around = Around { engine, clock: Arc::new(SystemClock::new()), link, turn: Arc::clone(&turn) };
+    let around =
+        Around { engine, clock: Arc::new(SystemClock::new()), link, turn: Arc::clone(&turn), folders: Lane::default() };
     let guest = Box::pin(async move { cell::describe(around, &pre, &limits).await });
     Paced { guest, gate, turn }
 }
