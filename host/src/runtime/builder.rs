@@ -21,6 +21,7 @@ use crate::model::manifest::TaskType;
 use crate::model::outbox::OutboxLimits;
 use crate::model::permission::ApprovalKinds;
 use crate::model::plan::Plan;
+use crate::model::policy::Policy;
 use crate::model::request::StartRequest;
 use crate::model::routing::{RoutingRule, first_of};
 use crate::model::schema::SchemaError;
@@ -48,6 +49,7 @@ use super::hooks::HookRules;
 use super::host::{Host, Inner};
 use super::outbox::OutboxDesk;
 use super::planners::{PlanAsk, Planner, PlannerError, Planners};
+use super::policing::PolicyDesk;
 use super::queue::Queue;
 use super::recovery::Standby;
 use super::registry::{Keep, Registry};
@@ -111,6 +113,7 @@ pub struct HostBuilder {
     other_config: Option<Value>,
     no_daemons: bool,
     daemon_grants: HashMap<String, Grants>,
+    policy: Option<Policy>,
     store_bytes: Option<u64>,
     hook_limits: HookLimits,
     hook_stores: HashSet<String>,
@@ -544,6 +547,16 @@ impl HostBuilder {
         self
     }
 
+    /// What plugins may touch. Without a policy whoever starts a task grants what they like; with one a task gets what
+    /// the policy gives its plugin, or less.
+    ///
+    /// [`Host::set_policy`] puts another one in force later.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+
     /// How many schedules there may be in the store; one more is refused with
     /// [`ScheduleError::TooMany`](crate::ScheduleError::TooMany), unless one that is over makes room. Default 1000.
     #[must_use]
@@ -636,6 +649,7 @@ impl HostBuilder {
             },
             sink: self.sink,
             limits: self.limits,
+            policy: PolicyDesk::new(self.policy),
             approve_in_advance: self.approve_in_advance,
             scratch_policy: self.scratch_policy,
             plugin_limits: self.plugin_limits,

@@ -127,7 +127,7 @@ impl Inner {
             schemas,
             wanted,
             at_end,
-            hooks: self.task_hooks(&version.plugin, papers.grants.kv),
+            hooks: self.task_hooks(&version.plugin, &task.task_type, papers.grants.as_ref()),
             tree,
             place: LoopPlace::new(&self.loops, id, &state.details, papers.untold, None),
             attached,
@@ -164,9 +164,8 @@ impl Inner {
         let named =
             state.details.on_terminal.clone().filter(|name| own && !after.called && self.on_terminals.knows(name));
         let at_end = named.and_then(|_| self.on_terminals.of(&state.details, None).ok().flatten());
-        let kv = of_code.as_ref().is_some_and(|papers| papers.grants.kv);
-        let hooks = version.filter(|_| of_code.is_some()).and_then(|version| {
-            let hooks = self.task_hooks(&version.plugin, kv)?;
+        let hooks = version.zip(of_code.as_ref()).and_then(|(version, papers)| {
+            let hooks = self.task_hooks(&version.plugin, &task.task_type, papers.grants.as_ref())?;
             Some((hooks, version))
         });
 
