@@ -4,7 +4,7 @@
 //! forbids. Every look starts from the newest policy, so what is taken away is gone with the next call.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::capability::Capability;
@@ -151,6 +151,22 @@ impl Policy {
     /// The secrets that it names.
     pub fn secrets(&self) -> impl Iterator<Item = (&str, &SecretRule)> {
         self.secrets.iter().map(|(name, rule)| (name.as_str(), rule))
+    }
+
+    /// The same with each folder where this says that it really is. Rules compare paths, and a link is not what it leads to.
+    #[must_use]
+    pub(crate) fn with_real_folders(mut self, real: impl Fn(&Path) -> PathBuf) -> Self {
+        let rules = self.plugins.values_mut();
+        for grants in rules.flat_map(|rules| [&mut rules.allow, &mut rules.ask]) {
+            grants.dirs.iter_mut().for_each(|dir| dir.host = real(&dir.host));
+        }
+        let denials = self.plugins.values_mut().map(|rules| &mut rules.deny);
+        for deny in denials.chain([&mut self.all.deny]) {
+            // Both are forbidden: what it is called, and what it is.
+            let folders = deny.fs.iter().map(|folder| real(folder)).collect::<Vec<_>>();
+            deny.fs.extend(folders);
+        }
+        self
     }
 
     /// What holds for these bytes under this name.

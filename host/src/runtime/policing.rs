@@ -33,9 +33,14 @@ struct Out {
 /// LiveMandate made out before the list is looked through for the first time.
 const LOOK_MIN: usize = 64;
 
+/// The policy as this machine's folders are now. One that is not there stays as it is written: nothing lies in it.
+fn real(policy: Policy) -> Policy {
+    policy.with_real_folders(|folder| folder.canonicalize().unwrap_or_else(|_| folder.to_owned()))
+}
+
 impl PolicyDesk {
     pub(super) fn new(policy: Option<Policy>) -> Self {
-        Self { policy: RwLock::new(policy.map(Arc::new)), out: Mutex::default() }
+        Self { policy: RwLock::new(policy.map(real).map(Arc::new)), out: Mutex::default() }
     }
 
     /// The policy of this moment.
@@ -73,9 +78,15 @@ impl PolicyDesk {
         mandate
     }
 
+    /// How many mandates are known.
+    #[cfg(test)]
+    pub(super) fn known(&self) -> usize {
+        self.out.lock().unwrap_or_else(PoisonError::into_inner).mandates.len()
+    }
+
     /// Puts another policy in force, for the tasks that run as well.
-    fn set(&self, policy: Policy) {
-        let policy = Arc::new(policy);
+    pub(super) fn set(&self, policy: Policy) {
+        let policy = Arc::new(real(policy));
         let out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&policy));
         for (mandate, plugin) in out.mandates.values() {
@@ -104,7 +115,8 @@ impl Host {
     /// Puts another policy in force. Tasks that run go by it with the next thing that they do: what it does not grant any
     /// more is gone, and what it grants in addition is there.
     ///
-    /// A host that was built without a policy gets one with this, and cannot lose it again.
+    /// A host that was built without a policy gets one with this, and cannot lose it again. Where the folders lie that it
+    /// names is looked up on the disk, which may block for a moment.
     pub fn set_policy(&self, policy: Policy) {
         self.inner().policy.set(policy);
     }

@@ -346,3 +346,100 @@ fn limits(at: &str, text: BTreeMap<String, u64>) -> Result<LimitsRequest, Policy
     let object = text.into_iter().map(|(name, value)| (name, value.into())).collect();
     serde_json::from_value(serde_json::Value::Object(object)).map_err(|error| wrong(at, error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(text: &str) -> String {
+        Policy::parse(&format!("version = 1\n{text}")).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn t24_whatever_means_nothing_is_an_error_that_names_it() {
+        for (text, told) in [
+            ("allow = 1", "allow"),
+            ("[all.deny]\ncapabilities = [\"sockets\"]", "sockets"),
+            ("[all.limits]\nfuels = 1", "no limit \"fuels\""),
+            ("[plugins.x]\ndigest = \"any\"\n[plugins.x.allow]\nhttps = []", "https"),
+            ("[plugins.x]\ndigest = \"any\"\n[plugins.x.allow]\nhttp = [{ host = \"https://a.b\" }]", "is no host"),
+            ("[plugins.x]\ndigest = \"any\"\n[plugins.x.allow]\nhttp = [{ host = \"a.b\", port = 1 }]", "port"),
+            (
+                "[plugins.x]\ndigest = \"any\"\n[plugins.x.allow]\nhttp = [{ host = \"a.b\", methods = [\"get\"] }]",
+                "upper case",
+            ),
+            ("[plugins.x]\ndigest = \"any\"\n[plugins.x.allow]\nhttp = [{ host = \"a.b\", ports = [] }]", "no port"),
+            ("[plugins.x]\ndigest = \"any\"\n[plugins.x.allow]\nfs = [{ host = \"docs\" }]", "no absolute path"),
+            ("[plugins.x]\ndigest = \"any\"\n[plugins.x.allow]\nfs = [{ host = \"/a/../b\" }]", "no absolute path"),
+            (
+                "[plugins.x]\ndigest = \"any\"\n[plugins.x.allow]\nfs = [{ host = \"/a\", guest = \"/scratch\" }]",
+                "/scratch",
+            ),
+            ("[plugins.x]\ndigest = \"any\"\n[plugins.x.allow]\nsecrets = [\"key\"]", "no [secrets.key]"),
+            ("[plugins.x]\npublishers = [\"acme\"]", "publisher \"acme\""),
+            ("[plugins.x.allow]\nkv = true", "to which bytes"),
+            ("[plugins.x]\ndigest = \"sha256:12\"", "no digest"),
+            ("[plugins.X]\ndigest = \"any\"", "plugins.X"),
+            ("[secrets.key]\nhosts = [\"a.b\"]", "either `env"),
+            ("[secrets.key]\nenv = \"A\"\nfile = \"/b\"\nhosts = [\"a.b\"]", "either `env"),
+            ("[secrets.key]\nenv = \"A\"\nhosts = []", "`hosts` is empty"),
+            ("[secrets.key]\nenv = \"A\"\nhosts = [\"a.b\"]\nheader = \"a b\"", "no header"),
+        ] {
+            let error = wrong(text);
+            assert!(error.contains(told), "{text:?} told {error:?}");
+        }
+        assert_eq!(Policy::parse("version = 2\nnew = 1"), Err(PolicyError::Version { found: 2 }));
+        assert!(matches!(Policy::parse("version = 1 version"), Err(PolicyError::Text(_))));
+        assert!(matches!(Policy::parse(""), Err(PolicyError::Text(why)) if why.contains("version")));
+        let long = format!("version = 1\n#{}", "x".repeat(BYTES_MAX));
+        assert!(matches!(Policy::parse(&long), Err(PolicyError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn what_a_policy_says_is_read() {
+        let policy = Policy::parse(
+            r#"
+            version = 1
+            [all]
+            signed = true
+            limits = { fuel = 7 }
+            deny = { capabilities = ["random"], http = ["*.internal"], fs = ["/etc"] }
+            [publishers]
+            acme = "key"
+            [secrets.github]
+            env = "GITHUB_TOKEN"
+            hosts = ["api.github.com"]
+            [plugins.fetch]
+            digest = "any"
+            publishers = ["acme"]
+            limits = { memory_bytes = 1000000, timeout_ms = 5 }
+            [plugins.fetch.allow]
+            fs = [{ host = "/srv/docs", guest = "/docs" }, { host = "/srv/out", access = "read-write", bytes = 10, inodes = 2 }]
+            http = [{ host = "api.github.com", methods = ["GET"], ports = [443, 8443] }, { host = "10.0.0.1", private = true, plain = true }]
+            env = { LANG = "C" }
+            secrets = ["github"]
+            tasks = ["*"]
+            host = ["price"]
+            signal = true
+            clock-wall = false
+            [plugins.fetch.ask]
+            tasks = ["digest"]
+            "#,
+        )
+        .unwrap();
+        let fetch = policy.plugins.get("fetch").unwrap();
+        let [docs, out] = fetch.allow.dirs.as_slice() else { panic!("{fetch:?}") };
+        assert_eq!((docs.guest.as_str(), docs.access, out.guest.as_str()), ("/docs", Access::Read, "/srv/out"));
+        assert_eq!((out.access, out.bytes, out.inodes), (Access::ReadWrite, Some(10), Some(2)));
+        assert!(fetch.allow.tasks && fetch.allow.plugins.is_empty() && fetch.allow.signal && !fetch.allow.kv);
+        assert_eq!(fetch.allow.without, BTreeSet::from([Capability::ClockWall]));
+        assert!(!fetch.ask.tasks && fetch.ask.plugins.contains("digest"));
+        assert!(policy.all.signed && policy.all.deny.capabilities.contains(&Capability::Random));
+        let limits = policy.limits_for("fetch");
+        assert_eq!((limits.fuel, limits.memory_bytes), (Some(7), Some(1_000_000)));
+        assert_eq!(limits.timeout, Some(std::time::Duration::from_millis(5)));
+        let [(name, secret)] = policy.secrets().collect::<Vec<_>>()[..] else { panic!("{policy:?}") };
+        assert_eq!((name, &secret.source), ("github", &SecretSource::Env("GITHUB_TOKEN".to_owned())));
+        assert_eq!(secret.header, "authorization");
+    }
+}
