@@ -73,6 +73,7 @@ pub use model::approval::{
     PendingApproval,
 };
 pub use model::attachment::{AttachedFile, Attachment, AttachmentError, AttachmentSource};
+pub use model::capability::Capability;
 pub use model::children::{Child, ChildOutcome};
 pub use model::cron::CronError;
 pub use model::delivery::{ContinuePolicy, DeliveryMode, LoopUpdate, UpdateBody};
@@ -81,13 +82,14 @@ pub use model::event::{Budget, Event, EventBody, EventSeq, WaitEnd};
 pub use model::export::ExportFormat;
 pub use model::external::{ExternalReport, ToolUse};
 pub use model::filter::{TaskFilter, TaskIdentity};
-pub use model::grants::{Access, Capability, DirGrant, Grants};
+pub use model::grants::http::{HostPattern, HttpGrant, InvalidHost};
+pub use model::grants::{Access, DirGrant, Grants};
 pub use model::hook::{Hook, HookError, HookLimits, HookNote, Hooks, TaskHook};
 pub use model::ids::{InvalidKey, PluginDigest, ScheduleId, SignalKey, TaskId, TaskKey, TaskRef};
 pub use model::limits::{FUEL_PER_CPU_SECOND, LimitInfo, LimitUnit, Limits, LimitsRequest};
 pub use model::listing::{InvalidCursor, OutcomeKind, TaskCursor, TaskPage, TaskSummary};
 pub use model::load_limits::LoadLimits;
-pub use model::manifest::{CapabilityRequest, Manifest, ManifestError, TaskKind, TaskType};
+pub use model::manifest::{Manifest, ManifestError, TaskKind, TaskType};
 pub use model::outbox::{AgentMessage, ClaimToken, ClaimedMessage, Delivery, InvalidToken, MessageFilter, Settlement};
 pub use model::outcome::{Failure, FailureKind, Outcome};
 pub use model::oversize::{Oversize, OversizePolicy};
@@ -95,8 +97,12 @@ pub use model::papers::TaskPapers;
 pub use model::patch::{Change, PatchError, TaskPatch};
 pub use model::permission::{ApprovalKinds, Permission};
 pub use model::plan::{ActionId, Plan, PlanError, PlanEvent, PlanStep, StepStatus};
+pub use model::policy::mandate::{AnswerFor, Denied};
+pub use model::policy::text::PolicyError;
+pub use model::policy::{Policy, SecretRule, SecretSource};
 pub use model::receipt::{CancelReceipt, Effect};
 pub use model::request::{CancelRequest, KeyPolicy, StartRequest};
+pub use model::requests::{CapabilityRequest, RequestError};
 pub use model::retry::RetryPolicy;
 pub use model::routing::RoutingRule;
 pub use model::schedule::{

@@ -126,7 +126,7 @@ pub(super) fn dir(argument: &OsStr) -> Result<DirGrant, String> {
     if guest.contains('\0') {
         return Err("a path cannot hold NUL".to_owned());
     }
-    Ok(DirGrant { host: PathBuf::from(OsString::from_vec(host.to_vec())), guest: guest.to_owned(), access })
+    Ok(DirGrant::new(PathBuf::from(OsString::from_vec(host.to_vec())), guest, access))
 }
 
 /// `key=value` or `outer.inner=value`. What is no JSON is a text.

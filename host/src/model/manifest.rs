@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::details::Routing;
-use super::grants::Capability;
 use super::json;
 use super::limits::LimitsRequest;
+use super::requests::{CapabilityRequest, RequestError};
 use super::schema::{Schema, SchemaError};
 
 /// The manifest version that this host knows.
@@ -42,24 +42,6 @@ pub struct Manifest {
     pub requests: Vec<CapabilityRequest>,
     /// What it can do.
     pub tasks: Vec<TaskType>,
-}
-
-/// Something that a plugin would like to be granted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct CapabilityRequest {
-    /// Its name. A name that this host does not know can be shown but not granted.
-    pub capability: String,
-    /// What it is needed for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-impl CapabilityRequest {
-    /// The capability, if this host knows it.
-    pub fn known(&self) -> Option<Capability> {
-        Capability::from_name(&self.capability)
-    }
 }
 
 /// Something that a plugin can do.
@@ -169,6 +151,9 @@ pub enum ManifestError {
     /// It asks for too much.
     #[error("it asks for {0} capabilities; a plugin, and each task type, asks for at most {REQUESTS_MAX}")]
     Requests(usize),
+    /// What it asks for cannot be asked for.
+    #[error("{0}")]
+    Request(#[from] RequestError),
     /// There are no task types, or too many.
     #[error("it has {0} task types; a plugin has 1 to {TASK_TYPES_MAX}")]
     TaskTypes(usize),
@@ -221,9 +206,7 @@ impl Manifest {
             ("url", self.url.as_ref(), 2048),
         ];
         let asking = || std::iter::once(&self.requests).chain(self.tasks.iter().map(|task| &task.requests));
-        let requests = asking().flatten().flat_map(|request| {
-            [("capability", Some(&request.capability), 128), ("reason", request.reason.as_ref(), 1024)]
-        });
+        let requests = asking().flatten().flat_map(|request| [("reason", request.reason.as_ref(), 1024)]);
         let tasks = self.tasks.iter().map(|task| ("task description", task.description.as_ref(), 4096));
         for (what, text, max) in texts.into_iter().chain(requests).chain(tasks) {
             if text.is_some_and(|text| text.len() > max) {
@@ -233,6 +216,7 @@ impl Manifest {
         if let Some(many) = asking().map(Vec::len).find(|count| *count > REQUESTS_MAX) {
             return Err(ManifestError::Requests(many));
         }
+        asking().flatten().try_for_each(CapabilityRequest::check)?;
         let mut seen = std::collections::HashSet::new();
         for task in &self.tasks {
             check_name("task type", &task.name)?;
@@ -247,7 +231,7 @@ impl Manifest {
     pub fn requests_of<'a>(&'a self, task: &'a TaskType) -> impl Iterator<Item = &'a CapabilityRequest> {
         let own = task.requests.iter();
         let all = self.requests.iter();
-        all.chain(own.filter(|own| self.requests.iter().all(|request| request.capability != own.capability)))
+        all.chain(own.filter(|own| self.requests.iter().all(|request| !request.asks_the_same_as(own))))
     }
 
     /// The task type of this name.
@@ -267,11 +251,15 @@ impl TaskType {
     }
 }
 
-fn check_name(what: &'static str, name: &str) -> Result<(), ManifestError> {
-    let fits = name.len() <= NAME_BYTES_MAX
+/// Whether this can be the name of a plugin, or of something in one.
+pub(crate) fn is_name(name: &str) -> bool {
+    name.len() <= NAME_BYTES_MAX
         && name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-    if fits { Ok(()) } else { Err(ManifestError::Name { what, name: name.chars().take(100).collect() }) }
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}
+
+fn check_name(what: &'static str, name: &str) -> Result<(), ManifestError> {
+    if is_name(name) { Ok(()) } else { Err(ManifestError::Name { what, name: name.chars().take(100).collect() }) }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 pub(crate) mod admission;
 pub(crate) mod approval;
 pub(crate) mod attachment;
+pub(crate) mod capability;
 pub(crate) mod children;
 pub(crate) mod command;
 pub(crate) mod cron;
@@ -44,11 +45,13 @@ pub(crate) mod papers;
 pub(crate) mod patch;
 pub(crate) mod permission;
 pub(crate) mod plan;
+pub(crate) mod policy;
 pub(crate) mod progress;
 pub(crate) mod receipt;
 #[cfg(test)]
 mod reference;
 pub(crate) mod request;
+pub(crate) mod requests;
 pub(crate) mod retry;
 pub(crate) mod routing;
 pub(crate) mod schedule;

@@ -13,9 +13,9 @@ use super::ids::PluginDigest;
 pub struct TaskPapers {
     /// Whose code it runs. No other code goes on with it.
     pub plugin: PluginDigest,
-    /// What it may touch.
-    #[serde(default)]
-    pub grants: Grants,
+    /// What it may touch, as far as whoever started it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grants: Option<Grants>,
     /// What was asked for with its idempotency key, which is in its details.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) fingerprint: Option<Fingerprint>,
@@ -33,6 +33,6 @@ pub struct TaskPapers {
 impl TaskPapers {
     /// The papers of a task that runs this code and may touch nothing.
     pub fn new(plugin: PluginDigest) -> Self {
-        Self { plugin, grants: Grants::default(), fingerprint: None, once: None, attachments: None, untold: false }
+        Self { plugin, grants: None, fingerprint: None, once: None, attachments: None, untold: false }
     }
 }

@@ -48,9 +48,10 @@ pub struct StartRequest {
     /// Limits below those of the host and the manifest.
     #[serde(default)]
     pub limits: LimitsRequest,
-    /// What the task may touch.
-    #[serde(default)]
-    pub grants: Grants,
+    /// What the task may touch, where there is no policy: nothing without it. A host with a policy gives a task as much
+    /// of this as that allows, and without it as much as that gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grants: Option<Grants>,
     /// Whose it is, and how it shall be treated.
     #[serde(default)]
     pub details: TaskDetails,
@@ -130,7 +131,7 @@ impl StartRequest {
             on_key_in_use: KeyPolicy::default(),
             input: nothing(),
             limits: LimitsRequest::default(),
-            grants: Grants::default(),
+            grants: None,
             details: TaskDetails::default(),
             approval: None,
             signals: Vec::new(),
@@ -186,7 +187,7 @@ impl StartRequest {
     /// With these grants.
     #[must_use]
     pub fn grants(mut self, grants: Grants) -> Self {
-        self.grants = grants;
+        self.grants = Some(grants);
         self
     }
 

@@ -9,6 +9,7 @@ pub(crate) mod gate;
 pub(crate) mod gauges;
 pub(crate) mod hooks;
 pub(crate) mod kv;
+pub(crate) mod mandate;
 pub(crate) mod news;
 pub(crate) mod output;
 pub(crate) mod runner;

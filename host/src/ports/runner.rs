@@ -13,7 +13,6 @@ use crate::model::children::ChildOptions;
 use crate::model::command::PlanCommand;
 use crate::model::details::TaskDetails;
 use crate::model::event::WaitEnd;
-use crate::model::grants::Grants;
 use crate::model::ids::{PluginDigest, SignalKey, TaskId, TaskRef};
 use crate::model::limits::Limits;
 use crate::model::machine::{Refusal, RefusalKind};
@@ -32,6 +31,7 @@ use super::gate::Gate;
 use super::gauges::Gauges;
 use super::hooks::HookWork;
 use super::kv::PluginStore;
+use super::mandate::LiveMandate;
 use super::news::News;
 use super::output::OutputLog;
 use super::scratch::Scratch;
@@ -80,7 +80,6 @@ pub(crate) struct CellWork {
     pub(crate) fuel_used: u64,
     /// Whose it is.
     pub(crate) details: TaskDetails,
-    pub(crate) grants: Grants,
     /// The task's own directory on the host, not made yet.
     pub(crate) scratch: Arc<Scratch>,
     /// Where the files are that it gets along, if there are any.
@@ -102,8 +101,10 @@ pub(crate) struct CellLink {
     pub(crate) output: Arc<OutputLog>,
     /// The plugin's configuration.
     pub(crate) config: Arc<Value>,
-    /// The plugin's store, if the task may use it.
+    /// The plugin's store, which its permit lets it use or not; a plugin that is only described has none.
     pub(crate) kv: Option<Arc<PluginStore>>,
+    /// What the task may touch at this moment.
+    pub(crate) mandate: Arc<LiveMandate>,
 }
 
 /// A cancel request as the guest sees it.

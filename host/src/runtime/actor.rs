@@ -14,7 +14,6 @@ use tokio::task::JoinSet;
 use crate::model::approval::ApprovalDecision;
 use crate::model::command::{Answer, Command};
 use crate::model::daemon::HOUR;
-use crate::model::grants::Grants;
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
 use crate::model::machine::Refusal;
 use crate::model::manifest::Schemas;
@@ -26,6 +25,7 @@ use crate::model::signal::{Instruction, NotifyAnswer, Party, Signal};
 use crate::model::snapshot::Artifact;
 use crate::ports::agent::AgentSink;
 use crate::ports::functions::Functions;
+use crate::ports::mandate::LiveMandate;
 use crate::ports::runner::{CancelNotice, CellLink, GuestCall, NoSignal, Reply, Runner};
 use crate::ports::scratch::Scratch;
 
@@ -67,7 +67,7 @@ pub(crate) struct Actor {
     /// The request's own schema of the result.
     pub(crate) wanted: Option<Schema>,
     /// What the guest may touch.
-    pub(crate) grants: Grants,
+    pub(crate) mandate: Arc<LiveMandate>,
     /// Where children are started.
     pub(crate) host: Weak<Inner>,
     /// The children that were started.

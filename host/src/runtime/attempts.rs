@@ -130,7 +130,6 @@ impl Actor {
                 attempt: state.attempt + 1,
                 fuel_used: 0,
                 details: state.details.clone(),
-                grants: self.grants.clone(),
                 scratch: Arc::clone(&scratch),
                 attachments: self.attached.as_ref().map(Attached::path),
                 alive,

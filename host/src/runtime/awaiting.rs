@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
+use crate::model::grants::Grants;
 use crate::model::ids::{PluginDigest, TaskId};
 
 use super::host::StartError;
@@ -68,12 +69,12 @@ impl fmt::Debug for Caretaker {
 }
 
 /// An ended task whose plugin's hook about its end may have to be called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Untold {
     pub(super) id: TaskId,
     pub(super) plugin: PluginDigest,
-    /// Whether the hook may use its plugin's store.
-    pub(super) kv: bool,
+    /// What whoever started it let it have; the hook uses its plugin's store if it may.
+    pub(super) grants: Option<Grants>,
 }
 
 /// Who waits for which plugin, by its name.

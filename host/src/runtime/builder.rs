@@ -20,6 +20,7 @@ use crate::model::manifest::TaskType;
 use crate::model::outbox::OutboxLimits;
 use crate::model::permission::ApprovalKinds;
 use crate::model::plan::Plan;
+use crate::model::policy::Policy;
 use crate::model::request::StartRequest;
 use crate::model::routing::{RoutingRule, first_of};
 use crate::model::scratch::ScratchPolicy;
@@ -75,6 +76,7 @@ pub struct HostBuilder {
     other_config: Option<Value>,
     no_daemons: bool,
     daemon_grants: HashMap<String, Grants>,
+    policy: Option<Policy>,
     store_bytes: Option<u64>,
     hook_limits: HookLimits,
     hook_stores: HashSet<String>,
@@ -462,6 +464,16 @@ impl HostBuilder {
     #[must_use]
     pub fn plugin_hook_store(mut self, plugin: impl Into<String>) -> Self {
         self.hook_stores.insert(plugin.into());
+        self
+    }
+
+    /// What plugins may touch. Without a policy whoever starts a task grants what they like; with one a task gets what
+    /// the policy gives its plugin, or less.
+    ///
+    /// [`Host::set_policy`] puts another one in force later.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = Some(policy);
         self
     }
 

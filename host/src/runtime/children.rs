@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use crate::model::children::{ChildOptions, ChildOutcome};
 use crate::model::command::{Answer, Command};
 use crate::model::details::TaskDetails;
+use crate::model::grants::touch::Touch;
 use crate::model::ids::{TaskId, TaskRef};
 use crate::model::limits::Limits;
 use crate::model::machine::{Refusal, RefusalKind, step};
@@ -155,18 +156,17 @@ impl Actor {
     ) -> Result<(StartRequest, Birthright), Refusal> {
         let ChildOptions { key, title, labels, limits, detached, plugin, retry } = *options;
         let own = plugin.as_ref().is_none_or(|plugin| *plugin == self.shared.task.plugin);
-        if !own && !self.grants.tasks {
-            let message = "starting another plugin's task needs the capability tasks, which was not granted";
-            return Err(Refusal::new(RefusalKind::Denied, message));
+        let plugin = plugin.unwrap_or_else(|| self.shared.task.plugin.clone());
+        if !own {
+            self.may(&Touch::Tasks(plugin.clone()))?;
         }
         let tree = self.shared.enter_tree(&self.registry)?;
         let ceiling = self.ceiling(limits.fuel)?;
         let parent = Some(self.shared.id);
         let mut details = TaskDetails { title, labels, parent, detached, retry, ..TaskDetails::default() };
         details.inherit(&self.shared.state().details);
-        let grants = self.grants.of_child(own);
-        let plugin = plugin.unwrap_or_else(|| self.shared.task.plugin.clone());
-        let mut request = StartRequest::new(plugin, task_type).input(input).limits(limits).grants(grants);
+        let mut request = StartRequest::new(plugin, task_type).input(input).limits(limits);
+        request.grants = self.mandate.of_child(own);
         (request.key, request.details) = (key, details);
         // The same code as its parent's, whatever the name points to by now.
         let version = own.then(|| self.version.clone());

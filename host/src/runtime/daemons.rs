@@ -104,8 +104,8 @@ impl Inner {
     fn daemon_request(&self, plugin: &str, task_type: &str) -> StartRequest {
         let config = self.plugins.config(plugin);
         let input = config.get("daemons").and_then(|daemons| daemons.get(task_type)).cloned();
-        let grants = self.daemons.grants.get(plugin).cloned().unwrap_or_default();
-        let request = StartRequest::new(plugin, task_type).grants(grants);
+        let mut request = StartRequest::new(plugin, task_type);
+        request.grants = self.daemons.grants.get(plugin).cloned();
         let nothing = Value::Object(serde_json::Map::new());
         request.input(input.unwrap_or(nothing))
     }
@@ -234,6 +234,7 @@ impl Keeper {
             | StartError::Attachment(_)
             | StartError::GrantedDir { .. }
             | StartError::GuestPath { .. }
+            | StartError::BeyondPolicy { .. }
             | StartError::TooManySignals { .. }
             | StartError::UnknownOnTerminal { .. } => AfterLife::GiveUp { lives: 0 },
         };

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::model::command::Command;
+use crate::model::grants::touch::Touch;
 use crate::model::json::{self, VALUES_MAX};
 use crate::model::limits::Limits;
 use crate::model::machine::{Refusal, RefusalKind};
@@ -117,11 +118,12 @@ impl Actor {
     }
 
     fn may_call(&self, name: &str, what: &str) -> Result<(), HostCallError> {
-        if self.grants.functions.contains(name) {
-            return Ok(());
-        }
-        let message = format!("{what} {name:?} needs the capability `host:{name}`, which was not granted");
-        Err(HostCallError::of(RefusalKind::Denied, message))
+        self.may(&Touch::Function(name.to_owned())).map_err(|refusal| {
+            HostCallError::of(
+                refusal.kind,
+                format!("{what} {name:?} needs the capability `host:{name}`: {}", refusal.message),
+            )
+        })
     }
 }
 

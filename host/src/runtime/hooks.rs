@@ -10,6 +10,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::model::event::EventBody;
+use crate::model::grants::Grants;
+use crate::model::grants::touch::Touch;
 use crate::model::hook::{
     AnyHook, Hook, HookError, HookLimits, HookNote, TaskHook, cancel_context, end_context, plugin_context,
 };
@@ -173,9 +175,17 @@ impl Inner {
     }
 
     /// The hooks about the end of a task of this plugin, if it has any.
-    pub(super) fn task_hooks(&self, plugin: &Plugin, kv: bool) -> Option<Box<TaskHooks>> {
-        let has = plugin.hooks().task;
-        has.then(|| Box::new(TaskHooks { caller: Arc::new(self.caller(plugin, kv)), on_cancel: JoinSet::new() }))
+    /// They use the plugin's store if the task may, with these grants.
+    pub(super) fn task_hooks(
+        &self,
+        plugin: &Plugin,
+        task_type: &str,
+        grants: Option<&Grants>,
+    ) -> Option<Box<TaskHooks>> {
+        plugin.hooks().task.then(|| {
+            let kv = self.policy.mandate(plugin, task_type, grants.cloned()).allows(&Touch::Kv);
+            Box::new(TaskHooks { caller: Arc::new(self.caller(plugin, kv)), on_cancel: JoinSet::new() })
+        })
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use serde_json::Value;
 
 use crate::model::attachment::AttachmentError;
+use crate::model::capability::Capability;
 use crate::model::details::DetailsError;
 use crate::model::ids::{PluginDigest, SignalKey, TaskId, TaskRef};
 use crate::model::limits::{Limits, LimitsRequest};
@@ -44,6 +45,7 @@ use super::hooks::HookRules;
 use super::outbox::Messages;
 use super::planners::Planners;
 use super::plugin::Plugin;
+use super::policing::PolicyDesk;
 use super::queue::Queue;
 use super::reach::{Scope, notify_tasks};
 use super::recovery::Standby;
@@ -75,6 +77,8 @@ pub(crate) struct Inner {
     pub(super) health: Option<watch::Receiver<StoreHealth>>,
     pub(super) sink: Option<Arc<dyn AgentSink>>,
     pub(super) limits: Limits,
+    /// What plugins may touch, and the mandate of the tasks.
+    pub(super) policy: PolicyDesk,
     /// What becomes of scratch directories whose requests do not say.
     pub(super) scratch_policy: ScratchPolicy,
     /// What requests may approve of in advance.
@@ -108,6 +112,11 @@ pub(crate) struct Inner {
     pub(super) shutdowns: Mutex<JoinSet<()>>,
     /// Whose turn it is to wait for them: only of those jobs.
     pub(super) shutting_down: tokio::sync::Mutex<()>,
+}
+
+/// A capability with its scope, as a person reads it.
+fn in_words(capability: Capability, scope: &str) -> String {
+    if scope.is_empty() { capability.to_string() } else { format!("{capability} ({scope})") }
 }
 
 /// Why a task was not started. Nothing has happened then.
@@ -254,6 +263,14 @@ pub enum StartError {
     GuestPath {
         /// The path in the task.
         guest: String,
+    },
+    /// It is to be granted more than the host's policy gives its plugin.
+    #[error("the host's policy does not grant the plugin {}", in_words(*capability, scope))]
+    BeyondPolicy {
+        /// What of.
+        capability: Capability,
+        /// On what; empty when it is one thing only.
+        scope: String,
     },
     /// More signals than a task keeps.
     #[error("the request has {count} signals, and some of them do not fit into a task's mailbox")]

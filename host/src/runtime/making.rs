@@ -67,7 +67,8 @@ pub(super) struct Makings {
     /// As in the state, or moved here by whoever has no more use for it.
     pub(super) input: Value,
     pub(super) details: TaskDetails,
-    pub(super) grants: Grants,
+    /// What whoever started it let it have.
+    pub(super) grants: Option<Grants>,
     pub(super) schemas: Schemas,
     pub(super) wanted: Option<Schema>,
     pub(super) at_end: Option<Box<AtEnd>>,
@@ -99,6 +100,7 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Actor, Ready) {
     if paused {
         shared.gate.shut();
     }
+    let mandate = inner.policy.issue(id, &of.version.plugin, &task.task_type, of.grants);
     let link = CellLink {
         calls: calls_tx,
         cancel: cancel_rx,
@@ -107,7 +109,8 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Actor, Ready) {
         gate: Arc::clone(&shared.gate),
         output: Arc::clone(&shared.output),
         config: inner.plugins.config(&task.plugin),
-        kv: of.grants.kv.then(|| inner.plugins.store(&task.plugin)),
+        kv: Some(inner.plugins.store(&task.plugin)),
+        mandate: Arc::clone(&mandate),
     };
     let scratch = Arc::new(inner.around.dirs.scratch(id));
     let work = CellWork {
@@ -122,7 +125,6 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Actor, Ready) {
         scratch: Arc::clone(&scratch),
         attachments: of.attached.as_ref().map(Attached::path),
         alive,
-        grants: of.grants,
     };
     let again = || Box::new(link.clone());
     let mut actor = Actor {
@@ -140,7 +142,7 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Actor, Ready) {
         sink: inner.sink.clone(),
         schemas: of.schemas,
         wanted: of.wanted,
-        grants: work.grants.clone(),
+        mandate,
         host: Arc::downgrade(inner),
         children: HashMap::new(),
         ended_children: VecDeque::new(),

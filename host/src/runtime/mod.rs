@@ -45,6 +45,7 @@ pub(crate) mod patience;
 pub(crate) mod planners;
 pub(crate) mod plans;
 pub(crate) mod plugin;
+pub(crate) mod policing;
 pub(crate) mod queue;
 pub(crate) mod reach;
 pub(crate) mod reading;

@@ -7,8 +7,10 @@ use std::sync::atomic::Ordering;
 use serde_json::Value;
 
 use crate::model::command::Command;
+use crate::model::grants::touch::Touch;
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
 use crate::model::machine::{Refusal, RefusalKind};
+use crate::model::policy::mandate::Verdict;
 use crate::model::signal::{NotifyAnswer, Party, Signal};
 use crate::ports::runner::Reply;
 
@@ -119,9 +121,9 @@ pub(crate) async fn notify_tasks(tasks: Vec<Arc<Shared>>, key: SignalKey, signal
 }
 
 impl Actor {
-    /// Whether the guest may reach this task: its own tree, and others with the capability.
-    fn may_reach(&self, target: &Shared) -> bool {
-        self.grants.signal || self.registry.root(self.shared.id) == self.registry.root(target.id)
+    /// Whether this task is of the guest's own tree.
+    fn is_in_tree(&self, target: &Shared) -> bool {
+        self.registry.root(self.shared.id) == self.registry.root(target.id)
     }
 
     /// Counts a call that makes nothing happen in this task's own log as if it did: it costs others something.
@@ -129,18 +131,21 @@ impl Actor {
         self.event_pace.take(self.shared.clock.steady());
     }
 
-    fn denied() -> Refusal {
-        let message = "reaching tasks outside of this task's tree needs the capability signal, which was not granted";
-        Refusal::new(RefusalKind::Denied, message)
+    /// Whether the guest may do this now, which its mandate says.
+    pub(super) fn may(&self, touch: &Touch) -> Result<(), Refusal> {
+        match self.mandate.decide(touch) {
+            Verdict::Allowed { .. } => Ok(()),
+            Verdict::Ask { .. } => Err(Refusal::new(RefusalKind::Denied, format!("{touch} has to be asked for"))),
+            Verdict::Denied { denied, .. } => Err(Refusal::new(RefusalKind::Denied, denied.to_string())),
+        }
     }
 
     /// The task that a guest means, if it may reach it; `None` when there is none.
     pub(super) fn reach(&self, target: &TaskRef) -> Result<Option<Arc<Shared>>, Refusal> {
         match self.registry.by_ref(target) {
-            Some(task) if self.may_reach(&task) => Ok(Some(task)),
+            Some(task) if self.is_in_tree(&task) => Ok(Some(task)),
             // Whether there is such a task is nobody's business who may not reach it.
-            None if self.grants.signal => Ok(None),
-            Some(_) | None => Err(Self::denied()),
+            other => self.may(&Touch::Signal).map(|()| other),
         }
     }
 
@@ -177,15 +182,15 @@ impl Actor {
         reply: Reply<Result<u32, Refusal>>,
     ) -> Result<(), Ended> {
         self.take_turn();
-        let scope = match (session, self.grants.signal, &self.shared.session) {
-            (false, _, _) => Scope::Tree(self.shared.id),
-            (true, true, Some(session)) => Scope::Session(session.clone()),
-            (true, true, None) => {
+        if let Some(refusal) = session.then(|| self.may(&Touch::Signal)).and_then(Result::err) {
+            let _ = reply.send(Err(refusal));
+            return Ok(());
+        }
+        let scope = match (session, &self.shared.session) {
+            (false, _) => Scope::Tree(self.shared.id),
+            (true, Some(session)) => Scope::Session(session.clone()),
+            (true, None) => {
                 let _ = reply.send(Ok(0));
-                return Ok(());
-            }
-            (true, false, _) => {
-                let _ = reply.send(Err(Self::denied()));
                 return Ok(());
             }
         };

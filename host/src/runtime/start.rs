@@ -12,7 +12,7 @@ use crate::model::attachment;
 use crate::model::command::{Answer, Command, PlanCommand};
 use crate::model::daemon::limits_of;
 use crate::model::details::TaskDetails;
-use crate::model::grants::Grants;
+use crate::model::grants::DirGrant;
 use crate::model::idempotency::{Fingerprint, OnceKey};
 use crate::model::ids::{ScheduleId, TaskId, TaskKey, TaskRef};
 use crate::model::json::{self, VALUES_MAX};
@@ -339,13 +339,18 @@ async fn prepare(
     claim: Claim,
 ) -> Result<Ready, StartError> {
     (request.details.kind, request.details.restartable) = (checked.kind, checked.restartable);
-    if let Some(guest) = request.grants.clash() {
-        return Err(StartError::GuestPath { guest: guest.to_owned() });
-    }
-    if !request.grants.dirs.is_empty() {
-        let grants = request.grants.clone();
-        let opened = tokio::task::spawn_blocking(move || open_dirs(&grants)).await;
-        opened.map_err(|_| StartError::ShuttingDown)??;
+    if let Some(grants) = &mut request.grants {
+        if let Some(guest) = grants.clash() {
+            return Err(StartError::GuestPath { guest: guest.to_owned() });
+        }
+        if !grants.dirs.is_empty() {
+            let dirs = std::mem::take(&mut grants.dirs);
+            let opened = tokio::task::spawn_blocking(move || real_dirs(dirs)).await;
+            grants.dirs = opened.map_err(|_| StartError::ShuttingDown)??;
+        }
+        if checked.tree.is_none() {
+            inner.policy.check(&checked.version.plugin, grants)?;
+        }
     }
     let attached = attach_all(&inner.around.dirs, &mut request, &checked.limits).await?;
     // Written down with the task, so that nobody has to ask the host later.
@@ -465,7 +470,8 @@ fn check(
         })?;
     let for_plugin = inner.plugin_limits.get(plugin.name()).copied().unwrap_or_default();
     let (kind, restartable) = (task_type.kind, task_type.restartable);
-    let limits = limits_of(kind, &inner.limits, &for_plugin, &request.limits.or(task_type.limits));
+    let operator = inner.policy.limits(&inner.limits, plugin.name());
+    let limits = limits_of(kind, &operator, &for_plugin, &request.limits.or(task_type.limits));
     let size = request.input.to_string().len() as u64;
     if size > limits.input_bytes {
         return Err(StartError::InputTooLarge { size, max: limits.input_bytes });
@@ -477,7 +483,7 @@ fn check(
     schemas.input.check(&request.input).map_err(|faults| StartError::InvalidInput { faults })?;
     inner.planners.check(&request.details)?;
     let at_end = inner.on_terminals.of(&request.details, on_terminal)?;
-    let hooks = inner.task_hooks(&plugin, request.grants.kv);
+    let hooks = inner.task_hooks(&plugin, &request.task_type, request.grants.as_ref());
     let wanted = request.details.output_schema.as_ref().map(wanted).transpose()?;
     let schemas = schemas.clone();
     Ok(Checked { version, kind, restartable, schemas, limits, wanted, at_end, hooks, tree: None, beside: None })
@@ -489,13 +495,15 @@ pub(super) fn wanted(schema: &Value) -> Result<Schema, StartError> {
     Schema::new_within(schema, depth, OUTPUT_SCHEMA_BYTES_MAX).map_err(StartError::OutputSchema)
 }
 
-/// Opens each granted folder once, so that a wrong path is an error of the request and not of the task.
-fn open_dirs(grants: &Grants) -> Result<(), StartError> {
-    for dir in &grants.dirs {
-        cap_std::fs::Dir::open_ambient_dir(&dir.host, cap_std::ambient_authority())
-            .map_err(|source| StartError::GrantedDir { path: dir.host.clone(), source })?;
-    }
-    Ok(())
+/// Opens each granted folder once, so that a wrong path is an error of the request and not of the task; and finds out
+/// which one it is, whatever links lead there.
+fn real_dirs(dirs: Vec<DirGrant>) -> Result<Vec<DirGrant>, StartError> {
+    let real = |dir: DirGrant| {
+        let failed = |source| StartError::GrantedDir { path: dir.host.clone(), source };
+        cap_std::fs::Dir::open_ambient_dir(&dir.host, cap_std::ambient_authority()).map_err(failed)?;
+        Ok(DirGrant { host: dir.host.canonicalize().map_err(failed)?, ..dir })
+    };
+    dirs.into_iter().map(real).collect()
 }
 
 async fn create(inner: &Arc<Inner>, prepared: Prepared) -> Result<TaskHandle, StartError> {

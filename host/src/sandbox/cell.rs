@@ -11,7 +11,7 @@ use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 
-use crate::model::grants::{Grants, SCRATCH};
+use crate::model::grants::{DirGrant, SCRATCH};
 use crate::model::json::{self, JsonError};
 use crate::model::limits::Limits;
 use crate::model::manifest::TaskKind;
@@ -243,10 +243,10 @@ fn prepare(around: Around, plugin: &Linked, work: &CellWork) -> Result<Store<Cel
         Linked::TaskPlugin(_) => CommandLine::default(),
         Linked::Command(_) => command_line(work).map_err(|message| Failure::new(FailureKind::Guest, message))?,
     };
-    let wasi = wasi::granted(work, command, &around.link.output).map_err(|error| {
+    let wasi = wasi::granted(work, command, &around.link).map_err(|error| {
         Failure::new(
             FailureKind::Host,
-            format!("failed to open what was granted: {error:#}{}", granted_dirs(&work.grants)),
+            format!("failed to open what was granted: {error:#}{}", granted_dirs(&around.link.mandate.dirs())),
         )
     })?;
     let scratch = Some(Arc::clone(&work.scratch));
@@ -276,8 +276,8 @@ fn returned_limit(work: &CellWork) -> &'static str {
     if returned_max(work) > work.limits.result_bytes { "call_bytes" } else { "result_bytes" }
 }
 
-fn granted_dirs(grants: &Grants) -> String {
-    let dirs: Vec<String> = grants.dirs.iter().map(|dir| dir.host.display().to_string()).collect();
+fn granted_dirs(dirs: &[DirGrant]) -> String {
+    let dirs: Vec<String> = dirs.iter().map(|dir| dir.host.display().to_string()).collect();
     if dirs.is_empty() { String::new() } else { format!(" (granted: {})", dirs.join(", ")) }
 }
 

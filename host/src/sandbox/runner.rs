@@ -19,9 +19,12 @@ use crate::model::limits::Limits;
 use crate::model::load_limits::LoadLimits;
 use crate::model::manifest::Manifest;
 use crate::model::outcome::{CellEnd, Failure, FailureKind};
+use crate::model::policy::mandate::Mandate;
+use crate::model::requests::Requested;
 use crate::model::text::{self, duration, panic_text};
 use crate::ports::clock::{BoxFuture, Clock};
 use crate::ports::hooks::HookWork;
+use crate::ports::mandate::LiveMandate;
 use crate::ports::output::OutputLog;
 use crate::ports::runner::{CellLink, CellWork, CodeHold, Permit, Runner};
 
@@ -417,6 +420,7 @@ fn dead_link() -> CellLink {
         output: Arc::new(OutputLog::new(64 << 10)),
         config: Arc::default(),
         kv: None,
+        mandate: Arc::new(LiveMandate::new(Mandate::new(Requested::default(), None, None))),
     }
 }
 

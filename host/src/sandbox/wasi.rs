@@ -9,7 +9,7 @@ use crate::model::attachment::ATTACHMENTS;
 use crate::model::grants::Access;
 use crate::model::limits::Limits;
 use crate::ports::output::OutputLog;
-use crate::ports::runner::CellWork;
+use crate::ports::runner::{CellLink, CellWork};
 
 use super::stdio::GuestOutput;
 
@@ -28,14 +28,13 @@ pub(super) fn nothing(limits: &Limits, output: &Arc<OutputLog>) -> WasiCtx {
 }
 
 /// The system as a task sees it.
-pub(super) fn granted(work: &CellWork, command: CommandLine, output: &Arc<OutputLog>) -> wasmtime::Result<WasiCtx> {
-    let grants = &work.grants;
+pub(super) fn granted(work: &CellWork, command: CommandLine, link: &CellLink) -> wasmtime::Result<WasiCtx> {
     let mut wasi = WasiCtx::builder();
-    shut(&mut wasi, &work.limits, output);
+    shut(&mut wasi, &work.limits, &link.output);
     wasi.stdin(MemoryInputPipe::new(command.stdin));
     wasi.args(&command.args);
-    wasi.envs(&grants.env);
-    for dir in &grants.dirs {
+    wasi.envs(&link.mandate.env());
+    for dir in link.mandate.dirs() {
         let perms = match dir.access {
             Access::Read => FsPerms::ReadOnly,
             Access::ReadWrite => FsPerms::ReadWrite,

@@ -124,6 +124,7 @@ impl From<StartError> for Refusal {
             | E::Attachment(_)
             | E::GrantedDir { .. }
             | E::GuestPath { .. }
+            | E::BeyondPolicy { .. }
             | E::TooManySignals { .. }
             | E::Plan(_) => of(Kind::Refused),
             E::Store(error) => of(commit(error)),

@@ -20,10 +20,7 @@ async fn r1_a_plugin_tells_its_name_its_types_their_schemas_and_what_it_asks_for
     assert_eq!(steps.input.as_ref().unwrap()["required"], json!(["n"]));
     assert!(steps.output.is_some());
     let asked: Vec<_> = manifest.requests.iter().filter_map(CapabilityRequest::known).collect();
-    assert_eq!(
-        asked,
-        [Capability::Signal, Capability::Kv, Capability::Tasks, Capability::DirRead, Capability::DirWrite]
-    );
+    assert_eq!(asked, [Capability::Signal, Capability::Kv, Capability::Tasks, Capability::Fs, Capability::Fs]);
     assert!(manifest.requests.iter().all(|request| request.reason.is_some()));
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::{Capability, CapabilityRequest, FileKind, Manifest, Plugin, TaskType};
+use crate::{Access, Capability, CapabilityRequest, FileKind, Manifest, Plugin, TaskType};
 
 /// The document: the manifest as the plugin gave it, and what was found out about the file.
 pub(super) fn document(plugin: &Plugin, file: &Path) -> Value {
@@ -31,15 +31,24 @@ pub(super) fn all_wishes(manifest: &Manifest) -> impl Iterator<Item = (Option<&T
     manifest.requests.iter().map(|wish| (None, wish)).chain(own)
 }
 
-/// The flag that grants a wish; none for one that this version does not know.
+/// The flag that grants a wish; none for what every task may, and for what a flag cannot grant.
 pub(super) fn flag(wish: &CapabilityRequest) -> Option<&'static str> {
-    wish.known().map(|capability| match capability {
-        Capability::DirRead => "--dir HOST::GUEST",
-        Capability::DirWrite => "--dir HOST::GUEST:rw",
-        Capability::Signal => "--allow signal",
-        Capability::Kv => "--allow kv",
-        Capability::Tasks => "--allow tasks",
-    })
+    match wish.known()? {
+        Capability::Fs => Some(match wish.access() {
+            Access::ReadWrite => "--dir HOST::GUEST:rw",
+            Access::Read => "--dir HOST::GUEST",
+        }),
+        Capability::Signal => Some("--allow signal"),
+        Capability::Kv => Some("--allow kv"),
+        Capability::Tasks => Some("--allow tasks"),
+        Capability::Env => Some("--env NAME=VALUE"),
+        Capability::Http
+        | Capability::Secrets
+        | Capability::Host
+        | Capability::Agent
+        | Capability::ClockWall
+        | Capability::Random => None,
+    }
 }
 
 fn kind(kind: FileKind) -> &'static str {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::cli::text;
-use crate::{Capability, Failure, FailureKind, Limits, Outcome, Plugin};
+use crate::{Access, Capability, Failure, FailureKind, Limits, Outcome, Plugin};
 
 /// The most memory a 32-bit guest can have, in bytes.
 const MEMORY_MAX: u64 = 4 << 30;
@@ -133,8 +133,8 @@ fn missing_dir(at: &Situation<'_>) -> Option<String> {
     }
     let manifest = at.plugin.manifest();
     let mut requests = manifest.requests.iter().chain(manifest.tasks.iter().flat_map(|task| &task.requests));
-    let wish = requests.find(|wish| matches!(wish.known(), Some(Capability::DirRead | Capability::DirWrite)))?;
-    let flag = if wish.known() == Some(Capability::DirWrite) { "--dir HOST::GUEST:rw" } else { "--dir HOST::GUEST" };
+    let wish = requests.find(|wish| wish.known() == Some(Capability::Fs))?;
+    let flag = if wish.access() == Access::ReadWrite { "--dir HOST::GUEST:rw" } else { "--dir HOST::GUEST" };
     let reason = wish.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
     Some(format!("the plugin asks for {}{reason}, and no folder was granted: {flag}", wish.capability))
 }

@@ -114,6 +114,7 @@ pub(super) fn refused(error: StartError, arguments: &RunArguments) -> Fault {
         StartError::OutputSchema(_) => {
             Some(r#"a schema that any text matches is --output-schema '{"type": "string"}'"#.to_owned())
         }
+        StartError::BeyondPolicy { .. } => Some("`taskcell policy explain PLUGIN` shows what it grants".to_owned()),
         StartError::GuestPath { .. } => Some("give each folder a path of its own: --dir a::/a --dir b::/b".to_owned()),
         StartError::UnknownPlugin { .. }
         | StartError::NotRecovered

@@ -39,6 +39,8 @@ impl Kept {
             let state = self.body.shared.state();
             (state.input.clone(), state.details.clone())
         };
+        let task_type = &self.body.shared.task.task_type;
+        let hooks = inner.task_hooks(&version.plugin, task_type, papers.grants.as_ref());
         let makings = Makings {
             body: self.body,
             input,
@@ -46,7 +48,7 @@ impl Kept {
             schemas,
             wanted,
             at_end: self.at_end,
-            hooks: inner.task_hooks(&version.plugin, papers.grants.kv),
+            hooks,
             tree: self.tree,
             attached,
             queued: Some(inner.queue.enter_again()),
@@ -167,7 +169,7 @@ impl Inner {
         for of in self.standby.awaiting.take_untold(version.plugin.name(), version.plugin.digest()) {
             // One that is forgotten is nobody's any more.
             let Some(shared) = self.registry.by_id(of.id) else { continue };
-            if let Some(hooks) = self.task_hooks(&version.plugin, of.kv) {
+            if let Some(hooks) = self.task_hooks(&version.plugin, &shared.task.task_type, of.grants.as_ref()) {
                 self.spawn(self.tell_of_end(shared, hooks, VersionUse::new(Arc::clone(version))));
             }
         }

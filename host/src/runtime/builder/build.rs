@@ -29,6 +29,7 @@ use crate::runtime::home::Home;
 use crate::runtime::hooks::HookRules;
 use crate::runtime::host::{Host, Inner};
 use crate::runtime::outbox::OutboxDesk;
+use crate::runtime::policing::PolicyDesk;
 use crate::runtime::queue::Queue;
 use crate::runtime::recovery::Standby;
 use crate::runtime::registry::{Keep, Registry};
@@ -198,6 +199,7 @@ impl HostBuilder {
             health: home.health,
             sink: self.sink,
             limits: self.limits,
+            policy: PolicyDesk::new(self.policy),
             approve_in_advance: self.approve_in_advance,
             scratch_policy: self.scratch_policy,
             plugin_limits: self.plugin_limits,

@@ -171,13 +171,12 @@ impl Inner {
             state.details.on_terminal.clone().filter(|name| own && !after.called && self.on_terminals.knows(name));
         let at_end = named.and_then(|_| self.on_terminals.of(&state.details, None).ok().flatten());
         let at_end = at_end.filter(|_| !self.standby.leaves());
-        let kv = of_code.as_ref().is_some_and(|papers| papers.grants.kv);
         if let (Some(papers), None) = (&of_code, &version) {
-            let of = Untold { id, plugin: papers.plugin, kv };
+            let of = Untold { id, plugin: papers.plugin, grants: papers.grants.clone() };
             self.standby.awaiting.note_untold(&task.plugin, of);
         }
-        let hooks = version.filter(|_| of_code.is_some()).and_then(|version| {
-            let hooks = self.task_hooks(&version.plugin, kv)?;
+        let hooks = version.zip(of_code.as_ref()).and_then(|(version, papers)| {
+            let hooks = self.task_hooks(&version.plugin, &task.task_type, papers.grants.as_ref())?;
             Some((hooks, version))
         });
 

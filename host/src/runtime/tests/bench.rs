@@ -35,6 +35,7 @@ use crate::runtime::hooks::HookRules;
 use crate::runtime::host::Inner;
 use crate::runtime::outbox::OutboxDesk;
 use crate::runtime::plugin::Plugin;
+use crate::runtime::policing::PolicyDesk;
 use crate::runtime::queue::Queue;
 use crate::runtime::recovery::Standby;
 use crate::runtime::registry::{Keep, Registry};
@@ -148,6 +149,7 @@ impl Bench {
         let hooks = Arc::new(Mutex::new(nothing));
         let feed = Arc::new(Feed::new(FeedLimits { events: 256, bytes: 1 << 20 }));
         let inner = Arc::new(Inner {
+            policy: PolicyDesk::default(),
             feed: FeedWriter::new(&feed),
             registry,
             #[cfg(feature = "sqlite")]
@@ -265,7 +267,8 @@ pub(super) fn version_with(name: &str, version: &str, types: &[(&str, TaskKind)]
             tasks,
         },
         schemas,
-        imports: Vec::new(),
+        // They ask for whatever they are granted.
+        imports: ["host", "kv", "signals", "tasks"].map(|name| format!("taskcell:plugin/{name}")).into(),
         exports: Vec::new(),
         size: 0,
         kind: FileKind::Component,

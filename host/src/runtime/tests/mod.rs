@@ -23,6 +23,7 @@ mod pausing;
 mod planners;
 mod planning;
 mod plugins;
+mod policing;
 mod races;
 mod reaching;
 mod reading;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::model::grants::touch::Touch;
 use crate::model::machine::{Refusal, RefusalKind};
+use crate::model::policy::mandate::Verdict;
 use crate::ports::kv::{PluginStore, PluginStoreError};
 use crate::sandbox::bindings::taskcell::plugin::{config, kv, types};
 use crate::sandbox::cell::CellData;
@@ -17,10 +19,15 @@ impl CellData {
     }
 
     fn own_store(&self) -> Result<Arc<PluginStore>, Refusal> {
-        self.link.kv.clone().ok_or_else(|| {
-            let message = "the plugin's store needs the capability kv, which was not granted";
-            Refusal::new(RefusalKind::Denied, message)
-        })
+        match self.link.mandate.decide(&Touch::Kv) {
+            Verdict::Allowed { .. } => self
+                .link
+                .kv
+                .clone()
+                .ok_or_else(|| Refusal::new(RefusalKind::Denied, "a plugin that is only described has no store")),
+            Verdict::Ask { .. } => Err(Refusal::new(RefusalKind::Denied, "the plugin's store has to be asked for")),
+            Verdict::Denied { denied, .. } => Err(Refusal::new(RefusalKind::Denied, denied.to_string())),
+        }
     }
 }
 

@@ -9,7 +9,10 @@ use super::*;
 use crate::model::limits::Limits;
 use crate::model::load_limits::LoadLimits;
 use crate::model::outcome::Failure;
+use crate::model::policy::mandate::Mandate;
+use crate::model::requests::Requested;
 use crate::ports::gauges::Gauges;
+use crate::ports::mandate::LiveMandate;
 use crate::ports::output::OutputLog;
 use crate::sandbox::bindings::TaskPluginPre;
 use crate::sandbox::cell::{self, Around};
@@ -112,6 +115,7 @@ fn link() -> CellLink {
         output,
         config: Arc::default(),
         kv: None,
+        mandate: Arc::new(LiveMandate::new(Mandate::new(Requested::default(), None, None))),
     }
 }
 

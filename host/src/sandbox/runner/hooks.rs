@@ -9,8 +9,10 @@ use wasmtime::component::{Component, ComponentExportIndex, Type};
 
 use crate::model::hook::{AnyHook, Hook, Hooks, TaskHook};
 use crate::model::outcome::{Failure, FailureKind};
+use crate::model::policy::mandate::Mandate;
 use crate::ports::clock::BoxFuture;
 use crate::ports::hooks::{GuestPanic, HookWork};
+use crate::ports::mandate::LiveMandate;
 use crate::ports::runner::CellLink;
 use crate::sandbox::cell;
 use crate::sandbox::engine::Stock;
@@ -112,6 +114,7 @@ impl WasmRunner {
             output: Arc::clone(&work.output),
             config: Arc::clone(&work.config),
             kv: work.kv.clone(),
+            mandate: Arc::new(LiveMandate::new(Mandate::of_hook(work.kv.is_some()))),
         };
         let pool = Arc::clone(&self.hook_pool);
         let running = self.paced(link, async move |around| {
