@@ -2,7 +2,6 @@
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::model::capability::Capability;
 use crate::model::grants::touch::Touch;
 use crate::model::grants::{DirGrant, Grants};
 use crate::model::policy::SharedRules;
@@ -31,11 +30,6 @@ impl LiveMandate {
         self.mandate().decide(touch)
     }
 
-    /// Whether it may do this without anybody being asked.
-    pub(crate) fn allows(&self, touch: &Touch) -> bool {
-        self.mandate().allows(touch)
-    }
-
     /// The folders that it sees.
     pub(crate) fn dirs(&self) -> Vec<DirGrant> {
         self.mandate().dirs()
@@ -47,22 +41,12 @@ impl LiveMandate {
     }
 
     /// What a child of it is given.
-    pub(crate) fn of_child(&self, same_plugin: bool) -> Option<Grants> {
+    pub(crate) fn of_child(&self, same_plugin: bool) -> Grants {
         self.mandate().of_child(same_plugin)
     }
 
     /// The policy has changed.
     pub(crate) fn set_rules(&self, rules: SharedRules) {
         self.change().set_rules(rules);
-    }
-
-    /// Takes a capability away for good.
-    pub(crate) fn withdraw(&self, capability: Capability) {
-        self.change().withdraw(capability);
-    }
-
-    /// Keeps what somebody said, for as long as the task lives.
-    pub(crate) fn answered(&self, touch: Touch, yes: bool) {
-        self.change().answered(touch, yes);
     }
 }

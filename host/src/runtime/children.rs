@@ -166,7 +166,7 @@ impl Actor {
         let mut details = TaskDetails { title, labels, parent, detached, retry, ..TaskDetails::default() };
         details.inherit(&self.shared.state().details);
         let mut request = StartRequest::new(plugin, task_type).input(input).limits(limits);
-        request.grants = self.mandate.of_child(own);
+        request.grants = Some(self.mandate.of_child(own));
         (request.key, request.details) = (key, details);
         // The same code as its parent's, whatever the name points to by now.
         let version = own.then(|| self.version.clone());

@@ -30,7 +30,7 @@ struct Out {
     look_at: usize,
 }
 
-/// LiveMandate made out before the list is looked through for the first time.
+/// Mandates made out before the list is looked through for the first time.
 const LOOK_MIN: usize = 64;
 
 /// The policy as this machine's folders are now. One that is not there stays as it is written: nothing lies in it.

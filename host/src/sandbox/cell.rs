@@ -216,7 +216,7 @@ fn departed(error: &wasmtime::Error, store: &Store<CellData>) -> Departure {
 
 /// Runs one task from a fresh instance to its end.
 pub(super) async fn run(around: Around, plugin: &Linked, work: &CellWork) -> CellEnd {
-    opening::look_at_folders(&work.grants, &around.folders).await;
+    opening::look_at_folders(around.link.mandate.dirs(), &around.folders).await;
     let mut store = match prepare(around, plugin, work) {
         Ok(store) => store,
         Err(failure) => return CellEnd::Failed(failure),

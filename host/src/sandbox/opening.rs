@@ -6,7 +6,6 @@
 
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt as _, OpenOptionsSyncExt as _};
@@ -17,7 +16,7 @@ use wasmtime_wasi::p2::FsResult;
 use wasmtime_wasi::p2::bindings::filesystem::types::{DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
 use wasmtime_wasi::{FsPerms, OpenMode};
 
-use crate::model::grants::Grants;
+use crate::model::grants::DirGrant;
 use crate::ports::failpoint::failpoint;
 
 use super::filework::Lane;
@@ -147,14 +146,13 @@ impl Opening {
 
 /// Looks at the granted folders where a thread may block, before they are opened on a worker: when their disk does not
 /// answer, the task waits here. What is wrong with one is said by whoever opens it.
-pub(super) async fn look_at_folders(grants: &Grants, folders: &Lane) {
-    if grants.dirs.is_empty() {
+pub(super) async fn look_at_folders(dirs: Vec<DirGrant>, folders: &Lane) {
+    if dirs.is_empty() {
         return;
     }
-    let paths: Vec<PathBuf> = grants.dirs.iter().map(|dir| dir.host.clone()).collect();
     let look = move || {
-        for path in paths {
-            let _ = rustix::fs::stat(&path);
+        for dir in dirs {
+            let _ = rustix::fs::stat(&dir.host);
         }
     };
     folders.blocking(look).await;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Query as Parameters, RawPathParams, Request};
-use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
 use serde::de::DeserializeOwned;
 
 use crate::model::json;
@@ -136,7 +136,7 @@ fn wait(headers: &HeaderMap) -> Result<Option<Duration>, Refusal> {
 
 /// A header as text; none when it is not there.
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Refusal> {
-    let read = |value: &'a axum::http::HeaderValue| {
+    let read = |value: &'a HeaderValue| {
         value.to_str().map_err(|_| bad(format!("the header {name} has other characters than those of ASCII")))
     };
     headers.get(name).map(read).transpose()

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde_json::json;
 use taskcell::{Access, Attachment, CancelAnswer, Grants, Outcome};
+use tokio::sync::watch;
 
 use crate::support::alone::alone;
 use crate::support::files::write;
-use crate::support::oracle::{Bounds, Watched, tick};
+use crate::support::oracle::{Bounds, Watched};
 use crate::support::task::{data, outcome, please_stop, start_as, started, stdout};
 use crate::support::{builder, guest, request, within};
 
@@ -21,24 +22,21 @@ const FOR_ALL: Bounds = Bounds { at_most: 2 << 30, left_over: GUESTS as u64 * (5
 /// Where the threads stand that would open a file for a guest.
 #[derive(Default)]
 struct Gate {
-    state: Mutex<(usize, bool)>,
+    /// How many have come.
+    came: watch::Sender<usize>,
+    open: Mutex<bool>,
     opened: Condvar,
 }
 
 impl Gate {
     /// Waits until the gate is open.
     fn pass(&self) {
-        let mut state = self.state.lock().unwrap();
-        state.0 += 1;
-        drop(self.opened.wait_while(state, |(_, open)| !*open).unwrap());
-    }
-
-    fn came(&self) -> usize {
-        self.state.lock().unwrap().0
+        self.came.send_modify(|came| *came += 1);
+        drop(self.opened.wait_while(self.open.lock().unwrap(), |open| !*open).unwrap());
     }
 
     fn open(&self) {
-        self.state.lock().unwrap().1 = true;
+        *self.open.lock().unwrap() = true;
         self.opened.notify_all();
     }
 }
@@ -63,12 +61,7 @@ fn t12_a_disk_that_does_not_answer_holds_up_nobody_but_those_who_wait_for_it() {
                 for task in &tasks {
                     started(task).await;
                 }
-                within(async {
-                    while gate.came() < THREADS {
-                        tick().await;
-                    }
-                })
-                .await;
+                within(gate.came.subscribe().wait_for(|came| *came >= THREADS)).await.unwrap();
 
                 // Guests go on, and so does what the host does where threads may block.
                 beside.goes_on_while(&tasks[1]).await;
@@ -80,7 +73,7 @@ fn t12_a_disk_that_does_not_answer_holds_up_nobody_but_those_who_wait_for_it() {
                 let stop = please_stop().grace(Duration::ZERO);
                 assert_eq!(within(tasks[0].cancel(stop)).await, CancelAnswer::Requested);
                 assert!(matches!(outcome(&tasks[0]).await, Outcome::Cancelled { forced: true, .. }));
-                assert_eq!(gate.came(), THREADS, "no further thread is held up");
+                assert_eq!(*gate.came.borrow(), THREADS, "no further thread is held up");
 
                 // Whoever waited for the disk has only waited.
                 gate.open();

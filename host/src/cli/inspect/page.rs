@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::cli::{limits, text};
-use crate::{LimitUnit, Limits, LimitsRequest, Manifest, Plugin, TaskKind, TaskType};
+use crate::{Capability, LimitUnit, Limits, LimitsRequest, Manifest, Plugin, TaskKind, TaskType};
 
 use super::document::{all_wishes, flag};
 use super::fields::{Field, fields};
@@ -185,7 +185,8 @@ fn wishes(manifest: &Manifest) -> Vec<String> {
         lines.push(format!("  {}{only}{reason}", wish.capability));
         lines.push(match flag(wish) {
             Some(flag) => format!("      grant it with {flag}"),
-            None => "      this version cannot grant it".to_owned(),
+            None if wish.known().is_some_and(Capability::is_ambient) => "      every task has it".to_owned(),
+            None => "      the program around the host, or its policy, grants it".to_owned(),
         });
     }
     lines
@@ -232,7 +233,7 @@ mod tests {
     fn manifest() -> Manifest {
         let document = json!({
             "manifest": 1, "name": "x", "version": "1",
-            "requests": [{"capability": "dir-read", "reason": "to read"}, {"capability": "teleport"}, {"capability": "signal"}],
+            "requests": [{"capability": "dir-read", "reason": "to read"}, {"capability": "host:teleport"}, {"capability": "signal"}],
             "tasks": [{
                 "name": "go", "limits": {"fuel": 5_000_000_000_u64, "timeout_ms": 90_000, "scratch_inodes": 1_000_000},
                 "input": {"properties": {"n": {"type": "integer"}, "t": {"type": "string", "default": "a"}}, "required": ["n"]},
@@ -289,7 +290,10 @@ mod tests {
     fn a_wish_says_how_it_is_granted() {
         let lines = wishes(&manifest()).join("\n");
         assert!(lines.contains("dir-read: to read\n      grant it with --dir HOST::GUEST"), "{lines}");
-        assert!(lines.contains("teleport\n      this version cannot grant it"), "{lines}");
+        assert!(
+            lines.contains("host:teleport\n      the program around the host, or its policy, grants it"),
+            "{lines}"
+        );
     }
 
     #[test]

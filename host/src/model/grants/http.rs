@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::IpAddr;
+use core::net::IpAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};

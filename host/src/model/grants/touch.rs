@@ -72,11 +72,10 @@ impl Touch {
 
 impl fmt::Display for Touch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scope = self.scope();
-        match self {
-            Self::Function(name) => write!(f, "host:{name}"),
-            _ if scope.is_empty() => write!(f, "{}", self.capability()),
-            _ => write!(f, "{} {scope}", self.capability()),
+        let (capability, scope) = (self.capability(), self.scope());
+        if capability == Capability::Host {
+            return write!(f, "host:{scope}");
         }
+        if scope.is_empty() { write!(f, "{capability}") } else { write!(f, "{capability} {scope}") }
     }
 }

@@ -10,10 +10,7 @@ use crate::model::grants::touch::Touch;
 use crate::model::grants::{DirGrant, Grants};
 use crate::model::requests::{CapabilityRequest, Requested};
 
-use super::{Denials, Ruling, SharedRules, Standing};
-
-/// Refused in a row, after which a task has not understood that it may not.
-pub(crate) const DENIALS_MAX: u32 = 20;
+use super::{Denials, Rules, Ruling, SharedRules, Standing};
 
 /// Something was not allowed. A guest gets it as a value, and can go on without.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -136,19 +133,7 @@ impl Mandate {
                 denied(&rule, "somebody was asked and said no".to_owned(), false)
             }
             Ruling::Ask(rule) => Verdict::Ask { rule },
-            Ruling::Silent => denied("policy", self.silence(rules), false),
-        }
-    }
-
-    /// Why the policy says nothing of it.
-    fn silence(&self, rules: &SharedRules) -> String {
-        match &rules.standing {
-            Standing::Known => "the policy does not grant it".to_owned(),
-            Standing::Unknown => "the policy has no rules for this plugin".to_owned(),
-            Standing::OtherBytes(known) => {
-                format!("the policy's rules for this plugin are for other bytes, those with the digest {known}")
-            }
-            Standing::NoDigest => "the policy's rules for this plugin name no digest, and so grant nothing".to_owned(),
+            Ruling::Silent => denied("policy", silence(rules), false),
         }
     }
 
@@ -174,8 +159,8 @@ impl Mandate {
     }
 
     /// What a child of it is given: of another plugin nothing, unless a policy says what that one may have.
-    pub(crate) fn of_child(&self, same_plugin: bool) -> Option<Grants> {
-        Some(if same_plugin || self.rules.is_some() { self.bound() } else { Grants::default() })
+    pub(crate) fn of_child(&self, same_plugin: bool) -> Grants {
+        if same_plugin || self.rules.is_some() { self.bound() } else { Grants::default() }
     }
 
     /// The folders that it sees.
@@ -194,17 +179,31 @@ impl Mandate {
     }
 
     /// Takes a capability away for good.
+    #[cfg(test)]
     pub(crate) fn withdraw(&mut self, capability: Capability) {
         self.withdrawn.capabilities.insert(capability);
     }
 
     /// Keeps what somebody said, for as long as the task lives.
+    #[cfg(test)]
     pub(crate) fn answered(&mut self, touch: Touch, yes: bool) {
         if yes {
             self.allowed.insert(touch);
         } else {
             self.refused.insert(touch);
         }
+    }
+}
+
+/// Why the policy says nothing of it.
+fn silence(rules: &Rules) -> String {
+    match &rules.standing {
+        Standing::Known => "the policy does not grant it".to_owned(),
+        Standing::Unknown => "the policy has no rules for this plugin".to_owned(),
+        Standing::OtherBytes(known) => {
+            format!("the policy's rules for this plugin are for other bytes, those with the digest {known}")
+        }
+        Standing::NoDigest => "the policy's rules for this plugin name no digest, and so grant nothing".to_owned(),
     }
 }
 
@@ -352,7 +351,7 @@ mod tests {
             let mut above = Mandate::new(everything(), rules_of(&first), Some(first.clone()));
             let may = |mandate: &Mandate, touch: &Touch| !matches!(mandate.decide(touch), Verdict::Denied { .. });
             for (same_plugin, own) in chain {
-                let given = above.of_child(same_plugin);
+                let given = Some(above.of_child(same_plugin));
                 let own_rules = if same_plugin { above.rules.clone() } else { rules_of(&own) };
                 let below = Mandate::new(everything(), own_rules, given);
                 for touch in touches.iter().filter(|touch| !touch.capability().is_ambient()) {

@@ -172,8 +172,8 @@ fn in_text(error: &impl ToString) -> PolicyError {
     PolicyError::Text(error.to_string().trim_end().to_owned())
 }
 
-fn wrong(at: impl Into<String>, why: impl ToString) -> PolicyError {
-    PolicyError::Value { at: at.into(), why: why.to_string() }
+fn wrong(at: impl Into<String>, why: impl Into<String>) -> PolicyError {
+    PolicyError::Value { at: at.into(), why: why.into() }
 }
 
 impl PolicyText {
@@ -344,7 +344,7 @@ fn limits(at: &str, text: BTreeMap<String, u64>) -> Result<LimitsRequest, Policy
         return Err(wrong(at, format!("there is no limit {unknown:?}; `taskcell limits` lists them")));
     }
     let object = text.into_iter().map(|(name, value)| (name, value.into())).collect();
-    serde_json::from_value(serde_json::Value::Object(object)).map_err(|error| wrong(at, error))
+    serde_json::from_value(serde_json::Value::Object(object)).map_err(|error| wrong(at, error.to_string()))
 }
 
 #[cfg(test)]
