@@ -31,7 +31,7 @@ fn plugin(place: &Place, ends: &[(u32, i64)]) -> std::path::PathBuf {
     let length = NASTY.len();
     let manifest = json!({
         "manifest": 1, "name": "nasty", "version": NASTY, "author": NASTY, "description": NASTY, "url": NASTY,
-        "requests": [{"capability": "signal", "reason": NASTY}, {"capability": NASTY, "reason": NASTY}],
+        "requests": [{"capability": "signal", "reason": NASTY}, {"capability": format!("host:{NASTY}"), "reason": NASTY}],
         "tasks": [{"name": "go", "description": NASTY, "input": {
             "type": "object", "description": NASTY, "properties": {NASTY: {"type": "string", "description": NASTY}},
         }}],
@@ -112,6 +112,7 @@ fn t24_a_manifest_that_is_refused_is_told_without_its_tricks() {
         manifest("nasty", "go", json!({"type": NASTY})),
         manifest("nasty", "go", json!({"$ref": NASTY})),
         manifest("nasty", "go", json!({"pattern": format!("({NASTY}")})),
+        json!({"manifest": 1, "name": "nasty", "version": "1", "tasks": [{"name": "go"}], "requests": [{"capability": NASTY}]}),
         json!({"manifest": 1, "name": {NASTY: NASTY}}),
         json!({"manifest": NASTY}),
     ] {

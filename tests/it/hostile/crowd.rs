@@ -8,7 +8,7 @@ use crate::support::alone::alone;
 use crate::support::builder;
 use crate::support::component::{Handmade, MANIFEST_AT};
 use crate::support::imports;
-use crate::support::looks::turn;
+use crate::support::looks::elsewhere;
 use crate::support::oracle::{Bounds, Watched};
 use crate::support::task::{outcome, start_as, started};
 use crate::support::within;
@@ -44,16 +44,17 @@ async fn is_cancelled(task: &TaskHandle, reason: &str) {
 }
 
 /// Checks that all of these run, and that some of them burn fuel.
-async fn all_run(host: &Host, tasks: &[TaskHandle]) {
+async fn all_run(tasks: &[TaskHandle]) {
     for task in tasks {
         let state = task.state();
         assert!(state.phase == Phase::Running && state.cancel.is_none(), "{state:?}");
     }
     for task in tasks.iter().step_by(tasks.len().div_ceil(LOOKED_AT)) {
         let before = task.state().usage.fuel;
+        // No task of this host comes and goes quickly among a thousand.
         within(async {
             while task.state().usage.fuel == before {
-                turn(host).await;
+                elsewhere().await;
             }
         })
         .await;
@@ -73,12 +74,12 @@ async fn one_of_a_thousand(plugin: Handmade) {
             for task in &crowd {
                 started(task).await;
             }
-            all_run(beside.host, &crowd).await;
+            all_run(&crowd).await;
             let mut ended = Vec::new();
             for (place, reason) in [(499, "the five hundredth"), (7, "and the eighth")] {
                 let chosen = crowd.swap_remove(place);
                 is_cancelled(&chosen, reason).await;
-                all_run(beside.host, &crowd).await;
+                all_run(&crowd).await;
                 ended.push(chosen);
             }
             beside.goes_on().await;
@@ -134,13 +135,13 @@ fn r33_among_1000_loops_and_fills_of_64_mib_the_cancelled_one_ends_and_no_other(
                 for task in crowd.iter().chain(&fillers) {
                     started(task).await;
                 }
-                all_run(beside.host, &fillers).await;
+                all_run(&fillers).await;
                 let filler = fillers.swap_remove(FILLERS / 2);
                 is_cancelled(&filler, "it fills").await;
                 let looping = crowd.swap_remove(CROWD / 2);
                 is_cancelled(&looping, "it loops").await;
-                all_run(beside.host, &fillers).await;
-                all_run(beside.host, &crowd).await;
+                all_run(&fillers).await;
+                all_run(&crowd).await;
                 beside.goes_on().await;
                 let mut all = vec![filler, looping];
                 all.append(&mut fillers);

@@ -14,7 +14,7 @@ use crate::support::alone::alone;
 use crate::support::builder;
 use crate::support::component::{Handmade, MANIFEST_AT};
 use crate::support::imports;
-use crate::support::looks::turn;
+use crate::support::looks::elsewhere;
 use crate::support::oracle::{Beside, Watched};
 use crate::support::request;
 use crate::support::task::{data, failed, forced, outcome, please_stop, reported, seen, start, start_as, started};
@@ -241,7 +241,7 @@ async fn is_held(plugin: Handmade) {
             let burnt = within(async {
                 let (mut burnt, mut still) = (task.state().usage.fuel, 0);
                 while still < STILL {
-                    turn(beside.host).await;
+                    elsewhere().await;
                     let now = task.state().usage.fuel;
                     still = if now == burnt { still + 1 } else { 0 };
                     burnt = now;
@@ -254,7 +254,7 @@ async fn is_held(plugin: Handmade) {
             within(task.resume(Party::Person)).await;
             within(async {
                 while task.state().usage.fuel == burnt {
-                    turn(beside.host).await;
+                    elsewhere().await;
                 }
             })
             .await;

@@ -8,7 +8,7 @@ use taskcell::{CancelAnswer, CancelRequest, EventBody, Host, HostBuilder, Outcom
 use tempfile::TempDir;
 
 use super::component::Handmade;
-use super::looks::{elsewhere, turn};
+use super::looks::elsewhere;
 use super::task::{events, outcome, please_stop, reported, result, start, started};
 use super::{WATCHDOG, builder, guest, process, uncached, within};
 
@@ -183,7 +183,7 @@ impl<'a> Beside<'a> {
         let enough = self.calls() + CALLS;
         let steps = async {
             while self.calls() < enough {
-                turn(self.host).await;
+                elsewhere().await;
             }
         };
         let goes_on = super::watchdog(steps).await.is_some();

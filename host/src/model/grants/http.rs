@@ -1,8 +1,8 @@
 //! Which requests to other machines are granted: hosts, ports, methods.
 
+use core::net::IpAddr;
 use std::collections::BTreeSet;
 use std::fmt;
-use core::net::IpAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
