@@ -138,11 +138,13 @@ impl Server {
         (status, std::mem::take(&mut self.said))
     }
 
-    /// Whether it was killed by now.
-    pub(super) fn is_gone(&mut self) -> bool {
-        let status = self.child.try_wait().unwrap();
-        assert!(status.is_none_or(is_killed), "{status:?}");
-        status.is_some()
+    /// Asks it to end, and says whether it was killed on the way there: some things are written only then, or a moment
+    /// after they happened.
+    pub(super) fn dies_ending(mut self) -> bool {
+        signal(&self.child, "TERM");
+        let (status, said) = self.ended();
+        assert!(status.success() || is_killed(status), "{status}: {said}");
+        is_killed(status)
     }
 }
 

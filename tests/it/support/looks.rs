@@ -1,10 +1,12 @@
 //! For what tells nobody that it has changed: it is looked at again and again, and between two looks a task or a
 //! process comes and goes. Its end is what is waited for, and everything else has had its turn by then.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::json;
 use taskcell::Host;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe::Receiver;
 
 use super::task::result;
 
@@ -13,10 +15,14 @@ pub(crate) async fn turn(host: &Host) {
     assert_eq!(result(host, "echo", json!("turn")).await, json!("turn"));
 }
 
-/// Lets a process come and go, which leaves this one as it is: a task would start threads and open files.
+/// Lets a process come and go, which leaves this one as it is: a task would start threads and open files, and so would
+/// waiting for it on a thread.
 pub(crate) async fn elsewhere() {
-    let process = || Command::new("true").status().unwrap();
-    assert!(tokio::task::spawn_blocking(process).await.unwrap().success());
+    let mut process = Command::new("true").stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = Receiver::from_owned_fd(process.stdout.take().unwrap().into()).unwrap();
+    // It ends when the process does.
+    assert_eq!(said.read(&mut [0; 1]).await.unwrap(), 0);
+    assert!(process.wait().unwrap().success());
 }
 
 /// Like [`turn`], of a host of its own, where the other one is not to be disturbed.
