@@ -137,7 +137,7 @@ impl Watched {
                         now.memory <= before.memory + bounds.left_over
                             && now.descriptors <= before.descriptors
                             && now.threads <= before.threads
-                            && now.entries == before.entries
+                            && now.entries <= before.entries
                     }
                     None => {
                         (now.descriptors, now.threads, now.entries) == (last.descriptors, last.threads, last.entries)
@@ -146,7 +146,7 @@ impl Watched {
                 last = now;
                 still = if fine { still + 1 } else { 0 };
                 // Without a before: longer than an idle thread lives.
-                if still >= if before.is_some() { 1 } else { 20 } {
+                if still >= if before.is_some() { 1 } else { 100 } {
                     return now;
                 }
             }
