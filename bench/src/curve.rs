@@ -39,6 +39,11 @@ impl Curve {
         self.samples.push(sample);
     }
 
+    /// All samples, the oldest first.
+    pub fn samples(&self) -> &[f64] {
+        &self.samples
+    }
+
     /// The newest sample.
     pub fn last(&self) -> Option<f64> {
         self.samples.last().copied()

@@ -3,13 +3,17 @@
 //! Nothing here knows what is measured; the program beside it measures.
 
 mod curve;
+mod curves;
 mod figure;
+mod hostile_row;
 mod plot;
 mod stats;
 mod table;
 
 pub use curve::{Curve, Verdict};
+pub use curves::write_curves;
 pub use figure::{Figure, Owed};
+pub use hostile_row::{HostileRow, hostile_table};
 pub use plot::plot;
 pub use stats::{median, quantile};
 pub use table::table;

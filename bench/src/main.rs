@@ -8,8 +8,10 @@
 )]
 
 mod guests;
+mod hostile;
 mod measure;
 mod ours;
+mod process;
 mod raw;
 mod rows;
 mod slots;
@@ -26,6 +28,8 @@ use taskcell_bench::{plot, table};
 enum Command {
     /// Measures the rows of the table.
     Rows(Arguments),
+    /// Lets hostile guests run beside a good one, and says what that one notices.
+    Hostile(hostile::Arguments),
     /// Runs tasks for long, and looks whether anything grows.
     Soak(soak::Arguments),
 }
@@ -56,6 +60,7 @@ struct Arguments {
 fn main() -> ExitCode {
     let done = match Command::parse() {
         Command::Rows(arguments) => run(&arguments).map(|()| true),
+        Command::Hostile(arguments) => hostile::run(&arguments).map(|()| true),
         Command::Soak(arguments) => soak::run(&arguments),
     };
     match done {

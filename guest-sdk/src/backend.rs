@@ -5,7 +5,7 @@
 use crate::approval::Approval;
 use crate::children::{Child, TaskOptions};
 use crate::error::{HostError, Refused, WaitError};
-use crate::values::{Artifact, CancelRequest, Delivery, NotifyResult, TaskInfo, TaskRef};
+use crate::values::{Artifact, CancelRequest, Delivery, Denied, NotifyResult, TaskInfo, TaskRef};
 use crate::waiting::{Instruction, Reach, Scope, WaitFor};
 
 /// The contract's `task`, apart from `report-panic`, which the panic hook calls without a [`crate::TaskCtl`].
@@ -77,6 +77,14 @@ pub(crate) trait BelongingsPage {
     fn kv_keys(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Refused>;
 }
 
+/// The contract's `grants`.
+pub(crate) trait GrantsPage {
+    /// Returns the contract's JSON document.
+    fn grants(&self) -> String;
+    fn request_grant(&self, capability: &str, scope: &str, reason: &str) -> Result<(), Denied>;
+    fn last_denied(&self) -> Option<Denied>;
+}
+
 /// The contract's `plan`. Plans are the contract's JSON documents.
 pub(crate) trait PlanPage {
     fn plan(&self) -> Option<String>;
@@ -88,7 +96,16 @@ pub(crate) trait PlanPage {
 
 /// The pages together.
 pub(crate) trait Backend:
-    TaskPage + SignalsPage + AgentPage + ApprovalsPage + OutputPage + TasksPage + HostPage + BelongingsPage + PlanPage
+    TaskPage
+    + SignalsPage
+    + AgentPage
+    + ApprovalsPage
+    + OutputPage
+    + TasksPage
+    + HostPage
+    + BelongingsPage
+    + GrantsPage
+    + PlanPage
 {
 }
 
@@ -101,6 +118,7 @@ impl<T> Backend for T where
         + TasksPage
         + HostPage
         + BelongingsPage
+        + GrantsPage
         + PlanPage
 {
 }

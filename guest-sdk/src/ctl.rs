@@ -2,6 +2,7 @@
 
 mod asking;
 mod children;
+mod granting;
 mod host;
 mod planning;
 mod reaching;

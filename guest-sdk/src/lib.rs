@@ -97,7 +97,9 @@ pub use plan::{Plan, PlanStep, StepStatus};
 pub use plugin::Plugin;
 pub use task_error::TaskError;
 pub use taskcell_guest_macros::{plugin, task};
-pub use values::{Artifact, Attachment, CancelRequest, Delivery, NotifyResult, Sender, Signal, TaskInfo, TaskRef};
+pub use values::{
+    Artifact, Attachment, CancelRequest, Delivery, Denied, NotifyResult, Sender, Signal, TaskInfo, TaskRef,
+};
 pub use waiting::{Instruction, Reach, Scope, Taken, WaitFor};
 pub use {schemars, serde, serde_json};
 

@@ -31,7 +31,21 @@ struct Manifest {
 #[derive(Serialize)]
 struct Request {
     capability: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access: Option<&'static str>,
+    #[serde(skip_serializing_if = "is_empty")]
+    hosts: &'static [&'static str],
+    #[serde(skip_serializing_if = "is_empty")]
+    methods: &'static [&'static str],
+    #[serde(skip_serializing_if = "is_empty")]
+    names: &'static [&'static str],
+    #[serde(skip_serializing_if = "is_empty")]
+    plugins: &'static [&'static str],
     reason: &'static str,
+}
+
+fn is_empty(list: &[&'static str]) -> bool {
+    list.is_empty()
 }
 
 #[derive(Serialize)]
@@ -63,7 +77,11 @@ fn is_false(flag: &bool) -> bool {
 }
 
 fn requests(listed: &[crate::plugin::Request]) -> Vec<Request> {
-    listed.iter().map(|it| Request { capability: it.capability, reason: it.reason }).collect()
+    let request = |it: &crate::plugin::Request| {
+        let crate::plugin::Request { capability, access, hosts, methods, names, plugins, reason } = *it;
+        Request { capability, access, hosts, methods, names, plugins, reason }
+    };
+    listed.iter().map(request).collect()
 }
 
 #[derive(Serialize)]

@@ -59,6 +59,11 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Request {
     pub capability: &'static str,
+    pub access: Option<&'static str>,
+    pub hosts: &'static [&'static str],
+    pub methods: &'static [&'static str],
+    pub names: &'static [&'static str],
+    pub plugins: &'static [&'static str],
     pub reason: &'static str,
 }
 

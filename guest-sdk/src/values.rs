@@ -181,3 +181,18 @@ pub struct Artifact {
     /// Its size in bytes.
     pub size: u64,
 }
+
+/// Something was not allowed. A task can go on without it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{capability} was denied: {reason}")]
+#[non_exhaustive]
+pub struct Denied {
+    /// What would have been needed, by the name that a manifest asks for it with.
+    pub capability: String,
+    /// On what; empty when it is one thing only.
+    pub scope: String,
+    /// Why it is not there, in a sentence.
+    pub reason: String,
+    /// Whether the same may be allowed later in the task's life.
+    pub retryable: bool,
+}

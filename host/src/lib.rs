@@ -54,6 +54,10 @@ pub(crate) mod tools;
 
 pub mod blocking;
 
+#[doc(hidden)]
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
+
 #[cfg(feature = "cli")]
 pub mod cli;
 
@@ -97,9 +101,11 @@ pub use model::papers::TaskPapers;
 pub use model::patch::{Change, PatchError, TaskPatch};
 pub use model::permission::{ApprovalKinds, Permission};
 pub use model::plan::{ActionId, Plan, PlanError, PlanEvent, PlanStep, StepStatus};
+pub use model::policy::answer::AlwaysAllowed;
 pub use model::policy::mandate::{AnswerFor, Denied};
 pub use model::policy::text::PolicyError;
 pub use model::policy::{Policy, SecretRule, SecretSource};
+pub use model::publisher::Signed;
 pub use model::receipt::{CancelReceipt, Effect};
 pub use model::request::{CancelRequest, KeyPolicy, StartRequest};
 pub use model::requests::{CapabilityRequest, RequestError};
@@ -115,11 +121,15 @@ pub use model::snapshot::{Artifact, FuelRequest, Pause, Phase, Progress, Snapsho
 pub use model::text::escape;
 pub use ports::agent::AgentSink;
 pub use ports::approvals::ApprovalPolicy;
+pub use ports::audit::{AuditLine, AuditLog, AuditRing, AuditWhat};
 pub use ports::clock::{Clock, SimulatedClock, SystemClock, Timestamp};
 #[cfg(feature = "failpoints")]
 pub use ports::failpoint::FAILPOINTS;
 pub use ports::functions::{HostCall, HostCallError, HostFunction};
 pub use ports::output::{OutputChunk, OutputCursor, OutputPage, OutputSource};
+#[cfg(feature = "http")]
+pub use ports::resolver::{NameTable, Resolver, SystemResolver};
+pub use ports::secrets::SecretError;
 pub use ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
 pub use runtime::agent_loop::{AgentLoop, Drained, Interrupted, LoopReady, Turn, TurnStart, TurnStep};
 pub use runtime::approvals::{ApprovalFilter, ApprovalStream};
@@ -139,6 +149,7 @@ pub use runtime::reach::Scope;
 pub use runtime::reading::{OutputFrom, OutputLine, OutputQuery, OutputText, OutputWait};
 pub use runtime::recovery::{LostTask, Quarantined, RecoverError, Recovery, WaitingTask};
 pub use runtime::retention::GcReport;
+pub use runtime::revoking::{LostGrant, PolicyChange, Revocation, RevokeFrom, RevokeReport, RevokedFrom};
 pub use runtime::routing::Started;
 pub use runtime::schedules::{ScheduleError, ScheduleEvents, Schedules};
 pub use runtime::stopping::{StopReport, StopScope, Stopped};
@@ -149,8 +160,11 @@ pub use sandbox::compile::Compiler;
 pub use sandbox::compile_child::compile_child;
 #[doc(hidden)]
 pub use sandbox::engine::engine_config;
+#[cfg(feature = "http")]
+pub use sandbox::http::RootError;
 pub use sandbox::identify::FileKind;
 pub use sandbox::load::LoadError;
+pub use store::audit::AuditFile;
 pub use store::faulty::FaultyStore;
 pub use store::memory::MemoryStore;
 #[cfg(feature = "sqlite")]

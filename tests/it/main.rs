@@ -21,3 +21,4 @@ mod neighbours;
 mod plugins;
 mod serve;
 mod support;
+mod web;

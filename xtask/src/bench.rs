@@ -20,14 +20,22 @@ pub(crate) struct Arguments {
     /// Measures this row only; may be given more than once.
     #[arg(long = "row", value_name = "N")]
     rows: Vec<u8>,
+    /// Lets hostile guests run beside a good one instead, and says what that one notices.
+    #[arg(long, conflicts_with = "rows")]
+    hostile: bool,
 }
 
 pub(crate) fn command(arguments: &Arguments) -> Result<()> {
     let workspace = Workspace::read()?;
     let mut bench = program(&workspace)?;
+    let flags = arguments.quick.then_some("--quick").into_iter().chain(arguments.json.then_some("--json"));
+    if arguments.hostile {
+        bench.arg("hostile").arg("--guests").arg(guests::build(&workspace)?).args(flags);
+        return run(bench, "the benchmark");
+    }
     bench.arg("rows").arg("--hello").arg(hello(&workspace)?);
     bench.arg("--disk").arg(&workspace.target_dir).arg("--svg").arg(workspace.target_dir.join("bench.svg"));
-    bench.args(arguments.quick.then_some("--quick")).args(arguments.json.then_some("--json"));
+    bench.args(flags);
     for row in &arguments.rows {
         bench.args(["--row", &row.to_string()]);
     }

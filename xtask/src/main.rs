@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask guests`, `demo`, `test`, `bench` and `soak`.
+//! The project's own commands: `cargo xtask guests`, `demo`, `test`, `bench`, `soak` and `fuzz`.
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
@@ -11,6 +11,7 @@ mod cancel;
 mod cargo;
 mod child;
 mod demo;
+mod fuzz;
 mod guests;
 mod signals;
 mod soak;
@@ -40,6 +41,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Runs very many short tasks, and looks whether memory, descriptors, threads or the disk grow.
     Soak(soak::Arguments),
+    /// Searches for bytes that the host does not withstand; with cargo-fuzz, where it is.
+    Fuzz(fuzz::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Test(arguments) => suite::command(arguments),
         Command::Bench(arguments) => bench::command(arguments),
         Command::Soak(arguments) => soak::command(arguments),
+        Command::Fuzz(arguments) => fuzz::command(arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

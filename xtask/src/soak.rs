@@ -7,7 +7,7 @@ use crate::{bench, workspace::Workspace};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// What the program is told: `--tasks N`, `--in-flight N`, `--keep N`, `--minutes N`, `--data DIR`, `--memory`,
-    /// `--plugins [N]`, or `--help`.
+    /// `--plugins [N]`, `--hostile`, `--plot FILE`, or `--help`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<String>,
 }
@@ -15,6 +15,7 @@ pub(crate) struct Arguments {
 pub(crate) fn command(arguments: &Arguments) -> Result<()> {
     let workspace = Workspace::read()?;
     let mut soak = bench::program(&workspace)?;
-    soak.arg("soak").arg("--hello").arg(bench::hello(&workspace)?).args(&arguments.words);
+    let guests = workspace.target_dir.join("guests/wasm");
+    soak.arg("soak").arg("--hello").arg(bench::hello(&workspace)?).arg("--guests").arg(guests).args(&arguments.words);
     bench::run(soak, "the long run")
 }

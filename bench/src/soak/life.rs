@@ -2,6 +2,7 @@
 
 use std::{
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -10,7 +11,7 @@ use serde_json::json;
 use taskcell::{Host, Unload};
 
 use super::watch::Watch;
-use crate::ours::Ours;
+use crate::{hostile, ours::Ours};
 
 /// How often is looked.
 const LOOKS: u64 = 20;
@@ -42,7 +43,19 @@ pub(crate) struct Arguments {
     /// Loads the plugin, runs a task of it and unloads it, so many times.
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "10000", conflicts_with = "tasks")]
     plugins: Option<u64>,
+    /// Each hostile guest runs once between two looks, for a second at most, beside the other tasks.
+    #[arg(long, requires = "guests", conflicts_with = "plugins")]
+    hostile: bool,
+    /// The folder with the finished guests.
+    #[arg(long, value_name = "DIR")]
+    guests: Option<PathBuf>,
+    /// Writes the curves into this file, whose name ends in .svg or .csv.
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
 }
+
+/// How long a hostile guest may go on.
+const HOSTILE: Duration = Duration::from_secs(1);
 
 /// Runs, and says whether everything stayed flat.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
@@ -52,7 +65,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         if arguments.memory { (None, Host::builder()) } else { (Some(dir.as_path()), Host::builder().data_dir(&dir)) };
     // What is loaded again and again is compiled once.
     let cache = temporary.path().join("cache");
-    let ours = Ours::of(builder.ended_max(arguments.keep).cache_dir(cache))?;
+    let builder = builder.ended_max(arguments.keep).cache_dir(cache);
+    let ours = match (&arguments.guests, arguments.hostile) {
+        (Some(guests), true) => hostile::host(builder, guests)?,
+        (Some(_) | None, _) => Ours::of(builder)?,
+    };
+    let granted = tempfile::tempdir()?;
+    let cases = if arguments.hostile { hostile::cases(granted.path())? } else { Vec::new() };
     let hello = std::fs::read(&arguments.hello)?;
     let until = Instant::now() + Duration::from_secs(arguments.minutes * 60);
     let mut watch = Watch::new(dir);
@@ -61,12 +80,27 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     } else {
         let kind = ours.load(hello, "hello", json!({}))?;
         repeat(arguments.tasks, until, &mut watch, |tasks| {
-            ours.run_many(&kind, u32::try_from(tasks)?, arguments.in_flight)
+            let hostile = ours.runtime.spawn(all_of(Arc::clone(&ours.host), cases.clone()));
+            ours.run_many(&kind, u32::try_from(tasks)?, arguments.in_flight)?;
+            ours.runtime.block_on(hostile)?
         })?;
     }
     let is_flat = watch.verdict();
+    if let Some(plot) = &arguments.plot {
+        watch.plot(plot)?;
+        println!("curves: {}", plot.display());
+    }
     ours.runtime.block_on(ours.host.shutdown());
     Ok(is_flat)
+}
+
+/// Lets each hostile guest run to its end, one after the other.
+async fn all_of(host: Arc<Host>, cases: Vec<hostile::Case>) -> Result<()> {
+    for case in cases {
+        // However it ends: what it leaves behind is looked at.
+        host.start(case.request.timeout(HOSTILE)).await?.wait().await;
+    }
+    Ok(())
 }
 
 /// Does something so many times in all, a twentieth at a time, and looks after each.

@@ -2,9 +2,11 @@
 
 use std::{fmt::Write as _, fs, io, path::Path, time::Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use rusqlite::{Connection, OpenFlags};
-use taskcell_bench::Curve;
+use taskcell_bench::{Curve, write_curves};
+
+use crate::process;
 
 /// Everything that is watched, and when it began.
 pub(crate) struct Watch<'a> {
@@ -13,6 +15,8 @@ pub(crate) struct Watch<'a> {
     began: Instant,
     last: (Instant, u64),
     curves: Vec<Curve>,
+    /// How much was done at each look.
+    places: Vec<f64>,
 }
 
 impl<'a> Watch<'a> {
@@ -35,12 +39,13 @@ impl<'a> Watch<'a> {
             print!("{:>14}", curve.name);
         }
         println!();
-        Self { dir, began: now, last: (now, 0), curves }
+        Self { dir, began: now, last: (now, 0), curves, places: Vec::new() }
     }
 
     /// Looks at everything, and says it in a line.
     pub(crate) fn look(&mut self, done: u64) -> Result<()> {
-        let mut samples = vec![memory()?, descriptors()?, threads()?];
+        let used = process::look()?;
+        let mut samples = vec![used.memory_mib, used.descriptors, used.threads];
         if let Some(dir) = self.dir {
             samples.push(mib(bytes_below(dir)?));
             samples.push(rows(dir)?);
@@ -54,7 +59,13 @@ impl<'a> Watch<'a> {
             curve.push(sample);
         }
         println!("{line}");
+        self.places.push(whole(done));
         Ok(())
+    }
+
+    /// Draws the curves, or writes them down.
+    pub(crate) fn plot(&self, to: &Path) -> Result<()> {
+        write_curves(&self.places, &self.curves, to)
     }
 
     /// Says of each curve whether it is flat. `false` if one is not, or nobody can tell.
@@ -90,26 +101,6 @@ fn whole(number: u64) -> f64 {
 
 fn mib(bytes: u64) -> f64 {
     whole(bytes) / f64::from(1 << 20)
-}
-
-/// A number in the kernel's account of this process.
-fn status(name: &str) -> Result<f64> {
-    let status = fs::read_to_string("/proc/self/status").context("only Linux says what a process uses")?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).context("no such line")?;
-    let number = line.split_whitespace().next().context("an empty line")?;
-    Ok(number.parse()?)
-}
-
-fn memory() -> Result<f64> {
-    Ok(status("VmRSS")? / 1024.0)
-}
-
-fn threads() -> Result<f64> {
-    status("Threads")
-}
-
-fn descriptors() -> Result<f64> {
-    Ok(whole(fs::read_dir("/proc/self/fd")?.count() as u64))
 }
 
 /// What lies on the disk, in all files of a directory.

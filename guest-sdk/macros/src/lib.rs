@@ -5,6 +5,7 @@ mod hooks;
 mod limits;
 mod plugin;
 mod quantity;
+mod request;
 mod task;
 
 use proc_macro::TokenStream;
@@ -25,7 +26,8 @@ use proc_macro::TokenStream;
 /// - `read_only`: it changes nothing outside its own cell. `concurrent_safe`: several of its tasks may work at the same
 ///   time on the same things. `restartable`: one that broke off can be begun again without harm. Hints for whoever starts
 ///   it; what is not said is not promised.
-/// - `requests = ["kv" => "what it remembers"]`: what it would like to be granted beside what the plugin asks for.
+/// - `requests = ["kv" => "what it remembers"]`: what it would like to be granted beside what the plugin asks for; see
+///   [`plugin!`].
 /// - `fuel = 1_000_000_000`: units of fuel; `fuel_on_request`: what it gets in addition when it asks, without anybody
 ///   being asked; `fuel_on_approval`: what somebody's yes may add; `fuel_per_hour`: what a daemon burns in an hour.
 /// - `timeout = "5m"`: from start to end; a whole number with `ms`, `s`, `m` or `h`. So are `idle`, the time without any
@@ -33,10 +35,10 @@ use proc_macro::TokenStream;
 /// - `memory = "64MiB"`: linear memory, 64 KiB at least; a whole number with `KiB`, `MiB` or `GiB`. So are, without the
 ///   least, `call_bytes`, `input_bytes`, `result_bytes`, `random_bytes`, `output_bytes`, `spill_bytes`, `log_bytes`,
 ///   `signal_bytes`, `scratch_bytes`, `artifact_bytes`,
-///   `attachment_bytes` and `agent_message_bytes`.
+///   `attachment_bytes`, `agent_message_bytes`, `http_body_bytes` and `http_bytes`.
 /// - Numbers: `table_elements`, `handles`, `resources`, `progress_per_second`, `events_per_second`, `log_events`,
 ///   `signals_per_key`, `signals_in_all`, `scratch_inodes`, `scratch_depth`, `artifacts`, `tokens`, `actions`, `children`,
-///   `children_in_all`, `tree`, `tree_depth`, `attachments` and `agent_messages`.
+///   `children_in_all`, `tree`, `tree_depth`, `attachments`, `agent_messages` and `http_connections`.
 ///
 /// - `routing`: where the caller of the task waits for it, unless the caller or the host says otherwise: `"foreground"`
 ///   until its outcome, `"background"` not at all, `"detach-after 5s"` for so long.
@@ -67,7 +69,11 @@ pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
 /// - `version`: usually `env!("CARGO_PKG_VERSION")`.
 /// - `author`, `description`, `url`: may be left out.
 /// - `requests`: may be left out; what every task of the plugin would like to be granted, each with the reason for the
-///   operator to read: `dir-read` and `dir-write` a folder, `signal` to send signals to other tasks.
+///   operator to read: `fs` a folder, `http` requests to other machines, `env` and `secrets`, `tasks` of other plugins,
+///   `signal` to send signals to other tasks, `kv` the plugin's own store, `host:NAME` a function of the embedding program's.
+///   What is needed of it is said in braces, and all is asked for otherwise: `"fs" { access = "read" } => "…"`,
+///   `"http" { hosts = ["api.example.com"], methods = ["GET"] } => "…"`, `names = […]` of `env` and `secrets`,
+///   `plugins = […]` of `tasks`. The less is asked for, the sooner it is granted.
 /// - `tasks`: the functions with `#[task]` on them.
 /// - `hooks`: may be left out; plain functions that the host calls beside the tasks. Each returns `Result<(), TaskError>`
 ///   or `Result<(), String>`. `init` (an error stops the load), `on_enabled`, `on_disabled` and `shutdown` are

@@ -33,7 +33,7 @@ enum Unit {
 }
 
 /// A limit is called as in the manifest. A time goes without `_ms`, because it says its unit, and so does `memory`.
-const LIMITS: [Limit; 39] = [
+const LIMITS: [Limit; 42] = [
     Limit { option: "fuel", wire: "fuel", unit: Unit::Number(1) },
     Limit { option: "fuel_on_request", wire: "fuel_on_request", unit: Unit::Number(0) },
     Limit { option: "fuel_per_hour", wire: "fuel_per_hour", unit: Unit::Number(1) },
@@ -72,6 +72,9 @@ const LIMITS: [Limit; 39] = [
     Limit { option: "attachment_bytes", wire: "attachment_bytes", unit: Unit::Size },
     Limit { option: "agent_messages", wire: "agent_messages", unit: Unit::Small(0) },
     Limit { option: "agent_message_bytes", wire: "agent_message_bytes", unit: Unit::Size },
+    Limit { option: "http_body_bytes", wire: "http_body_bytes", unit: Unit::Size },
+    Limit { option: "http_bytes", wire: "http_bytes", unit: Unit::Size },
+    Limit { option: "http_connections", wire: "http_connections", unit: Unit::Small(0) },
     Limit { option: "fuel_on_approval", wire: "fuel_on_approval", unit: Unit::Number(0) },
 ];
 

@@ -11,6 +11,7 @@ use syn::{Expr, Ident, LitStr, Path, Token, bracketed};
 
 use crate::checks;
 use crate::hooks::Hooks;
+use crate::request::Request;
 
 pub(crate) fn expand(fields: TokenStream) -> TokenStream {
     match syn::parse2::<Fields>(fields).and_then(Fields::complete) {
@@ -30,36 +31,6 @@ struct Fields {
     requests: Option<Vec<Request>>,
     tasks: Option<Vec<Path>>,
     hooks: Option<Hooks>,
-}
-
-pub(crate) struct Request {
-    pub(crate) capability: LitStr,
-    pub(crate) reason: LitStr,
-}
-
-impl Parse for Request {
-    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let capability: LitStr = input.parse()?;
-        within(&capability, 1, 128)?;
-        if !input.peek(Token![=>]) {
-            return Err(syn::Error::new(
-                capability.span(),
-                format!("say what it is needed for: \"{}\" => \"the reason\"", capability.value()),
-            ));
-        }
-        input.parse::<Token![=>]>()?;
-        let reason: LitStr = input.parse()?;
-        within(&reason, 1, 1024)?;
-        Ok(Self { capability, reason })
-    }
-}
-
-fn within(literal: &LitStr, min: usize, max: usize) -> syn::Result<()> {
-    let length = literal.value().chars().count();
-    if length < min || length > max {
-        return Err(syn::Error::new(literal.span(), format!("it takes {min} to {max} characters")));
-    }
-    Ok(())
 }
 
 impl Parse for Fields {
@@ -131,7 +102,7 @@ impl Fields {
             tasks: self.tasks.filter(|tasks| !tasks.is_empty()).ok_or_else(|| missing("tasks"))?,
             hooks: self.hooks.unwrap_or_default(),
         };
-        no_twin(&plugin.requests, |request| request.capability.value(), |request| request.capability.span())?;
+        no_twin(&plugin.requests, Request::what, |request| request.capability.span())?;
         no_twin(&plugin.tasks, |task| task.to_token_stream().to_string(), Spanned::span)?;
         Ok(plugin)
     }
@@ -154,8 +125,7 @@ impl Plugin {
         let Self { name, version, author, description, url, requests, tasks, hooks } = self;
         let (table, exports) = (hooks.table(), hooks.exports());
         let (author, description, url) = (optional(author), optional(description), optional(url));
-        let capabilities = requests.iter().map(|request| &request.capability);
-        let reasons = requests.iter().map(|request| &request.reason);
+        let requests = requests.iter().map(Request::tokens);
         let entries = tasks.iter().map(|task| {
             quote_spanned! {task.span()=> <#task as ::taskcell_guest::__private::TaskType>::ENTRY }
         });
@@ -168,10 +138,7 @@ impl Plugin {
                     author: #author,
                     description: #description,
                     url: #url,
-                    requests: &[#(::taskcell_guest::__private::Request {
-                        capability: #capabilities,
-                        reason: #reasons,
-                    }),*],
+                    requests: &[#(#requests),*],
                     tasks: &[#(#entries),*],
                     hooks: #table,
                 };

@@ -9,8 +9,9 @@ use syn::{Attribute, Expr, FnArg, Ident, ItemFn, Lit, LitStr, Meta, MetaNameValu
 
 use crate::checks;
 use crate::limits::{self, Limit};
-use crate::plugin::{self, Request};
+use crate::plugin;
 use crate::quantity;
+use crate::request::Request;
 
 const SIGNATURE: &str = "a task is a plain `fn(ctl: &TaskCtl, input: Input) -> Result<Output, TaskError>`";
 
@@ -72,7 +73,7 @@ impl Parse for Options {
             } else if word == "requests" {
                 once(options.requests.is_none(), &key)?;
                 let requests: Vec<Request> = plugin::list(input)?;
-                plugin::no_twin(&requests, |it| it.capability.value(), |it| it.capability.span())?;
+                plugin::no_twin(&requests, Request::what, |it| it.capability.span())?;
                 options.requests = Some(requests);
             } else {
                 let limit = limits::find(&word).ok_or_else(|| limits::unknown(&key))?;
@@ -122,9 +123,7 @@ fn companion(options: &Options, function: &ItemFn) -> syn::Result<TokenStream> {
     let says = |word: &str| options.words.iter().any(|said| said == word);
     let [daemon, read_only, concurrent_safe, restartable] = WORDS.map(says);
     let kind = optional(daemon.then_some("daemon"));
-    let requests = options.requests.iter().flatten().map(|Request { capability, reason }| {
-        quote! { ::taskcell_guest::__private::Request { capability: #capability, reason: #reason } }
-    });
+    let requests = options.requests.iter().flatten().map(Request::tokens);
     // With the spans of the types, so that the compiler's complaints point at them.
     let input_schema = quote_spanned! {input.span()=> ::taskcell_guest::__private::input_schema::<#input> };
     let output_schema = quote_spanned! {result.span()=> ::taskcell_guest::__private::output_schema::<#result> };
@@ -234,7 +233,7 @@ fn doc_line(attribute: &Attribute) -> Option<String> {
     Some(text.value())
 }
 
-fn optional(value: Option<impl quote::ToTokens>) -> TokenStream {
+pub(crate) fn optional(value: Option<impl quote::ToTokens>) -> TokenStream {
     value.map_or_else(
         || quote! { ::core::option::Option::None },
         |value| quote! { ::core::option::Option::Some(#value) },

@@ -28,7 +28,7 @@
 //! for approval are answered in the same way by [`FakeHost::approve`] and [`FakeHost::deny`].
 //!
 //! The fake host does not do these: it never stops a task by force, also when no fuel is left, does not catch panics,
-//! merges no progress, and has neither a deadline nor other limits, and grants everything. There are no other tasks: what
+//! merges no progress, and has neither a deadline nor other limits, and grants everything but what [`FakeHost::deny_grant`] says. There are no other tasks: what
 //! the task sends to them is written down, and answered as the test says, and the tasks that it starts end as
 //! [`FakeHost::child_ends`] says. The plan is kept by the contract's rules, and replanned as
 //! [`FakeHost::planner_makes`] says. Host functions answer as [`FakeHost::answer_host`] says. The plugin's store is a real
@@ -40,6 +40,7 @@ mod belongings;
 mod children;
 mod fake_host;
 mod fuel;
+mod granting;
 mod log;
 mod pages;
 mod planning;

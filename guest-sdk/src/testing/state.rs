@@ -9,6 +9,7 @@ use super::attachments::Attachments;
 use super::belongings::Belongings;
 use super::children::Children;
 use super::fuel::Fuel;
+use super::granting::Granting;
 use super::planning::Planning;
 use super::records::{AgentMessage, Attached, EndedWait, FuelRequest, LogLine, Notified, Progress, ScopeNotified};
 use crate::backend::{WaitEnd, WireSignal};
@@ -36,6 +37,7 @@ pub(super) struct State {
     pub(super) asking: Asking,
     pub(super) children: Children,
     pub(super) belongings: Belongings,
+    pub(super) granting: Granting,
     pub(super) planning: Planning,
     /// The keys of the messages that are sent once.
     pub(super) sent_once: Vec<String>,

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use super::bindings::taskcell::plugin::{
-    agent, approvals, config, host, kv, output, plan, signals, task, tasks, types,
+    agent, approvals, config, grants, host, kv, output, plan, signals, task, tasks, types,
 };
 use crate::approval::Approval;
 use crate::backend::{
-    AgentPage, ApprovalsPage, BelongingsPage, HostPage, OutputPage, OutputStream, PlanPage, SignalsPage, TaskPage,
-    TasksPage, WaitEnd, WireSignal,
+    AgentPage, ApprovalsPage, BelongingsPage, GrantsPage, HostPage, OutputPage, OutputStream, PlanPage, SignalsPage,
+    TaskPage, TasksPage, WaitEnd, WireSignal,
 };
 use crate::children::{Child, TaskOptions};
 use crate::error::{HostError, RefusalKind, Refused};
-use crate::values::{Artifact, CancelRequest, Delivery, NotifyResult, Sender, TaskInfo, TaskRef};
+use crate::values::{Artifact, CancelRequest, Delivery, Denied, NotifyResult, Sender, TaskInfo, TaskRef};
 use crate::waiting::{Instruction, Reach, Scope, WaitFor};
 
 /// The host that runs this component.
@@ -200,6 +200,25 @@ impl BelongingsPage for Imports {
     fn kv_keys(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Refused> {
         kv::keys(prefix, after).map_err(refused)
     }
+}
+
+impl GrantsPage for Imports {
+    fn grants(&self) -> String {
+        grants::list()
+    }
+
+    fn request_grant(&self, capability: &str, scope: &str, reason: &str) -> Result<(), Denied> {
+        grants::request(capability, scope, reason).map_err(denied)
+    }
+
+    fn last_denied(&self) -> Option<Denied> {
+        grants::last_denied().map(denied)
+    }
+}
+
+fn denied(denied: grants::Denied) -> Denied {
+    let grants::Denied { capability, scope, reason, retryable } = denied;
+    Denied { capability, scope, reason, retryable }
 }
 
 impl PlanPage for Imports {

@@ -86,6 +86,9 @@ mod deeper {
     attachment_bytes = "11KiB",
     agent_messages = 23,
     agent_message_bytes = "10KiB",
+    http_body_bytes = "12KiB",
+    http_bytes = "13KiB",
+    http_connections = 26,
     fuel_on_approval = 24
 )]
 fn modest(_ctl: &TaskCtl, (): ()) -> Result<(), TaskError> {
@@ -122,6 +125,35 @@ fn a_type_says_what_it_is_and_nothing_else() {
     assert_eq!(manifest["tasks"], json!([frank, { "name": "no-words" }]));
 }
 
+mod scoped {
+    use super::deeper::no_words;
+
+    taskcell_guest::plugin! {
+        name: "scoped",
+        version: "1",
+        requests: [
+            "http" { hosts = ["api.example.com", "*.example.org"], methods = ["GET"] } => "the prices",
+            "fs" { access = "read" } => "the orders",
+            "secrets" { names = ["token"], } => "to be known there",
+            "tasks" { plugins = ["digest"] } => "to summarise",
+            "kv" {} => "what it remembers",
+        ],
+        tasks: [no_words],
+    }
+}
+
+#[test]
+fn t23_what_is_asked_for_has_a_scope() {
+    let expected = json!([
+        { "capability": "http", "hosts": ["api.example.com", "*.example.org"], "methods": ["GET"], "reason": "the prices" },
+        { "capability": "fs", "access": "read", "reason": "the orders" },
+        { "capability": "secrets", "names": ["token"], "reason": "to be known there" },
+        { "capability": "tasks", "plugins": ["digest"], "reason": "to summarise" },
+        { "capability": "kv", "reason": "what it remembers" },
+    ]);
+    assert_eq!(scoped::PLUGIN.manifest()["requests"], expected);
+}
+
 mod limited {
     use super::modest;
 
@@ -148,9 +180,13 @@ mod smallest {
 fn it_is_what_the_contract_describes() {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
-    for manifest in
-        [PLUGIN.manifest(), smallest::PLUGIN.manifest(), limited::PLUGIN.manifest(), outspoken::PLUGIN.manifest()]
-    {
+    for manifest in [
+        PLUGIN.manifest(),
+        scoped::PLUGIN.manifest(),
+        smallest::PLUGIN.manifest(),
+        limited::PLUGIN.manifest(),
+        outspoken::PLUGIN.manifest(),
+    ] {
         let problems: Vec<String> = validator.iter_errors(&manifest).map(|error| error.to_string()).collect();
         assert!(problems.is_empty(), "{problems:?} in {manifest:#}");
     }

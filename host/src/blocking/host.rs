@@ -10,8 +10,8 @@ use tokio::runtime::Handle;
 use crate::{
     ApprovalAnswer, ApprovalFilter, ApprovalNumber, ApprovalVerdict, CancelRequest, ExternalReport, HostBuilder,
     LoadError, OpenApproval, Outcome, Party, Plugin, PluginError, RemoveError, ReplaceError, Replaced, ReportError,
-    Scope, SignalKey, Snapshot, StartError, StartRequest, Started, StopReport, StopScope, TaskCursor, TaskFilter,
-    TaskId, TaskPage, TaskRef, TaskSummary, ToolAnswer, Tools, Unload,
+    Revocation, RevokeReport, Scope, SignalKey, Snapshot, StartError, StartRequest, Started, StopReport, StopScope,
+    TaskCursor, TaskFilter, TaskId, TaskPage, TaskRef, TaskSummary, ToolAnswer, Tools, Unload,
 };
 
 use super::engine::{BuildError, Engine, Error, InsideRuntime};
@@ -189,6 +189,11 @@ impl Host {
         deadline: Duration,
     ) -> Result<StopReport, InsideRuntime> {
         self.on.run(self.host.stop_all(scope, request, deadline))
+    }
+
+    /// See [`Host::revoke`](crate::Host::revoke).
+    pub fn revoke(&self, wish: Revocation) -> Result<RevokeReport, InsideRuntime> {
+        self.on.run(self.host.revoke(wish))
     }
 
     /// See [`Host::report_external`](crate::Host::report_external).

@@ -9,7 +9,9 @@ use crate::{CancelRequest, TaskKey};
 
 use super::details::DetailArguments;
 use super::groups::{GrantArguments, InputArguments, LimitArguments};
-use super::help::{BUILD_HELP, EXAMPLES, NEW_HELP, RUN_HELP, SERVE_HELP};
+use super::help::{BUILD_HELP, EXAMPLES, NEW_HELP, POLICY_HELP, RUN_HELP, SERVE_HELP, SIGN_HELP};
+use super::policy::PolicyVerb;
+use super::signing::{KeygenArguments, SignArguments};
 use super::values::{self, EarlySignal, EarlyVerdict};
 use super::verbs::Verb;
 
@@ -29,6 +31,9 @@ pub(super) enum Command {
     /// Keeps one host running, for other programs and for the commands that ask it
     #[command(after_help = SERVE_HELP)]
     Serve(ServeArguments),
+    /// Checks and explains what plugins may touch: the policy
+    #[command(subcommand, after_help = POLICY_HELP)]
+    Policy(PolicyVerb),
     /// Says what a plugin is, what it can do, and what it would like to be granted
     Inspect(InspectArguments),
     /// Makes a new plugin that builds and runs
@@ -37,6 +42,11 @@ pub(super) enum Command {
     /// Builds a plugin from its source
     #[command(after_help = BUILD_HELP)]
     Build(BuildArguments),
+    /// Makes a key to sign plugins with
+    Keygen(KeygenArguments),
+    /// Signs a plugin, so that operators know whose it is
+    #[command(after_help = SIGN_HELP)]
+    Sign(SignArguments),
     /// Lists every limit of a task, with its default and what it is for
     Limits(LimitsArguments),
     /// Checks whether this machine can run and build plugins
@@ -67,6 +77,9 @@ pub(super) struct RunArguments {
     pub(super) limits: LimitArguments,
     #[command(flatten)]
     pub(super) grants: GrantArguments,
+    /// The policy: what plugins may touch, beside what is granted here [default: the file that `TASKCELL_POLICY` names]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(super) policy: Option<PathBuf>,
     /// Sends a signal in advance; without JSON it has no payload
     #[arg(long, value_name = "KEY[=JSON]", value_parser = values::signal)]
     pub(super) signal: Vec<EarlySignal>,
@@ -123,6 +136,9 @@ pub(super) struct ServeArguments {
     /// Takes plain programs for wasm32-wasip1 too, each as a plugin with the one task type `command`
     #[arg(long)]
     pub(super) command: bool,
+    /// The policy: what plugins may touch [default: the file that `TASKCELL_POLICY` names, else taskcell.toml in the directory]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub(super) policy: Option<PathBuf>,
     /// How many tasks run at once [default: what the library has]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=8000))]
     pub(super) running_max: Option<u32>,
@@ -130,12 +146,21 @@ pub(super) struct ServeArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct InspectArguments {
-    /// The plugin: a .wasm file
+    /// The plugin: a .wasm file, or with --history its name
     #[arg(value_name = "PLUGIN")]
     pub(super) plugin: PathBuf,
     /// Takes a plain program for wasm32-wasip1 too
     #[arg(long)]
     pub(super) command: bool,
+    /// Compares it with an older version instead: what it asks for and imports, its tasks, limits and hooks
+    #[arg(long, value_name = "OLD", value_hint = clap::ValueHint::FilePath)]
+    pub(super) diff: Option<PathBuf>,
+    /// Says instead what it did: by the audit log, each of its versions apart
+    #[arg(long, conflicts_with = "diff")]
+    pub(super) history: bool,
+    /// The directory whose audit log that is [default: `TASKCELL_DATA`, else taskcell in `XDG_STATE_HOME` or ~/.local/state]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, requires = "history")]
+    pub(super) data: Option<PathBuf>,
     /// Writes JSON, with the schemas as they are
     #[arg(long)]
     pub(super) json: bool,

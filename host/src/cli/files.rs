@@ -1,9 +1,13 @@
 //! The only place where the program reads and writes the person's own files.
 #![expect(clippy::disallowed_methods, reason = "these are the paths that the person named on the command line")]
 
+mod log;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
+
+pub(super) use log::LogLines;
 
 /// Bytes of an input that are read at most; the host takes less, and says so.
 const INPUT_BYTES_MAX: u64 = 16 << 20;
@@ -97,6 +101,12 @@ pub(super) fn write_built(path: &Path, content: &[u8]) -> io::Result<()> {
     file.done()
 }
 
+/// Writes a new file that nobody else may read. One that is there stays.
+pub(super) fn write_secret(path: &Path, content: &str) -> io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(content.as_bytes())
+}
+
 /// A file that takes another's place once it is whole.
 #[derive(Debug)]
 pub(super) struct Replacement {
@@ -124,10 +134,39 @@ impl Replacement {
     }
 }
 
+/// Puts a text in the place of a file that is there, at once and as a whole, with the file's permissions. A link stays one.
+pub(super) fn replace_text(path: &Path, text: &str) -> io::Result<()> {
+    let path = resolved(path)?;
+    let mode = fs::metadata(&path)?.permissions();
+    let mut file = Replacement::of(&path)?;
+    // The person's umask has no say here.
+    file.file.as_file().set_permissions(mode)?;
+    file.write(text)?;
+    file.file.as_file().sync_all()?;
+    file.done()
+}
+
 /// What a file made by `open` gets; the person's umask is still applied.
 fn world_readable() -> fs::Permissions {
     use std::os::unix::fs::PermissionsExt as _;
     fs::Permissions::from_mode(0o666)
+}
+
+/// Whether there is anything of this name, be it a link to nothing.
+pub(super) fn is_there(path: &Path) -> bool {
+    !matches!(fs::symlink_metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound)
+}
+
+/// The permissions of a file, as `chmod` takes them.
+pub(super) fn mode(path: &Path) -> io::Result<u32> {
+    use std::os::unix::fs::PermissionsExt as _;
+    Ok(fs::metadata(path)?.permissions().mode() & 0o777)
+}
+
+/// Where a folder really is. Fails when it is none.
+pub(super) fn real_dir(path: &Path) -> io::Result<PathBuf> {
+    let real = resolved(path)?;
+    if real.is_dir() { Ok(real) } else { Err(io::ErrorKind::NotADirectory.into()) }
 }
 
 /// Whether there is a file.

@@ -1,19 +1,23 @@
 //! Flags that several commands have: a task's input, its limits, and what it may touch.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Error};
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use clap_complete::ArgValueCandidates;
 use serde_json::{Map, Value};
 
-use crate::{Attachment, DirGrant, Grants, LimitsRequest};
+use crate::model::policy::adding::Addition;
+use crate::{Attachment, Capability, DirGrant, Grants, LimitsRequest};
 
+use super::allowing::{self, Allowed};
 use super::exit::Exit;
 use super::fault::Fault;
 use super::limits::{Setting, SettingParser};
-use super::values::{self, Allowed, Field};
+use super::values::{self, Field};
 use super::{attaching, files};
 
 #[derive(Debug, Default, Args)]
@@ -139,21 +143,40 @@ pub(super) struct GrantArguments {
     /// Sets a variable in the task's environment, which is empty otherwise
     #[arg(long, value_name = "NAME=VALUE", value_parser = values::variable)]
     pub(super) env: Vec<(String, String)>,
-    /// Allows a capability: `signal`, to reach other tasks; `kv`, to use the plugin's own store; `tasks`, to start other plugins' tasks
-    #[arg(long, value_name = "CAPABILITY", value_parser = values::capability)]
+    /// Allows a capability: `signal`, to reach other tasks; `kv`, to use the plugin's own store; `tasks` or `tasks=PLUGIN`, to start other plugins' tasks; `http=[METHOD,…:]HOST[:PORT,…]`, to send requests; `secrets=NAME`; `host:NAME`
+    #[arg(long, value_name = "CAPABILITY[=SCOPE]", value_parser = allowing::allowed, add = ArgValueCandidates::new(allowing::candidates))]
     pub(super) allow: Vec<Allowed>,
+    /// Takes away a capability, also one that every task has: `agent`, `clock-wall`, `random`
+    #[arg(long, value_name = "CAPABILITY", value_parser = allowing::without, add = ArgValueCandidates::new(allowing::capabilities))]
+    pub(super) without: Vec<Capability>,
 }
 
 impl GrantArguments {
     /// What the task may touch. Files that go along are not among it.
     pub(super) fn grants(&self) -> Grants {
-        Grants {
-            dirs: self.dir.clone(),
-            env: self.env.clone(),
-            signal: self.allow.contains(&Allowed::Signal),
-            kv: self.allow.contains(&Allowed::Kv),
-            tasks: self.allow.contains(&Allowed::Tasks),
-            ..Grants::default()
+        let named = Grants { dirs: self.dir.clone(), env: self.env.clone(), ..Grants::default() };
+        let granted = allowing::grant(named, &self.allow);
+        self.without.iter().fold(granted, |granted, capability| granted.whole_without(*capability))
+    }
+
+    /// Whether a flag says anything of it.
+    pub(super) fn is_said(&self) -> bool {
+        let Self { dir, attach: _, env, allow, without } = self;
+        !(dir.is_empty() && env.is_empty() && allow.is_empty() && without.is_empty())
+    }
+
+    /// A secret that is allowed.
+    pub(super) fn secret(&self) -> Option<&str> {
+        self.allow.iter().find_map(Allowed::secret)
+    }
+
+    /// The same as an addition to a policy, for one run.
+    pub(super) fn addition(&self, limits: &LimitsRequest) -> Addition {
+        Addition {
+            grants: Grants { without: BTreeSet::new(), ..self.grants() },
+            ambient: allowing::ambient(&self.allow),
+            without: self.without.iter().copied().collect(),
+            limits: *limits,
         }
     }
 }

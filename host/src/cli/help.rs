@@ -44,6 +44,7 @@ Exit codes:
   130  the task was cancelled with Ctrl-C or SIGTERM
 
 Environment:
+  TASKCELL_POLICY     the policy, when --policy does not name one
   TASKCELL_CACHE_DIR  where compiled plugins are kept (default: taskcell/compiled in XDG_CACHE_HOME or ~/.cache)
   TMPDIR              where scratch files are kept while a task runs
   TERM=dumb           plain lines instead of a progress bar";
@@ -59,18 +60,74 @@ The server listens on control.sock in its directory, which only you may open. Pl
 --plugin, are kept in the directory and loaded again by the next server. Tasks whose plugin is not there wait for it. Ctrl-C or SIGTERM ends the server and not its tasks: the next server
 goes on with them. A second Ctrl-C ends it at once. host/docs/http.md lists the routes.
 
-Exit codes: 0 when it was told to end, 2 for a wrong command line, 3 when a --plugin cannot be loaded, 70 when the
+With a policy, tasks get what it gives their plugins, and SIGHUP or `taskcell policy reload` reads the file again; one that
+is wrong then is told, and the old one stays. What somebody allows always is written into it. `taskcell policy --help` says
+more.
+
+Exit codes: 0 when it was told to end, 2 for a wrong command line or policy, 3 when a --plugin cannot be loaded, 70 when the
 directory or the socket cannot be used, 130 after a second Ctrl-C.
 
 Environment:
+  TASKCELL_POLICY     the policy, when --policy does not name one
   TASKCELL_DATA       the server's directory, when --data does not name one (default: taskcell in XDG_STATE_HOME or
                       ~/.local/state)
   TASKCELL_CACHE_DIR  where compiled plugins are kept (default: taskcell/compiled in XDG_CACHE_HOME or ~/.cache)";
+
+/// Below `taskcell policy --help`.
+pub(super) const POLICY_HELP: &str = "\
+Examples:
+  taskcell policy check taskcell.toml --plugin fetch.wasm
+  taskcell policy explain fetch.wasm --policy taskcell.toml
+  taskcell policy suggest fetch.wasm --set url=https://api.example.com/ -o fetch.toml
+  taskcell policy reload
+  taskcell policy schema > policy.schema.json
+
+The policy is the file that is named, else the one that TASKCELL_POLICY names, else taskcell.toml in the server's
+directory. No other folder is searched: a checkout of somebody else's has no say in what plugins may touch.
+
+Exit codes: 0 when all is well or there are only warnings, 1 when `check` finds an error, 2 when there is no policy or it
+cannot be read, 3 when a plugin cannot be loaded.
+
+Environment:
+  TASKCELL_POLICY     the policy, when no argument names one
+  TASKCELL_DATA       the server's directory, when --data does not name one";
+
+/// Below `taskcell policy suggest --help`.
+pub(super) const SUGGEST_HELP: &str = "\
+Examples:
+  taskcell policy suggest fetch.wasm --set url=https://api.example.com/ -o fetch.toml
+  taskcell policy suggest digest.wasm --dir docs::/docs --signal approval=true
+  taskcell policy suggest fetch.wasm --set url=https://api.example.com/ --follow
+
+The plugin runs here once, and is denied everything that has to be granted: no request is sent, no file of a folder is
+opened, no secret is read, its questions are answered with no. What it was denied becomes the policy: the host, port and
+method of each request, a folder that was read for reading, names. The rules are for these bytes of the plugin alone.
+
+Most plugins give up at the first thing that they are denied, so one run often shows one thing. --follow runs it again
+and again with what it wanted so far, for real, until nothing new is denied, ten times at most: do that only where you
+would run it anyway. A folder is seen only when --dir shows it. What its manifest asks for and no run has seen is
+written as a comment.
+
+The policy is written to stdout or a new file; nothing is granted by that. Without --timeout a run takes a minute at most.
+
+Exit codes: 0 when a policy is written, however the plugin ended; 2, 3, 4 as of `taskcell run`; 130 after a second Ctrl-C.";
 
 /// Below `taskcell new --help`.
 pub(super) const NEW_HELP: &str = "\
 The folder holds a small task, a test of it that needs no WebAssembly, and a README with the next steps. The SDK is
 found in --sdk, else in TASKCELL_SDK, else in the source tree that this program was built from.";
+
+/// Below `taskcell sign --help`.
+pub(super) const SIGN_HELP: &str = "\
+Examples:
+  taskcell keygen ~/.config/acme.pem
+  taskcell sign fetch.wasm --key ~/.config/acme.pem
+
+The signature goes into the file, in the place of one that is there. It is of the whole file, which so gets another digest:
+policies that name the digest have to name that of the signed file. Operators have the public key in their policy, under
+[publishers], and say which plugins have to carry it.
+
+Exit codes: 0 when it is signed, 1 when the key or a file cannot be used, 2 for a wrong command line, 3 when it is no plugin.";
 
 /// Below `taskcell build --help`.
 pub(super) const BUILD_HELP: &str = "\

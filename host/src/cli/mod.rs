@@ -4,6 +4,7 @@
 //! the person's files (`files`), and that prints (`output`). Data goes to stdout, talk to stderr; whatever came from a
 //! plugin is escaped on the way. The manual is `host/docs/cli.md`.
 
+mod allowing;
 mod args;
 mod attaching;
 mod build;
@@ -25,11 +26,13 @@ mod new;
 mod open;
 mod output;
 mod plans;
+mod policy;
 mod program;
 mod progress;
 mod prompt;
 mod run;
 mod serve;
+mod signing;
 mod stops;
 mod terminal;
 mod text;

@@ -5,12 +5,13 @@ use std::path::Path;
 use anyhow::Error;
 use serde_json::Value;
 
-use crate::{BuildError, Compiler, Delivery, Host, HostBuilder, Limits, LoadError, OpenError, Plugin};
+use crate::{BuildError, Compiler, Delivery, Host, HostBuilder, Limits, LoadError, OpenError, Plugin, Policy};
 
 use super::environment;
 use super::exit::Exit;
 use super::fault::{Fault, sentence};
 use super::output::talk;
+use super::policy;
 
 /// One task runs at a time, and its signals are the person's: few cells make a quick start.
 const CELLS: u32 = 16;
@@ -25,6 +26,10 @@ pub(super) struct Wanted<'a> {
     pub(super) data: Option<&'a Path>,
     /// Whether plain programs are plugins too.
     pub(super) commands: bool,
+    /// What plugins may touch; without one, what each task is granted.
+    pub(super) policy: Option<&'a Policy>,
+    /// The file that it was read from, into which answers for always are written.
+    pub(super) policy_file: Option<&'a Path>,
 }
 
 /// Makes a host as the person wants it.
@@ -35,6 +40,14 @@ pub(super) fn host(wanted: &Wanted<'_>) -> Result<Host, Fault> {
         let builder = builder.daemons(false).plain_commands(wanted.commands).agent_sink(|_: &_| Delivery::Accepted);
         let builder = match wanted.data {
             Some(dir) => builder.data_dir(dir),
+            None => builder,
+        };
+        let builder = match wanted.policy {
+            Some(policy) => policy::entrust(builder, policy),
+            None => builder,
+        };
+        let builder = match wanted.policy_file {
+            Some(file) => policy::kept_in(builder, file),
             None => builder,
         };
         match wanted.config {

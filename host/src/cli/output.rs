@@ -53,6 +53,12 @@ pub(super) fn json_line(value: &impl Serialize) -> io::Result<bool> {
     is_read(format!("{}\n", safe_json(&serde_json::to_string(value)?)).as_bytes())
 }
 
+/// Writes a line of JSON that stands somewhere, as it stands there but for what plays tricks. Says whether somebody still
+/// reads.
+pub(super) fn json_as_it_is(text: &str) -> io::Result<bool> {
+    is_read(format!("{}\n", safe_json(text)).as_bytes())
+}
+
 fn is_read(bytes: &[u8]) -> io::Result<bool> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {

@@ -9,7 +9,7 @@ use super::args::{Arguments, Command};
 use super::exit::Exit;
 use super::fault::Fault;
 use super::output::talk;
-use super::{build, completions, doctor, environment, inspect, limits, new, run, serve, verbs};
+use super::{build, completions, doctor, environment, inspect, limits, new, policy, run, serve, signing, verbs};
 
 /// Runs the program with the process's arguments and returns its exit code. `host/docs/cli.md` lists the codes.
 ///
@@ -45,9 +45,12 @@ fn dispatch(command: Command) -> Result<Exit, Fault> {
     match command {
         Command::Run(arguments) => in_runtime(run::run(*arguments)),
         Command::Serve(arguments) => in_runtime(serve::serve(arguments)),
+        Command::Policy(verb) => in_runtime(policy::run(verb)),
         Command::Inspect(arguments) => in_runtime(inspect::inspect(arguments)),
         Command::New(arguments) => new::new(&arguments),
         Command::Build(arguments) => build::build(&arguments),
+        Command::Keygen(arguments) => signing::keygen(&arguments),
+        Command::Sign(arguments) => signing::sign(&arguments),
         Command::Limits(arguments) => limits::list(&arguments),
         Command::Doctor(arguments) => in_runtime(doctor::doctor(arguments)),
         Command::Completions(arguments) => completions::completions(&arguments),

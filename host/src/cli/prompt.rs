@@ -3,6 +3,8 @@
 //! Reading a line blocks, and nothing can end it. So a thread of its own reads, only when there is a question, and is
 //! left where it is when the program ends.
 
+pub(super) mod grant;
+
 use std::io::{self, BufRead as _, Read as _};
 use std::sync::mpsc as blocking;
 
@@ -118,18 +120,29 @@ pub(super) fn choice(line: &str, keys: &[SignalKey]) -> Choice {
 
 /// The question for approval.
 pub(super) fn approval_question(ask: &ApprovalAsk) -> String {
+    if ask.kind == ApprovalAsk::GRANT {
+        return grant::question(ask);
+    }
     format!("{} [y]es, [n]o, `n` and a reason, or JSON to approve of that instead:", approval_wish(ask))
 }
 
 /// What a task asks approval for, and why, in its own words.
 pub(super) fn approval_wish(ask: &ApprovalAsk) -> String {
+    if ask.kind == ApprovalAsk::GRANT {
+        return grant::wish(ask);
+    }
     let (kind, summary) = (&ask.kind, text::clip(&ask.summary, REASON_BYTES_MAX));
     let wish = format!("The task asks for approval ({kind}): {summary}");
     if ask.reason.is_empty() { wish } else { format!("{wish} - reason: {}", text::clip(&ask.reason, REASON_BYTES_MAX)) }
 }
 
+/// Reads a decision about a question.
+pub(super) fn verdict_about(ask: &ApprovalAsk, line: &str) -> Result<Verdict, String> {
+    if ask.kind == ApprovalAsk::GRANT { grant::verdict(line) } else { verdict(line) }
+}
+
 /// Reads a decision. Only a clear yes is one; JSON that could be meant as a yes or a no is neither.
-pub(super) fn verdict(line: &str) -> Result<Verdict, String> {
+fn verdict(line: &str) -> Result<Verdict, String> {
     let line = line.trim();
     let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     match (word.to_ascii_lowercase().as_str(), rest.trim()) {

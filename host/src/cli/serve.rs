@@ -1,5 +1,7 @@
 //! `taskcell serve`: keeps one host running and listens for those who ask it.
 
+mod reloading;
+
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -7,7 +9,7 @@ use std::sync::Arc;
 use anyhow::Error;
 
 use crate::serve::{Keeping, Server, Shelf, listen, socket_path};
-use crate::{ApprovalKinds, Compiler, Host, Recovery, StoreHealth};
+use crate::{ApprovalKinds, Compiler, Host, Policy, Recovery, StoreHealth};
 
 use super::args::ServeArguments;
 use super::client::data_dir;
@@ -16,7 +18,11 @@ use super::fault::Fault;
 use super::files;
 use super::open;
 use super::output::talk;
-use super::stops::Stops;
+use super::policy;
+use super::stops::{Hangups, Stops};
+
+use reloading::Reloading;
+pub(super) use reloading::lost;
 
 /// Serves until it is told to end.
 pub(super) async fn serve(arguments: ServeArguments) -> Result<Exit, Fault> {
@@ -24,7 +30,10 @@ pub(super) async fn serve(arguments: ServeArguments) -> Result<Exit, Fault> {
     let failed = |error: Error| Fault::new(Exit::Host, error);
     let socket = socket_path(&data).map_err(|error| failed(error.into()))?;
     let mut stops = Stops::listen()?;
-    let host = Arc::new(host(&arguments, &data)?);
+    let policy = policy::of_server(arguments.policy.as_deref(), &data);
+    let mut reload = policy.as_ref().map(|_| Hangups::listen()).transpose()?;
+    let rules = policy.as_deref().map(|file| policy::read(file).map(|read| (file, read))).transpose()?;
+    let host = Arc::new(host(&arguments, &data, rules.as_ref().map(|(file, policy)| (*file, policy)))?);
     let shelf = Shelf::open(&data).map_err(|error| failed(error.into()))?;
     // Whatever ends the server, its tasks are not asked to end: the next server goes on with them. So the host is not
     // dropped, which would ask them; it goes with the process.
@@ -49,13 +58,28 @@ pub(super) async fn serve(arguments: ServeArguments) -> Result<Exit, Fault> {
     // From here on they fire.
     let _ = host.schedules();
     say(&host, &data, &socket);
+    if let Some(policy) = &policy {
+        talk(&format!("policy: {}; SIGHUP or `taskcell policy reload` reads it again", policy.display()));
+    }
     let (tell, told) = tokio::sync::oneshot::channel::<()>();
     let server = Server::new(Arc::clone(&host), shelf).kept_in(data.display().to_string());
+    let reloading = rules.map(|(file, policy)| Arc::new(Reloading::new(Arc::clone(&host), file.to_owned(), &policy)));
+    let server = match reloading.clone() {
+        Some(of) => server.reloading(move || of.reload("policy reload")),
+        None => server,
+    };
+    let hangups = async {
+        match reload.as_mut().zip(reloading.as_ref()) {
+            Some((asked, of)) => of.on_hangups(asked).await,
+            None => std::future::pending().await,
+        }
+    };
     let mut serving = pin!(server.serve(listener, async { drop(told.await) }));
     let mut broken = None;
     tokio::select! {
         () = &mut serving => {}
         why = store_failed(&host) => broken = Some(why),
+        never = hangups => match never {},
         stop = stops.next() => talk(&format!("{}: ending; once more to end at once", stop.name())),
     }
     drop(tell);
@@ -121,11 +145,15 @@ fn recovered(found: &Recovery) -> Vec<String> {
 const NAMED_MAX: usize = 10;
 
 /// The host on the directory, which is this server's from now on.
-fn host(arguments: &ServeArguments, data: &Path) -> Result<Host, Fault> {
+fn host(arguments: &ServeArguments, data: &Path, policy: Option<(&Path, &Policy)>) -> Result<Host, Fault> {
     open::build(|| {
         // Whoever may open the socket may decide every question, and so in advance too.
         let builder = Host::builder().compiler(Compiler::ThisProgram).approve_in_advance(ApprovalKinds::All);
         let builder = builder.data_dir(data).plain_commands(arguments.command);
+        let builder = match policy {
+            Some((file, policy)) => policy::kept_in(policy::entrust(builder, policy), file),
+            None => builder,
+        };
         match arguments.running_max {
             Some(most) => builder.running_max(most),
             None => builder,

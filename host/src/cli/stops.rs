@@ -25,6 +25,28 @@ impl Stop {
     }
 }
 
+/// Listens for SIGHUP, which asks a server to read its files again.
+#[derive(Debug)]
+pub(super) struct Hangups(Signal);
+
+impl Hangups {
+    /// Begins to listen. From now on it does not end the program.
+    pub(super) fn listen() -> Result<Self, Fault> {
+        let listening = signal(SignalKind::hangup()).context("failed to listen for SIGHUP");
+        listening.map(Self).map_err(|error: Error| Fault::new(Exit::Host, error))
+    }
+
+    /// The next one.
+    ///
+    /// Cancel safety: nothing is lost.
+    pub(super) async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            // The runtime that delivers them is gone.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 /// Listens for both, from when it is made on.
 #[derive(Debug)]
 pub(super) struct Stops {

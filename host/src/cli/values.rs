@@ -193,28 +193,5 @@ pub(super) fn variable(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// What may be granted by name; the other capabilities need to know more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Allowed {
-    /// To reach tasks outside of its own tree.
-    Signal,
-    /// To use the plugin's own store.
-    Kv,
-    /// To start other plugins' tasks.
-    Tasks,
-}
-
-/// Reads the name of what is allowed.
-pub(super) fn capability(text: &str) -> Result<Allowed, String> {
-    match text {
-        "signal" => Ok(Allowed::Signal),
-        "kv" => Ok(Allowed::Kv),
-        "tasks" => Ok(Allowed::Tasks),
-        "dir-read" => Err("folders are granted by naming them: --dir DIR::/data".to_owned()),
-        "dir-write" => Err("folders are granted by naming them: --dir DIR::/data:rw".to_owned()),
-        _ => Err("there are only `signal`, `kv` and `tasks` to allow".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests;

@@ -22,8 +22,8 @@ pub struct ApprovalNumber(pub u64);
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ApprovalAsk {
-    /// A short name for programs, such as `deploy`. [`ApprovalAsk::START`] is the start of the task itself, and
-    /// [`ApprovalAsk::FUEL`] a request for fuel.
+    /// A short name for programs, such as `deploy`. [`ApprovalAsk::START`] is the start of the task itself,
+    /// [`ApprovalAsk::FUEL`] a request for fuel, and [`ApprovalAsk::GRANT`] something that the policy says to ask about.
     pub kind: String,
     /// Why it is needed.
     pub reason: String,
@@ -42,6 +42,10 @@ impl ApprovalAsk {
     pub const START: &'static str = "start";
     /// The kind of a request for fuel. What is approved of instead is a number of units, or `{"units": …}`.
     pub const FUEL: &'static str = "fuel";
+
+    /// The kind of a question about something that the policy says to ask about, which the host asks and no guest. Approved of
+    /// for [`AnswerFor`](crate::AnswerFor): `"once"`, `"task"` or `"always"`.
+    pub const GRANT: &'static str = "grant";
 
     /// A question of this kind.
     pub fn new(kind: impl Into<String>, reason: impl Into<String>, summary: impl Into<String>) -> Self {

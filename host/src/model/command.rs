@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, ApprovalRuling};
+use super::capability::Capability;
 use super::children::ChildOutcome;
 use super::delivery::{ContinuePolicy, DeliveryMode};
 use super::details::TaskDetails;
@@ -16,6 +17,7 @@ use super::outbox::Settlement;
 use super::outcome::{CellEnd, Outcome};
 use super::patch::TaskPatch;
 use super::plan::{Plan, PlanError, StepStatus};
+use super::policy::mandate::Denied;
 use super::request::CancelRequest;
 use super::signal::{Instruction, NotifyAnswer, Party, Senders, Signal};
 use super::snapshot::{Artifact, Usage};
@@ -132,6 +134,8 @@ pub(crate) enum Command {
     CellEnded { end: CellEnd, usage: Usage, chance: f64 },
     /// About its plan.
     Plan(PlanCommand),
+    /// About what it may touch.
+    Grant(GrantCommand),
     /// The host was started again, and found the task unfinished.
     HostRestarted { fit: HostFit, now: Timestamp },
 }
@@ -166,6 +170,21 @@ pub(crate) enum PlanCommand {
     ///
     /// `since`: the revision of the plan that it was shown. `first`: as it was asked.
     Planned { plan: Result<Box<Plan>, PlanError>, since: u64, by: Party, first: bool },
+}
+
+/// What happens to what a task may touch.
+#[derive(Debug, Clone)]
+pub(crate) enum GrantCommand {
+    /// The guest was denied something, by this rule.
+    ///
+    /// `in_row`: how many times in a row, with this one.
+    Denied { denied: Denied, rule: String, in_row: u32, usage: Usage },
+    /// The guest is about to do something that the policy says to ask about.
+    Ask(Box<ApprovalAsk>),
+    /// Somebody takes a capability away from it.
+    Revoke { capability: Capability, by: Party },
+    /// The guest is about to use room in a granted folder: so much in all its life.
+    TakeRoom { folder: String, bytes: u64, inodes: u64 },
 }
 
 /// What was decided.

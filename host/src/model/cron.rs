@@ -96,6 +96,12 @@ fn shortened(text: &str) -> String {
     super::text::shortened(text, TEXT_BYTES_MAX).into_owned()
 }
 
+/// A moment as people and files write it, in UTC.
+pub(crate) fn written_date(at: Timestamp) -> String {
+    let date = i64::try_from(at.0).ok().and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+    date.map_or_else(|| at.0.to_string(), |date| date.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber};
+use super::capability::Capability;
 use super::children::ChildOutcome;
 use super::delivery::{ContinuePolicy, DeliveryMode};
 use super::details::TaskDetails;
@@ -443,6 +444,36 @@ pub enum EventBody {
         key: SignalKey,
         /// From whom.
         sender: Party,
+    },
+    /// It was about to do something that it may not, and was told so.
+    #[non_exhaustive]
+    Denied {
+        /// What would have been needed.
+        capability: Capability,
+        /// On what; empty when it is one thing only.
+        scope: String,
+        /// Why it is not there.
+        reason: String,
+        /// The place in the policy that says so; `manifest`, `start`, `policy` or `withdrawn` when none does.
+        rule: String,
+    },
+    /// A capability was taken away from it for good.
+    #[non_exhaustive]
+    Revoked {
+        /// Which one.
+        capability: Capability,
+        /// By whom.
+        by: Party,
+    },
+    /// It took room in a granted folder that has a quota, before it used it.
+    #[non_exhaustive]
+    FolderRoomTaken {
+        /// Where the guest sees the folder.
+        folder: String,
+        /// Bytes that it may have written there so far, in all its attempts.
+        bytes: u64,
+        /// What it may have made there.
+        inodes: u64,
     },
     /// Something happened to its plan.
     #[non_exhaustive]

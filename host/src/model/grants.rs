@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::attachment::ATTACHMENTS;
 use super::capability::Capability;
 
+#[cfg(feature = "http")]
+pub(crate) mod address;
 pub(crate) mod http;
 pub(crate) mod touch;
 
@@ -60,6 +62,14 @@ impl DirGrant {
             && self.access <= other.access
             && few(self.bytes, other.bytes)
             && few(self.inodes, other.inodes)
+    }
+
+    /// As much as both give, of the same folder under the same path.
+    fn widen(&mut self, other: &Self) {
+        let more = |one: Option<u64>, two: Option<u64>| one.zip(two).map(|(one, two)| one.max(two));
+        self.access = self.access.max(other.access);
+        self.bytes = more(self.bytes, other.bytes);
+        self.inodes = more(self.inodes, other.inodes);
     }
 
     /// What both give: the inner one of two folders.
@@ -265,7 +275,12 @@ impl Grants {
     #[must_use]
     pub(crate) fn join(mut self, other: &Self) -> Self {
         let Self { dirs, env, signal, kv, tasks, plugins, functions, http, secrets, without } = other;
-        self.dirs.extend(dirs.iter().cloned());
+        for dir in dirs {
+            match self.dirs.iter_mut().find(|own| own.host == dir.host && own.guest == dir.guest) {
+                Some(own) => own.widen(dir),
+                None => self.dirs.push(dir.clone()),
+            }
+        }
         self.env.extend(env.iter().cloned());
         self.signal |= signal;
         self.kv |= kv;
@@ -295,6 +310,27 @@ impl Grants {
             .or_else(|| whole(Capability::Signal, self.signal && !other.signal))
             .or_else(|| whole(Capability::Kv, self.kv && !other.kv))
             .or_else(|| named(Capability::Host, self.functions.difference(&other.functions).next()))
+    }
+
+    /// Whether there is anything of this capability.
+    pub(crate) fn has(&self, capability: Capability) -> bool {
+        match capability {
+            Capability::Fs => !self.dirs.is_empty(),
+            Capability::Http => !self.http.is_empty(),
+            Capability::Env => !self.env.is_empty(),
+            Capability::Secrets => !self.secrets.is_empty(),
+            Capability::Tasks => self.tasks || !self.plugins.is_empty(),
+            Capability::Signal => self.signal,
+            Capability::Kv => self.kv,
+            Capability::Host => !self.functions.is_empty(),
+            Capability::Agent | Capability::ClockWall | Capability::Random => !self.without.contains(&capability),
+        }
+    }
+
+    /// The first thing that is not there any more afterwards.
+    pub(crate) fn first_lost(&self, after: &Self) -> Option<(Capability, String)> {
+        let ambient = after.without.difference(&self.without).next();
+        self.first_beyond(after).or_else(|| ambient.map(|capability| (*capability, String::new())))
     }
 
     /// The first guest path that cannot be: empty, given twice, or that of the scratch directory or the attachments.

@@ -206,6 +206,14 @@ limits! {
     agent_messages: u32 = 1024, "agent_messages", Count;
     /// Bytes of those messages. Default 1 MiB.
     agent_message_bytes: u64 = 1 << 20, "agent_message_bytes", Bytes;
+    /// Bytes of one body that the task sends or receives over HTTP. Default 64 MiB. Protects the network, and the guest from an
+    /// endless answer.
+    http_body_bytes: u64 = 64 << 20, "http_body_bytes", Bytes;
+    /// Bytes of all such bodies together, both ways, of one attempt. Default 256 MiB. Protects the network.
+    http_bytes: u64 = 256 << 20, "http_bytes", Bytes;
+    /// Requests that are open at once, until their answers are read or dropped. Default 16. Protects the host's descriptors and
+    /// whoever answers.
+    http_connections: u32 = 16, "http_connections", Count;
     /// Units of fuel that answers to its requests for fuel may add in all, when they are decided like an approval.
     /// Default 10¹². Protects the machine from whoever says yes too easily.
     fuel_on_approval: u64 = 1_000_000_000_000, "fuel_on_approval", Fuel;

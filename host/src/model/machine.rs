@@ -4,6 +4,7 @@ mod asking;
 mod delivering;
 mod ending;
 pub(crate) mod external;
+pub(crate) mod granting;
 mod hours;
 mod planning;
 mod restarting;
@@ -13,7 +14,7 @@ pub(crate) mod updating;
 mod waiting;
 
 use super::approval::{ApprovalDecision, ApprovalNumber};
-use super::command::{Answer, Command, Decision};
+use super::command::{Answer, Command, Decision, GrantCommand};
 use super::event::{EventBody, WaitEnd};
 use super::outcome::{Failure, FailureKind, Outcome};
 use super::plan::PlanError;
@@ -120,6 +121,7 @@ fn over_budget(state: &TaskState, command: &Command) -> Option<Decision> {
         Command::Update { by, .. } if *by != Party::Itself => state.is_full_of_others(*by),
         Command::AddFuel { by, .. } => state.fuel_request().is_none() && state.is_full_of_others(*by),
         Command::Plan(command) => planning::is_full(state, command),
+        Command::Grant(command) => return granting::over_budget(state, command),
         _ => state.is_full(),
     };
     if !is_full {
@@ -174,6 +176,7 @@ fn over_budget(state: &TaskState, command: &Command) -> Option<Decision> {
         | Command::GraceOver { .. }
         | Command::DeadlineReached { .. }
         | Command::HostRestarted { .. }
+        | Command::Grant(_)
         | Command::CellEnded { .. } => None,
     }
 }
@@ -194,6 +197,7 @@ fn after_the_end(command: &Command) -> Decision {
         | Command::RecordUsage { .. }
         | Command::StartChild { .. }
         | Command::WaitChild { .. }
+        | Command::Grant(GrantCommand::Ask(_))
         | Command::RequestFuel { .. } => {
             Answer::Refused(Refusal::new(RefusalKind::Ended, "the task has its outcome already"))
         }
@@ -227,6 +231,7 @@ fn after_the_end(command: &Command) -> Decision {
         | Command::GraceOver { .. }
         | Command::DeadlineReached { .. }
         | Command::HostRestarted { .. }
+        | Command::Grant(GrantCommand::Denied { .. } | GrantCommand::Revoke { .. } | GrantCommand::TakeRoom { .. })
         | Command::CellEnded { .. } => Answer::AlreadyEnded,
     })
 }
@@ -317,6 +322,7 @@ fn live(state: &TaskState, command: Command) -> Decision {
         }
         Command::CellEnded { end, usage, chance } => ending::cell_ended(state, end, state.with_told(usage), chance),
         Command::Plan(command) => planning::decide(state, command),
+        Command::Grant(command) => granting::decide(state, command),
         Command::HostRestarted { fit, now } => restarting::host_restarted(state, fit, now),
     }
 }

@@ -244,6 +244,9 @@ impl Reader {
             | EventBody::OnTerminalDone { .. }
             | EventBody::HookDone { .. }
             | EventBody::Detached { .. }
+            | EventBody::Denied { .. }
+            | EventBody::Revoked { .. }
+            | EventBody::FolderRoomTaken { .. }
             | EventBody::DeliverySet { .. }
             | EventBody::Plan { .. }
             | EventBody::Schedule { .. }

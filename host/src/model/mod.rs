@@ -47,6 +47,7 @@ pub(crate) mod permission;
 pub(crate) mod plan;
 pub(crate) mod policy;
 pub(crate) mod progress;
+pub(crate) mod publisher;
 pub(crate) mod receipt;
 #[cfg(test)]
 mod reference;

@@ -17,7 +17,7 @@ const KINDS_MAX: usize = 64;
 pub enum ApprovalKinds {
     /// These.
     Only(BTreeSet<String>),
-    /// Whatever there is.
+    /// Whatever there is, but not [`ApprovalAsk::GRANT`]: what a plugin may touch is permitted in advance only by its name.
     All,
 }
 
@@ -36,7 +36,7 @@ impl ApprovalKinds {
     /// Whether this kind is among them.
     pub fn contains(&self, kind: &str) -> bool {
         match self {
-            Self::All => true,
+            Self::All => kind != ApprovalAsk::GRANT,
             Self::Only(kinds) => kinds.contains(kind),
         }
     }
@@ -44,7 +44,8 @@ impl ApprovalKinds {
     /// Whether all of these are among the others.
     pub(crate) fn is_within(&self, others: &Self) -> bool {
         match (self, others) {
-            (_, Self::All) => true,
+            (Self::All, Self::All) => true,
+            (Self::Only(kinds), Self::All) => !kinds.contains(ApprovalAsk::GRANT),
             (Self::All, Self::Only(_)) => false,
             (Self::Only(kinds), Self::Only(others)) => kinds.is_subset(others),
         }
@@ -143,6 +144,15 @@ mod tests {
             let text = serde_json::to_string(&permission).unwrap();
             assert_eq!(serde_json::from_str::<Permission>(&text).unwrap(), permission, "{text}");
         }
+    }
+
+    #[test]
+    fn t16_what_a_plugin_may_touch_is_permitted_in_advance_only_by_its_name() {
+        let (all, grant) = (ApprovalKinds::All, ApprovalKinds::only([ApprovalAsk::GRANT]));
+        assert_eq!(Permission::approve(all.clone()).verdict(ApprovalAsk::GRANT), None);
+        assert_eq!(Permission::approve(all.clone()).deny_others().verdict(ApprovalAsk::GRANT), Some(false));
+        assert_eq!(Permission::approve(grant.clone()).verdict(ApprovalAsk::GRANT), Some(true));
+        assert!(all.is_within(&all) && grant.is_within(&grant) && !grant.is_within(&all));
     }
 
     #[test]

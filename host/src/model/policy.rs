@@ -13,9 +13,27 @@ use super::grants::touch::Touch;
 use super::grants::{Entry, Grants};
 use super::ids::PluginDigest;
 use super::limits::LimitsRequest;
+use super::publisher::PublisherKey;
 
+#[cfg(any(test, feature = "cli"))]
+pub(crate) mod adding;
+pub(crate) mod answer;
+#[cfg(any(test, feature = "cli"))]
+pub(crate) mod check;
+#[cfg(any(test, feature = "cli"))]
+pub(crate) mod explain;
 pub(crate) mod mandate;
+mod publishers;
+#[cfg(any(test, feature = "cli"))]
+pub(crate) mod suggest;
 pub(crate) mod text;
+
+#[cfg(test)]
+mod schema_tests;
+
+/// The JSON Schema of a policy.
+#[cfg(any(test, feature = "cli"))]
+pub(crate) const SCHEMA: &str = include_str!("../../docs/policy.schema.json");
 
 /// What no task gets, whatever is granted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -130,7 +148,7 @@ pub struct Policy {
     pub(crate) plugins: BTreeMap<String, PluginRules>,
     pub(crate) secrets: BTreeMap<String, SecretRule>,
     /// The keys of publishers, by their names.
-    pub(crate) publishers: BTreeMap<String, String>,
+    pub(crate) publishers: BTreeMap<String, PublisherKey>,
 }
 
 /// What holds for every plugin, whoever wrote it.
@@ -177,6 +195,7 @@ impl Policy {
             ask: Grants::nothing(),
             deny: Denials::default(),
             for_all: self.all.deny.clone(),
+            secrets: self.secrets.clone(),
             standing: Standing::Unknown,
         };
         let Some(own) = self.plugins.get(plugin) else { return rules };
@@ -223,6 +242,8 @@ pub(crate) struct Rules {
     pub(crate) deny: Denials,
     /// What is forbidden to every plugin.
     for_all: Denials,
+    /// Where the secrets may go, of those that are granted.
+    pub(crate) secrets: BTreeMap<String, SecretRule>,
     pub(crate) standing: Standing,
 }
 
@@ -237,20 +258,36 @@ pub(crate) enum Ruling {
 }
 
 impl Rules {
+    /// The place of what forbids this, whatever is granted.
+    pub(crate) fn forbid(&self, touch: &Touch) -> Option<String> {
+        let for_all = self.for_all.forbid(touch).map(|list| format!("all.deny.{list}"));
+        for_all.or_else(|| self.deny.forbid(touch).map(|list| format!("plugins.{}.deny.{list}", self.plugin)))
+    }
+
     /// What holds for this: what is forbidden before what is allowed, and that before what is asked about.
     pub(crate) fn rule(&self, touch: &Touch) -> Ruling {
         let plugin = &self.plugin;
-        if let Some(list) = self.for_all.forbid(touch) {
-            return Ruling::Deny(format!("all.deny.{list}"));
-        }
-        if let Some(list) = self.deny.forbid(touch) {
-            return Ruling::Deny(format!("plugins.{plugin}.deny.{list}"));
+        if let Some(rule) = self.forbid(touch) {
+            return Ruling::Deny(rule);
         }
         let place = |table: &str, entry: Entry| match entry {
             // What every task may do stands nowhere.
             Entry::Whole if table == "allow" && touch.capability().is_ambient() => "default".to_owned(),
             Entry::Whole => format!("plugins.{plugin}.{table}.{}", key(touch)),
-            Entry::At(place) => format!("plugins.{plugin}.{table}.{}[{place}]", key(touch)),
+            Entry::At(place) => match touch {
+                // A table with names, where all else is a list.
+                Touch::Env(name) => format!("plugins.{plugin}.{table}.env.{name}"),
+                Touch::Dir { .. }
+                | Touch::Http(_)
+                | Touch::Secret(_)
+                | Touch::Tasks(_)
+                | Touch::Signal
+                | Touch::Agent
+                | Touch::Kv
+                | Touch::Function(_)
+                | Touch::ClockWall
+                | Touch::Random => format!("plugins.{plugin}.{table}.{}[{place}]", key(touch)),
+            },
         };
         if let Some(entry) = self.ask.entry_for(touch).filter(|_| touch.capability().is_ambient()) {
             return Ruling::Ask(place("ask", entry));

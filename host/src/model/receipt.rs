@@ -133,6 +133,9 @@ impl Effect {
             | EventBody::Plan { .. }
             | EventBody::Schedule { .. }
             | EventBody::Schedules { .. }
+            | EventBody::Denied { .. }
+            | EventBody::Revoked { .. }
+            | EventBody::FolderRoomTaken { .. }
             | EventBody::LateSignal { .. } => None,
         }
     }

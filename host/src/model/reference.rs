@@ -6,6 +6,7 @@
 mod asked;
 mod commands;
 mod endings;
+mod granting;
 mod judge;
 mod others;
 mod plans;
@@ -16,8 +17,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::approval::{ApprovalDecision, ApprovalNumber, Approvers};
+use super::capability::Capability;
 use super::children::ChildOutcome;
-use super::command::Command;
+use super::command::{Command, GrantCommand};
 use super::delivery::{ContinuePolicy, DeliveryMode};
 use super::event::{Budget, WaitEnd};
 use super::ids::{SignalKey, TaskId};
@@ -149,6 +151,9 @@ pub(super) struct Reference {
     waits: u64,
     asked: u64,
     sent_once: Vec<SignalKey>,
+    revoked: Vec<Capability>,
+    /// Bytes and inodes that it has taken of its folder.
+    room: (u64, u64),
     panicked: Option<String>,
     /// What it got of the fuel that needs nobody's answer.
     on_request: u64,
@@ -211,6 +216,8 @@ impl Reference {
             view,
             waits: 0,
             sent_once: Vec::new(),
+            revoked: Vec::new(),
+            room: (0, 0),
             panicked: None,
             on_request: 0,
             on_approval: 0,
@@ -300,6 +307,7 @@ impl Reference {
             Command::Plan(command) => self.planned(command),
             Command::HostRestarted { fit, .. } => self.restarted(fit),
             command if is_call(command) => self.asked(command),
+            Command::Grant(command) => self.granting(command),
             _ => Said::Unchanged,
         }
     }
@@ -486,6 +494,7 @@ pub(super) fn is_call(command: &Command) -> bool {
             | Command::Attach(_)
             | Command::CallHost { .. }
             | Command::SendSignal { .. }
+            | Command::Grant(GrantCommand::Ask(_))
             | Command::RequestFuel { .. }
     )
 }

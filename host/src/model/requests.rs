@@ -133,7 +133,7 @@ impl CapabilityRequest {
     }
 
     /// Whether this is asked for.
-    fn asks_for(&self, touch: &Touch) -> bool {
+    pub(crate) fn asks_for(&self, touch: &Touch) -> bool {
         let among = |names: &BTreeSet<String>, name: &String| names.is_empty() || names.contains(name);
         self.known() == Some(touch.capability())
             && match touch {
@@ -186,6 +186,12 @@ impl Requested {
         // What the manifest says of a capability is all that is asked of it.
         implied.retain(|capability| asked.iter().all(|request| request.known() != Some(*capability)));
         Self { asked, implied }
+    }
+
+    /// What the code imports without a word about it in the manifest: asked for as a whole.
+    #[cfg(any(test, feature = "cli"))]
+    pub(crate) fn implied(&self) -> impl Iterator<Item = Capability> {
+        self.implied.iter().copied()
     }
 
     /// Whether this is asked for. What every task may do need not be.

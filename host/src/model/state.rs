@@ -1,5 +1,6 @@
 //! A task's state: its log, folded.
 
+mod granting;
 mod traces;
 mod weight;
 
@@ -24,6 +25,7 @@ use super::signal::{Instruction, Party};
 use super::snapshot::{Artifact, FuelRequest, Pause, Phase, Progress, Snapshot, Usage, WaitPoint};
 use super::time::Timestamp;
 
+pub(crate) use granting::{Granting, lasting};
 pub(crate) use traces::Traces;
 use weight::written_bytes;
 pub(crate) use weight::{event_bytes, outcome_bytes, payload_bytes};
@@ -93,6 +95,8 @@ pub(crate) struct TaskState {
     pub(crate) revision: u64,
     /// Whether nobody waits for it, or nobody does any more.
     pub(crate) background: bool,
+    /// What was taken away from it, and answered about what it may touch.
+    pub(crate) granting: Granting,
     pub(crate) plan: Option<Plan>,
     /// How often a step of its plans has begun: the number of its newest action.
     pub(crate) plan_actions: u64,
@@ -202,6 +206,7 @@ impl TaskState {
     #[expect(clippy::too_many_lines, reason = "an arm for each event, and little in each")]
     pub(crate) fn apply(&mut self, event: &Event) {
         self.trace(event);
+        self.granting.note(&event.body, &self.approvals);
         self.seq = event.seq;
         let bytes = written_bytes(&event.body);
         self.written_bytes += bytes;
@@ -274,6 +279,9 @@ impl TaskState {
             EventBody::SignalSent { .. }
             | EventBody::ApprovalRepeated { decision: Some(_), .. }
             | EventBody::HostCalled { .. }
+            | EventBody::Denied { .. }
+            | EventBody::Revoked { .. }
+            | EventBody::FolderRoomTaken { .. }
             | EventBody::Stalled { .. }
             // Never in this log: what comes after the end changes nothing, and schedules have streams of their own.
             | EventBody::OnTerminalDone { .. }

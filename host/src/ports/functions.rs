@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::model::ids::{TaskId, TaskRef};
 use crate::model::machine::RefusalKind;
+use crate::model::policy::mandate::Denied;
 use crate::model::schema::{Schema, SchemaError};
 
 use super::clock::BoxFuture;
@@ -113,6 +114,12 @@ impl HostCallError {
 }
 
 /// The sentence alone, for a WIT function whose error is a `string`.
+impl From<Denied> for HostCallError {
+    fn from(denied: Denied) -> Self {
+        Self::of(RefusalKind::Denied, denied.to_string())
+    }
+}
+
 impl From<HostCallError> for String {
     fn from(error: HostCallError) -> Self {
         error.message

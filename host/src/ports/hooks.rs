@@ -71,6 +71,11 @@ impl GuestCall {
             Self::RunningChildren { reply } => drop(reply.send(Vec::new())),
             Self::ReadPlan { reply } => drop(reply.send(None)),
             Self::ChangePlan { reply, .. } | Self::Replan { reply, .. } => drop(reply.send(Err(no_task()))),
+            // Without an answer it is denied for the reason that its mandate gives.
+            Self::Permit { reply, .. } => drop(reply),
+            Self::Denied { reply, .. } => drop(reply),
+            // And there is no room.
+            Self::TakeRoom { reply, .. } => drop(reply),
             Self::CallHost { reply, .. } => {
                 let Refusal { kind, message } = no_task();
                 drop(reply.send(Err(HostCallError::of(kind, message))));

@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod approvals;
+pub(crate) mod audit;
 pub(crate) mod clock;
 pub(crate) mod failpoint;
 pub(crate) mod functions;
@@ -12,6 +13,10 @@ pub(crate) mod kv;
 pub(crate) mod mandate;
 pub(crate) mod news;
 pub(crate) mod output;
+pub(crate) mod permits;
+#[cfg(feature = "http")]
+pub(crate) mod resolver;
 pub(crate) mod runner;
 pub(crate) mod scratch;
+pub(crate) mod secrets;
 pub(crate) mod store;

@@ -13,12 +13,14 @@ use crate::model::children::ChildOptions;
 use crate::model::command::PlanCommand;
 use crate::model::details::TaskDetails;
 use crate::model::event::WaitEnd;
+use crate::model::grants::touch::Touch;
 use crate::model::ids::{PluginDigest, SignalKey, TaskId, TaskRef};
 use crate::model::limits::Limits;
 use crate::model::machine::{Refusal, RefusalKind};
 use crate::model::outbox::Delivery;
 use crate::model::outcome::{CellEnd, Failure, Outcome};
 use crate::model::plan::Plan;
+use crate::model::policy::mandate::Denied;
 use crate::model::request::CancelRequest;
 use crate::model::signal::{Instruction, NotifyAnswer, Senders, Signal};
 use crate::model::snapshot::Artifact;
@@ -225,6 +227,29 @@ pub(crate) enum GuestCall {
         reason: String,
         timeout: Option<Duration>,
         reply: Reply<Result<Plan, Refusal>>,
+    },
+    /// Something that its mandate does not allow as it is: somebody is asked, or it is denied.
+    Permit {
+        touch: Touch,
+        /// What the guest says it is for.
+        why: Option<String>,
+        /// Whether a yes for one time is left for the call that it is needed for.
+        leave: bool,
+        reply: Reply<Result<(), Denied>>,
+    },
+    /// It was denied something for a reason that its mandate does not know, and that is counted already.
+    Denied {
+        rule: String,
+        denied: Denied,
+        in_row: u32,
+        reply: Reply<()>,
+    },
+    /// It is about to use room in a granted folder, so much in all its life. Answered when that is in the log.
+    TakeRoom {
+        folder: String,
+        bytes: u64,
+        inodes: u64,
+        reply: Reply<()>,
     },
     CallHost {
         name: String,

@@ -37,6 +37,7 @@ use super::children::Starter;
 use super::delivery::LoopLife;
 use super::desk::Desk;
 use super::feed::FeedWriter;
+use super::granting::Petition;
 use super::guard::guarded;
 use super::handle::TaskHandle;
 use super::hooks::TaskHooks;
@@ -130,6 +131,7 @@ pub(crate) enum Parked {
     Approval(Reply<Result<ApprovalDecision, Refusal>>),
     Instruction(Reply<Result<Option<Instruction>, Refusal>>),
     Child(TaskId, Reply<Result<Option<Outcome>, Refusal>>),
+    Grant(Petition),
 }
 
 /// What a job found out that must go through the actor.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::command::{Answer, Command, PlanCommand};
+use crate::model::command::{Answer, Command, GrantCommand, PlanCommand};
 use crate::model::event::{EventBody, WaitEnd};
 use crate::model::ids::SignalKey;
 use crate::model::machine::{Refusal, RefusalKind, is_parked, step};
@@ -150,7 +150,7 @@ impl Actor {
                 let answer = self.decide(Command::Notify { key, signal }).await?;
                 let _ = reply.send(Ok(notify_answer(&answer)));
             }
-            GuestCall::Notify { target, key, payload, reply } => match self.reach(&target) {
+            GuestCall::Notify { target, key, payload, reply } => match self.reach(&target).await? {
                 Ok(Some(to)) => {
                     let command = Command::SendSignal { target, key: key.clone() };
                     let answer = done(self.decide(command).await?);
@@ -165,10 +165,7 @@ impl Actor {
                     self.take_turn();
                     let _ = reply.send(Ok(NotifyAnswer::NoTask));
                 }
-                Err(refusal) => {
-                    self.take_turn();
-                    let _ = reply.send(Err(refusal));
-                }
+                Err(refusal) => drop(reply.send(Err(refusal))),
             },
             GuestCall::MessageAgent { message, trigger, once, reply } => {
                 self.message_agent(message, trigger, once, reply).await?;
@@ -188,10 +185,19 @@ impl Actor {
             GuestCall::Replan { reason, timeout, reply } => {
                 self.ask_planner(reason, timeout, Party::Itself, Asker::Guest(reply)).await?;
             }
+            GuestCall::Permit { touch, why, leave, reply } => self.permit(touch, why, leave, reply).await?,
+            GuestCall::Denied { rule, denied, in_row, reply } => {
+                self.log_denial(rule, denied, in_row).await?;
+                let _ = reply.send(());
+            }
+            GuestCall::TakeRoom { folder, bytes, inodes, reply } => {
+                self.decide(Command::Grant(GrantCommand::TakeRoom { folder, bytes, inodes })).await?;
+                let _ = reply.send(());
+            }
             GuestCall::CallHost { name, input, reply } => self.call_host(name, input, reply).await?,
             #[cfg(feature = "wit-extension")]
             GuestCall::CallTyped { call, reply } => self.call_typed(call, reply).await?,
-            GuestCall::CancelWait { target, key, reply } => self.cancel_wait_of(&target, key, reply),
+            GuestCall::CancelWait { target, key, reply } => self.cancel_wait_of(&target, key, reply).await?,
             GuestCall::NotifyScope { session, key, payload, all, reply } => {
                 self.notify_scope(session, key, payload, all, reply).await?;
             }
@@ -295,6 +301,7 @@ impl Actor {
             Parked::Approval(reply) => drop(reply.send(Err(is_parked()))),
             Parked::Instruction(reply) => drop(reply.send(Err(is_parked()))),
             Parked::Child(_, reply) => drop(reply.send(Err(is_parked()))),
+            Parked::Grant(petition) => petition.refuse(is_parked()),
         }
         false
     }

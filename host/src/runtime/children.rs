@@ -50,7 +50,7 @@ impl Actor {
         options: Box<ChildOptions>,
         reply: Started,
     ) -> Result<(), Ended> {
-        let (request, right) = match self.child_request(task_type, input, options) {
+        let (request, right) = match self.child_request(task_type, input, options).await? {
             Ok(ready) => ready,
             Err(refusal) => {
                 let _ = reply.send(Err(refusal));
@@ -148,18 +148,30 @@ impl Actor {
     }
 
     /// What the child is to be, and what of this task's it gets.
-    fn child_request(
+    async fn child_request(
+        &mut self,
+        task_type: String,
+        input: Value,
+        options: Box<ChildOptions>,
+    ) -> Result<Result<(StartRequest, Birthright), Refusal>, Ended> {
+        let own = options.plugin.as_ref().is_none_or(|plugin| *plugin == self.shared.task.plugin);
+        if let Some(other) = options.plugin.as_ref().filter(|_| !own)
+            && let Err(refusal) = self.may(&Touch::Tasks(other.clone())).await?
+        {
+            return Ok(Err(refusal));
+        }
+        Ok(self.permitted_child(own, task_type, input, options))
+    }
+
+    fn permitted_child(
         &self,
+        own: bool,
         task_type: String,
         input: Value,
         options: Box<ChildOptions>,
     ) -> Result<(StartRequest, Birthright), Refusal> {
         let ChildOptions { key, title, labels, limits, detached, plugin, retry } = *options;
-        let own = plugin.as_ref().is_none_or(|plugin| *plugin == self.shared.task.plugin);
         let plugin = plugin.unwrap_or_else(|| self.shared.task.plugin.clone());
-        if !own {
-            self.may(&Touch::Tasks(plugin.clone()))?;
-        }
         let tree = self.shared.enter_tree(&self.registry)?;
         let ceiling = self.ceiling(limits.fuel)?;
         let parent = Some(self.shared.id);

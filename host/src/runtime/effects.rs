@@ -21,6 +21,7 @@ use crate::ports::store::{Fence, Record, StreamId};
 
 use super::actor::{Actor, Ended, Parked};
 use super::feed::EventLane;
+use super::hiding::hidden;
 use super::shared::{Head, Surroundings};
 use super::spill::catch_up;
 
@@ -37,6 +38,7 @@ impl Actor {
         if events.is_empty() {
             return Ok(answer);
         }
+        let events = hidden(&self.shared.secrets, events);
         let at = self.shared.clock.date();
         let (fence, events) = {
             let state = self.shared.state();
@@ -45,6 +47,7 @@ impl Actor {
         let seq = events.last().map_or_else(EventSeq::default, |event| event.seq);
         if events.iter().any(|event| matches!(event.body, EventBody::Finished { .. })) {
             // Whoever sees the end finds what was printed before it, whatever becomes of this host.
+            self.shared.output.let_go();
             catch_up(&self.shared.output).await;
         }
         let records = events.iter().cloned().map(Record::Event).collect();
@@ -127,6 +130,7 @@ impl Actor {
         self.end_fuel_request(Err(no_fuel(WaitEnd::Cancelled)));
         self.end_instruction_wait(Err(over(WaitEnd::Cancelled)));
         self.end_approval(Ok(ApprovalDecision::Cancelled));
+        self.end_grant(&ApprovalDecision::Cancelled);
         self.end_child_wait(Err(over(WaitEnd::Cancelled)));
     }
 
@@ -150,6 +154,7 @@ impl Actor {
     }
 
     /// What follows from an event. Says whether it was the end.
+    #[expect(clippy::too_many_lines, reason = "an arm for each event, and little in each")]
     fn effect(&mut self, body: &EventBody, taken: Option<Taken>) -> bool {
         match body {
             EventBody::Started { .. } => {
@@ -189,6 +194,7 @@ impl Actor {
                 let waits = matches!(self.shared.state().parked, Some(ParkPoint::Approval(_)));
                 if !waits {
                     self.end_approval(Ok(decision.clone()));
+                    self.end_grant(decision);
                 }
                 self.time_questions();
                 self.set_begin();
@@ -206,6 +212,11 @@ impl Actor {
                 self.shared.gauges.add_fuel(*units);
                 self.end_fuel_request(Ok(*units));
             }
+            EventBody::Revoked { capability, by } => {
+                self.mandate.withdraw(*capability);
+                self.mandate.tell_revoked(*capability, *by);
+            }
+            EventBody::FolderRoomTaken { folder, bytes, inodes } => self.mandate.has_room(folder, *bytes, *inodes),
             EventBody::FuelRenewed { units } => self.shared.gauges.add_fuel(*units),
             EventBody::FuelRefused { by, reason } => {
                 let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
@@ -244,6 +255,7 @@ impl Actor {
             | EventBody::DaemonGivenUp { .. }
             | EventBody::DeliverySet { .. }
             | EventBody::Stalled { .. }
+            | EventBody::Denied { .. }
             | EventBody::Panicked { .. } => {}
         }
         false

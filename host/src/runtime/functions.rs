@@ -37,7 +37,8 @@ impl Actor {
         input: Value,
         reply: Reply<Result<Value, HostCallError>>,
     ) -> Result<(), Ended> {
-        let function = match self.granted(&name).and_then(|function| {
+        let granted = self.granted(&name).await?;
+        let function = match granted.and_then(|function| {
             check(&function.input, &input, RefusalKind::InvalidArgument, "the input")?;
             Ok(function)
         }) {
@@ -68,7 +69,7 @@ impl Actor {
         call: TypedCall,
         reply: Reply<Result<(), HostCallError>>,
     ) -> Result<(), Ended> {
-        if let Err(error) = self.may_call(&call.interface, "the host's interface") {
+        if let Err(error) = self.may_call(&call.interface, "the host's interface").await? {
             let _ = reply.send(Err(error));
             return Ok(());
         }
@@ -111,19 +112,22 @@ impl Actor {
         });
     }
 
-    fn granted(&self, name: &str) -> Result<Provided, HostCallError> {
-        self.may_call(name, "the host's function")?;
+    async fn granted(&mut self, name: &str) -> Result<Result<Provided, HostCallError>, Ended> {
+        if let Err(error) = self.may_call(name, "the host's function").await? {
+            return Ok(Err(error));
+        }
         let missing = || HostCallError::of(RefusalKind::NotFound, format!("this host has no function {name:?}"));
-        self.functions.get(name).cloned().ok_or_else(missing)
+        Ok(self.functions.get(name).cloned().ok_or_else(missing))
     }
 
-    fn may_call(&self, name: &str, what: &str) -> Result<(), HostCallError> {
-        self.may(&Touch::Function(name.to_owned())).map_err(|refusal| {
+    async fn may_call(&mut self, name: &str, what: &str) -> Result<Result<(), HostCallError>, Ended> {
+        let may = self.may(&Touch::Function(name.to_owned())).await?;
+        Ok(may.map_err(|refusal| {
             HostCallError::of(
                 refusal.kind,
                 format!("{what} {name:?} needs the capability `host:{name}`: {}", refusal.message),
             )
-        })
+        }))
     }
 }
 

@@ -378,7 +378,7 @@ impl Host {
 
     /// A plugin that no name points to yet.
     pub(super) async fn read_plugin(&self, name: String, bytes: Vec<u8>) -> Result<(Plugin, CodeHold), LoadError> {
-        let (loaded, code) = self.wasm.load(name, bytes).await?;
+        let (loaded, code) = self.wasm.load(name, bytes, self.inner.policy.policy()).await?;
         Ok((Plugin::new(loaded), code))
     }
 

@@ -22,6 +22,7 @@ use super::delivery::LoopPlace;
 use super::hooks::TaskHooks;
 use super::host::Inner;
 use super::pace::Bucket;
+use super::policing::Holder;
 use super::queue::QueuePlace;
 use super::registry::TreePlace;
 use super::shared::{CONTROL_QUEUE, Control, Shared};
@@ -86,11 +87,11 @@ pub(super) type Ready = Box<(CellWork, CellLink)>;
 pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Actor, Ready) {
     let Body { shared, control } = of.body;
     let (id, task) = (shared.id, shared.task.clone());
-    let (limits, paused, ran_ms) = {
+    let (limits, paused, ran_ms, granting) = {
         let state = shared.state();
         // Of one that has waited since it was embodied, both may be others by now.
         shared.gauges.begin(state.fuel_budget, &state.known_usage());
-        (state.limits, state.paused.is_some(), state.traces.ran_ms)
+        (state.limits, state.paused.is_some(), state.traces.ran_ms, state.granting.clone())
     };
     let timers = Timers::after(&limits, std::time::Duration::from_millis(ran_ms));
     let (calls_tx, calls) = mpsc::channel(CALL_QUEUE);
@@ -100,7 +101,11 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Actor, Ready) {
     if paused {
         shared.gate.shut();
     }
-    let mandate = inner.policy.issue(id, &of.version.plugin, &task.task_type, of.grants);
+    let (plugin, parent) = (&of.version.plugin, of.details.parent);
+    let mandate = inner
+        .policy
+        .issue(Holder { id, plugin, task_type: &task.task_type, parent, clock: &inner.around.clock }, of.grants);
+    mandate.remember(&granting);
     let link = CellLink {
         calls: calls_tx,
         cancel: cancel_rx,

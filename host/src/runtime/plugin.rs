@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::model::hook::{HookNote, Hooks};
 use crate::model::ids::PluginDigest;
 use crate::model::manifest::{Manifest, Schemas};
+use crate::model::publisher::Signed;
 use crate::sandbox::identify::FileKind;
 use crate::sandbox::load::LoadedPlugin;
 
@@ -31,9 +32,21 @@ impl Plugin {
         &self.0.manifest
     }
 
-    /// The SHA-256 of its file.
+    /// The SHA-256 of its file as it lies there, with the signature in it if there is one: a plugin that is signed has
+    /// another digest than it had before.
     pub fn digest(&self) -> PluginDigest {
         self.0.digest
+    }
+
+    /// Who has signed its file, of the publishers that the host's policy knew when it was loaded; when several have, the
+    /// first by name. `taskcell sign` signs a plugin.
+    pub fn publisher(&self) -> Option<&str> {
+        self.0.signed.publishers().next()
+    }
+
+    /// What its file carries of publishers' signatures.
+    pub fn signed(&self) -> &Signed {
+        &self.0.signed
     }
 
     /// The interfaces it imports, with their versions.

@@ -1,34 +1,82 @@
 //! The policy of a host, and the mandates of its live tasks, which follow it.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
+use crate::model::capability::Capability;
 use crate::model::grants::Grants;
 use crate::model::ids::TaskId;
 use crate::model::limits::Limits;
+use crate::model::policy::answer::AlwaysAllowed;
 use crate::model::policy::mandate::Mandate;
 use crate::model::policy::{Policy, Rules};
 use crate::model::requests::Requested;
+use crate::ports::audit::{AuditLine, AuditLog, AuditRing, AuditWhat, Ledger};
+use crate::ports::clock::Clock;
 use crate::ports::mandate::LiveMandate;
 
 use super::host::{Host, StartError};
 use super::plugin::Plugin;
+use super::revoking::{LostGrant, PolicyChange};
 
 /// Where the policy is, and who goes by it.
-#[derive(Debug, Default)]
 pub(crate) struct PolicyDesk {
     /// `None`: whoever starts a task is the operator.
     policy: RwLock<Option<Arc<Policy>>>,
     /// The mandates that were made out, with the plugins that they are for. One that nobody has any more is forgotten when
     /// the list has doubled since the last look.
     out: Mutex<Out>,
+    /// Where answers for always are written down, beside the policy that is in force.
+    writer: Option<PolicyWriter>,
+    audit: Arc<dyn AuditLog>,
+}
+
+/// Writes an answer for always into the operator's file.
+pub(crate) type PolicyWriter = Arc<dyn Fn(&AlwaysAllowed) -> io::Result<()> + Send + Sync>;
+
+impl Default for PolicyDesk {
+    fn default() -> Self {
+        Self::new(None, None)
+    }
+}
+
+impl fmt::Debug for PolicyDesk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicyDesk").field("policy", &self.policy).field("out", &self.out).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]
 struct Out {
-    mandates: HashMap<TaskId, (Weak<LiveMandate>, Plugin)>,
+    mandates: HashMap<TaskId, Issued>,
     look_at: usize,
+    /// What was taken away from all tasks of a plugin, by its name, since the policy was put in force.
+    revoked: HashMap<String, BTreeSet<Capability>>,
 }
+
+/// A mandate that was made out.
+#[derive(Debug)]
+struct Issued {
+    mandate: Weak<LiveMandate>,
+    plugin: Plugin,
+    /// The task that this one is a child of.
+    parent: Option<TaskId>,
+}
+
+/// Whose mandate it is to be.
+#[derive(Clone, Copy)]
+pub(super) struct Holder<'a> {
+    pub(super) id: TaskId,
+    pub(super) plugin: &'a Plugin,
+    pub(super) task_type: &'a str,
+    pub(super) parent: Option<TaskId>,
+    pub(super) clock: &'a Arc<dyn Clock>,
+}
+
+/// Lines that are kept in memory where nobody says where they go.
+const AUDIT_LINES: usize = 1000;
 
 /// Mandates made out before the list is looked through for the first time.
 const LOOK_MIN: usize = 64;
@@ -38,9 +86,41 @@ fn real(policy: Policy) -> Policy {
     policy.with_real_folders(|folder| folder.canonicalize().unwrap_or_else(|_| folder.to_owned()))
 }
 
+impl Out {
+    /// Takes a capability away from those that are meant. Returns those that had it.
+    fn withdraw(&self, capability: Capability, meant: impl Fn(TaskId, &Issued) -> bool) -> HashSet<TaskId> {
+        let mut held = HashSet::new();
+        for (id, issued) in &self.mandates {
+            let Some(mandate) = issued.mandate.upgrade().filter(|_| meant(*id, issued)) else { continue };
+            if mandate.seen().has(capability) {
+                held.insert(*id);
+            }
+            mandate.withdraw(capability);
+        }
+        held
+    }
+}
+
 impl PolicyDesk {
-    pub(super) fn new(policy: Option<Policy>) -> Self {
-        Self { policy: RwLock::new(policy.map(real).map(Arc::new)), out: Mutex::default() }
+    pub(super) fn new(policy: Option<Policy>, writer: Option<PolicyWriter>) -> Self {
+        let audit = Arc::new(AuditRing::new(AUDIT_LINES));
+        Self { policy: RwLock::new(policy.map(real).map(Arc::new)), out: Mutex::default(), writer, audit }
+    }
+
+    /// With an audit log of its own.
+    pub(super) fn audited(mut self, audit: Option<Arc<dyn AuditLog>>) -> Self {
+        self.audit = audit.unwrap_or(self.audit);
+        self
+    }
+
+    /// Tells something that is no task's.
+    pub(super) fn tell(&self, line: &AuditLine) -> io::Result<()> {
+        self.audit.write(line)
+    }
+
+    /// What writes answers for always down.
+    pub(super) fn writer(&self) -> Option<PolicyWriter> {
+        self.writer.clone()
     }
 
     /// The policy of this moment.
@@ -60,40 +140,84 @@ impl PolicyDesk {
     }
 
     /// Makes out a mandate that follows the policy.
-    pub(super) fn issue(
-        &self,
-        id: TaskId,
-        plugin: &Plugin,
-        task_type: &str,
-        given: Option<Grants>,
-    ) -> Arc<LiveMandate> {
-        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn issue(&self, holder: Holder<'_>, given: Option<Grants>) -> Arc<LiveMandate> {
+        let Holder { id, plugin, task_type, parent, clock } = holder;
+        let of = (plugin.name(), plugin.digest());
+        let ledger = Ledger::new(Arc::clone(&self.audit), Arc::clone(clock), id, of);
+        let mut out = self.out();
         // Under the lock, so that no change of the policy passes between the look and the list.
-        let mandate = Arc::new(LiveMandate::new(self.mandate(plugin, task_type, given)));
+        let mandate = Arc::new(LiveMandate::audited(self.mandate(plugin, task_type, given), ledger));
         if out.mandates.len() >= out.look_at.max(LOOK_MIN) {
-            out.mandates.retain(|_, (mandate, _)| mandate.strong_count() > 0);
+            out.mandates.retain(|_, issued| issued.mandate.strong_count() > 0);
             out.look_at = out.mandates.len().saturating_mul(2);
         }
-        out.mandates.insert(id, (Arc::downgrade(&mandate), plugin.clone()));
+        // What its plugin or its parent has lost it does not get, also when it was on its way just then.
+        let lost = out.revoked.get(plugin.name()).into_iter().flatten().copied();
+        lost.for_each(|capability| mandate.withdraw(capability));
+        let above = parent.and_then(|parent| out.mandates.get(&parent)).and_then(|above| above.mandate.upgrade());
+        if let Some(above) = above {
+            mandate.lose_with(&above);
+        }
+        let issued = Issued { mandate: Arc::downgrade(&mandate), plugin: plugin.clone(), parent };
+        out.mandates.insert(id, issued);
         mandate
     }
 
     /// How many mandates are known.
     #[cfg(test)]
     pub(super) fn known(&self) -> usize {
-        self.out.lock().unwrap_or_else(PoisonError::into_inner).mandates.len()
+        self.out().mandates.len()
+    }
+
+    fn out(&self) -> MutexGuard<'_, Out> {
+        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a capability away from all tasks of a plugin. Returns those that had it.
+    pub(super) fn withdraw_from_plugin(&self, name: &str, capability: Capability) -> HashSet<TaskId> {
+        let mut out = self.out();
+        out.revoked.entry(name.to_owned()).or_default().insert(capability);
+        out.withdraw(capability, |_, issued| issued.plugin.name() == name)
+    }
+
+    /// Takes it away from some tasks, which are known by their ids and their parents'. Returns those that had it.
+    pub(super) fn withdraw_from(
+        &self,
+        capability: Capability,
+        meant: impl Fn(TaskId, Option<TaskId>) -> bool,
+    ) -> HashSet<TaskId> {
+        self.out().withdraw(capability, |id, issued| meant(id, issued.parent))
     }
 
     /// Puts another policy in force, for the tasks that run as well.
-    pub(super) fn set(&self, policy: Policy) {
-        let policy = Arc::new(real(policy));
-        let out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn put(&self, policy: Policy) -> PolicyChange {
+        let mut out = self.out();
+        out.revoked.clear();
+        self.set_in(&out, real(policy))
+    }
+
+    fn set_in(&self, out: &Out, policy: Policy) -> PolicyChange {
+        let policy = Arc::new(policy);
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&policy));
-        for (mandate, plugin) in out.mandates.values() {
-            if let Some(mandate) = mandate.upgrade() {
-                mandate.set_rules(Arc::new(policy.rules_for(plugin.name(), &plugin.digest())));
+        let mut lost = Vec::new();
+        for (id, Issued { mandate, plugin, .. }) in &out.mandates {
+            let Some(mandate) = mandate.upgrade() else { continue };
+            let before = mandate.bound();
+            mandate.set_rules(Arc::new(policy.rules_for(plugin.name(), &plugin.digest())));
+            if let Some((capability, scope)) = before.first_lost(&mandate.bound()) {
+                lost.push(LostGrant { id: *id, capability, scope });
             }
         }
+        lost.sort_by_key(|lost| lost.id);
+        PolicyChange { lost, unaudited: None }
+    }
+
+    /// Has an answer in the policy that somebody gave for always.
+    pub(super) fn allow(&self, answer: &AlwaysAllowed) {
+        let out = self.out();
+        // Under the lock, so that no other change is lost.
+        let Some(with) = self.policy().and_then(|policy| policy.with_answer(answer).ok()) else { return };
+        self.set_in(&out, with);
     }
 
     /// The host's limits, with the policy's for this plugin in their place.
@@ -115,9 +239,14 @@ impl Host {
     /// Puts another policy in force. Tasks that run go by it with the next thing that they do: what it does not grant any
     /// more is gone, and what it grants in addition is there.
     ///
+    /// What was revoked from single tasks stays gone; what was revoked from a plugin is up to the new policy.
+    ///
     /// A host that was built without a policy gets one with this, and cannot lose it again. Where the folders lie that it
     /// names is looked up on the disk, which may block for a moment.
-    pub fn set_policy(&self, policy: Policy) {
-        self.inner().policy.set(policy);
+    pub fn set_policy(&self, policy: Policy) -> PolicyChange {
+        let inner = self.inner();
+        let line = AuditLine::new(inner.around.clock.date(), AuditWhat::Policy);
+        let told = inner.policy.tell(&line);
+        PolicyChange { unaudited: told.err().map(|error| error.to_string()), ..inner.policy.put(policy) }
     }
 }

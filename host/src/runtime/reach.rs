@@ -9,8 +9,7 @@ use serde_json::Value;
 use crate::model::command::Command;
 use crate::model::grants::touch::Touch;
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
-use crate::model::machine::{Refusal, RefusalKind};
-use crate::model::policy::mandate::Verdict;
+use crate::model::machine::Refusal;
 use crate::model::signal::{NotifyAnswer, Party, Signal};
 use crate::ports::runner::Reply;
 
@@ -131,38 +130,34 @@ impl Actor {
         self.event_pace.take(self.shared.clock.steady());
     }
 
-    /// Whether the guest may do this now, which its mandate says.
-    pub(super) fn may(&self, touch: &Touch) -> Result<(), Refusal> {
-        match self.mandate.decide(touch) {
-            Verdict::Allowed { .. } => Ok(()),
-            Verdict::Ask { .. } => Err(Refusal::new(RefusalKind::Denied, format!("{touch} has to be asked for"))),
-            Verdict::Denied { denied, .. } => Err(Refusal::new(RefusalKind::Denied, denied.to_string())),
-        }
-    }
-
     /// The task that a guest means, if it may reach it; `None` when there is none.
-    pub(super) fn reach(&self, target: &TaskRef) -> Result<Option<Arc<Shared>>, Refusal> {
+    pub(super) async fn reach(&mut self, target: &TaskRef) -> Result<Result<Option<Arc<Shared>>, Refusal>, Ended> {
         match self.registry.by_ref(target) {
-            Some(task) if self.is_in_tree(&task) => Ok(Some(task)),
+            Some(task) if self.is_in_tree(&task) => Ok(Ok(Some(task))),
             // Whether there is such a task is nobody's business who may not reach it.
-            other => self.may(&Touch::Signal).map(|()| other),
+            other => Ok(self.may(&Touch::Signal).await?.map(|()| other)),
         }
     }
 
     /// Ends another task's wait. Not waited for here: the other task may be about to reach this one.
-    pub(super) fn cancel_wait_of(
+    pub(super) async fn cancel_wait_of(
         &mut self,
         target: &TaskRef,
         key: Option<SignalKey>,
         reply: Reply<Result<u32, Refusal>>,
-    ) {
-        self.take_turn();
+    ) -> Result<(), Ended> {
         if *target == self.shared.task {
+            self.take_turn();
             // It is in this call, and so in no wait.
             let _ = reply.send(Ok(0));
-            return;
+            return Ok(());
         }
-        match self.reach(target) {
+        let reached = self.reach(target).await?;
+        if reached.is_ok() {
+            // That it was denied is in its log, and counted there.
+            self.take_turn();
+        }
+        match reached {
             Ok(Some(task)) => drop(self.jobs.spawn(async move {
                 let _ = reply.send(Ok(u32::from(task.cancel_wait(key).await)));
                 None
@@ -170,6 +165,7 @@ impl Actor {
             Ok(None) => drop(reply.send(Ok(0))),
             Err(refusal) => drop(reply.send(Err(refusal))),
         }
+        Ok(())
     }
 
     /// Sends a signal to the tasks of this task's tree or session, itself excepted.
@@ -181,11 +177,11 @@ impl Actor {
         all: bool,
         reply: Reply<Result<u32, Refusal>>,
     ) -> Result<(), Ended> {
-        self.take_turn();
-        if let Some(refusal) = session.then(|| self.may(&Touch::Signal)).and_then(Result::err) {
+        if session && let Err(refusal) = self.may(&Touch::Signal).await? {
             let _ = reply.send(Err(refusal));
             return Ok(());
         }
+        self.take_turn();
         let scope = match (session, &self.shared.session) {
             (false, _) => Scope::Tree(self.shared.id),
             (true, Some(session)) => Scope::Session(session.clone()),

@@ -25,6 +25,7 @@ use crate::ports::gate::Gate;
 use crate::ports::gauges::Gauges;
 use crate::ports::news::News;
 use crate::ports::output::OutputLog;
+use crate::ports::secrets::Secrets;
 use crate::ports::store::TaskStore;
 
 use super::after::AfterLane;
@@ -160,6 +161,8 @@ pub(crate) struct Shared {
     pub(crate) approvals: Arc<ApprovalDesk>,
     /// Whether its host is left as it is.
     pub(crate) suspended: Arc<Suspended>,
+    /// What is hidden wherever its words are kept.
+    pub(crate) secrets: Arc<Secrets>,
     /// Its place in its session's book.
     pub(crate) place: Option<LoopPlace>,
     /// The last event that can be read, and whether it is the very last.
@@ -201,6 +204,7 @@ pub(crate) struct Surroundings {
     pub(crate) feed: Arc<Feed>,
     pub(crate) approvals: Arc<ApprovalDesk>,
     pub(crate) suspended: Arc<Suspended>,
+    pub(crate) secrets: Arc<Secrets>,
 }
 
 impl Shared {
@@ -214,6 +218,7 @@ impl Shared {
         around: Surroundings,
     ) -> Self {
         let output = OutputFile::log(&around.dirs, id, &state.limits);
+        output.hide(&around.secrets);
         Self {
             id,
             task,
@@ -238,6 +243,7 @@ impl Shared {
             feed: around.feed,
             approvals: around.approvals,
             suspended: around.suspended,
+            secrets: around.secrets,
             place: None,
             head: watch::Sender::new(Head { seq: state.seq, ended: false }),
             state: Mutex::new(state),
@@ -305,6 +311,7 @@ impl Shared {
             feed: Arc::clone(&self.feed),
             approvals: Arc::clone(&self.approvals),
             suspended: Arc::clone(&self.suspended),
+            secrets: Arc::clone(&self.secrets),
         }
     }
 

@@ -13,6 +13,7 @@ use crate::model::hook::{Hook, HookError};
 use crate::model::manifest::TaskKind;
 use crate::model::request::CancelRequest;
 use crate::model::signal::Party;
+use crate::ports::audit::{AuditLine, AuditWhat};
 use crate::ports::runner::CodeHold;
 use crate::sandbox::load::LoadError;
 
@@ -290,6 +291,12 @@ impl Inner {
 
     /// A version that no name points to yet, and that was told that it is there.
     async fn initialized(&self, plugin: Plugin, code: CodeHold, standing: Standing) -> Result<Arc<Version>, LoadError> {
+        let line = AuditLine {
+            plugin: Some(plugin.name().to_owned()),
+            digest: Some(plugin.digest()),
+            ..AuditLine::new(self.around.clock.date(), AuditWhat::Load)
+        };
+        self.policy.tell(&line).map_err(LoadError::Audit)?;
         let version = Arc::new(Version::new(plugin, code, self.registry.next_number(), standing));
         self.tell(&version, Hook::Init).await.map_err(|error| LoadError::Init { error })?;
         if *self.shutdown.borrow() {

@@ -7,10 +7,14 @@ use std::sync::Arc;
 use serde_json::Value;
 use wasmtime::component::{HasSelf, InstancePre, Linker};
 use wasmtime::{Engine, Store};
+use wasmtime_wasi::cli::WasiCliCtxView;
 use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
+#[cfg(feature = "http")]
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
+use crate::model::grants::touch::Touch;
 use crate::model::grants::{DirGrant, SCRATCH};
 use crate::model::json::{self, JsonError};
 use crate::model::limits::Limits;
@@ -23,13 +27,16 @@ use crate::ports::scratch::Scratch;
 
 use super::bindings::exports::taskcell::plugin::runner::Outcome as WitOutcome;
 use super::bindings::{TaskPlugin, TaskPluginPre};
+use super::environment::{self, Environment};
 use super::files::{self, FileRules, Files};
 use super::filework::Lane;
+#[cfg(feature = "http")]
+use super::http::{self, CellHttp, HttpClient, Placeholders};
 use super::inspect::Shape;
 use super::meter::MemoryMeter;
 use super::opening;
 use super::pace::{Account, Pace, Turn, keep_pace, publish};
-use super::random::{self, Random};
+use super::random::{self, Foretold, Random};
 use super::trap::{Departure, Scene, departure, is_outside_the_code, is_too_large_result};
 use super::wasi::{self, CommandLine};
 
@@ -41,11 +48,14 @@ pub(super) struct CellData {
     wasi: WasiCtx,
     table: ResourceTable,
     files: FileRules,
+    #[cfg(feature = "http")]
+    http: CellHttp,
     memory: MemoryMeter,
     pub(super) link: CellLink,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) info: Info,
     pace: Pace,
+    foretold: Foretold,
 }
 
 impl CellData {
@@ -59,7 +69,19 @@ impl CellData {
     /// Its random numbers, for one call.
     pub(super) fn random(&mut self) -> Random<'_> {
         self.link.gauges.set_activity(self.pace.count_wasi());
-        Random { wasi: self.wasi.random(), limit: self.info.limits.random_bytes }
+        let foretold = (!self.link.mandate.allows(&Touch::Random)).then_some(&mut self.foretold);
+        Random { wasi: self.wasi.random(), limit: self.info.limits.random_bytes, foretold }
+    }
+
+    /// Its environment, for one call.
+    pub(super) fn environment(&mut self) -> Environment<'_> {
+        self.link.gauges.set_activity(self.pace.count_wasi());
+        let wasi = WasiCliCtxView { ctx: self.wasi.cli(), table: &mut self.table };
+        #[cfg(feature = "http")]
+        let secrets = self.info.placeholders.env().map(|(name, text)| (name, text.to_owned())).collect();
+        #[cfg(not(feature = "http"))]
+        let secrets = Vec::new();
+        Environment { wasi, mandate: &self.link.mandate, secrets }
     }
 
     /// Counts a call of the embedder's, which does not tell what it moves.
@@ -100,6 +122,8 @@ pub(super) struct Info {
     /// What `task.info` answers.
     pub(super) document: Value,
     pub(super) scratch: Option<Arc<Scratch>>,
+    /// The granted folders that it sees.
+    pub(super) dirs: Vec<DirGrant>,
     pub(super) limits: Limits,
     /// Bytes that may cross when the guest returns.
     pub(super) returned_max: u64,
@@ -107,13 +131,34 @@ pub(super) struct Info {
     pub(super) fuel_used: u64,
     /// Whether it has one.
     pub(super) is_task: bool,
+    /// What stands for the secrets that it may use.
+    #[cfg(feature = "http")]
+    pub(super) placeholders: Arc<Placeholders>,
 }
 
 impl Info {
     /// For a cell that has none.
     pub(super) fn without_task(limits: &Limits) -> Self {
         let returned_max = limits.result_bytes;
-        Self { document: Value::Null, scratch: None, limits: *limits, returned_max, fuel_used: 0, is_task: false }
+        Self {
+            document: Value::Null,
+            scratch: None,
+            dirs: Vec::new(),
+            limits: *limits,
+            returned_max,
+            fuel_used: 0,
+            is_task: false,
+            #[cfg(feature = "http")]
+            placeholders: Arc::default(),
+        }
+    }
+}
+
+#[cfg(feature = "http")]
+impl WasiHttpView for CellData {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.link.gauges.set_activity(self.pace.count_wasi());
+        self.http.view(&mut self.table)
     }
 }
 
@@ -137,6 +182,9 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<CellData>> {
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     files::add_to_linker(&mut linker)?;
     random::add_to_linker(&mut linker)?;
+    environment::add_to_linker(&mut linker)?;
+    #[cfg(feature = "http")]
+    http::add_to_linker(&mut linker)?;
     TaskPlugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |data| data)?;
     Ok(linker)
 }
@@ -158,18 +206,37 @@ pub(super) struct Around {
     pub(super) turn: Arc<Turn>,
     /// Where work on granted folders is done.
     pub(super) folders: Lane,
+    #[cfg(feature = "http")]
+    pub(super) http: Arc<HttpClient>,
 }
 
 /// Makes the wasm store of a cell, with everything that bounds it.
 fn store(around: Around, wasi: WasiCtx, info: Info) -> wasmtime::Result<Store<CellData>> {
-    let Around { engine, clock, link, turn, folders } = around;
     let limits = info.limits;
+    #[cfg(feature = "http")]
+    let http = CellHttp::new(&around.http, &around.link, &around.clock, &limits, info.placeholders.clone());
+    let Around { engine, clock, link, turn, folders, .. } = around;
     let mut table = ResourceTable::new();
     table.set_max_capacity(size(limits.resources.into()));
     let memory = MemoryMeter::new(&limits, Arc::clone(&link.gauges));
-    let files = FileRules::new(&limits, Arc::clone(&link.output), info.scratch.clone(), folders);
+    let files = FileRules::new(&limits, &link, info.dirs.clone(), info.scratch.clone(), folders);
     let pace = Pace::new(limits.fuel, info.fuel_used, turn);
-    let mut store = Store::new(&engine, CellData { wasi, table, files, memory, link, clock, info, pace });
+    let mut store = Store::new(
+        &engine,
+        CellData {
+            wasi,
+            table,
+            files,
+            #[cfg(feature = "http")]
+            http,
+            memory,
+            link,
+            clock,
+            info,
+            pace,
+            foretold: Foretold::default(),
+        },
+    );
     store.limiter(|data| &mut data.memory);
     store.set_hostcall_fuel(size(call_bytes(&limits)));
     store.set_max_component_handles(size(limits.handles.into()));
@@ -243,20 +310,23 @@ fn prepare(around: Around, plugin: &Linked, work: &CellWork) -> Result<Store<Cel
         Linked::TaskPlugin(_) => CommandLine::default(),
         Linked::Command(_) => command_line(work).map_err(|message| Failure::new(FailureKind::Guest, message))?,
     };
-    let wasi = wasi::granted(work, command, &around.link).map_err(|error| {
-        Failure::new(
-            FailureKind::Host,
-            format!("failed to open what was granted: {error:#}{}", granted_dirs(&around.link.mandate.dirs())),
-        )
+    #[cfg(feature = "http")]
+    let placeholders = Arc::new(around.http.placeholders(&around.link));
+    let dirs = around.link.mandate.dirs();
+    let wasi = wasi::granted(work, command, &dirs, &around.link).map_err(|error| {
+        Failure::new(FailureKind::Host, format!("failed to open what was granted: {error:#}{}", granted_dirs(&dirs)))
     })?;
     let scratch = Some(Arc::clone(&work.scratch));
     let info = Info {
         document: info_document(work),
         scratch,
+        dirs,
         limits: work.limits,
         returned_max: returned_max(work),
         fuel_used: work.fuel_used,
         is_task: true,
+        #[cfg(feature = "http")]
+        placeholders,
     };
     let mut store = store(around, wasi, info).map_err(|error| host_failure(&error))?;
     match work.details.kind {
@@ -398,6 +468,8 @@ fn command_end(code: i32, store: &Store<CellData>) -> CellEnd {
     if code != 0 {
         return CellEnd::Failed(exited(code));
     }
+    // Nothing follows what may have been the beginning of a secret.
+    store.data().link.output.let_go();
     let page = store.data().link.output.newest(OutputCursor::default());
     let is_stdout = |source: &OutputSource| match source {
         OutputSource::Stdout => true,

@@ -14,6 +14,7 @@ use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Linker, Linke
 /// The wasmtime whose types the functions are written with.
 pub use wasmtime;
 
+use crate::model::grants::touch::Touch;
 use crate::model::machine::RefusalKind;
 use crate::model::outcome::FailureKind;
 use crate::ports::clock::BoxFuture;
@@ -248,6 +249,9 @@ async fn call_typed<R: 'static>(
     let data = store.data_mut();
     data.called_for_long();
     let ended = || HostCallError::of(RefusalKind::Ended, "the task has its outcome already");
+    if let Err(denied) = data.link.asked_about(&Touch::Function(call.interface.to_string())).await {
+        return refused(denied.into());
+    }
     let answer = data.link.ask(|reply| GuestCall::CallTyped { call, reply }).await;
     match answer.unwrap_or_else(|| Err(ended())) {
         Ok(()) => result.try_recv().or_else(|_| refused(ended())),

@@ -24,15 +24,17 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult, Read
 use wasmtime_wasi::runtime::spawn_blocking;
 use wasmtime_wasi::{FsPerms, OpenMode};
 
-use crate::model::grants::SCRATCH;
+use crate::model::grants::{Access, DirGrant, SCRATCH};
 use crate::model::limits::Limits;
 use crate::ports::output::OutputLog;
+use crate::ports::runner::CellLink;
 use crate::ports::scratch::Scratch;
 
 use super::cell::CellData;
 use super::filestream::{Place, Target, WriteStream};
 use super::filework::{FileWork, Lane, ReadStream};
 use super::measure::Amount;
+use super::mounts::Mounts;
 use super::opening::{OpenAt, Opening, behind};
 use super::quota::{self, Quota, Turn};
 
@@ -50,6 +52,8 @@ pub(super) struct FileRules {
     work: FileWork,
     /// Where work on granted folders is done.
     folders: Lane,
+    /// The granted folders.
+    mounts: Mounts,
 }
 
 /// The scratch directory as the guest has it.
@@ -70,9 +74,17 @@ impl fmt::Debug for OpenedScratch {
 pub(super) struct NoScratch(io::Error);
 
 impl FileRules {
-    pub(super) fn new(limits: &Limits, log: Arc<OutputLog>, scratch: Option<Arc<Scratch>>, folders: Lane) -> Self {
+    /// Those of a cell with these folders; work on them is done in a lane of its own.
+    pub(super) fn new(
+        limits: &Limits,
+        link: &CellLink,
+        dirs: Vec<DirGrant>,
+        scratch: Option<Arc<Scratch>>,
+        folders: Lane,
+    ) -> Self {
+        let (log, mounts) = (Arc::clone(&link.output), Mounts::new(link.clone(), dirs));
         let (opened, listings, work) = (OnceLock::new(), Mutex::default(), FileWork::new());
-        Self { limits: *limits, log, scratch, opened, listings, work, folders }
+        Self { limits: *limits, log, scratch, opened, listings, work, folders, mounts }
     }
 
     /// The scratch directory, which the first call makes.
@@ -136,8 +148,50 @@ pub(super) fn add_to_linker(linker: &mut Linker<CellData>) -> wasmtime::Result<(
             Box::new(async move { Ok((store.data_mut().files().directories().await?,)) })
         },
     )?;
+    streams(linker)?;
     linker.allow_shadowing(false);
     Ok(())
+}
+
+/// The interface of descriptors, as wasmtime calls it.
+const TYPES: &str = "wasi:filesystem/types@0.2.12";
+
+/// By hand as well, because somebody may have to be asked before a stream is opened, and wasmtime's do not wait.
+fn streams(linker: &mut Linker<CellData>) -> wasmtime::Result<()> {
+    let mut types = linker.instance(TYPES)?;
+    types.func_wrap_async(
+        "[method]descriptor.read-via-stream",
+        |mut store: StoreContextMut<'_, CellData>, (fd, offset): (Fd, Filesize)| {
+            Box::new(async move {
+                let mut files = store.data_mut().files();
+                let may = files.rules.mounts.may(fd.rep(), Access::Read).await;
+                let stream = may.and_then(|()| files.read_via_stream(fd, offset));
+                Ok((files.told(stream)?,))
+            })
+        },
+    )?;
+    types.func_wrap_async(
+        "[method]descriptor.write-via-stream",
+        |mut store: StoreContextMut<'_, CellData>, (fd, offset): (Fd, Filesize)| {
+            Box::new(async move {
+                let mut files = store.data_mut().files();
+                let may = files.rules.mounts.may(fd.rep(), Access::ReadWrite).await;
+                let stream = may.and_then(|()| files.write_via_stream(fd, offset));
+                Ok((files.told(stream)?,))
+            })
+        },
+    )?;
+    types.func_wrap_async(
+        "[method]descriptor.append-via-stream",
+        |mut store: StoreContextMut<'_, CellData>, (fd,): (Fd,)| {
+            Box::new(async move {
+                let mut files = store.data_mut().files();
+                let may = files.rules.mounts.may(fd.rep(), Access::ReadWrite).await;
+                let stream = may.and_then(|()| files.append_via_stream(fd));
+                Ok((files.told(stream)?,))
+            })
+        },
+    )
 }
 
 type Fd = Resource<Descriptor>;
@@ -154,6 +208,14 @@ fn again<T: 'static>(resource: &Resource<T>) -> Resource<T> {
 }
 
 impl Files<'_> {
+    /// A result as it crosses to the guest.
+    fn told<T>(&mut self, result: FsResult<T>) -> wasmtime::Result<Result<T, ErrorCode>> {
+        match result {
+            Ok(value) => Ok(Ok(value)),
+            Err(error) => self.convert_error_code(error).map(Err),
+        }
+    }
+
     /// The quota that a descriptor is under and what is open behind it, if it lies in the scratch directory.
     fn scratch(&self, fd: &Fd) -> Result<Option<InScratch>, ResourceTableError> {
         let open = behind(self.wasi.table.get(fd)?);
@@ -164,6 +226,13 @@ impl Files<'_> {
     /// Where its blocking work is done.
     fn lane(&self, fd: &Fd) -> Result<Lane, ResourceTableError> {
         Ok(if self.scratch(fd)?.is_some() { Lane::default() } else { self.rules.folders.clone() })
+    }
+
+    /// Waits until the guest may use a descriptor so. Returns where its blocking work is done.
+    async fn may(&mut self, fd: &Fd, access: Access) -> FsResult<Lane> {
+        let lane = self.lane(fd)?;
+        self.rules.mounts.may(fd.rep(), access).await?;
+        Ok(lane)
     }
 
     /// The quota and the open file of a descriptor of a file; wasmtime says what is wrong with others.
@@ -204,6 +273,31 @@ impl Files<'_> {
         opened
     }
 
+    /// Opens a file of a granted folder.
+    async fn open_granted(&mut self, fd: Fd, how: OpenAt) -> FsResult<Fd> {
+        let (from, access) = (fd.rep(), how.access());
+        self.rules.mounts.may(from, access).await?;
+        let existing = how.if_there().filter(|_| how.open.contains(OpenFlags::CREATE));
+        let opened = match existing.filter(|_| self.rules.mounts.counts_inodes(from)) {
+            // What is there is not made.
+            Some(existing) => match self.opened(&fd, existing).await {
+                Err(error) if matches!(error.downcast_ref(), Some(ErrorCode::NoEntry)) => None,
+                opened => Some(opened?),
+            },
+            None => None,
+        };
+        let opened = if let Some(opened) = opened {
+            opened
+        } else {
+            if how.open.contains(OpenFlags::CREATE) {
+                self.rules.mounts.make(from).await?;
+            }
+            self.opened(&fd, how).await?
+        };
+        self.rules.mounts.opened(from, opened.rep(), access);
+        Ok(opened)
+    }
+
     /// Opens a regular file or a directory.
     async fn opened(&mut self, fd: &Fd, how: OpenAt) -> FsResult<Fd> {
         let Descriptor::Dir(dir) = self.wasi.table.get(fd)? else { return Err(ErrorCode::NotDirectory.into()) };
@@ -228,7 +322,10 @@ impl Files<'_> {
         if let Some(scratch) = self.rules.scratch().await? {
             dirs.push((self.wasi.table.push(Descriptor::Dir(scratch.dir.clone()))?, SCRATCH.to_owned()));
         }
-        dirs.extend(preopens::Host::get_directories(&mut self.wasi)?);
+        for (place, (fd, path)) in preopens::Host::get_directories(&mut self.wasi)?.into_iter().enumerate() {
+            self.rules.mounts.enter(fd.rep(), place);
+            dirs.push((fd, path));
+        }
         Ok(dirs)
     }
 }
@@ -258,7 +355,7 @@ impl HostDescriptor for Files<'_> {
     ) -> FsResult<Fd> {
         let creates = open.contains(OpenFlags::CREATE);
         let how = OpenAt { path_flags, path, open, flags };
-        let Some((quota, _)) = self.scratch(&fd)? else { return self.opened(&fd, how).await };
+        let Some((quota, _)) = self.scratch(&fd)? else { return self.open_granted(fd, how).await };
         let opened = if creates { self.create_at(&quota, fd, how).await? } else { self.opened(&fd, how).await? };
         quota.add(behind(self.wasi.table.get(&opened)?));
         Ok(opened)
@@ -266,7 +363,9 @@ impl HostDescriptor for Files<'_> {
 
     async fn write(&mut self, fd: Fd, bytes: Vec<u8>, place: Filesize) -> FsResult<Filesize> {
         let Some((quota, file)) = self.scratch_file(&fd)? else {
-            return self.lane(&fd)?.run(self.wasi.write(fd, bytes, place)).await;
+            let lane = self.may(&fd, Access::ReadWrite).await?;
+            self.rules.mounts.write(fd.rep(), bytes.len() as u64).await?;
+            return lane.run(self.wasi.write(fd, bytes, place)).await;
         };
         let written = quota.change(move |books| books.write_at(&file, &bytes, place)).await;
         written.map(|bytes| bytes as Filesize).map_err(failed)
@@ -282,14 +381,19 @@ impl HostDescriptor for Files<'_> {
 
     async fn set_size(&mut self, fd: Fd, size: Filesize) -> FsResult<()> {
         let Some((quota, file)) = self.scratch_file(&fd)? else {
-            return self.lane(&fd)?.run(self.wasi.set_size(fd, size)).await;
+            let lane = self.may(&fd, Access::ReadWrite).await?;
+            let had = lane.run(self.wasi.stat(again(&fd))).await?.size;
+            self.rules.mounts.write(fd.rep(), size.saturating_sub(had)).await?;
+            return lane.run(self.wasi.set_size(fd, size)).await;
         };
         quota.change(move |books| books.set_size(&file, size)).await.map_err(failed)
     }
 
     async fn create_directory_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
         let Some((quota, dir)) = self.scratch(&fd)? else {
-            return self.lane(&fd)?.run(self.wasi.create_directory_at(fd, path)).await;
+            let lane = self.may(&fd, Access::ReadWrite).await?;
+            self.rules.mounts.make(fd.rep()).await?;
+            return lane.run(self.wasi.create_directory_at(fd, path)).await;
         };
         let turn = quota.admit(Amount::DIR).await.map_err(failed)?;
         let new = path.clone();
@@ -301,7 +405,9 @@ impl HostDescriptor for Files<'_> {
 
     async fn symlink_at(&mut self, fd: Fd, target: String, path: String) -> FsResult<()> {
         let Some((quota, _)) = self.scratch(&fd)? else {
-            return self.lane(&fd)?.run(self.wasi.symlink_at(fd, target, path)).await;
+            let lane = self.may(&fd, Access::ReadWrite).await?;
+            self.rules.mounts.make(fd.rep()).await?;
+            return lane.run(self.wasi.symlink_at(fd, target, path)).await;
         };
         let link = Amount { bytes: target.len() as u64, ..Amount::FILE };
         let turn = quota.admit(link).await.map_err(failed)?;
@@ -312,7 +418,10 @@ impl HostDescriptor for Files<'_> {
 
     async fn link_at(&mut self, fd: Fd, flags: PathFlags, old: String, to: Fd, new: String) -> FsResult<()> {
         let Some((quota, ..)) = self.scratch_pair(&fd, &to)? else {
-            return self.lane(&fd)?.run(self.wasi.link_at(fd, flags, old, to, new)).await;
+            let lane = self.may(&fd, Access::ReadWrite).await?;
+            self.may(&to, Access::ReadWrite).await?;
+            self.rules.mounts.make(to.rep()).await?;
+            return lane.run(self.wasi.link_at(fd, flags, old, to, new)).await;
         };
         let turn = quota.admit(Amount::FILE).await.map_err(failed)?;
         let made = self.wasi.link_at(fd, flags, old, to, new).await;
@@ -322,7 +431,9 @@ impl HostDescriptor for Files<'_> {
 
     async fn rename_at(&mut self, fd: Fd, old: String, to: Fd, new: String) -> FsResult<()> {
         let Some((quota, from_dir, to_dir)) = self.scratch_pair(&fd, &to)? else {
-            return self.lane(&fd)?.run(self.wasi.rename_at(fd, old, to, new)).await;
+            let lane = self.may(&fd, Access::ReadWrite).await?;
+            self.may(&to, Access::ReadWrite).await?;
+            return lane.run(self.wasi.rename_at(fd, old, to, new)).await;
         };
         // Nothing grows, but a measurement must not miss what moves.
         let (from, into) = (old.clone(), new.clone());
@@ -353,16 +464,17 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn set_times(&mut self, fd: Fd, read: NewTimestamp, written: NewTimestamp) -> FsResult<()> {
-        self.lane(&fd)?.run(self.wasi.set_times(fd, read, written)).await
+        self.may(&fd, Access::ReadWrite).await?.run(self.wasi.set_times(fd, read, written)).await
     }
 
     async fn read(&mut self, fd: Fd, length: Filesize, offset: Filesize) -> FsResult<(Vec<u8>, bool)> {
-        self.lane(&fd)?.run(self.wasi.read(fd, length, offset)).await
+        self.may(&fd, Access::Read).await?.run(self.wasi.read(fd, length, offset)).await
     }
 
     async fn read_directory(&mut self, fd: Fd) -> FsResult<Resource<ReaddirIterator>> {
+        let lane = self.may(&fd, Access::Read).await?;
         let Descriptor::Dir(dir) = self.wasi.table.get(&fd)? else { return self.wasi.read_directory(fd).await };
-        let (dir, lane) = (Arc::clone(&dir.dir), self.lane(&fd)?);
+        let dir = Arc::clone(&dir.dir);
         // A look ahead, because afterwards all names are in memory.
         let count = move || Ok(Dir::from_std_file(dir.try_clone()?).entries()?.count() as u64);
         let names = lane.blocking(count).await;
@@ -380,11 +492,11 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn stat(&mut self, fd: Fd) -> FsResult<DescriptorStat> {
-        self.lane(&fd)?.run(self.wasi.stat(fd)).await
+        self.may(&fd, Access::Read).await?.run(self.wasi.stat(fd)).await
     }
 
     async fn stat_at(&mut self, fd: Fd, flags: PathFlags, path: String) -> FsResult<DescriptorStat> {
-        self.lane(&fd)?.run(self.wasi.stat_at(fd, flags, path)).await
+        self.may(&fd, Access::Read).await?.run(self.wasi.stat_at(fd, flags, path)).await
     }
 
     async fn set_times_at(
@@ -395,37 +507,43 @@ impl HostDescriptor for Files<'_> {
         read: NewTimestamp,
         written: NewTimestamp,
     ) -> FsResult<()> {
+        let lane = self.may(&fd, Access::ReadWrite).await?;
         if !flags.contains(PathFlags::SYMLINK_FOLLOW) {
-            return self.lane(&fd)?.run(self.wasi.set_times_at(fd, flags, path, read, written)).await;
+            return lane.run(self.wasi.set_times_at(fd, flags, path, read, written)).await;
         }
         // wasmtime opens whatever is there for that.
         let (open, flags) = (OpenFlags::empty(), DescriptorFlags::READ);
         let target = self.opened(&fd, OpenAt { path_flags: PathFlags::SYMLINK_FOLLOW, path, open, flags }).await?;
-        let set = self.lane(&fd)?.run(self.wasi.set_times(again(&target), read, written)).await;
+        let set = lane.run(self.wasi.set_times(again(&target), read, written)).await;
         self.wasi.table.delete(target)?;
         set
     }
 
     fn drop(&mut self, fd: Fd) -> wasmtime::Result<()> {
+        self.rules.mounts.forget(fd.rep());
         HostDescriptor::drop(&mut self.wasi, fd)
     }
 
     async fn readlink_at(&mut self, fd: Fd, path: String) -> FsResult<String> {
-        self.lane(&fd)?.run(self.wasi.readlink_at(fd, path)).await
+        self.may(&fd, Access::Read).await?.run(self.wasi.readlink_at(fd, path)).await
     }
 
     async fn remove_directory_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
-        self.lane(&fd)?.run(self.wasi.remove_directory_at(fd, path)).await
+        self.may(&fd, Access::ReadWrite).await?.run(self.wasi.remove_directory_at(fd, path)).await
     }
 
     async fn unlink_file_at(&mut self, fd: Fd, path: String) -> FsResult<()> {
-        self.lane(&fd)?.run(self.wasi.unlink_file_at(fd, path)).await
+        self.may(&fd, Access::ReadWrite).await?.run(self.wasi.unlink_file_at(fd, path)).await
     }
 
     fn read_via_stream(&mut self, fd: Fd, offset: Filesize) -> FsResult<Resource<DynInputStream>> {
         let Descriptor::File(file) = self.wasi.table.get(&fd)? else { return Err(ErrorCode::IsDirectory.into()) };
         let stream = ReadStream::new(self.rules.work.on(self.lane(&fd)?), Arc::clone(&file.file), offset);
-        Ok(self.wasi.table.push(Box::new(stream) as DynInputStream)?)
+        let stream: DynInputStream = match self.rules.mounts.watch(fd.rep(), Access::Read) {
+            Some(watch) => Box::new(watch.over_input(Box::new(stream))),
+            None => Box::new(stream),
+        };
+        Ok(self.wasi.table.push(stream)?)
     }
 
     async fn is_same_object(&mut self, one: Fd, other: Fd) -> wasmtime::Result<bool> {
@@ -433,11 +551,11 @@ impl HostDescriptor for Files<'_> {
     }
 
     async fn metadata_hash(&mut self, fd: Fd) -> FsResult<MetadataHashValue> {
-        self.lane(&fd)?.run(self.wasi.metadata_hash(fd)).await
+        self.may(&fd, Access::Read).await?.run(self.wasi.metadata_hash(fd)).await
     }
 
     async fn metadata_hash_at(&mut self, fd: Fd, flags: PathFlags, path: String) -> FsResult<MetadataHashValue> {
-        self.lane(&fd)?.run(self.wasi.metadata_hash_at(fd, flags, path)).await
+        self.may(&fd, Access::Read).await?.run(self.wasi.metadata_hash_at(fd, flags, path)).await
     }
 }
 
@@ -464,7 +582,11 @@ impl Files<'_> {
             Some((quota, file)) => WriteStream::new(Target::Scratch(quota), file, place),
             None => WriteStream::new(Target::Granted(self.rules.work.on(self.lane(fd)?)), granted, place),
         };
-        Ok(self.wasi.table.push(Box::new(stream) as DynOutputStream)?)
+        let stream: DynOutputStream = match self.rules.mounts.watch(fd.rep(), Access::ReadWrite) {
+            Some(watch) => Box::new(watch.over_output(Box::new(stream))),
+            None => Box::new(stream),
+        };
+        Ok(self.wasi.table.push(stream)?)
     }
 }
 

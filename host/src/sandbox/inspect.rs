@@ -117,13 +117,29 @@ fn unversioned(name: &str) -> &str {
 
 fn is_known_import(name: &str) -> bool {
     /// The pages of the contract.
-    const PAGES: [&str; 12] =
-        ["types", "task", "signals", "agent", "output", "log", "approvals", "tasks", "host", "config", "kv", "plan"];
+    const PAGES: [&str; 13] = [
+        "types",
+        "task",
+        "signals",
+        "agent",
+        "output",
+        "log",
+        "approvals",
+        "tasks",
+        "host",
+        "config",
+        "kv",
+        "plan",
+        "grants",
+    ];
     const WASI: [&str; 6] =
         ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+    /// The client's side alone: a plugin serves nobody.
+    const HTTP: [&str; 2] = ["wasi:http/types", "wasi:http/outgoing-handler"];
     let (interface, version) = name.split_once('@').unwrap_or((name, ""));
     match interface.strip_prefix(CONTRACT).and_then(|page| page.strip_prefix('/')) {
         Some(page) => PAGES.contains(&page),
+        None if cfg!(feature = "http") && HTTP.contains(&interface) => version.starts_with("0.2."),
         None => {
             WASI.iter().any(|package| interface.starts_with(package))
                 && (version.is_empty() || version.starts_with("0.2."))
@@ -150,6 +166,17 @@ mod tests {
     fn border(imports: &[&str], exports: &[&str]) -> Border {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Border { imports: owned(imports), exports: owned(exports) }
+    }
+
+    #[test]
+    fn every_page_that_the_contract_has_for_guests_is_known() {
+        let world = include_str!("../../../wit/world.wit");
+        let pages: Vec<&str> =
+            world.lines().filter_map(|line| line.trim().strip_prefix("import ")?.strip_suffix(';')).collect();
+        assert!(pages.contains(&"task") && pages.contains(&"grants"), "{pages:?}");
+        for page in pages {
+            assert!(is_known_import(&format!("{CONTRACT}/{page}@0.1.2")), "{page}");
+        }
     }
 
     #[test]
@@ -180,6 +207,9 @@ mod tests {
             border(&["taskcell:plugin/plans@0.1.0"], &plugin).shape(&[]),
             Err(Unfit::UnknownImports(vec!["taskcell:plugin/plans@0.1.0".into()]))
         );
+        let requests = border(&["wasi:http/types@0.2.4", "wasi:http/outgoing-handler@0.2.12"], &plugin);
+        assert_eq!(requests.shape(&[]).is_ok(), cfg!(feature = "http"));
+        assert!(border(&["wasi:http/incoming-handler@0.2.4"], &plugin).shape(&[]).is_err());
         let hooks = border(&[], &["taskcell:plugin/task-hooks@0.1.1", "acme:other/plugin-hooks@0.1.2"]);
         assert_eq!(hooks.hooks(), HookInterfaces { plugin: None, task: Some("taskcell:plugin/task-hooks@0.1.1") });
         for newer in ["taskcell:plugin/task@0.1.3", "taskcell:plugin/plan@0.2.0", "taskcell:plugin/task@1.0.0"] {

@@ -1,5 +1,6 @@
 //! From a file to a plugin: read once, identified, compiled, linked, described.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::time::Duration;
 use crate::model::hook::{HookError, Hooks};
 use crate::model::ids::PluginDigest;
 use crate::model::manifest::{Manifest, ManifestError, Schemas, TaskKind, TaskType};
+use crate::model::publisher::{Signed, Unsigned, listed};
 use crate::model::text;
 
 use super::identify::FileKind;
@@ -26,6 +28,7 @@ pub(crate) struct LoadedPlugin {
     pub(crate) size: u64,
     pub(crate) kind: FileKind,
     pub(crate) hooks: Hooks,
+    pub(crate) signed: Signed,
 }
 
 /// Why a file could not be loaded as a plugin. The text says what the file is and what was expected.
@@ -40,6 +43,9 @@ pub enum LoadError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// That it is loaded cannot be written into the audit log, and what that does not have does not happen.
+    #[error("the audit log cannot be written: {0}")]
+    Audit(std::io::Error),
     /// It is not a file at all.
     #[error("{} is {what}, and a plugin is a file: name the .wasm file itself", path.display())]
     NotAFile {
@@ -59,6 +65,14 @@ pub enum LoadError {
     /// It is something else than a component.
     #[error("this is {0}, and a plugin is a WebAssembly component{advice}", advice = advice(*.0))]
     NotAComponent(FileKind),
+    /// It is not signed by those by whom the host's policy wants it to be.
+    #[error("this plugin has to be signed by {}, and it {signed}", wanted(required))]
+    NotSigned {
+        /// One of these publishers; when there is none, any that the policy knows.
+        required: BTreeSet<String>,
+        /// What it carries instead.
+        signed: Signed,
+    },
     /// It begins like WebAssembly and is not valid.
     #[error(
         "this is a damaged or truncated WebAssembly file (at byte {offset}: {message}); build or download it again"
@@ -193,6 +207,16 @@ pub enum LoadError {
 
 fn said_by(said: &str) -> String {
     if said.is_empty() { String::new() } else { format!(" ({said})") }
+}
+
+fn wanted(required: &BTreeSet<String>) -> String {
+    if required.is_empty() { "a publisher that the policy knows".to_owned() } else { listed(required, " or ") }
+}
+
+impl LoadError {
+    pub(super) fn not_signed(unsigned: Unsigned, signed: &Signed) -> Self {
+        Self::NotSigned { required: unsigned.required, signed: signed.clone() }
+    }
 }
 
 fn advice(kind: FileKind) -> &'static str {

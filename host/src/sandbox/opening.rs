@@ -16,7 +16,7 @@ use wasmtime_wasi::p2::FsResult;
 use wasmtime_wasi::p2::bindings::filesystem::types::{DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
 use wasmtime_wasi::{FsPerms, OpenMode};
 
-use crate::model::grants::DirGrant;
+use crate::model::grants::{Access, DirGrant};
 use crate::ports::failpoint::failpoint;
 
 use super::filework::Lane;
@@ -31,6 +31,13 @@ pub(super) struct OpenAt {
 }
 
 impl OpenAt {
+    /// What is to be done with it.
+    pub(super) fn access(&self) -> Access {
+        let makes = OpenFlags::CREATE | OpenFlags::TRUNCATE;
+        let writes = self.flags.contains(DescriptorFlags::WRITE) || self.open.intersects(makes);
+        if writes { Access::ReadWrite } else { Access::Read }
+    }
+
     /// The same for a file that must be there already; `None` if it must not.
     pub(super) fn if_there(&self) -> Option<Self> {
         let mut how = self.clone();

@@ -1,7 +1,7 @@
 //! `wasi:random`: wasmtime's own, behind a limit that says its name.
 
 use wasmtime::component::{HasData, Linker};
-use wasmtime_wasi::p2::bindings::random::{insecure, random};
+use wasmtime_wasi::p2::bindings::random::{insecure, insecure_seed, random};
 use wasmtime_wasi::random::WasiRandomCtx;
 
 use super::cell::CellData;
@@ -12,6 +12,31 @@ pub(super) struct Random<'a> {
     pub(super) wasi: &'a mut WasiRandomCtx,
     /// Bytes in one call.
     pub(super) limit: u64,
+    /// Instead of those, when the task may not have what nobody can foretell: the calls cannot fail.
+    pub(super) foretold: Option<&'a mut Foretold>,
+}
+
+/// Numbers that are the same in each run: a counter, mixed (`SplitMix64`).
+#[derive(Debug, Default)]
+pub(super) struct Foretold(u64);
+
+impl Foretold {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn bytes(&mut self, len: u64) -> Vec<u8> {
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        let mut bytes = Vec::with_capacity(len.saturating_add(size_of::<u64>()));
+        while bytes.len() < len {
+            bytes.extend(self.next().to_le_bytes());
+        }
+        bytes.truncate(len);
+        bytes
+    }
 }
 
 struct HasRandom;
@@ -25,6 +50,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<CellData>) -> wasmtime::Result<(
     linker.allow_shadowing(true);
     random::add_to_linker::<_, HasRandom>(linker, CellData::random)?;
     insecure::add_to_linker::<_, HasRandom>(linker, CellData::random)?;
+    insecure_seed::add_to_linker::<_, HasRandom>(linker, CellData::random)?;
     linker.allow_shadowing(false);
     Ok(())
 }
@@ -39,21 +65,42 @@ impl Random<'_> {
 impl random::Host for Random<'_> {
     fn get_random_bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
         self.check(len)?;
-        random::Host::get_random_bytes(self.wasi, len)
+        match &mut self.foretold {
+            Some(foretold) => Ok(foretold.bytes(len)),
+            None => random::Host::get_random_bytes(self.wasi, len),
+        }
     }
 
     fn get_random_u64(&mut self) -> wasmtime::Result<u64> {
-        random::Host::get_random_u64(self.wasi)
+        match &mut self.foretold {
+            Some(foretold) => Ok(foretold.next()),
+            None => random::Host::get_random_u64(self.wasi),
+        }
     }
 }
 
 impl insecure::Host for Random<'_> {
     fn get_insecure_random_bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
         self.check(len)?;
-        insecure::Host::get_insecure_random_bytes(self.wasi, len)
+        match &mut self.foretold {
+            Some(foretold) => Ok(foretold.bytes(len)),
+            None => insecure::Host::get_insecure_random_bytes(self.wasi, len),
+        }
     }
 
     fn get_insecure_random_u64(&mut self) -> wasmtime::Result<u64> {
-        insecure::Host::get_insecure_random_u64(self.wasi)
+        match &mut self.foretold {
+            Some(foretold) => Ok(foretold.next()),
+            None => insecure::Host::get_insecure_random_u64(self.wasi),
+        }
+    }
+}
+
+impl insecure_seed::Host for Random<'_> {
+    fn insecure_seed(&mut self) -> wasmtime::Result<(u64, u64)> {
+        match &mut self.foretold {
+            Some(foretold) => Ok((foretold.next(), foretold.next())),
+            None => insecure_seed::Host::insecure_seed(self.wasi),
+        }
     }
 }

@@ -19,9 +19,11 @@ use crate::model::limits::Limits;
 use crate::model::load_limits::LoadLimits;
 use crate::model::manifest::Manifest;
 use crate::model::outcome::{CellEnd, Failure, FailureKind};
+use crate::model::policy::Policy;
 use crate::model::policy::mandate::Mandate;
+use crate::model::publisher::Signed;
 use crate::model::requests::Requested;
-use crate::model::text::{self, duration, panic_text};
+use crate::model::text::{duration, panic_text};
 use crate::ports::clock::{BoxFuture, Clock};
 use crate::ports::hooks::HookWork;
 use crate::ports::mandate::LiveMandate;
@@ -29,17 +31,19 @@ use crate::ports::output::OutputLog;
 use crate::ports::runner::{CellLink, CellWork, CodeHold, Permit, Runner};
 
 use super::cell::{self, Around, CellData, Linked};
-use super::compile::{Compiler, Compilers, Form, Surroundings};
+use super::checking::{Checked, Taken, before_compiling, unfit_error};
+use super::compile::{Compiler, Compilers, Surroundings};
 use super::engine::{Stock, engine};
 #[cfg(feature = "wit-extension")]
 use super::extension::{WitInterface, WitInterfaceError};
 use super::filework::Lane;
-use super::identify::{FileKind, identify};
-use super::inspect::{Border, Unfit};
+#[cfg(feature = "http")]
+use super::http::HttpClient;
+use super::identify::FileKind;
+use super::inspect::Border;
 use super::load::{LoadError, LoadedPlugin, command_manifest};
 use super::pace::{Paced, Turn};
 use super::pool::{Needs, Pool};
-use super::program::Program;
 
 use self::hooks::HookFunctions;
 
@@ -64,6 +68,8 @@ pub(crate) struct WasmRunner {
     /// The code of plugins, for as long as somebody holds it.
     plugins: RwLock<HashMap<PluginDigest, Weak<Code>>>,
     workers: Workers,
+    #[cfg(feature = "http")]
+    http: Arc<HttpClient>,
     /// Where timers and files of guests are served: not in the caller's runtime, whose threads for blocking calls would
     /// take the guests' low priority over from the workers that start them. `None` only while it is being dropped.
     system: Option<Runtime>,
@@ -105,11 +111,13 @@ pub(crate) struct WasmSettings {
     /// Whether plain programs for WASI preview 1 are plugins too.
     pub(crate) plain_commands: bool,
     pub(crate) clock: Arc<dyn Clock>,
+    #[cfg(feature = "http")]
+    pub(crate) http: HttpClient,
 }
 
 impl WasmRunner {
     pub(crate) fn new(settings: WasmSettings) -> wasmtime::Result<Self> {
-        let WasmSettings { cells, limits, load, cache, compiler, plain_commands, clock } = settings;
+        let WasmSettings { cells, limits, load, cache, compiler, plain_commands, clock, .. } = settings;
         let stock = Stock::for_cells(cells, load);
         let hooks = hooks::stock(stock);
         let engine = engine(stock.and(hooks), &limits)?;
@@ -142,6 +150,8 @@ impl WasmRunner {
             limits,
             plugins: RwLock::default(),
             workers,
+            #[cfg(feature = "http")]
+            http: Arc::new(settings.http),
             system: Some(system),
             folders: Some(folders),
             engine,
@@ -160,17 +170,18 @@ impl WasmRunner {
     }
 
     /// Loads a plugin from its bytes. `name` is what the file was called, for commands, which have no other name. Its
-    /// tasks can be run for as long as the code is held that is returned with it.
+    /// tasks can be run for as long as the code is held that is returned with it. The policy says by whom it has to be signed.
     pub(crate) async fn load(
         self: &Arc<Self>,
         name: String,
         bytes: Vec<u8>,
+        policy: Option<Arc<Policy>>,
     ) -> Result<(LoadedPlugin, CodeHold), LoadError> {
-        let this = Arc::clone(self);
+        let (this, for_file) = (Arc::clone(self), policy.clone());
         // When this future is dropped, so is `wanting`, and a child that compiles is stopped.
         let (wanting, wanted) = oneshot::channel();
         // Compiling takes seconds.
-        let compiled = tokio::task::spawn_blocking(move || this.compile(&bytes, wanted)).await;
+        let compiled = tokio::task::spawn_blocking(move || this.compile(&bytes, for_file.as_deref(), wanted)).await;
         drop(wanting);
         let compiled = compiled.unwrap_or_else(|error| Err(LoadError::Compile(error.to_string())))?;
         let code = Arc::new(compiled.code);
@@ -178,6 +189,10 @@ impl WasmRunner {
             Linked::Command(_) => command_manifest(&name),
             Linked::TaskPlugin(_) => self.describe(Arc::clone(&code)).await?,
         };
+        // A plugin's name is what it says itself.
+        let signed = compiled.signed;
+        let admitted = policy.map_or(Ok(()), |policy| policy.admits_as(&manifest.name, &signed));
+        admitted.map_err(|unsigned| LoadError::not_signed(unsigned, &signed))?;
         let depth_max = self.load_limits().schema_depth;
         let schemas = manifest.tasks.iter().map(|task| Ok((task.name.clone(), task.schemas(depth_max)?)));
         let schemas = schemas.collect::<Result<Vec<_>, LoadError>>()?;
@@ -192,6 +207,7 @@ impl WasmRunner {
             size: compiled.size,
             kind: compiled.kind,
             hooks,
+            signed,
         };
         Ok((plugin, code))
     }
@@ -207,30 +223,20 @@ impl WasmRunner {
         code
     }
 
-    fn compile(&self, bytes: &[u8], wanted: oneshot::Receiver<Infallible>) -> Result<Compiled, LoadError> {
-        let max = self.load_limits().file_bytes;
-        if bytes.len() as u64 > max {
-            return Err(LoadError::TooLarge { size: bytes.len() as u64, max });
-        }
-        let kind = identify(bytes);
-        let form = match kind {
-            FileKind::Component => Form::Component,
-            FileKind::ModuleWithContract => Form::Module,
-            FileKind::PlainModule => self.program(bytes)?,
-            FileKind::WasmText
-            | FileKind::Precompiled
-            | FileKind::NativeCode
-            | FileKind::Text
-            | FileKind::Empty
-            | FileKind::Unknown => return Err(LoadError::NotAComponent(kind)),
+    fn compile(
+        &self,
+        bytes: &[u8],
+        policy: Option<&Policy>,
+        wanted: oneshot::Receiver<Infallible>,
+    ) -> Result<Compiled, LoadError> {
+        let taken = Taken {
+            file_bytes: self.load_limits().file_bytes,
+            memory_bytes: self.limits.memory_bytes,
+            plain_commands: self.plain_commands,
+            extensions: &self.extensions,
+            policy,
         };
-        validate(bytes)?;
-        needs_no_more_than(bytes, self.limits.memory_bytes)?;
-        if form == Form::Component {
-            // What can be no plugin is not worth compiling.
-            let border = Border::read(bytes);
-            border.shape(&self.extensions).map_err(|unfit| unfit_error(unfit, &border))?;
-        }
+        let Checked { kind, form, signed } = before_compiling(bytes, &taken)?;
         let Some(system) = self.system.as_ref().map(|system| system.handle().clone()) else {
             return Err(LoadError::ShuttingDown);
         };
@@ -251,19 +257,8 @@ impl WasmRunner {
             Linked::Command(_) => HookFunctions::none(),
         };
         let digest = PluginDigest::of(bytes);
-        Ok(Compiled { code: Code { linked, needs, hooks }, border, digest, size: bytes.len() as u64, kind })
-    }
-
-    /// How a module without the contract can be run, if at all.
-    fn program(&self, bytes: &[u8]) -> Result<Form, LoadError> {
-        // Before anything is said about what it lacks.
-        validate(bytes)?;
-        match Program::of(bytes) {
-            Program::Runs if self.plain_commands => Ok(Form::Program),
-            Program::Runs => Err(LoadError::PlainProgram),
-            Program::Lacks(imports) => Err(LoadError::UnknownImports { imports }),
-            Program::IsNone => Err(LoadError::NotAComponent(FileKind::PlainModule)),
-        }
+        let code = Code { linked, needs, hooks };
+        Ok(Compiled { code, border, digest, size: bytes.len() as u64, kind, signed })
     }
 
     async fn describe(&self, code: Arc<Code>) -> Result<Manifest, LoadError> {
@@ -312,6 +307,8 @@ impl WasmRunner {
             link,
             turn: Arc::clone(&turn),
             folders: self.folders.as_ref().map(|folders| Lane::new(folders.handle())).unwrap_or_default(),
+            #[cfg(feature = "http")]
+            http: Arc::clone(&self.http),
         };
         self.workers.spawn(Paced { guest: Box::pin(cell(around)), gate, turn })
     }
@@ -357,58 +354,11 @@ struct Compiled {
     digest: PluginDigest,
     size: u64,
     kind: FileKind,
-}
-
-/// Checks the whole file before anything is compiled, because the parser's errors name a place and the compiler's do not.
-fn validate(bytes: &[u8]) -> Result<(), LoadError> {
-    use wasmparser::{Parser, Payload};
-    // A module inside a component may claim more bytes than there are and still end at one of its own sections.
-    for payload in Parser::new(0).parse_all(bytes).map_while(Result::ok) {
-        if let Payload::ModuleSection { unchecked_range, .. } | Payload::ComponentSection { unchecked_range, .. } =
-            payload
-            && unchecked_range.end as u64 > bytes.len() as u64
-        {
-            let offset = unchecked_range.start as u64;
-            return Err(LoadError::Malformed { offset, message: "unexpected end of file".to_owned() });
-        }
-    }
-    wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::all())
-        .validate_all(bytes)
-        .map(|_| ())
-        .map_err(|error| LoadError::Malformed { offset: error.offset() as u64, message: error.message().to_owned() })
-}
-
-/// Whether each of its memories can be made at all: the compiler's own words about that are not for people.
-fn needs_no_more_than(component: &[u8], memory_bytes: u64) -> Result<(), LoadError> {
-    use wasmparser::{Parser, Payload};
-    let mut most = 0;
-    for payload in Parser::new(0).parse_all(component).map_while(Result::ok) {
-        if let Payload::MemorySection(memories) = payload {
-            let pages = memories.into_iter().filter_map(Result::ok).map(|memory| memory.initial).max();
-            most = most.max(pages.unwrap_or_default());
-        }
-    }
-    let needed = most.saturating_mul(64 << 10);
-    if needed <= memory_bytes {
-        return Ok(());
-    }
-    let (needed, limit) = (text::bytes(needed), text::bytes(memory_bytes));
-    Err(LoadError::TooDemanding(format!("it needs {needed} of memory to begin with, and the limit is {limit}")))
-}
-
-fn unfit_error(unfit: Unfit, border: &Border) -> LoadError {
-    match unfit {
-        Unfit::Newer(interface) => LoadError::NewerContract { interface },
-        Unfit::UnknownImports(imports) => LoadError::UnknownImports { imports },
-        Unfit::OtherWorld { missing } => LoadError::OtherWorld {
-            missing: missing.join(" and "),
-            exports: if border.exports.is_empty() { "nothing".to_owned() } else { border.exports.join(", ") },
-        },
-    }
+    signed: Signed,
 }
 
 /// A line with nobody at its other end: every request is answered with `ended`.
-fn dead_link() -> CellLink {
+pub(super) fn dead_link() -> CellLink {
     let (calls, _) = mpsc::channel(1);
     let (_, cancel) = watch::channel(None);
     CellLink {

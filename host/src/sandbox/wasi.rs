@@ -1,13 +1,17 @@
 //! What a guest sees of the system: exactly its grants and nothing else; its files are in `files.rs`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use wasmtime_wasi::clocks::{HostWallClock, WallClock};
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{FsPerms, WasiCtx};
 
 use crate::model::attachment::ATTACHMENTS;
-use crate::model::grants::Access;
+use crate::model::grants::touch::Touch;
+use crate::model::grants::{Access, DirGrant};
 use crate::model::limits::Limits;
+use crate::ports::mandate::LiveMandate;
 use crate::ports::output::OutputLog;
 use crate::ports::runner::{CellLink, CellWork};
 
@@ -28,13 +32,18 @@ pub(super) fn nothing(limits: &Limits, output: &Arc<OutputLog>) -> WasiCtx {
 }
 
 /// The system as a task sees it.
-pub(super) fn granted(work: &CellWork, command: CommandLine, link: &CellLink) -> wasmtime::Result<WasiCtx> {
+pub(super) fn granted(
+    work: &CellWork,
+    command: CommandLine,
+    dirs: &[DirGrant],
+    link: &CellLink,
+) -> wasmtime::Result<WasiCtx> {
     let mut wasi = WasiCtx::builder();
     shut(&mut wasi, &work.limits, &link.output);
     wasi.stdin(MemoryInputPipe::new(command.stdin));
     wasi.args(&command.args);
-    wasi.envs(&link.mandate.env());
-    for dir in link.mandate.dirs() {
+    wasi.wall_clock(Clock { mandate: Arc::clone(&link.mandate), real: WallClock });
+    for dir in dirs {
         let perms = match dir.access {
             Access::Read => FsPerms::ReadOnly,
             Access::ReadWrite => FsPerms::ReadWrite,
@@ -53,4 +62,20 @@ fn shut(wasi: &mut wasmtime_wasi::WasiCtxBuilder, limits: &Limits, output: &Arc<
     wasi.max_random_size(limits.random_bytes);
     wasi.stdout(GuestOutput::new(Arc::clone(output), true));
     wasi.stderr(GuestOutput::new(Arc::clone(output), false));
+}
+
+/// The time of day, which stands at its beginning while the task may not know it: the call cannot fail.
+struct Clock {
+    mandate: Arc<LiveMandate>,
+    real: WallClock,
+}
+
+impl HostWallClock for Clock {
+    fn resolution(&self) -> Duration {
+        self.real.resolution()
+    }
+
+    fn now(&self) -> Duration {
+        if self.mandate.allows(&Touch::ClockWall) { self.real.now() } else { Duration::ZERO }
+    }
 }

@@ -6,15 +6,17 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 
-use crate::{Clock, Host, TaskHandle};
+use crate::{Clock, Host, PolicyChange, TaskHandle};
 
 use super::bounds::Bounds;
 use super::refusal::Refusal;
 use super::shelf::Shelf;
 use super::wire::{Problem, ProblemKind};
 
+/// Reads the policy again and puts it in force, or says why not.
+pub(super) type Reload = Arc<dyn Fn() -> Result<PolicyChange, String> + Send + Sync>;
+
 /// The host that is served, and what is served beside it.
-#[derive(Debug)]
 pub(super) struct Desk {
     pub(super) host: Arc<Host>,
     pub(super) shelf: Shelf,
@@ -27,6 +29,8 @@ pub(super) struct Desk {
     followers: Arc<Semaphore>,
     /// What goes on when its client has gone.
     jobs: Mutex<JoinSet<()>>,
+    /// What reads the policy again.
+    pub(super) reload: Option<Reload>,
     /// Held while the files of plugins are changed.
     pub(super) filing: tokio::sync::Mutex<()>,
 }
@@ -48,6 +52,7 @@ impl Desk {
             closing: watch::Sender::new(false),
             followers: Arc::new(Semaphore::new(bounds.followers)),
             jobs: Mutex::default(),
+            reload: None,
             filing: tokio::sync::Mutex::new(()),
         }
     }

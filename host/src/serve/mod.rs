@@ -14,6 +14,7 @@ mod server;
 mod shelf;
 mod socket;
 mod sse;
+mod strangers;
 
 pub mod wire;
 

@@ -176,9 +176,10 @@ impl From<LoadError> for Refusal {
             E::TooLarge { .. } => Kind::TooLarge,
             E::NameTaken { .. } => Kind::NameInUse,
             E::ShuttingDown => Kind::ShuttingDown,
-            E::NoCompiler { .. } | E::CompilerDied { .. } | E::Io { .. } => Kind::Internal,
+            E::NoCompiler { .. } | E::CompilerDied { .. } | E::Io { .. } | E::Audit(_) => Kind::Internal,
             E::NotAFile { .. }
             | E::NotAComponent(_)
+            | E::NotSigned { .. }
             | E::Malformed { .. }
             | E::OtherWorld { .. }
             | E::NewerContract { .. }

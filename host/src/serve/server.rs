@@ -13,10 +13,10 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::{Clock, Host, SystemClock};
+use crate::{Clock, Host, PolicyChange, SystemClock};
 
 use super::bounds::Bounds;
-use super::desk::Desk;
+use super::desk::{Desk, Reload};
 use super::patient::Patient;
 use super::routes;
 use super::shelf::Shelf;
@@ -47,6 +47,7 @@ pub struct Server {
     data: Option<String>,
     bounds: Bounds,
     clock: Arc<dyn Clock>,
+    reload: Option<Reload>,
 }
 
 impl fmt::Debug for Server {
@@ -58,7 +59,7 @@ impl fmt::Debug for Server {
 impl Server {
     /// A server of this host, which keeps its plugins there.
     pub fn new(host: Arc<Host>, shelf: Shelf) -> Self {
-        Self { host, shelf, data: None, bounds: Bounds::default(), clock: Arc::new(SystemClock::new()) }
+        Self { host, shelf, data: None, bounds: Bounds::default(), clock: Arc::new(SystemClock::new()), reload: None }
     }
 
     /// With this told to clients as the place where everything is kept.
@@ -82,6 +83,14 @@ impl Server {
         self
     }
 
+    /// With what reads the policy again and puts it in force, when a client asks for it: it may block, and says in words why
+    /// it did not. Without it such a request is refused.
+    #[must_use]
+    pub fn reloading(mut self, reload: impl Fn() -> Result<PolicyChange, String> + Send + Sync + 'static) -> Self {
+        self.reload = Some(Arc::new(reload));
+        self
+    }
+
     /// Takes connections until `shutdown` completes. Then it takes no more, ends what only waits or follows, and comes back
     /// when all other requests are answered, or [`Bounds::farewell_time`] is over. The host goes on.
     ///
@@ -90,7 +99,9 @@ impl Server {
     where
         L: Listener,
     {
-        let desk = Arc::new(Desk::new(self.host, self.shelf, self.data, self.bounds, self.clock));
+        let mut desk = Desk::new(self.host, self.shelf, self.data, self.bounds, self.clock);
+        desk.reload = self.reload;
+        let desk = Arc::new(desk);
         let router = routes::router(Arc::clone(&desk));
         let room = Arc::new(Semaphore::new(desk.bounds.connections));
         let mut connections = JoinSet::new();

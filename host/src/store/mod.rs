@@ -1,5 +1,6 @@
 //! The task stores.
 
+pub(crate) mod audit;
 #[cfg(test)]
 mod conformance;
 pub(crate) mod faulty;

@@ -4,6 +4,8 @@ mod agent;
 mod artifacts;
 mod attachments;
 mod folders;
+mod granted_room;
+mod granting;
 mod limits;
 mod output;
 mod scratch;

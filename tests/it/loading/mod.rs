@@ -10,3 +10,5 @@ mod files;
 mod hooks;
 mod plugins;
 mod replacing;
+mod signed;
+mod updated;

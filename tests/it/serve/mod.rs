@@ -5,5 +5,7 @@ mod following;
 mod http;
 mod plugins;
 mod program;
+mod revoking;
+mod strangers;
 mod tasks;
 mod things;

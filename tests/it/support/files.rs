@@ -40,3 +40,14 @@ pub(crate) fn scratch_dirs(work_dir: &Path) -> Vec<String> {
 pub(crate) fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) {
     fs::rename(from, to).unwrap();
 }
+
+/// Who may do what with a file, as `chmod` takes it.
+pub(crate) fn mode(path: impl AsRef<Path>) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+pub(crate) fn set_mode(path: impl AsRef<Path>, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}

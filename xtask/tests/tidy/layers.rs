@@ -6,7 +6,8 @@ use crate::{
 };
 
 /// The layers, from the top to the bottom. Those of one line are siblings.
-const LAYERS: [&[&str]; 9] = [
+const LAYERS: [&[&str]; 10] = [
+    &["fuzzing"],
     &["cli"],
     &["serve"],
     &["cluster"],

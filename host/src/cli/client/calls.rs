@@ -7,12 +7,12 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 
 use crate::serve::wire::{
     ApprovalList, CancelAnswered, CancelBody, Changed, EventPage, EventQuery, Fuel, Gc, InstructBody, ListQuery,
-    NewSchedule, Notified, PauseBody, PluginInfo, PluginList, PluginName, PluginReplaced, Query, Removed, ScheduleList,
-    SignalBody, StopBody, Stops, UnloadQuery, Verdict,
+    NewSchedule, Notified, PauseBody, PluginInfo, PluginList, PluginName, PluginReplaced, Query, Removed, RevokeBody,
+    ScheduleList, SignalBody, StopBody, Stops, UnloadQuery, Verdict,
 };
 use crate::{
-    ApprovalFilter, ApprovalNumber, Outcome, OutputQuery, OutputText, Schedule, ScheduleId, Snapshot, StartRequest,
-    TaskId, TaskPage, TaskSummary, Unload,
+    ApprovalFilter, ApprovalNumber, Outcome, OutputQuery, OutputText, PolicyChange, RevokeReport, Schedule, ScheduleId,
+    Snapshot, StartRequest, TaskId, TaskPage, TaskSummary, Unload,
 };
 
 use super::connect::{Client, is_pending, waiting};
@@ -194,6 +194,20 @@ impl Client {
         self.act(&["plugins", name, if enabled { "enable" } else { "disable" }]).await
     }
 
+    /// Takes a capability away from a plugin's tasks.
+    pub(in crate::cli) async fn revoke_of_plugin(
+        &self,
+        name: &str,
+        body: &RevokeBody,
+    ) -> Result<RevokeReport, CallError> {
+        self.post(&["plugins", name, "revoke"], body).await
+    }
+
+    /// Takes a capability away from a task and those below it.
+    pub(in crate::cli) async fn revoke(&self, id: TaskId, body: &RevokeBody) -> Result<RevokeReport, CallError> {
+        self.post(&["tasks", &id.to_string(), "revoke"], body).await
+    }
+
     /// All schedules.
     pub(in crate::cli) async fn schedules(&self) -> Result<ScheduleList, CallError> {
         self.get(&["schedules"], &()).await
@@ -227,6 +241,11 @@ impl Client {
     /// Starts its task now.
     pub(in crate::cli) async fn fire_schedule(&self, id: ScheduleId) -> Result<Snapshot, CallError> {
         self.act(&["schedules", &id.to_string(), "fire"]).await
+    }
+
+    /// Has the server read its policy again.
+    pub(in crate::cli) async fn reload_policy(&self) -> Result<PolicyChange, CallError> {
+        self.act(&["policy", "reload"]).await
     }
 
     /// Throws ended tasks away.

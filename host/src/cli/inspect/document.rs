@@ -1,10 +1,12 @@
 //! What a plugin is, for programs.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::{Access, Capability, CapabilityRequest, FileKind, Manifest, Plugin, TaskType};
+use crate::cli::text;
+use crate::{Access, Capability, CapabilityRequest, FileKind, Manifest, Plugin, Signed, TaskType};
 
 /// The document: the manifest as the plugin gave it, and what was found out about the file.
 pub(super) fn document(plugin: &Plugin, file: &Path) -> Value {
@@ -14,6 +16,8 @@ pub(super) fn document(plugin: &Plugin, file: &Path) -> Value {
         "kind": kind(plugin.file_kind()),
         "size": plugin.size(),
         "sha256": plugin.digest().to_string(),
+        "publisher": plugin.publisher(),
+        "signature": signature(plugin.signed()),
         "manifest": manifest,
         "grants": all_wishes(manifest).map(|(task, wish)| match task {
             None => json!({ "capability": wish.capability, "flag": flag(wish) }),
@@ -32,22 +36,63 @@ pub(super) fn all_wishes(manifest: &Manifest) -> impl Iterator<Item = (Option<&T
 }
 
 /// The flag that grants a wish; none for what every task may, and for what a flag cannot grant.
-pub(super) fn flag(wish: &CapabilityRequest) -> Option<&'static str> {
-    match wish.known()? {
-        Capability::Fs => Some(match wish.access() {
-            Access::ReadWrite => "--dir HOST::GUEST:rw",
-            Access::Read => "--dir HOST::GUEST",
-        }),
-        Capability::Signal => Some("--allow signal"),
-        Capability::Kv => Some("--allow kv"),
-        Capability::Tasks => Some("--allow tasks"),
-        Capability::Env => Some("--env NAME=VALUE"),
-        Capability::Http
-        | Capability::Secrets
-        | Capability::Host
-        | Capability::Agent
-        | Capability::ClockWall
-        | Capability::Random => None,
+pub(super) fn flag(wish: &CapabilityRequest) -> Option<String> {
+    let form = match wish.known()? {
+        Capability::Fs => match wish.access() {
+            Access::ReadWrite => "--dir HOST::GUEST:rw".to_owned(),
+            Access::Read => "--dir HOST::GUEST".to_owned(),
+        },
+        Capability::Signal => "--allow signal".to_owned(),
+        Capability::Kv => "--allow kv".to_owned(),
+        Capability::Tasks if wish.plugins.is_empty() => "--allow tasks".to_owned(),
+        Capability::Tasks => words(wish.plugins.iter().map(|plugin| format!("--allow tasks={plugin}"))),
+        Capability::Env if wish.names.is_empty() => "--env NAME=VALUE".to_owned(),
+        Capability::Env => words(wish.names.iter().map(|name| format!("--env {name}=VALUE"))),
+        Capability::Http => {
+            let methods: Vec<&str> = wish.methods.iter().map(String::as_str).collect();
+            let methods = if methods.is_empty() { String::new() } else { format!("{}:", methods.join(",")) };
+            let hosts: Vec<String> = wish.hosts.iter().map(ToString::to_string).collect();
+            let hosts = if hosts.is_empty() { vec!["HOST".to_owned()] } else { hosts };
+            let bracketed = |host: String| if host.contains(':') { format!("[{host}]") } else { host };
+            words(
+                hosts
+                    .into_iter()
+                    .map(|host| format!("--allow {}", text::shell_word(&format!("http={methods}{}", bracketed(host))))),
+            )
+        }
+        // A secret comes from a policy, and a function from the program that embeds the host: no flag grants them here.
+        Capability::Secrets | Capability::Host | Capability::Agent | Capability::ClockWall | Capability::Random => {
+            return None;
+        }
+    };
+    Some(form)
+}
+
+fn words(flags: impl Iterator<Item = String>) -> String {
+    flags.collect::<Vec<_>>().join(" ")
+}
+
+/// What is asked for, with its scope: `http, GET api.example.com`.
+pub(super) fn asked(wish: &CapabilityRequest) -> String {
+    let list = |words: &BTreeSet<String>| words.iter().cloned().collect::<Vec<_>>().join(",");
+    let hosts = wish.hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let access = wish.access.map(|access| match access {
+        Access::Read => "read".to_owned(),
+        Access::ReadWrite => "read and write".to_owned(),
+    });
+    let scopes = [list(&wish.methods), hosts, list(&wish.names), list(&wish.plugins), access.unwrap_or_default()];
+    let scope = scopes.into_iter().filter(|scope| !scope.is_empty()).collect::<Vec<_>>().join(" ");
+    if scope.is_empty() { wish.capability.clone() } else { format!("{}, {scope}", wish.capability) }
+}
+
+/// What the file carries of signatures, in a word.
+fn signature(signed: &Signed) -> &'static str {
+    match signed {
+        Signed::Not => "none",
+        Signed::Unusable(_) => "unusable",
+        Signed::Unknown { .. } => "unknown",
+        Signed::False(_) => "false",
+        Signed::By(_) => "good",
     }
 }
 

@@ -7,9 +7,11 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::cli::{limits, text};
-use crate::{Capability, LimitUnit, Limits, LimitsRequest, Manifest, Plugin, TaskKind, TaskType};
+use crate::{
+    Capability, CapabilityRequest, LimitUnit, Limits, LimitsRequest, Manifest, Plugin, Signed, TaskKind, TaskType,
+};
 
-use super::document::{all_wishes, flag};
+use super::document::{all_wishes, asked, flag};
 use super::fields::{Field, fields};
 
 /// Columns of a paragraph.
@@ -24,6 +26,9 @@ pub(super) fn page(plugin: &Plugin, file: &Path) -> Vec<String> {
     lines.push(String::new());
     lines.push(format!("  file     {} ({}, {})", file.display(), plugin.file_kind(), text::bytes(plugin.size())));
     lines.push(format!("  sha256   {}", plugin.digest()));
+    if *plugin.signed() != Signed::Not {
+        lines.push(format!("  signed   it {}", plugin.signed()));
+    }
     lines.extend(section(if manifest.tasks.len() == 1 { "Task" } else { "Tasks" }));
     for task in &manifest.tasks {
         lines.extend(describe(task));
@@ -182,14 +187,31 @@ fn wishes(manifest: &Manifest) -> Vec<String> {
     for (task, wish) in all_wishes(manifest) {
         let reason = wish.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
         let only = task.map(|task| format!(" (only {})", task.name)).unwrap_or_default();
-        lines.push(format!("  {}{only}{reason}", wish.capability));
+        lines.push(format!("  {}{only}{reason}", asked(wish)));
         lines.push(match flag(wish) {
             Some(flag) => format!("      grant it with {flag}"),
-            None if wish.known().is_some_and(Capability::is_ambient) => "      every task has it".to_owned(),
-            None => "      the program around the host, or its policy, grants it".to_owned(),
+            None => format!("      {}", without_flag(wish)),
         });
     }
     lines
+}
+
+/// How something is granted that no flag grants.
+fn without_flag(wish: &CapabilityRequest) -> &'static str {
+    match wish.known() {
+        Some(Capability::Agent | Capability::ClockWall | Capability::Random) => "every task has it",
+        Some(Capability::Secrets) => "a policy grants it: taskcell policy --help",
+        Some(Capability::Host) => "a program that embeds the host provides it",
+        Some(
+            Capability::Fs
+            | Capability::Http
+            | Capability::Env
+            | Capability::Tasks
+            | Capability::Signal
+            | Capability::Kv,
+        )
+        | None => "this version cannot grant it",
+    }
 }
 
 /// A command line to begin with.
@@ -203,13 +225,13 @@ fn example(manifest: &Manifest, file: &Path) -> String {
     for field in all.iter().filter(|field| field.required && !field.path.contains('.')) {
         words.push(format!("--set {}", text::shell_word(&format!("{}={}", field.path, placeholder(&field.kind)))));
     }
-    let mut flags: Vec<&str> = manifest.requests_of(task).filter_map(flag).collect();
+    let mut flags: Vec<String> = manifest.requests_of(task).filter_map(flag).collect();
     // Whoever asks for reading and for writing mostly means one folder.
-    if flags.contains(&"--dir HOST::GUEST:rw") {
-        flags.retain(|flag| *flag != "--dir HOST::GUEST");
+    if flags.iter().any(|flag| flag == "--dir HOST::GUEST:rw") {
+        flags.retain(|flag| flag != "--dir HOST::GUEST");
     }
     flags.dedup();
-    words.extend(flags.into_iter().map(str::to_owned));
+    words.extend(flags);
     words.join(" ")
 }
 
@@ -233,7 +255,7 @@ mod tests {
     fn manifest() -> Manifest {
         let document = json!({
             "manifest": 1, "name": "x", "version": "1",
-            "requests": [{"capability": "dir-read", "reason": "to read"}, {"capability": "host:teleport"}, {"capability": "signal"}],
+            "requests": [{"capability": "dir-read", "reason": "to read"}, {"capability": "host:price"}, {"capability": "signal"}],
             "tasks": [{
                 "name": "go", "limits": {"fuel": 5_000_000_000_u64, "timeout_ms": 90_000, "scratch_inodes": 1_000_000},
                 "input": {"properties": {"n": {"type": "integer"}, "t": {"type": "string", "default": "a"}}, "required": ["n"]},
@@ -290,10 +312,7 @@ mod tests {
     fn a_wish_says_how_it_is_granted() {
         let lines = wishes(&manifest()).join("\n");
         assert!(lines.contains("dir-read: to read\n      grant it with --dir HOST::GUEST"), "{lines}");
-        assert!(
-            lines.contains("host:teleport\n      the program around the host, or its policy, grants it"),
-            "{lines}"
-        );
+        assert!(lines.contains("host:price\n      a program that embeds the host provides it"), "{lines}");
     }
 
     #[test]

@@ -5,8 +5,8 @@ use crate::cli::details::beginning;
 use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
 use crate::cli::progress::{Manner, Screen, labelled};
-use crate::cli::{environment, open, output, text};
-use crate::{Export, Host, LimitsRequest, Plugin, TaskHandle};
+use crate::cli::{environment, open, output, policy, text};
+use crate::{Export, Host, LimitsRequest, Plugin, Policy, TaskHandle};
 
 use super::advice::{Situation, advice};
 use super::branches::Branches;
@@ -24,6 +24,8 @@ pub(in crate::cli) async fn run(arguments: RunArguments) -> Result<Exit, Fault> 
     let wishes = arguments.limits.wishes()?;
     let verdicts = request::verdicts(&arguments)?;
     let exported = export::wanted(&arguments)?;
+    let policy_file = policy::named(arguments.policy.as_deref());
+    let policy = policy_file.as_deref().map(policy::read).transpose()?;
     let mut stops = Stops::listen()?;
     let mut screen = Screen::new(manner(&arguments));
     screen.begin(&format!("loading {}", arguments.plugin.display()));
@@ -33,6 +35,8 @@ pub(in crate::cli) async fn run(arguments: RunArguments) -> Result<Exit, Fault> 
         config: config.as_ref(),
         data: arguments.data.as_deref(),
         commands: arguments.command,
+        policy: policy.as_ref(),
+        policy_file: policy_file.as_deref(),
     };
     let host = open::host(&wanted)?;
     let loaded = tokio::select! {
@@ -44,7 +48,7 @@ pub(in crate::cli) async fn run(arguments: RunArguments) -> Result<Exit, Fault> 
         }
     };
     let mut farewell = Farewell::of(&host, arguments.data.is_some());
-    let started = match loaded {
+    let started = match loaded.and_then(|plugin| under_policy(&host, policy, &arguments, &wishes, plugin)) {
         Ok(plugin) => start(&host, &arguments, &wishes, plugin, input).await,
         Err(fault) => Err(fault),
     };
@@ -93,6 +97,23 @@ async fn load(host: &Host, arguments: &RunArguments, screen: &mut Screen) -> Res
     Ok(plugin)
 }
 
+/// Puts the policy in force, with what the person grants beside it.
+fn under_policy(
+    host: &Host,
+    policy: Option<Policy>,
+    arguments: &RunArguments,
+    wishes: &LimitsRequest,
+    plugin: Plugin,
+) -> Result<Plugin, Fault> {
+    if let Some(policy) = policy {
+        host.set_policy(policy::for_run(policy, &plugin, &arguments.grants, wishes)?);
+    } else if let Some(name) = arguments.grants.secret() {
+        return Err(Fault::usage(format!("--allow secrets={name} needs a policy that says where that secret is"))
+            .hint("name the policy with --policy FILE"));
+    }
+    Ok(plugin)
+}
+
 fn manner(arguments: &RunArguments) -> Manner {
     if arguments.json {
         Manner::Quiet
@@ -111,7 +132,11 @@ async fn start(
     input: serde_json::Value,
 ) -> Result<(Plugin, TaskHandle), Fault> {
     let task_type = request::task_type(arguments, &plugin)?;
-    let request = request::request(arguments, wishes, &plugin, task_type, input)?;
+    let mut request = request::request(arguments, wishes, &plugin, task_type, input)?;
+    if policy::named(arguments.policy.as_deref()).is_some() {
+        // All that the policy gives; what the flags grant stands in it.
+        request.grants = None;
+    }
     match host.start(request).await {
         Ok(task) => Ok((plugin, task)),
         Err(error) => Err(request::refused(error, arguments)),

@@ -4,8 +4,8 @@ use crate::cli::plans;
 use crate::cli::progress::labelled;
 use crate::cli::text;
 use crate::{
-    ApprovalAsk, ApprovalDecision, ApprovalNumber, Budget, Change, EventBody, Party, SignalKey, Snapshot, TaskPatch,
-    WaitEnd,
+    AnswerFor, ApprovalAsk, ApprovalDecision, ApprovalNumber, Budget, Change, EventBody, Party, SignalKey, Snapshot,
+    TaskPatch, WaitEnd,
 };
 
 /// Why a question is withdrawn when the task was asked to stop.
@@ -47,6 +47,7 @@ pub(in crate::cli) fn line(event: &EventBody) -> Option<String> {
             ("budget", format!("low: {used} of {limit} actions are used"))
         }
         EventBody::SignalSent { target, key } => ("signal", format!("`{key}` to {target}")),
+        EventBody::Denied { .. } | EventBody::Revoked { .. } => ("grant", event.display_message()),
         EventBody::HostCalled { name } => ("call", format!("`{name}`")),
         EventBody::ArtifactAttached(artifact) => {
             ("file", format!("{} ({}, {})", artifact.name, artifact.media_type, text::bytes(artifact.size)))
@@ -98,6 +99,7 @@ pub(in crate::cli) fn line(event: &EventBody) -> Option<String> {
         | EventBody::DaemonGivenUp { .. }
         | EventBody::Schedule { .. }
         | EventBody::Schedules { .. }
+        | EventBody::FolderRoomTaken { .. }
         | EventBody::LateSignal { .. } => return None,
     };
     Some(labelled(label, &words))
@@ -107,6 +109,10 @@ pub(in crate::cli) fn line(event: &EventBody) -> Option<String> {
 fn decided(decision: &ApprovalDecision) -> String {
     match decision {
         ApprovalDecision::Approved { by, input: None } => format!("approved by {by}"),
+        // How long a yes to the policy's question holds.
+        ApprovalDecision::Approved { by, input: Some(input) } if AnswerFor::of(Some(input)).is_some() => {
+            format!("approved by {by}: {}", input.as_str().unwrap_or_default())
+        }
         ApprovalDecision::Approved { by, input: Some(_) } => format!("approved by {by}, with a change"),
         ApprovalDecision::Denied { by, reason } => because("denied by", *by, reason),
         ApprovalDecision::TimedOut => "nobody decided in time, which is a no".to_owned(),

@@ -9,10 +9,10 @@ use serde_json::Value;
 use crate::cli::args::{KeepScratch, PermissionMode, RunArguments};
 use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
-use crate::cli::prompt::Verdict;
+use crate::cli::prompt::{Verdict, grant};
 use crate::cli::values::EarlyVerdict;
 use crate::cli::{groups, text};
-use crate::{Limits, LimitsRequest, Manifest, Plugin, ScratchPolicy, StartError, StartRequest};
+use crate::{ApprovalAsk, Limits, LimitsRequest, Manifest, Plugin, ScratchPolicy, StartError, StartRequest};
 
 /// What is decided in advance.
 #[derive(Debug, Default)]
@@ -23,9 +23,11 @@ pub(super) struct Verdicts {
 }
 
 impl Verdicts {
-    /// What is decided about a question of this kind.
+    /// What is decided about a question of this kind. What a plugin may touch is approved of in advance only by its name.
     pub(super) fn of(&self, kind: &str) -> Option<&Verdict> {
-        self.by_kind.get(kind).or(self.others.as_ref())
+        let others = self.others.as_ref();
+        let others = others.filter(|verdict| kind != ApprovalAsk::GRANT || matches!(verdict, Verdict::Deny(_)));
+        self.by_kind.get(kind).or(others)
     }
 }
 
@@ -38,6 +40,13 @@ pub(super) fn config(arguments: &RunArguments) -> Result<Option<Value>, Fault> {
 pub(super) fn verdicts(arguments: &RunArguments) -> Result<Verdicts, Fault> {
     let mut by_kind = BTreeMap::new();
     for EarlyVerdict { kind, verdict } in arguments.approve.iter().chain(&arguments.deny) {
+        if let (ApprovalAsk::GRANT, Verdict::Approve(Some(input))) = (kind.as_str(), verdict)
+            && !grant::is_answer(input)
+        {
+            return Err(Fault::usage(format!("--approve grant={input} says nothing about how long that holds")).hint(
+                "write --approve grant for each one time, or --approve 'grant=\"task\"' for as long as the task lives",
+            ));
+        }
         if by_kind.insert(kind.clone(), verdict.clone()).is_some_and(|other| other != *verdict) {
             return Err(Fault::usage(format!("the approval `{kind}` is decided twice, in two ways")));
         }

@@ -230,6 +230,9 @@ impl<'a, 'host> Session<'a, 'host> {
             | EventBody::FuelRenewed { .. }
             | EventBody::DaemonGivenUp { .. }
             | EventBody::Detached { .. }
+            | EventBody::Denied { .. }
+            | EventBody::Revoked { .. }
+            | EventBody::FolderRoomTaken { .. }
             | EventBody::DeliverySet { .. }
             | EventBody::CancelRequested(_) => {}
         }

@@ -91,14 +91,6 @@ fn variables_have_a_name() {
 }
 
 #[test]
-fn folders_are_not_allowed_by_name() {
-    assert_eq!(capability("signal"), Ok(Allowed::Signal));
-    assert_eq!(capability("kv"), Ok(Allowed::Kv));
-    assert!(capability("dir-write").unwrap_err().contains(":rw"));
-    assert!(capability("network").is_err());
-}
-
-#[test]
 fn decisions_name_a_kind() {
     let verdict = |kind: &str, verdict| Ok(EarlyVerdict { kind: kind.to_owned(), verdict });
     assert_eq!(approval("deploy"), verdict("deploy", Verdict::Approve(None)));

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use crate::cli::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
+use crate::cli::prompt::grant;
 use crate::cli::{output, text};
 use crate::serve::wire::Verdict;
-use crate::{ApprovalAsk, ApprovalFilter, ApprovalNumber, OpenApproval, TaskId};
+use crate::{AnswerFor, ApprovalAsk, ApprovalFilter, ApprovalNumber, OpenApproval, TaskId};
 
 use super::at::At;
 use super::table::Rows;
@@ -26,6 +27,15 @@ pub(in crate::cli) struct ApproveArguments {
     /// Approves of this instead of what was asked for
     #[arg(long, value_name = "JSON", value_parser = input, requires = "id", allow_hyphen_values = true)]
     input: Option<Value>,
+    /// What the plugin may touch: for this one time, which is what a yes means without such a flag
+    #[arg(long, requires = "id", conflicts_with = "input")]
+    once: bool,
+    /// The same for as long as the task lives
+    #[arg(long, requires = "id", conflicts_with_all = ["input", "once"])]
+    task: bool,
+    /// The same for all tasks of the plugin from now on: it is written into the policy's file
+    #[arg(long, requires = "id", conflicts_with_all = ["input", "once", "task"])]
+    always: bool,
     #[command(flatten)]
     at: At,
 }
@@ -62,36 +72,74 @@ fn input(text: &str) -> Result<Value, String> {
 
 /// Says yes.
 pub(super) async fn approve(arguments: &ApproveArguments) -> Result<Exit, Fault> {
-    let verdict = Verdict::Approve { input: arguments.input.clone() };
-    decide(&arguments.question, &arguments.at, &verdict).await
+    let holds = match arguments {
+        ApproveArguments { once: true, .. } => Some(AnswerFor::Once),
+        ApproveArguments { task: true, .. } => Some(AnswerFor::Task),
+        ApproveArguments { always: true, .. } => Some(AnswerFor::Always),
+        ApproveArguments { .. } => None,
+    };
+    let input = holds.map(|holds| holds.to_string().into()).or_else(|| arguments.input.clone());
+    decide(&arguments.question, &arguments.at, &Verdict::Approve { input }, holds).await
 }
 
 /// Says no.
 pub(super) async fn deny(arguments: &DenyArguments) -> Result<Exit, Fault> {
     let verdict = Verdict::Deny { reason: arguments.reason.clone() };
-    decide(&arguments.question, &arguments.at, &verdict).await
+    decide(&arguments.question, &arguments.at, &verdict, None).await
 }
 
-async fn decide(question: &Question, at: &At, verdict: &Verdict) -> Result<Exit, Fault> {
+async fn decide(question: &Question, at: &At, verdict: &Verdict, holds: Option<AnswerFor>) -> Result<Exit, Fault> {
     let client = at.connect().await?;
     let Some(name) = &question.id else { return list(&client, at).await };
     let id = which::one(&client, name, question.key).await?;
-    let number = match question.number {
-        Some(number) => ApprovalNumber(number),
-        None => the_only_one(&client, id).await?,
+    let number = match (question.number, holds) {
+        (Some(number), None) => ApprovalNumber(number),
+        (number, _) => {
+            let open = open_of(&client, id).await?;
+            let number = match number {
+                Some(number) => ApprovalNumber(number),
+                None => choose(id, &open)?,
+            };
+            may_hold(open.iter().find(|open| open.number == number), holds)?;
+            number
+        }
     };
     client.decide(id, number, verdict).await?;
     let word = match verdict {
         Verdict::Approve { .. } => "approved",
         Verdict::Deny { .. } => "denied",
     };
-    let document = json!({ "id": id, "number": number, "decision": word });
-    at.confirm(&document, &format!("{}: {word}", which::short(id)))
+    let mut document = json!({ "id": id, "number": number, "decision": word });
+    if let (Some(holds), Some(fields)) = (holds, document.as_object_mut()) {
+        fields.insert("holds".to_owned(), holds.to_string().into());
+    }
+    let long = match holds {
+        None => "",
+        Some(AnswerFor::Once) => " for this once",
+        Some(AnswerFor::Task) => " for as long as the task lives",
+        Some(AnswerFor::Always) => " for all tasks of the plugin; the policy's file has it in a moment",
+    };
+    at.confirm(&document, &format!("{}: {word}{long}", which::short(id)))
 }
 
-async fn the_only_one(client: &Client, id: TaskId) -> Result<ApprovalNumber, Fault> {
+/// How long an answer holds is said only of what a plugin may touch: to other questions it would be an answer of its own.
+fn may_hold(open: Option<&OpenApproval>, holds: Option<AnswerFor>) -> Result<(), Fault> {
+    match (open, holds) {
+        (Some(open), Some(holds)) if open.ask.kind != ApprovalAsk::GRANT => {
+            let kind = &open.ask.kind;
+            Err(Fault::usage(format!(
+                "--{holds} answers questions of the kind `grant`, and this one is of the kind `{kind}`"
+            ))
+            .hint("without the flag it is approved of as it is; --input JSON approves of something else"))
+        }
+        // One that is not there the server tells.
+        (Some(_) | None, _) => Ok(()),
+    }
+}
+
+async fn open_of(client: &Client, id: TaskId) -> Result<Vec<OpenApproval>, Fault> {
     let filter = ApprovalFilter { task: Some(id), ..ApprovalFilter::default() };
-    choose(id, &client.approvals(&filter).await?.approvals)
+    Ok(client.approvals(&filter).await?.approvals)
 }
 
 fn choose(id: TaskId, open: &[OpenApproval]) -> Result<ApprovalNumber, Fault> {
@@ -104,7 +152,7 @@ fn choose(id: TaskId, open: &[OpenApproval]) -> Result<ApprovalNumber, Fault> {
                 several.iter().map(|open| format!("{} ({})", open.number.0, words(&open.ask))).collect();
             Err(Fault::usage(format!("the task asks more than one question: {}", asked.join(", "))).hint(format!(
                 "name one: {}",
-                to_type(id, several.first().map_or(ApprovalNumber(1), |open| open.number))
+                several.first().map(|open| to_type(id, open.number, &open.ask.kind)).unwrap_or_default()
             )))
         }
     }
@@ -116,7 +164,7 @@ async fn list(client: &Client, at: &At) -> Result<Exit, Fault> {
     if !at.json {
         output::talk(
             match list.approvals.first() {
-                Some(first) => format!("to decide, type {}", to_type(first.id, first.number)),
+                Some(first) => format!("to decide, type {}", to_type(first.id, first.number, &first.ask.kind)),
                 None => "no task asks for anything".to_owned(),
             }
             .as_str(),
@@ -148,14 +196,19 @@ fn rows(open: &[OpenApproval], now: &Now) -> Rows {
 /// What is asked, and why. Not escaped.
 pub(super) fn words(ask: &ApprovalAsk) -> String {
     let clip = |text: &str| text::clip(text, WORDS_BYTES_MAX);
-    let what = if ask.summary.is_empty() { ask.kind.clone() } else { format!("{}: {}", ask.kind, clip(&ask.summary)) };
+    let kind = match grant::about(ask) {
+        Some(what) => format!("{} ({})", ask.kind, clip(&what)),
+        None => ask.kind.clone(),
+    };
+    let what = if ask.summary.is_empty() { kind } else { format!("{kind}: {}", clip(&ask.summary)) };
     if ask.reason.is_empty() { what } else { format!("{what} - reason: {}", clip(&ask.reason)) }
 }
 
 /// What to type to decide a question.
-pub(super) fn to_type(id: TaskId, number: ApprovalNumber) -> String {
+pub(super) fn to_type(id: TaskId, number: ApprovalNumber, kind: &str) -> String {
     let (id, number) = (which::short(id), number.0);
-    format!("taskcell approve {id} {number}, or taskcell deny {id} {number}")
+    let long = if kind == ApprovalAsk::GRANT { " [--once|--task|--always]" } else { "" };
+    format!("taskcell approve {id} {number}{long}, or taskcell deny {id} {number}")
 }
 
 #[cfg(test)]
@@ -195,5 +248,19 @@ mod tests {
             "{several}"
         );
         assert!(input("yes").is_err() && input("\"yes\"").is_ok());
+    }
+
+    #[test]
+    fn t16_how_long_a_yes_holds_is_said_of_what_a_plugin_may_touch_and_of_nothing_else() {
+        let mut grant = open(2);
+        grant.ask.kind = ApprovalAsk::GRANT.to_owned();
+        grant.ask.metadata = Some(json!({"capability": "kv", "scope": ""}));
+        assert!(may_hold(Some(&grant), Some(AnswerFor::Always)).is_ok() && may_hold(None, None).is_ok());
+        let refused = may_hold(Some(&open(1)), Some(AnswerFor::Task)).map_err(|fault| fault.lines().join("\n"));
+        assert!(refused.is_err_and(|said| said.contains("--task") && said.contains("of the kind `deploy`")));
+        assert_eq!(words(&grant.ask), "grant (kv): version 7 - reason: all tests pass");
+        assert!(
+            to_type(grant.id, grant.number, &grant.ask.kind).contains("approve 0f0f0f0f 2 [--once|--task|--always]")
+        );
     }
 }

@@ -3,6 +3,7 @@
 use clap::Subcommand;
 
 use super::approve::{ApproveArguments, DenyArguments};
+use super::audit::AuditArguments;
 use super::cancel::CancelArguments;
 use super::controls::{FuelArguments, InstructArguments, NotifyArguments, PauseArguments, ResumeArguments};
 use super::events::EventsArguments;
@@ -11,6 +12,7 @@ use super::help;
 use super::list::ListArguments;
 use super::output::OutputArguments;
 use super::plugin::PluginVerb;
+use super::revoke::RevokeArguments;
 use super::schedule::ScheduleVerb;
 use super::show::ShowArguments;
 use super::start::StartArguments;
@@ -52,6 +54,12 @@ pub(in crate::cli) enum Verb {
     Approve(ApproveArguments),
     /// Says no to a task's question; without a task, lists the questions
     Deny(DenyArguments),
+    /// Takes a capability away from tasks that run
+    #[command(after_help = help::REVOKE)]
+    Revoke(RevokeArguments),
+    /// Shows what tasks were allowed and denied, who was asked, and what was taken away
+    #[command(after_help = help::AUDIT)]
+    Audit(AuditArguments),
     /// Gives a task more fuel, or refuses it
     Fuel(FuelArguments),
     /// Adds, lists and removes the server's plugins

@@ -4,7 +4,9 @@ use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
 
 use super::args::Verb;
-use super::{approve, cancel, controls, events, gc, list, output, plugin, schedule, show, start, stop_all, wait};
+use super::{
+    approve, audit, cancel, controls, events, gc, list, output, plugin, revoke, schedule, show, start, stop_all, wait,
+};
 
 /// Does what a verb says.
 pub(in crate::cli) async fn run(verb: Verb) -> Result<Exit, Fault> {
@@ -23,6 +25,8 @@ pub(in crate::cli) async fn run(verb: Verb) -> Result<Exit, Fault> {
         Verb::Instruct(arguments) => controls::instruct(&arguments).await,
         Verb::Approve(arguments) => approve::approve(&arguments).await,
         Verb::Deny(arguments) => approve::deny(&arguments).await,
+        Verb::Revoke(arguments) => revoke::revoke(&arguments).await,
+        Verb::Audit(arguments) => audit::audit(&arguments).await,
         Verb::Fuel(arguments) => controls::fuel(&arguments).await,
         Verb::Plugin(verb) => plugin::run(&verb).await,
         Verb::Schedule(verb) => schedule::run(verb).await,

@@ -5,7 +5,7 @@ use crate::cli::fault::Fault;
 use crate::cli::output::talk;
 use crate::cli::progress::labelled;
 use crate::cli::run::line;
-use crate::{ApprovalNumber, EventBody, EventSeq, OutputCursor, OutputQuery, TaskId};
+use crate::{ApprovalAsk, ApprovalNumber, EventBody, EventSeq, OutputCursor, OutputQuery, TaskId};
 
 use super::approve;
 use super::output::{Lines, Reader, with_origin};
@@ -56,15 +56,16 @@ fn words(id: TaskId, event: &EventBody) -> Option<String> {
     if said.is_some() {
         return said;
     }
-    let asked =
-        |what: String, number: ApprovalNumber| labelled("ask", &format!("{what}: {}", approve::to_type(id, number)));
+    let asked = |what: String, number: ApprovalNumber, kind: &str| {
+        labelled("ask", &format!("{what}: {}", approve::to_type(id, number, kind)))
+    };
     if let EventBody::Progress { message, percent, .. } = event {
         let label = percent.map_or_else(|| "-".to_owned(), |percent| format!("{percent}%"));
         Some(labelled(&label, message))
     } else if let EventBody::ApprovalRequested { number, ask } = event {
-        Some(asked(approve::words(ask), *number))
+        Some(asked(approve::words(ask), *number, &ask.kind))
     } else if let EventBody::FuelRequested { number, .. } = event {
-        Some(asked(event.display_message(), *number))
+        Some(asked(event.display_message(), *number, ApprovalAsk::FUEL))
     } else if let EventBody::WaitStarted { keys, .. } = event {
         let keys: Vec<&str> = keys.iter().map(crate::SignalKey::as_str).collect();
         let (id, first) = (which::short(id), keys.first().copied().unwrap_or("KEY"));
@@ -78,7 +79,7 @@ fn words(id: TaskId, event: &EventBody) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{ApprovalAsk, SignalKey};
+    use crate::SignalKey;
 
     use super::*;
 

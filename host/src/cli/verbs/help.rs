@@ -48,7 +48,33 @@ pub(super) const APPROVE: &str = "\
 Examples:
   taskcell approve
   taskcell approve 3f2a
-  taskcell approve 3f2a 2 --input '{\"version\": 6}'";
+  taskcell approve 3f2a 2 --input '{\"version\": 6}'
+  taskcell approve 3f2a --always
+
+A question of the kind `grant` is the policy's: whether a plugin may touch something. Its yes holds for this one time,
+with --task as long as the task lives, with --always for all tasks of the plugin: then it is written into the policy's
+file, with who said so and when.";
+
+/// Below `taskcell audit --help`.
+pub(super) const AUDIT: &str = "\
+Examples:
+  taskcell audit --denied --since 1h
+  taskcell audit --task 3f2a --all
+  taskcell audit --plugin fetch --capability http --follow
+  taskcell audit --json > audit-of-today.jsonl
+
+It reads audit.jsonl in the server's directory and its older parts beside it, with and without a running server. A thing
+that a task may do is told once for each task and rule; of requests to other machines each one is. `taskcell inspect
+PLUGIN --history` sums up what a plugin did.";
+
+/// Below `taskcell revoke --help`.
+pub(super) const REVOKE: &str = "\
+Examples:
+  taskcell revoke http 3f2a
+  taskcell revoke fs --plugin digest --now
+
+It is gone with the next call that needs it, for the tasks below a task as well. A plugin's tasks that start later do not
+have it either, until another policy is in force or the server is started again; the policy itself stays as it is.";
 
 /// Below `taskcell schedule add --help`.
 pub(super) const SCHEDULE_ADD: &str = "\

@@ -234,6 +234,7 @@ fn page(plugin: &PluginInfo, now: &Now) -> Vec<String> {
     }
     lines.push(format!("  {:<10} {}", "state", if plugin.enabled { "enabled" } else { "disabled" }));
     lines.push(format!("  {:<10} {} · sha256 {}", "file", text::bytes(plugin.size), plugin.digest));
+    lines.extend(plugin.publisher.iter().map(|name| format!("  {:<10} {name}", "signed by")));
     lines.push("  tasks".to_owned());
     let described = plugin.manifest.iter().flat_map(|manifest| &manifest.tasks);
     let described: Vec<(&str, &str)> =

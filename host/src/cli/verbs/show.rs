@@ -153,7 +153,7 @@ fn questions(state: &Snapshot, now: &Now) -> Vec<String> {
     let mut lines = vec!["  questions".to_owned()];
     for pending in &state.approvals {
         lines.push(format!("    {}  {}", approve::words(&pending.ask), now.told(pending.since)));
-        lines.push(format!("       {}", approve::to_type(state.id, pending.number)));
+        lines.push(format!("       {}", approve::to_type(state.id, pending.number, &pending.ask.kind)));
     }
     lines
 }

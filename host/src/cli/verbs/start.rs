@@ -104,7 +104,9 @@ impl TaskArguments {
         for dir in &mut grants.dirs {
             dir.host = absolute(&dir.host)?;
         }
-        let mut request = StartRequest::new(&self.plugin, task_type).input(input).grants(grants);
+        let mut request = StartRequest::new(&self.plugin, task_type).input(input);
+        // Where the server has a policy, nothing said is as much as that gives; and else nothing.
+        request.grants = self.grants.is_said().then_some(grants);
         request.key.clone_from(&self.key);
         request.limits = wishes;
         for attachment in &self.grants.attach {

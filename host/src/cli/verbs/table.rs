@@ -10,7 +10,7 @@ const FLEXIBLE_MIN: u16 = 8;
 
 /// A table to be written.
 #[derive(Debug)]
-pub(super) struct Rows {
+pub(in crate::cli) struct Rows {
     header: &'static [&'static str],
     /// Which of its columns give way when the terminal is narrow.
     flexible: &'static [usize],
@@ -18,22 +18,22 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    pub(super) fn new(header: &'static [&'static str], flexible: &'static [usize]) -> Self {
+    pub(in crate::cli) fn new(header: &'static [&'static str], flexible: &'static [usize]) -> Self {
         Self { header, flexible, lines: Vec::new() }
     }
 
     /// Adds a line. The texts may be anybody's.
-    pub(super) fn add(&mut self, cells: &[String]) {
+    pub(in crate::cli) fn add(&mut self, cells: &[String]) {
         self.lines.push(cells.iter().map(|cell| escape(cell).into_owned()).collect());
     }
 
     /// As lines, for what stdout is connected to.
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub(in crate::cli) fn lines(&self) -> Vec<String> {
         self.lines_within(environment::columns_of_stdout())
     }
 
     /// As lines, each no wider than these columns if the columns that do not give way allow it.
-    pub(super) fn lines_within(&self, columns: Option<u16>) -> Vec<String> {
+    pub(in crate::cli) fn lines_within(&self, columns: Option<u16>) -> Vec<String> {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_truncation_indicator("…");
         match columns {

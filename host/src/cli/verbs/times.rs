@@ -1,15 +1,37 @@
 //! Times as people say them.
 
-use jiff::{Timestamp as Instant, Zoned};
+use jiff::{Timestamp as Instant, Zoned, civil};
 
 use crate::Timestamp;
-use crate::cli::environment;
+use crate::cli::{environment, values};
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 /// From here on the date says more.
 const DATE_FROM: u64 = 7 * DAY;
+
+/// A moment that is over: a time ago, a time of the day, which is the last one; a date with a time; or one with a zone.
+pub(super) fn since(text: &str, now: &Zoned) -> Result<Timestamp, String> {
+    let zone = now.time_zone();
+    let local = |at: civil::DateTime| at.to_zoned(zone.clone()).map(|at| at.timestamp());
+    let of_day = |time: civil::Time| {
+        let today = local(now.date().to_datetime(time))?;
+        if today <= now.timestamp() { Ok(today) } else { local(now.date().yesterday()?.to_datetime(time)) }
+    };
+    // A date before a time: a time is found in a date as well.
+    let at = match values::duration(text) {
+        Ok(ago) => now.timestamp().checked_sub(ago),
+        Err(_) => text
+            .parse::<Instant>()
+            .or_else(|_| text.parse::<civil::DateTime>().and_then(local))
+            .or_else(|_| text.parse::<civil::Time>().and_then(of_day)),
+    };
+    let millis = at.ok().and_then(|at| u64::try_from(at.as_millisecond()).ok()).map(Timestamp);
+    millis.ok_or_else(|| {
+        "this is no moment; write for example 2h, 30m, 18:30, '2030-12-24 18:30' or 2030-12-24T18:30:00Z".to_owned()
+    })
+}
 
 /// The moment that others are told from.
 #[derive(Debug, Clone)]
@@ -89,6 +111,24 @@ pub(super) mod tests {
             assert_eq!(told(away), said, "{away}");
         }
         assert_eq!(now().told(Timestamp(u64::MAX)), "at no time");
+    }
+
+    #[test]
+    fn a_moment_that_is_over_is_read_as_a_person_writes_it() {
+        for (text, before_ms) in [
+            ("2h", 7_200_000),
+            ("90s", 90_000),
+            ("17:30", 1_800_000),
+            ("18:00", 0),
+            ("18:00:01", 86_399_000),
+            ("2030-12-24 17:00", 3_600_000),
+            ("2030-12-24T16:00:00Z", 3_600_000),
+        ] {
+            assert_eq!(since(text, &now().0), Ok(Timestamp(NOW_MS - before_ms)), "{text}");
+        }
+        for none in ["", "yesterday", "25:00", "2"] {
+            assert!(since(none, &now().0).is_err(), "{none}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::completing;
 /// Digits of an id that are shown.
 pub(super) const DIGITS: usize = 8;
 /// Digits of an id at least, so that a slip of the finger names no task.
-const DIGITS_MIN: usize = 4;
+pub(super) const DIGITS_MIN: usize = 4;
 /// Digits of a whole id.
 const DIGITS_ALL: usize = 32;
 /// Tasks that are named when several are meant.

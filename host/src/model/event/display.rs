@@ -10,6 +10,7 @@ use crate::model::outbox::Settlement;
 use crate::model::outcome::Outcome;
 use crate::model::patch::Change;
 use crate::model::plan::PlanEvent;
+use crate::model::policy::mandate::AnswerFor;
 use crate::model::schedule::ScheduleEvent;
 use crate::model::signal::Party;
 use crate::model::text::{bytes, duration, fuel, shortened};
@@ -119,6 +120,14 @@ impl EventBody {
             },
             Self::Detached { by } => format!("{by} lets it go on in the background"),
             Self::DeliverySet { by, .. } => format!("{by} changes where its updates go"),
+            Self::Denied { capability, scope, reason, .. } => {
+                let on = if scope.is_empty() { String::new() } else { format!(" ({})", cut(scope)) };
+                format!("it was denied {capability}{on}: {}", cut(reason))
+            }
+            Self::Revoked { capability, by } => format!("{by} takes {capability} away from it"),
+            Self::FolderRoomTaken { folder, bytes: size, inodes } => {
+                format!("it takes room in {}: {} and {inodes} files so far", cut(folder), bytes(*size))
+            }
             Self::Plan { change } => change.display_message(),
             Self::Schedule { change } => scheduled(change),
             Self::Schedules { list } => format!("there are {} schedules", list.len()),
@@ -184,6 +193,10 @@ fn why_over(reason: WaitEnd) -> &'static str {
 fn decided(decision: &ApprovalDecision) -> String {
     match decision {
         ApprovalDecision::Approved { by, input: None } => format!("approved by {by}"),
+        // How long a yes to the policy's question holds.
+        ApprovalDecision::Approved { by, input: Some(input) } if AnswerFor::of(Some(input)).is_some() => {
+            format!("approved by {by}: {}", input.as_str().unwrap_or_default())
+        }
         ApprovalDecision::Approved { by, input: Some(_) } => format!("approved by {by}, with a change"),
         ApprovalDecision::Denied { by, reason } => because(format!("denied by {by}"), reason),
         ApprovalDecision::TimedOut => "nobody decided in time, which is a no".to_owned(),

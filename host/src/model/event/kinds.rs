@@ -22,6 +22,7 @@ impl EventBody {
             | Self::ChildStarted { .. }
             | Self::ChildWaitStarted { .. }
             | Self::ApprovalRepeated { .. }
+            | Self::Denied { .. }
             | Self::Panicked { .. } => true,
             Self::SignalReceived { signal, .. } => signal.sender == Party::Itself,
             Self::Updated { by, .. } => *by == Party::Itself,
@@ -57,6 +58,8 @@ impl EventBody {
             | Self::OnTerminalDone { .. }
             | Self::HookDone { .. }
             | Self::LateSignal { .. }
+            | Self::Revoked { .. }
+            | Self::FolderRoomTaken { .. }
             | Self::Schedule { .. }
             | Self::Schedules { .. } => false,
         }

@@ -133,7 +133,10 @@ pub(super) fn words(event: &EventBody) -> String {
         }
         // What it says of a plan has the task's words within.
         EventBody::Plan { change } => code(&change.display_message()),
-        EventBody::Updated { .. } => code(&event.display_message()),
+        EventBody::Updated { .. } | EventBody::Denied { .. } | EventBody::FolderRoomTaken { .. } => {
+            code(&event.display_message())
+        }
+        EventBody::Revoked { capability, by } => format!("lost {capability}: taken away by {by}"),
         EventBody::Detached { by } => format!("went on in the background, by {by}"),
         EventBody::DeliverySet { by, .. } => format!("another place for its updates, by {by}"),
         EventBody::UsageRecorded { tool, tokens, actions } => {

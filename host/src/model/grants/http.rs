@@ -7,6 +7,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(any(test, feature = "cli"))]
+pub(crate) mod text;
+
 /// Bytes of a host's name: DNS allows no more.
 const HOST_BYTES_MAX: usize = 253;
 
@@ -213,7 +216,7 @@ impl HttpGrant {
     }
 
     /// Whether everything that the other grants is granted.
-    pub(super) fn covers(&self, other: &Self) -> bool {
+    pub(in crate::model) fn covers(&self, other: &Self) -> bool {
         let methods = self.methods.is_empty() || (!other.methods.is_empty() && other.methods.is_subset(&self.methods));
         self.host.covers(&other.host)
             && other.ports.is_subset(&self.ports)

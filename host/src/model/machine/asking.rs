@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::ending::finish;
 use super::waiting::parked_already;
-use super::{Refusal, RefusalKind};
+use super::{Refusal, RefusalKind, granting};
 use serde_json::Value;
 
 use crate::model::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, ApprovalRuling, KIND_BYTES_MAX};
@@ -16,15 +16,16 @@ use crate::model::signal::Party;
 use crate::model::snapshot::{FuelRequest, Phase, Usage};
 use crate::model::state::TaskState;
 
+/// The kinds that are the host's to ask about.
+const OURS: [&str; 3] = [ApprovalAsk::START, ApprovalAsk::FUEL, ApprovalAsk::GRANT];
+
 pub(super) fn request_approval(state: &TaskState, ask: ApprovalAsk) -> Decision {
     if let Some(refused) = parked_already(state) {
         return refused;
     }
-    if !is_kind(&ask.kind) || [ApprovalAsk::START, ApprovalAsk::FUEL].contains(&ask.kind.as_str()) {
+    if !is_kind(&ask.kind) || OURS.contains(&ask.kind.as_str()) {
         let message = format!(
-            "an approval's kind has 1 to {KIND_BYTES_MAX} bytes and no control characters, and is neither {:?} nor {:?}",
-            ApprovalAsk::START,
-            ApprovalAsk::FUEL
+            "an approval's kind has 1 to {KIND_BYTES_MAX} bytes and no control characters, and is none of {OURS:?}"
         );
         return Decision::refused(RefusalKind::InvalidArgument, message);
     }
@@ -64,6 +65,9 @@ pub(super) fn decide_approval(
     }
     if let Err(why) = may_decide(state, *by, ruling) {
         return Decision::refused(RefusalKind::Denied, why);
+    }
+    if let Some(refused) = granting::unfit(state, number, &decision) {
+        return refused;
     }
     if let Some(request) = fuel {
         return decide_fuel(state, request, decision);

@@ -2,6 +2,7 @@
 //! anything else, once for each restart.
 
 use super::ending::{cancelled, finish};
+use super::granting;
 use crate::model::command::{Answer, Decision, HostFit};
 use crate::model::event::EventBody;
 use crate::model::outcome::{Failure, FailureKind, Outcome};
@@ -39,7 +40,9 @@ pub(super) fn host_restarted(state: &TaskState, fit: HostFit, now: Timestamp) ->
     let failure = Failure::new(FailureKind::Lost, "its host stopped while it ran, and was started again");
     let (attempt, usage, pause) = (state.attempt, state.known_usage(), std::time::Duration::ZERO);
     let ended = EventBody::AttemptEnded { attempt, failure, usage, pause };
-    Decision { events: vec![ended, EventBody::Due], answer: Answer::Done }
+    // Nobody can say yes any more to what the lost attempt was about to do.
+    let events = granting::open(state).chain([ended, EventBody::Due]).collect();
+    Decision { events, answer: Answer::Done }
 }
 
 fn lost(state: &TaskState, why: impl Into<String>) -> Decision {

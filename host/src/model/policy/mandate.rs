@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::model::capability::Capability;
 use crate::model::grants::touch::Touch;
@@ -11,6 +12,12 @@ use crate::model::grants::{DirGrant, Grants};
 use crate::model::requests::{CapabilityRequest, Requested};
 
 use super::{Denials, Rules, Ruling, SharedRules, Standing};
+
+#[cfg(feature = "http")]
+mod web;
+
+/// Refused in a row, after which a task has not understood that it may not.
+pub(crate) const DENIALS_MAX: u32 = 20;
 
 /// Something was not allowed. A guest gets it as a value, and can go on without.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -25,6 +32,12 @@ pub struct Denied {
     pub reason: String,
     /// Whether the same may be allowed later in the task's life.
     pub retryable: bool,
+}
+
+impl Denied {
+    pub(crate) fn of(touch: &Touch, reason: impl Into<String>, retryable: bool) -> Self {
+        Self { capability: touch.capability(), scope: touch.scope(), reason: reason.into(), retryable }
+    }
 }
 
 fn in_words(scope: &str) -> String {
@@ -54,6 +67,16 @@ pub enum AnswerFor {
     Task,
     /// For all tasks of the plugin, from now on: it is written into the policy.
     Always,
+}
+
+impl AnswerFor {
+    /// What was approved of, as a decision carries it: nothing is once. `None` for anything else.
+    pub(crate) fn of(input: Option<&Value>) -> Option<Self> {
+        match input {
+            None => Some(Self::Once),
+            Some(input) => serde_json::from_value(input.clone()).ok(),
+        }
+    }
 }
 
 impl fmt::Display for AnswerFor {
@@ -105,7 +128,7 @@ impl Mandate {
     pub(crate) fn decide(&self, touch: &Touch) -> Verdict {
         let denied = |rule: &str, reason: String, retryable: bool| Verdict::Denied {
             rule: rule.to_owned(),
-            denied: Denied { capability: touch.capability(), scope: touch.scope(), reason, retryable },
+            denied: Denied::of(touch, reason, retryable),
         };
         if self.withdrawn.forbid(touch).is_some() {
             return denied("withdrawn", "it was taken away from this task".to_owned(), false);
@@ -163,14 +186,19 @@ impl Mandate {
         if same_plugin || self.rules.is_some() { self.bound() } else { Grants::default() }
     }
 
+    /// What of that its own type asks for.
+    pub(crate) fn seen(&self) -> Grants {
+        self.requested.narrow(&self.bound())
+    }
+
     /// The folders that it sees.
     pub(crate) fn dirs(&self) -> Vec<DirGrant> {
-        self.requested.narrow(&self.bound()).dirs
+        self.seen().dirs
     }
 
     /// The environment that it sees at its start; each variable is looked at again when it is read.
     pub(crate) fn env(&self) -> Vec<(String, String)> {
-        self.requested.narrow(&self.bound()).env
+        self.seen().env
     }
 
     /// The policy has changed.
@@ -178,14 +206,17 @@ impl Mandate {
         self.rules = Some(rules);
     }
 
+    /// What was taken away for good.
+    pub(crate) fn withdrawn(&self) -> &BTreeSet<Capability> {
+        &self.withdrawn.capabilities
+    }
+
     /// Takes a capability away for good.
-    #[cfg(test)]
     pub(crate) fn withdraw(&mut self, capability: Capability) {
         self.withdrawn.capabilities.insert(capability);
     }
 
     /// Keeps what somebody said, for as long as the task lives.
-    #[cfg(test)]
     pub(crate) fn answered(&mut self, touch: Touch, yes: bool) {
         if yes {
             self.allowed.insert(touch);

@@ -12,6 +12,7 @@ use crate::model::grants::{Access, DirGrant, Grants};
 use crate::model::ids::PluginDigest;
 use crate::model::limits::LimitsRequest;
 use crate::model::manifest;
+use crate::model::publisher::PublisherKey;
 
 use super::{Bytes, Common, Denials, PluginRules, Policy, SecretRule, SecretSource};
 
@@ -172,7 +173,7 @@ fn in_text(error: &impl ToString) -> PolicyError {
     PolicyError::Text(error.to_string().trim_end().to_owned())
 }
 
-fn wrong(at: impl Into<String>, why: impl Into<String>) -> PolicyError {
+pub(super) fn wrong(at: impl Into<String>, why: impl Into<String>) -> PolicyError {
     PolicyError::Value { at: at.into(), why: why.into() }
 }
 
@@ -209,8 +210,28 @@ impl PolicyText {
             limits: limits("all.limits", self.all.limits)?,
             signed: self.all.signed,
         };
-        Ok(Policy { all, plugins, secrets, publishers: self.publishers })
+        Ok(Policy { all, plugins, secrets, publishers: publishers(self.publishers)? })
     }
+}
+
+/// The keys of publishers. Two of the same key would both have signed whatever one of them did.
+fn publishers(text: BTreeMap<String, String>) -> Result<BTreeMap<String, PublisherKey>, PolicyError> {
+    let mut known: BTreeMap<String, PublisherKey> = BTreeMap::new();
+    for (name, key) in text {
+        let at = format!("publishers.{name}");
+        if name.trim().is_empty() {
+            return Err(wrong(at, "a publisher has no name"));
+        }
+        let forms =
+            "64 hexadecimal digits, as `taskcell keygen` shows them, a PEM file's text, or a line `ssh-ed25519 …`";
+        let parsed =
+            PublisherKey::parse(&key).ok_or_else(|| wrong(&at, format!("{key:?} is no public key: {forms}")))?;
+        if let Some((other, _)) = known.iter().find(|(_, known)| **known == parsed) {
+            return Err(wrong(at, format!("it has the same key as {other:?}")));
+        }
+        known.insert(name, parsed);
+    }
+    Ok(known)
 }
 
 /// Names of plugins and secrets: what can stand in an error, a rule's place and a placeholder as it is.
@@ -405,7 +426,7 @@ mod tests {
             limits = { fuel = 7 }
             deny = { capabilities = ["random"], http = ["*.internal"], fs = ["/etc"] }
             [publishers]
-            acme = "key"
+            acme = "cab46325f4e784c716e6283362f3e2ac55b979480c74a782946cd085de2ac3e6"
             [secrets.github]
             env = "GITHUB_TOKEN"
             hosts = ["api.github.com"]

@@ -44,6 +44,7 @@ impl Reference {
                 self.made_one()
             }
             Command::CallHost { .. } if self.view.cancel.is_some() => Said::Refused(RefusalKind::Cancelled),
+            Command::Grant(command) => self.granting(command),
             Command::RequestFuel { units, timeout, .. } => self.asks_fuel(*units, *timeout),
             _ => self.made_one(),
         }
@@ -68,7 +69,7 @@ impl Reference {
         Said::Done
     }
 
-    fn parks(&mut self, at: Parked) -> Said {
+    pub(super) fn parks(&mut self, at: Parked) -> Said {
         self.own += 1;
         self.view.parked = Some(at);
         Said::Parked
@@ -142,7 +143,7 @@ impl Reference {
         if kind.is_empty()
             || kind.len() > 64
             || kind.chars().any(char::is_control)
-            || ["start", "fuel"].contains(&kind.as_str())
+            || ["start", "fuel", "grant"].contains(&kind.as_str())
         {
             return Said::Refused(RefusalKind::InvalidArgument);
         }

@@ -5,18 +5,23 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::granting::ABOUT;
 use super::{Made, Parked, View, is_call};
 use crate::model::approval::{ApprovalAsk, ApprovalDecision, ApprovalNumber, ApprovalRuling, Approvers};
+use crate::model::capability::Capability;
 use crate::model::children::ChildOutcome;
-use crate::model::command::{Command, HostFit, PlanCommand};
+use crate::model::command::{Command, GrantCommand, HostFit, PlanCommand};
 use crate::model::delivery::{ContinuePolicy, DeliveryMode};
-use crate::model::ids::{SignalKey, TaskId, TaskKey, TaskRef};
+use crate::model::grants::touch::Touch;
+use crate::model::ids::{PluginDigest, SignalKey, TaskId, TaskKey, TaskRef};
 use crate::model::limits::Limits;
+use crate::model::machine::granting::{Asker, question};
 use crate::model::outbox::Settlement;
 use crate::model::outcome::{CellEnd, Failure, FailureKind, GuestOutcome, Outcome};
 use crate::model::patch::{Change, TaskPatch};
 use crate::model::permission::{ApprovalKinds, Permission};
 use crate::model::plan::{Plan, PlanError, PlanStep, StepStatus};
+use crate::model::policy::mandate::Denied;
 use crate::model::request::CancelRequest;
 use crate::model::retry::RetryPolicy;
 use crate::model::signal::{Instruction, Party, SenderClass, Senders, Signal};
@@ -196,8 +201,7 @@ fn waits() -> impl Strategy<Value = Command> {
         1 => Just(Senders::only([SenderClass::Person])),
         1 => Just(Senders::only([SenderClass::Task, SenderClass::Itself])),
     ];
-    let kind =
-        prop_oneof![4 => Just("deploy"), 1 => Just("start"), 1 => Just("fuel"), 1 => Just(""), 1 => Just("a\nb")];
+    let kind = prop_oneof![4 => Just("deploy"), 1 => Just("start"), 1 => Just("fuel"), 1 => Just("grant"), 1 => Just(""), 1 => Just("a\nb")];
     prop_oneof![
         4 => (prop::sample::subsequence(keys(), 0..=3), senders, timeout())
             .prop_map(|(keys, senders, timeout)| Command::Wait { keys, senders, timeout }),
@@ -207,7 +211,28 @@ fn waits() -> impl Strategy<Value = Command> {
         2 => (0..3u8, timeout()).prop_map(|(number, timeout)| Command::WaitChild { child: child(number), timeout }),
         2 => (0..12u64, timeout())
             .prop_map(|(units, timeout)| Command::RequestFuel { units, reason: "r".into(), timeout }),
+        2 => Just(()).prop_map(|()| Command::Grant(GrantCommand::Ask(Box::new(grant_question())))),
     ]
+}
+
+/// Whether it may use its plugin's store.
+fn grant_question() -> ApprovalAsk {
+    let digest = PluginDigest::of(b"");
+    question(Asker { plugin: "p", digest: &digest }, &Touch::Kv, "plugins.p.ask.kv", None)
+}
+
+/// It is denied something, the first time in a row or one time too many.
+fn denied() -> impl Strategy<Value = Command> {
+    prop_oneof![12 => 1..20u32, 1 => Just(20)].prop_map(|in_row| {
+        let denied = Denied::of(&Touch::Kv, "r", false);
+        Command::Grant(GrantCommand::Denied { denied, rule: "policy".into(), in_row, usage: usage() })
+    })
+}
+
+/// It takes room in its folder.
+fn takes_room() -> impl Strategy<Value = Command> {
+    (0..4u64, 0..4u64)
+        .prop_map(|(bytes, inodes)| Command::Grant(GrantCommand::TakeRoom { folder: "/data".into(), bytes, inodes }))
 }
 
 /// What it does otherwise.
@@ -238,6 +263,8 @@ fn acts() -> impl Strategy<Value = Command> {
         1 => Just(Command::CallHost { name: "f".into() }),
         1 => (0..KEYS).prop_map(|number| Command::SendSignal { target: task("other"), key: key(number) }),
         1 => signal(Just(Party::Itself)),
+        1 => denied(),
+        1 => takes_room(),
     ]
 }
 
@@ -249,6 +276,7 @@ fn outside() -> impl Strategy<Value = Command> {
         2 => Just(Some(json!({ "first": false }))),
         1 => (0..30u64).prop_map(|units| Some(json!(units))),
         1 => (0..30u64).prop_map(|units| Some(json!({ "units": units }))),
+        1 => prop_oneof![Just("once"), Just("task"), Just("always")].prop_map(|word| Some(json!(word))),
     ];
     let yes = (others(), input).prop_map(|(by, input)| ApprovalDecision::Approved { by, input });
     let ruling = prop_oneof![
@@ -274,6 +302,10 @@ fn outside() -> impl Strategy<Value = Command> {
         1 => prop::option::of(0..KEYS).prop_map(|number| Command::CancelWait { key: number.map(key) }),
         2 => others().prop_map(|by| Command::Pause { by, reason: "r".into() }),
         2 => others().prop_map(|by| Command::Resume { by }),
+        1 => (any::<bool>(), others()).prop_map(|(about, by)| {
+            let capability = if about { ABOUT } else { Capability::Signal };
+            Command::Grant(GrantCommand::Revoke { capability, by })
+        }),
         1 => others().prop_map(|by| Command::Detach { by }),
         2 => (prop::option::of(delivery), prop::option::of(policy), others())
             .prop_map(|(delivery, continue_policy, by)| Command::SetDelivery { delivery, continue_policy, by }),
@@ -431,6 +463,7 @@ pub(super) fn can_come(view: &View, command: &Command) -> bool {
             | Command::NextInstruction { .. }
             | Command::RequestApproval(_)
             | Command::WaitChild { .. }
+            | Command::Grant(GrantCommand::Ask(_))
             | Command::RequestFuel { .. }
     );
     match command {
@@ -447,6 +480,7 @@ pub(super) fn can_come(view: &View, command: &Command) -> bool {
         }
         Command::Panic { .. }
         | Command::CellEnded { .. }
+        | Command::Grant(GrantCommand::Denied { .. } | GrantCommand::TakeRoom { .. })
         | Command::Plan(
             PlanCommand::Set { by: Party::Itself, .. }
             | PlanCommand::Advance { by: Party::Itself, .. }
@@ -463,7 +497,9 @@ pub(super) fn can_come(view: &View, command: &Command) -> bool {
 pub(super) fn who(command: &Command) -> &'static str {
     match command {
         command if is_call(command) => "guest",
-        Command::Panic { .. } | Command::CellEnded { .. } => "guest",
+        Command::Panic { .. }
+        | Command::CellEnded { .. }
+        | Command::Grant(GrantCommand::Denied { .. } | GrantCommand::TakeRoom { .. }) => "guest",
         Command::Notify { signal: Signal { sender: by, .. }, .. }
         | Command::Instruct(Instruction { by, .. })
         | Command::Pause { by, .. }
@@ -481,6 +517,7 @@ pub(super) fn who(command: &Command) -> &'static str {
             | PlanCommand::Planned { by, .. },
         )
         | Command::Update { by, .. }
+        | Command::Grant(GrantCommand::Revoke { by, .. })
         | Command::Cancel { request: CancelRequest { by, .. }, .. }
         | Command::DecideApproval {
             decision: ApprovalDecision::Approved { by, .. } | ApprovalDecision::Denied { by, .. },

@@ -92,6 +92,9 @@ impl Reference {
         if !may || matches!(by, Party::Task(_) | Party::Itself) {
             return Said::Refused(RefusalKind::Denied);
         }
+        if let Some(refused) = self.is_no_answer(number, decision) {
+            return refused;
+        }
         if fuel {
             return self.decided_fuel(decision);
         }
@@ -144,7 +147,7 @@ impl Reference {
         Said::Done
     }
 
-    fn settles(&mut self, number: ApprovalNumber) {
+    pub(super) fn settles(&mut self, number: ApprovalNumber) {
         self.others += 1;
         self.view.questions.retain(|(open, _)| *open != number);
     }

@@ -127,9 +127,11 @@ impl Reference {
         if !self.made.restartable || self.lost.times >= SURVIVED {
             return self.fails(FailureKind::Lost);
         }
+        // Nobody can say yes any more to what the lost attempt was about to do.
+        self.answers_grants(&ApprovalDecision::Cancelled);
         let parked = self.view.parked.take();
         (self.view.fuel_question, self.view.hour_used_up) = (None, false);
-        self.woken = parked.map(|_| Woken::Over(WaitEnd::Cancelled));
+        self.woken = parked.map(|_| Woken::Over(WaitEnd::Cancelled)).or(self.woken.take());
         self.panicked = None;
         self.plan_again();
         self.own += 1;

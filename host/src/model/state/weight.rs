@@ -81,6 +81,8 @@ pub(super) fn written_bytes(body: &EventBody) -> u64 {
             ApprovalDecision::TimedOut | ApprovalDecision::Cancelled => 0,
         },
         EventBody::UsageRecorded { tool: name, .. } | EventBody::HostCalled { name } => name.len(),
+        EventBody::FolderRoomTaken { folder, .. } => folder.len(),
+        EventBody::Denied { scope, reason, rule, .. } => scope.len() + reason.len() + rule.len(),
         EventBody::Plan { change } => change.bytes(),
         EventBody::ChildStarted { task, .. } => ref_bytes(task),
         EventBody::AttemptEnded { failure, .. } => {
@@ -107,6 +109,7 @@ pub(super) fn written_bytes(body: &EventBody) -> u64 {
         | EventBody::DaemonGivenUp { .. }
         | EventBody::Stalled { .. }
         | EventBody::Panicked { .. }
+        | EventBody::Revoked { .. }
         | EventBody::Detached { .. }
         | EventBody::DeliverySet { .. }
         | EventBody::CancelRequested(_)

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::ports::secrets::{Screen, Secrets};
 
 use super::behind::Behind;
 use super::page::{NumberedPage, OutputCursor, OutputPage};
@@ -29,6 +31,8 @@ const RESUMES_UNKNOWN: &str =
 #[derive(Debug)]
 pub(crate) struct OutputLog {
     ring: Mutex<Ring>,
+    /// What hides the host's secrets, if it has any.
+    screens: OnceLock<Screens>,
     spill: Option<Spill>,
     /// Who may write to the spill: one at a time, however many calls wait for it.
     turn: Arc<Semaphore>,
@@ -37,6 +41,14 @@ pub(crate) struct OutputLog {
     changed: watch::Sender<()>,
     /// Whom to tell that something is to be written, if all of it is.
     behind: Option<(Arc<Behind>, Weak<Self>)>,
+}
+
+/// Hides secrets in each of the three kinds.
+#[derive(Debug)]
+struct Screens {
+    secrets: Arc<Secrets>,
+    /// Of stdout and of stderr.
+    streams: [Mutex<Screen>; 2],
 }
 
 /// The right to write to the spill.
@@ -88,6 +100,7 @@ impl OutputLog {
         Self {
             behind: None,
             ring: Mutex::new(Ring::new(sizes)),
+            screens: OnceLock::new(),
             spill,
             turn: Arc::new(Semaphore::new(1)),
             told: AtomicBool::new(false),
@@ -104,17 +117,52 @@ impl OutputLog {
     /// Never waits. Says whether the writer should now: until [`OutputLog::make_room`] has been called. If it writes on
     /// instead, the oldest is lost.
     pub(crate) fn stdout(&self, bytes: impl Into<Vec<u8>>) -> bool {
-        self.append(|ring| ring.push_bytes(true, bytes.into()))
+        self.print(true, bytes.into())
     }
 
     /// Takes bytes of stderr, like [`OutputLog::stdout`].
     pub(crate) fn stderr(&self, bytes: impl Into<Vec<u8>>) -> bool {
-        self.append(|ring| ring.push_bytes(false, bytes.into()))
+        self.print(false, bytes.into())
+    }
+
+    fn print(&self, to_stdout: bool, bytes: Vec<u8>) -> bool {
+        let Some(screens) = self.screens.get() else {
+            return self.append(|ring| ring.push_bytes(to_stdout, bytes));
+        };
+        let [stdout, stderr] = &screens.streams;
+        // Held until it is in the ring, so that what is held back stays in its order.
+        let mut screen = if to_stdout { stdout } else { stderr }.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = screen.pass(bytes);
+        self.append(|ring| ring.push_bytes(to_stdout, bytes))
+    }
+
+    /// Hides these secrets in whatever is written from now on. For once, before anything is.
+    pub(crate) fn hide(&self, secrets: &Arc<Secrets>) {
+        if !secrets.is_empty() {
+            let screen = || Mutex::new(Screen::new(Arc::clone(secrets)));
+            let _ = self.screens.set(Screens { secrets: Arc::clone(secrets), streams: [screen(), screen()] });
+        }
+    }
+
+    /// Takes what was held back because it may have been the beginning of a secret: nothing follows it.
+    pub(crate) fn let_go(&self) {
+        let Some(screens) = self.screens.get() else { return };
+        for (screen, to_stdout) in screens.streams.iter().zip([true, false]) {
+            let mut screen = screen.lock().unwrap_or_else(PoisonError::into_inner);
+            let rest = screen.rest();
+            let _is_over = self.append(|ring| ring.push_bytes(to_stdout, rest));
+        }
     }
 
     /// Takes one log line, like [`OutputLog::stdout`].
     pub(crate) fn log(&self, level: &'static str, target: String, message: impl Into<String>) -> bool {
-        self.append(|ring| ring.push(Source::Log { level, target }, message.into().into_bytes()))
+        let mut message = message.into().into_bytes();
+        let mut target = target;
+        if let Some(Screens { secrets, .. }) = self.screens.get() {
+            message = secrets.hidden(&message).unwrap_or(message);
+            target = secrets.hidden(target.as_bytes()).map_or(target, |it| String::from_utf8_lossy(&it).into_owned());
+        }
+        self.append(|ring| ring.push(Source::Log { level, target }, message))
     }
 
     fn append(&self, write: impl FnOnce(&mut Ring)) -> bool {

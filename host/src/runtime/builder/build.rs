@@ -1,5 +1,7 @@
 //! How a host is made.
 
+#[cfg(feature = "sqlite")]
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,13 +12,20 @@ use tokio::task::JoinSet;
 use crate::model::admission::Concurrency;
 use crate::model::outbox::OutboxLimits;
 use crate::model::schema::SchemaError;
+#[cfg(feature = "sqlite")]
+use crate::ports::audit::AuditLog;
 use crate::ports::clock::SystemClock;
-use crate::ports::functions::Functions;
+use crate::ports::functions::{FunctionBody, Functions, HostFunction};
+use crate::ports::secrets::SecretError;
 use crate::sandbox::compile::Compiler;
 use crate::sandbox::compile_child::can_be_child;
 #[cfg(feature = "wit-extension")]
 use crate::sandbox::extension::WitInterfaceError;
+#[cfg(feature = "http")]
+use crate::sandbox::http::RootError;
 use crate::sandbox::runner::{WasmRunner, WasmSettings};
+#[cfg(feature = "sqlite")]
+use crate::store::audit::AuditFile;
 #[cfg(feature = "sqlite")]
 use crate::store::sqlite::OpenError;
 
@@ -91,6 +100,9 @@ pub enum BuildError {
         /// What is wrong.
         source: WitInterfaceError,
     },
+    /// The audit log in the data directory cannot be opened.
+    #[error("the audit log cannot be opened: {0}")]
+    Audit(std::io::Error),
     /// The host's own directory cannot be made.
     #[error("failed to make a working directory: {0}")]
     WorkDir(std::io::Error),
@@ -106,6 +118,18 @@ pub enum BuildError {
     #[cfg(feature = "sqlite")]
     #[error("a data directory has a store of its own: leave out `HostBuilder::data_dir` or `HostBuilder::store`")]
     TwoStores,
+    /// A secret cannot be one.
+    #[error("the secret {name:?} cannot be used: {source}")]
+    Secret {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        source: SecretError,
+    },
+    /// A certificate cannot be an authority for plugins' requests.
+    #[cfg(feature = "http")]
+    #[error("an authority for HTTP requests cannot be used: {0}")]
+    HttpRoot(#[from] RootError),
     /// There is no tokio runtime here.
     #[error("a host lives inside a tokio runtime, and there is none here: build it in async code")]
     NoRuntime,
@@ -121,26 +145,25 @@ impl HostBuilder {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let cache = self.cache_dir.map(ArtifactCache::open).transpose()?;
         let cells = self.running_max.unwrap_or(RUNNING_DEFAULT).clamp(1, RUNNING_MAX);
-        let compiler = match self.compiler {
-            Some(Compiler::ThisProgram) if !can_be_child() => return Err(BuildError::NoCompileChild),
-            Some(compiler) => compiler,
-            None if can_be_child() => Compiler::ThisProgram,
-            None => Compiler::InProcess,
-        };
+        let web = self.web.ready()?;
         let settings = WasmSettings {
             cells,
             limits: self.limits,
             load: self.load_limits,
             cache,
-            compiler,
+            compiler: usable(self.compiler)?,
             plain_commands: self.plain_commands,
             clock: Arc::clone(&clock),
+            #[cfg(feature = "http")]
+            http: web.client,
         };
         #[cfg_attr(not(feature = "wit-extension"), expect(unused_mut, reason = "only extensions change it"))]
         let mut wasm = WasmRunner::new(settings).map_err(|error| BuildError::Engine(format!("{error:#}")))?;
         #[cfg(feature = "wit-extension")]
         wasm.extend(self.interfaces).map_err(|(name, source)| BuildError::WitInterface { name, source })?;
         let wasm = Arc::new(wasm);
+        #[cfg(feature = "sqlite")]
+        let data_dir = self.data_dir.clone();
         #[cfg(feature = "sqlite")]
         let home = match self.data_dir {
             Some(_) if self.store.is_some() => return Err(BuildError::TwoStores),
@@ -149,16 +172,15 @@ impl HostBuilder {
         };
         #[cfg(not(feature = "sqlite"))]
         let home = Home::for_now(self.store, self.work_dir.as_deref())?;
+        #[cfg(feature = "sqlite")]
+        let audit = audited(self.audit, data_dir)?;
+        #[cfg(not(feature = "sqlite"))]
+        let audit = self.audit;
         let Home { store, values, dirs, .. } = home;
         // Then it takes over first what is there.
         let outlives = dirs.is_kept();
         dirs.write_behind(Arc::clone(&clock), &runtime);
-        let mut functions = Functions::default();
-        for (function, body) in self.functions {
-            let name = function.name().to_owned();
-            let provided = functions.provide(function, body, self.load_limits.schema_depth);
-            provided.map_err(|source| BuildError::Function { name, source })?;
-        }
+        let functions = provided(self.functions, self.load_limits.schema_depth)?;
         let mut actors = JoinSet::new();
         if let Some(abandoned) = dirs.abandoned() {
             actors.spawn_blocking_on(move || abandoned.remove(), &runtime);
@@ -194,12 +216,13 @@ impl HostBuilder {
                 approvals: Arc::new(ApprovalDesk::new(self.approval_policy)),
                 feed,
                 suspended: Arc::new(Suspended::new(outlives)),
+                secrets: web.secrets,
             },
             #[cfg(feature = "sqlite")]
             health: home.health,
             sink: self.sink,
             limits: self.limits,
-            policy: PolicyDesk::new(self.policy),
+            policy: PolicyDesk::new(self.policy, self.policy_writer).audited(audit),
             approve_in_advance: self.approve_in_advance,
             scratch_policy: self.scratch_policy,
             plugin_limits: self.plugin_limits,
@@ -217,4 +240,36 @@ impl HostBuilder {
         host.inner().keep_books_short();
         Ok(host)
     }
+}
+
+/// Who compiles plugins.
+fn usable(wanted: Option<Compiler>) -> Result<Compiler, BuildError> {
+    match wanted {
+        Some(Compiler::ThisProgram) if !can_be_child() => Err(BuildError::NoCompileChild),
+        Some(compiler) => Ok(compiler),
+        None if can_be_child() => Ok(Compiler::ThisProgram),
+        None => Ok(Compiler::InProcess),
+    }
+}
+
+/// The functions for guests, whose schemas are checked here.
+fn provided(wanted: Vec<(HostFunction, FunctionBody)>, schema_depth: u32) -> Result<Functions, BuildError> {
+    let mut functions = Functions::default();
+    for (function, body) in wanted {
+        let name = function.name().to_owned();
+        let provided = functions.provide(function, body, schema_depth);
+        provided.map_err(|source| BuildError::Function { name, source })?;
+    }
+    Ok(functions)
+}
+
+/// Where it is told what tasks may: a file in the data directory, if there is one and nobody says otherwise.
+#[cfg(feature = "sqlite")]
+fn audited(
+    wanted: Option<Arc<dyn AuditLog>>,
+    data_dir: Option<PathBuf>,
+) -> Result<Option<Arc<dyn AuditLog>>, BuildError> {
+    let (None, Some(dir)) = (&wanted, data_dir) else { return Ok(wanted) };
+    let file = AuditFile::open(dir.join("audit.jsonl")).map_err(BuildError::Audit)?;
+    Ok(Some(Arc::new(file)))
 }

@@ -169,6 +169,7 @@ impl Bench {
                 approvals: Arc::new(ApprovalDesk::new(None)),
                 feed,
                 suspended: Arc::new(Suspended::new(false)),
+                secrets: Arc::default(),
                 outbox: Arc::new(OutboxDesk::new(OutboxLimits { messages: 10_000, bytes: 64 << 20 })),
             },
             sink: None,
@@ -273,6 +274,7 @@ pub(super) fn version_with(name: &str, version: &str, types: &[(&str, TaskKind)]
         size: 0,
         kind: FileKind::Component,
         hooks,
+        signed: crate::model::publisher::Signed::Not,
     })
 }
 

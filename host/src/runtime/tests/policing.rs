@@ -42,7 +42,7 @@ fn bench(text: Option<&str>) -> Bench {
     let mut functions = Functions::default();
     functions.provide(HostFunction::new("fine"), Arc::new(|_| Box::pin(async { Ok(json!(1)) })), 32).unwrap();
     bench.inner_mut().functions = Arc::new(functions);
-    bench.inner_mut().policy = PolicyDesk::new(text.map(policy));
+    bench.inner_mut().policy = PolicyDesk::new(text.map(policy), None);
     bench
 }
 
@@ -83,7 +83,7 @@ async fn t45_another_policy_holds_from_the_next_call_on_for_tasks_that_run() {
         let bench = bench(Some(before));
         let task = bench.inner.start(request()).await.unwrap();
         settle().await;
-        bench.inner.policy.set(policy(after));
+        bench.inner.policy.put(policy(after));
         task.notify(key("go"), None, Party::Host).await;
         let [first, then] = answers(&task.wait().await);
         assert_eq!((first == "fine", then == "fine"), (before == ALLOWS, after == ALLOWS), "{first}, {then}");
@@ -107,7 +107,7 @@ async fn t06_the_policys_limits_stand_above_and_below_the_hosts() {
     let usual = bench.inner.limits.timeout;
     for timeout in [usual / 2, usual * 2] {
         let text = limits(&format!("timeout_ms = {}", timeout.as_millis()));
-        bench.inner_mut().policy = PolicyDesk::new(Some(policy(&text)));
+        bench.inner_mut().policy = PolicyDesk::new(Some(policy(&text)), None);
         let task = bench.inner.start(request()).await.unwrap();
         settle().await;
         bench.advance(timeout.saturating_sub(Duration::from_secs(1))).await;

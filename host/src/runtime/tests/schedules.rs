@@ -387,9 +387,9 @@ async fn r19_a_store_that_fails_at_the_moment_makes_it_late() {
 
 /// A clock whose date somebody has set.
 #[derive(Debug)]
-struct Skewed {
-    clock: Arc<SimulatedClock>,
-    millis: AtomicI64,
+pub(super) struct Skewed {
+    pub(super) clock: Arc<SimulatedClock>,
+    pub(super) millis: AtomicI64,
 }
 
 impl Clock for Skewed {

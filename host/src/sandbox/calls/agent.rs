@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::model::grants::touch::Touch;
 use crate::model::machine::Refusal;
 use crate::model::outbox::Delivery;
 use crate::ports::runner::GuestCall;
@@ -19,6 +20,7 @@ impl CellData {
     ) -> Result<agent::Delivery, Refusal> {
         let message = convert::message(message)?;
         let once = once.map(convert::signal_key).transpose()?;
+        self.link.permitted(Touch::Agent).await?;
         let answer = self.link.request(|reply| GuestCall::MessageAgent { message, trigger, once, reply }).await?;
         Ok(match answer {
             Delivery::Accepted => agent::Delivery::Accepted,

@@ -1,5 +1,6 @@
 //! `taskcell:plugin/host`.
 
+use crate::model::grants::touch::Touch;
 use crate::model::json;
 use crate::model::machine::RefusalKind;
 use crate::ports::functions::HostCallError;
@@ -21,6 +22,7 @@ impl CellData {
     async fn call_function(&mut self, name: String, input: &str) -> Result<String, HostCallError> {
         let input =
             json::parse(input).map_err(|error| HostCallError::of(error.kind(), format!("the input {error}")))?;
+        self.link.asked_about(&Touch::Function(name.clone())).await?;
         let answer = self.link.ask(|reply| GuestCall::CallHost { name, input, reply }).await;
         let ended = || HostCallError::of(RefusalKind::Ended, "the task has its outcome already");
         Ok(answer.unwrap_or_else(|| Err(ended()))?.to_string())

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::model::grants::touch::Touch;
 use crate::model::machine::{Refusal, RefusalKind};
-use crate::model::policy::mandate::Verdict;
 use crate::ports::kv::{PluginStore, PluginStoreError};
 use crate::sandbox::bindings::taskcell::plugin::{config, kv, types};
 use crate::sandbox::cell::CellData;
@@ -13,21 +12,15 @@ use super::convert;
 
 impl CellData {
     /// The plugin's store, if it may use it, and the key, if it is one.
-    fn store_for(&self, key: &str) -> Result<Arc<PluginStore>, Refusal> {
+    async fn store_for(&mut self, key: &str) -> Result<Arc<PluginStore>, Refusal> {
         convert::signal_key(key.to_owned())?;
-        self.own_store()
+        self.own_store().await
     }
 
-    fn own_store(&self) -> Result<Arc<PluginStore>, Refusal> {
-        match self.link.mandate.decide(&Touch::Kv) {
-            Verdict::Allowed { .. } => self
-                .link
-                .kv
-                .clone()
-                .ok_or_else(|| Refusal::new(RefusalKind::Denied, "a plugin that is only described has no store")),
-            Verdict::Ask { .. } => Err(Refusal::new(RefusalKind::Denied, "the plugin's store has to be asked for")),
-            Verdict::Denied { denied, .. } => Err(Refusal::new(RefusalKind::Denied, denied.to_string())),
-        }
+    async fn own_store(&mut self) -> Result<Arc<PluginStore>, Refusal> {
+        self.link.permitted(Touch::Kv).await?;
+        let none = || Refusal::new(RefusalKind::Denied, "a plugin that is only described has no store");
+        self.link.kv.clone().ok_or_else(none)
     }
 }
 
@@ -51,7 +44,7 @@ impl config::Host for CellData {
 
 impl kv::Host for CellData {
     async fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, types::Refusal>> {
-        let value = match self.store_for(&key) {
+        let value = match self.store_for(&key).await {
             Ok(store) => store.get(&key).await.map_err(Refusal::from),
             Err(refusal) => Err(refusal),
         };
@@ -61,7 +54,7 @@ impl kv::Host for CellData {
 
     async fn set(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), types::Refusal>> {
         self.called(key.len() + value.len());
-        let set = match self.store_for(&key) {
+        let set = match self.store_for(&key).await {
             Ok(store) => store.set(key, value).await.map_err(Refusal::from),
             Err(refusal) => Err(refusal),
         };
@@ -75,7 +68,7 @@ impl kv::Host for CellData {
         value: Vec<u8>,
     ) -> wasmtime::Result<Result<bool, types::Refusal>> {
         self.called(key.len() + value.len() + current.as_ref().map_or(0, Vec::len));
-        let set = match self.store_for(&key) {
+        let set = match self.store_for(&key).await {
             Ok(store) => store.compare_and_set(key, current.as_deref(), value).await.map_err(Refusal::from),
             Err(refusal) => Err(refusal),
         };
@@ -85,7 +78,7 @@ impl kv::Host for CellData {
 
     async fn delete(&mut self, key: String) -> wasmtime::Result<Result<bool, types::Refusal>> {
         self.called(key.len());
-        let was = match self.store_for(&key) {
+        let was = match self.store_for(&key).await {
             Ok(store) => store.delete(&key).await.map_err(Refusal::from),
             Err(refusal) => Err(refusal),
         };
@@ -97,7 +90,7 @@ impl kv::Host for CellData {
         prefix: String,
         after: Option<String>,
     ) -> wasmtime::Result<Result<Vec<String>, types::Refusal>> {
-        let keys = match self.own_store() {
+        let keys = match self.own_store().await {
             Ok(store) => store.keys(&prefix, after.as_deref()).await.map_err(Refusal::from),
             Err(refusal) => Err(refusal),
         };

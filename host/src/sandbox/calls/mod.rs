@@ -5,6 +5,7 @@
 mod agent;
 mod approvals;
 mod convert;
+mod grants;
 mod host;
 mod kv;
 mod log;

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::model::event::WaitEnd;
+use crate::model::grants::touch::Touch;
 use crate::model::ids::SignalKey;
-use crate::model::machine::Refusal;
+use crate::model::machine::{Refusal, RefusalKind};
 use crate::model::signal::{NotifyAnswer, Signal};
 use crate::ports::runner::{GuestCall, NoSignal};
 use crate::sandbox::bindings::taskcell::plugin::{signals, types};
@@ -42,13 +43,29 @@ impl CellData {
     ) -> Result<u32, Refusal> {
         let (key, payload) = (convert::signal_key(key)?, convert::json(payload)?);
         let session = matches!(scope, signals::Scope::Session);
+        if session {
+            self.link.asked_about(&Touch::Signal).await?;
+        }
         self.link.request(|reply| GuestCall::NotifyScope { session, key, payload, all, reply }).await
     }
 
     async fn end_wait_of(&mut self, target: types::TaskRef, key: Option<String>) -> Result<u32, Refusal> {
         let target = convert::task_ref(target)?;
         let key = key.map(convert::signal_key).transpose()?;
-        self.link.request(|reply| GuestCall::CancelWait { target, key, reply }).await
+        let again = self.would_ask().then(|| (target.clone(), key.clone()));
+        match (self.link.request(|reply| GuestCall::CancelWait { target, key, reply }).await, again) {
+            (Err(refusal), Some((target, key))) if refusal.kind == RefusalKind::Denied => {
+                self.link.asked_about(&Touch::Signal).await?;
+                self.link.request(|reply| GuestCall::CancelWait { target, key, reply }).await
+            }
+            (answer, _) => answer,
+        }
+    }
+
+    /// Whether somebody has to be asked before the task reaches others than those of its tree. Which one it means only the
+    /// actor knows, so it is called first.
+    fn would_ask(&self) -> bool {
+        self.link.has_to_ask(&Touch::Signal)
     }
 
     async fn poll_signal(&mut self, key: String) -> Result<Option<Signal>, Refusal> {
@@ -65,7 +82,14 @@ impl CellData {
         let target = convert::task_ref(target)?;
         let key = convert::signal_key(key)?;
         let payload = convert::json(payload)?;
-        self.link.request(|reply| GuestCall::Notify { target, key, payload, reply }).await
+        let again = self.would_ask().then(|| (target.clone(), key.clone(), payload.clone()));
+        match (self.link.request(|reply| GuestCall::Notify { target, key, payload, reply }).await, again) {
+            (Err(refusal), Some((target, key, payload))) if refusal.kind == RefusalKind::Denied => {
+                self.link.asked_about(&Touch::Signal).await?;
+                self.link.request(|reply| GuestCall::Notify { target, key, payload, reply }).await
+            }
+            (answer, _) => answer,
+        }
     }
 }
 

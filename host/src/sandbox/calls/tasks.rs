@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::model::children::ChildOptions;
+use crate::model::grants::touch::Touch;
 use crate::model::hook::outcome_document;
 use crate::model::ids::{TaskId, TaskRef};
 use crate::model::machine::{Refusal, RefusalKind};
@@ -28,6 +31,13 @@ impl CellData {
         let options: Box<ChildOptions> = serde_json::from_value(options).map_err(|error| {
             Refusal::new(RefusalKind::InvalidArgument, format!("the options are not valid: {error}"))
         })?;
+        if let Some(plugin) = options
+            .plugin
+            .as_ref()
+            .filter(|plugin| self.info.document.get("plugin").and_then(Value::as_str) != Some(plugin))
+        {
+            self.link.asked_about(&Touch::Tasks(plugin.clone())).await?;
+        }
         self.link.request(|reply| GuestCall::StartChild { task_type, input, options, reply }).await.map(child)
     }
 

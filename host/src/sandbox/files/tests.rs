@@ -3,7 +3,12 @@
 use wasmtime_wasi::p2::{StreamError, bindings::filesystem::types::Host as _};
 use wasmtime_wasi::{ResourceTable, WasiCtx};
 
+use crate::model::grants::Grants;
 use crate::model::ids::TaskId;
+use crate::model::policy::mandate::Mandate;
+use crate::model::requests::{CapabilityRequest, Requested};
+use crate::ports::mandate::LiveMandate;
+use crate::sandbox::runner::dead_link;
 
 use super::*;
 
@@ -23,8 +28,22 @@ impl Cell {
         wasi.preopened_dir(dirs[1].path(), "/data", FsPerms::ReadWrite).unwrap();
         let place = Dir::open_ambient_dir(dirs[0].path(), cap_std::ambient_authority()).unwrap();
         let scratch = Arc::new(Scratch::new(Arc::new(place), TaskId::from_random(7)));
-        let rules = FileRules::new(&limits, Arc::new(OutputLog::new(1000)), Some(scratch), Lane::default());
+        let rules = FileRules::new(&limits, &dead_link(), Vec::new(), Some(scratch), Lane::default());
         Self { wasi: wasi.build(), table: ResourceTable::new(), rules, dirs }
+    }
+
+    /// One whose granted folder is under a quota of its own, of 10 bytes and 2 names.
+    fn with_quota() -> Self {
+        let mut cell = Self::new();
+        let mut dir = DirGrant::new(cell.dirs[1].path(), "/data", Access::ReadWrite);
+        (dir.bytes, dir.inodes) = (Some(10), Some(2));
+        let asked = Requested::new(&[CapabilityRequest::new("fs")], [""; 0]);
+        let given = Grants { dirs: vec![dir.clone()], ..Grants::default() };
+        let mandate = Arc::new(LiveMandate::new(Mandate::new(asked, None, Some(given))));
+        // All of it is taken: there is no log here.
+        mandate.has_room("/data", 10, 2);
+        cell.rules.mounts = Mounts::new(CellLink { mandate, ..dead_link() }, vec![dir]);
+        cell
     }
 
     fn files(&mut self) -> Files<'_> {
@@ -127,6 +146,37 @@ async fn t12_a_stream_that_outlives_its_descriptor_is_under_the_quota() {
     let Err(StreamError::LastOperationFailed(error)) = failed else { panic!("not refused") };
     let error = cell.table.push(error).unwrap();
     assert_eq!(cell.files().filesystem_error_code(error).unwrap(), Some(ErrorCode::Quota));
+}
+
+#[tokio::test]
+async fn t12_streams_into_a_granted_folder_end_at_its_quota_and_say_so() {
+    let mut cell = Cell::with_quota();
+    let (_, data) = cell.opened().await;
+    let file = cell.create(&data, "file").await.unwrap();
+    let streams = [cell.files().write_via_stream(again(&file), 0), cell.files().append_via_stream(again(&file))];
+    let [first, second] = streams.map(Result::unwrap);
+    cell.table.get_mut(&first).unwrap().blocking_write_and_flush(vec![0; 10].into()).await.unwrap();
+    // As on a full disk, the reason comes with the next look whether more may be written, and not before.
+    cell.table.get_mut(&first).unwrap().write(vec![0; 1].into()).unwrap();
+    cell.table.get_mut(&first).unwrap().flush().unwrap();
+    cell.table.get_mut(&first).unwrap().ready().await;
+    let told = [
+        (cell.table.get_mut(&first).unwrap().check_write().map(drop), first),
+        (cell.table.get_mut(&second).unwrap().blocking_write_and_flush(vec![0; 1].into()).await, second),
+    ];
+    for (failed, stream) in told {
+        let Err(StreamError::LastOperationFailed(error)) = failed else { panic!("not refused") };
+        let error = cell.table.push(error).unwrap();
+        assert_eq!(cell.files().filesystem_error_code(error).unwrap(), Some(ErrorCode::Quota));
+        assert!(
+            matches!(cell.table.get_mut(&stream).unwrap().check_write(), Err(StreamError::Closed)),
+            "and is told once"
+        );
+    }
+    refused(cell.files().write(again(&file), vec![0; 1], 0).await, ErrorCode::Quota);
+    cell.create(&data, "file").await.unwrap();
+    cell.create(&data, "other").await.unwrap();
+    refused(cell.create(&data, "third").await, ErrorCode::Quota);
 }
 
 #[tokio::test]

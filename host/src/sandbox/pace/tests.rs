@@ -128,8 +128,15 @@ fn guest(body: &str, link: CellLink) -> Paced<impl Future<Output = Result<String
     let pre = TaskPluginPre::new(pre).unwrap();
     let turn = Arc::new(Turn::new());
     let gate = Arc::clone(&link.gate);
-    let around =
-        Around { engine, clock: Arc::new(SystemClock::new()), link, turn: Arc::clone(&turn), folders: Lane::default() };
+    let around = Around {
+        engine,
+        clock: Arc::new(SystemClock::new()),
+        link,
+        turn: Arc::clone(&turn),
+        folders: Lane::default(),
+        #[cfg(feature = "http")]
+        http: Arc::new(crate::sandbox::http::HttpClient::to_nobody()),
+    };
     let guest = Box::pin(async move { cell::describe(around, &pre, &limits).await });
     Paced { guest, gate, turn }
 }

@@ -9,10 +9,13 @@ use crate::serve::desk::Desk;
 use crate::serve::reading::{Body, MaybeBody, Named, Params, Patience};
 use crate::serve::refusal::Refusal;
 use crate::serve::wire::{
-    CancelAnswered, CancelBody, Changed, Fuel, InstructBody, Notified, PauseBody, ProblemKind, SignalBody, WaitQuery,
-    WaitsEnded,
+    CancelAnswered, CancelBody, Changed, Fuel, InstructBody, Notified, PauseBody, ProblemKind, RevokeBody, SignalBody,
+    WaitQuery, WaitsEnded,
 };
-use crate::{CancelAnswer, CancelRequest, ControlAnswer, DetachAnswer, NotifyAnswer, Party, TaskHandle};
+use crate::{
+    CancelAnswer, CancelRequest, ControlAnswer, DetachAnswer, NotifyAnswer, Party, Revocation, RevokeFrom,
+    RevokeReport, TaskHandle,
+};
 
 pub(super) async fn cancel(
     State(desk): State<Arc<Desk>>,
@@ -94,4 +97,19 @@ pub(super) async fn end_waits(Named(task): Named, Params(query): Params<WaitQuer
         None => task.cancel_all_waits().await,
     };
     Json(WaitsEnded { ended })
+}
+
+pub(super) async fn revoke(
+    State(desk): State<Arc<Desk>>,
+    Named(task): Named,
+    Body(body): Body<RevokeBody>,
+) -> Json<RevokeReport> {
+    Json(taken_away(&desk, RevokeFrom::Task(task.id()), body).await)
+}
+
+/// Takes a capability away in a person's name.
+pub(super) async fn taken_away(desk: &Desk, from: RevokeFrom, body: RevokeBody) -> RevokeReport {
+    let RevokeBody { capability, now } = body;
+    let wish = Revocation::new(from, capability, Party::Person);
+    desk.host.revoke(if now { wish.now() } else { wish }).await
 }

@@ -11,14 +11,15 @@ use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 
 use crate::serve::desk::Desk;
-use crate::serve::reading::{Called, Params, Wasm};
+use crate::serve::reading::{Body, Called, Params, Wasm};
 use crate::serve::refusal::Refusal;
 use crate::serve::shelf::{ShelfError, Staged};
 use crate::serve::wire::{
-    Changed, PluginInfo, PluginList, PluginName, PluginReplaced, Problem, ProblemKind, Stops, UnloadQuery,
+    Changed, PluginInfo, PluginList, PluginName, PluginReplaced, Problem, ProblemKind, RevokeBody, Stops, UnloadQuery,
 };
-use crate::{Plugin, Unload};
+use crate::{Plugin, RevokeFrom, RevokeReport, Unload};
 
+use super::controls::taken_away;
 use super::path;
 
 impl Desk {
@@ -185,6 +186,17 @@ pub(super) async fn disable(
     Params(()): Params<()>,
 ) -> Result<Json<Changed>, Refusal> {
     set_enabled(&desk, name, false).await
+}
+
+pub(super) async fn revoke(
+    State(desk): State<Arc<Desk>>,
+    Called(name): Called,
+    Body(body): Body<RevokeBody>,
+) -> Result<Json<RevokeReport>, Refusal> {
+    if desk.plugin(&name).is_none() {
+        return Err(desk.unknown_plugin(&name));
+    }
+    Ok(Json(taken_away(&desk, RevokeFrom::Plugin(name), body).await))
 }
 
 async fn set_enabled(desk: &Arc<Desk>, name: String, enabled: bool) -> Result<Json<Changed>, Refusal> {

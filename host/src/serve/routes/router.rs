@@ -7,6 +7,7 @@ use axum::routing::{delete, get, post};
 
 use crate::serve::desk::Desk;
 use crate::serve::refusal::Refusal;
+use crate::serve::strangers;
 use crate::serve::wire::{ProblemKind, V1};
 
 use super::{approvals, controls, events, files, messages, output, plugins, schedules, server, stop, tasks};
@@ -26,6 +27,7 @@ pub(in crate::serve) fn router(desk: Arc<Desk>) -> Router {
         .route("/signals", post(controls::signal))
         .route("/instructions", post(controls::instruct))
         .route("/fuel", post(controls::fuel))
+        .route("/revoke", post(controls::revoke))
         .route("/waits", delete(controls::end_waits))
         .route("/approvals/{number}", post(approvals::decide))
         .route("/artifacts/{number}", get(files::artifact))
@@ -33,7 +35,8 @@ pub(in crate::serve) fn router(desk: Arc<Desk>) -> Router {
     let plugin = Router::new()
         .route("/", get(plugins::show).put(plugins::replace).delete(plugins::unload))
         .route("/enable", post(plugins::enable))
-        .route("/disable", post(plugins::disable));
+        .route("/disable", post(plugins::disable))
+        .route("/revoke", post(plugins::revoke));
     let schedule = Router::new()
         .route("/", get(schedules::show).delete(schedules::remove))
         .route("/pause", post(schedules::pause))
@@ -46,6 +49,7 @@ pub(in crate::serve) fn router(desk: Arc<Desk>) -> Router {
         .route("/stop", post(stop::stop))
         .route("/tasks", get(tasks::list).post(tasks::start))
         .nest("/tasks/{id}", task)
+        .route("/policy/reload", post(server::reload_policy))
         .route("/events", get(events::of_all))
         .route("/approvals", get(approvals::list))
         .route("/plugins", get(plugins::list).post(plugins::add))
@@ -56,7 +60,8 @@ pub(in crate::serve) fn router(desk: Arc<Desk>) -> Router {
         .route("/messages/claim", post(messages::claim))
         .route("/messages/ack", post(messages::ack))
         .route("/messages/release", post(messages::release));
-    Router::new().nest(V1, version).fallback(nothing).method_not_allowed_fallback(no_method).with_state(desk)
+    let all = Router::new().nest(V1, version).fallback(nothing).method_not_allowed_fallback(no_method);
+    all.layer(axum::middleware::from_fn(strangers::refuse)).with_state(desk)
 }
 
 async fn nothing() -> Refusal {

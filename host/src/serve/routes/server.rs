@@ -10,8 +10,8 @@ use crate::StoreHealth;
 use crate::serve::desk::Desk;
 use crate::serve::reading::{Body, Params};
 use crate::serve::refusal::Refusal;
-use crate::serve::wire::{API, Gc, Health, Index, Removed, V1};
-use crate::{ApprovalFilter, Host, MessageFilter, RemoveError, TaskFilter};
+use crate::serve::wire::{API, Gc, Health, Index, ProblemKind, Removed, V1};
+use crate::{ApprovalFilter, Host, MessageFilter, PolicyChange, RemoveError, TaskFilter};
 
 /// Tasks that are looked at at a time.
 const PAGE: usize = 1000;
@@ -56,6 +56,17 @@ fn store(host: &Host) -> (&'static str, Option<String>) {
 #[cfg(not(feature = "sqlite"))]
 fn store(_: &Host) -> (&'static str, Option<String>) {
     ("ok", None)
+}
+
+pub(super) async fn reload_policy(
+    State(desk): State<Arc<Desk>>,
+    Params(()): Params<()>,
+) -> Result<Json<PolicyChange>, Refusal> {
+    let without = "this server has no policy; start it again with one, as in `taskcell serve --policy FILE`";
+    let reload = desk.reload.clone().ok_or_else(|| Refusal::new(ProblemKind::Refused, without))?;
+    let broken = |_| Refusal::new(ProblemKind::Internal, "the server's threads are gone");
+    let done = tokio::task::spawn_blocking(move || reload()).await.map_err(broken)?;
+    done.map(Json).map_err(|why| Refusal::new(ProblemKind::Refused, why))
 }
 
 pub(super) async fn gc(State(desk): State<Arc<Desk>>, Body(gc): Body<Gc>) -> Result<Json<Removed>, Refusal> {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::model::signal::present;
 use crate::model::wire::maybe_millis;
-use crate::{CancelReceipt, NotifyAnswer, Outcome, SignalKey};
+use crate::{CancelReceipt, Capability, NotifyAnswer, Outcome, SignalKey};
 
 use super::query::{BadQuery, Pairs, Query, Said};
 
@@ -91,6 +91,17 @@ pub enum Fuel {
     Grant(u64),
     /// None, and why.
     Refuse(String),
+}
+
+/// `POST …/revoke`, of a task or a plugin: a capability that is taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeBody {
+    /// Which one.
+    pub capability: Capability,
+    /// Whether the tasks that have it are stopped where they are.
+    #[serde(default)]
+    pub now: bool,
 }
 
 /// `DELETE …/waits`: which of them.

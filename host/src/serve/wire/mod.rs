@@ -19,8 +19,8 @@ mod stops;
 mod tasks;
 
 pub use controls::{
-    CancelAnswered, CancelBody, Changed, Fuel, InstructBody, Notified, PauseBody, Revised, SignalBody, Verdict,
-    WaitQuery, WaitsEnded,
+    CancelAnswered, CancelBody, Changed, Fuel, InstructBody, Notified, PauseBody, Revised, RevokeBody, SignalBody,
+    Verdict, WaitQuery, WaitsEnded,
 };
 pub use events::{EventPage, EventQuery, Followed, LaggedBy, Lane};
 pub use happened::{Happened, event_names};

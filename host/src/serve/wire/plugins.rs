@@ -26,6 +26,9 @@ pub struct PluginInfo {
     pub description: Option<String>,
     /// The SHA-256 of its file.
     pub digest: PluginDigest,
+    /// Who has signed it, of the publishers that the server's policy knew when it was loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publisher: Option<String>,
     /// Bytes of its file.
     pub size: u64,
     /// Whether its tasks can be started.
@@ -55,6 +58,7 @@ impl PluginInfo {
             version: manifest.version.clone(),
             description: manifest.description.clone(),
             digest: plugin.digest(),
+            publisher: plugin.publisher().map(str::to_owned),
             size: plugin.size(),
             enabled,
             task_types: manifest.tasks.iter().map(|of| of.name.clone()).collect(),

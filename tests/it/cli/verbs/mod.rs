@@ -4,6 +4,7 @@ mod completing;
 mod naming;
 mod plugins;
 mod refusals;
+mod revoking;
 mod schedules;
 pub(super) mod serving;
 mod starting;

@@ -16,8 +16,14 @@ pub(super) struct Serving {
 
 impl Serving {
     pub(super) fn new() -> Self {
+        Self::prepared(&[], |_| {})
+    }
+
+    /// One with these arguments more, in a folder that was prepared so.
+    pub(super) fn prepared(more: &[&str], prepare: impl FnOnce(&Place)) -> Self {
         let place = Place::new();
-        let server = serve(&place);
+        prepare(&place);
+        let server = serve_with(&place, more);
         Self { place, _server: server }
     }
 
@@ -56,8 +62,12 @@ impl Serving {
 
 /// Starts the server on the folder `d`.
 pub(in crate::cli) fn serve(place: &Place) -> Running {
+    serve_with(place, &[])
+}
+
+fn serve_with(place: &Place, more: &[&str]) -> Running {
     let mut command = place.command(&["serve", "--data", "d", "--plugin"]);
-    command.arg(guest("fixture"));
+    command.arg(guest("fixture")).args(more);
     let mut server = Running::start(command);
     server.until("listening on");
     server

@@ -173,7 +173,7 @@ impl Session<'_, '_> {
                     self.on_fuel_request(number, units, reason).await;
                 }
             },
-            Question::Approval(number, ask) => match prompt::verdict(line) {
+            Question::Approval(number, ask) => match prompt::verdict_about(&ask, line) {
                 Ok(verdict) => self.decide(number, verdict).await,
                 Err(why) => {
                     self.screen.say(&why);

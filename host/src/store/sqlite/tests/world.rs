@@ -370,7 +370,8 @@ impl DatabaseHandle for Handle {
     }
 
     fn wal_index(&self, _: bool) -> Result<Index> {
-        Ok(Index(Handle { world: self.world.clone(), path: self.path.clone(), id: self.id }))
+        let file = Handle { world: self.world.clone(), path: self.path.clone(), id: self.id };
+        Ok(Index { file, seen: BTreeMap::new() })
     }
 }
 
@@ -382,14 +383,22 @@ impl Drop for Handle {
     }
 }
 
-/// The log's index, which is in memory and shared.
+/// The log's index, which is in memory and shared. Each connection has a copy, and hands back the words that it has changed:
+/// a copy as a whole would take back what another connection has written meanwhile.
 #[derive(Debug)]
-pub(crate) struct Index(Handle);
+pub(crate) struct Index {
+    file: Handle,
+    /// The regions as they were when they were last looked at or handed back.
+    seen: BTreeMap<u32, Vec<u8>>,
+}
+
+/// SQLite writes whole words.
+const WORD: usize = 4;
 
 impl Index {
     fn region<T>(&self, region: u32, act: impl FnOnce(&mut [u8]) -> T) -> T {
         let region = usize::try_from(region).unwrap();
-        self.0.with(|file| {
+        self.file.with(|file| {
             if file.index.len() <= region {
                 file.index.resize(region + 1, vec![0; REGION]);
             }
@@ -400,12 +409,14 @@ impl Index {
 
 impl WalIndex for Index {
     fn map(&mut self, region: u32) -> Result<[u8; REGION]> {
-        Ok(self.region(region, |bytes| (&*bytes).try_into().unwrap()))
+        let data: [u8; REGION] = self.region(region, |bytes| (&*bytes).try_into().unwrap());
+        self.seen.insert(region, data.to_vec());
+        Ok(data)
     }
 
     fn lock(&mut self, slots: Range<u8>, wanted: WalIndexLock) -> Result<bool> {
-        let id = self.0.id;
-        Ok(self.0.with(|file| {
+        let id = self.file.id;
+        Ok(self.file.with(|file| {
             let others = |slot: u8| {
                 file.index_locks
                     .iter()
@@ -428,25 +439,32 @@ impl WalIndex for Index {
     }
 
     fn delete(self) -> Result<()> {
-        self.0.with(|file| file.index.clear());
+        self.file.with(|file| file.index.clear());
         Ok(())
     }
 
     fn pull(&mut self, region: u32, data: &mut [u8; REGION]) -> Result<()> {
         self.region(region, |bytes| data.copy_from_slice(bytes));
+        self.seen.insert(region, data.to_vec());
         Ok(())
     }
 
     fn push(&mut self, region: u32, data: &[u8; REGION]) -> Result<()> {
-        self.region(region, |bytes| bytes.copy_from_slice(data));
+        let seen = self.seen.insert(region, data.to_vec()).unwrap_or_else(|| vec![0; REGION]);
+        self.region(region, |bytes| {
+            let words = bytes.chunks_mut(WORD).zip(data.chunks(WORD)).zip(seen.chunks(WORD));
+            for ((shared, mine), _) in words.filter(|((_, mine), seen)| mine != seen) {
+                shared.copy_from_slice(mine);
+            }
+        });
         Ok(())
     }
 }
 
 impl Drop for Index {
     fn drop(&mut self) {
-        let id = self.0.id;
-        if let Some(file) = self.0.world.lock().files.get_mut(&self.0.path) {
+        let id = self.file.id;
+        if let Some(file) = self.file.world.lock().files.get_mut(&self.file.path) {
             file.index_locks.retain(|(_, holder), _| *holder != id);
         }
     }

@@ -1,0 +1,75 @@
+//! Plugin files, as far as they are looked at before they are compiled.
+
+use std::collections::BTreeMap;
+
+use crate::model::publisher::{PublisherKey, Signed};
+use crate::sandbox::checking::{Taken, before_compiling};
+use crate::sandbox::load::LoadError;
+use crate::sandbox::signature;
+
+/// What an error says beside what it quotes of a file.
+const WORDS_BYTES_MAX: usize = 4096;
+
+/// A file that shall be loaded is refused with an error, or may be compiled.
+pub(super) fn load(bytes: &[u8]) {
+    let taken =
+        Taken { file_bytes: 1 << 20, memory_bytes: 128 << 20, plain_commands: true, extensions: &[], policy: None };
+    let checked = before_compiling(bytes, &taken);
+    if let Err(error) = &checked {
+        let said = error.to_string();
+        // A name can be escaped, and stand there twice.
+        assert!(said.len() <= WORDS_BYTES_MAX + 16 * bytes.len(), "an error of {} bytes", said.len());
+        if let LoadError::Malformed { offset, .. } = error {
+            assert!(*offset <= bytes.len() as u64, "a fault at {offset} in {} bytes", bytes.len());
+        }
+    }
+    // Whether programs are taken, and how large memories may be, changes nothing about what a file is.
+    let strict = before_compiling(bytes, &Taken { plain_commands: false, memory_bytes: 0, ..taken });
+    assert!(checked.is_ok() || strict.is_err(), "less is taken where more is allowed: {checked:?}");
+    if let (Ok(checked), Ok(strict)) = (checked, strict) {
+        assert_eq!(checked, strict);
+    }
+}
+
+/// Whose keys the corpus is signed with.
+pub(super) fn known() -> BTreeMap<String, PublisherKey> {
+    let key = "8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c";
+    PublisherKey::parse(key).map(|key| ("acme".to_owned(), key)).into_iter().collect()
+}
+
+/// A file whose first section is a signature. What is signed is no more so when it is changed.
+pub(super) fn signature(bytes: &[u8]) {
+    look(bytes);
+    // The same as the content of a section, so that not every search has to find out how a file begins.
+    let name = b"\x09signature";
+    let length = leb(name.len() + bytes.len());
+    look(&[b"\0asm\x0d\0\x01\0\0".as_slice(), &length, name, bytes].concat());
+}
+
+fn look(file: &[u8]) {
+    let known = known();
+    let signed = signature::look(file, &known);
+    let _ = signed.to_string();
+    if let Signed::By(_) = &signed {
+        let mut changed = file.to_vec();
+        if let Some(last) = changed.last_mut() {
+            *last ^= 1;
+        }
+        let changed = signature::look(&changed, &known);
+        assert!(changed.publishers().next().is_none(), "a signature of two files: {changed:?}");
+        assert!(signature::look(file, &BTreeMap::new()).publishers().next().is_none(), "signed by nobody");
+    }
+}
+
+/// A number as WebAssembly has it.
+fn leb(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = u8::try_from(number & 0x7f).unwrap_or_default();
+        number >>= 7;
+        bytes.push(if number == 0 { low } else { low | 0x80 });
+        if number == 0 {
+            return bytes;
+        }
+    }
+}

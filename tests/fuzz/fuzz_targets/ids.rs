@@ -1,0 +1,8 @@
+//! The target `ids` of `taskcell::fuzzing`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    if let Some(target) = taskcell::fuzzing::target("ids") {
+        target(bytes);
+    }
+});
