@@ -51,6 +51,35 @@ impl Figure {
         let spread = [quantile(&ratios, 0.1), quantile(&ratios, 0.9)];
         Self { row, name: name.into(), ours, raw, ratio, spread, owed, reached }
     }
+
+    /// A figure of growth: what something costs among so many others, from few to many. Ours is what it costs among the
+    /// most, raw among the fewest, and the slope is that of the line through all on a double logarithmic scale.
+    pub fn of_growth(row: u8, name: impl Into<String>, costs: &[(f64, f64)], slope_max: f64) -> Self {
+        let (first, last) = (costs.first().copied().unwrap_or_default(), costs.last().copied().unwrap_or_default());
+        let slope = slope(costs);
+        Self {
+            row,
+            name: format!("{}, slope {slope:.2}", name.into()),
+            ours: last.1,
+            raw: first.1,
+            ratio: last.1 / first.1,
+            spread: [slope; 2],
+            owed: Some(format!("slope <= {slope_max}")),
+            reached: Some(slope <= slope_max),
+        }
+    }
+}
+
+/// The slope of the line that fits best, of logarithms.
+#[expect(clippy::cast_precision_loss, reason = "a handful of points")]
+fn slope(points: &[(f64, f64)]) -> f64 {
+    let logs: Vec<(f64, f64)> = points.iter().map(|(x, y)| (x.ln(), y.ln())).collect();
+    let count = logs.len() as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| logs.iter().map(of).sum::<f64>() / count;
+    let (middle, height) = (mean(|point| point.0), mean(|point| point.1));
+    let parts = |(x, y): &(f64, f64)| ((x - middle) * (y - height), (x - middle).powi(2));
+    let (both, own) = logs.iter().map(parts).fold((0.0, 0.0), |sum, next| (sum.0 + next.0, sum.1 + next.1));
+    both / own
 }
 
 #[cfg(test)]
@@ -75,6 +104,18 @@ mod tests {
         let figure = Figure::of_blocks(8, "cancel", &[(50.0, 1.0)], Owed::Ours(50.0));
         assert_eq!(figure.reached, Some(true));
         assert_eq!(Figure::of_blocks(8, "cancel", &[(50.0, 1.0)], Owed::Nothing).reached, None);
+    }
+
+    #[test]
+    fn a_cost_that_grows_with_the_crowd_has_its_exponent_as_its_slope() {
+        let costs = |exponent: f64| -> Vec<(f64, f64)> {
+            [100.0, 1000.0, 10_000.0].into_iter().map(|crowd: f64| (crowd, 3.0 * crowd.powf(exponent))).collect()
+        };
+        let flat = Figure::of_growth(14, "start", &costs(0.0), 0.1);
+        assert!(is(flat.spread[0], 0.0) && flat.reached == Some(true) && is(flat.ratio, 1.0), "{flat:?}");
+        let steep = Figure::of_growth(14, "start", &costs(0.5), 0.1);
+        assert!(is(steep.spread[0], 0.5) && steep.reached == Some(false) && is(steep.ratio, 10.0), "{steep:?}");
+        assert_eq!(steep.name, "start, slope 0.50");
     }
 
     #[test]

@@ -8,8 +8,43 @@ use anyhow::Result;
 /// Where guests keep what they pass to the host: 1 MiB and a little, above the data.
 const BUFFER: usize = 65_536 * 2;
 
+/// What a guest that waits has in addition.
+#[derive(Default)]
+struct Waiting {
+    types: &'static str,
+    import: &'static str,
+    lowered: &'static str,
+    core_import: &'static str,
+    given: &'static str,
+}
+
+const WAITING: Waiting = Waiting {
+    types: r#"(type $f (record (field "plugin" string) (field "task-type" string) (field "key" string)))
+    (export "task-ref" (type (eq $f)))"#,
+    import: r#"(alias export $types "task-ref" (type $task-ref))
+  (import "taskcell:plugin/signals@0.1.0" (instance $signals
+    (alias outer $root $refusal (type $refused))
+    (alias outer $root $task-ref (type $sender))
+    (type $s (record
+      (field "payload" (option string)) (field "sender" string) (field "sender-task" (option $sender))))
+    (export "signal" (type $signal (eq $s)))
+    (type $w (variant (case "timed-out") (case "cancelled") (case "wait-cancelled") (case "refused" $refused)))
+    (export "wait-error" (type $wait-error (eq $w)))
+    (export "wait" (func (param "key" string) (param "timeout-ms" (option u64))
+      (result (result $signal (error $wait-error)))))))"#,
+    lowered: r#"(core func $wait (canon lower (func $signals "wait")
+    (memory $libc "memory") (realloc (func $libc "realloc"))))"#,
+    core_import: r#"(import "host" "wait" (func $wait (param i32 i32 i32 i64 i32)))"#,
+    given: r#"(export "wait" (func $wait))"#,
+};
+
 /// A guest whose one task type `go` runs this body, and then succeeds without a word. The manifest names it so.
 fn component(name: &str, pages: usize, fields: &str, body: &str) -> Result<Vec<u8>> {
+    shaped(name, pages, fields, body, &Waiting::default())
+}
+
+fn shaped(name: &str, pages: usize, fields: &str, body: &str, waiting: &Waiting) -> Result<Vec<u8>> {
+    let Waiting { types, import, lowered, core_import, given } = waiting;
     let manifest =
         format!(r#"{{\"manifest\":1,\"name\":\"{name}\",\"version\":\"1.0.0\",\"tasks\":[{{\"name\":\"go\"}}]}}"#);
     // Each quotation mark has a backslash, which is not in the data.
@@ -26,7 +61,8 @@ fn component(name: &str, pages: usize, fields: &str, body: &str) -> Result<Vec<u
     (type $d (variant (case "succeeded" $success) (case "failed" $failure) (case "cancelled" $cancellation)))
     (export "outcome" (type (eq $d)))
     (type $e (record (field "kind" string) (field "message" string)))
-    (export "refusal" (type (eq $e)))))
+    (export "refusal" (type (eq $e)))
+    {types}))
   (alias export $types "refusal" (type $refusal))
   (alias export $types "outcome" (type $outcome))
   (import "taskcell:plugin/task@0.1.1" (instance $task
@@ -45,6 +81,7 @@ fn component(name: &str, pages: usize, fields: &str, body: &str) -> Result<Vec<u
     (type $s (enum "stdout" "stderr"))
     (export "output-stream" (type $stream (eq $s)))
     (export "write" (func (param "to" $stream) (param "bytes" (list u8)) (result (result (error $refused)))))))
+  {import}
   (core module $libc
     (memory (export "memory") {pages})
     (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 32768)))
@@ -56,6 +93,7 @@ fn component(name: &str, pages: usize, fields: &str, body: &str) -> Result<Vec<u
   (core func $fuel (canon lower (func $task "fuel-remaining")))
   (core func $log (canon lower (func $log "log") (memory $libc "memory")))
   (core func $write (canon lower (func $output "write") (memory $libc "memory") (realloc (func $libc "realloc"))))
+  {lowered}
   (core module $main
     (import "libc" "memory" (memory 17))
     (import "host" "progress" (func $progress (param i32 i32 i32 i32 i32)))
@@ -64,6 +102,7 @@ fn component(name: &str, pages: usize, fields: &str, body: &str) -> Result<Vec<u
     (import "host" "fuel" (func $fuel (result i64)))
     (import "host" "log" (func $log (param i32 i32 i32 i32 i32)))
     (import "host" "write" (func $write (param i32 i32 i32 i32)))
+    {core_import}
     (table 20 funcref)
     (elem (i32.const 1) $heartbeat $describe $run)
     (data (i32.const 4096) "bench")
@@ -79,7 +118,7 @@ fn component(name: &str, pages: usize, fields: &str, body: &str) -> Result<Vec<u
     (with "libc" (instance $libc))
     (with "host" (instance
       (export "progress" (func $progress)) (export "info" (func $info)) (export "heartbeat" (func $heartbeat))
-      (export "fuel" (func $fuel)) (export "log" (func $log)) (export "write" (func $write))))))
+      (export "fuel" (func $fuel)) (export "log" (func $log)) (export "write" (func $write)) {given}))))
   (func $describe (result string) (canon lift (core func $main "describe") (memory $libc "memory")))
   (func $run (param "task-type" string) (param "input" string) (result $outcome)
     (canon lift (core func $main "run") (memory $libc "memory") (realloc (func $libc "realloc"))))
@@ -118,6 +157,8 @@ pub(crate) fn nothing() -> Result<Vec<u8>> {
 pub(crate) enum Call {
     /// Without an argument.
     Heartbeat,
+    /// A report of progress, of 20 bytes.
+    Progress,
     /// A log line of so many bytes.
     Log(usize),
     /// So many bytes of output.
@@ -127,6 +168,12 @@ pub(crate) enum Call {
 pub(crate) fn calls(call: Call, count: u32) -> Result<Vec<u8>> {
     let (name, text) = match call {
         Call::Heartbeat => ("heartbeat".to_owned(), "(call $heartbeat)".to_owned()),
+        Call::Progress => {
+            let text = format!(
+                "(call $progress (i32.const {BUFFER}) (i32.const 20) (i32.const 0) (i32.const 0) (i32.const 16))"
+            );
+            ("progress".to_owned(), text)
+        }
         Call::Log(bytes) => (format!("log-{bytes}"), log(bytes)),
         Call::Write(bytes) => {
             let text = format!("(call $write (i32.const 0) (i32.const {BUFFER}) (i32.const {bytes}) (i32.const 16))");
@@ -137,6 +184,42 @@ pub(crate) fn calls(call: Call, count: u32) -> Result<Vec<u8>> {
     let fields =
         format!("(func $fill (memory.fill (i32.const {BUFFER}) (i32.const 97) (i32.const 1048576))) (start $fill)");
     component(&format!("bench-{name}"), 20, &fields, &times(count, &text))
+}
+
+/// Waits for the signal `bench`, again and again; it ends with the first wait that gets none.
+pub(crate) fn waits() -> Result<Vec<u8>> {
+    let wait = "(loop $again
+        (call $wait (i32.const 4096) (i32.const 5) (i32.const 0) (i64.const 0) (i32.const 16384))
+        (br_if $again (i32.eqz (i32.load8_u (i32.const 16384)))))";
+    // Three of its pages are touched, as by a guest that has done something before.
+    let touch = "(i32.store (i32.const 131072) (i32.const 1)) (i32.store (i32.const 196608) (i32.const 1))";
+    shaped("bench-waits", 17, "", &format!("{touch} {wait}"), &WAITING)
+}
+
+/// Succeeds at once, and has so much code that its file has about so many bytes.
+pub(crate) fn large(bytes: usize) -> Result<Vec<u8>> {
+    // What one function takes in the file.
+    const FUNCTION: usize = 300;
+    let step = |number: usize| {
+        let (at, shift) = (number * 8 % 60_000, number % 31 + 1);
+        format!(
+            "(local.set $x (i64.add (i64.mul (local.get $x) (i64.const {number})) (i64.load offset={at} (local.get $at))))
+             (if (i64.gt_s (local.get $x) (i64.const {at}))
+               (then (local.set $x (i64.rotl (local.get $x) (i64.const {shift}))))
+               (else (i64.store offset={at} (local.get $at) (local.get $x))))"
+        )
+    };
+    let function = |number: usize| {
+        let steps: String = (0..8).map(|part| step(number * 8 + part)).collect();
+        let next = (number + 1) % (bytes / FUNCTION);
+        format!(
+            "(func $f{number} (param $x i64) (param $at i32) (result i64) {steps}
+               (if (i32.eqz (local.get $at)) (then (return (local.get $x))))
+               (call $f{next} (local.get $x) (i32.sub (local.get $at) (i32.const 1))))"
+        )
+    };
+    let functions: String = (0..bytes / FUNCTION).map(function).collect();
+    component("bench-large", 17, &functions, "(drop (call $f0 (i64.const 1) (i32.const 0)))")
 }
 
 /// Makes a guest.

@@ -11,6 +11,7 @@ mod guests;
 mod hostile;
 mod measure;
 mod ours;
+mod park;
 mod process;
 mod raw;
 mod rows;
@@ -32,6 +33,12 @@ enum Command {
     Hostile(hostile::Arguments),
     /// Runs tasks for long, and looks whether anything grows.
     Soak(soak::Arguments),
+    /// Says how much memory so many tasks that wait take, in a process of its own.
+    #[command(hide = true)]
+    Park(park::Arguments),
+    /// Says what a short task costs on the processors that this process may use.
+    #[command(hide = true)]
+    Starts(rows::Arguments),
 }
 
 /// What is measured, and how the figures are shown.
@@ -49,6 +56,9 @@ struct Arguments {
     /// The finished `hello` plugin.
     #[arg(long, value_name = "FILE")]
     hello: PathBuf,
+    /// The finished program.
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
     /// A directory on a disk, for what is measured there. Default: the system's for temporary files.
     #[arg(long, value_name = "DIR")]
     disk: Option<PathBuf>,
@@ -58,10 +68,15 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    if let Some(done) = taskcell::compile_child() {
+        return done;
+    }
     let done = match Command::parse() {
         Command::Rows(arguments) => run(&arguments).map(|()| true),
         Command::Hostile(arguments) => hostile::run(&arguments).map(|()| true),
         Command::Soak(arguments) => soak::run(&arguments),
+        Command::Park(arguments) => park::run(arguments).map(|()| true),
+        Command::Starts(arguments) => rows::starts(arguments).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -75,7 +90,8 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<()> {
     let disk = arguments.disk.clone().unwrap_or_else(std::env::temp_dir);
-    let bench = rows::Bench { quick: arguments.quick, hello: std::fs::read(&arguments.hello)?, disk };
+    let (hello, program) = (std::fs::read(&arguments.hello)?, arguments.program.clone());
+    let bench = rows::Bench { quick: arguments.quick, hello, disk, program };
     let figures = rows::measure(&bench, &arguments.rows)?;
     if let Some(svg) = &arguments.svg {
         plot(&figures, svg)?;

@@ -3,13 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use taskcell::{EventBody, EventSeq, Host, HostBuilder, Outcome, RecoverError, StartRequest, TaskHandle};
+use taskcell::{
+    CancelRequest, EventBody, EventSeq, Host, HostBuilder, NotifyAnswer, Outcome, Party, RecoverError, SignalKey,
+    StartRequest, TaskHandle,
+};
 use tokio::{runtime::Runtime, task::JoinSet};
 
-use crate::raw::CELLS;
+use crate::raw::{CELLS, profile_for};
 
 /// A host, and the runtime that it lives in.
 pub(crate) struct Ours {
@@ -41,8 +45,13 @@ impl Ours {
     }
 
     pub(crate) fn of(builder: HostBuilder) -> Result<Self> {
+        Self::with_cells(CELLS, builder)
+    }
+
+    /// For so many tasks at once.
+    pub(crate) fn with_cells(cells: u32, builder: HostBuilder) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let host = runtime.block_on(async { builder.running_max(CELLS).build() })?;
+        let host = runtime.block_on(async { builder.running_max(cells).profile(profile_for(cells)).build() })?;
         Ok(Self { runtime, host: Arc::new(host) })
     }
 
@@ -79,6 +88,74 @@ impl Ours {
             Ok(())
         })
     }
+}
+
+impl Ours {
+    /// So many tasks that have begun to wait.
+    pub(crate) fn park(&self, kind: &Kind, count: u32) -> Result<Vec<TaskHandle>> {
+        self.runtime.block_on(async {
+            let mut tasks = Vec::new();
+            for _ in 0..count {
+                tasks.push(start(&self.host, kind).await?);
+            }
+            all_wait(&tasks).await?;
+            Ok(tasks)
+        })
+    }
+
+    /// Tells each of them what it waits for, as many at once as `at_once`, and waits until all wait again.
+    pub(crate) fn wake(&self, tasks: &Arc<Vec<TaskHandle>>, at_once: usize) -> Result<()> {
+        self.runtime.block_on(async {
+            let key = SignalKey::new("bench")?;
+            let mut senders = JoinSet::new();
+            for first in 0..at_once {
+                let (tasks, key) = (Arc::clone(tasks), key.clone());
+                senders.spawn(async move {
+                    for task in tasks.iter().skip(first).step_by(at_once) {
+                        let answer = task.notify(key.clone(), None, Party::Host).await;
+                        ensure!(answer == NotifyAnswer::Delivered, "a task that waits was not reached: {answer:?}");
+                    }
+                    anyhow::Ok(())
+                });
+            }
+            while let Some(sender) = senders.join_next().await {
+                sender??;
+            }
+            all_wait(tasks).await
+        })
+    }
+
+    /// Ends them all.
+    pub(crate) fn end(&self, tasks: &[TaskHandle]) {
+        self.runtime.block_on(async {
+            for task in tasks {
+                task.cancel(force()).await;
+            }
+            for task in tasks {
+                task.gone().await;
+            }
+        });
+    }
+}
+
+/// Waits until all of them wait.
+async fn all_wait(tasks: &[TaskHandle]) -> Result<()> {
+    for task in tasks {
+        loop {
+            let state = task.state();
+            ensure!(state.outcome.is_none(), "a task that was to wait has ended: {:?}", state.outcome);
+            if state.waiting.is_some() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_micros(200)).await;
+        }
+    }
+    Ok(())
+}
+
+/// The end at once.
+pub(crate) fn force() -> CancelRequest {
+    CancelRequest::force(Party::Person, "measured")
 }
 
 pub(crate) async fn start(host: &Host, kind: &Kind) -> Result<TaskHandle> {

@@ -8,12 +8,20 @@ use anyhow::{Context, Result};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Look {
     pub(crate) memory_mib: f64,
+    /// Of the kernel's, for this process's pages.
+    pub(crate) tables_mib: f64,
     pub(crate) descriptors: f64,
     pub(crate) threads: f64,
 }
 
 pub(crate) fn look() -> Result<Look> {
-    Ok(Look { memory_mib: status("VmRSS")? / 1024.0, descriptors: descriptors()?, threads: status("Threads")? })
+    let mib = |name| Ok::<_, anyhow::Error>(status(name)? / 1024.0);
+    Ok(Look {
+        memory_mib: mib("VmRSS")?,
+        tables_mib: mib("VmPTE")?,
+        descriptors: descriptors()?,
+        threads: status("Threads")?,
+    })
 }
 
 /// A number in the kernel's account of this process.
@@ -27,4 +35,16 @@ fn status(name: &str) -> Result<f64> {
 #[expect(clippy::cast_precision_loss, reason = "a process has never so many")]
 fn descriptors() -> Result<f64> {
     Ok(fs::read_dir("/proc/self/fd")?.count() as f64)
+}
+
+/// The numbers of the processors that this process may use.
+pub(crate) fn processors() -> Result<Vec<u32>> {
+    let status = fs::read_to_string("/proc/self/status").context("only Linux says what a process uses")?;
+    let processors = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).context("no such line")?;
+    let mut all = Vec::new();
+    for part in processors.trim().split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        all.extend(first.parse::<u32>()?..=last.parse()?);
+    }
+    Ok(all)
 }

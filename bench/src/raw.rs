@@ -1,17 +1,20 @@
 //! Raw wasmtime: the same components with the engine settings of the host, and nothing of Taskcell around them.
 
 use std::{
-    pin::pin,
-    sync::atomic::{AtomicU32, Ordering},
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     task::{Context, Poll, Waker},
     thread,
 };
 
 use anyhow::{Result, anyhow, bail};
-use taskcell::{Limits, engine_config};
-use tokio::runtime::Handle;
+use taskcell::{Limits, Profile, engine_config};
+use tokio::{runtime::Handle, sync::mpsc};
 use wasmtime::{
-    Config, Engine, Store,
+    Engine, Store,
     component::{Component, HasSelf, Linker},
 };
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
@@ -21,6 +24,8 @@ use contract::{Raw as RawPlugin, RawPre, exports::taskcell::plugin::runner::Outc
 
 /// Tasks at once that both engines are made for.
 pub(crate) const CELLS: u32 = 1024;
+/// More of them are made the way of many tasks that wait.
+const FAST_MAX: u32 = 2000;
 /// Units of fuel that nobody uses up.
 const FUEL: u64 = 1 << 60;
 /// Steps that the guests' threads are below the host's priority, as in the host.
@@ -49,9 +54,12 @@ mod contract {
     });
 }
 
-/// What raw functions of the host do: they take what they are given, and are ready at once.
+/// What raw functions of the host do: they take what they are given, and are ready at once. Only a guest that has mail
+/// waits for it.
 #[derive(Debug, Default)]
-pub(crate) struct Functions;
+pub(crate) struct Functions {
+    mail: Option<mpsc::UnboundedReceiver<()>>,
+}
 
 type Answer<T> = wasmtime::Result<T>;
 
@@ -117,7 +125,10 @@ impl task::Host for Functions {
 
 impl signals::Host for Functions {
     async fn wait(&mut self, _: String, _: Option<u64>) -> Answer<Result<signals::Signal, signals::WaitError>> {
-        Ok(Err(signals::WaitError::Cancelled))
+        let Some(mail) = &mut self.mail else { return Ok(Err(signals::WaitError::Cancelled)) };
+        let signal =
+            mail.recv().await.map(|()| signals::Signal { payload: None, sender: "host".to_owned(), sender_task: None });
+        Ok(signal.ok_or(signals::WaitError::Cancelled))
     }
 
     async fn poll(&mut self, _: String) -> Answer<Result<Option<signals::Signal>, types::Refusal>> {
@@ -224,7 +235,7 @@ impl WasiView for WithWasi {
 
 impl Data for WithWasi {
     fn new() -> Self {
-        Self { functions: Functions, wasi: WasiCtx::builder().build(), table: ResourceTable::new() }
+        Self { functions: Functions::default(), wasi: WasiCtx::builder().build(), table: ResourceTable::new() }
     }
 
     fn functions(&mut self) -> &mut Functions {
@@ -238,18 +249,24 @@ impl Data for WithWasi {
 
 /// An engine with the host's settings.
 pub(crate) fn engine() -> Result<Engine> {
-    Engine::new(&settings()).map_err(plain)
+    engine_for(CELLS)
+}
+
+/// The same, for so many tasks at once.
+pub(crate) fn engine_for(cells: u32) -> Result<Engine> {
+    Engine::new(&engine_config(cells, &Limits::default(), profile_for(cells))).map_err(plain)
+}
+
+/// What so many cells are made for, on both sides.
+pub(crate) fn profile_for(cells: u32) -> Profile {
+    if cells > FAST_MAX { Profile::Dense } else { Profile::Fast }
 }
 
 /// The same, without fuel.
 pub(crate) fn unmetered_engine() -> Result<Engine> {
-    let mut settings = settings();
+    let mut settings = engine_config(CELLS, &Limits::default(), Profile::Fast);
     settings.consume_fuel(false);
     Engine::new(&settings).map_err(plain)
-}
-
-fn settings() -> Config {
-    engine_config(CELLS, &Limits::default())
 }
 
 /// How a raw guest is run.
@@ -301,8 +318,24 @@ impl<D: Data> Guest<D> {
         }
     }
 
+    /// One that is about to wait for mail.
+    pub(crate) fn park(self: &Arc<Self>, way: Way) -> Result<Parked> {
+        let (mail, received) = mpsc::unbounded_channel();
+        let mut data = D::new();
+        data.functions().mail = Some(received);
+        let guest = Arc::clone(self);
+        let guest = Box::pin(async move { guest.called_with(data, way).await.map(drop).map_err(plain) });
+        let mut parked = Parked { guest, mail };
+        parked.go_on()?;
+        Ok(parked)
+    }
+
     async fn called(&self, way: Way) -> wasmtime::Result<Outcome> {
-        let mut store = Store::new(&self.engine, D::new());
+        self.called_with(D::new(), way).await
+    }
+
+    async fn called_with(&self, data: D, way: Way) -> wasmtime::Result<Outcome> {
+        let mut store = Store::new(&self.engine, data);
         if self.metered {
             store.set_fuel(FUEL)?;
             store.fuel_async_yield_interval(way.slice)?;
@@ -312,6 +345,27 @@ impl<D: Data> Guest<D> {
         }
         let instance = self.plugin.instantiate_async(&mut store).await?;
         instance.taskcell_plugin_runner().call_run(&mut store, &self.task_type, &INPUT.to_owned()).await
+    }
+}
+
+/// A raw guest that waits for mail.
+pub(crate) struct Parked {
+    guest: Pin<Box<dyn Future<Output = Result<()>> + Send>>,
+    mail: mpsc::UnboundedSender<()>,
+}
+
+impl Parked {
+    /// Gives it mail, and lets it run until it waits again.
+    pub(crate) fn wake(&mut self) -> Result<()> {
+        self.mail.send(())?;
+        self.go_on()
+    }
+
+    fn go_on(&mut self) -> Result<()> {
+        match self.guest.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Pending => Ok(()),
+            Poll::Ready(end) => end.and_then(|()| bail!("a guest that waits has ended")),
+        }
     }
 }
 

@@ -159,11 +159,12 @@ pub use runtime::updating::UpdateError;
 pub use sandbox::compile::Compiler;
 pub use sandbox::compile_child::compile_child;
 #[doc(hidden)]
-pub use sandbox::engine::engine_config;
+pub use sandbox::engine::{Profile, engine_config};
 #[cfg(feature = "http")]
 pub use sandbox::http::RootError;
 pub use sandbox::identify::FileKind;
 pub use sandbox::load::LoadError;
+pub use sandbox::room::Mappings;
 pub use store::audit::AuditFile;
 pub use store::faulty::FaultyStore;
 pub use store::memory::MemoryStore;

@@ -8,6 +8,8 @@ use crate::{cargo, guests, workspace::Workspace};
 
 /// The package, and the program that it makes.
 const PACKAGE: &str = "taskcell-bench";
+/// The program that people use, and its package.
+const PROGRAM: &str = "taskcell";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -27,13 +29,13 @@ pub(crate) struct Arguments {
 
 pub(crate) fn command(arguments: &Arguments) -> Result<()> {
     let workspace = Workspace::read()?;
-    let mut bench = program(&workspace)?;
+    let Programs { mut bench, taskcell } = programs(&workspace)?;
     let flags = arguments.quick.then_some("--quick").into_iter().chain(arguments.json.then_some("--json"));
     if arguments.hostile {
         bench.arg("hostile").arg("--guests").arg(guests::build(&workspace)?).args(flags);
         return run(bench, "the benchmark");
     }
-    bench.arg("rows").arg("--hello").arg(hello(&workspace)?);
+    bench.arg("rows").arg("--hello").arg(hello(&workspace)?).arg("--program").arg(taskcell);
     bench.arg("--disk").arg(&workspace.target_dir).arg("--svg").arg(workspace.target_dir.join("bench.svg"));
     bench.args(flags);
     for row in &arguments.rows {
@@ -42,15 +44,24 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
     run(bench, "the benchmark")
 }
 
-/// Builds the program, optimised.
-pub(crate) fn program(workspace: &Workspace) -> Result<Command> {
+/// The finished programs.
+pub(crate) struct Programs {
+    pub(crate) bench: Command,
+    taskcell: PathBuf,
+}
+
+/// Builds them, optimised, both at once: what both use is then built once.
+pub(crate) fn programs(workspace: &Workspace) -> Result<Programs> {
     let mut build = cargo::host();
-    build.current_dir(&workspace.root).args(["build", "--profile", "bench", "-p", PACKAGE, "--bin", PACKAGE]);
+    build.current_dir(&workspace.root).args(["build", "--profile", "bench"]);
+    build.args(["-p", PACKAGE, "-p", PROGRAM, "--bin", PACKAGE, "--bin", PROGRAM]);
     let artifacts = cargo::build(build)?;
-    let manifest = workspace.root.join("bench/Cargo.toml");
-    let is_ours = |artifact: &&cargo::Artifact| artifact.manifest == manifest;
-    let program = artifacts.iter().find(is_ours).context("cargo has built no program")?;
-    Ok(Command::new(&program.file))
+    let file = |manifest: &str| {
+        let manifest = workspace.root.join(manifest);
+        let artifact = artifacts.iter().find(|artifact| artifact.manifest == manifest);
+        artifact.map(|artifact| artifact.file.clone()).context("cargo has built no program")
+    };
+    Ok(Programs { bench: Command::new(file("bench/Cargo.toml")?), taskcell: file("host/Cargo.toml")? })
 }
 
 /// Builds the guests, and says where the plugin is that is run.

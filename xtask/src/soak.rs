@@ -14,7 +14,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn command(arguments: &Arguments) -> Result<()> {
     let workspace = Workspace::read()?;
-    let mut soak = bench::program(&workspace)?;
+    let mut soak = bench::programs(&workspace)?.bench;
     let guests = workspace.target_dir.join("guests/wasm");
     soak.arg("soak").arg("--hello").arg(bench::hello(&workspace)?).arg("--guests").arg(guests).args(&arguments.words);
     bench::run(soak, "the long run")

@@ -9,14 +9,14 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use taskcell::{CancelRequest, Host, Party, TaskHandle};
+use taskcell::{Host, TaskHandle};
 use taskcell_bench::{Figure, Owed, quantile};
 use wasmtime::Engine;
 
 use super::Bench;
 use crate::{
     guests::{self, Loop},
-    ours::{Kind, Ours, start},
+    ours::{Kind, Ours, force, start},
     raw::{Bare, Guest, Way, engine},
     slots::{Slot, Slots, turn},
 };
@@ -155,10 +155,6 @@ async fn cancels(host: Arc<Host>, kinds: Vec<Kind>, victims: Vec<(usize, Duratio
         task.gone().await;
     }
     Ok(samples)
-}
-
-fn force() -> CancelRequest {
-    CancelRequest::force(Party::Person, "measured")
 }
 
 /// Waits until the task has burnt some fuel.

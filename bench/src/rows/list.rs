@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use taskcell_bench::Figure;
 
-use super::{calls, cancel, durable, kernels, start};
+use super::{
+    busy, calls, cancel, durable, fanout, growth, kernels, load, memory, program, progress, start, wake, workers,
+};
 
 /// How to measure.
 pub(crate) struct Bench {
@@ -15,6 +17,8 @@ pub(crate) struct Bench {
     pub(crate) hello: Vec<u8>,
     /// A directory on a disk.
     pub(crate) disk: PathBuf,
+    /// The finished program.
+    pub(crate) program: Option<PathBuf>,
 }
 
 impl Bench {
@@ -28,12 +32,21 @@ impl Bench {
 type Row = fn(&Bench) -> Result<Vec<Figure>>;
 
 /// The rows, by number.
-const ROWS: [(u8, &str, Row); 5] = [
+const ROWS: [(u8, &str, Row); 14] = [
     (1, "start to outcome in memory, 64 in flight", start::measure),
+    (2, "two workers against one", workers::measure),
     (3, "start to outcome on the disk, 64 in flight", durable::measure),
     (4, "calls of the host", calls::measure),
+    (5, "reports of progress", progress::measure),
+    (6, "notify to parked again", wake::measure),
     (7, "guest CPU", kernels::measure),
     (8, "cancel to cell gone", cancel::measure),
+    (9, "state and start while guests spin", busy::measure),
+    (10, "memory of tasks that wait", memory::measure),
+    (11, "events to those who follow", fanout::measure),
+    (12, "loading a plugin", load::measure),
+    (13, "the program's first line", program::measure),
+    (14, "growth", growth::measure),
 ];
 
 /// Measures the rows of these numbers, or all.

@@ -1,23 +1,16 @@
 //! `taskcell doctor`: checks whether this machine can run and build plugins.
 
-use std::path::Path;
-
 use serde::Serialize;
 use taskcell_artifact::ArtifactCache;
 use taskcell_toolchain::{Options, Toolchain};
 
-use crate::{Host, SystemClock};
+use crate::{Host, Mappings, Profile, SystemClock};
 
 use super::args::DoctorArguments;
 use super::exit::Exit;
 use super::fault::{Fault, sentence};
 use super::{environment, files, output, text};
 
-/// Memory mappings that one running cell takes.
-const MAPPINGS_PER_CELL: u64 = 6;
-/// Mappings for the program itself: its code, its threads, compiled plugins. When they run out, it is its own
-/// allocations that fail, so there is room to spare.
-const MAPPINGS_OF_PROGRAM: u64 = 2000;
 /// What Linux allows a process by default. Less is never advised.
 const MAP_COUNT_USUAL: u64 = 65_530;
 /// Open files that a process should be allowed.
@@ -73,8 +66,8 @@ impl Check {
 pub(super) async fn doctor(arguments: DoctorArguments) -> Result<Exit, Fault> {
     let cells = arguments.cells;
     let checks = [
-        engine(cells).await,
-        map_count(cells, mappings_allowed()),
+        engine(cells, if arguments.dense { Profile::Dense } else { Profile::Fast }).await,
+        map_count(Mappings::here(cells)),
         open_files(),
         openat2(),
         temp_dir(),
@@ -93,10 +86,12 @@ pub(super) async fn doctor(arguments: DoctorArguments) -> Result<Exit, Fault> {
     Ok(if healthy { Exit::Succeeded } else { Exit::Failed })
 }
 
-async fn engine(cells: u32) -> Check {
+async fn engine(cells: u32, profile: Profile) -> Check {
     const NAME: &str = "engine";
-    let build = |tasks| Host::builder().running_max(tasks).clock(std::sync::Arc::new(SystemClock::new())).build();
-    let limit = "the address space may be limited: look at `ulimit -v`";
+    let build = |tasks| {
+        Host::builder().running_max(tasks).profile(profile).clock(std::sync::Arc::new(SystemClock::new())).build()
+    };
+    let limit = "what is said there helps; else the address space may be limited: look at `ulimit -v`";
     match build(cells) {
         Ok(host) => {
             host.shutdown().await;
@@ -112,21 +107,16 @@ async fn engine(cells: u32) -> Check {
     }
 }
 
-fn mappings_allowed() -> Option<u64> {
-    files::read_text(Path::new("/proc/sys/vm/max_map_count")).ok()?.trim().parse().ok()
-}
-
-fn map_count(cells: u32, allowed: Option<u64>) -> Check {
+fn map_count(mappings: Mappings) -> Check {
     const NAME: &str = "memory mappings (vm.max_map_count)";
-    let Some(allowed) = allowed else {
+    let (Some(allowed), Some(room)) = (mappings.allowed, mappings.cells_max()) else {
         return Check::bad(NAME, Finding::Warning, "not known here", "nothing to do unless many tasks run at once");
     };
-    let needed = u64::from(cells) * MAPPINGS_PER_CELL + MAPPINGS_OF_PROGRAM;
-    let room = allowed.saturating_sub(MAPPINGS_OF_PROGRAM) / MAPPINGS_PER_CELL;
-    let says = format!("{allowed}, enough for {room} cells at once ({MAPPINGS_PER_CELL} mappings each)");
-    if allowed >= needed {
+    let says = format!("{allowed}, enough for {room} cells at once ({} mappings each)", Mappings::PER_CELL);
+    if mappings.suffice() {
         return Check::ok(NAME, says);
     }
+    let (cells, needed) = (mappings.cells, mappings.needed());
     let raised = needed.max(MAP_COUNT_USUAL);
     Check::bad(
         NAME,
@@ -228,18 +218,18 @@ mod tests {
 
     #[test]
     fn mappings_are_held_against_the_number_of_cells() {
-        let fine = map_count(1000, Some(65_530));
+        let fine = map_count(Mappings { cells: 1000, allowed: Some(65_530) });
         assert_eq!(
             (fine.finding, fine.says.as_str()),
             (Finding::Ok, "65530, enough for 10588 cells at once (6 mappings each)")
         );
-        assert_eq!(map_count(8000, Some(50_000)).finding, Finding::Ok);
-        let few = map_count(8000, Some(49_999));
+        assert_eq!(map_count(Mappings { cells: 8000, allowed: Some(50_000) }).finding, Finding::Ok);
+        let few = map_count(Mappings { cells: 8000, allowed: Some(49_999) });
         assert_eq!(few.finding, Finding::Warning);
         assert!(few.says.ends_with("enough for 7999 cells at once (6 mappings each); 8000 need 50000"), "{}", few.says);
         assert!(few.advice.unwrap().starts_with("`sysctl -w vm.max_map_count=65530`"));
-        assert_eq!(map_count(1, Some(100)).finding, Finding::Warning);
-        assert_eq!(map_count(1, None).finding, Finding::Warning);
+        assert_eq!(map_count(Mappings { cells: 1, allowed: Some(100) }).finding, Finding::Warning);
+        assert_eq!(map_count(Mappings { cells: 1, allowed: None }).finding, Finding::Warning);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::Error;
 
 use crate::serve::{Keeping, Server, Shelf, listen, socket_path};
-use crate::{ApprovalKinds, Compiler, Host, Policy, Recovery, StoreHealth};
+use crate::{ApprovalKinds, Compiler, Host, Policy, Profile, Recovery, StoreHealth};
 
 use super::args::ServeArguments;
 use super::client::data_dir;
@@ -154,6 +154,7 @@ fn host(arguments: &ServeArguments, data: &Path, policy: Option<(&Path, &Policy)
             Some((file, policy)) => policy::kept_in(policy::entrust(builder, policy), file),
             None => builder,
         };
+        let builder = builder.profile(if arguments.dense { Profile::Dense } else { Profile::Fast });
         match arguments.running_max {
             Some(most) => builder.running_max(most),
             None => builder,

@@ -32,6 +32,7 @@ use crate::ports::clock::Clock;
 use crate::ports::functions::{FunctionBody, HostCall, HostCallError, HostFunction};
 use crate::ports::store::TaskStore;
 use crate::sandbox::compile::Compiler;
+use crate::sandbox::engine::Profile;
 #[cfg(feature = "wit-extension")]
 use crate::sandbox::extension::WitInterface;
 
@@ -48,6 +49,7 @@ pub use build::BuildError;
 #[derive(Default)]
 pub struct HostBuilder {
     running_max: Option<u32>,
+    profile: Profile,
     concurrency: Option<Concurrency>,
     queued_max: Option<usize>,
     ended_max: Option<usize>,
@@ -97,6 +99,7 @@ impl fmt::Debug for HostBuilder {
             .field("queued_max", &self.queued_max)
             .field("ended_max", &self.ended_max)
             .field("ended_kept", &self.ended_kept)
+            .field("profile", &self.profile)
             .field("ended_bytes", &self.ended_bytes)
             .field("limits", &self.limits)
             .field("plugin_limits", &self.plugin_limits)
@@ -109,10 +112,29 @@ impl fmt::Debug for HostBuilder {
 }
 
 impl HostBuilder {
-    /// How many tasks run at once, 1 to 8000; more wait for their turn. Default 1000.
+    /// How many tasks run at once, those that wait in their cells included; more wait for their turn. Default 1000, at
+    /// most 8000 and with [`Profile::Dense`] 100 000, and never more than the system has memory mappings for.
     #[must_use]
     pub fn running_max(mut self, tasks: u32) -> Self {
         self.running_max = Some(tasks);
+        self
+    }
+
+    /// What the cells are made for: [`Profile::Fast`], which is the default, or [`Profile::Dense`] for tens of thousands of
+    /// tasks that mostly wait.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use taskcell::{Host, Profile};
+    ///
+    /// let host = Host::builder().profile(Profile::Dense).running_max(9_000).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.profile = profile;
         self
     }
 

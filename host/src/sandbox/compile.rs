@@ -14,6 +14,7 @@ use crate::model::load_limits::LoadLimits;
 use crate::ports::clock::Clock;
 
 use super::componentize::{componentize, componentize_program};
+use super::engine::Profile;
 use super::load::LoadError;
 
 /// Children that compile at once; more plugins wait for their turn. Protects the host's machine: each may take the whole
@@ -54,19 +55,35 @@ pub(super) enum Form {
     Program,
 }
 
-impl Form {
-    pub(super) fn to_byte(self) -> u8 {
-        match self {
-            Self::Component => 0,
-            Self::Module => 1,
-            Self::Program => 2,
+/// What a child makes of a plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Recipe {
+    pub(super) form: Form,
+    pub(super) profile: Profile,
+}
+
+impl Recipe {
+    /// What stands for it in a request.
+    fn to_byte(self) -> u8 {
+        let form = match self.form {
+            Form::Component => 0,
+            Form::Module => 1,
+            Form::Program => 2,
+        };
+        match self.profile {
+            Profile::Fast => form,
+            Profile::Dense => form | 0x80,
         }
     }
 
     pub(super) fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Component, Self::Module, Self::Program].into_iter().find(|form| form.to_byte() == byte)
+        let forms = [Form::Component, Form::Module, Form::Program];
+        let all = [Profile::Fast, Profile::Dense].map(|profile| forms.map(|form| Self { form, profile }));
+        all.into_iter().flatten().find(|recipe| recipe.to_byte() == byte)
     }
+}
 
+impl Form {
     /// What is hashed beside the plugin: a component that is made of a module depends on the program that makes it.
     fn maker(self) -> &'static [u8] {
         match self {
@@ -81,6 +98,7 @@ impl Form {
 #[derive(Debug)]
 pub(super) struct Compilers {
     compiler: Compiler,
+    profile: Profile,
     cache: Option<ArtifactCache>,
     limits: LoadLimits,
     children: Semaphore,
@@ -104,9 +122,9 @@ enum Stop {
 }
 
 impl Compilers {
-    pub(super) fn new(compiler: Compiler, cache: Option<ArtifactCache>, limits: LoadLimits) -> Self {
+    pub(super) fn new(compiler: Compiler, profile: Profile, cache: Option<ArtifactCache>, limits: LoadLimits) -> Self {
         let limits = LoadLimits { compile_memory_bytes: limits.compile_memory_bytes.max(MEMORY_MIN), ..limits };
-        Self { compiler, cache, limits, children: Semaphore::new(CHILDREN_MAX) }
+        Self { compiler, profile, cache, limits, children: Semaphore::new(CHILDREN_MAX) }
     }
 
     /// The component, ready to be linked. Blocks for as long as it takes.
@@ -177,7 +195,8 @@ impl Compilers {
                     _ = wanted => Stop::Unwanted,
                 }
             };
-            taskcell_artifact::compile(Job { program, kind: form.to_byte(), plugin, bounds }, stop).await
+            let kind = Recipe { form, profile: self.profile }.to_byte();
+            taskcell_artifact::compile(Job { program, kind, plugin, bounds }, stop).await
         });
         compiled.map_err(|error| self.error(program, max, self.memory_for(plugin), error))
     }

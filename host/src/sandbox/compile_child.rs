@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use taskcell_artifact::{Answer, Request, WORD, serve};
 
-use super::compile::{Form, compile};
+use super::compile::{Recipe, compile};
 use super::engine::compiling;
 
 /// Whether this program can be started as the child.
@@ -53,10 +53,10 @@ pub(crate) fn can_be_child() -> bool {
 }
 
 fn answer(request: &Request) -> Answer {
-    let Some(form) = Form::from_byte(request.kind) else {
+    let Some(Recipe { form, profile }) = Recipe::from_byte(request.kind) else {
         return Answer::Refused("the host that asks is of another version".to_owned());
     };
-    match compiling() {
+    match compiling(profile) {
         Ok(engine) => compile(&engine, form, &request.plugin),
         Err(error) => Answer::Refused(format!("{error:#}")),
     }

@@ -7,8 +7,36 @@ use crate::model::load_limits::LoadLimits;
 
 /// Bytes of stack of a guest's fiber: the guest's own, and room for the host functions it calls.
 const FIBER_STACK_BYTES: usize = 2 << 20;
+/// The same for many tasks that wait: two of them share a page of the page tables.
+const DENSE_STACK_BYTES: usize = 1 << 20;
+/// And what the guest has of it at most.
+const DENSE_WASM_STACK_BYTES: usize = 128 << 10;
+/// Addresses behind a memory that nobody has, for many tasks that wait. Accesses are checked there anyway.
+const DENSE_GUARD_BYTES: u64 = 64 << 10;
 /// The most tables of one core module.
 const TABLES_PER_MODULE_MAX: u32 = 4;
+
+/// What a host's cells are made for. See [`HostBuilder::profile`](crate::HostBuilder::profile).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Profile {
+    /// For speed, up to 8 000 tasks at once. Each memory has 4 GiB of addresses, so that no access has to be checked.
+    #[default]
+    Fast,
+    /// For tens of thousands of tasks that mostly wait. A memory has no more addresses than it may grow to, so guests
+    /// check their accesses, which costs up to a fifth of a guest's speed; their stack is at most 128 KiB.
+    Dense,
+}
+
+impl Profile {
+    /// The most tasks at once that the addresses of a process have room for, with the default limits.
+    pub(crate) const fn cells_max(self) -> u32 {
+        match self {
+            Self::Fast => 8000,
+            Self::Dense => 100_000,
+        }
+    }
+}
 
 /// How many cells, memories and tables there are in all.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +46,8 @@ pub(super) struct Stock {
     pub(super) tables: u32,
     /// What one component may take of it.
     pub(super) component: LoadLimits,
+    /// What they are made for.
+    pub(super) profile: Profile,
 }
 
 impl Stock {
@@ -28,7 +58,12 @@ impl Stock {
             memories: cells.saturating_mul(2).max(component.memories),
             tables: cells.saturating_mul(4).max(component.tables),
             component,
+            profile: Profile::Fast,
         }
+    }
+
+    pub(super) fn made_for(self, profile: Profile) -> Self {
+        Self { profile, ..self }
     }
 
     /// This and another one together.
@@ -37,7 +72,7 @@ impl Stock {
             cells: self.cells.saturating_add(other.cells),
             memories: self.memories.saturating_add(other.memories),
             tables: self.tables.saturating_add(other.tables),
-            component: self.component,
+            ..self
         }
     }
 }
@@ -50,29 +85,41 @@ pub(super) fn engine(stock: Stock, limits: &Limits) -> wasmtime::Result<Engine> 
 /// The settings of a host's engine for so many tasks at once. Only for `cargo xtask bench`, which measures raw wasmtime
 /// with the same settings in the same run.
 #[doc(hidden)]
-pub fn engine_config(cells: u32, limits: &Limits) -> Config {
-    config(Stock::for_cells(cells, LoadLimits::default()), limits)
+pub fn engine_config(cells: u32, limits: &Limits, profile: Profile) -> Config {
+    config(Stock::for_cells(cells, LoadLimits::default()).made_for(profile), limits)
 }
 
-/// An engine that compiles for every host's engine and runs nothing: without their pools, which do not matter to code.
-pub(super) fn compiling() -> wasmtime::Result<Engine> {
-    Engine::new(&rules())
+/// An engine that compiles for every host's engine of a profile and runs nothing: without their pools, which do not matter
+/// to code.
+pub(super) fn compiling(profile: Profile) -> wasmtime::Result<Engine> {
+    Engine::new(&rules(profile))
 }
 
 fn config(stock: Stock, limits: &Limits) -> Config {
-    let mut config = rules();
+    let mut config = rules(stock.profile);
+    let (fiber, most) = match stock.profile {
+        Profile::Fast => (FIBER_STACK_BYTES, FIBER_STACK_BYTES / 2),
+        Profile::Dense => (DENSE_STACK_BYTES, DENSE_WASM_STACK_BYTES),
+    };
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(stock, limits)));
     // The host functions that the guest calls need the rest.
-    let stack_bytes =
-        usize::try_from(stock.component.stack_bytes).unwrap_or(usize::MAX).clamp(16 << 10, FIBER_STACK_BYTES / 2);
+    let stack_bytes = usize::try_from(stock.component.stack_bytes).unwrap_or(usize::MAX).clamp(16 << 10, most);
     config.max_wasm_stack(stack_bytes);
-    config.async_stack_size(FIBER_STACK_BYTES);
+    config.async_stack_size(fiber);
     config
 }
 
-/// What code is compiled by: the same for every host, whatever its limits.
-fn rules() -> Config {
+/// What code is compiled by: the same for every host of a profile, whatever its limits.
+fn rules(profile: Profile) -> Config {
     let mut config = Config::new();
+    match profile {
+        Profile::Fast => {}
+        Profile::Dense => {
+            // The pool makes room for as much as a memory may grow to.
+            config.memory_reservation(0);
+            config.memory_guard_size(DENSE_GUARD_BYTES);
+        }
+    }
     config.consume_fuel(true);
     config.memory_init_cow(true);
     // Fuel metering costs a third of a call-heavy guest's time without it, and nothing with it.
@@ -138,11 +185,15 @@ mod tests {
             engine.precompile_compatibility_hash().hash(&mut hasher);
             hasher.finish()
         };
-        let compiling = hash(&compiling().unwrap());
+        let compiling = |profile| hash(&compiling(profile).unwrap());
+        assert_ne!(compiling(Profile::Fast), compiling(Profile::Dense));
         let small = LoadLimits { stack_bytes: 64 << 10, memories: 1, ..LoadLimits::default() };
         let memory = Limits { memory_bytes: 1 << 30, ..Limits::default() };
         for (load, limits) in [(LoadLimits::default(), Limits::default()), (small, memory)] {
-            assert_eq!(hash(&engine(Stock::for_cells(2, load), &limits).unwrap()), compiling);
+            for profile in [Profile::Fast, Profile::Dense] {
+                let stock = Stock::for_cells(2, load).made_for(profile);
+                assert_eq!(hash(&engine(stock, &limits).unwrap()), compiling(profile));
+            }
         }
     }
 }

@@ -28,6 +28,7 @@ pub(crate) mod pool;
 pub(crate) mod program;
 pub(crate) mod quota;
 pub(crate) mod random;
+pub(crate) mod room;
 pub(crate) mod runner;
 pub(crate) mod signature;
 pub(crate) mod stdio;

@@ -70,7 +70,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_pool_queues_and_a_free_place_is_taken() {
-        let pool = Pool::new(Stock { cells: 10, memories: 3, tables: 10, component: LoadLimits::default() });
+        let pool = Pool::new(Stock { memories: 3, tables: 10, ..Stock::for_cells(10, LoadLimits::default()) });
         let needs = Needs { memories: 2, tables: 1 };
         let first = pool.admit(needs).await;
         let mut second = std::pin::pin!(pool.admit(needs));

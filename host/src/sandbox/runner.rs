@@ -33,7 +33,7 @@ use crate::ports::runner::{CellLink, CellWork, CodeHold, Permit, Runner};
 use super::cell::{self, Around, CellData, Linked};
 use super::checking::{Checked, Taken, before_compiling, unfit_error};
 use super::compile::{Compiler, Compilers, Surroundings};
-use super::engine::{Stock, engine};
+use super::engine::{Profile, Stock, engine};
 #[cfg(feature = "wit-extension")]
 use super::extension::{WitInterface, WitInterfaceError};
 use super::filework::Lane;
@@ -103,6 +103,7 @@ impl fmt::Debug for WasmRunner {
 pub(crate) struct WasmSettings {
     /// How many tasks run at once.
     pub(crate) cells: u32,
+    pub(crate) profile: Profile,
     /// The operator's limits.
     pub(crate) limits: Limits,
     pub(crate) load: LoadLimits,
@@ -117,8 +118,8 @@ pub(crate) struct WasmSettings {
 
 impl WasmRunner {
     pub(crate) fn new(settings: WasmSettings) -> wasmtime::Result<Self> {
-        let WasmSettings { cells, limits, load, cache, compiler, plain_commands, clock, .. } = settings;
-        let stock = Stock::for_cells(cells, load);
+        let WasmSettings { cells, profile, limits, load, cache, compiler, plain_commands, clock, .. } = settings;
+        let stock = Stock::for_cells(cells, load).made_for(profile);
         let hooks = hooks::stock(stock);
         let engine = engine(stock.and(hooks), &limits)?;
         let system = tokio::runtime::Builder::new_multi_thread()
@@ -144,7 +145,7 @@ impl WasmRunner {
             pool: Arc::new(Pool::new(stock)),
             hook_pool: Arc::new(Pool::new(hooks)),
             stock,
-            compilers: Compilers::new(compiler, cache, load),
+            compilers: Compilers::new(compiler, profile, cache, load),
             plain_commands,
             clock,
             limits,

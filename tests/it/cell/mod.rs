@@ -3,6 +3,7 @@
 mod agent;
 mod artifacts;
 mod attachments;
+mod dense;
 mod folders;
 mod granted_room;
 mod granting;

@@ -1,19 +1,26 @@
 //! T5: a full stack, in the guest's own code and on the way into the host, is a trap and never the end of the process.
 
 use serde_json::json;
-use taskcell::{FailureKind, StartRequest};
+use taskcell::{FailureKind, Profile, StartRequest};
 
 use crate::support::alone::alone;
+use crate::support::builder;
 use crate::support::component::Handmade;
 use crate::support::imports::{self, Imports};
 use crate::support::oracle::Watched;
 use crate::support::request;
 use crate::support::task::{failed, outcome, start_as};
 
-/// Runs a guest that fills its stack, several times, beside a neighbour.
+/// Runs a guest that fills its stack, several times, beside a neighbour: with the usual stacks, and with small ones.
 async fn overflows(plugin: Option<Handmade>, request: StartRequest) {
-    let watched = Watched::new().await;
-    if let Some(plugin) = &plugin {
+    for profile in [Profile::Fast, Profile::Dense] {
+        overflows_in(profile, plugin.as_ref(), &request).await;
+    }
+}
+
+async fn overflows_in(profile: Profile, plugin: Option<&Handmade>, request: &StartRequest) {
+    let watched = Watched::with(builder().profile(profile)).await;
+    if let Some(plugin) = plugin {
         watched.load(plugin).await;
     }
     watched

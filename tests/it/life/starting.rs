@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use taskcell::{
-    Access, CommitError, Event, EventSeq, Fence, Grants, Host, MemoryStore, Phase, Record, StartError, StartRequest,
-    StoreError, StoredTask, StreamId, TaskKey, TaskStore,
+    Access, CancelRequest, CommitError, Event, EventSeq, Fence, Grants, Host, MemoryStore, Party, Phase, Record,
+    StartError, StartRequest, StoreError, StoredTask, StreamId, TaskKey, TaskStore,
 };
 
+use crate::support::component::Handmade;
 use crate::support::files::scratch_dirs;
 use crate::support::task::{data, outcome, parked, please_stop, reported, run, start, start_as};
 use crate::support::{builder, fixture, guest, request, with_fixture, within};
@@ -190,7 +191,7 @@ async fn r10_signals_of_the_request_are_there_before_the_task() {
     let go = taskcell::SignalKey::new("go").unwrap();
     let task = start_as(
         &host,
-        request("wait", json!({"key": "go"})).signal(go, Some(json!({"yes": true})), taskcell::Party::Person),
+        request("wait", json!({"key": "go"})).signal(go, Some(json!({"yes": true})), Party::Person),
     )
     .await;
     assert_eq!(
@@ -266,4 +267,26 @@ async fn f14_hundreds_of_tasks_leave_no_scratch_behind() {
     }
     within(host.shutdown()).await;
     assert_eq!(scratch_dirs(work_dir.path()), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn f12_references_that_read_alike_are_two_tasks() {
+    let manifest = r#"{"manifest":1,"name":"made","version":"1","tasks":[{"name":"build"},{"name":"build-app"}]}"#;
+    let host = builder().build().unwrap();
+    let plugin = Handmade::new("made").manifest(manifest).run("(loop (br 0)) (i32.const 1024)");
+    host.load_plugin_bytes("made", plugin.bytes()).await.unwrap();
+    let mut tasks = Vec::new();
+    for (task_type, key) in [("build", "app-1"), ("build-app", "1"), ("build", "app"), ("build", "made/build-app:1")] {
+        // Each key is free: by default one that is in use is refused.
+        tasks.push(start_as(&host, StartRequest::new("made", task_type).key(TaskKey::new(key).unwrap())).await);
+    }
+    for task in &tasks {
+        assert_eq!(host.live_task(task.task_ref()).map(|found| found.id()), Some(task.id()));
+    }
+    // The end of one is not the end of another.
+    tasks[0].cancel(CancelRequest::force(Party::Person, "enough")).await;
+    outcome(&tasks[0]).await;
+    for (number, task) in tasks.iter().enumerate() {
+        assert_eq!(host.is_running(task.task_ref()), number > 0, "{:?}", task.task_ref());
+    }
 }

@@ -19,10 +19,12 @@ use crate::ports::functions::{FunctionBody, Functions, HostFunction};
 use crate::ports::secrets::SecretError;
 use crate::sandbox::compile::Compiler;
 use crate::sandbox::compile_child::can_be_child;
+use crate::sandbox::engine::Profile;
 #[cfg(feature = "wit-extension")]
 use crate::sandbox::extension::WitInterfaceError;
 #[cfg(feature = "http")]
 use crate::sandbox::http::RootError;
+use crate::sandbox::room::Mappings;
 use crate::sandbox::runner::{WasmRunner, WasmSettings};
 #[cfg(feature = "sqlite")]
 use crate::store::audit::AuditFile;
@@ -51,8 +53,6 @@ use super::HostBuilder;
 
 /// Tasks that run at once unless somebody says otherwise; more wait for their turn.
 const RUNNING_DEFAULT: u32 = 1000;
-/// The most tasks that run at once. Each takes six memory mappings, and Linux gives a process 65 530.
-const RUNNING_MAX: u32 = 8000;
 /// Tasks that wait for their turn at once.
 const QUEUED_DEFAULT: usize = 10_000;
 /// Ended tasks that are remembered although nobody holds a handle to them.
@@ -74,6 +74,24 @@ pub enum BuildError {
     /// The engine refused its settings, or the system did not give it the memory.
     #[error("failed to make the engine: {0}; fewer tasks at once (`running_max`) need less address space")]
     Engine(String),
+    /// More tasks at once than there are addresses for.
+    #[error("{asked} tasks cannot run at once: the profile {profile:?} has room for {most}{}", hint(*.profile))]
+    TooManyAtOnce {
+        /// As many as were asked for.
+        asked: u32,
+        /// The most there may be.
+        most: u32,
+        /// What the host was to be made for.
+        profile: Profile,
+    },
+    /// More tasks at once than the system gives this process memory mappings for. They would run out in the middle of the
+    /// work, and it would be the host's own allocations that fail.
+    #[error(
+        "{} tasks at once need {} memory mappings, and this system allows a process {}, enough for {}: let fewer run at \
+         once (`running_max`), or raise it as root with `sysctl -w vm.max_map_count={}`",
+        .0.cells, .0.needed(), .0.allowed.unwrap_or_default(), .0.cells_max().unwrap_or_default(), .0.needed()
+    )]
+    Mappings(Mappings),
     /// The cache of compiled plugins cannot be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
@@ -135,6 +153,13 @@ pub enum BuildError {
     NoRuntime,
 }
 
+fn hint(profile: Profile) -> &'static str {
+    match profile {
+        Profile::Fast => "; for tasks that mostly wait choose `Profile::Dense`",
+        Profile::Dense => "",
+    }
+}
+
 impl HostBuilder {
     /// Makes the host, inside the current tokio runtime.
     ///
@@ -144,10 +169,11 @@ impl HostBuilder {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let cache = self.cache_dir.map(ArtifactCache::open).transpose()?;
-        let cells = self.running_max.unwrap_or(RUNNING_DEFAULT).clamp(1, RUNNING_MAX);
+        let cells = cells(self.running_max.unwrap_or(RUNNING_DEFAULT), self.profile)?;
         let web = self.web.ready()?;
         let settings = WasmSettings {
             cells,
+            profile: self.profile,
             limits: self.limits,
             load: self.load_limits,
             cache,
@@ -240,6 +266,16 @@ impl HostBuilder {
         host.inner().keep_books_short();
         Ok(host)
     }
+}
+
+/// How many tasks run at once.
+fn cells(wanted: u32, profile: Profile) -> Result<u32, BuildError> {
+    let (asked, most) = (wanted.max(1), profile.cells_max());
+    if asked > most {
+        return Err(BuildError::TooManyAtOnce { asked, most, profile });
+    }
+    let mappings = Mappings::here(asked);
+    if mappings.suffice() { Ok(asked) } else { Err(BuildError::Mappings(mappings)) }
 }
 
 /// Who compiles plugins.

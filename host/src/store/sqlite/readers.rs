@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use crate::ports::store::StoreError;
 
 use super::open::{Manner, connect};
-use super::queue::{Queue, Shared};
+use super::queue::Queue;
 
 /// Threads that read. Two, so that a long page does not hold everybody up.
 const READERS: usize = 2;
@@ -47,7 +47,6 @@ impl Readers {
     /// Starts a thread for each connection. They end when this is dropped, and what waits has been read.
     pub(super) fn start(connections: Vec<Connection>) -> io::Result<(Self, Vec<JoinHandle<()>>)> {
         let (reads, jobs) = Queue::<ReadJob>::new(READS_MAX);
-        let jobs = Shared::new(jobs);
         let mut threads = Vec::with_capacity(connections.len());
         for db in connections {
             let jobs = jobs.clone();

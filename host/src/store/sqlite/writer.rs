@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -17,7 +16,7 @@ use super::health::Pulse;
 use super::open::Opened;
 use super::owner::OwnerLock;
 use super::pages::{Thoroughness, checkpoint};
-use super::queue::Queued;
+use super::queue::{Jobs, Queued, Waited};
 use super::recent::Recent;
 use super::upkeep::Upkeep;
 
@@ -43,7 +42,7 @@ const IDLE: Duration = Duration::from_secs(1);
 pub(super) struct Writer {
     db: Connection,
     lock: OwnerLock,
-    jobs: Receiver<Queued<Job>>,
+    jobs: Jobs<Job>,
     pulse: Pulse,
     recent: Arc<Recent>,
     clock: SystemClock,
@@ -77,7 +76,7 @@ struct Retry {
 }
 
 impl Writer {
-    pub(super) fn new(opened: Opened, jobs: Receiver<Queued<Job>>, pulse: Pulse, recent: Arc<Recent>) -> Self {
+    pub(super) fn new(opened: Opened, jobs: Jobs<Job>, pulse: Pulse, recent: Arc<Recent>) -> Self {
         let Opened { db, file, lock } = opened;
         Self {
             db,
@@ -107,16 +106,16 @@ impl Writer {
                     self.gather();
                     self.write();
                 }
-                Some(rest) => drop(self.wait(Some(rest))),
+                Some(rest) => drop(self.wait(1, Some(rest))),
                 None if self.upkeep.is_wanted() && !self.pulse.has_failed() => {
                     let patience = if self.is_idle { Duration::ZERO } else { IDLE };
-                    self.is_idle = !self.wait(Some(patience));
+                    self.is_idle = !self.wait(1, Some(patience));
                     if self.is_idle && self.is_open {
                         let done = self.upkeep.idle(&self.db);
                         self.put_off(done);
                     }
                 }
-                None => drop(self.wait(None)),
+                None => drop(self.wait(1, None)),
             }
         }
         while !self.waiting.is_empty() {
@@ -140,40 +139,31 @@ impl Writer {
         }
     }
 
-    /// Waits for a job, and takes it. Says whether there was one.
-    fn wait(&mut self, how_long: Option<Duration>) -> bool {
-        let came = match how_long {
-            Some(how_long) => self.jobs.recv_timeout(how_long),
-            None => self.jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        };
-        match came {
-            Ok(job) => {
-                self.take(job);
-                self.receive();
-                true
-            }
-            Err(RecvTimeoutError::Timeout) => false,
-            Err(RecvTimeoutError::Disconnected) => {
-                self.is_open = false;
-                false
-            }
-        }
+    /// Waits for so many jobs, and takes what is there. Says whether there were as many.
+    fn wait(&mut self, jobs: usize, how_long: Option<Duration>) -> bool {
+        let waited = self.jobs.wait(jobs, how_long);
+        self.receive();
+        // Those who have gone leave behind what they asked for last.
+        self.is_open &= waited != Waited::Over;
+        waited == Waited::Enough
     }
 
     /// Takes whatever is there.
     fn receive(&mut self) {
-        while let Ok(job) = self.jobs.try_recv() {
-            self.take(job);
+        let before = self.waiting.len();
+        self.jobs.take_all(&mut self.waiting);
+        let (has_failed, is_full) = (self.pulse.has_failed(), self.pulse.is_full());
+        if !has_failed && !is_full {
+            return;
         }
-    }
-
-    fn take(&mut self, queued: Queued<Job>) {
-        if self.pulse.has_failed() {
-            queued.job.refuse(CommitError::Unavailable);
-        } else if self.pulse.is_full() && queued.job.is_new() {
-            queued.job.refuse(CommitError::Full);
-        } else {
-            self.waiting.push_back(queued);
+        for queued in self.waiting.split_off(before) {
+            if has_failed {
+                queued.job.refuse(CommitError::Unavailable);
+            } else if queued.job.is_new() {
+                queued.job.refuse(CommitError::Full);
+            } else {
+                self.waiting.push_back(queued);
+            }
         }
     }
 
@@ -203,11 +193,10 @@ impl Writer {
     /// for all is worth more than the first of them being early. Whoever is alone waits for nobody.
     fn gather(&mut self) {
         let until = self.clock.steady().saturating_add(self.last.took.mul_f32(GATHER).min(GATHER_MAX));
-        while self.waiting.len() < self.last.jobs && !self.pulse.has_failed() {
-            let left = until.saturating_sub(self.clock.steady());
-            if left.is_zero() || !self.wait(Some(left)) {
-                return;
-            }
+        let missing = self.last.jobs.saturating_sub(self.waiting.len());
+        let left = until.saturating_sub(self.clock.steady());
+        if missing > 0 && !left.is_zero() && !self.pulse.has_failed() {
+            self.wait(missing, Some(left));
         }
     }
 

@@ -1,0 +1,72 @@
+//! Row 12: loading a plugin of 2.4 MB, one that was compiled before and one that was not, against the engine's own
+//! loading and compiling.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, anyhow};
+use serde_json::json;
+use taskcell::{Host, Unload};
+use taskcell_bench::{Figure, Owed};
+use wasmtime::{Engine, component::Component};
+
+use super::Bench;
+use crate::{
+    guests,
+    measure::{blocks, scaled, wall},
+    ours::Ours,
+    raw::engine,
+};
+
+/// About so many bytes does the plugin have.
+const BYTES: usize = 2_400_000;
+
+pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
+    let cache = tempfile::tempdir_in(&bench.disk)?;
+    let ours = Ours::of(Host::builder().cache_dir(cache.path().join("cache")))?;
+    let plugin = guests::large(BYTES)?;
+    eprintln!("bench: the plugin has {} bytes", plugin.len());
+    let engine = engine()?;
+
+    let mut number = 0_u32;
+    let fresh = blocks(
+        bench.pick(3, 7),
+        || {
+            number += 1;
+            let other = stamped(&plugin, number);
+            wall(|| come_and_go(&ours, other))
+        },
+        || wall(|| Component::from_binary(&engine, &plugin).map(drop).map_err(|error| anyhow!("{error:#}"))),
+    )?;
+
+    let file = cache.path().join("raw");
+    let code = engine.precompile_component(&plugin).map_err(|error| anyhow!("{error:#}"))?;
+    std::fs::write(&file, code).context("the disk takes no file")?;
+    let installed =
+        blocks(bench.pick(9, 25), || wall(|| come_and_go(&ours, plugin.clone())), || wall(|| mapped(&engine, &file)))?;
+    Ok(vec![
+        Figure::of_blocks(12, "load, installed before (ms wall)", &scaled(&installed, 1e-6), Owed::Ratio(2.0)),
+        Figure::of_blocks(12, "load, compiled now (ms wall)", &scaled(&fresh, 1e-6), Owed::Ratio(1.1)),
+    ])
+}
+
+#[expect(unsafe_code, reason = "it is what ours is compared with")]
+fn mapped(engine: &Engine, file: &Path) -> Result<()> {
+    // SAFETY: this very function's caller has written the file, with what the engine made, into a directory of its own.
+    let component = unsafe { Component::deserialize_file(engine, file) };
+    component.map(drop).map_err(|error| anyhow!("{error:#}"))
+}
+
+/// The same plugin with other bytes: one section more, which says a number.
+fn stamped(plugin: &[u8], number: u32) -> Vec<u8> {
+    // A custom section: its kind, its length, the length of its name, its name, and what it says.
+    let mut bytes = plugin.to_vec();
+    bytes.extend([0, 6, 1, b'n']);
+    bytes.extend(number.to_le_bytes());
+    bytes
+}
+
+fn come_and_go(ours: &Ours, bytes: Vec<u8>) -> Result<()> {
+    let kind = ours.load(bytes, "go", json!({}))?;
+    ours.runtime.block_on(ours.host.unload_plugin(kind.plugin(), Unload::Force))?;
+    Ok(())
+}
