@@ -1,24 +1,10 @@
-//! What comes over a stream of server-sent events.
+//! The names of server-sent events.
 
-use super::{Followed, LaggedBy};
-
-/// The names of server-sent events.
-pub mod event_names {
-    /// Something happened: an [`Event`](crate::Event) of one task, or [`Followed`](super::Followed) of all of them.
-    pub const EVENT: &str = "event";
-    /// Events went by unseen: [`LaggedBy`](super::LaggedBy).
-    pub const LAGGED: &str = "lagged";
-    /// The first of a stream of all tasks' events: its id is the place from which on it follows.
-    pub const HERE: &str = "here";
-    /// The stream ends because of this: [`Problem`](super::Problem).
-    pub const PROBLEM: &str = "problem";
-}
-
-/// One of them in a stream of all tasks' events, read.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Happened {
-    /// To one of the tasks.
-    Followed(Box<Followed>),
-    /// Some went by unseen.
-    Lagged(LaggedBy),
-}
+/// Something happened: an [`Event`](crate::Event) of one task, or [`Followed`](super::Followed) of all of them.
+pub const EVENT: &str = "event";
+/// Events went by unseen: [`LaggedBy`](super::LaggedBy).
+pub const LAGGED: &str = "lagged";
+/// The first of a stream of all tasks' events: its id is the place from which on it follows.
+pub const HERE: &str = "here";
+/// The stream ends because of this: [`Problem`](super::Problem).
+pub const PROBLEM: &str = "problem";
