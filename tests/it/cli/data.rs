@@ -2,13 +2,9 @@
 
 use taskcell::Host;
 
-use super::program::{Done, Place, Running, finish, text};
-use super::verbs::serving::{serve, with_data};
+use super::program::{Place, Running, text};
+use super::verbs::serving::{say, serve};
 use crate::support::{files, guest};
-
-fn say(place: &Place, arguments: &[&str]) -> Done {
-    finish(with_data(place, arguments), "")
-}
 
 /// Starts a task that begins again, and looks at it until it waits for its first signal.
 fn begun(place: &Place, more: &[&str]) -> String {
