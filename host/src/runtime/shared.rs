@@ -35,10 +35,10 @@ use super::delivery::LoopPlace;
 use super::dirs::HostDirs;
 use super::feed::Feed;
 use super::handle::TaskHandle;
-use super::host::StartError;
 use super::outbox::OutboxDesk;
 use super::spill::OutputFile;
 use super::start::Prepared;
+use super::start_error::StartError;
 use super::suspending::Suspended;
 
 /// Messages on their way to an actor. A sender waits when there are more.

@@ -26,10 +26,11 @@ use super::super::external::nobodys_code;
 use super::super::feed::EventLane;
 use super::super::guard::guarded;
 use super::super::hiding::hidden;
-use super::super::host::{Inner, StartError};
+use super::super::host::Inner;
 use super::super::plans::done;
 use super::super::recovery::Life;
 use super::super::shared::{Addressee, Control, Head, Moment, Shared};
+use super::super::start_error::StartError;
 use super::{Awaits, Kept, Untold};
 
 /// Takes care of one task: the only writer of its log meanwhile.

@@ -20,8 +20,8 @@ use crate::model::snapshot::Phase;
 use crate::model::time::Timestamp;
 use crate::ports::secrets::Secrets;
 use crate::runtime::handle::ApprovalAnswer;
-use crate::runtime::host::StartError;
 use crate::runtime::recovery::Recovery;
+use crate::runtime::start_error::StartError;
 
 const TYPES: [(&str, TaskKind); 2] = [("again", TaskKind::Task), ("once", TaskKind::Task)];
 
