@@ -12,6 +12,7 @@ use syn::{Expr, Ident, LitStr, Path, Token, bracketed};
 use crate::checks;
 use crate::hooks::Hooks;
 use crate::request::Request;
+use crate::task::optional;
 
 pub(crate) fn expand(fields: TokenStream) -> TokenStream {
     match syn::parse2::<Fields>(fields).and_then(Fields::complete) {
@@ -186,11 +187,4 @@ impl Plugin {
         });
         quote! { #(#lengths)* #(#names)* }
     }
-}
-
-fn optional(value: Option<Expr>) -> TokenStream {
-    value.map_or_else(
-        || quote! { ::core::option::Option::None },
-        |value| quote! { ::core::option::Option::Some(#value) },
-    )
 }

@@ -77,19 +77,19 @@ pub(super) struct RunArguments {
     pub(super) limits: LimitArguments,
     #[command(flatten)]
     pub(super) grants: GrantArguments,
-    /// The policy: what plugins may touch, beside what is granted here [default: the file that `TASKCELL_POLICY` names]
+    /// The policy's file: what plugins may touch; what other flags grant is added for this run [default: the file that `TASKCELL_POLICY` names]
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(super) policy: Option<PathBuf>,
     /// Sends a signal in advance; without JSON it has no payload
     #[arg(long, value_name = "KEY[=JSON]", value_parser = values::signal)]
     pub(super) signal: Vec<EarlySignal>,
-    /// Approves of every question of this kind that the task asks; with JSON, of that instead of what it asks for
+    /// Approves of every question of this kind that the task asks; with JSON, of that instead of what it asks for; `grant` are the policy's questions
     #[arg(long, value_name = "KIND[=JSON]", value_parser = values::approval)]
     pub(super) approve: Vec<EarlyVerdict>,
     /// Says no to every question of this kind that the task asks
     #[arg(long, value_name = "KIND[=REASON]", value_parser = values::denial)]
     pub(super) deny: Vec<EarlyVerdict>,
-    /// What becomes of its other questions, those for fuel (`fuel`) among them: you are asked, or all are denied or approved
+    /// What becomes of its other questions, those for fuel (`fuel`) among them: you are asked, or all are denied or approved; the policy's (`grant`) are not approved by this
     #[arg(long, value_enum, value_name = "MODE", default_value = "ask")]
     pub(super) permission: PermissionMode,
     /// Keeps the task and all that happens in this directory, where `taskcell serve` has it later; what else is in there stays
@@ -136,7 +136,7 @@ pub(super) struct ServeArguments {
     /// Takes plain programs for wasm32-wasip1 too, each as a plugin with the one task type `command`
     #[arg(long)]
     pub(super) command: bool,
-    /// The policy: what plugins may touch [default: the file that `TASKCELL_POLICY` names, else taskcell.toml in the directory]
+    /// The policy's file: what plugins may touch [default: the file that `TASKCELL_POLICY` names, else taskcell.toml in the directory]
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(super) policy: Option<PathBuf>,
     /// How many tasks run at once, at most 8000, or 100000 with --dense [default: 1000]

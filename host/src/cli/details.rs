@@ -123,13 +123,12 @@ fn moment(text: &str, now: &Zoned) -> Result<Moment, String> {
     if at <= now.timestamp() {
         return Err("that moment is over".to_owned());
     }
-    let millis = u64::try_from(at.as_millisecond()).map_err(|_| format!("this is no moment; {MOMENT}"))?;
-    Ok(Moment(Timestamp(millis)))
+    Timestamp::of_instant(at).map(Moment).ok_or_else(|| format!("this is no moment; {MOMENT}"))
 }
 
 /// When a task begins, for a person: the time of the day, and the date if it is another.
 pub(super) fn beginning(at: Timestamp, now: &Zoned) -> Option<String> {
-    let at = Instant::from_millisecond(i64::try_from(at.0).ok()?).ok()?.to_zoned(now.time_zone().clone());
+    let at = at.instant()?.to_zoned(now.time_zone().clone());
     (at > *now).then(|| at.strftime(if at.date() == now.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" }).to_string())
 }
 
@@ -142,8 +141,8 @@ mod tests {
     }
 
     fn at(text: &str) -> Result<String, String> {
-        let Moment(Timestamp(millis)) = moment(text, &now())?;
-        Ok(Instant::from_millisecond(i64::try_from(millis).unwrap()).unwrap().to_string())
+        let Moment(at) = moment(text, &now())?;
+        Ok(at.instant().unwrap().to_string())
     }
 
     #[test]
@@ -172,10 +171,7 @@ mod tests {
 
     #[test]
     fn r10_the_beginning_is_told_in_the_persons_time() {
-        let told = |text: &str| {
-            let at: Instant = text.parse().unwrap();
-            beginning(Timestamp(u64::try_from(at.as_millisecond()).unwrap()), &now())
-        };
+        let told = |text: &str| beginning(Timestamp::of_instant(text.parse().unwrap()).unwrap(), &now());
         assert_eq!(told("2030-12-24T17:30:00Z").as_deref(), Some("18:30:00"));
         assert_eq!(told("2030-12-24T23:30:00Z").as_deref(), Some("2030-12-25 00:30:00"));
         assert_eq!(told("2030-12-24T16:30:00Z"), None, "it is over");

@@ -58,11 +58,15 @@ impl Fault {
         self.exit
     }
 
-    /// What is to be told, line by line.
+    /// What is to be told, line by line. What follows the first line of an error is indented: it may quote somebody, and is
+    /// not to pass for a line of the program's own.
     pub(super) fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if let Some(error) = &self.error {
-            lines.extend(format!("error: {}", sentence(error)).lines().map(str::to_owned));
+            let sentence = sentence(error);
+            let mut told = sentence.lines();
+            lines.push(format!("error: {}", told.next().unwrap_or_default()));
+            lines.extend(told.map(|line| format!("  {line}")));
         }
         if let Some(hint) = &self.hint {
             lines.push(format!("hint: {hint}"));
@@ -98,8 +102,8 @@ mod tests {
 
     #[test]
     fn the_hint_has_a_line_of_its_own() {
-        let fault = Fault::usage("one\ntwo").hint("do this");
-        assert_eq!(fault.lines(), ["error: one", "two", "hint: do this"]);
+        let fault = Fault::usage("one\nhint: do that").hint("do this");
+        assert_eq!(fault.lines(), ["error: one", "  hint: do that", "hint: do this"]);
         assert!(Fault::silent(Exit::Interrupted).lines().is_empty());
     }
 }

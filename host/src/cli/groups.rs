@@ -143,7 +143,7 @@ pub(super) struct GrantArguments {
     /// Sets a variable in the task's environment, which is empty otherwise
     #[arg(long, value_name = "NAME=VALUE", value_parser = values::variable)]
     pub(super) env: Vec<(String, String)>,
-    /// Allows a capability: `signal`, to reach other tasks; `kv`, to use the plugin's own store; `tasks` or `tasks=PLUGIN`, to start other plugins' tasks; `http=[METHOD,…:]HOST[:PORT,…]`, to send requests; `secrets=NAME`; `host:NAME`
+    /// Allows a capability: `signal`, to reach other tasks; `kv`, to use the plugin's own store; `tasks` or `tasks=PLUGIN`, to start other plugins' tasks; `http=[METHOD,…:]HOST[:PORT,…][+private][+plain]`, to send requests; `secrets=NAME`, to have a secret of the policy's put into them; `host:NAME`, to call a function of the embedding program's; `agent`, `clock-wall` or `random`, where a policy takes it away
     #[arg(long, value_name = "CAPABILITY[=SCOPE]", value_parser = allowing::allowed, add = ArgValueCandidates::new(allowing::candidates))]
     pub(super) allow: Vec<Allowed>,
     /// Takes away a capability, also one that every task has: `agent`, `clock-wall`, `random`

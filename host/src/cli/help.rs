@@ -57,8 +57,9 @@ Examples:
   curl --unix-socket ./data/control.sock http://taskcell/v1/tasks
 
 The server listens on control.sock in its directory, which only you may open. Plugins that are added over it, or named with
---plugin, are kept in the directory and loaded again by the next server. Tasks whose plugin is not there wait for it. Ctrl-C or SIGTERM ends the server and not its tasks: the next server
-goes on with them. A second Ctrl-C ends it at once. host/docs/http.md lists the routes.
+--plugin, are kept in the directory and loaded again by the next server. Tasks whose plugin is not there wait for it. Ctrl-C
+or SIGTERM ends the server and not its tasks: the next server goes on with them. A second Ctrl-C ends it at once.
+host/docs/http.md lists the routes.
 
 With a policy, tasks get what it gives their plugins, and SIGHUP or `taskcell policy reload` reads the file again; one that
 is wrong then is told, and the old one stays. What somebody allows always is written into it. `taskcell policy --help` says

@@ -50,25 +50,20 @@ const WORDS: [&str; 40] = [
 ];
 
 /// A source of numbers that are as good as random.
-pub(super) struct Numbers(u64);
+pub(super) struct Numbers(fastrand::Rng);
 
 impl Numbers {
     pub(super) fn new(seed: u64) -> Self {
-        Self(seed ^ 0x9e37_79b9_7f4a_7c15)
+        Self(fastrand::Rng::with_seed(seed))
     }
 
     /// One below this.
     pub(super) fn below(&mut self, end: usize) -> usize {
-        // splitmix64
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % (end.max(1) as u64)).unwrap()
+        self.0.usize(..end.max(1))
     }
 
     fn byte(&mut self) -> u8 {
-        if self.below(2) == 0 { EDGES[self.below(EDGES.len())] } else { u8::try_from(self.below(256)).unwrap() }
+        if self.below(2) == 0 { EDGES[self.below(EDGES.len())] } else { self.0.u8(..) }
     }
 }
 

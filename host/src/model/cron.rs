@@ -72,12 +72,11 @@ impl CronTimes {
 
     /// The first moment after this one. `None` when there is none up to the year 5000.
     pub(crate) fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
-        let from = jiff::Timestamp::from_millisecond(i64::try_from(after.0).ok()?).ok()?;
+        let from = after.instant()?;
         let changes = || self.zone.following(from).take(CHANGES).map(|change| change.timestamp());
         let found = self.find(from, false).or_else(|| changes().find_map(|change| self.find(change, true)))?;
-        let found = u64::try_from(found.as_millisecond()).ok().map(Timestamp);
         // Whoever asks goes on from the answer, and must not come to stand still.
-        found.filter(|found| *found > after)
+        Timestamp::of_instant(found).filter(|found| *found > after)
     }
 
     fn find(&self, from: jiff::Timestamp, inclusive: bool) -> Option<jiff::Timestamp> {
@@ -88,8 +87,7 @@ impl CronTimes {
 
 /// A moment as a person reads it, in UTC.
 pub(crate) fn utc(at: Timestamp) -> Option<String> {
-    let at = jiff::Timestamp::from_millisecond(i64::try_from(at.0).ok()?).ok()?;
-    Some(at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+    Some(at.instant()?.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
 }
 
 fn shortened(text: &str) -> String {
@@ -98,8 +96,7 @@ fn shortened(text: &str) -> String {
 
 /// A moment as people and files write it, in UTC.
 pub(crate) fn written_date(at: Timestamp) -> String {
-    let date = i64::try_from(at.0).ok().and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
-    date.map_or_else(|| at.0.to_string(), |date| date.to_string())
+    at.instant().map_or_else(|| at.0.to_string(), |date| date.to_string())
 }
 
 #[cfg(test)]

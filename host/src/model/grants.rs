@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::attachment::ATTACHMENTS;
 use super::capability::Capability;
 
-#[cfg(feature = "http")]
+#[cfg(any(test, feature = "http", feature = "cli"))]
 pub(crate) mod address;
 pub(crate) mod http;
 pub(crate) mod touch;

@@ -134,10 +134,10 @@ impl fmt::Display for Signed {
     }
 }
 
-/// Names in a row.
-pub(crate) fn listed(names: &BTreeSet<String>, last: &str) -> String {
+/// Names in a row, with this between two of them.
+pub(crate) fn listed(names: &BTreeSet<String>, between: &str) -> String {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    names.join(last)
+    names.join(between)
 }
 
 /// Whom a plugin has to be signed by, and is not.

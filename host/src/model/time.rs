@@ -17,4 +17,14 @@ impl Timestamp {
     pub(crate) fn since(self, then: Self) -> std::time::Duration {
         std::time::Duration::from_millis(self.0.saturating_sub(then.0))
     }
+
+    /// The moment as jiff has it; `None` when it is too far away for that.
+    pub(crate) fn instant(self) -> Option<jiff::Timestamp> {
+        jiff::Timestamp::from_millisecond(i64::try_from(self.0).ok()?).ok()
+    }
+
+    /// A moment of jiff's; `None` before 1970.
+    pub(crate) fn of_instant(at: jiff::Timestamp) -> Option<Self> {
+        u64::try_from(at.as_millisecond()).ok().map(Self)
+    }
 }

@@ -78,14 +78,9 @@ impl NameTable {
     /// Says which addresses a host has. Said more than once for a name, these are the answers of one look-up after the
     /// other, and the last one stays.
     #[must_use]
-    pub fn name(self, name: impl Into<String>, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
-        let answers = (name.into(), addresses.into_iter().collect());
-        self.names
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(answers.0.to_ascii_lowercase())
-            .or_default()
-            .push_back(answers.1);
+    pub fn name(mut self, name: impl Into<String>, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        let names = self.names.get_mut().unwrap_or_else(PoisonError::into_inner);
+        names.entry(name.into().to_ascii_lowercase()).or_default().push_back(addresses.into_iter().collect());
         self
     }
 }

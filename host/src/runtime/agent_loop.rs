@@ -19,10 +19,11 @@ use super::actor::{is_stopped, stopped};
 use super::delivery::LoopDesk;
 use super::detaching::DetachAnswer;
 use super::handle::TaskHandle;
-use super::host::{Host, Inner, StartError};
+use super::host::{Host, Inner};
 use super::registry::Registry;
 use super::routing::route;
 use super::start::{Begun, start_or_join};
+use super::start_error::StartError;
 use super::stopping::{LAST_WORD, StopReport, stop};
 
 /// An agent's loop, as its session's tasks see it. Cheap to clone; all handles of a session share its queues.

@@ -11,7 +11,7 @@ use crate::model::limits::Limits;
 use crate::model::request::StartRequest;
 
 use super::dirs::{CopyError, HostDirs, Stored, copy_hashed};
-use super::host::StartError;
+use super::start_error::StartError;
 
 /// A task's attachments on the host's disk. They go when this is dropped, unless they are entrusted to their task: then they
 /// go with [`Attached::remove`]. That blocks for as long as it takes: where the task was started that is a few files at most.

@@ -16,8 +16,8 @@ use tokio::sync::oneshot;
 use crate::model::grants::Grants;
 use crate::model::ids::{PluginDigest, TaskId};
 
-use super::host::StartError;
 use super::shared::Shared;
+use super::start_error::StartError;
 
 pub(super) use coming::Kept;
 pub(super) use idle::Caretaker;

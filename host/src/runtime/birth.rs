@@ -1,27 +1,40 @@
 //! The moment in which a task comes to be: when its first events are stored it lives, whoever waits for it or not.
 
+use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
 use tokio::sync::oneshot;
 
+use crate::model::command::{Answer, Command, PlanCommand};
 use crate::model::event::{Event, EventSeq};
+use crate::model::idempotency::OnceKey;
+use crate::model::ids::TaskRef;
+use crate::model::machine::step;
+use crate::model::papers::TaskPapers;
+use crate::model::request::StartRequest;
+use crate::model::signal::{NotifyAnswer, Party};
 use crate::model::snapshot::Phase;
+use crate::model::state::TaskState;
 use crate::ports::clock::BoxFuture;
 use crate::ports::store::{CommitError, Fence, Record, StreamId};
 
 use super::actor::Actor;
+use super::attachments::Attached;
 use super::cell::Cell;
-use super::delivery::LoopLife;
+use super::delivery::{LoopLife, LoopPlace};
 use super::feed::EventLane;
 use super::guard::guarded;
 use super::handle::TaskHandle;
-use super::host::{Inner, StartError};
+use super::host::Inner;
 use super::keys::Claim;
+use super::making::{Embryo, Makings, make};
 use super::orphans::Written;
 use super::registry::Registry;
 use super::shared::Shared;
+use super::start::{Checked, Prepared};
+use super::start_error::StartError;
 
 /// A task that is ready to live as soon as its first events are stored.
 pub(super) struct Newborn {
@@ -124,6 +137,91 @@ impl Newborn {
             self.actor.run(self.cell).await;
         }
     }
+}
+
+/// Lets a task come to be that can only be refused by its store.
+pub(super) async fn create(inner: &Arc<Inner>, prepared: Prepared) -> Result<TaskHandle, StartError> {
+    let (newborn, first) = newborn(inner, prepared)?;
+    newborn.be_born(inner, first).await
+}
+
+/// All that the task is, before it lives; and what is to be written down first. No future of its own, because much is moved here.
+fn newborn(inner: &Arc<Inner>, prepared: Prepared) -> Result<(Newborn, Vec<Record>), StartError> {
+    let Prepared { request, checked, claim, turn, attached } = prepared;
+    let (id, task) = (claim.id, claim.task.clone());
+    let (state, mut first) = first_events(inner, &request, &checked, &task)?;
+
+    let place = LoopPlace::new(&inner.loops, id, &request.details, request.untold, checked.beside);
+    first.push(Record::Papers(Box::new(TaskPapers {
+        plugin: checked.version.plugin.digest(),
+        grants: request.grants.clone(),
+        fingerprint: claim.fingerprint(),
+        once: claim.once_key().cloned().filter(|key| OnceKey::of_details(&request.details).as_ref() != Some(key)),
+        attachments: attached.as_ref().map(Attached::place),
+        untold: request.untold,
+    })));
+    let tree = checked.tree.as_ref().map(|place| (place.root, place.depth));
+    let embryo = Embryo { id, task, number: inner.registry.next_number(), state, tree, place };
+    let makings = Makings {
+        body: embryo.embody(inner),
+        version: checked.version,
+        input: request.input,
+        details: request.details,
+        grants: request.grants,
+        schemas: checked.schemas,
+        wanted: checked.wanted,
+        at_end: checked.at_end,
+        hooks: checked.hooks,
+        tree: checked.tree,
+        attached,
+        queued: turn.queued,
+        told_once: HashMap::new(),
+    };
+    let (actor, ready) = make(inner, makings);
+    let cell = match turn.admission {
+        Some(admission) => Cell::Queued { admission, ready },
+        None => Cell::Idle { ready },
+    };
+    Ok((Newborn { claim, actor, cell }, first))
+}
+
+/// What is to be written down first: the task, with the plan and the signals that it is born with.
+pub(super) fn first_events(
+    inner: &Inner,
+    request: &StartRequest,
+    checked: &Checked,
+    task: &TaskRef,
+) -> Result<(TaskState, Vec<Record>), StartError> {
+    let create = Command::Create {
+        task: task.clone(),
+        input: request.input.clone(),
+        limits: Box::new(checked.limits),
+        details: Box::new(request.details.clone()),
+        approval: request.approval.clone().map(Box::new),
+    };
+    let signals =
+        request.signals.iter().map(|(key, signal)| Command::Notify { key: key.clone(), signal: signal.clone() });
+    let plan = request
+        .plan
+        .clone()
+        .map(|plan| Command::Plan(PlanCommand::Set { plan: Ok(Box::new(plan)), expected: None, by: Party::Host }));
+    let at = inner.around.clock.date();
+    let mut state = TaskState::default();
+    let mut records = Vec::new();
+    for command in std::iter::once(create).chain(plan).chain(signals) {
+        let decision = step(&state, command);
+        if decision.answer == Answer::Notified(NotifyAnswer::Full) {
+            return Err(StartError::TooManySignals { count: request.signals.len() });
+        }
+        if let Answer::PlanRefused(error) = decision.answer {
+            return Err(StartError::Plan(error));
+        }
+        for event in state.numbered(at, decision.events) {
+            state.apply(&event);
+            records.push(Record::Event(event));
+        }
+    }
+    Ok((state, records))
 }
 
 /// The events among the first records.

@@ -21,7 +21,6 @@ use crate::model::outbox::OutboxLimits;
 use crate::model::permission::ApprovalKinds;
 use crate::model::plan::Plan;
 use crate::model::policy::Policy;
-use crate::model::policy::answer::AlwaysAllowed;
 use crate::model::request::StartRequest;
 use crate::model::routing::{RoutingRule, first_of};
 use crate::model::scratch::ScratchPolicy;
@@ -82,10 +81,10 @@ pub struct HostBuilder {
     other_config: Option<Value>,
     no_daemons: bool,
     daemon_grants: HashMap<String, Grants>,
-    policy: Option<Policy>,
-    policy_writer: Option<PolicyWriter>,
+    pub(super) policy: Option<Policy>,
+    pub(super) policy_writer: Option<PolicyWriter>,
     pub(super) web: WebSettings,
-    audit: Option<Arc<dyn AuditLog>>,
+    pub(super) audit: Option<Arc<dyn AuditLog>>,
     store_bytes: Option<u64>,
     hook_limits: HookLimits,
     hook_stores: HashSet<String>,
@@ -493,37 +492,6 @@ impl HostBuilder {
     #[must_use]
     pub fn plugin_hook_store(mut self, plugin: impl Into<String>) -> Self {
         self.hook_stores.insert(plugin.into());
-        self
-    }
-
-    /// What plugins may touch. Without a policy whoever starts a task grants what they like; with one a task gets what
-    /// the policy gives its plugin, or less.
-    ///
-    /// [`Host::set_policy`] puts another one in force later.
-    #[must_use]
-    pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = Some(policy);
-        self
-    }
-
-    /// Where it is told what tasks may do and may not, who was asked, and what was taken away: an [`AuditFile`](crate::AuditFile)
-    /// for instance. Without it a host with a data directory has one there, `audit.jsonl`, and others keep the newest thousand
-    /// lines in memory. What cannot be told is not allowed.
-    #[must_use]
-    pub fn audit(mut self, log: impl AuditLog + 'static) -> Self {
-        self.audit = Some(Arc::new(log));
-        self
-    }
-
-    /// What writes it down when somebody allows something for all tasks of a plugin: most often
-    /// [`AlwaysAllowed::written_into`] on the file that the policy was read from. It may block. What became of it is told in the audit
-    /// log, and that it failed in the task's own log too; the answer holds then as long as this host. Without it such an answer holds no longer than that.
-    #[must_use]
-    pub fn policy_writer(
-        mut self,
-        write: impl Fn(&AlwaysAllowed) -> std::io::Result<()> + Send + Sync + 'static,
-    ) -> Self {
-        self.policy_writer = Some(Arc::new(write));
         self
     }
 

@@ -21,10 +21,11 @@ use crate::ports::runner::Reply;
 use super::actor::{Actor, Ended, Finding, Parked};
 use super::calls::done;
 use super::handle::TaskHandle;
-use super::host::{Inner, StartError};
+use super::host::Inner;
 use super::registry::{Registry, TreePlace};
 use super::shared::{Control, Shared};
 use super::start::{Birthright, Prepared, new_id, start_as};
+use super::start_error::StartError;
 
 /// Bytes of ended children that a live task keeps, about: for their results, which it may ask for later.
 const ENDED_BYTES_MAX: u64 = 64 << 20;

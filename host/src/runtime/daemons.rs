@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::model::daemon::{AfterLife, Patience};
 use crate::model::event::EventBody;
 use crate::model::grants::Grants;
-use crate::model::ids::TaskId;
+use crate::model::ids::{TaskId, TaskKey};
 use crate::model::manifest::TaskKind;
 use crate::model::request::StartRequest;
 use crate::ports::clock::Clock;
@@ -17,8 +17,9 @@ use crate::ports::clock::Clock;
 use super::actor::{Actor, stopped};
 use super::attempts::chance;
 use super::handle::TaskHandle;
-use super::host::{Host, Inner, StartError};
+use super::host::{Host, Inner};
 use super::start::start_daemon;
+use super::start_error::StartError;
 use super::version::{Standing, VersionUse};
 
 /// What the operator says about daemons.
@@ -247,6 +248,43 @@ impl Keeper {
     fn note(&self, phase: DaemonPhase) {
         self.version.note_daemon(&self.task_type, phase);
     }
+}
+
+/// A daemon has its type's name as its key, so that there is one of each, whoever starts it; and no parent.
+pub(super) fn set_daemon_key(inner: &Inner, request: &mut StartRequest) -> Result<(), StartError> {
+    let version = inner.registry.version(&request.plugin);
+    let task_type = version.as_ref().and_then(|version| version.plugin.manifest().task_type(&request.task_type));
+    match task_type.map_or(TaskKind::Task, |task_type| task_type.kind) {
+        TaskKind::Task => return Ok(()),
+        TaskKind::Daemon => {}
+    }
+    if request.key.is_none() {
+        request.key = daemon_key(&request.task_type);
+    }
+    see_daemon(request, TaskKind::Daemon)
+}
+
+/// Whether a daemon is nobody's child and has its key. Asked again of the version that is started: another one may have
+/// come meanwhile, with a daemon where there was a task.
+pub(super) fn see_daemon(request: &StartRequest, kind: TaskKind) -> Result<(), StartError> {
+    match kind {
+        TaskKind::Task => return Ok(()),
+        TaskKind::Daemon => {}
+    }
+    let name = || request.task_type.clone();
+    if request.details.parent.is_some() {
+        return Err(StartError::DaemonChild { name: name() });
+    }
+    if request.key != daemon_key(&request.task_type) {
+        return Err(StartError::DaemonKey { name: name() });
+    }
+    Ok(())
+}
+
+/// What a daemon is called: after its type.
+pub(super) fn daemon_key(task_type: &str) -> Option<TaskKey> {
+    // A type's name is fit to be a key.
+    TaskKey::new(task_type).ok()
 }
 
 impl Actor {

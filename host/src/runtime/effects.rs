@@ -11,7 +11,6 @@ use crate::model::event::{Event, EventBody, EventSeq, WaitEnd};
 use crate::model::ids::{SignalKey, TaskId};
 use crate::model::machine::{Refusal, RefusalKind, no_fuel, over, step};
 use crate::model::manifest::TaskKind;
-use crate::model::outcome::{Failure, FailureKind, Outcome};
 use crate::model::request::CancelRequest;
 use crate::model::signal::{Instruction, Signal};
 use crate::model::snapshot::Phase;
@@ -279,14 +278,8 @@ impl Actor {
     pub(super) fn give_up(&mut self, error: &str) -> Result<(), Ended> {
         let next = if self.shared.suspended.outlives() { "; the next host on this store goes on with it" } else { "" };
         let message = format!("the task was stopped because its events could not be stored: {error}{next}");
-        let outcome = Outcome::Failed(Failure::new(FailureKind::Host, message));
-        let body = EventBody::Finished { outcome, usage: self.shared.usage(), set_by: None };
+        let end = self.shared.end_unstored(message);
         let stored = *self.shared.head.borrow();
-        let end = {
-            let state = self.shared.state();
-            Event { action: state.action(), ..Event::new(state.seq.next(), self.shared.clock.date(), body) }
-        };
-        self.shared.keep_unstored(end.clone());
         self.publish(&[end], stored)
     }
 

@@ -23,11 +23,12 @@ use super::effects::forget;
 use super::feed::EventLane;
 use super::guard::guarded;
 use super::handle::TaskHandle;
-use super::host::{Host, Inner, StartError};
+use super::host::{Host, Inner};
 use super::keys::{Found, OnceClaim, once};
 use super::orphans::Written;
 use super::shared::{CONTROL_QUEUE, Head, Shared};
 use super::start::{new_id, task_ref, wanted};
+use super::start_error::StartError;
 
 /// Why something that was done elsewhere was not recorded. Nothing has happened then.
 #[derive(Debug, thiserror::Error)]

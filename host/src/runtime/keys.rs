@@ -8,9 +8,10 @@ use crate::model::ids::{TaskId, TaskRef};
 use crate::model::request::{CancelRequest, KeyPolicy, StartRequest};
 
 use super::children::cancel;
-use super::host::{Inner, StartError};
+use super::host::Inner;
 use super::registry::{Held, Once, Registry};
 use super::shared::Shared;
+use super::start_error::StartError;
 
 /// A key that was claimed for a task that is not alive yet, or is waited for: given back when the start does not come to
 /// its end, whether by an error or because nobody waits for it any more.

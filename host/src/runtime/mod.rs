@@ -63,6 +63,7 @@ pub(crate) mod schedules;
 pub(crate) mod shared;
 mod spill;
 pub(crate) mod start;
+pub(crate) mod start_error;
 pub(crate) mod stopping;
 pub(crate) mod suspending;
 mod sweep;

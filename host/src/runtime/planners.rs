@@ -26,10 +26,11 @@ use super::actor::{Actor, Ended, Finding};
 use super::children::cancel;
 use super::guard::guarded;
 use super::handle::TaskHandle;
-use super::host::{Inner, StartError};
+use super::host::Inner;
 use super::plans::done;
 use super::shared::{Control, Shared};
 use super::start::start;
+use super::start_error::StartError;
 
 /// How long a planner may take unless somebody says otherwise: a minute, as for a model that thinks.
 const TIMEOUT_DEFAULT: Duration = Duration::from_mins(1);

@@ -17,9 +17,11 @@ use crate::ports::audit::{AuditLine, AuditLog, AuditRing, AuditWhat, Ledger};
 use crate::ports::clock::Clock;
 use crate::ports::mandate::LiveMandate;
 
-use super::host::{Host, StartError};
+use super::builder::HostBuilder;
+use super::host::Host;
 use super::plugin::Plugin;
 use super::revoking::{LostGrant, PolicyChange};
+use super::start_error::StartError;
 
 /// Where the policy is, and who goes by it.
 pub(crate) struct PolicyDesk {
@@ -248,5 +250,36 @@ impl Host {
         let line = AuditLine::new(inner.around.clock.date(), AuditWhat::Policy);
         let told = inner.policy.tell(&line);
         PolicyChange { unaudited: told.err().map(|error| error.to_string()), ..inner.policy.put(policy) }
+    }
+}
+
+impl HostBuilder {
+    /// What plugins may touch. Without a policy whoever starts a task grants what they like; with one a task gets what
+    /// the policy gives its plugin, or less.
+    ///
+    /// [`Host::set_policy`] puts another one in force later.
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = Some(policy);
+        self
+    }
+
+    /// Where it is told what tasks may do and may not, who was asked, and what was taken away: an
+    /// [`AuditFile`](crate::AuditFile) for instance. Without it a host with a data directory has one there, `audit.jsonl`, and
+    /// others keep the newest thousand lines in memory. What cannot be told is not allowed.
+    #[must_use]
+    pub fn audit(mut self, log: impl AuditLog + 'static) -> Self {
+        self.audit = Some(Arc::new(log));
+        self
+    }
+
+    /// What writes it down when somebody allows something for all tasks of a plugin: most often
+    /// [`AlwaysAllowed::written_into`] on the file that the policy was read from. It may block. What became of it is told in
+    /// the audit log, and that it failed in the task's own log too; the answer holds then as long as this host. Without it
+    /// such an answer holds no longer than that.
+    #[must_use]
+    pub fn policy_writer(mut self, write: impl Fn(&AlwaysAllowed) -> io::Result<()> + Send + Sync + 'static) -> Self {
+        self.policy_writer = Some(Arc::new(write));
+        self
     }
 }

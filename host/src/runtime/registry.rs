@@ -12,10 +12,10 @@ use crate::model::idempotency::{Fingerprint, OnceKey};
 use crate::model::ids::{TaskId, TaskRef};
 
 use super::claims::{Claims, OnceAnswer};
-use super::host::StartError;
 use super::index::Index;
 use super::orphans::Orphans;
 use super::shared::Shared;
+use super::start_error::StartError;
 use super::version::{Standing, Version, VersionUse};
 
 /// Ended tasks that are looked at when one more ends: more than one, so that those which nobody holds any more go.

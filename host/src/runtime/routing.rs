@@ -13,8 +13,9 @@ use crate::model::signal::Party;
 
 use super::beside::Waiter;
 use super::handle::TaskHandle;
-use super::host::{Inner, StartError};
+use super::host::Inner;
 use super::start::{Begun, start_or_join};
+use super::start_error::StartError;
 use super::stopping::LAST_WORD;
 
 /// What a start came to for a caller who was ready to wait. There is no third answer.

@@ -19,10 +19,11 @@ use crate::ports::store::{CommitError, StoreError, StreamId, TaskStore};
 
 use super::guard::guarded;
 use super::handle::TaskHandle;
-use super::host::{Inner, StartError};
+use super::host::Inner;
 use super::schedule_books::{Books, Trouble};
 use super::schedules::{Ask, Change, Reply, ScheduleError};
 use super::start::{check_only, new_id, start_scheduled};
+use super::start_error::StartError;
 
 /// Bytes of the reason that a start was refused for.
 const REASON_BYTES_MAX: usize = 4 << 10;

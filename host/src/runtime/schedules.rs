@@ -14,9 +14,10 @@ use crate::model::signal::Party;
 use crate::ports::store::{StoreError, StreamId, TaskStore};
 
 use super::handle::TaskHandle;
-use super::host::{Inner, StartError};
+use super::host::Inner;
 use super::schedule_books::Books;
 use super::scheduler::Scheduler;
+use super::start_error::StartError;
 
 /// Questions on their way to whoever keeps the schedules. An asker waits when there are more.
 const ASKED: usize = 64;

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::model::approval::{ApprovalDecision, ApprovalNumber, ApprovalRuling};
 use crate::model::command::{Answer, Command, PlanCommand};
-use crate::model::event::{Event, EventSeq};
+use crate::model::event::{Event, EventBody, EventSeq};
 use crate::model::filter::TaskIdentity;
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
 use crate::model::manifest::TaskKind;
@@ -35,10 +35,10 @@ use super::delivery::LoopPlace;
 use super::dirs::HostDirs;
 use super::feed::Feed;
 use super::handle::TaskHandle;
-use super::host::StartError;
 use super::outbox::OutboxDesk;
 use super::spill::OutputFile;
 use super::start::Prepared;
+use super::start_error::StartError;
 use super::suspending::Suspended;
 
 /// Messages on their way to an actor. A sender waits when there are more.
@@ -329,8 +329,16 @@ impl Shared {
         which(&mut self.moments.lock().unwrap_or_else(PoisonError::into_inner)).get_or_insert(at);
     }
 
-    pub(crate) fn keep_unstored(&self, event: Event) {
-        *self.unstored.lock().unwrap_or_else(PoisonError::into_inner) = Some(event);
+    /// The end of a task whose events cannot be stored: kept here, because its log does not have it.
+    pub(super) fn end_unstored(&self, why: String) -> Event {
+        let outcome = Outcome::Failed(Failure::new(FailureKind::Host, why));
+        let body = EventBody::Finished { outcome, usage: self.usage(), set_by: None };
+        let end = {
+            let state = self.state();
+            Event { action: state.action(), ..Event::new(state.seq.next(), self.clock.date(), body) }
+        };
+        *self.unstored.lock().unwrap_or_else(PoisonError::into_inner) = Some(end.clone());
+        end
     }
 
     /// The task's end, when it is not in the store.

@@ -1,6 +1,5 @@
 //! From a request to a running task: checked first, claimed, written down, and only then alive.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -9,41 +8,34 @@ use serde_json::Value;
 
 use crate::model::admission::Applicant;
 use crate::model::attachment;
-use crate::model::command::{Answer, Command, PlanCommand};
 use crate::model::daemon::limits_of;
 use crate::model::details::TaskDetails;
 use crate::model::grants::DirGrant;
-use crate::model::idempotency::{Fingerprint, OnceKey};
+use crate::model::idempotency::Fingerprint;
 use crate::model::ids::{ScheduleId, TaskId, TaskKey, TaskRef};
 use crate::model::json::{self, VALUES_MAX};
 use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::load_limits::LoadLimits;
-use crate::model::machine::step;
 use crate::model::manifest::{Schemas, TaskKind};
-use crate::model::papers::TaskPapers;
 use crate::model::request::{KeyPolicy, StartRequest};
 use crate::model::schema::Schema;
 use crate::model::scratch::ScratchPolicy;
-use crate::model::signal::{NotifyAnswer, Party};
-use crate::model::state::TaskState;
 use crate::ports::clock::BoxFuture;
 use crate::ports::runner::Permit;
-use crate::ports::store::Record;
 
 use super::attachments::{Attached, attach_all};
 use super::beside::Beside;
-use super::birth::Newborn;
-use super::cell::Cell;
-use super::delivery::LoopPlace;
+use super::birth::{create, first_events};
+use super::daemons::{daemon_key, see_daemon, set_daemon_key};
 use super::effects::forget;
 use super::handle::TaskHandle;
 use super::hooks::TaskHooks;
-use super::host::{Inner, StartError};
+use super::host::Inner;
 use super::keys::{Claim, Found, once, replacing};
-use super::making::{Embryo, Makings, make};
 use super::queue::QueuePlace;
 use super::registry::TreePlace;
 use super::shared::{Control, Shared};
+use super::start_error::StartError;
 use super::terminal::{AtEnd, OnTerminal};
 use super::version::VersionUse;
 
@@ -51,29 +43,29 @@ use super::version::VersionUse;
 const OUTPUT_SCHEMA_BYTES_MAX: usize = 64 << 10;
 
 /// A request that has been checked.
-struct Checked {
-    version: VersionUse,
+pub(super) struct Checked {
+    pub(super) version: VersionUse,
     kind: TaskKind,
     restartable: bool,
-    schemas: Schemas,
-    limits: Limits,
+    pub(super) schemas: Schemas,
+    pub(super) limits: Limits,
     /// The request's own schema of the result.
-    wanted: Option<Schema>,
-    at_end: Option<Box<AtEnd>>,
-    hooks: Option<Box<TaskHooks>>,
+    pub(super) wanted: Option<Schema>,
+    pub(super) at_end: Option<Box<AtEnd>>,
+    pub(super) hooks: Option<Box<TaskHooks>>,
     /// Its place in its tree, for a child.
-    tree: Option<TreePlace>,
+    pub(super) tree: Option<TreePlace>,
     /// Who waits for it, and answers its call.
-    beside: Option<Arc<Beside>>,
+    pub(super) beside: Option<Arc<Beside>>,
 }
 
 /// A task whose start cannot be refused any more, unless by its store, or the parent that it is to have.
 pub(crate) struct Prepared {
     pub(super) request: StartRequest,
-    checked: Checked,
-    claim: Claim,
-    turn: Turn,
-    attached: Option<Attached>,
+    pub(super) checked: Checked,
+    pub(super) claim: Claim,
+    pub(super) turn: Turn,
+    pub(super) attached: Option<Attached>,
 }
 
 impl fmt::Debug for Prepared {
@@ -217,43 +209,6 @@ pub(super) async fn start_daemon(
     let checked = check(inner, &request, Some(version), None)?;
     request.key = daemon_key(&request.task_type);
     start_with_id(inner, request, checked, new_id()).await
-}
-
-/// A daemon has its type's name as its key, so that there is one of each, whoever starts it; and no parent.
-fn set_daemon_key(inner: &Inner, request: &mut StartRequest) -> Result<(), StartError> {
-    let version = inner.registry.version(&request.plugin);
-    let task_type = version.as_ref().and_then(|version| version.plugin.manifest().task_type(&request.task_type));
-    match task_type.map_or(TaskKind::Task, |task_type| task_type.kind) {
-        TaskKind::Task => return Ok(()),
-        TaskKind::Daemon => {}
-    }
-    if request.key.is_none() {
-        request.key = daemon_key(&request.task_type);
-    }
-    see_daemon(request, TaskKind::Daemon)
-}
-
-/// Whether a daemon is nobody's child and has its key. Asked again of the version that is started: another one may have
-/// come meanwhile, with a daemon where there was a task.
-fn see_daemon(request: &StartRequest, kind: TaskKind) -> Result<(), StartError> {
-    match kind {
-        TaskKind::Task => return Ok(()),
-        TaskKind::Daemon => {}
-    }
-    let name = || request.task_type.clone();
-    if request.details.parent.is_some() {
-        return Err(StartError::DaemonChild { name: name() });
-    }
-    if request.key != daemon_key(&request.task_type) {
-        return Err(StartError::DaemonKey { name: name() });
-    }
-    Ok(())
-}
-
-/// What a daemon is called: after its type.
-fn daemon_key(task_type: &str) -> Option<TaskKey> {
-    // A type's name is fit to be a key.
-    TaskKey::new(task_type).ok()
 }
 
 /// Starts a schedule's task, with the id that was written down for it. A task that has this id already stays as it is, and
@@ -408,10 +363,10 @@ fn sweep(inner: &Inner) {
 }
 
 /// The task's turn: come already, or waited for in the queue.
-struct Turn {
+pub(super) struct Turn {
     /// `None` when its moment has not come.
-    admission: Option<BoxFuture<'static, Permit>>,
-    queued: Option<QueuePlace>,
+    pub(super) admission: Option<BoxFuture<'static, Permit>>,
+    pub(super) queued: Option<QueuePlace>,
 }
 
 impl Turn {
@@ -504,88 +459,4 @@ fn real_dirs(dirs: Vec<DirGrant>) -> Result<Vec<DirGrant>, StartError> {
         Ok(DirGrant { host: dir.host.canonicalize().map_err(failed)?, ..dir })
     };
     dirs.into_iter().map(real).collect()
-}
-
-async fn create(inner: &Arc<Inner>, prepared: Prepared) -> Result<TaskHandle, StartError> {
-    let (newborn, first) = newborn(inner, prepared)?;
-    newborn.be_born(inner, first).await
-}
-
-/// All that the task is, before it lives; and what is to be written down first. No future of its own, because much is moved here.
-fn newborn(inner: &Arc<Inner>, prepared: Prepared) -> Result<(Newborn, Vec<Record>), StartError> {
-    let Prepared { request, checked, claim, turn, attached } = prepared;
-    let (id, task) = (claim.id, claim.task.clone());
-    let (state, mut first) = first_events(inner, &request, &checked, &task)?;
-
-    let place = LoopPlace::new(&inner.loops, id, &request.details, request.untold, checked.beside);
-    first.push(Record::Papers(Box::new(TaskPapers {
-        plugin: checked.version.plugin.digest(),
-        grants: request.grants.clone(),
-        fingerprint: claim.fingerprint(),
-        once: claim.once_key().cloned().filter(|key| OnceKey::of_details(&request.details).as_ref() != Some(key)),
-        attachments: attached.as_ref().map(Attached::place),
-        untold: request.untold,
-    })));
-    let tree = checked.tree.as_ref().map(|place| (place.root, place.depth));
-    let embryo = Embryo { id, task, number: inner.registry.next_number(), state, tree, place };
-    let makings = Makings {
-        body: embryo.embody(inner),
-        version: checked.version,
-        input: request.input,
-        details: request.details,
-        grants: request.grants,
-        schemas: checked.schemas,
-        wanted: checked.wanted,
-        at_end: checked.at_end,
-        hooks: checked.hooks,
-        tree: checked.tree,
-        attached,
-        queued: turn.queued,
-        told_once: HashMap::new(),
-    };
-    let (actor, ready) = make(inner, makings);
-    let cell = match turn.admission {
-        Some(admission) => Cell::Queued { admission, ready },
-        None => Cell::Idle { ready },
-    };
-    Ok((Newborn { claim, actor, cell }, first))
-}
-
-/// What is to be written down first: the task, with the plan and the signals that it is born with.
-fn first_events(
-    inner: &Inner,
-    request: &StartRequest,
-    checked: &Checked,
-    task: &TaskRef,
-) -> Result<(TaskState, Vec<Record>), StartError> {
-    let create = Command::Create {
-        task: task.clone(),
-        input: request.input.clone(),
-        limits: Box::new(checked.limits),
-        details: Box::new(request.details.clone()),
-        approval: request.approval.clone().map(Box::new),
-    };
-    let signals =
-        request.signals.iter().map(|(key, signal)| Command::Notify { key: key.clone(), signal: signal.clone() });
-    let plan = request
-        .plan
-        .clone()
-        .map(|plan| Command::Plan(PlanCommand::Set { plan: Ok(Box::new(plan)), expected: None, by: Party::Host }));
-    let at = inner.around.clock.date();
-    let mut state = TaskState::default();
-    let mut records = Vec::new();
-    for command in std::iter::once(create).chain(plan).chain(signals) {
-        let decision = step(&state, command);
-        if decision.answer == Answer::Notified(NotifyAnswer::Full) {
-            return Err(StartError::TooManySignals { count: request.signals.len() });
-        }
-        if let Answer::PlanRefused(error) = decision.answer {
-            return Err(StartError::Plan(error));
-        }
-        for event in state.numbered(at, decision.events) {
-            state.apply(&event);
-            records.push(Record::Event(event));
-        }
-    }
-    Ok((state, records))
 }

@@ -16,8 +16,8 @@ use crate::ports::clock::BoxFuture;
 
 use super::guard::guarded;
 use super::handle::TaskHandle;
-use super::host::StartError;
 use super::shared::Shared;
+use super::start_error::StartError;
 
 /// How long such a function may take unless somebody says otherwise.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);

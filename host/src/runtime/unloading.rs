@@ -283,8 +283,6 @@ impl Inner {
         let version = self.initialized(plugin, code, Standing::Enabled).await?;
         self.registry.add_version(Arc::clone(&version)).map_err(|present| taken(&present))?;
         let plugin = version.plugin.clone();
-        // Before its daemons begin anew: one of them may go on.
-        self.go_on_with(plugin.name()).await;
         self.enter(version).await;
         Ok(plugin)
     }
@@ -310,6 +308,8 @@ impl Inner {
     async fn enter(self: &Arc<Self>, version: Arc<Version>) {
         // Whoever unloads it meanwhile waits for this.
         let version = VersionUse::new(version);
+        // Before its daemons begin anew: one of them may go on.
+        self.go_on_with(version.plugin.name()).await;
         self.keep_daemons(&version);
         // What a hook says after its plugin is there changes nothing.
         let _ = self.tell(&version, Hook::OnEnabled).await;

@@ -4,194 +4,41 @@
 //! All functions are listed here, the ones that are only passed on as well. So a function that a later release adds is a
 //! compile error and not a hole. Paths are resolved by wasmtime's functions and by cap-std, and never here.
 
-use std::collections::HashMap;
-use std::fmt;
+mod linking;
+mod rules;
+#[cfg(test)]
+mod tests;
+
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::Arc;
 
 use cap_std::fs::Dir;
-use wasmtime::StoreContextMut;
-use wasmtime::component::{HasData, Linker, Resource, ResourceTableError};
-use wasmtime_wasi::filesystem::{self, Descriptor, WasiFilesystemCtxView};
+use wasmtime::component::{Resource, ResourceTableError};
+use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtxView};
+use wasmtime_wasi::p2::bindings::filesystem::preopens;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
     Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, ErrorCode, Filesize, Host, HostDescriptor,
     HostDirectoryEntryStream, MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
 };
-use wasmtime_wasi::p2::bindings::filesystem::{preopens, types};
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult, ReaddirIterator};
-use wasmtime_wasi::runtime::spawn_blocking;
-use wasmtime_wasi::{FsPerms, OpenMode};
 
-use crate::model::grants::{Access, DirGrant, SCRATCH};
-use crate::model::limits::Limits;
-use crate::ports::output::OutputLog;
-use crate::ports::runner::CellLink;
-use crate::ports::scratch::Scratch;
+use crate::model::grants::{Access, SCRATCH};
 
-use super::cell::CellData;
 use super::filestream::{Place, Target, WriteStream};
-use super::filework::{FileWork, Lane, ReadStream};
+use super::filework::{Lane, ReadStream};
 use super::measure::Amount;
-use super::mounts::Mounts;
 use super::opening::{OpenAt, Opening, behind};
 use super::quota::{self, Quota, Turn};
 
-/// What a cell knows of its files beside wasmtime.
-#[derive(Debug)]
-pub(super) struct FileRules {
-    limits: Limits,
-    log: Arc<OutputLog>,
-    /// The task's directory; a plugin that is only described has none.
-    scratch: Option<Arc<Scratch>>,
-    /// There from the moment that the guest has asked for its folders, before which it can reach none.
-    opened: OnceLock<OpenedScratch>,
-    listings: Mutex<Listings>,
-    /// What its streams have under way.
-    work: FileWork,
-    /// Where work on granted folders is done.
-    folders: Lane,
-    /// The granted folders.
-    mounts: Mounts,
-}
-
-/// The scratch directory as the guest has it.
-struct OpenedScratch {
-    dir: filesystem::Dir,
-    quota: Arc<Quota>,
-}
-
-impl fmt::Debug for OpenedScratch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OpenedScratch").field("quota", &self.quota).finish_non_exhaustive()
-    }
-}
-
-/// The scratch directory could not be made: not the guest's fault.
-#[derive(Debug, thiserror::Error)]
-#[error("failed to make the scratch directory: {0}")]
-pub(super) struct NoScratch(io::Error);
-
-impl FileRules {
-    /// Those of a cell with these folders; work on them is done in a lane of its own.
-    pub(super) fn new(
-        limits: &Limits,
-        link: &CellLink,
-        dirs: Vec<DirGrant>,
-        scratch: Option<Arc<Scratch>>,
-        folders: Lane,
-    ) -> Self {
-        let (log, mounts) = (Arc::clone(&link.output), Mounts::new(link.clone(), dirs));
-        let (opened, listings, work) = (OnceLock::new(), Mutex::default(), FileWork::new());
-        Self { limits: *limits, log, scratch, opened, listings, work, folders, mounts }
-    }
-
-    /// The scratch directory, which the first call makes.
-    async fn scratch(&self) -> Result<Option<&OpenedScratch>, NoScratch> {
-        let Some(scratch) = &self.scratch else { return Ok(None) };
-        if self.opened.get().is_none() {
-            let scratch = Arc::clone(scratch);
-            let file = spawn_blocking(move || scratch.open()?.try_clone()).await.map_err(NoScratch)?.into_std_file();
-            let dir = filesystem::Dir::new(file, FsPerms::ReadWrite, OpenMode::READ | OpenMode::WRITE, false);
-            let quota = Arc::new(Quota::new(&dir.dir, &self.limits, Arc::clone(&self.log)));
-            self.opened.get_or_init(|| OpenedScratch { dir, quota });
-        }
-        Ok(self.opened.get())
-    }
-
-    fn listings(&self) -> MutexGuard<'_, Listings> {
-        self.listings.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The listings of folders that a guest holds. wasmtime keeps all names of each until it is dropped.
-#[derive(Debug, Default)]
-struct Listings {
-    /// By the resource's number: how many names.
-    names: HashMap<u32, u64>,
-}
-
-impl Listings {
-    /// Names a guest may hold at once in all its listings. Protects the host's memory: up to 300 bytes each.
-    const NAMES_MAX: u64 = 200_000;
-
-    fn has_room_for(&self, names: u64) -> bool {
-        let held = self.names.values().fold(0, |sum: u64, names| sum.saturating_add(*names));
-        held.saturating_add(names) <= Self::NAMES_MAX
-    }
-}
+pub(super) use linking::add_to_linker;
+pub(super) use rules::{FileRules, NoScratch};
 
 /// The files of a cell, while one of its calls is served.
 pub(super) struct Files<'a> {
     pub(super) wasi: WasiFilesystemCtxView<'a>,
     pub(super) rules: &'a FileRules,
-}
-
-/// The interface of the one function that is linked by hand, as wasmtime calls it.
-const PREOPENS: &str = "wasi:filesystem/preopens@0.2.12";
-
-struct HasFiles;
-
-impl HasData for HasFiles {
-    type Data<'a> = Files<'a>;
-}
-
-/// Puts these functions in the place of wasmtime's own, which are linked already.
-pub(super) fn add_to_linker(linker: &mut Linker<CellData>) -> wasmtime::Result<()> {
-    linker.allow_shadowing(true);
-    types::add_to_linker::<_, HasFiles>(linker, CellData::files)?;
-    // By hand, because this one waits for the disk and wasmtime's does not.
-    linker.instance(PREOPENS)?.func_wrap_async(
-        "get-directories",
-        |mut store: StoreContextMut<'_, CellData>, (): ()| {
-            Box::new(async move { Ok((store.data_mut().files().directories().await?,)) })
-        },
-    )?;
-    streams(linker)?;
-    linker.allow_shadowing(false);
-    Ok(())
-}
-
-/// The interface of descriptors, as wasmtime calls it.
-const TYPES: &str = "wasi:filesystem/types@0.2.12";
-
-/// By hand as well, because somebody may have to be asked before a stream is opened, and wasmtime's do not wait.
-fn streams(linker: &mut Linker<CellData>) -> wasmtime::Result<()> {
-    let mut types = linker.instance(TYPES)?;
-    types.func_wrap_async(
-        "[method]descriptor.read-via-stream",
-        |mut store: StoreContextMut<'_, CellData>, (fd, offset): (Fd, Filesize)| {
-            Box::new(async move {
-                let mut files = store.data_mut().files();
-                let may = files.rules.mounts.may(fd.rep(), Access::Read).await;
-                let stream = may.and_then(|()| files.read_via_stream(fd, offset));
-                Ok((files.told(stream)?,))
-            })
-        },
-    )?;
-    types.func_wrap_async(
-        "[method]descriptor.write-via-stream",
-        |mut store: StoreContextMut<'_, CellData>, (fd, offset): (Fd, Filesize)| {
-            Box::new(async move {
-                let mut files = store.data_mut().files();
-                let may = files.rules.mounts.may(fd.rep(), Access::ReadWrite).await;
-                let stream = may.and_then(|()| files.write_via_stream(fd, offset));
-                Ok((files.told(stream)?,))
-            })
-        },
-    )?;
-    types.func_wrap_async(
-        "[method]descriptor.append-via-stream",
-        |mut store: StoreContextMut<'_, CellData>, (fd,): (Fd,)| {
-            Box::new(async move {
-                let mut files = store.data_mut().files();
-                let may = files.rules.mounts.may(fd.rep(), Access::ReadWrite).await;
-                let stream = may.and_then(|()| files.append_via_stream(fd));
-                Ok((files.told(stream)?,))
-            })
-        },
-    )
 }
 
 type Fd = Resource<Descriptor>;
@@ -589,6 +436,3 @@ impl Files<'_> {
         Ok(self.wasi.table.push(stream)?)
     }
 }
-
-#[cfg(test)]
-mod tests;

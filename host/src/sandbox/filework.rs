@@ -1,9 +1,12 @@
 //! Where the work on guests' files is done, and how much of it one task has under way.
 //!
-//! The scratch directory and what is the host's own lie on the host's disk; a granted folder may lie on one that does not
-//! answer. So each kind has threads of its own, and a guest that has no business with a slow disk does not wait for it. A guest makes one call at a time, but may begin to read or write as many streams as it has. Each is a thread that waits
-//! for the disk, and all guests share few of those. So a task has few under way at once, and the others
-//! wait for their turn without a thread: with a slow disk a task waits for itself.
+//! The scratch directory lies on the host's disk; a granted folder may lie on one that does not answer. So each of the two has
+//! threads of its own, and a guest that has no business with a slow disk does not wait for it. The files that a task gets along
+//! are read by the folders' threads.
+//!
+//! A guest makes one call at a time, but may begin to read or write as many streams as it has. Each is a thread that waits for
+//! the disk, and all guests share few of those. So a task has few under way at once, and the others wait for their turn without
+//! a thread: with a slow disk a task waits for itself.
 
 use std::fs::File;
 use std::future::poll_fn;

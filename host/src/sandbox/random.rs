@@ -16,25 +16,24 @@ pub(super) struct Random<'a> {
     pub(super) foretold: Option<&'a mut Foretold>,
 }
 
-/// Numbers that are the same in each run: a counter, mixed (`SplitMix64`).
-#[derive(Debug, Default)]
-pub(super) struct Foretold(u64);
+/// Numbers that are the same in each run of one version of the program.
+#[derive(Debug)]
+pub(super) struct Foretold(fastrand::Rng);
+
+impl Default for Foretold {
+    fn default() -> Self {
+        Self(fastrand::Rng::with_seed(0))
+    }
+}
 
 impl Foretold {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        self.0.u64(..)
     }
 
     fn bytes(&mut self, len: u64) -> Vec<u8> {
-        let len = usize::try_from(len).unwrap_or(usize::MAX);
-        let mut bytes = Vec::with_capacity(len.saturating_add(size_of::<u64>()));
-        while bytes.len() < len {
-            bytes.extend(self.next().to_le_bytes());
-        }
-        bytes.truncate(len);
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
+        self.0.fill(&mut bytes);
         bytes
     }
 }

@@ -59,7 +59,7 @@ struct Output {
 }
 
 /// Fetches what is at a URL.
-#[task(read_only, requests = [
+#[task(requests = [
     "http" => "to send the request",
     "secrets" => "for requests that need one",
 ])]

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use serde_json::{Value, json};
-use taskcell::{BuildError, EventBody, Host, OpenError, Party, Policy, SignalKey, TaskHandle};
+use taskcell::{EventBody, Host, Party, Policy, SignalKey, TaskHandle};
 
 use crate::support::files::read;
 use crate::support::task::{data, events, outcome, parked, start};
-use crate::support::{builder, guest, within};
+use crate::support::{builder, guest, on_data, within};
 
 /// Bytes that may be written, and in how many parts they are taken.
 const QUOTA: usize = 1600;
@@ -21,15 +21,7 @@ async fn host(dir: &Path, folder: &Path) -> Host {
         folder.display()
     );
     let policy = Policy::parse(&text).unwrap();
-    let host = within(async {
-        loop {
-            match builder().policy(policy.clone()).data_dir(dir).build() {
-                Err(BuildError::DataDir(OpenError::InUse { .. })) => tokio::task::yield_now().await,
-                built => break built.unwrap(),
-            }
-        }
-    })
-    .await;
+    let host = on_data(dir, || builder().policy(policy.clone())).await;
     host.load_plugin(guest("fixture")).await.unwrap();
     within(host.recover()).await.unwrap();
     host

@@ -2,13 +2,9 @@
 
 use taskcell::Host;
 
-use super::program::{Done, Place, Running, finish, text};
-use super::verbs::serving::{serve, with_data};
+use super::program::{Place, Running, text};
+use super::verbs::serving::{say, serve};
 use crate::support::{files, guest};
-
-fn say(place: &Place, arguments: &[&str]) -> Done {
-    finish(with_data(place, arguments), "")
-}
 
 /// Starts a task that begins again, and looks at it until it waits for its first signal.
 fn begun(place: &Place, more: &[&str]) -> String {
@@ -77,7 +73,7 @@ fn r4e_a_run_that_is_killed_is_found_by_the_next_server() {
 }
 
 #[tokio::test]
-async fn r51_a_run_in_a_directory_waits_for_the_hook_about_its_end() {
+async fn r32_a_run_in_a_directory_waits_for_the_hook_about_its_end() {
     let place = Place::new();
     place.run("hooks", &["echo", "--data", "d", "--set", "a=1"]).ends_with(0);
     let host = Host::builder().data_dir(place.path().join("d")).build().unwrap();

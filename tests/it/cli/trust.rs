@@ -6,9 +6,9 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
-use super::program::{Done, Following, Place, Running, finish, text};
+use super::program::{Done, Following, Place, Running, text};
 use super::terminal::Seated;
-use super::verbs::serving::with_data;
+use super::verbs::serving::{say, with_data};
 use crate::support::guest;
 
 /// A policy that asks before the fixture uses its store.
@@ -22,10 +22,6 @@ fn served(place: &Place, policy: &str) -> Running {
     let mut server = Running::start(command);
     server.until("listening on");
     server
-}
-
-fn say(place: &Place, arguments: &[&str]) -> Done {
-    finish(with_data(place, arguments), "")
 }
 
 /// Looks until it is so.

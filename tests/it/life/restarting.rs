@@ -11,7 +11,7 @@ use taskcell::{
 
 use crate::support::files;
 use crate::support::task::{data, failed, key, outcome, parked, reported, seen, stdout};
-use crate::support::{builder, guest, request, with_fixture, within};
+use crate::support::{builder, guest, on_data, request, with_fixture, within};
 
 fn kv() -> Grants {
     let mut grants = Grants::default();
@@ -21,23 +21,10 @@ fn kv() -> Grants {
 
 /// A host on a data directory that has taken over what was there.
 async fn next(dir: &Path, make: impl Fn() -> HostBuilder) -> (Host, Recovery) {
-    let host = bare(dir, make).await;
+    let host = on_data(dir, make).await;
     host.load_plugin(guest("fixture")).await.unwrap();
     let recovery = within(host.recover()).await.unwrap();
     (host, recovery)
-}
-
-/// A host on a data directory, with nothing loaded. What is left of the one before lets go of it in a moment.
-async fn bare(dir: &Path, make: impl Fn() -> HostBuilder) -> Host {
-    within(async {
-        loop {
-            match make().data_dir(dir).build() {
-                Err(BuildError::DataDir(OpenError::InUse { .. })) => tokio::task::yield_now().await,
-                built => break built.unwrap(),
-            }
-        }
-    })
-    .await
 }
 
 /// It stops without a word.
@@ -105,7 +92,7 @@ async fn r4e_a_real_guest_waits_for_its_plugin_with_all_that_it_had() {
     drop(again);
     stop(first).await;
 
-    let second = bare(dir.path(), builder).await;
+    let second = on_data(dir.path(), builder).await;
     let recovery = within(second.recover()).await.unwrap();
     assert_eq!((recovery.waiting[0].id, recovery.waiting[0].task.plugin.as_str()), (id, "fixture"));
     let again = task(&second, id);
@@ -115,7 +102,7 @@ async fn r4e_a_real_guest_waits_for_its_plugin_with_all_that_it_had() {
     drop(again);
     stop(second).await;
 
-    let third = bare(dir.path(), builder).await;
+    let third = on_data(dir.path(), builder).await;
     assert_eq!(within(third.recover()).await.unwrap().waiting.len(), 1);
     third.load_plugin(guest("fixture")).await.unwrap();
     let again = task(&third, id);

@@ -12,12 +12,12 @@ pub(crate) mod seccomp;
 pub(crate) mod task;
 
 use std::panic::Location;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::Value;
-use taskcell::{Compiler, Host, HostBuilder, Plugin, StartRequest};
+use taskcell::{BuildError, Compiler, Host, HostBuilder, OpenError, Plugin, StartRequest};
 
 /// How long anything may take before a test is called stuck. Generous: it decides about hanging, never about speed.
 pub(crate) const WATCHDOG: Duration = Duration::from_mins(2);
@@ -73,6 +73,19 @@ pub(crate) async fn with_fixture(builder: HostBuilder) -> (Host, Plugin) {
     let host = builder.build().unwrap();
     let plugin = host.load_plugin(guest("fixture")).await.unwrap();
     (host, plugin)
+}
+
+/// A host on a data directory, with nothing loaded. What is left of the one before lets go of it in a moment.
+pub(crate) async fn on_data(dir: &Path, make: impl Fn() -> HostBuilder) -> Host {
+    within(async {
+        loop {
+            match make().data_dir(dir).build() {
+                Err(BuildError::DataDir(OpenError::InUse { .. })) => tokio::task::yield_now().await,
+                built => break built.unwrap(),
+            }
+        }
+    })
+    .await
 }
 
 /// A request for a task of the fixture guest.

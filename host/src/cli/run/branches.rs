@@ -29,7 +29,7 @@ impl Frame {
 
 fn now() -> Timestamp {
     // Before 1970 nothing has ended long ago.
-    Timestamp(u64::try_from(environment::now().timestamp().as_millisecond()).unwrap_or(0))
+    Timestamp::of_instant(environment::now().timestamp()).unwrap_or_default()
 }
 
 /// A task whose tree is shown.

@@ -12,7 +12,7 @@ const EFFECTS_MAX: usize = 10;
 /// Bytes of a message that are shown.
 const MESSAGE_BYTES_MAX: usize = 100;
 
-/// When it was asked for, when it was done, and what had been done before.
+/// When it was asked for, when it was done, and what had been done before. All of it is indented.
 pub(in crate::cli) fn lines(receipt: &CancelReceipt) -> Vec<String> {
     let (outcome, gone) = (text::elapsed(receipt.to_outcome), text::elapsed(receipt.to_gone));
     let by = receipt.request.by;

@@ -27,13 +27,13 @@ pub(in crate::cli) struct ApproveArguments {
     /// Approves of this instead of what was asked for
     #[arg(long, value_name = "JSON", value_parser = input, requires = "id", allow_hyphen_values = true)]
     input: Option<Value>,
-    /// What the plugin may touch: for this one time, which is what a yes means without such a flag
+    /// Where the question is whether a plugin may touch something: it may this one time, which is what a yes means without such a flag
     #[arg(long, requires = "id", conflicts_with = "input")]
     once: bool,
-    /// The same for as long as the task lives
+    /// There too: it may for as long as the task lives
     #[arg(long, requires = "id", conflicts_with_all = ["input", "once"])]
     task: bool,
-    /// The same for all tasks of the plugin from now on: it is written into the policy's file
+    /// There too: all tasks of the plugin may from now on, and it is written into the policy's file
     #[arg(long, requires = "id", conflicts_with_all = ["input", "once", "task"])]
     always: bool,
     #[command(flatten)]

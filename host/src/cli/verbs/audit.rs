@@ -51,10 +51,10 @@ pub(in crate::cli) struct AuditArguments {
     /// Only what happened since then: 2h, 30m, 18:30, '2030-12-24 18:30' or 2030-12-24T18:30:00Z
     #[arg(long, value_name = "TIME", value_parser = |text: &str| times::since(text, &environment::now()))]
     since: Option<Timestamp>,
-    /// The last so many lines [default: 100, and all with --json]
+    /// Shows so many of the last lines [default: 100, and all with --json]
     #[arg(long, value_name = "LINES")]
     tail: Option<usize>,
-    /// All lines
+    /// Shows all lines
     #[arg(long, conflicts_with = "tail")]
     all: bool,
     /// Goes on with what happens from now on, until Ctrl-C

@@ -79,20 +79,17 @@ fn answer(answer: &CancelAnswered, grace: Duration) -> Answer {
         CancelAnswered::Requested { .. } => format!("asked to stop; it has {}", text::duration_flag(grace)),
         CancelAnswered::AlreadyEnded { outcome, .. } => format!("had ended already: {}", escape(&outcome.to_string())),
     };
-    Answer { line, fields: serde_json::to_value(answer).unwrap_or(Value::Null) }
+    Answer::new(line, serde_json::to_value(answer).unwrap_or(Value::Null))
 }
 
 /// What the wish came to: it was taken, and this is how the task ended.
 fn ended(outcome: &Outcome, receipt: Option<Box<CancelReceipt>>) -> Answer {
-    let mut line = escape(&outcome.to_string()).into_owned();
+    let line = escape(&outcome.to_string()).into_owned();
     let Some(receipt) = receipt else {
-        return Answer { line, fields: json!({ "answer": "requested", "outcome": outcome }) };
+        return Answer::new(line, json!({ "answer": "requested", "outcome": outcome }));
     };
-    for more in receipt_lines(&receipt) {
-        line.push('\n');
-        line.push_str(&more);
-    }
-    Answer { line, fields: json!({ "answer": "requested", "outcome": outcome, "receipt": receipt }) }
+    let below = receipt_lines(&receipt);
+    Answer { line, below, fields: json!({ "answer": "requested", "outcome": outcome, "receipt": receipt }) }
 }
 
 #[cfg(test)]

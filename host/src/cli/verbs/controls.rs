@@ -89,7 +89,7 @@ pub(super) async fn resume(arguments: &ResumeArguments) -> Result<Exit, Fault> {
 }
 
 fn changed(changed: bool, done: &str, was_so: &str) -> Answer {
-    Answer { line: if changed { done } else { was_so }.to_owned(), fields: json!({ "changed": changed }) }
+    Answer::new(if changed { done } else { was_so }, json!({ "changed": changed }))
 }
 
 /// Sends a signal.
@@ -123,7 +123,7 @@ fn answered(answer: NotifyAnswer) -> Result<Answer, Fault> {
         NotifyAnswer::NoTask => return refused("there is no such task, or it has ended"),
         NotifyAnswer::Full => return refused("its mailbox is full; try again when it has taken something"),
     };
-    Ok(Answer { line: line.to_owned(), fields: json!({ "answer": answer }) })
+    Ok(Answer::new(line, json!({ "answer": answer })))
 }
 
 /// Gives fuel, or refuses it.
@@ -142,7 +142,7 @@ pub(super) async fn fuel(arguments: &FuelArguments) -> Result<Exit, Fault> {
             (Fuel::Refuse(_), true) => "gets no more fuel".to_owned(),
             (Fuel::Refuse(_), false) => "had not asked for fuel".to_owned(),
         };
-        Ok(Answer { line, fields: json!({ "changed": changed }) })
+        Ok(Answer::new(line, json!({ "changed": changed })))
     })
     .await
 }

@@ -14,8 +14,17 @@ use super::which;
 pub(super) struct Answer {
     /// For a person.
     pub(super) line: String,
+    /// What stands below it, indented: none of it is a line of the program's own.
+    pub(super) below: Vec<String>,
     /// For a program: what stands beside the id.
     pub(super) fields: Value,
+}
+
+impl Answer {
+    /// One of a single line.
+    pub(super) fn new(line: impl Into<String>, fields: Value) -> Self {
+        Self { line: line.into(), below: Vec::new(), fields }
+    }
 }
 
 /// Does something to each task, one after the other. The first that it cannot be done to decides the code; the others are
@@ -28,7 +37,10 @@ pub(super) async fn each(
     let mut exit = Exit::Succeeded;
     for id in ids {
         match act(*id).await {
-            Ok(Answer { line, .. }) if !json => output::talk(&format!("{}: {line}", which::short(*id))),
+            Ok(Answer { line, below, .. }) if !json => {
+                output::talk(&format!("{}: {line}", which::short(*id)));
+                below.iter().for_each(|line| output::talk(&format!("  {line}")));
+            }
             Ok(Answer { fields, .. }) => output::json(&with_id(*id, fields), false).map_err(Fault::stdout)?,
             Err(fault) if ids.len() == 1 => return Err(fault),
             Err(fault) => {

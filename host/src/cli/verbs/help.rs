@@ -63,9 +63,9 @@ Examples:
   taskcell audit --plugin fetch --capability http --follow
   taskcell audit --json > audit-of-today.jsonl
 
-It reads audit.jsonl in the server's directory and its older parts beside it, with and without a running server. A thing
-that a task may do is told once for each task and rule; of requests to other machines each one is. `taskcell inspect
-PLUGIN --history` sums up what a plugin did.";
+It reads audit.jsonl in the server's directory and its older parts beside it, with and without a running server. What a
+task may do has a line when it does it for the first time, and another when another rule lets it; requests to other
+machines have a line each, and so has each denial. `taskcell inspect PLUGIN --history` sums up what a plugin did.";
 
 /// Below `taskcell revoke --help`.
 pub(super) const REVOKE: &str = "\

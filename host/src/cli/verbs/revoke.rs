@@ -16,7 +16,7 @@ use super::{completing, which};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RevokeArguments {
-    /// What they may not any more
+    /// What is taken away
     #[arg(value_name = "CAPABILITY", value_parser = PossibleValuesParser::new(Capability::ALL.map(Capability::name)))]
     capability: String,
     /// The task, and those below it: its id, or the beginning of it
@@ -28,7 +28,7 @@ pub(in crate::cli) struct RevokeArguments {
     /// All tasks of this plugin
     #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(completing::plugins))]
     plugin: Option<String>,
-    /// Stops the tasks that have it
+    /// Stops the tasks that had it as well, where they are
     #[arg(long)]
     now: bool,
     #[command(flatten)]

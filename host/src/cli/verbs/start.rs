@@ -78,10 +78,10 @@ pub(super) struct TaskArguments {
     /// Sends a signal in advance; without JSON it has no payload
     #[arg(long, value_name = "KEY[=JSON]", value_parser = values::signal)]
     signal: Vec<EarlySignal>,
-    /// Approves of every question of this kind that the task asks
+    /// Approves of every question of this kind that the task asks; `grant` are the policy's questions
     #[arg(long, value_name = "KIND")]
     approve: Vec<String>,
-    /// What becomes of its other questions: they wait for somebody, or all are denied or approved
+    /// What becomes of its other questions: they wait for somebody, or all are denied or approved; the policy's (`grant`) are not approved by this
     #[arg(long, value_enum, value_name = "MODE", default_value = "ask")]
     permission: PermissionMode,
     /// A name for this run, which the task can see, and which one task of its type has at a time

@@ -27,8 +27,7 @@ pub(super) fn since(text: &str, now: &Zoned) -> Result<Timestamp, String> {
             .or_else(|_| text.parse::<civil::DateTime>().and_then(local))
             .or_else(|_| text.parse::<civil::Time>().and_then(of_day)),
     };
-    let millis = at.ok().and_then(|at| u64::try_from(at.as_millisecond()).ok()).map(Timestamp);
-    millis.ok_or_else(|| {
+    at.ok().and_then(Timestamp::of_instant).ok_or_else(|| {
         "this is no moment; write for example 2h, 30m, 18:30, '2030-12-24 18:30' or 2030-12-24T18:30:00Z".to_owned()
     })
 }
@@ -50,8 +49,7 @@ impl Now {
     }
 
     fn local(&self, at: Timestamp) -> Option<Zoned> {
-        let at = Instant::from_millisecond(i64::try_from(at.0).ok()?).ok()?;
-        Some(at.to_zoned(self.0.time_zone().clone()))
+        Some(at.instant()?.to_zoned(self.0.time_zone().clone()))
     }
 
     /// `just now`, `5m ago`, `in 2h`, `3 days ago`, `2026-11-21`.

@@ -31,8 +31,13 @@ impl Policy {
         let kept = Grants::nothing().without.into_iter().filter(|capability| !more.ambient.contains(capability));
         let grants = Grants { without: kept.collect(), ..more.grants.clone() };
         let own = self.plugins.entry(plugin.to_owned()).or_default();
-        own.allow = known.allow.join(&grants);
+        own.allow = known.allow;
+        // A variable has one value, and it is the one that was said last.
+        own.allow.env.retain(|(name, _)| grants.env.iter().all(|(said, _)| said != name));
+        own.allow = std::mem::take(&mut own.allow).join(&grants);
         own.ask = known.ask;
+        // Nobody is asked about what is given back.
+        own.ask.without.extend(&more.ambient);
         own.digest = Some(Bytes::Exactly(*digest));
         own.deny.capabilities.extend(&more.without);
         own.limits = more.limits.or(own.limits);
@@ -75,6 +80,15 @@ mod tests {
         let rules = Policy::parse(strict).unwrap().with("a", &digest, &more).rules_for("a", &digest);
         assert_eq!(rules.rule(&Touch::ClockWall), Ruling::Silent, "it was not given back");
         assert!(matches!(rules.rule(&Touch::Random), Ruling::Allow(_)));
+        let asks = "version = 1\n[plugins.a]\ndigest = \"any\"\n[plugins.a.ask]\nrandom = true\nagent = true\n\
+             [plugins.a.allow]\nenv = { LANG = \"de\", TZ = \"UTC\" }";
+        let rules = Policy::parse(asks).unwrap().with("a", &digest, &more).rules_for("a", &digest);
+        assert!(matches!(rules.rule(&Touch::Random), Ruling::Allow(_)), "nobody is asked about it");
+        assert!(matches!(rules.rule(&Touch::ClockWall), Ruling::Allow(_)));
+        let mut env = rules.allow.env.clone();
+        env.sort();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(env, [pair("KEY", "1"), pair("LANG", "C"), pair("TZ", "UTC")], "one value each");
         let other = policy.rules_for("b", &digest);
         assert_eq!(other.rule(&Touch::Signal), Ruling::Silent);
     }

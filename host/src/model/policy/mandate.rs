@@ -19,6 +19,10 @@ mod web;
 /// Refused in a row, after which a task has not understood that it may not.
 pub(crate) const DENIALS_MAX: u32 = 20;
 
+/// The rule by which a request is denied whose host turns out to be on a private network.
+#[cfg(any(test, feature = "http", feature = "cli"))]
+pub(crate) const PRIVATE: &str = "private";
+
 /// Something was not allowed. A guest gets it as a value, and can go on without.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{capability}{} was denied: {reason}", in_words(.scope))]

@@ -58,6 +58,7 @@ fn t24_the_schema_and_the_reader_agree_about_every_file() {
         "[all.deny]\ncapabilities = [\"sockets\"]",
         "[all.deny]\nhttp = [\"https://a.b\"]",
         "[all.deny]\nhttp = [\"a.b:443\"]",
+        "[all.deny]\ntasks = [\"b\", \"*\"]",
         "[all.limits]\nfuels = 1",
         "[all.limits]\nfuel = -1",
         "[all.limits]\nhandles = 4294967296",

@@ -8,6 +8,7 @@ use toml_edit::{Array, Key, Value};
 
 use crate::model::capability::Capability;
 use crate::model::cron::written_date;
+use crate::model::grants::address::is_public;
 use crate::model::grants::http::{HttpGrant, HttpTouch, host_name};
 use crate::model::grants::touch::Touch;
 use crate::model::grants::{Access, DirGrant, Grants};
@@ -17,12 +18,15 @@ use crate::model::text::escape;
 use crate::model::time::Timestamp;
 
 use super::answer::{dir, http};
+use super::mandate::PRIVATE;
 use super::{Bytes, PluginRules, Policy};
 
 /// What a plugin wanted while it was denied everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Wanted {
     touches: BTreeSet<Touch>,
+    /// Hosts whose names have led to addresses that are not public.
+    private: BTreeSet<String>,
     /// What its manifest does not ask for, and what is in no scope that is known here: no policy gives it.
     beyond: BTreeSet<String>,
 }
@@ -49,7 +53,14 @@ impl Wanted {
     /// It was denied this, by this rule. Returns whether it is new.
     pub(crate) fn add(&mut self, capability: Capability, scope: &str, rule: &str, dirs: &[DirGrant]) -> bool {
         if let Some(touch) = touch(capability, scope, dirs).filter(|_| rule != "manifest") {
-            return self.touches.insert(touch);
+            let mut is_new = false;
+            if let Touch::Http(request) = &touch
+                && rule == PRIVATE
+            {
+                // It is known by now where the name leads.
+                is_new = self.private.insert(request.host.clone());
+            }
+            return self.touches.insert(touch) | is_new;
         }
         self.beyond.insert(format!("{capability} {scope}").trim_end().to_owned());
         false
@@ -73,7 +84,10 @@ impl Wanted {
                     };
                     grants = grants.join(&one);
                 }
-                Touch::Http(request) => add_request(&mut grants.http, request),
+                Touch::Http(request) => {
+                    let private = is_near(&request.host) || self.private.contains(&request.host);
+                    add_request(&mut grants.http, request, private);
+                }
                 Touch::Secret(name) => grants = grants.secret(name),
                 Touch::Tasks(plugin) => grants = grants.plugin(plugin),
                 Touch::Function(name) => grants = grants.function(name),
@@ -111,11 +125,8 @@ impl Wanted {
             text.push_str("# Nothing: it wanted nothing that has to be granted.\n");
         }
         text.push_str(&lines);
-        let unseen: Vec<String> = asked
-            .iter()
-            .filter(|request| !self.touches.iter().any(|touch| request.asks_for(touch)))
-            .filter_map(|request| unseen(request))
-            .collect();
+        let unseen: Vec<String> =
+            asked.iter().filter(|request| !self.is_given(request)).filter_map(|request| self.unseen(request)).collect();
         if !unseen.is_empty() {
             text.push_str("\n# It asks for this too, and did not come to it, or could not: add it to the table above if it needs it.\n");
             text.push_str(&unseen.concat());
@@ -127,6 +138,61 @@ impl Wanted {
             }
         }
         text
+    }
+
+    /// Whether what is asked for is in the table. No variable is: its value is the operator's to say.
+    fn is_given(&self, request: &CapabilityRequest) -> bool {
+        self.touches.iter().any(|touch| touch.capability() != Capability::Env && request.asks_for(touch))
+    }
+
+    /// What the manifest asks for and nobody has seen: why, and how it would be written.
+    fn unseen(&self, request: &CapabilityRequest) -> Option<String> {
+        let capability = request.known().filter(|capability| !capability.is_ambient())?;
+        let of = |names: &BTreeSet<String>, other: &str| names.first().cloned().unwrap_or_else(|| other.to_owned());
+        let quoted = |name: String| Value::from(name).to_string();
+        let example = match capability {
+            Capability::Fs => {
+                let access = if request.access() == Access::Read { "read" } else { "read-write" };
+                format!(
+                    "fs = [{{ host = \"/a/folder\", guest = \"/data\", access = \"{access}\" }}]; with --dir it is looked at"
+                )
+            }
+            Capability::Http => {
+                let host = request.hosts.first().map_or_else(|| "api.example.com".to_owned(), ToString::to_string);
+                let methods = request.methods.iter().map(String::as_str).collect::<Array>();
+                let methods = if methods.is_empty() { "[\"GET\"]".to_owned() } else { methods.to_string() };
+                format!("http = [{{ host = {}, methods = {methods} }}]", quoted(host))
+            }
+            Capability::Env => {
+                let mut names = request.names.clone();
+                names.extend(self.touches.iter().filter(|touch| request.asks_for(touch)).map(Touch::scope));
+                if names.is_empty() {
+                    names.insert("NAME".to_owned());
+                }
+                let pairs: Vec<String> =
+                    names.into_iter().map(|name| format!("{} = \"its value\"", Key::new(name))).collect();
+                format!("env = {{ {} }}", pairs.join(", "))
+            }
+            Capability::Secrets => {
+                let name = of(&request.names, "name");
+                format!(
+                    "secrets = [{}], and a table [secrets.{}] that says where it is",
+                    quoted(name.clone()),
+                    Key::new(name)
+                )
+            }
+            Capability::Tasks => format!("tasks = [{}]", quoted(of(&request.plugins, "plugin"))),
+            Capability::Host => {
+                let name = request.capability.strip_prefix("host:").unwrap_or_default();
+                format!("host = [{}]", quoted(name.to_owned()))
+            }
+            Capability::Signal => "signal = true".to_owned(),
+            Capability::Kv => "kv = true".to_owned(),
+            Capability::Agent | Capability::ClockWall | Capability::Random => return None,
+        };
+        let reason =
+            request.reason.as_deref().map(|reason| format!(" - it says: {:?}", escape(reason))).unwrap_or_default();
+        Some(format!("# {}\n", escape(&format!("{example}{reason}"))))
     }
 }
 
@@ -163,24 +229,20 @@ fn request(scope: &str) -> Option<HttpTouch> {
 }
 
 /// Adds a request to those to the same place.
-fn add_request(all: &mut Vec<HttpGrant>, request: &HttpTouch) {
+fn add_request(all: &mut Vec<HttpGrant>, request: &HttpTouch, private: bool) {
     let Ok(host) = request.host.parse() else { return };
     let mut grant = HttpGrant::new(host).ports([request.port]).methods([request.method.as_str()]);
-    (grant.plain, grant.private) = (request.plain, is_near(&request.host));
+    (grant.plain, grant.private) = (request.plain, private);
     match all.iter_mut().find(|known| HttpGrant { methods: grant.methods.clone(), ..(*known).clone() } == grant) {
         Some(known) => known.methods.append(&mut grant.methods),
         None => all.push(grant),
     }
 }
 
-/// Whether a host is this machine or on a private network, by its name alone.
+/// Whether a host is this machine or not out in the world, by its name alone.
 fn is_near(host: &str) -> bool {
-    let address = host.parse::<IpAddr>().map(|address| address.to_canonical());
-    let is_near = |address| match address {
-        IpAddr::V4(address) => address.is_loopback() || address.is_private() || address.is_link_local(),
-        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local(),
-    };
-    host == "localhost" || host.ends_with(".localhost") || address.is_ok_and(is_near)
+    let is_near = |address: IpAddr| !is_public(address);
+    host == "localhost" || host.ends_with(".localhost") || host.parse().is_ok_and(is_near)
 }
 
 /// The lines of a table `allow`, what can do the least harm first.
@@ -215,47 +277,6 @@ fn allowed(grants: &Grants) -> String {
     text
 }
 
-/// What the manifest asks for and nobody has seen: why, and how it would be written.
-fn unseen(request: &CapabilityRequest) -> Option<String> {
-    let capability = request.known().filter(|capability| !capability.is_ambient())?;
-    let of = |names: &BTreeSet<String>, other: &str| names.first().cloned().unwrap_or_else(|| other.to_owned());
-    let quoted = |name: String| Value::from(name).to_string();
-    let example = match capability {
-        Capability::Fs => {
-            let access = if request.access() == Access::Read { "read" } else { "read-write" };
-            format!(
-                "fs = [{{ host = \"/a/folder\", guest = \"/data\", access = \"{access}\" }}]; with --dir it is looked at"
-            )
-        }
-        Capability::Http => {
-            let host = request.hosts.first().map_or_else(|| "api.example.com".to_owned(), ToString::to_string);
-            let methods = request.methods.iter().map(String::as_str).collect::<Array>();
-            let methods = if methods.is_empty() { "[\"GET\"]".to_owned() } else { methods.to_string() };
-            format!("http = [{{ host = {}, methods = {methods} }}]", quoted(host))
-        }
-        Capability::Env => format!("env = {{ {} = \"its value\" }}", Key::new(of(&request.names, "NAME"))),
-        Capability::Secrets => {
-            let name = of(&request.names, "name");
-            format!(
-                "secrets = [{}], and a table [secrets.{}] that says where it is",
-                quoted(name.clone()),
-                Key::new(name)
-            )
-        }
-        Capability::Tasks => format!("tasks = [{}]", quoted(of(&request.plugins, "plugin"))),
-        Capability::Host => {
-            let name = request.capability.strip_prefix("host:").unwrap_or_default();
-            format!("host = [{}]", quoted(name.to_owned()))
-        }
-        Capability::Signal => "signal = true".to_owned(),
-        Capability::Kv => "kv = true".to_owned(),
-        Capability::Agent | Capability::ClockWall | Capability::Random => return None,
-    };
-    let reason =
-        request.reason.as_deref().map(|reason| format!(" - it says: {:?}", escape(reason))).unwrap_or_default();
-    Some(format!("# {}\n", escape(&format!("{example}{reason}"))))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,6 +302,7 @@ mod tests {
             (Capability::Fs, "read /docs"),
             (Capability::Kv, ""),
             (Capability::Tasks, "digest"),
+            (Capability::Env, "LANG"),
         ] {
             assert!(wanted.add(capability, scope, "policy", &dirs), "{scope}");
         }
@@ -295,7 +317,7 @@ mod tests {
         let text = wanted.written(of, &dirs, &asked.iter().collect::<Vec<_>>());
         let policy = Policy::parse(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
         let rules = policy.rules_for("fetch", &digest);
-        for touch in wanted.things() {
+        for touch in wanted.things().filter(|touch| touch.capability() != Capability::Env) {
             assert!(matches!(rules.rule(touch), Ruling::Allow(_)), "{touch}: {text}");
         }
         let get = |scope: &str| Touch::Http(request(scope).unwrap());
@@ -314,8 +336,42 @@ mod tests {
         assert!(
             at("kv = true") < at("fs = [") && at("/srv/docs") < at("/srv/out") && at("\"GET\", \"HEAD\"") < at("POST")
         );
-        assert!(text.contains("private = true, plain = true") && text.contains("# env = { NAME"), "{text}");
+        assert!(text.contains("private = true, plain = true") && text.contains("# env = { LANG = "), "{text}");
         assert!(text.contains(r"two\\nlines") && text.contains("\n# signal\n") && !text.contains("# http"), "{text}");
+    }
+
+    #[test]
+    fn t24_a_name_that_leads_to_a_private_address_is_suggested_with_that() {
+        let digest = PluginDigest::of(b"fetch");
+        let scope = "GET https://intranet.example.com:443";
+        let mut wanted = Wanted::default();
+        let mut private = |rule: &str, is_new: bool| {
+            assert_eq!(wanted.add(Capability::Http, scope, rule, &[]), is_new, "{rule}");
+            wanted.grants(&[]).http.iter().map(|grant| grant.private).collect::<Vec<_>>()
+        };
+        assert_eq!(private("policy", true), [false], "nobody has looked where it leads");
+        assert_eq!(private(PRIVATE, true), [true]);
+        assert_eq!(private(PRIVATE, false), [true], "more is not to be had");
+        let rules = probe("fetch", digest, &[], &wanted.grants(&[])).rules_for("fetch", &digest);
+        assert!(rules.allow.http.iter().all(|grant| grant.private));
+    }
+
+    #[test]
+    fn t13_what_is_near_is_what_is_not_public() {
+        for (host, is) in [
+            ("localhost", true),
+            ("a.localhost", true),
+            ("10.0.0.1", true),
+            ("100.64.0.1", true),
+            ("0.0.0.0", true),
+            ("::ffff:8.8.8.8", true),
+            ("fec0::1", true),
+            ("8.8.8.8", false),
+            ("2606:4700::1111", false),
+            ("example.com", false),
+        ] {
+            assert_eq!(is_near(host), is, "{host}");
+        }
     }
 
     #[test]

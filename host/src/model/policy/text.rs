@@ -345,6 +345,12 @@ impl GrantText {
 impl DenyText {
     fn checked(self, at: &str) -> Result<Denials, PolicyError> {
         let Self { capabilities, fs, http, env, secrets, tasks, host } = self;
+        if tasks.contains(ANY_PLUGIN) {
+            let why = format!(
+                "{ANY_PLUGIN:?} is no plugin's name, and would forbid nothing: write `capabilities = [\"tasks\"]` to forbid all"
+            );
+            return Err(wrong(format!("{at}.tasks"), why));
+        }
         let fs = fs.into_iter().map(|path| absolute(&format!("{at}.fs"), path)).collect::<Result<_, _>>()?;
         Ok(Denials { capabilities, fs, http, env, secrets, tasks, host })
     }
@@ -381,6 +387,7 @@ mod tests {
         for (text, told) in [
             ("allow = 1", "allow"),
             ("[all.deny]\ncapabilities = [\"sockets\"]", "sockets"),
+            ("[plugins.x.deny]\ntasks = [\"*\"]", "capabilities = [\"tasks\"]"),
             ("[all.limits]\nfuels = 1", "no limit \"fuels\""),
             ("[plugins.x]\ndigest = \"any\"\n[plugins.x.allow]\nhttps = []", "https"),
             ("[plugins.x]\ndigest = \"any\"\n[plugins.x.allow]\nhttp = [{ host = \"https://a.b\" }]", "is no host"),

@@ -121,7 +121,7 @@ impl Inner {
     async fn decide_about_these(&self, these: Vec<Caretaker>) -> Vec<Decided> {
         let (mut writing, mut decided) = (JoinSet::new(), BTreeMap::new());
         let mut note = |written: Option<Decided>| {
-            // One whose store panicked is with the next host.
+            // One that is torn off is with the next host.
             decided.extend(written.map(|decided| (decided.of.shared().number, decided)));
         };
         for mut of in these {
@@ -142,7 +142,7 @@ impl Inner {
                 shared.set_awaits(None);
             }
             writing.spawn(async move {
-                let written = of.write(events).await;
+                let written = of.write_last(events).await;
                 Decided { of, fit, written }
             });
         }

@@ -10,7 +10,6 @@ use crate::model::approval::ApprovalDecision;
 use crate::model::command::{Answer, Command, Decision, HostFit};
 use crate::model::event::{Event, EventBody};
 use crate::model::machine::{Refusal, RefusalKind, step};
-use crate::model::outcome::{Failure, FailureKind, Outcome};
 use crate::model::papers::TaskPapers;
 use crate::model::plan::PlanError;
 use crate::model::request::CancelRequest;
@@ -26,10 +25,12 @@ use super::super::effects::{changes_questions, forget};
 use super::super::external::nobodys_code;
 use super::super::feed::EventLane;
 use super::super::guard::guarded;
-use super::super::host::{Inner, StartError};
+use super::super::hiding::hidden;
+use super::super::host::Inner;
 use super::super::plans::done;
 use super::super::recovery::Life;
 use super::super::shared::{Addressee, Control, Head, Moment, Shared};
+use super::super::start_error::StartError;
 use super::{Awaits, Kept, Untold};
 
 /// Takes care of one task: the only writer of its log meanwhile.
@@ -66,7 +67,11 @@ impl Caretaker {
     async fn keep(mut self: Box<Self>, mut called: Option<oneshot::Receiver<oneshot::Sender<Box<Self>>>>) {
         let mut shutdown = self.inner.shutdown.subscribe();
         self.hold_children();
-        let mut lives = self.begins().await;
+        let begun = {
+            let begun = pin!(self.begins());
+            guarded(begun).await
+        };
+        let mut lives = self.survive(begun);
         while lives.is_ok() {
             tokio::select! {
                 biased;
@@ -81,7 +86,7 @@ impl Caretaker {
                         let done = pin!(self.on_control(*control));
                         guarded(done).await
                     };
-                    lives = done.unwrap_or_else(|panic| self.give_up(&format!("the host panicked: {panic}")));
+                    lives = self.survive(done);
                 }
             }
         }
@@ -89,6 +94,11 @@ impl Caretaker {
         drop(called);
         self.inner.standby.awaiting.leave(self.shared());
         (*self).end().await;
+    }
+
+    /// What panics in the host on behalf of this task is its end here, and nobody else's.
+    fn survive(&mut self, done: Result<Result<(), Ended>, String>) -> Result<(), Ended> {
+        done.unwrap_or_else(|panic| self.give_up(&format!("the host panicked: {panic}")))
     }
 
     /// One that this task does not know the end of is kept until it does. Those that had ended before are kept already.
@@ -199,9 +209,19 @@ impl Caretaker {
         self.write(events).await.map(|()| answer)
     }
 
+    /// Writes down what was decided when its plugin came.
+    pub(super) async fn write_last(&mut self, bodies: Vec<EventBody>) -> Result<(), Ended> {
+        let written = {
+            let written = pin!(self.write(bodies));
+            guarded(written).await
+        };
+        self.survive(written)
+    }
+
     /// Writes down what was decided, folds it in, and tells everybody.
-    pub(super) async fn write(&mut self, bodies: Vec<EventBody>) -> Result<(), Ended> {
+    async fn write(&mut self, bodies: Vec<EventBody>) -> Result<(), Ended> {
         let shared = Arc::clone(self.shared());
+        let bodies = hidden(&shared.secrets, bodies);
         let (fence, events) = {
             let state = shared.state();
             (Fence::After(state.seq), state.numbered(shared.clock.date(), bodies))
@@ -247,16 +267,8 @@ impl Caretaker {
 
     /// It is over here, and not in its log: the next host has it as it lies there.
     fn give_up(&mut self, why: &str) -> Result<(), Ended> {
-        let shared = self.shared();
-        let message = format!("{why}; the next host on this store goes on with it");
-        let outcome = Outcome::Failed(Failure::new(FailureKind::Host, message));
-        let body = EventBody::Finished { outcome, usage: shared.usage(), set_by: None };
-        let stored = *shared.head.borrow();
-        let end = {
-            let state = shared.state();
-            Event { action: state.action(), ..Event::new(state.seq.next(), shared.clock.date(), body) }
-        };
-        shared.keep_unstored(end.clone());
+        let end = self.shared().end_unstored(format!("{why}; the next host on this store goes on with it"));
+        let stored = *self.shared().head.borrow();
         self.publish(&[end], stored)
     }
 
@@ -266,6 +278,8 @@ impl Caretaker {
         // Whoever has asked something meanwhile is told that it is over.
         while self.kept.body.control.try_recv().is_ok() {}
         let shared = Arc::clone(self.shared());
+        // Those that had ended when the host took over, which nobody asks for any more.
+        let _children = self.inner.standby.children_of(shared.id);
         shared.suspended.pass().await;
         shared.set_awaits(None);
         if shared.unstored().is_some() {

@@ -21,7 +21,7 @@ use crate::ports::approvals::ApprovalPolicy;
 use crate::ports::runner::{CellLink, GuestCall};
 use crate::runtime::approvals::{ApprovalDesk, ApprovalFilter, ApprovalStream};
 use crate::runtime::handle::{ApprovalAnswer, ControlAnswer, TaskHandle};
-use crate::runtime::host::StartError;
+use crate::runtime::start_error::StartError;
 
 const SECOND: Duration = Duration::from_secs(1);
 const FIRST: ApprovalNumber = ApprovalNumber(1);

@@ -10,7 +10,7 @@ use crate::model::outcome::{CellEnd, GuestOutcome};
 use crate::model::request::{KeyPolicy, StartRequest};
 use crate::model::retry::RetryPolicy;
 use crate::model::signal::Party;
-use crate::runtime::host::StartError;
+use crate::runtime::start_error::StartError;
 
 fn with_file() -> StartRequest {
     request().attachment(Attachment::bytes("in.txt", *b"hello"))

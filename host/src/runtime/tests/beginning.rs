@@ -22,7 +22,7 @@ use crate::model::time::Timestamp;
 use crate::ports::clock::Clock;
 use crate::runtime::desk::Desk;
 use crate::runtime::handle::{ApprovalAnswer, TaskHandle};
-use crate::runtime::host::StartError;
+use crate::runtime::start_error::StartError;
 
 const SECOND: Duration = Duration::from_secs(1);
 const FIRST: ApprovalNumber = ApprovalNumber(1);

@@ -21,8 +21,8 @@ use crate::ports::runner::GuestCall;
 use crate::runtime::belongings::Belongings;
 use crate::runtime::daemons::DaemonPhase;
 use crate::runtime::handle::TaskHandle;
-use crate::runtime::host::StartError;
 use crate::runtime::queue::Queue;
+use crate::runtime::start_error::StartError;
 use crate::runtime::unloading::Unload;
 use crate::store::memory::MemoryStore;
 

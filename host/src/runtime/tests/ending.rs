@@ -13,7 +13,7 @@ use crate::model::signal::{NotifyAnswer, Party};
 use crate::model::snapshot::Phase;
 use crate::ports::runner::GuestCall;
 use crate::runtime::handle::{CancelAnswer, ControlAnswer};
-use crate::runtime::host::StartError;
+use crate::runtime::start_error::StartError;
 use crate::store::faulty::FaultyStore;
 use crate::store::memory::MemoryStore;
 

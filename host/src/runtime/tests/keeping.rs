@@ -13,7 +13,7 @@ use crate::model::signal::Party;
 use crate::model::snapshot::Phase;
 use crate::ports::output::{OutputChunk, OutputCursor};
 use crate::ports::runner::{CellLink, GuestCall};
-use crate::runtime::host::StartError;
+use crate::runtime::start_error::StartError;
 use crate::store::memory::MemoryStore;
 
 #[tokio::test]

@@ -20,8 +20,9 @@ use crate::model::snapshot::Phase;
 use crate::ports::store::StreamId;
 use crate::runtime::external::{RemoveError, ReportError};
 use crate::runtime::handle::{CancelAnswer, TaskHandle};
-use crate::runtime::host::{Inner, StartError};
+use crate::runtime::host::Inner;
 use crate::runtime::patience::Waited;
+use crate::runtime::start_error::StartError;
 use crate::runtime::updating::UpdateError;
 use crate::store::memory::MemoryStore;
 

@@ -33,6 +33,7 @@ mod recovery;
 mod reporting;
 mod requests;
 mod restarts;
+mod revoking;
 mod schedule_faults;
 mod schedules;
 mod skewed;

@@ -11,8 +11,8 @@ use crate::model::request::StartRequest;
 use crate::model::time::Timestamp;
 use crate::ports::clock::BoxFuture;
 use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
-use crate::runtime::host::StartError;
 use crate::runtime::orphans::{Orphans, Written};
+use crate::runtime::start_error::StartError;
 use crate::store::memory::MemoryStore;
 
 /// How the answer is lost.

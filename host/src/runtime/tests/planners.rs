@@ -19,8 +19,8 @@ use crate::model::snapshot::Phase;
 use crate::ports::runner::GuestCall;
 use crate::ports::store::TaskStore;
 use crate::runtime::handle::TaskHandle;
-use crate::runtime::host::StartError;
 use crate::runtime::planners::{PlanAsk, Planner, PlannerError, Planners};
+use crate::runtime::start_error::StartError;
 use crate::store::memory::MemoryStore;
 
 const SECOND: Duration = Duration::from_secs(1);

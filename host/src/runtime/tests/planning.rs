@@ -19,7 +19,7 @@ use crate::model::signal::Party;
 use crate::model::snapshot::Usage;
 use crate::ports::runner::{CellLink, GuestCall};
 use crate::runtime::handle::TaskHandle;
-use crate::runtime::host::StartError;
+use crate::runtime::start_error::StartError;
 use crate::store::faulty::FaultyStore;
 use crate::store::memory::MemoryStore;
 

@@ -13,8 +13,9 @@ use crate::model::manifest::TaskKind;
 use crate::model::outcome::{Failure, FailureKind};
 use crate::model::request::StartRequest;
 use crate::ports::hooks::HookWork;
-use crate::runtime::host::{Inner, StartError};
+use crate::runtime::host::Inner;
 use crate::runtime::plugin::Plugin;
+use crate::runtime::start_error::StartError;
 use crate::runtime::unloading::{PluginError, ReplaceError, Replaced, Unload};
 use crate::sandbox::load::LoadError;
 

@@ -13,8 +13,8 @@ use crate::model::policy::Policy;
 use crate::model::signal::Party;
 use crate::ports::functions::{Functions, HostFunction};
 use crate::ports::runner::{CellLink, GuestCall};
-use crate::runtime::host::StartError;
 use crate::runtime::policing::PolicyDesk;
+use crate::runtime::start_error::StartError;
 
 const ALLOWS: &str = "version = 1\n[plugins.scripted]\ndigest = \"any\"\n[plugins.scripted.allow]\nhost = [\"fine\"]";
 const SILENT: &str = "version = 1";

@@ -24,8 +24,8 @@ use crate::model::time::Timestamp;
 use crate::ports::clock::Clock as _;
 use crate::runtime::desk::Desk;
 use crate::runtime::handle::TaskHandle;
-use crate::runtime::host::StartError;
 use crate::runtime::routing::{RoutingPolicy, Started, run};
+use crate::runtime::start_error::StartError;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -16,9 +16,9 @@ use crate::model::signal::Party;
 use crate::model::time::Timestamp;
 use crate::ports::clock::{BoxFuture, Clock, SimulatedClock};
 use crate::ports::store::{StreamId, TaskStore};
-use crate::runtime::host::StartError;
 use crate::runtime::registry::{Keep, Registry};
 use crate::runtime::schedules::{ScheduleError, Schedules};
+use crate::runtime::start_error::StartError;
 use crate::store::faulty::FaultyStore;
 use crate::store::memory::MemoryStore;
 

@@ -19,7 +19,7 @@ use crate::model::snapshot::Phase;
 use crate::ports::clock::BoxFuture;
 use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
 use crate::runtime::handle::TaskHandle;
-use crate::runtime::host::StartError;
+use crate::runtime::start_error::StartError;
 use crate::runtime::version::{Standing, Version};
 use crate::store::memory::MemoryStore;
 

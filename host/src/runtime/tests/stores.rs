@@ -19,8 +19,8 @@ use crate::ports::runner::GuestCall;
 use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
 use crate::runtime::approvals::ApprovalDesk;
 use crate::runtime::handle::{ApprovalAnswer, TaskHandle};
-use crate::runtime::host::StartError;
 use crate::runtime::outbox::AckAnswer;
+use crate::runtime::start_error::StartError;
 use crate::store::faulty::FaultyStore;
 use crate::store::memory::MemoryStore;
 

@@ -17,7 +17,7 @@ use crate::model::request::{CancelRequest, StartRequest};
 use crate::model::signal::{NotifyAnswer, Party};
 use crate::model::snapshot::Phase;
 use crate::runtime::handle::TaskHandle;
-use crate::runtime::host::StartError;
+use crate::runtime::start_error::StartError;
 use crate::runtime::terminal::{OnTerminalError, TaskEnd};
 use crate::store::faulty::FaultyStore;
 use crate::store::memory::MemoryStore;

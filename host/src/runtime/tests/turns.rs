@@ -21,8 +21,8 @@ use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, St
 use crate::runtime::agent_loop::{AgentLoop, Turn, TurnStart, TurnStep};
 use crate::runtime::detaching::DetachAnswer;
 use crate::runtime::handle::{ApprovalAnswer, ControlAnswer, TaskHandle};
-use crate::runtime::host::StartError;
 use crate::runtime::routing::{Started, run};
+use crate::runtime::start_error::StartError;
 use crate::store::faulty::FaultyStore;
 use crate::store::memory::MemoryStore;
 

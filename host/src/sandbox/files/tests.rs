@@ -1,15 +1,20 @@
 //! The functions as a guest may call them, which is in more ways than its libc does.
 
 use wasmtime_wasi::p2::{StreamError, bindings::filesystem::types::Host as _};
-use wasmtime_wasi::{ResourceTable, WasiCtx};
+use wasmtime_wasi::{FsPerms, ResourceTable, WasiCtx};
 
-use crate::model::grants::Grants;
+use crate::model::grants::{DirGrant, Grants};
 use crate::model::ids::TaskId;
+use crate::model::limits::Limits;
 use crate::model::policy::mandate::Mandate;
 use crate::model::requests::{CapabilityRequest, Requested};
 use crate::ports::mandate::LiveMandate;
+use crate::ports::runner::CellLink;
+use crate::ports::scratch::Scratch;
+use crate::sandbox::mounts::Mounts;
 use crate::sandbox::runner::dead_link;
 
+use super::rules::Listings;
 use super::*;
 
 /// A cell's files: a scratch directory of 10 bytes, 3 names and 2 levels, and a granted folder.

@@ -17,6 +17,7 @@ use wasmtime_wasi_http::Error;
 
 use crate::model::grants::http::HttpTouch;
 use crate::model::grants::touch::Touch;
+use crate::model::policy::mandate::PRIVATE;
 use crate::ports::clock::Clock;
 
 use super::Line;
@@ -115,7 +116,7 @@ async fn addresses(line: &Line, request: &HttpTouch) -> Result<Vec<IpAddr>, Erro
             let why = format!(
                 "{request} leads to {address}, which is private, reserved or forbidden, and no grant says `private`"
             );
-            line.deny(&Touch::Http(request.clone()), "private", why).await;
+            line.deny(&Touch::Http(request.clone()), PRIVATE, why).await;
             Err(Error::DestinationIpProhibited)
         }
     }

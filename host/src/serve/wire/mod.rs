@@ -5,8 +5,8 @@
 //! the body. A field or parameter that nobody knows is an error in a request, and is read over in an answer.
 
 mod controls;
+pub mod event_names;
 mod events;
-mod happened;
 mod ids;
 mod messages;
 mod output;
@@ -23,7 +23,6 @@ pub use controls::{
     Verdict, WaitQuery, WaitsEnded,
 };
 pub use events::{EventPage, EventQuery, Followed, LaggedBy, Lane};
-pub use happened::{Happened, event_names};
 pub use ids::{schedule_id, task_id};
 pub use messages::{Ack, Acknowledged, Claim, Claimed, ClaimedList, OpenMessages, Release, Released};
 pub use plugins::{DRAIN, DaemonLine, HookLine, PluginInfo, PluginList, PluginName, PluginReplaced, UnloadQuery};

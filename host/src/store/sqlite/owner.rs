@@ -40,8 +40,7 @@ impl fmt::Display for StoreOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let program = if self.program.is_empty() { "a program" } else { &self.program };
         write!(f, "{} (process {}", crate::model::text::escape(program), self.pid)?;
-        let since = i64::try_from(self.since.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-        match since {
+        match self.since.instant() {
             Some(since) => write!(f, ", since {since:.0})"),
             None => f.write_str(")"),
         }

@@ -2,7 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt as _;
 
-use super::serving::with_data;
+use super::serving::{say, with_data};
 use crate::cli::program::{Place, finish};
 
 const VERBS: [&[&str]; 19] = [
@@ -31,8 +31,7 @@ const VERBS: [&[&str]; 19] = [
 fn without_a_server_every_verb_says_how_to_start_one() {
     let place = Place::new();
     for verb in VERBS {
-        let done =
-            finish(with_data(&place, verb), "").ends_with(7).says("no server is running").says("taskcell serve --data");
+        let done = say(&place, verb).ends_with(7).says("no server is running").says("taskcell serve --data");
         assert_eq!(done.stdout, "", "{verb:?}");
     }
     // The flag goes before the variable.

@@ -34,7 +34,7 @@ impl Serving {
 
     /// Says a verb.
     pub(super) fn say(&self, arguments: &[&str]) -> Done {
-        finish(self.command(arguments), "")
+        say(&self.place, arguments)
     }
 
     /// Starts a task of the fixture guest; its id.
@@ -78,4 +78,9 @@ pub(in crate::cli) fn with_data(place: &Place, arguments: &[impl AsRef<OsStr>]) 
     let mut command = place.command(&[]);
     command.args(arguments).env("TASKCELL_DATA", place.path().join("d"));
     command
+}
+
+/// Says a verb to the server on the folder `d`.
+pub(in crate::cli) fn say(place: &Place, arguments: &[impl AsRef<OsStr>]) -> Done {
+    finish(with_data(place, arguments), "")
 }

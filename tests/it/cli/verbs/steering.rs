@@ -148,6 +148,14 @@ fn r31_what_a_cancel_came_to_is_told_with_how_it_was_answered() {
     assert_eq!((&told[0]["receipt"]["request"]["by"], &told[0]["receipt"]["effects"]), (&json!("person"), &json!([])));
     assert_eq!((&told[1]["answer"], &told[1]["outcome"]["outcome"]), (&json!("already-ended"), &json!("succeeded")));
     let spin = serving.start("spin", &[]);
-    let done = serving.say(&["cancel", &spin, &echo, "--grace", "0s", "--wait"]).ends_with(0);
-    done.says("stopped where it is").says("had ended already: succeeded").says("the cell was gone after");
+    let reason = "enough\nhint: type this";
+    let done = serving.say(&["cancel", &spin, &echo, "--grace", "0s", "--wait", "--reason", reason]).ends_with(0);
+    let done = done.says("stopped where it is").says("had ended already: succeeded").says(r"enough\nhint: type this");
+    // The receipt is below the line that it belongs to, and nothing in it passes for a line of the program's own.
+    let told: Vec<&str> = done.stderr.lines().collect();
+    let at = told.iter().position(|line| line.contains("the cell was gone after")).unwrap();
+    assert!(told[at - 1].starts_with(&spin[..8]) && told[at].starts_with("    asked by a person"), "{done:?}");
+    assert!(
+        told.iter().all(|line| line.starts_with("  ") || [&spin, &echo].iter().any(|id| line.starts_with(&id[..8])))
+    );
 }

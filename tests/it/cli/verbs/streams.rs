@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::serving::{Serving, serve, with_data};
-use crate::cli::program::{Following, Place, Running, finish};
+use super::serving::{Serving, say, serve, with_data};
+use crate::cli::program::{Following, Place, Running};
 
 fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -88,7 +88,7 @@ fn told(text: &str) -> std::collections::BTreeMap<(String, String), Vec<u64>> {
 fn r42_following_goes_on_without_a_gap_when_the_server_was_killed_and_started_again() {
     let place = Place::new();
     let mut server = serve(&place);
-    let say = |arguments: &[&str]| finish(with_data(&place, arguments), "");
+    let say = |arguments: &[&str]| say(&place, arguments);
     let start = |task: &[&str]| say(&[&["start", "fixture"], task].concat()).ends_with(0).stdout.trim_end().to_owned();
     let again = start(&["begin-again", "--allow", "kv"]);
     let before = start(&["echo"]);

@@ -24,9 +24,9 @@ use crate::ports::output::OutputCursor;
 use crate::ports::runner::GuestCall;
 use crate::runtime::approvals::ApprovalFilter;
 use crate::runtime::handle::TaskHandle;
-use crate::runtime::host::StartError;
 use crate::runtime::reading::{OutputQuery, OutputWait};
 use crate::runtime::routing::run;
+use crate::runtime::start_error::StartError;
 use crate::runtime::stopping::StopScope;
 use crate::runtime::tests::bench::{Bench, key, log, script, success, wait_for};
 

@@ -9,7 +9,7 @@ use crate::model::outcome::{CellEnd, GuestOutcome, Outcome};
 use crate::model::request::CancelRequest;
 use crate::model::signal::Party;
 use crate::runtime::handle::TaskHandle;
-use crate::runtime::host::StartError;
+use crate::runtime::start_error::StartError;
 use crate::runtime::stopping::StopScope;
 use crate::runtime::tests::bench::{Bench, key, log, request, script, success, wait_for};
 

@@ -1,12 +1,12 @@
 //! Tasks whose plugin is not there when a host takes over, and hosts that leave tasks alone.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use serde_json::json;
 
 use super::super::bench::{Bench, Script, key, script, settle, success, version_with, wait_for};
 use super::gate::load_daemon;
-use super::{HOUR, SECOND, World, again, once, task};
+use super::{HOUR, SECOND, World, again, once, task, waiting};
 use crate::model::approval::{ApprovalAsk, ApprovalNumber};
 use crate::model::children::ChildOutcome;
 use crate::model::event::EventBody;
@@ -18,22 +18,18 @@ use crate::model::request::{CancelRequest, KeyPolicy, StartRequest};
 use crate::model::signal::{NotifyAnswer, Party};
 use crate::model::snapshot::Phase;
 use crate::model::time::Timestamp;
+use crate::ports::secrets::Secrets;
 use crate::runtime::handle::ApprovalAnswer;
-use crate::runtime::host::StartError;
 use crate::runtime::recovery::Recovery;
-use crate::runtime::version::{Standing, Version};
+use crate::runtime::start_error::StartError;
 
 const TYPES: [(&str, TaskKind); 2] = [("again", TaskKind::Task), ("once", TaskKind::Task)];
-
-fn waiting() -> Script {
-    script(|link| async move { success(json!(wait_for(&link, "go", None).await)) })
-}
 
 fn named(request: StartRequest, name: &str) -> StartRequest {
     request.key(TaskKey::new(name).unwrap())
 }
 
-fn later(mut request: StartRequest) -> StartRequest {
+pub(super) fn later(mut request: StartRequest) -> StartRequest {
     request.details.run_at = Some(Timestamp(9_000_000_000));
     request
 }
@@ -65,7 +61,7 @@ async fn load(bench: &Bench, version: &str) {
     settle().await;
 }
 
-fn ids(recovery: &Recovery) -> Vec<TaskId> {
+pub(super) fn ids(recovery: &Recovery) -> Vec<TaskId> {
     recovery.waiting.iter().map(|waiting| waiting.id).collect()
 }
 
@@ -209,6 +205,70 @@ async fn r4e_what_is_said_to_a_task_that_waits_for_its_plugin_is_there_when_it_b
     assert_eq!(task(&second, asks).state().phase, Phase::Running);
 }
 
+#[tokio::test]
+async fn t14_a_secret_is_hidden_in_what_is_said_to_a_task_that_waits_for_its_plugin() {
+    let (world, script) = (World::new(), waiting());
+    let first = world.host(&script);
+    let id = first.inner.start(again()).await.unwrap().id();
+    settle().await;
+    world.stop(first, SECOND).await;
+
+    let mut second = without_plugin(world.host(&script));
+    let mut secrets = Secrets::default();
+    secrets.add("token".to_owned(), "s3cr3t-value".to_owned()).unwrap();
+    second.inner_mut().around.secrets = Arc::new(secrets);
+    second.inner.recover().await.unwrap();
+    settle().await;
+    let said = Some(json!("take s3cr3t-value"));
+    assert_eq!(task(&second, id).notify(key("go"), said, Party::Person).await, NotifyAnswer::Delivered);
+    task(&second, id).cancel(CancelRequest::new(Party::Person, "s3cr3t-value is known")).await;
+    let log = serde_json::to_string(&world.log(id).await).unwrap();
+    assert!(!log.contains("s3cr3t-value"), "{log}");
+    for hidden in ["take ************", "************ is known"] {
+        assert!(log.contains(hidden), "{log}");
+    }
+    let outcome = task(&second, id).state().outcome;
+    assert!(!format!("{outcome:?}").contains("s3cr3t-value"), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn t11_a_store_that_panics_ends_a_task_that_waits_for_its_plugin_and_nobody_else() {
+    let (world, script) = (World::new(), waiting());
+    let first = world.host(&script);
+    // What follows an end is not to count.
+    let quiet = StartRequest::new("steady", "again");
+    let (gone, orphan) = family(&first, StartRequest::new("other", "script"), quiet).await;
+    let [ran, delayed] = [once(), later(again())].map(|request| first.inner.start(request));
+    let [ran, delayed] = [ran.await.unwrap().id(), delayed.await.unwrap().id()];
+    settle().await;
+    world.stop(first, SECOND).await;
+
+    let panicked = |bench: &Bench, id| match task(bench, id).state().outcome {
+        Some(Outcome::Failed(failure)) => failure.kind == FailureKind::Host && failure.message.contains("panicked"),
+        _ => false,
+    };
+    // While it begins to wait: its parent is lost, which is written first.
+    let second = without_plugin(world.host_whose_store_panics(&script, 1));
+    let recovery = second.inner.recover().await.unwrap();
+    settle().await;
+    assert_eq!((recovery.lost[0].id, ids(&recovery)), (gone, vec![orphan, ran, delayed]));
+    assert!(panicked(&second, orphan), "{:?}", task(&second, orphan).state().outcome);
+    assert_eq!(task(&second, delayed).state().phase, Phase::Delayed);
+    world.stop(second, SECOND).await;
+    // And while it goes on: the one that had no parent any more ends first.
+    let third = without_plugin(world.host_whose_store_panics(&script, 2));
+    third.inner.recover().await.unwrap();
+    settle().await;
+    assert!(matches!(task(&third, orphan).wait().await, Outcome::Cancelled { by: Party::Host, .. }));
+    load(&third, "1").await;
+    assert!(panicked(&third, ran), "{:?}", task(&third, ran).state().outcome);
+    task(&third, ran).gone().await;
+    assert_eq!(task(&third, delayed).state().phase, Phase::Delayed);
+    world.stop(third, SECOND).await;
+    let (fourth, _) = world.next(&script).await;
+    assert!(lost(&fourth, ran).contains("not restartable"));
+}
+
 /// A task of a plugin, and a child of it of another one.
 async fn family(first: &Bench, parent: StartRequest, child: StartRequest) -> (TaskId, TaskId) {
     let parent = first.inner.start(parent).await.unwrap().id();
@@ -265,47 +325,24 @@ async fn r18_a_child_that_waits_for_its_plugin_is_stopped_with_its_parent() {
 }
 
 #[tokio::test]
-async fn r51_a_plugin_that_comes_late_is_told_of_the_ends_that_it_missed() {
-    let script = script(|_| async { success(json!("result")) });
-    let world = World::new();
-    let hooked = || version_with("hooked", "1", &[("once", TaskKind::Task)], Hooks { plugin: false, task: true });
-    let called = Arc::new(Mutex::new(0));
-    let count = |bench: &Bench| {
-        let called = Arc::clone(&called);
-        *bench.hooks.lock().unwrap() = Arc::new(move |_| {
-            *called.lock().unwrap() += 1;
-            Box::pin(std::future::ready(Ok(())))
-        });
-    };
+async fn r18_a_task_that_ends_while_it_waits_for_its_plugin_lets_go_of_its_children() {
+    let (world, script) = (World::new(), waiting());
     let first = world.host(&script);
-    *first.hooks.lock().unwrap() = Arc::new(|_| Box::pin(std::future::pending()));
-    let number = first.inner.registry.next_number();
-    let version = Version::new(hooked(), Arc::new(()), number, Standing::Enabled);
-    first.inner.registry.add_version(Arc::new(version)).unwrap();
-    let ended = first.inner.start(StartRequest::new("hooked", "once")).await.unwrap().id();
-    let waits = first.inner.start(later(StartRequest::new("hooked", "once"))).await.unwrap().id();
+    let (parent, child) = family(&first, again(), StartRequest::new("other", "script")).await;
+    task(&first, child).cancel(CancelRequest::new(Party::Person, "enough")).await;
     settle().await;
     world.stop(first, SECOND).await;
-
-    let (second, recovery) = world.next(&script).await;
-    assert_eq!((recovery.ended, recovery.effects, ids(&recovery)), (1, 0, vec![waits]));
-    count(&second);
-    task(&second, waits).cancel(CancelRequest::new(Party::Person, "enough")).await;
-    settle().await;
-    assert_eq!(*called.lock().unwrap(), 0);
-    second.inner.load(hooked(), Arc::new(())).await.unwrap();
-    settle().await;
-    assert_eq!(*called.lock().unwrap(), 2);
-    for id in [ended, waits] {
-        let after = task(&second, id).after_events().await.unwrap();
-        assert_eq!(after.iter().filter(|event| matches!(event.body, EventBody::HookDone { .. })).count(), 1);
+    for cancelled in [false, true] {
+        let (bench, recovery) = world.next_without(&script).await;
+        assert_eq!(ids(&recovery), [parent]);
+        if cancelled {
+            task(&bench, parent).cancel(CancelRequest::new(Party::Person, "enough")).await;
+            settle().await;
+        }
+        let held = bench.inner.standby.children_of(parent);
+        assert_eq!(held.len(), usize::from(!cancelled), "only while there is somebody to ask for it");
+        world.stop(bench, SECOND).await;
     }
-    // Once.
-    world.stop(second, SECOND).await;
-    let (third, recovery) = world.next(&script).await;
-    third.inner.load(hooked(), Arc::new(())).await.unwrap();
-    settle().await;
-    assert_eq!((recovery.effects, *called.lock().unwrap()), (0, 2));
 }
 
 #[tokio::test]

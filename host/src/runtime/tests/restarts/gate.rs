@@ -13,9 +13,9 @@ use crate::model::signal::Party;
 use crate::model::snapshot::Phase;
 use crate::ports::store::StreamId;
 use crate::runtime::daemons::DaemonPhase;
-use crate::runtime::host::StartError;
 use crate::runtime::recovery::{RecoverError, Standby};
 use crate::runtime::schedules::ScheduleError;
+use crate::runtime::start_error::StartError;
 use crate::store::faulty::FaultyStore;
 
 /// A host with a data directory, as far as this matters.

@@ -5,6 +5,7 @@ mod children;
 mod everywhere;
 mod gate;
 mod mended;
+mod missed;
 mod planned;
 #[cfg(feature = "sqlite")]
 mod power;
@@ -56,8 +57,13 @@ impl World {
 
     /// A host that lives for so many commits.
     fn mortal(&self, script: &Script, commits: i64, torn: bool) -> Bench {
-        let store = Arc::clone(&self.store);
-        let way = Way { store, left: AtomicI64::new(commits), torn, damaged: None, is_full: false };
+        let way = Way { left: AtomicI64::new(commits), torn, ..Way::open(&self.store) };
+        self.host_on(script, Arc::new(way))
+    }
+
+    /// A host whose store panics once, after so many commits.
+    fn host_whose_store_panics(&self, script: &Script, commits: i64) -> Bench {
+        let way = Way { left: AtomicI64::new(commits), panics: true, ..Way::open(&self.store) };
         self.host_on(script, Arc::new(way))
     }
 
@@ -175,12 +181,14 @@ struct Way {
     damaged: Option<StreamId>,
     /// Whether nothing is made safe.
     is_full: bool,
+    /// Whether it panics in the place of the last commit, and works again then.
+    panics: bool,
 }
 
 impl Way {
     fn open(store: &Arc<MemoryStore>) -> Self {
         let (store, left) = (Arc::clone(store), AtomicI64::new(i64::MAX));
-        Self { store, left, torn: false, damaged: None, is_full: false }
+        Self { store, left, torn: false, damaged: None, is_full: false, panics: false }
     }
 
     async fn or_never<T>(&self, answer: impl Future<Output = T>) -> T {
@@ -194,6 +202,10 @@ impl TaskStore for Way {
             let left = self.left.fetch_sub(1, Ordering::SeqCst);
             if left > 0 {
                 return self.store.commit(stream, fence, records).await;
+            }
+            if left == 0 && self.panics {
+                self.left.store(i64::MAX, Ordering::SeqCst);
+                panic!("the store is broken");
             }
             if left == 0 && self.torn {
                 let _ = self.store.commit(stream, fence, records).await;

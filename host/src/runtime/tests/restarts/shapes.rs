@@ -20,8 +20,8 @@ use crate::model::snapshot::Phase;
 use crate::model::time::Timestamp;
 use crate::ports::runner::{CellLink, GuestCall};
 use crate::runtime::handle::ApprovalAnswer;
-use crate::runtime::host::StartError;
 use crate::runtime::recovery::RecoverError;
+use crate::runtime::start_error::StartError;
 
 async fn ask(link: &CellLink, summary: &str, timeout: Option<Duration>) -> String {
     let ask = ApprovalAsk { timeout, ..ApprovalAsk::new("deploy", "because", summary) };
