@@ -6,6 +6,7 @@ mod attachments;
 mod folders;
 mod granted_room;
 mod granting;
+mod hiding;
 mod limits;
 mod output;
 mod scratch;
