@@ -35,9 +35,9 @@ struct Told {
 /// Has a guest tell the secrets everywhere. It is given them in a form that nobody knows them by.
 async fn told(builder: HostBuilder) -> Told {
     let heard = Arc::new(Mutex::new(Vec::new()));
-    let hears = Arc::clone(&heard);
+    let listener = Arc::clone(&heard);
     let builder = builder.provide(HostFunction::new("hear"), move |call| {
-        hears.lock().unwrap().push(call.input.clone());
+        listener.lock().unwrap().push(call.input.clone());
         async move { Ok(call.input) }
     });
     let (host, _) = with_fixture(builder).await;
@@ -71,17 +71,17 @@ fn telling(dir: &Path) -> Vec<String> {
 }
 
 async fn everything(told: &Told) -> String {
-    let mut all = format!("{:?}{:?}{}", told.task.state(), told.task.after_events().await.unwrap(), told.result);
-    let children = told.task.state().children;
-    let tasks = children.iter().map(|child| told.host.task(child.id).unwrap());
+    let state = told.task.state();
     let mut logs: Vec<Event> = events(&told.task).await;
-    for child in tasks {
+    let mut children = Vec::new();
+    for child in &state.children {
+        let child = told.host.task(child.id).unwrap();
         logs.extend(events(&child).await);
-        all.push_str(&format!("{:?}", child.state()));
+        children.push(child.state());
     }
+    let after = told.task.after_events().await.unwrap();
     let (chunks, _) = output(&told.task).await;
-    all.push_str(&format!("{logs:?}{chunks:?}{:?}", told.heard.lock().unwrap()));
-    all
+    format!("{state:?}{after:?}{}{children:?}{logs:?}{chunks:?}{:?}", told.result, told.heard.lock().unwrap())
 }
 
 #[tokio::test]
