@@ -101,6 +101,7 @@ pub use model::papers::TaskPapers;
 pub use model::patch::{Change, PatchError, TaskPatch};
 pub use model::permission::{ApprovalKinds, Permission};
 pub use model::plan::{ActionId, Plan, PlanError, PlanEvent, PlanStep, StepStatus};
+pub use model::plugin_bytes::PluginBytes;
 pub use model::policy::answer::AlwaysAllowed;
 pub use model::policy::mandate::{AnswerFor, Denied};
 pub use model::policy::text::PolicyError;
@@ -129,7 +130,7 @@ pub use ports::functions::{HostCall, HostCallError, HostFunction};
 pub use ports::output::{OutputChunk, OutputCursor, OutputPage, OutputSource};
 #[cfg(feature = "http")]
 pub use ports::resolver::{NameTable, Resolver, SystemResolver};
-pub use ports::secrets::SecretError;
+pub use ports::secrets::{InvalidSecret, SecretError};
 pub use ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
 pub use runtime::agent_loop::{AgentLoop, Drained, Interrupted, LoopReady, Turn, TurnStart, TurnStep};
 pub use runtime::approvals::{ApprovalFilter, ApprovalStream};

@@ -9,9 +9,9 @@ use tokio::runtime::Handle;
 
 use crate::{
     ApprovalAnswer, ApprovalFilter, ApprovalNumber, ApprovalVerdict, CancelRequest, ExternalReport, HostBuilder,
-    LoadError, OpenApproval, Outcome, Party, Plugin, PluginError, RemoveError, ReplaceError, Replaced, ReportError,
-    Revocation, RevokeReport, Scope, SignalKey, Snapshot, StartError, StartRequest, Started, StopReport, StopScope,
-    TaskCursor, TaskFilter, TaskId, TaskPage, TaskRef, TaskSummary, ToolAnswer, Tools, Unload,
+    LoadError, OpenApproval, Outcome, Party, Plugin, PluginBytes, PluginError, RemoveError, ReplaceError, Replaced,
+    ReportError, Revocation, RevokeReport, Scope, SignalKey, Snapshot, StartError, StartRequest, Started, StopReport,
+    StopScope, TaskCursor, TaskFilter, TaskId, TaskPage, TaskRef, TaskSummary, ToolAnswer, Tools, Unload,
 };
 
 use super::engine::{BuildError, Engine, Error, InsideRuntime};
@@ -76,7 +76,11 @@ impl Host {
     }
 
     /// See [`Host::load_plugin_bytes`](crate::Host::load_plugin_bytes).
-    pub fn load_plugin_bytes(&self, name: impl Into<String>, bytes: Vec<u8>) -> Result<Plugin, Error<LoadError>> {
+    pub fn load_plugin_bytes(
+        &self,
+        name: impl Into<String>,
+        bytes: impl Into<PluginBytes>,
+    ) -> Result<Plugin, Error<LoadError>> {
         self.on.attempt(self.host.load_plugin_bytes(name, bytes))
     }
 

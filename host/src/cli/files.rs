@@ -118,6 +118,8 @@ impl Replacement {
     /// Begins it. The folder must be there.
     pub(super) fn of(path: &Path) -> io::Result<Self> {
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        // What is wrong with the folder is told without the name of a file in it that nobody knows.
+        fs::metadata(dir)?;
         let file = tempfile::Builder::new().permissions(world_readable()).tempfile_in(dir)?;
         Ok(Self { file, path: path.to_owned() })
     }

@@ -123,9 +123,11 @@ pub(super) const SIGN_HELP: &str = "\
 Examples:
   taskcell keygen ~/.config/acme.pem
   taskcell sign fetch.wasm --key ~/.config/acme.pem
+  taskcell sign fetch.wasm --key ~/.config/acme.pem --detached
 
 The signature goes into the file, in the place of one that is there. It is of the whole file, which so gets another digest:
-policies that name the digest have to name that of the signed file. Operators have the public key in their policy, under
+policies that name the digest have to name that of the signed file. With --detached the file stays as it is, and the
+signature is fetch.wasm.sig, which is read wherever fetch.wasm is loaded from its file. Operators have the public key in their policy, under
 [publishers], and say which plugins have to carry it.
 
 Exit codes: 0 when it is signed, 1 when the key or a file cannot be used, 2 for a wrong command line, 3 when it is no plugin.";

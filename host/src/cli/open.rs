@@ -5,13 +5,17 @@ use std::path::Path;
 use anyhow::Error;
 use serde_json::Value;
 
-use crate::{BuildError, Compiler, Delivery, Host, HostBuilder, Limits, LoadError, OpenError, Plugin, Policy};
+use crate::serve::{Kept, Shelf};
+use crate::{
+    BuildError, Compiler, Delivery, Host, HostBuilder, Limits, LoadError, LoadLimits, OpenError, Plugin, Policy,
+};
 
 use super::environment;
 use super::exit::Exit;
 use super::fault::{Fault, sentence};
 use super::output::talk;
 use super::policy;
+use super::text::shell_word;
 
 /// One task runs at a time, and its signals are the person's: few cells make a quick start.
 const CELLS: u32 = 16;
@@ -87,6 +91,16 @@ pub(super) async fn plugin(host: &Host, path: &Path) -> Result<Plugin, Fault> {
     host.load_plugin(path).await.map_err(|error| refused(error, path))
 }
 
+/// Loads a plugin that a server keeps.
+pub(super) async fn kept(host: &Host, shelf: &Shelf, kept: &Kept) -> Result<Plugin, Fault> {
+    let read = shelf.bytes(kept, LoadLimits::default().file_bytes);
+    let loaded = match read {
+        Ok(bytes) => host.load_plugin_bytes(kept.name.clone(), bytes).await,
+        Err(error) => Err(error),
+    };
+    loaded.map_err(|error| refused(error, &kept.path))
+}
+
 /// Looks at a plugin's file without running anything of it but its description.
 pub(super) async fn look_at(host: &Host, path: &Path) -> Result<Plugin, Fault> {
     host.inspect_plugin(path).await.map_err(|error| refused(error, path))
@@ -95,8 +109,12 @@ pub(super) async fn look_at(host: &Host, path: &Path) -> Result<Plugin, Fault> {
 fn refused(error: LoadError, path: &Path) -> Fault {
     // That is no fault of the plugin's.
     let exit = if matches!(error, LoadError::NoCompiler { .. }) { Exit::Host } else { Exit::Plugin };
+    let unsigned = matches!(error, LoadError::NotSigned { .. });
     let names_the_file = matches!(error, LoadError::Io { .. } | LoadError::NotAFile { .. });
     let error = Error::new(error);
     let error = if names_the_file { error } else { error.context(format!("failed to load {}", path.display())) };
-    Fault::new(exit, error)
+    Fault::new(exit, error).maybe_hint(unsigned.then(|| {
+        let path = shell_word(&path.to_string_lossy());
+        format!("a signature that is in no plugin lies beside it, as {path}.sig; `taskcell policy explain {path}` says whose is wanted")
+    }))
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Error;
 
+use crate::sandbox::load::read_file;
 use crate::serve::{Keeping, Server, Shelf, listen, socket_path};
 use crate::{ApprovalKinds, Compiler, Host, Policy, Profile, Recovery, StoreHealth};
 
@@ -15,7 +16,6 @@ use super::args::ServeArguments;
 use super::client::data_dir;
 use super::exit::Exit;
 use super::fault::Fault;
-use super::files;
 use super::open;
 use super::output::talk;
 use super::policy;
@@ -63,7 +63,7 @@ pub(super) async fn serve(arguments: ServeArguments) -> Result<Exit, Fault> {
     }
     let (tell, told) = tokio::sync::oneshot::channel::<()>();
     let server = Server::new(Arc::clone(&host), shelf).kept_in(data.display().to_string());
-    let reloading = rules.map(|(file, policy)| Arc::new(Reloading::new(Arc::clone(&host), file.to_owned(), &policy)));
+    let reloading = rules.map(|(file, _)| Arc::new(Reloading::new(Arc::clone(&host), file.to_owned())));
     let server = match reloading.clone() {
         Some(of) => server.reloading(move || of.reload("policy reload")),
         None => server,
@@ -166,11 +166,8 @@ fn host(arguments: &ServeArguments, data: &Path, policy: Option<(&Path, &Policy)
 async fn keep(host: &Host, shelf: &Shelf, file: &Path) -> Result<String, Fault> {
     let plugin = open::plugin(host, file).await?;
     let failed = |error: Error| Fault::new(Exit::Host, error);
-    let wasm = files::read_built(file).map_err(|error| {
-        let context = format!("failed to read {}", file.display());
-        Fault::new(Exit::Plugin, Error::new(error).context(context))
-    })?;
-    let change = shelf.keep(&plugin, &wasm).map_err(|error| failed(error.into()))?;
+    let bytes = read_file(file, u64::MAX).map_err(|error| Fault::new(Exit::Plugin, error))?;
+    let change = shelf.keep(&plugin, &bytes).map_err(|error| failed(error.into()))?;
     let (name, version) = (plugin.name(), &plugin.manifest().version);
     Ok(match change {
         Keeping::New => format!("plugin {name} {version}: kept, so that the next server has it too"),
@@ -183,7 +180,7 @@ async fn keep(host: &Host, shelf: &Shelf, file: &Path) -> Result<String, Fault> 
 async fn load(host: &Host, shelf: &Shelf) -> Result<(), Fault> {
     let failed = |error: Error| Fault::new(Exit::Host, error);
     for kept in shelf.kept().map_err(|error| failed(error.into()))? {
-        match open::plugin(host, &kept.path).await {
+        match open::kept(host, shelf, &kept).await {
             Ok(plugin) if !kept.enabled => {
                 host.set_plugin_enabled(plugin.name(), false).await.map_err(|error| failed(error.into()))?;
             }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Error};
 use clap::Args;
 
-use crate::sandbox::signature::making::SigningKey;
+use crate::sandbox::load::{beside, read_regular};
+use crate::sandbox::signature::making::{SignError, SigningKey};
 
 use super::exit::Exit;
 use super::fault::Fault;
@@ -31,7 +32,10 @@ pub(super) struct SignArguments {
     /// Your secret key, as `taskcell keygen` makes it
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     key: PathBuf,
-    /// Where the signed plugin goes [default: in the place of PLUGIN]
+    /// Leaves the plugin as it is, digest and all, and writes the signature into a file of its own, which belongs beside it
+    #[arg(long)]
+    detached: bool,
+    /// Where the signed plugin goes [default: in the place of PLUGIN]; with --detached the signature [default: PLUGIN.sig]
     #[arg(long, short, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     out: Option<PathBuf>,
 }
@@ -57,18 +61,31 @@ pub(super) fn keygen(arguments: &KeygenArguments) -> Result<Exit, Fault> {
 
 /// Signs a plugin.
 pub(super) fn sign(arguments: &SignArguments) -> Result<Exit, Fault> {
+    let own = if arguments.detached { beside(&arguments.plugin) } else { arguments.plugin.clone() };
+    let out = arguments.out.as_ref().unwrap_or(&own);
+    if arguments.detached && *out == arguments.plugin {
+        return Err(Fault::usage("the signature cannot go in the place of the plugin itself")
+            .hint("name another file with --out, or leave --detached out to have it inside of the plugin"));
+    }
     let key = key(&arguments.key)?;
-    let plugin = files::read_built(&arguments.plugin)
-        .with_context(|| format!("failed to read {}", arguments.plugin.display()))
-        .map_err(failed)?;
-    let signed = key
-        .sign(&plugin)
-        .with_context(|| format!("failed to sign {}", arguments.plugin.display()))
-        .map_err(|error| Fault::new(Exit::Plugin, error))?;
-    let out = arguments.out.as_ref().unwrap_or(&arguments.plugin);
+    let plugin = read_regular(&arguments.plugin, u64::MAX).map_err(|error| failed(error.into()))?;
+    let signed = if arguments.detached { key.sign_detached(&plugin) } else { key.sign(&plugin) };
+    let signed = signed.map_err(|error| {
+        let has_one = matches!(error, SignError::Signed);
+        let context = format!("failed to sign {}", arguments.plugin.display());
+        let hint =
+            has_one.then(|| "sign the file that has none, or leave --detached out: that exchanges it".to_owned());
+        Fault::new(Exit::Plugin, Error::new(error).context(context)).maybe_hint(hint)
+    })?;
     files::write_built(out, &signed).with_context(|| format!("failed to write {}", out.display())).map_err(failed)?;
-    talk(&format!("signed {}", shell_word(&out.to_string_lossy())));
-    talk(&format!("its digest is now sha256:{}", crate::PluginDigest::of(&signed)));
+    let shown = |path: &Path| shell_word(&path.to_string_lossy());
+    if arguments.detached {
+        talk(&format!("signed {}: the signature is {}", shown(&arguments.plugin), shown(out)));
+        talk(&format!("its digest stays sha256:{}", crate::PluginDigest::of(&plugin)));
+    } else {
+        talk(&format!("signed {}", shown(out)));
+        talk(&format!("its digest is now sha256:{}", crate::PluginDigest::of(&signed)));
+    }
     Ok(Exit::Succeeded)
 }
 

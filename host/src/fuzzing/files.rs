@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use wasm_encoder::{CustomSection, Section as _};
+
 use crate::model::publisher::{PublisherKey, Signed};
 use crate::sandbox::checking::{Taken, before_compiling};
 use crate::sandbox::load::LoadError;
@@ -14,7 +16,7 @@ const WORDS_BYTES_MAX: usize = 4096;
 pub(super) fn load(bytes: &[u8]) {
     let taken =
         Taken { file_bytes: 1 << 20, memory_bytes: 128 << 20, plain_commands: true, extensions: &[], policy: None };
-    let checked = before_compiling(bytes, &taken);
+    let checked = before_compiling(bytes, None, &taken);
     if let Err(error) = &checked {
         let said = error.to_string();
         // A name can be escaped, and stand there twice.
@@ -24,7 +26,7 @@ pub(super) fn load(bytes: &[u8]) {
         }
     }
     // Whether programs are taken, and how large memories may be, changes nothing about what a file is.
-    let strict = before_compiling(bytes, &Taken { plain_commands: false, memory_bytes: 0, ..taken });
+    let strict = before_compiling(bytes, None, &Taken { plain_commands: false, memory_bytes: 0, ..taken });
     assert!(checked.is_ok() || strict.is_err(), "less is taken where more is allowed: {checked:?}");
     if let (Ok(checked), Ok(strict)) = (checked, strict) {
         assert_eq!(checked, strict);
@@ -39,37 +41,29 @@ pub(super) fn known() -> BTreeMap<String, PublisherKey> {
 
 /// A file whose first section is a signature. What is signed is no more so when it is changed.
 pub(super) fn signature(bytes: &[u8]) {
-    look(bytes);
-    // The same as the content of a section, so that not every search has to find out how a file begins.
-    let name = b"\x09signature";
-    let length = leb(name.len() + bytes.len());
-    look(&[b"\0asm\x0d\0\x01\0\0".as_slice(), &length, name, bytes].concat());
+    look(bytes, None);
+    // The same as the content of a section, so that not every search has to find out how a file begins, and of a file beside
+    // another one.
+    let mut file = HEAD.to_vec();
+    CustomSection { name: "signature".into(), data: bytes.into() }.append_to(&mut file);
+    look(&file, None);
+    look(HEAD, Some(bytes));
 }
 
-fn look(file: &[u8]) {
+/// How a component begins.
+const HEAD: &[u8] = b"\0asm\x0d\0\x01\0";
+
+fn look(file: &[u8], beside: Option<&[u8]>) {
     let known = known();
-    let signed = signature::look(file, &known);
+    let signed = signature::look(file, beside, &known);
     let _ = signed.to_string();
     if let Signed::By(_) = &signed {
         let mut changed = file.to_vec();
         if let Some(last) = changed.last_mut() {
             *last ^= 1;
         }
-        let changed = signature::look(&changed, &known);
+        let changed = signature::look(&changed, beside, &known);
         assert!(changed.publishers().next().is_none(), "a signature of two files: {changed:?}");
-        assert!(signature::look(file, &BTreeMap::new()).publishers().next().is_none(), "signed by nobody");
-    }
-}
-
-/// A number as WebAssembly has it.
-fn leb(mut number: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    loop {
-        let low = u8::try_from(number & 0x7f).unwrap_or_default();
-        number >>= 7;
-        bytes.push(if number == 0 { low } else { low | 0x80 });
-        if number == 0 {
-            return bytes;
-        }
+        assert!(signature::look(file, beside, &BTreeMap::new()).publishers().next().is_none(), "signed by nobody");
     }
 }

@@ -45,6 +45,7 @@ pub(crate) mod papers;
 pub(crate) mod patch;
 pub(crate) mod permission;
 pub(crate) mod plan;
+pub(crate) mod plugin_bytes;
 pub(crate) mod policy;
 pub(crate) mod progress;
 pub(crate) mod publisher;

@@ -69,6 +69,14 @@ impl Denials {
         is.then_some(list)
     }
 
+    /// The name of the list that forbids requests to all of these hosts.
+    pub(crate) fn forbid_hosts(&self, hosts: &HostPattern) -> Option<&'static str> {
+        if self.capabilities.contains(&Capability::Http) {
+            return Some("capabilities");
+        }
+        self.http.iter().any(|denied| denied.covers(hosts)).then_some("http")
+    }
+
     /// What is left of these when everything goes that this may forbid in part.
     pub(crate) fn strip(&self, mut grants: Grants) -> Grants {
         grants.dirs.retain(|dir| !self.fs.iter().any(|at| dir.host.starts_with(at) || at.starts_with(&dir.host)));

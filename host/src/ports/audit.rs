@@ -22,6 +22,7 @@ use crate::model::signal::Party;
 use crate::model::time::Timestamp;
 
 use super::clock::Clock;
+use super::secrets::Secrets;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -152,6 +153,27 @@ impl AuditLog for AuditRing {
 impl<T: AuditLog + ?Sized> AuditLog for Arc<T> {
     fn write(&self, line: &AuditLine) -> io::Result<()> {
         (**self).write(line)
+    }
+}
+
+/// A log whose lines have no secret in them: a guest chooses some of their words.
+#[derive(Debug)]
+pub(crate) struct HidingLog {
+    pub(crate) log: Arc<dyn AuditLog>,
+    pub(crate) secrets: Arc<Secrets>,
+}
+
+impl AuditLog for HidingLog {
+    fn write(&self, line: &AuditLine) -> io::Result<()> {
+        if self.secrets.is_empty() {
+            return self.log.write(line);
+        }
+        let known = self.secrets.known();
+        let mut line = line.clone();
+        for text in [&mut line.scope, &mut line.rule, &mut line.reason].into_iter().flatten() {
+            known.hide(text);
+        }
+        self.log.write(&line)
     }
 }
 

@@ -14,6 +14,7 @@ use super::functions::HostCallError;
 use super::kv::PluginStore;
 use super::output::OutputLog;
 use super::runner::{GuestCall, NoSignal};
+use super::secrets::Secrets;
 
 /// A hook that is to be run.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(crate) struct HookWork {
     pub(crate) kv: Option<Arc<PluginStore>>,
     /// Where its log goes, and what it prints.
     pub(crate) output: Arc<OutputLog>,
+    /// What is hidden in whatever it says.
+    pub(crate) secrets: Arc<Secrets>,
     /// Becomes `true` when it has its place, and its time begins. So it does when this is dropped.
     pub(crate) begun: watch::Sender<bool>,
 }

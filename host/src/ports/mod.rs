@@ -8,6 +8,7 @@ pub(crate) mod failpoint;
 pub(crate) mod functions;
 pub(crate) mod gate;
 pub(crate) mod gauges;
+pub(crate) mod hiding;
 pub(crate) mod hooks;
 pub(crate) mod kv;
 pub(crate) mod mandate;

@@ -37,6 +37,7 @@ use super::mandate::LiveMandate;
 use super::news::News;
 use super::output::OutputLog;
 use super::scratch::Scratch;
+use super::secrets::Secrets;
 
 /// Runs tasks. Wasm in production; a script in tests of what stands above.
 pub(crate) trait Runner: Send + Sync + fmt::Debug {
@@ -107,6 +108,8 @@ pub(crate) struct CellLink {
     pub(crate) kv: Option<Arc<PluginStore>>,
     /// What the task may touch at this moment.
     pub(crate) mandate: Arc<LiveMandate>,
+    /// What is hidden in whatever its guest says.
+    pub(crate) secrets: Arc<Secrets>,
 }
 
 /// A cancel request as the guest sees it.
@@ -285,7 +288,9 @@ impl CellLink {
     /// Asks the actor and waits for its answer; `None` when the task is over and nobody answers.
     pub(crate) async fn ask<T>(&self, call: impl FnOnce(Reply<T>) -> GuestCall) -> Option<T> {
         let (reply, answer) = oneshot::channel();
-        self.calls.send(Box::new(call(reply))).await.ok()?;
+        let mut call = Box::new(call(reply));
+        call.hide(&self.secrets);
+        self.calls.send(call).await.ok()?;
         answer.await.ok()
     }
 

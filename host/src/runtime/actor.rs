@@ -453,14 +453,17 @@ impl Actor {
                 cell.run(&*self.runner);
                 Ok(())
             }
-            CellStep::Ended(end) => {
+            CellStep::Ended(mut end) => {
                 // What the guest said before it ended comes before its end.
                 while let Ok(call) = self.calls.try_recv() {
                     self.on_call(*call).await?;
                 }
                 self.warn_of_fuel().await?;
                 self.write_progress(Last::Yes).await?;
-                let end = self.fitted(self.checked(end)).await?;
+                // Its own words are held against the schema, and nobody else's are kept.
+                end = self.checked(end);
+                self.shared.secrets.hide_end(&mut end);
+                let end = self.fitted(end).await?;
                 let usage = self.shared.usage();
                 self.decide(Command::CellEnded { end, usage, chance: chance() }).await?;
                 self.try_again(cell);

@@ -18,6 +18,7 @@ use crate::ports::store::{CommitError, Fence, Record, StoreError, StreamId};
 
 use super::feed::EventLane;
 use super::handle::TaskHandle;
+use super::hiding::hidden;
 use super::shared::Shared;
 
 /// Late signals of one task that are written down. Protects the store from whoever does not notice that it is over.
@@ -149,6 +150,7 @@ impl Shared {
     /// Writes one event behind those that are there.
     async fn append_after(&self, body: &EventBody) -> Result<Event, CommitError> {
         let stream = StreamId::After(self.id);
+        let body = hidden(&self.secrets, vec![body.clone()]).pop().unwrap_or_else(|| body.clone());
         let is_forgotten = || self.forgotten.load(Ordering::SeqCst);
         // Of a host that is left nothing is written any more, nor beside a log that goes on.
         if is_forgotten() || self.suspended.is() || self.is_left() {
@@ -156,7 +158,7 @@ impl Shared {
         }
         let head = self.store.head(stream).await?;
         let fence = head.map_or(Fence::Absent, Fence::After);
-        let event = Event::new(head.unwrap_or_default().next(), self.clock.date(), body.clone());
+        let event = Event::new(head.unwrap_or_default().next(), self.clock.date(), body);
         self.store.commit(stream, fence, vec![Record::Event(event.clone())]).await?;
         if is_forgotten() {
             // Whoever forgot it may have been there before.

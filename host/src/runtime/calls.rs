@@ -11,6 +11,7 @@ use crate::model::patch::TaskPatch;
 use crate::model::signal::{NotifyAnswer, Party, Signal};
 use crate::model::snapshot::Artifact;
 use crate::ports::runner::{GuestCall, NoSignal, Reply};
+use crate::ports::secrets::Screened;
 
 use super::actor::{Actor, Ended, Finding, Parked};
 use super::cell::{Cell, CellStep};
@@ -230,7 +231,8 @@ impl Actor {
             Err(refusal) => return drop(reply.send(Err(refusal))),
         };
         let (dirs, id) = (Arc::clone(&self.shared.dirs), self.shared.id);
-        self.jobs.spawn_blocking(move || match dirs.store(id, number, &mut { source }, left) {
+        let mut source = Screened::new(source, &self.shared.secrets);
+        self.jobs.spawn_blocking(move || match dirs.store(id, number, &mut source, left) {
             Ok(stored) => {
                 let artifact = Artifact { number, name, media_type, sha256: stored.sha256, size: stored.size };
                 Some(Finding::Stored { artifact, reply })

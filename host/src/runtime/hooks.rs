@@ -25,6 +25,7 @@ use crate::ports::hooks::HookWork;
 use crate::ports::kv::PluginStore;
 use crate::ports::output::{OutputCursor, OutputLog, OutputSource};
 use crate::ports::runner::{CancelNotice, Runner};
+use crate::ports::secrets::Secrets;
 
 use super::actor::is_stopped;
 use super::guard::guarded;
@@ -68,6 +69,7 @@ struct Caller {
     cell: Limits,
     config: Arc<Value>,
     kv: Option<Arc<PluginStore>>,
+    secrets: Arc<Secrets>,
     closed: watch::Receiver<bool>,
 }
 
@@ -84,6 +86,7 @@ impl Caller {
         until: impl Future<Output = Failure>,
     ) -> Result<(), HookError> {
         let output = Arc::new(OutputLog::new(LOG_BYTES));
+        output.hide(&self.secrets);
         let (begun, begins) = watch::channel(false);
         let work = HookWork {
             plugin: self.plugin.digest(),
@@ -93,6 +96,7 @@ impl Caller {
             config: Arc::clone(&self.config),
             kv: self.kv.clone(),
             output: Arc::clone(&output),
+            secrets: Arc::clone(&self.secrets),
             begun,
         };
         let late = self.late(begins);
@@ -110,7 +114,11 @@ impl Caller {
             failure = until => Err(failure),
             failure = late => Err(failure),
         };
-        let error = ended.map_err(HookError::from).err();
+        let error = ended.err().map(|mut failure| {
+            self.secrets.hide_failure(&mut failure);
+            HookError::from(failure)
+        });
+        output.let_go();
         let log = lines(&output);
         if error.is_some() || !log.is_empty() {
             let (at, hook) = (self.clock.date(), hook.word());
@@ -155,6 +163,7 @@ impl Inner {
             cell: self.limits.lowered_to(of_plugin),
             config: self.plugins.config(plugin.name()),
             kv: kv.then(|| self.plugins.store(plugin.name())),
+            secrets: Arc::clone(&self.around.secrets),
             closed: self.hooks.closed.subscribe(),
         }
     }

@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::model::ids::{SignalKey, TaskId};
 use crate::model::limits::{Limits, LimitsRequest};
 use crate::model::permission::ApprovalKinds;
+use crate::model::plugin_bytes::PluginBytes;
 use crate::model::request::{CancelRequest, StartRequest};
 use crate::model::scratch::ScratchPolicy;
 use crate::model::signal::{Party, Signal};
@@ -125,7 +126,8 @@ impl Host {
 
     /// Loads a plugin from a file: a component, or a core module for `wasm32-wasip1` that carries the contract.
     ///
-    /// The file is read once; what happens to it later does not matter. Loading the same file again is fine. A plugin
+    /// The file is read once; what happens to it later does not matter. A publisher's signature that lies beside it, in a file of
+    /// the same name with `.sig` behind it, is read too. Loading the same file again is fine. A plugin
     /// with hooks of its own is loaded when its `init` succeeds, and then told that it is enabled, once; that this fails is
     /// noted ([`Plugin::notes`]), and no more. Its daemons are started ([`HostBuilder::daemons`]).
     /// [`Host::replace_plugin`] loads another version of a plugin that is there.
@@ -154,25 +156,30 @@ impl Host {
     }
 
     /// The file's name without its ending, and what is in it.
-    pub(super) async fn read_plugin_file(&self, path: &Path) -> Result<(String, Vec<u8>), LoadError> {
+    pub(super) async fn read_plugin_file(&self, path: &Path) -> Result<(String, PluginBytes), LoadError> {
         let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
         let (path, max) = (path.to_owned(), self.wasm.load_limits().file_bytes);
         let read = tokio::task::spawn_blocking(move || read_file(&path, max)).await;
         Ok((name, read.unwrap_or(Err(LoadError::ShuttingDown))?))
     }
 
-    /// Loads a plugin from its bytes. `name` is used for plain commands, which do not know their own.
+    /// Loads a plugin from its bytes, with or without a signature of its own ([`PluginBytes`]). `name` is used for plain
+    /// commands, which do not know their own.
     ///
     /// # Errors
     /// Like [`Host::load_plugin`].
-    pub async fn load_plugin_bytes(&self, name: impl Into<String>, bytes: Vec<u8>) -> Result<Plugin, LoadError> {
+    pub async fn load_plugin_bytes(
+        &self,
+        name: impl Into<String>,
+        bytes: impl Into<PluginBytes>,
+    ) -> Result<Plugin, LoadError> {
         // Loading takes long and much room, and a caller's own future should not be large.
-        let (loaded, code) = Box::pin(self.read_plugin(name.into(), bytes)).await?;
+        let (loaded, code) = Box::pin(self.read_plugin(name.into(), bytes.into())).await?;
         Box::pin(self.inner.load(loaded, code)).await
     }
 
     /// A plugin that no name points to yet.
-    pub(super) async fn read_plugin(&self, name: String, bytes: Vec<u8>) -> Result<(Plugin, CodeHold), LoadError> {
+    pub(super) async fn read_plugin(&self, name: String, bytes: PluginBytes) -> Result<(Plugin, CodeHold), LoadError> {
         let (loaded, code) = self.wasm.load(name, bytes, self.inner.policy.policy()).await?;
         Ok((Plugin::new(loaded), code))
     }

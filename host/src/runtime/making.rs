@@ -116,6 +116,7 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Actor, Ready) {
         config: inner.plugins.config(&task.plugin),
         kv: Some(inner.plugins.store(&task.plugin)),
         mandate: Arc::clone(&mandate),
+        secrets: Arc::clone(&shared.secrets),
     };
     let scratch = Arc::new(inner.around.dirs.scratch(id));
     let work = CellWork {

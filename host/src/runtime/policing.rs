@@ -13,9 +13,10 @@ use crate::model::policy::answer::AlwaysAllowed;
 use crate::model::policy::mandate::Mandate;
 use crate::model::policy::{Policy, Rules};
 use crate::model::requests::Requested;
-use crate::ports::audit::{AuditLine, AuditLog, AuditRing, AuditWhat, Ledger};
+use crate::ports::audit::{AuditLine, AuditLog, AuditRing, AuditWhat, HidingLog, Ledger};
 use crate::ports::clock::Clock;
 use crate::ports::mandate::LiveMandate;
+use crate::ports::secrets::{InvalidSecret, Secrets, Values};
 
 use super::builder::HostBuilder;
 use super::host::Host;
@@ -33,6 +34,8 @@ pub(crate) struct PolicyDesk {
     /// Where answers for always are written down, beside the policy that is in force.
     writer: Option<PolicyWriter>,
     audit: Arc<dyn AuditLog>,
+    /// What belongs to the policy and is not in it.
+    secrets: Arc<Secrets>,
 }
 
 /// Writes an answer for always into the operator's file.
@@ -106,13 +109,16 @@ impl Out {
 impl PolicyDesk {
     pub(super) fn new(policy: Option<Policy>, writer: Option<PolicyWriter>) -> Self {
         let audit = Arc::new(AuditRing::new(AUDIT_LINES));
-        Self { policy: RwLock::new(policy.map(real).map(Arc::new)), out: Mutex::default(), writer, audit }
+        let policy = RwLock::new(policy.map(real).map(Arc::new));
+        Self { policy, out: Mutex::default(), writer, audit, secrets: Arc::default() }
     }
 
-    /// With an audit log of its own.
-    pub(super) fn audited(mut self, audit: Option<Arc<dyn AuditLog>>) -> Self {
-        self.audit = audit.unwrap_or(self.audit);
-        self
+    /// With an audit log of its own, and these secrets.
+    pub(super) fn with(self, audit: Option<Arc<dyn AuditLog>>, secrets: &Arc<Secrets>) -> Self {
+        let log = audit.unwrap_or(self.audit);
+        let secrets = Arc::clone(secrets);
+        let audit = Arc::new(HidingLog { log, secrets: Arc::clone(&secrets) });
+        Self { audit, secrets, ..self }
     }
 
     /// Tells something that is no task's.
@@ -198,6 +204,17 @@ impl PolicyDesk {
         self.set_in(&out, real(policy))
     }
 
+    /// The same with the values of its secrets, in the same moment.
+    pub(super) fn put_with(&self, policy: Policy, secrets: Values) -> PolicyChange {
+        // Folders are looked up before anybody has to wait for it.
+        let policy = real(policy);
+        self.secrets.exchange(secrets, || {
+            let mut out = self.out();
+            out.revoked.clear();
+            self.set_in(&out, policy)
+        })
+    }
+
     fn set_in(&self, out: &Out, policy: Policy) -> PolicyChange {
         let policy = Arc::new(policy);
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&policy));
@@ -250,6 +267,28 @@ impl Host {
         let line = AuditLine::new(inner.around.clock.date(), AuditWhat::Policy);
         let told = inner.policy.tell(&line);
         PolicyChange { unaudited: told.err().map(|error| error.to_string()), ..inner.policy.put(policy) }
+    }
+
+    /// Puts another policy in force as [`Host::set_policy`] does, and in the same moment the values of the secrets, by their
+    /// names, in the place of all that were there: no request has a value of the one with a rule of the other. A secret that is
+    /// not among them has no value any more. Tasks that run have the new values in their next requests; one that is granted a
+    /// new secret finds what stands for it in its environment when it looks.
+    ///
+    /// What was the value of a secret once is hidden for as long as the host lives
+    /// ([`HostBuilder::secret`](crate::HostBuilder::secret)).
+    ///
+    /// # Errors
+    /// When one of the values cannot be a secret's. Then nothing has happened.
+    pub fn set_policy_with_secrets<N: Into<String>, V: Into<String>>(
+        &self,
+        policy: Policy,
+        secrets: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<PolicyChange, InvalidSecret> {
+        let inner = self.inner();
+        let secrets = Values::new(secrets.into_iter().map(|(name, value)| (name.into(), value.into())))?;
+        let told = inner.policy.tell(&AuditLine::new(inner.around.clock.date(), AuditWhat::Policy));
+        let unaudited = told.err().map(|error| error.to_string());
+        Ok(PolicyChange { unaudited, ..inner.policy.put_with(policy, secrets) })
     }
 }
 

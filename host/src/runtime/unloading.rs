@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::model::hook::{Hook, HookError};
 use crate::model::manifest::TaskKind;
+use crate::model::plugin_bytes::PluginBytes;
 use crate::model::request::CancelRequest;
 use crate::model::signal::Party;
 use crate::ports::audit::{AuditLine, AuditWhat};
@@ -187,10 +188,10 @@ impl Host {
     pub async fn replace_plugin_bytes(
         &self,
         name: impl Into<String>,
-        bytes: Vec<u8>,
+        bytes: impl Into<PluginBytes>,
         how: Unload,
     ) -> Result<Replaced, ReplaceError> {
-        let (plugin, code) = Box::pin(self.read_plugin(name.into(), bytes)).await?;
+        let (plugin, code) = Box::pin(self.read_plugin(name.into(), bytes.into())).await?;
         Box::pin(self.inner().replace(plugin, code, how)).await
     }
 
@@ -204,10 +205,10 @@ impl Host {
     pub async fn switch_plugin_bytes(
         &self,
         name: impl Into<String>,
-        bytes: Vec<u8>,
+        bytes: impl Into<PluginBytes>,
         how: Unload,
     ) -> Result<Switched, ReplaceError> {
-        let (plugin, code) = Box::pin(self.read_plugin(name.into(), bytes)).await?;
+        let (plugin, code) = Box::pin(self.read_plugin(name.into(), bytes.into())).await?;
         Box::pin(self.inner().switch(plugin, code, how)).await
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "http")]
 use crate::ports::resolver::{Resolver, SystemResolver};
-use crate::ports::secrets::Secrets;
+use crate::ports::secrets::{InvalidSecret, Secrets};
 #[cfg(feature = "http")]
 use crate::sandbox::http::{HttpClient, Roots};
 
@@ -29,10 +29,8 @@ pub(super) struct Web {
 
 impl WebSettings {
     pub(super) fn ready(self) -> Result<Web, BuildError> {
-        let mut secrets = Secrets::default();
-        for (name, value) in self.secrets {
-            secrets.add(name.clone(), value).map_err(|source| BuildError::Secret { name, source })?;
-        }
+        let secrets = Secrets::new(self.secrets);
+        let secrets = secrets.map_err(|InvalidSecret { name, source }| BuildError::Secret { name, source })?;
         let secrets = Arc::new(secrets);
         #[cfg(feature = "http")]
         let client = {
@@ -56,7 +54,12 @@ impl HostBuilder {
     /// `TASKCELL_SECRET_` and the name in upper case, with `_` for `-`. In requests to the hosts, and in the header, that the
     /// policy has for the secret ([`SecretRule`](crate::SecretRule)) the host puts the value in the placeholder's place. A
     /// request with the placeholder anywhere else is refused, and so is every one when there is no policy. The value is in no
-    /// guest's memory: where a server sends it back, and in what tasks print, log, report and return, `*` stands in its place.
+    /// guest's memory: where a server sends it back `*` stands in its place. So it does in what tasks print, log, report, store,
+    /// attach, send to others and return, and a request with the value itself in it is refused. Files in granted folders, and
+    /// WIT interfaces of the embedder's own, are not searched. [`Host::set_policy_with_secrets`](crate::Host::set_policy_with_secrets)
+    /// exchanges the values.
+    ///
+    /// Whoever looks for it is told by the `*` that a guess is right: a secret that can be guessed by trying is none.
     ///
     /// ```
     /// let builder = taskcell::Host::builder().secret("api-token", "correct-horse-battery");

@@ -78,7 +78,7 @@ impl CellData {
         self.link.gauges.set_activity(self.pace.count_wasi());
         let wasi = WasiCliCtxView { ctx: self.wasi.cli(), table: &mut self.table };
         #[cfg(feature = "http")]
-        let secrets = self.info.placeholders.env().map(|(name, text)| (name, text.to_owned())).collect();
+        let secrets = self.info.placeholders.env(&self.link.mandate);
         #[cfg(not(feature = "http"))]
         let secrets = Vec::new();
         Environment { wasi, mandate: &self.link.mandate, secrets }
@@ -311,7 +311,7 @@ fn prepare(around: Around, plugin: &Linked, work: &CellWork) -> Result<Store<Cel
         Linked::Command(_) => command_line(work).map_err(|message| Failure::new(FailureKind::Guest, message))?,
     };
     #[cfg(feature = "http")]
-    let placeholders = Arc::new(around.http.placeholders(&around.link));
+    let placeholders = Arc::new(around.http.placeholders());
     let dirs = around.link.mandate.dirs();
     let wasi = wasi::granted(work, command, &dirs, &around.link).map_err(|error| {
         Failure::new(FailureKind::Host, format!("failed to open what was granted: {error:#}{}", granted_dirs(&dirs)))

@@ -37,7 +37,9 @@ pub(crate) struct Checked {
 }
 
 /// Looks at everything that can be seen without compiling it.
-pub(crate) fn before_compiling(bytes: &[u8], taken: &Taken<'_>) -> Result<Checked, LoadError> {
+///
+/// `beside`: the signature that lies beside the file, if one does.
+pub(crate) fn before_compiling(bytes: &[u8], beside: Option<&[u8]>, taken: &Taken<'_>) -> Result<Checked, LoadError> {
     let max = taken.file_bytes;
     if bytes.len() as u64 > max {
         return Err(LoadError::TooLarge { size: bytes.len() as u64, max });
@@ -55,7 +57,7 @@ pub(crate) fn before_compiling(bytes: &[u8], taken: &Taken<'_>) -> Result<Checke
         | FileKind::Unknown => return Err(LoadError::NotAComponent(kind)),
     };
     // Of the very bytes that are hashed and compiled, and before anything is done with them.
-    let signed = signature::look(bytes, taken.policy.map_or(&BTreeMap::new(), |policy| &policy.publishers));
+    let signed = signature::look(bytes, beside, taken.policy.map_or(&BTreeMap::new(), |policy| &policy.publishers));
     let admitted = taken.policy.map_or(Ok(()), |policy| policy.admits(&signed));
     admitted.map_err(|unsigned| LoadError::not_signed(unsigned, &signed))?;
     validate(bytes)?;

@@ -62,9 +62,9 @@ impl HttpClient {
         Self::new(Arc::new(NameTable::default()), Roots::default().config().unwrap(), Arc::default())
     }
 
-    /// The secrets that a task may use, with what stands for them in its environment.
-    pub(super) fn placeholders(&self, link: &CellLink) -> Placeholders {
-        Placeholders::for_task(&self.secrets, &link.mandate)
+    /// What stands for the secrets in a task's environment.
+    pub(super) fn placeholders(&self) -> Placeholders {
+        Placeholders::new(&self.secrets)
     }
 }
 

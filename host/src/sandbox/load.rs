@@ -2,20 +2,25 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::model::hook::{HookError, Hooks};
 use crate::model::ids::PluginDigest;
 use crate::model::manifest::{Manifest, ManifestError, Schemas, TaskKind, TaskType};
+use crate::model::plugin_bytes::PluginBytes;
 use crate::model::publisher::{Signed, Unsigned, listed};
 use crate::model::text;
 
 use super::identify::FileKind;
+use super::signature::CONTENT_BYTES_MAX;
 
 /// The name of the one task type of a plain command.
 pub(crate) const COMMAND: &str = "command";
+
+/// What the name of a file ends with, after the plugin's, that is its signature.
+const SIGNATURE_ENDING: &str = ".sig";
 
 /// What a loaded plugin is, beside its code.
 #[derive(Debug)]
@@ -41,11 +46,11 @@ pub enum LoadError {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// That it is loaded cannot be written into the audit log, and what that does not have does not happen.
     #[error("the audit log cannot be written: {0}")]
-    Audit(std::io::Error),
+    Audit(io::Error),
     /// It is not a file at all.
     #[error("{} is {what}, and a plugin is a file: name the .wasm file itself", path.display())]
     NotAFile {
@@ -234,9 +239,39 @@ fn advice(kind: FileKind) -> &'static str {
     }
 }
 
-/// Reads a plugin file, once: what is hashed is what is compiled.
+/// Reads a plugin file, once: what is hashed is what is compiled. And the signature that lies beside it, if one does.
+pub(crate) fn read_file(path: &Path, max: u64) -> Result<PluginBytes, LoadError> {
+    let wasm = read_regular(path, max)?;
+    let signature = match read_signature(&beside(path)) {
+        Err(LoadError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
+        read => Some(read?),
+    };
+    Ok(PluginBytes { wasm, signature })
+}
+
+/// Where the signature of a plugin's file lies, if it is in none: beside it.
+pub(crate) fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(SIGNATURE_ENDING);
+    name.into()
+}
+
+/// Reads a signature that lies beside a plugin. What is too long to be one is told to be that where it is looked at, like
+/// whatever else is none.
+pub(crate) fn read_signature(path: &Path) -> Result<Vec<u8>, LoadError> {
+    match read_regular(path, CONTENT_BYTES_MAX as u64) {
+        Err(LoadError::TooLarge { .. }) => Ok(vec![0; CONTENT_BYTES_MAX + 1]),
+        Err(LoadError::NotAFile { path, what }) => {
+            let source = io::Error::other(format!("it is {what}, and a signature is a file"));
+            Err(LoadError::Io { path, source })
+        }
+        read => read,
+    }
+}
+
+/// Reads a regular file of so many bytes at most.
 #[expect(clippy::disallowed_methods, reason = "this is where plugin files are read, and nowhere else")]
-pub(crate) fn read_file(path: &Path, max: u64) -> Result<Vec<u8>, LoadError> {
+pub(crate) fn read_regular(path: &Path, max: u64) -> Result<Vec<u8>, LoadError> {
     use std::os::unix::fs::FileTypeExt as _;
     let io = |source| LoadError::Io { path: path.to_owned(), source };
     // Looked at before it is opened, because opening a pipe waits for its other end.

@@ -19,6 +19,7 @@ use crate::model::limits::Limits;
 use crate::model::load_limits::LoadLimits;
 use crate::model::manifest::Manifest;
 use crate::model::outcome::{CellEnd, Failure, FailureKind};
+use crate::model::plugin_bytes::PluginBytes;
 use crate::model::policy::Policy;
 use crate::model::policy::mandate::Mandate;
 use crate::model::publisher::Signed;
@@ -175,7 +176,7 @@ impl WasmRunner {
     pub(crate) async fn load(
         self: &Arc<Self>,
         name: String,
-        bytes: Vec<u8>,
+        bytes: PluginBytes,
         policy: Option<Arc<Policy>>,
     ) -> Result<(LoadedPlugin, CodeHold), LoadError> {
         let (this, for_file) = (Arc::clone(self), policy.clone());
@@ -226,7 +227,7 @@ impl WasmRunner {
 
     fn compile(
         &self,
-        bytes: &[u8],
+        PluginBytes { wasm: bytes, signature }: &PluginBytes,
         policy: Option<&Policy>,
         wanted: oneshot::Receiver<Infallible>,
     ) -> Result<Compiled, LoadError> {
@@ -237,7 +238,7 @@ impl WasmRunner {
             extensions: &self.extensions,
             policy,
         };
-        let Checked { kind, form, signed } = before_compiling(bytes, &taken)?;
+        let Checked { kind, form, signed } = before_compiling(bytes, signature.as_deref(), &taken)?;
         let Some(system) = self.system.as_ref().map(|system| system.handle().clone()) else {
             return Err(LoadError::ShuttingDown);
         };
@@ -372,6 +373,7 @@ pub(super) fn dead_link() -> CellLink {
         config: Arc::default(),
         kv: None,
         mandate: Arc::new(LiveMandate::new(Mandate::new(Requested::default(), None, None))),
+        secrets: Arc::default(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Publishers' signatures of plugins, which lie in the first section of the file.
+//! Publishers' signatures of plugins, which lie in the first section of the file, or beside it in a file of their own.
 //!
 //! The format is that of the WebAssembly tool conventions, as `wasmsign2` and others write it. That crate believes every
 //! length that it reads, checks as many signatures as it finds (16 384 may be there), and takes a beginning of a file for
@@ -10,16 +10,16 @@ pub(crate) mod making;
 
 use std::collections::BTreeMap;
 
-use wasmparser::{Parser, Payload};
+use wasmparser::{BinaryReader, BinaryReaderError, Parser, Payload};
 
 use crate::model::publisher::{PublisherKey, Signed};
 
 /// The section's name.
 const SECTION: &str = "signature";
-/// Bytes of the section. Protects the host from a file that is all signatures.
-const SECTION_BYTES_MAX: usize = 8 << 10;
+/// Bytes of the section's content, and of a file beside the plugin. Protects the host from a file that is all signatures.
+pub(crate) const CONTENT_BYTES_MAX: usize = 8 << 10;
 /// Signatures of a file. Each is checked with every publisher's key, which takes 0.1 ms. Protects the host's time.
-const SIGNATURES_MAX: usize = 16;
+const SIGNATURES_MAX: u32 = 16;
 /// Bytes of a key's id, which is shown to people.
 const KEY_ID_BYTES_MAX: usize = 32;
 /// What the format says about itself: its version, that WebAssembly is signed, and that SHA-256 is.
@@ -28,12 +28,30 @@ const HASH_BYTES: usize = 32;
 const ED25519: u8 = 1;
 const SIGNATURE_BYTES: usize = 64;
 
-/// What these bytes carry, and by whom it is as far as these publishers go. What is no WebAssembly carries nothing.
-pub(crate) fn look(bytes: &[u8], publishers: &BTreeMap<String, PublisherKey>) -> Signed {
-    let Some(section) = section(bytes) else { return Signed::Not };
-    match key_ids(section) {
+/// What these bytes carry, and a signature that lies beside them, and by whom it is as far as these publishers go. What is no
+/// WebAssembly carries nothing.
+///
+/// Of the two each counts as if the other were not there. When neither does, it is told what is wrong with the one beside.
+pub(crate) fn look(bytes: &[u8], beside: Option<&[u8]>, publishers: &BTreeMap<String, PublisherKey>) -> Signed {
+    let inside = section(bytes).map(|content| seen(bytes, content, None, publishers));
+    let beside = beside.map(|content| seen(bytes, content, Some(content), publishers));
+    match (inside, beside) {
+        (None, None) => Signed::Not,
+        (Some(one), None) | (None, Some(one)) => one,
+        (Some(Signed::By(mut names)), Some(Signed::By(more))) => {
+            names.extend(more);
+            Signed::By(names)
+        }
+        (Some(by @ Signed::By(_)), Some(_)) => by,
+        (Some(_), Some(beside)) => beside,
+    }
+}
+
+/// What this is: the content of a section, or of a file beside the plugin's.
+fn seen(bytes: &[u8], content: &[u8], beside: Option<&[u8]>, publishers: &BTreeMap<String, PublisherKey>) -> Signed {
+    match key_ids(content) {
         Err(why) => Signed::Unusable(why),
-        Ok(ids) => check(bytes, &ids, publishers),
+        Ok(ids) => check(bytes, beside, &ids, publishers),
     }
 }
 
@@ -47,100 +65,79 @@ fn section(bytes: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// What is said of bytes that cannot be read.
+const DAMAGED: &str = "it is damaged, or of another version of the format";
+
+impl From<BinaryReaderError> for Unusable {
+    fn from(_: BinaryReaderError) -> Self {
+        Self(DAMAGED)
+    }
+}
+
+/// Why something is not a few signatures of a whole file.
+struct Unusable(&'static str);
+
 /// The ids of the keys of all signatures, where they have one. Fails for whatever is not a few signatures of a whole file.
-fn key_ids(section: &[u8]) -> Result<Vec<&[u8]>, &'static str> {
-    if section.len() > SECTION_BYTES_MAX {
+fn key_ids(content: &[u8]) -> Result<Vec<&[u8]>, &'static str> {
+    if content.len() > CONTENT_BYTES_MAX {
         return Err("it is too long");
     }
-    let damaged = "it is damaged, or of another version of the format";
-    let mut left = Left(section);
-    if HEAD.iter().any(|byte| left.byte() != Some(*byte)) {
-        return Err(damaged);
+    read(BinaryReader::new(content, 0)).map_err(|Unusable(why)| why)
+}
+
+fn read(mut left: BinaryReader<'_>) -> Result<Vec<&[u8]>, Unusable> {
+    if left.read_bytes(HEAD.len())? != HEAD {
+        return Err(Unusable(DAMAGED));
     }
-    let mut ids = Vec::new();
-    let mut signatures = 0;
-    for _ in 0..left.number().ok_or(damaged)?.min(SECTION_BYTES_MAX) {
-        let mut of_hashes = Left(left.slice().ok_or(damaged)?);
-        if of_hashes.number().ok_or(damaged)? != 1 {
-            return Err("it is of parts of the file");
+    let (mut ids, mut signatures) = (Vec::new(), 0_u32);
+    for _ in 0..left.read_var_u32()? {
+        let mut of_hashes = left.read_reader()?;
+        if of_hashes.read_var_u32()? != 1 {
+            return Err(Unusable("it is of parts of the file"));
         }
-        of_hashes.take(HASH_BYTES).ok_or(damaged)?;
-        let count = of_hashes.number().ok_or(damaged)?;
-        signatures += count.min(SECTION_BYTES_MAX);
+        of_hashes.read_bytes(HASH_BYTES)?;
+        let count = of_hashes.read_var_u32()?;
+        signatures = signatures.saturating_add(count);
         if signatures > SIGNATURES_MAX {
-            return Err("there are too many");
+            return Err(Unusable("there are too many"));
         }
         for _ in 0..count {
-            let mut one = Left(of_hashes.slice().ok_or(damaged)?);
-            let id = one.slice().ok_or(damaged)?;
-            let is_whole = one.byte() == Some(ED25519)
-                && one.slice().is_some_and(|signature| signature.len() == SIGNATURE_BYTES)
-                && id.len() <= KEY_ID_BYTES_MAX
-                && one.is_empty();
-            if !is_whole {
-                return Err(damaged);
-            }
-            ids.extend((!id.is_empty()).then_some(id));
+            ids.extend(key_id_of(of_hashes.read_reader()?)?);
         }
-        if !of_hashes.is_empty() {
-            return Err(damaged);
+        if !of_hashes.eof() {
+            return Err(Unusable(DAMAGED));
         }
     }
-    match (signatures, left.is_empty()) {
-        (_, false) => Err(damaged),
-        (0, true) => Err("there is none in it"),
+    match (signatures, left.eof()) {
+        (_, false) => Err(Unusable(DAMAGED)),
+        (0, true) => Err(Unusable("there is none in it")),
         (_, true) => Ok(ids),
     }
 }
 
-/// What is left of some bytes that are read.
-struct Left<'a>(&'a [u8]);
-
-impl<'a> Left<'a> {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
+/// The id of one signature's key, if it has one.
+fn key_id_of(mut one: BinaryReader<'_>) -> Result<Option<&[u8]>, Unusable> {
+    let length = one.read_size(CONTENT_BYTES_MAX, "key id")?;
+    let id = one.read_bytes(length)?;
+    let algorithm = one.read_u8()?;
+    let length = one.read_size(CONTENT_BYTES_MAX, "signature")?;
+    one.read_bytes(length)?;
+    if algorithm != ED25519 || length != SIGNATURE_BYTES || id.len() > KEY_ID_BYTES_MAX || !one.eof() {
+        return Err(Unusable(DAMAGED));
     }
-
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (taken, left) = self.0.split_at_checked(count)?;
-        self.0 = left;
-        Some(taken)
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        self.take(1)?.first().copied()
-    }
-
-    /// A number of 32 bits, the lowest seven first.
-    fn number(&mut self) -> Option<usize> {
-        let mut number = 0_u64;
-        for place in 0..5 {
-            let byte = self.byte()?;
-            number |= u64::from(byte & 0x7f) << (7 * place);
-            if byte & 0x80 == 0 {
-                return usize::try_from(u32::try_from(number).ok()?).ok();
-            }
-        }
-        None
-    }
-
-    /// Bytes with their number before them.
-    fn slice(&mut self) -> Option<&'a [u8]> {
-        let count = self.number()?;
-        self.take(count)
-    }
+    Ok((!id.is_empty()).then_some(id))
 }
 
 /// By whom signatures are that were looked through.
 #[cfg(feature = "signatures")]
-fn check(bytes: &[u8], ids: &[&[u8]], publishers: &BTreeMap<String, PublisherKey>) -> Signed {
+fn check(bytes: &[u8], beside: Option<&[u8]>, ids: &[&[u8]], publishers: &BTreeMap<String, PublisherKey>) -> Signed {
     use std::collections::BTreeSet;
     use wasmsign2::{PublicKey, PublicKeySet};
 
     let keys: Vec<(&String, PublicKey)> =
         publishers.iter().filter_map(|(name, key)| Some((name, public_key(key)?))).collect();
     let all = PublicKeySet::new(keys.iter().map(|(_, key)| key.clone()).collect());
-    let found = if all.is_empty() { None } else { all.verify(&mut { bytes }, None).ok() };
+    let found = if all.is_empty() { None } else { all.verify(&mut { bytes }, beside).ok() };
     let named = |is: &dyn Fn(&PublicKey) -> bool| -> BTreeSet<String> {
         keys.iter().filter(|(_, key)| is(key)).map(|(name, _)| (*name).clone()).collect()
     };
@@ -156,7 +153,7 @@ fn check(bytes: &[u8], ids: &[&[u8]], publishers: &BTreeMap<String, PublisherKey
 }
 
 #[cfg(not(feature = "signatures"))]
-fn check(_: &[u8], _: &[&[u8]], _: &BTreeMap<String, PublisherKey>) -> Signed {
+fn check(_: &[u8], _: Option<&[u8]>, _: &[&[u8]], _: &BTreeMap<String, PublisherKey>) -> Signed {
     Signed::Unusable("this host was built without what checks it")
 }
 
@@ -177,7 +174,9 @@ fn key_id(key: wasmsign2::PublicKey) -> Vec<u8> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::making::SigningKey;
+    use wasm_encoder::{CustomSection, Encode as _, Section as _};
+
+    use super::making::{SignError, SigningKey};
     use super::*;
 
     const COMPONENT: &str = "(component (core module $m (func (export \"f\"))) (core instance (instantiate $m)))";
@@ -197,22 +196,15 @@ mod tests {
     /// A file whose first section has this name and content.
     fn with_section(name: &str, content: &[u8]) -> Vec<u8> {
         let plain = wat::parse_str(COMPONENT).unwrap();
-        let mut inside = leb(name.len());
-        inside.extend(name.as_bytes());
-        inside.extend(content);
-        [&plain[..8], &[0], &leb(inside.len()), &inside, &plain[8..]].concat()
+        let mut file = plain[..8].to_vec();
+        CustomSection { name: name.into(), data: content.into() }.append_to(&mut file);
+        [file.as_slice(), &plain[8..]].concat()
     }
 
-    fn leb(mut number: usize) -> Vec<u8> {
+    fn leb(number: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
-        loop {
-            let low = u8::try_from(number & 0x7f).unwrap();
-            number >>= 7;
-            bytes.push(if number == 0 { low } else { low | 0x80 });
-            if number == 0 {
-                return bytes;
-            }
-        }
+        number.encode(&mut bytes);
+        bytes
     }
 
     fn sized(content: &[u8]) -> Vec<u8> {
@@ -240,28 +232,66 @@ mod tests {
         let (acme, other) = (key(1), key(2));
         let known = publishers(&[("acme", &acme)]);
         for plain in [wat::parse_str(COMPONENT).unwrap(), wat::parse_str("(module (func))").unwrap()] {
-            assert_eq!(look(&plain, &known), Signed::Not);
+            assert_eq!(look(&plain, None, &known), Signed::Not);
             let signed = acme.sign(&plain).unwrap();
-            assert_eq!(look(&signed, &known), Signed::By(by(&["acme"])));
-            assert_eq!(look(&signed, &publishers(&[("other", &other), ("acme", &acme)])), Signed::By(by(&["acme"])));
+            assert_eq!(look(&signed, None, &known), Signed::By(by(&["acme"])));
+            assert_eq!(
+                look(&signed, None, &publishers(&[("other", &other), ("acme", &acme)])),
+                Signed::By(by(&["acme"]))
+            );
             let id = hex::encode(key_id(public_key(&acme.public().unwrap()).unwrap()));
             let unknown = Signed::Unknown { keys: by(&[&id]) };
-            assert_eq!(look(&signed, &publishers(&[("other", &other)])), unknown);
-            assert_eq!(look(&signed, &BTreeMap::new()), unknown);
+            assert_eq!(look(&signed, None, &publishers(&[("other", &other)])), unknown);
+            assert_eq!(look(&signed, None, &BTreeMap::new()), unknown);
             // Nothing of it may be changed, left away or added.
             let beginning = signed.len() - (plain.len() - 8);
             for place in beginning..signed.len() {
                 let mut changed = signed.clone();
                 changed[place] ^= 1;
-                assert_eq!(look(&changed, &known), Signed::False(by(&["acme"])), "at {place}");
+                assert_eq!(look(&changed, None, &known), Signed::False(by(&["acme"])), "at {place}");
             }
             for length in beginning..signed.len() {
-                assert_eq!(look(&signed[..length], &known), Signed::False(by(&["acme"])), "of {length}");
+                assert_eq!(look(&signed[..length], None, &known), Signed::False(by(&["acme"])), "of {length}");
             }
             let longer = [signed.as_slice(), &[0, 2, 1, b'x']].concat();
-            assert_eq!(look(&longer, &known), Signed::False(by(&["acme"])));
+            assert_eq!(look(&longer, None, &known), Signed::False(by(&["acme"])));
             // Whoever signs it anew takes the place of who did before.
-            assert_eq!(look(&other.sign(&signed).unwrap(), &known), look(&other.sign(&plain).unwrap(), &known));
+            assert_eq!(
+                look(&other.sign(&signed).unwrap(), None, &known),
+                look(&other.sign(&plain).unwrap(), None, &known)
+            );
+        }
+    }
+
+    #[test]
+    fn t23_a_signature_beside_the_file_is_as_good_as_one_inside() {
+        let (acme, other) = (key(1), key(2));
+        let known = publishers(&[("acme", &acme), ("other", &other)]);
+        for plain in [wat::parse_str(COMPONENT).unwrap(), wat::parse_str("(module (func))").unwrap()] {
+            let beside = acme.sign_detached(&plain).unwrap();
+            let seen = |bytes: &[u8], beside: &[u8]| look(bytes, Some(beside), &known);
+            assert_eq!(seen(&plain, &beside), Signed::By(by(&["acme"])));
+            assert_eq!(section(&acme.sign(&plain).unwrap()), Some(beside.as_slice()));
+            assert_eq!(look(&plain, None, &known), Signed::Not);
+            for place in 8..plain.len() {
+                let mut changed = plain.clone();
+                changed[place] ^= 1;
+                assert_eq!(seen(&changed, &beside), Signed::False(by(&["acme"])), "at {place}");
+            }
+            for length in 8..plain.len() {
+                assert_eq!(seen(&plain[..length], &beside), Signed::False(by(&["acme"])), "of {length}");
+            }
+            let mut forged = beside.clone();
+            *forged.last_mut().unwrap() ^= 1;
+            assert_eq!(seen(&plain, &forged), Signed::False(by(&["acme"])));
+            for bad in [&[][..], b"untrusted comment: gpg", &vec![0; CONTENT_BYTES_MAX + 1], &beside[..9]] {
+                assert!(matches!(seen(&plain, bad), Signed::Unusable(_)), "{bad:?}");
+            }
+            // Each counts by itself.
+            let inside = other.sign(&plain).unwrap();
+            assert_eq!(seen(&inside, b"bad"), Signed::By(by(&["other"])));
+            assert_eq!(seen(&inside, &beside), Signed::By(by(&["other"])), "it is of the file without the one inside");
+            assert!(matches!(acme.sign_detached(&inside), Err(SignError::Signed)));
         }
     }
 
@@ -270,7 +300,7 @@ mod tests {
         let acme = key(1);
         let signed = acme.sign(&wat::parse_str(COMPONENT).unwrap()).unwrap();
         let behind = [&signed[..8], &[0, 2, 1, b'x'], &signed[8..]].concat();
-        assert_eq!(look(&behind, &publishers(&[("acme", &acme)])), Signed::Not);
+        assert_eq!(look(&behind, None, &publishers(&[("acme", &acme)])), Signed::Not);
     }
 
     #[test]
@@ -293,13 +323,13 @@ mod tests {
             (content(&[hashes(1, &[])]), Signed::Unusable("there is none in it")),
             (content(&[hashes(1, &vec![one(); 17])]), Signed::Unusable("there are too many")),
             (content(&vec![hashes(1, &[one()]); 17]), Signed::Unusable("there are too many")),
-            (vec![0; SECTION_BYTES_MAX + 1], Signed::Unusable("it is too long")),
+            (vec![0; CONTENT_BYTES_MAX + 1], Signed::Unusable("it is too long")),
             (content(&[hashes(1, &vec![one(); 16])]), Signed::Unknown { keys: by(&["6964"]) }),
             (content(&[hashes(1, &[signature(b"")])]), Signed::Unknown { keys: by(&[]) }),
         ] {
-            assert_eq!(look(&with_section(SECTION, &content), &publishers(&[("acme", &key(1))])), expected);
+            assert_eq!(look(&with_section(SECTION, &content), None, &publishers(&[("acme", &key(1))])), expected);
         }
-        assert_eq!(look(&with_section("signatures", &content(&[])), &BTreeMap::new()), Signed::Not);
+        assert_eq!(look(&with_section("signatures", &content(&[])), None, &BTreeMap::new()), Signed::Not);
     }
 
     /// A publisher that signs a file in parts has signed its beginning; that is another file.
@@ -318,6 +348,6 @@ mod tests {
         let crates_own = public_key(&acme.public().unwrap()).unwrap().verify(&mut beginning.as_slice(), None);
         assert!(crates_own.is_ok(), "the crate takes it");
         let known = publishers(&[("acme", &acme)]);
-        assert_eq!(look(&beginning, &known), Signed::Unusable("it is of parts of the file"));
+        assert_eq!(look(&beginning, None, &known), Signed::Unusable("it is of parts of the file"));
     }
 }

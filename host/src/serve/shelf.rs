@@ -1,7 +1,8 @@
 //! The plugins that a server has when it starts: files in its directory.
 //!
 //! `NAME.wasm` is a plugin, and `NAME.disabled` beside it says that its tasks shall not be started. A file comes to its name
-//! whole: it is written under another one, synced, and renamed.
+//! whole: it is written under another one, synced, and renamed. A signature that came along is `NAME.DIGEST.sig`, with the
+//! beginning of the plugin's digest: so it is there before the plugin is, and is nothing to the one that is there before.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,8 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
 
 use crate::ports::failpoint::failpoint;
-use crate::{Plugin, PluginDigest};
+use crate::sandbox::load::{read_file, read_signature};
+use crate::{LoadError, Plugin, PluginBytes, PluginDigest};
 
 /// The folder in the server's directory.
 const FOLDER: &str = "plugins";
@@ -19,6 +21,10 @@ const FOLDER: &str = "plugins";
 const NAME_BYTES_MAX: usize = 64;
 /// What a plain command is called that nobody gave a name.
 const NO_NAME: &str = "plugin";
+/// What the name of a signature's file ends with.
+const SIGNATURE: &str = ".sig";
+/// Digits of a digest that a signature's file is called by: enough to tell a plugin's versions apart.
+const DIGITS: usize = 32;
 /// What a file that is being written is in.
 const STAGE: &str = ".new-";
 
@@ -75,6 +81,9 @@ pub(super) struct Staged {
     shelf: Shelf,
     folder: String,
     file: String,
+    digest: PluginDigest,
+    /// The file of its signature, if it came with one.
+    signature: Option<String>,
 }
 
 impl Shelf {
@@ -124,37 +133,67 @@ impl Shelf {
 
     /// Writes a file beside the others, where it can be looked at before it is put among them. `name` is for a plain
     /// command, which is called as its file is. Blocks.
-    pub(super) fn stage(&self, name: Option<&str>, wasm: &[u8]) -> Result<Staged, ShelfError> {
+    pub(super) fn stage(&self, name: Option<&str>, bytes: &PluginBytes) -> Result<Staged, ShelfError> {
         let name = name.unwrap_or(NO_NAME);
         check(name)?;
+        let PluginBytes { wasm, signature } = bytes;
         let folder = format!("{STAGE}{}", uuid::Uuid::new_v4().simple());
-        let staged = Staged { shelf: self.clone(), file: format!("{folder}/{name}.wasm"), folder };
+        let file = format!("{folder}/{name}.wasm");
+        let signature_file = signature.as_ref().map(|_| format!("{file}.sig"));
+        let digest = PluginDigest::of(wasm);
+        let staged = Staged { shelf: self.clone(), folder, file, digest, signature: signature_file };
         let write = || {
             self.dir.create_dir(&staged.folder)?;
-            let mut file = self.dir.open_with(&staged.file, OpenOptions::new().write(true).create_new(true))?;
-            file.write_all(wasm)?;
-            file.sync_all()
+            self.write_new(&staged.file, wasm)?;
+            match staged.signature.as_ref().zip(signature.as_ref()) {
+                Some((file, signature)) => self.write_new(file, signature),
+                None => Ok(()),
+            }
         };
         write().map_err(|source| self.failed("write a plugin", source))?;
         Ok(staged)
     }
 
-    /// Keeps a plugin that was loaded from this file, in the place of the one of its name that was kept before. Whether that
+    fn write_new(&self, file: &str, content: &[u8]) -> io::Result<()> {
+        let mut file = self.dir.open_with(file, OpenOptions::new().write(true).create_new(true))?;
+        file.write_all(content)?;
+        file.sync_all()
+    }
+
+    /// What a plugin that is kept is loaded from, with the signature that came with it. Blocks.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is larger than so many bytes.
+    pub fn bytes(&self, kept: &Kept, bytes_max: u64) -> Result<PluginBytes, LoadError> {
+        let bytes = read_file(&kept.path, bytes_max)?;
+        let file = self.path.join(signature_file(&kept.name, &PluginDigest::of(&bytes.wasm)));
+        match read_signature(&file) {
+            Err(LoadError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(bytes),
+            read => Ok(PluginBytes { signature: Some(read?), ..bytes }),
+        }
+    }
+
+    /// Keeps a plugin that was loaded from this, in the place of the one of its name that was kept before. Whether that
     /// one was enabled stays so. Blocks.
     ///
     /// # Errors
     /// When the disk does not take it, or it is another file by now.
-    pub fn keep(&self, plugin: &Plugin, wasm: &[u8]) -> Result<Keeping, ShelfError> {
-        let name = plugin.name();
-        if PluginDigest::of(wasm) != plugin.digest() {
+    pub fn keep(&self, plugin: &Plugin, bytes: &PluginBytes) -> Result<Keeping, ShelfError> {
+        let (name, digest) = (plugin.name(), plugin.digest());
+        if PluginDigest::of(&bytes.wasm) != digest {
             return Err(ShelfError::Changed { name: name.to_owned() });
         }
-        let is_there = self.dir.read(format!("{name}.wasm")).is_ok_and(|kept| kept == wasm);
-        if is_there {
+        let is_there = self.dir.read(format!("{name}.wasm")).is_ok_and(|kept| kept == bytes.wasm);
+        let signature = || self.dir.read(signature_file(name, &digest)).ok();
+        if is_there && (bytes.signature.is_none() || bytes.signature == signature()) {
             return Ok(Keeping::Same);
         }
-        let before = self.stage(Some(name), wasm)?.put(name)?;
-        Ok(if before.is_some() { Keeping::Replaced } else { Keeping::New })
+        let before = self.stage(Some(name), bytes)?.put(name)?;
+        Ok(match before {
+            Some(_) if is_there => Keeping::Same,
+            Some(_) => Keeping::Replaced,
+            None => Keeping::New,
+        })
     }
 
     /// Takes a plugin off. One that is not there is no error. Blocks.
@@ -163,9 +202,20 @@ impl Shelf {
         let remove = || {
             remove(&self.dir, &format!("{name}.wasm"))?;
             remove(&self.dir, &disabled(name))?;
+            self.forget_signatures(name, None)?;
             self.sync()
         };
         remove().map_err(|source| self.failed("remove a plugin", source))
+    }
+
+    /// Removes the signatures that came with a plugin, but that of the one with this digest.
+    fn forget_signatures(&self, name: &str, but: Option<&PluginDigest>) -> io::Result<()> {
+        let but = but.map(|digest| signature_file(name, digest));
+        let is_of_it = |file: &String| {
+            let rest = file.strip_prefix(name).and_then(|rest| rest.strip_prefix('.'));
+            rest.is_some_and(|rest| rest.ends_with(SIGNATURE)) && Some(file) != but.as_ref()
+        };
+        self.names()?.iter().filter(|file| is_of_it(file)).try_for_each(|file| remove(&self.dir, file))
     }
 
     /// Writes down whether a plugin is enabled. Blocks.
@@ -208,18 +258,31 @@ impl Staged {
     }
 
     /// Puts it among the others. Gives what it takes the place of. Blocks.
-    pub(super) fn put(self, name: &str) -> Result<Option<Vec<u8>>, ShelfError> {
+    pub(super) fn put(self, name: &str) -> Result<Option<PluginBytes>, ShelfError> {
         check(name)?;
         let place = &self.shelf;
+        let read = |file: &str| match place.dir.read(file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => read.map(Some),
+        };
         let put = || {
             let to = format!("{name}.wasm");
-            let before = match place.dir.read(&to) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                read => Some(read?),
+            let before = match read(&to)? {
+                Some(wasm) => {
+                    let signature = read(&signature_file(name, &PluginDigest::of(&wasm)))?;
+                    Some(PluginBytes { wasm, signature })
+                }
+                None => None,
             };
+            // First, so that the plugin is never there without it.
+            if let Some(signature) = &self.signature {
+                place.dir.rename(signature, &place.dir, signature_file(name, &self.digest))?;
+            }
             failpoint!("plugin.kept");
             place.dir.rename(&self.file, &place.dir, &to)?;
             place.sync()?;
+            // One that stays is nothing to the plugin that is there now.
+            let _ = place.forget_signatures(name, Some(&self.digest));
             Ok(before)
         };
         put().map_err(|source| place.failed("put a plugin in its place", source))
@@ -231,6 +294,12 @@ impl Drop for Staged {
         // What stays is thrown away when the next server starts.
         let _ = self.shelf.dir.remove_dir_all(&self.folder);
     }
+}
+
+/// Where the signature of a plugin with this digest is.
+fn signature_file(name: &str, digest: &PluginDigest) -> String {
+    let digest = digest.to_string();
+    format!("{name}.{}{SIGNATURE}", digest.get(..DIGITS).unwrap_or(&digest))
 }
 
 fn disabled(name: &str) -> String {
@@ -256,6 +325,10 @@ fn check(name: &str) -> Result<(), ShelfError> {
 mod tests {
     use super::*;
 
+    fn plain(bytes: &[u8]) -> PluginBytes {
+        PluginBytes::new(bytes)
+    }
+
     fn names(shelf: &Shelf) -> Vec<(String, bool)> {
         shelf.kept().unwrap().into_iter().map(|kept| (kept.name, kept.enabled)).collect()
     }
@@ -264,14 +337,14 @@ mod tests {
     fn a_plugin_is_there_whole_or_not_at_all() {
         let data = tempfile::tempdir().unwrap();
         let shelf = Shelf::open(data.path()).unwrap();
-        let staged = shelf.stage(Some("a"), b"one").unwrap();
+        let staged = shelf.stage(Some("a"), &plain(b"one")).unwrap();
         assert!(staged.path().ends_with("a.wasm") && names(&shelf).is_empty());
         assert_eq!(staged.put("a").unwrap(), None);
-        assert_eq!(shelf.stage(None, b"two").unwrap().put("a").unwrap(), Some(b"one".to_vec()));
-        drop(shelf.stage(Some("b"), b"three").unwrap());
+        assert_eq!(shelf.stage(None, &plain(b"two")).unwrap().put("a").unwrap(), Some(plain(b"one")));
+        drop(shelf.stage(Some("b"), &plain(b"three")).unwrap());
         shelf.enable("a", false).unwrap();
         assert_eq!(names(&shelf), [("a".to_owned(), false)]);
-        std::mem::forget(shelf.stage(Some("c"), b"killed").unwrap());
+        std::mem::forget(shelf.stage(Some("c"), &plain(b"killed")).unwrap());
         let shelf = Shelf::open(data.path()).unwrap();
         assert_eq!(shelf.names().unwrap().len(), 2, "{:?}", shelf.names());
         shelf.enable("a", true).unwrap();
@@ -282,11 +355,38 @@ mod tests {
     }
 
     #[test]
+    fn t23_a_signature_that_came_along_stays_with_its_plugin() {
+        let data = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(data.path()).unwrap();
+        let kept = || shelf.bytes(&shelf.kept().unwrap()[0], 100).unwrap();
+        let (one, two) = (plain(b"one").signature(*b"first"), plain(b"two").signature(*b"second"));
+        shelf.stage(Some("a"), &one).unwrap().put("a").unwrap();
+        assert_eq!(kept(), one);
+        // A server that is killed before the second one is there has the first one's still.
+        let staged = shelf.stage(Some("a"), &two).unwrap();
+        let signature = staged.signature.clone().unwrap();
+        shelf.dir.rename(signature, &shelf.dir, signature_file("a", &staged.digest)).unwrap();
+        drop(staged);
+        assert_eq!(kept(), one);
+        assert_eq!(shelf.stage(Some("a"), &two).unwrap().put("a").unwrap(), Some(one.clone()));
+        assert_eq!(kept(), two);
+        assert_eq!(shelf.names().unwrap().len(), 2, "{:?}", shelf.names());
+        // The same file without one is no other file, and what is put back is as it was.
+        shelf.stage(Some("a"), &plain(b"two")).unwrap().put("a").unwrap();
+        assert_eq!(kept(), two);
+        shelf.stage(Some("a"), &one).unwrap().put("a").unwrap();
+        shelf.stage(Some("a-b"), &two).unwrap().put("a-b").unwrap();
+        shelf.remove("a").unwrap();
+        assert_eq!(kept(), two);
+        assert_eq!(shelf.names().unwrap().len(), 2, "{:?}", shelf.names());
+    }
+
+    #[test]
     fn t30_a_name_leads_nowhere_else() {
         let data = tempfile::tempdir().unwrap();
         let shelf = Shelf::open(data.path()).unwrap();
         for name in ["", "..", "../x", "a/b", "A", "x\0", &"x".repeat(65)] {
-            assert!(shelf.stage(Some(name), b"").is_err(), "{name:?}");
+            assert!(shelf.stage(Some(name), &plain(b"")).is_err(), "{name:?}");
             assert!(shelf.remove(name).is_err(), "{name:?}");
             assert!(shelf.enable(name, false).is_err(), "{name:?}");
         }

@@ -7,6 +7,7 @@ mod dense;
 mod folders;
 mod granted_room;
 mod granting;
+mod hiding;
 mod limits;
 mod output;
 mod scratch;

@@ -18,6 +18,7 @@ mod policy;
 pub(crate) mod program;
 mod project;
 mod scratch;
+mod secrets;
 mod signals;
 mod signing;
 mod stopping;

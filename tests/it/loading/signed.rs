@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use taskcell::{Compiler, Host, LoadError, PluginDigest, Policy, ReplaceError, Signed, StartRequest, Unload};
+use taskcell::{
+    Compiler, Host, LoadError, PluginBytes, PluginDigest, Policy, ReplaceError, Signed, StartRequest, Unload,
+};
 
 use crate::support::component::Handmade;
-use crate::support::files::{read, write};
+use crate::support::files::{pipe, read, remove, write};
 use crate::support::task::{data, outcome, start_as};
 use crate::support::{builder, guest, process, within};
 
@@ -26,12 +28,24 @@ impl Publisher {
     }
 
     fn sign(&self, plugin: impl AsRef<[u8]>) -> Vec<u8> {
+        read(self.signed(plugin, &[]))
+    }
+
+    /// A signature that lies beside the plugin, whose file stays as it is.
+    fn sign_detached(&self, plugin: impl AsRef<[u8]>) -> Vec<u8> {
+        let path = self.signed(plugin.as_ref(), &["--detached"]);
+        assert_eq!(read(&path), plugin.as_ref());
+        read(path.with_extension("wasm.sig"))
+    }
+
+    fn signed(&self, plugin: impl AsRef<[u8]>, how: &[&str]) -> PathBuf {
         let path: PathBuf = self.dir.path().join("plugin.wasm");
         write(&path, plugin);
-        let key = self.dir.path().join("key.pem");
-        let signed = Command::new(process::taskcell()).arg("sign").arg(&path).arg("--key").arg(key).output().unwrap();
+        let mut sign = Command::new(process::taskcell());
+        let signed = sign.arg("sign").arg(&path).arg("--key").arg(self.dir.path().join("key.pem")).args(how).output();
+        let signed = signed.unwrap();
         assert!(signed.status.success(), "{signed:?}");
-        read(path)
+        path
     }
 }
 
@@ -46,7 +60,7 @@ fn strict(publishers: &[(&str, &Publisher)]) -> Host {
     builder().policy(policy(publishers, "[all]\nsigned = true")).build().unwrap()
 }
 
-async fn refused(host: &Host, bytes: Vec<u8>) -> (String, Signed) {
+async fn refused(host: &Host, bytes: impl Into<PluginBytes>) -> (String, Signed) {
     let error = within(host.load_plugin_bytes("x", bytes)).await.unwrap_err();
     let told = error.to_string();
     let LoadError::NotSigned { signed, .. } = error else { panic!("{error:?}") };
@@ -124,4 +138,61 @@ async fn t23_a_name_is_its_publishers_for_updates_too() {
     let other = within(host.load_plugin_bytes("made", umbrella.sign(Handmade::new("made").bytes()))).await.unwrap();
     assert_eq!(other.publisher(), Some("umbrella"));
     assert_eq!(within(host.load_plugin(guest("digest"))).await.unwrap().publisher(), None);
+}
+
+#[tokio::test]
+async fn t23_a_signature_beside_a_file_is_as_good_as_one_inside_and_leaves_the_digest() {
+    let (acme, stranger) = (Publisher::new(), Publisher::new());
+    let host = strict(&[("acme", &acme)]);
+    let plain = read(guest("hello"));
+    let beside = acme.sign_detached(&plain);
+    let with = |signature: &[u8]| PluginBytes::new(plain.clone()).signature(signature);
+    for (signature, why) in [
+        (stranger.sign_detached(&plain), "is signed with a key that is not known here"),
+        (acme.sign_detached(read(guest("digest"))), "in the name of acme which is not of this file"),
+        (b"-----BEGIN PGP SIGNATURE-----".to_vec(), "carries a signature that cannot be used: it is damaged"),
+        (vec![1; 1 << 20], "carries a signature that cannot be used: it is too long"),
+        (Vec::new(), "carries a signature that cannot be used: it is damaged"),
+    ] {
+        let (told, _) = refused(&host, with(&signature)).await;
+        assert!(told.starts_with("this plugin has to be signed by a publisher") && told.contains(why), "{told}");
+        // Where nobody asks for one it is no matter.
+        let free = builder().build().unwrap();
+        within(free.load_plugin_bytes("hello", with(&signature))).await.unwrap();
+    }
+    let plugin = within(host.load_plugin_bytes("hello", with(&beside))).await.unwrap();
+    assert_eq!((plugin.publisher(), plugin.digest()), (Some("acme"), PluginDigest::of(&plain)));
+    let update = [plain.as_slice(), &[0, 4, 3, b'n', b'e', b'w']].concat();
+    let stale = PluginBytes::new(update.clone()).signature(beside);
+    let error = within(host.replace_plugin_bytes("hello", stale, Unload::Force)).await.unwrap_err();
+    assert!(matches!(error, ReplaceError::Load(LoadError::NotSigned { .. })), "{error:?}");
+    let signature = acme.sign_detached(&update);
+    let update = PluginBytes::new(update).signature(signature);
+    let replaced = within(host.replace_plugin_bytes("hello", update, Unload::Force)).await.unwrap();
+    assert_eq!(replaced.plugin.publisher(), Some("acme"));
+}
+
+#[tokio::test]
+async fn t20_the_signature_of_a_file_is_looked_for_beside_it() {
+    let acme = Publisher::new();
+    let host = strict(&[("acme", &acme)]);
+    let dir = tempfile::tempdir().unwrap();
+    let (plugin, beside) = (dir.path().join("a.wasm"), dir.path().join("a.wasm.sig"));
+    let plain = read(guest("hello"));
+    write(&plugin, &plain);
+    let error = async || within(host.load_plugin(&plugin)).await.unwrap_err();
+    assert!(matches!(error().await, LoadError::NotSigned { signed: Signed::Not, .. }));
+    write(&beside, vec![1; 1 << 20]);
+    let told = error().await.to_string();
+    assert!(told.ends_with("it carries a signature that cannot be used: it is too long"), "{told}");
+    remove(&beside);
+    pipe(&beside);
+    let told = error().await.to_string();
+    assert_eq!(told, format!("failed to read {}: it is a pipe, and a signature is a file", beside.display()));
+    remove(&beside);
+    write(&beside, acme.sign_detached(&plain));
+    assert_eq!(within(host.inspect_plugin(&plugin)).await.unwrap().publisher(), Some("acme"));
+    let loaded = within(host.load_plugin(&plugin)).await.unwrap();
+    assert_eq!((loaded.publisher(), loaded.digest()), (Some("acme"), PluginDigest::of(&plain)));
+    within(host.replace_plugin(&plugin, Unload::Force)).await.unwrap();
 }

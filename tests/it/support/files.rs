@@ -16,6 +16,11 @@ pub(crate) fn remove(path: impl AsRef<Path>) {
     fs::remove_file(path).unwrap();
 }
 
+/// Makes a pipe, which nobody writes to.
+pub(crate) fn pipe(path: impl AsRef<Path>) {
+    assert!(std::process::Command::new("mkfifo").arg(path.as_ref()).status().unwrap().success());
+}
+
 /// The names in a folder, sorted.
 pub(crate) fn names(folder: impl AsRef<Path>) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();

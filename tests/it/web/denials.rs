@@ -110,6 +110,8 @@ async fn t45_a_request_is_revoked_while_another_is_under_way() {
     drop(server);
     let answers = answers(outcome(&task).await);
     assert_eq!(answers[0]["body"], "hello");
+    let ended = answers[1]["error"].as_str().unwrap();
+    assert_ne!(ended, "ErrorCode::HttpRequestDenied", "{answers:?}");
     assert_eq!(answers[2]["error"], "ErrorCode::HttpRequestDenied");
     let told: Vec<_> =
         audit.lines().into_iter().filter(|line| line.task == Some(task.id())).map(|line| line.what).collect();

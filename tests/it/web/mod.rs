@@ -1,4 +1,4 @@
-//! Requests of plugins over HTTP, to servers on this machine that are good and bad: THREATS rows T13 and T14.
+//! Requests of plugins over HTTP, to servers on this machine that are good and bad: rows T13, T14 and T45 of the manual.
 
 mod answers;
 mod asking;

@@ -140,6 +140,7 @@ async fn t45_what_is_taken_away_is_gone_with_the_next_request() {
     drop(server);
     let answers = answers(outcome(&task).await);
     assert_eq!(answers[0]["body"], "hello");
+    assert_ne!(error(&answers[1]), "ErrorCode::HttpRequestDenied", "{answers:?}");
     assert_eq!(error(&answers[2]), "ErrorCode::HttpRequestDenied");
 }
 

@@ -12,6 +12,8 @@ use super::{answers, policy, told, wishes, with_web};
 const SECRET: &str = "correct-horse-battery";
 /// As many as the secret has bytes.
 const STARS: &str = "*********************";
+/// What it is after a while.
+const NEXT: &str = "battery-staple-lamp-post";
 const BEARER: &str = "Bearer ${TASKCELL_SECRET_API}";
 
 fn allowing(server: &Server, secrets: &str) -> String {
@@ -136,6 +138,66 @@ async fn t14_what_a_guest_found_out_is_hidden_in_all_it_says() {
     let log = format!("{:?}{:?}", events(&task).await, task.state());
     assert!(log.contains(&format!("progress Bearer {STARS}")), "{log}");
     assert!(!printed.contains(SECRET) && !log.contains(SECRET), "{printed}{log}");
+}
+
+#[tokio::test]
+async fn t14_a_secret_itself_is_sent_nowhere() {
+    let server = Server::new().await;
+    let host = host(rules(&server)).await;
+    let with = |key: &str, value: Value| {
+        let mut wish = json!({"authority": server.authority(), "path": "/ok"});
+        wish[key] = value;
+        wish
+    };
+    let mut body = with("body", json!(format!("{}{SECRET}", "x".repeat(4096 - 10))));
+    body["method"] = "POST".into();
+    for wish in [
+        with("path", json!(format!("/ok?{SECRET}"))),
+        with("headers", json!([["X-Other", SECRET]])),
+        with("headers", json!([["Authorization", format!("Bearer {SECRET}")]])),
+        with("authority", json!(format!("{SECRET}.test"))),
+        body,
+    ] {
+        let (answer, told) = send(&host, wish.clone()).await;
+        assert_eq!(answer["error"], "ErrorCode::HttpRequestDenied", "{wish}: {answer}");
+        assert!(told.len() == 1 && told[0].contains("a secret itself stands in the request"), "{told:?}");
+    }
+    let seen = server.seen();
+    assert!(!seen.iter().any(|seen| seen.contains(SECRET)), "{seen:?}");
+}
+
+#[tokio::test]
+async fn t14_another_policy_brings_its_secrets_along() {
+    let server = Server::new().await;
+    let host = with_web(builder().policy(policy("web", &allowing(&server, ""), "\"127.0.0.1\""))).await;
+    let (denied, _) = send(&host, to(&server, "/echo")).await;
+    // There is nothing to fill in, and so nothing is.
+    assert!(denied["body"].as_str().unwrap().contains("Bearer ${TASKCELL_SECRET_API}"), "{denied}");
+
+    host.set_policy_with_secrets(rules(&server), [("api", SECRET)]).unwrap();
+    let (echoed, _) = send(&host, to(&server, "/echo")).await;
+    assert!(server.seen()[1].contains(&format!("authorization: Bearer {SECRET}\r\n")), "{:?}", server.seen());
+    assert!(echoed["body"].as_str().unwrap().contains(&format!("Bearer {STARS}")), "{echoed}");
+
+    // One that cannot be a secret changes nothing.
+    let refused = host.set_policy_with_secrets(policy("web", "", "\"127.0.0.1\""), [("api", "short")]).unwrap_err();
+    assert_eq!(refused.to_string(), "the secret api cannot be used: it has 5 bytes, and a secret has 8 to 8192");
+    host.set_policy_with_secrets(rules(&server), [("api", NEXT)]).unwrap();
+    let (echoed, _) = send(&host, to(&server, "/echo")).await;
+    assert!(server.seen()[2].contains(&format!("authorization: Bearer {NEXT}\r\n")), "{:?}", server.seen());
+    assert!(!echoed.to_string().contains(NEXT), "{echoed}");
+    // The old one stays hidden: a server may still know it.
+    let wish = json!({"authority": server.authority(), "path": "/ok", "headers": [["X-Said", SECRET]]});
+    let (answer, _) = send(&host, wish).await;
+    assert_eq!(answer["error"], "ErrorCode::HttpRequestDenied");
+    let task = start_as(&host, taskcell::StartRequest::new("web", "blurt").input(to(&server, "/echo-backwards"))).await;
+    let end = outcome(&task).await;
+    assert!(format!("{end:?}").contains(&"*".repeat(NEXT.len())), "{end:?}");
+
+    // Without a value there is no placeholder, whatever the policy says.
+    host.set_policy_with_secrets(rules(&server), [("other", NEXT)]).unwrap();
+    let task = start_as(&host, taskcell::StartRequest::new("web", "variables")).await;
+    assert_eq!(data(outcome(&task).await), json!({}));
 }
 
 #[tokio::test]

@@ -6,13 +6,13 @@ use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 
 use crate::serve::wire::{
-    ApprovalList, CancelAnswered, CancelBody, Changed, EventPage, EventQuery, Fuel, Gc, InstructBody, ListQuery,
-    NewSchedule, Notified, PauseBody, PluginInfo, PluginList, PluginName, PluginReplaced, Query, Removed, RevokeBody,
-    ScheduleList, SignalBody, StopBody, Stops, UnloadQuery, Verdict,
+    AddQuery, ApprovalList, CancelAnswered, CancelBody, Changed, EventPage, EventQuery, Fuel, Gc, InstructBody,
+    ListQuery, NewSchedule, Notified, PauseBody, PluginInfo, PluginList, PluginReplaced, Query, Removed, ReplaceQuery,
+    RevokeBody, ScheduleList, SignalBody, Signature, StopBody, Stops, UnloadQuery, Verdict,
 };
 use crate::{
-    ApprovalFilter, ApprovalNumber, Outcome, OutputQuery, OutputText, PolicyChange, RevokeReport, Schedule, ScheduleId,
-    Snapshot, StartRequest, TaskId, TaskPage, TaskSummary, Unload,
+    ApprovalFilter, ApprovalNumber, Outcome, OutputQuery, OutputText, PluginBytes, PolicyChange, RevokeReport,
+    Schedule, ScheduleId, Snapshot, StartRequest, TaskId, TaskPage, TaskSummary, Unload,
 };
 
 use super::connect::{Client, is_pending, waiting};
@@ -156,19 +156,24 @@ impl Client {
     }
 
     /// Loads one. The name is for a plain command, which does not know its own.
-    pub(in crate::cli) async fn add_plugin(&self, name: Option<&str>, wasm: Vec<u8>) -> Result<PluginInfo, CallError> {
-        let query = PluginName { name: name.map(str::to_owned) };
-        self.upload(Method::POST, &["plugins"], &query, wasm).await
+    pub(in crate::cli) async fn add_plugin(
+        &self,
+        name: Option<&str>,
+        bytes: PluginBytes,
+    ) -> Result<PluginInfo, CallError> {
+        let query = AddQuery { name: name.map(str::to_owned), signature: bytes.signature.map(Signature) };
+        self.upload(Method::POST, &["plugins"], &query, bytes.wasm).await
     }
 
     /// Replaces one.
     pub(in crate::cli) async fn replace_plugin(
         &self,
         name: &str,
-        wasm: Vec<u8>,
+        bytes: PluginBytes,
         how: Unload,
     ) -> Result<PluginReplaced, CallError> {
-        self.upload(Method::PUT, &["plugins", name], &UnloadQuery(how), wasm).await
+        let query = ReplaceQuery { how, signature: bytes.signature.map(Signature) };
+        self.upload(Method::PUT, &["plugins", name], &query, bytes.wasm).await
     }
 
     async fn upload<T: serde::de::DeserializeOwned>(

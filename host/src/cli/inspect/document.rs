@@ -17,7 +17,7 @@ pub(super) fn document(plugin: &Plugin, file: &Path) -> Value {
         "size": plugin.size(),
         "sha256": plugin.digest().to_string(),
         "publisher": plugin.publisher(),
-        "signature": signature(plugin.signed()),
+        "signature": word_of(plugin.signed()),
         "manifest": manifest,
         "grants": all_wishes(manifest).map(|(task, wish)| match task {
             None => json!({ "capability": wish.capability, "flag": flag(wish) }),
@@ -86,7 +86,7 @@ pub(super) fn asked(wish: &CapabilityRequest) -> String {
 }
 
 /// What the file carries of signatures, in a word.
-fn signature(signed: &Signed) -> &'static str {
+pub(in crate::cli) fn word_of(signed: &Signed) -> &'static str {
     match signed {
         Signed::Not => "none",
         Signed::Unusable(_) => "unusable",

@@ -11,3 +11,4 @@ mod history;
 mod page;
 
 pub(super) use command::inspect;
+pub(super) use document::word_of;

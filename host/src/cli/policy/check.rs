@@ -12,7 +12,7 @@ use crate::model::policy::check::{Around, Finding, Weight};
 use crate::model::requests::Requested;
 
 use super::command::CheckArguments;
-use super::{place, secrets};
+use super::{place, publishers, secrets};
 
 /// Who besides its owner may write a file.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
@@ -25,11 +25,12 @@ pub(super) async fn check(arguments: &CheckArguments, file: &Path) -> Result<Exi
         let says = format!("others may write it, and so say what plugins may touch: chmod go-w {}", file.display());
         found.push(Finding { weight: Weight::Warning, at: "the file".to_owned(), says });
     }
-    let mut shown = None;
+    let (mut shown, mut wanted) = (None, None);
     match Policy::parse(&text) {
         Ok(policy) => {
+            wanted = Some(publishers::wanted(&policy));
             found.extend(
-                policy.findings(&Around { folder: &folder, secret: &|source| secrets::value(source).map(drop) }),
+                policy.findings(&Around { folder: &folder, secret: &|source| secrets::usable(source).map(drop) }),
             );
             found.extend(about_plugins(&policy, arguments).await?);
         }
@@ -42,9 +43,12 @@ pub(super) async fn check(arguments: &CheckArguments, file: &Path) -> Result<Exi
     }
     let errors = found.iter().filter(|it| it.weight == Weight::Error).count();
     let written = if arguments.json {
-        output::json(&json!({ "file": file.to_string_lossy(), "usable": errors == 0, "found": found }), true)
+        let (file, publishers) = (file.to_string_lossy(), wanted.map(|wanted| wanted.document));
+        output::json(&json!({ "file": file, "usable": errors == 0, "publishers": publishers, "found": found }), true)
     } else {
-        output::lines(&page(file, &found, shown.as_deref(), errors))
+        let mut lines = wanted.map(|wanted| wanted.lines).unwrap_or_default();
+        lines.extend(page(file, &found, shown.as_deref(), errors));
+        output::lines(&lines)
     };
     written.map_err(Fault::stdout)?;
     Ok(if errors == 0 { Exit::Succeeded } else { Exit::Failed })
@@ -56,13 +60,14 @@ async fn about_plugins(policy: &Policy, arguments: &CheckArguments) -> Result<Ve
     if arguments.plugin.is_empty() {
         return Ok(found);
     }
-    let host = open::host(&open::Wanted::default())?;
+    let knowing = policy.knowing_only();
+    let host = open::host(&open::Wanted { policy: Some(&knowing), ..open::Wanted::default() })?;
     for file in &arguments.plugin {
         let plugin = open::look_at(&host, file).await?;
         let manifest = plugin.manifest();
         let asked = manifest.requests.iter().chain(manifest.tasks.iter().flat_map(|task| &task.requests));
         let requested = Requested::new(asked, plugin.imports());
-        found.extend(policy.findings_about(plugin.name(), &plugin.digest(), &requested));
+        found.extend(policy.findings_about(plugin.name(), (&plugin.digest(), plugin.signed()), &requested));
     }
     host.shutdown().await;
     Ok(found)

@@ -14,7 +14,7 @@ use crate::model::policy::explain::{Explained, Word};
 use crate::model::requests::Requested;
 
 use super::command::ExplainArguments;
-use super::place;
+use super::{place, publishers};
 
 /// One thing that is asked for, and by which task types when not by all.
 struct Line<'a> {
@@ -25,13 +25,16 @@ struct Line<'a> {
 /// Shows what the policy comes to for a plugin.
 pub(super) async fn explain(arguments: &ExplainArguments, file: &Path) -> Result<Exit, Fault> {
     let policy = place::read(file)?;
-    let host = open::host(&open::Wanted::default())?;
+    // One that is not signed as it has to be is looked at all the same, to say so.
+    let knowing = policy.knowing_only();
+    let host = open::host(&open::Wanted { policy: Some(&knowing), ..open::Wanted::default() })?;
     let plugin = open::look_at(&host, &arguments.plugin).await?;
     // Which folders are meant is a matter of this machine.
     let policy =
         policy.with_real_folders(|folder| crate::cli::files::resolved(folder).unwrap_or_else(|_| folder.to_owned()));
     let rules = policy.rules_for(plugin.name(), &plugin.digest());
     let lines = lines(&rules, &plugin);
+    let signed = publishers::of_plugin(&policy, &plugin);
     let written = if arguments.json {
         let wishes: Vec<_> = lines
             .iter()
@@ -45,11 +48,12 @@ pub(super) async fn explain(arguments: &ExplainArguments, file: &Path) -> Result
             "plugin": plugin.name(),
             "sha256": plugin.digest().to_string(),
             "standing": rules.standing.says(),
+            "publishers": signed.document,
             "asks_for": wishes,
         });
         output::json(&document, true)
     } else {
-        output::lines(&page(&plugin, file, &rules, &lines))
+        output::lines(&page(&plugin, (file, &signed.lines), &rules, &lines))
     };
     written.map_err(Fault::stdout)?;
     host.shutdown().await;
@@ -71,12 +75,13 @@ fn lines<'a>(rules: &Rules, plugin: &'a Plugin) -> Vec<Line<'a>> {
     lines
 }
 
-fn page(plugin: &Plugin, file: &Path, rules: &Rules, lines: &[Line<'_>]) -> Vec<String> {
+fn page(plugin: &Plugin, (file, signed): (&Path, &[String]), rules: &Rules, lines: &[Line<'_>]) -> Vec<String> {
     let mut page = vec![
         format!("{} {}, sha256 {}", plugin.name(), plugin.manifest().version, plugin.digest()),
         format!("{}: {}", file.display(), rules.standing.says()),
-        String::new(),
     ];
+    page.extend_from_slice(signed);
+    page.push(String::new());
     if lines.is_empty() {
         page.push("it asks for nothing".to_owned());
         return page;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::cli::output::talk;
 use crate::cli::{environment, files};
+use crate::ports::secrets::check;
 use crate::{HostBuilder, Policy, SecretSource};
 
 /// Who may not have any access to a secret's file.
@@ -21,12 +22,35 @@ pub(in crate::cli) fn entrust(builder: HostBuilder, policy: &Policy) -> HostBuil
     })
 }
 
+/// The values of all secrets that a policy names, as they are at this moment; or each one that cannot be had, with the reason.
+pub(in crate::cli) fn values(policy: &Policy) -> Result<Vec<(String, String)>, Vec<String>> {
+    let (mut values, mut faults) = (Vec::new(), Vec::new());
+    for (name, rule) in policy.secrets() {
+        match usable(&rule.source) {
+            Ok(value) => values.push((name.to_owned(), value)),
+            Err(why) => faults.push(format!("the secret {name} cannot be had: {why}")),
+        }
+    }
+    if faults.is_empty() { Ok(values) } else { Err(faults) }
+}
+
+/// What a secret is at this moment, if it can be one.
+pub(super) fn usable(source: &SecretSource) -> Result<String, String> {
+    let value = value(source)?;
+    let (what, name) = match source {
+        SecretSource::Env(name) => ("what is in the variable", name.clone()),
+        SecretSource::File(path) => ("what is in", path.display().to_string()),
+    };
+    check(&value).map_err(|error| format!("{what} {name} can be no secret: {error}"))?;
+    Ok(value)
+}
+
 /// What a secret is at this moment, or why it cannot be had.
-pub(super) fn value(source: &SecretSource) -> Result<String, String> {
+fn value(source: &SecretSource) -> Result<String, String> {
     match source {
         SecretSource::Env(name) => {
             let value = environment::variable(name).ok_or_else(|| {
-                format!("the variable {name} is not set here; it is read where the server is started")
+                format!("the variable {name} is not set here; a server has the variables that it was started with")
             })?;
             value.into_string().map_err(|_| format!("the variable {name} is no text"))
         }

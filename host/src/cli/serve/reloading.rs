@@ -1,48 +1,37 @@
 //! The server's policy, read again when SIGHUP or a client asks for it.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::cli::output::talk;
 use crate::cli::policy;
 use crate::cli::stops::Hangups;
-use crate::{Host, LostGrant, Policy, PolicyChange};
+use crate::{Host, LostGrant, PolicyChange};
 
 /// What reads it again.
 #[derive(Debug)]
 pub(super) struct Reloading {
     host: Arc<Host>,
     file: PathBuf,
-    /// The secrets that were there when the server was started.
-    secrets: BTreeSet<String>,
     /// One at a time: the last one that asks is the one whose file holds.
     turn: Mutex<()>,
 }
 
 impl Reloading {
-    pub(super) fn new(host: Arc<Host>, file: PathBuf, policy: &Policy) -> Self {
-        let secrets = policy.secrets().map(|(name, _)| name.to_owned()).collect();
-        Self { host, file, secrets, turn: Mutex::default() }
+    pub(super) fn new(host: Arc<Host>, file: PathBuf) -> Self {
+        Self { host, file, turn: Mutex::default() }
     }
 
-    /// Puts the policy in force as its file is now, and tells what that took away. One that is wrong is told, and the old one
-    /// stays.
+    /// Puts the policy in force as its file is now, with its secrets as they are now, and tells what that took away. When
+    /// something is wrong with one of them, that is told, and all stays as it was.
     pub(super) fn reload(&self, asked: &str) -> Result<PolicyChange, String> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let policy = policy::read(&self.file).map_err(|fault| {
-            let lines = fault.lines();
-            for line in &lines {
-                talk(line);
-            }
-            talk(&format!("{asked}: the policy stays as it was"));
-            let why = lines.iter().map(|line| line.trim_start_matches("error: ").to_owned());
-            why.chain(["the server's policy stays as it was".to_owned()]).collect::<Vec<_>>().join("\n")
-        })?;
-        for name in policy.secrets().map(|(name, _)| name).filter(|name| !self.secrets.contains(*name)) {
-            talk(&format!("note: the secret {name} is new: no task has it before the server is started again"));
-        }
-        let change = self.host.set_policy(policy);
+        let policy = policy::read(&self.file).map_err(|fault| refused(asked, &fault.lines()))?;
+        let error = |why: String| format!("error: {why}");
+        let secrets = policy::values(&policy)
+            .map_err(|faults| refused(asked, &faults.into_iter().map(error).collect::<Vec<_>>()))?;
+        let change = self.host.set_policy_with_secrets(policy, secrets);
+        let change = change.map_err(|fault| refused(asked, &[error(fault.to_string())]))?;
         talk(&format!("{asked}: the policy {} holds as it is now", self.file.display()));
         for line in lost(&change) {
             talk(&line);
@@ -58,6 +47,16 @@ impl Reloading {
             let _ = self.reload("SIGHUP");
         }
     }
+}
+
+/// Tells why the policy stays as it was, and returns that for whoever asked.
+fn refused(asked: &str, lines: &[String]) -> String {
+    for line in lines {
+        talk(line);
+    }
+    talk(&format!("{asked}: the policy stays as it was"));
+    let why = lines.iter().map(|line| line.trim_start_matches("error: "));
+    why.chain(["the server's policy stays as it was"]).collect::<Vec<_>>().join("\n")
 }
 
 /// What another policy has taken away, for people.

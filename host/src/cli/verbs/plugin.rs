@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::Error;
 use clap::{Args, Subcommand, ValueEnum};
 use clap_complete::ArgValueCandidates;
 
@@ -11,9 +11,10 @@ use crate::cli::client::CallError;
 use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
 use crate::cli::new::better_name;
-use crate::cli::{files, output, text, values};
+use crate::cli::{output, text, values};
+use crate::sandbox::load::{read_file, read_signature};
 use crate::serve::wire::{DRAIN, PluginInfo, ProblemKind};
-use crate::{CancelRequest, Unload};
+use crate::{CancelRequest, PluginBytes, Unload};
 
 use super::at::At;
 use super::table::Rows;
@@ -51,6 +52,8 @@ pub(in crate::cli) struct AddArguments {
     /// What it is called, if it is a plain command, which does not say so itself [default: the file's name]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    #[command(flatten)]
+    signature: SignatureArgument,
     #[command(flatten)]
     at: At,
 }
@@ -95,9 +98,19 @@ pub(in crate::cli) struct ReplaceArguments {
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     file: PathBuf,
     #[command(flatten)]
+    signature: SignatureArgument,
+    #[command(flatten)]
     how: How,
     #[command(flatten)]
     at: At,
+}
+
+/// Where the signature of a plugin is that does not have it inside.
+#[derive(Debug, Args)]
+struct SignatureArgument {
+    /// Its publisher's signature, as `taskcell sign --detached` makes it [default: FILE.sig, if that is there]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    signature: Option<PathBuf>,
 }
 
 /// A plugin of the server.
@@ -157,18 +170,24 @@ pub(super) async fn run(verb: &PluginVerb) -> Result<Exit, Fault> {
     }
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, Fault> {
-    let read = files::read_built(file).with_context(|| format!("failed to read {}", file.display()));
-    read.map_err(|error| Fault::new(Exit::Plugin, error))
+/// Reads a plugin with the signature that is named, or lies beside it.
+fn read(file: &Path, SignatureArgument { signature }: &SignatureArgument) -> Result<PluginBytes, Fault> {
+    let failed = |error| Fault::new(Exit::Plugin, Error::new(error));
+    // How large it may be the server says.
+    let bytes = read_file(file, u64::MAX).map_err(failed)?;
+    match signature {
+        Some(path) => Ok(bytes.signature(read_signature(path).map_err(failed)?)),
+        None => Ok(bytes),
+    }
 }
 
 async fn add(arguments: &AddArguments) -> Result<Exit, Fault> {
-    let wasm = read(&arguments.file)?;
+    let bytes = read(&arguments.file, &arguments.signature)?;
     // Most plugins name themselves, whatever their files are called.
     let stem = || arguments.file.file_stem().and_then(|stem| better_name(&stem.to_string_lossy()));
     let name = arguments.name.clone().or_else(stem);
     let client = arguments.at.connect().await?;
-    let added = client.add_plugin(name.as_deref(), wasm).await.map_err(|error| refused(error, &arguments.file))?;
+    let added = client.add_plugin(name.as_deref(), bytes).await.map_err(|error| refused(error, &arguments.file))?;
     let tasks = added.task_types.join(", ");
     arguments.at.confirm(&added, &format!("added {} {} with {}: {tasks}", added.name, added.version, count(&added)))
 }
@@ -274,10 +293,10 @@ async fn remove(arguments: &RemoveArguments) -> Result<Exit, Fault> {
 
 async fn replace(arguments: &ReplaceArguments) -> Result<Exit, Fault> {
     let how = arguments.how.unload()?;
-    let wasm = read(&arguments.file)?;
+    let bytes = read(&arguments.file, &arguments.signature)?;
     let client = arguments.at.connect().await?;
     let name = &arguments.plugin.name;
-    let replaced = client.replace_plugin(name, wasm, how).await.map_err(|error| refused(error, &arguments.file))?;
+    let replaced = client.replace_plugin(name, bytes, how).await.map_err(|error| refused(error, &arguments.file))?;
     let exit = arguments.at.answer(&replaced, || stop_all::lines(&replaced.report))?;
     if !arguments.at.json {
         output::talk(&format!("{} {} is there now", replaced.plugin.name, replaced.plugin.version));

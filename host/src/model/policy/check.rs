@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::model::capability::Capability;
 use crate::model::grants::Grants;
 use crate::model::grants::http::text;
 use crate::model::grants::touch::Touch;
 use crate::model::ids::PluginDigest;
+use crate::model::publisher::Signed;
 use crate::model::requests::Requested;
 
 use super::{Bytes, Denials, PluginRules, Policy, SecretSource};
@@ -57,6 +57,17 @@ impl Policy {
         for (name, rule) in &self.secrets {
             found.extend((around.secret)(&rule.source).err().map(|why| Finding::error(format!("secrets.{name}"), why)));
         }
+        if self.all.signed && self.publishers.is_empty() {
+            let says =
+                "every plugin has to be signed by a publisher that the policy knows, and it knows none: none is loaded";
+            found.push(Finding::warning("all.signed", says));
+        }
+        for name in self.publishers.keys() {
+            if !self.all.signed && !self.plugins.values().any(|rules| rules.publishers.contains(name)) {
+                let says = "nothing asks for their signature: neither all.signed nor the publishers of any plugin";
+                found.push(Finding::warning(format!("publishers.{name}"), says));
+            }
+        }
         for (name, rules) in &self.plugins {
             let at = format!("plugins.{name}");
             if rules.digest == Some(Bytes::Any) {
@@ -86,22 +97,30 @@ impl Policy {
                 }
             }
             for (place, http) in grants.http.iter().enumerate() {
-                let is_whole = deny.capabilities.contains(&Capability::Http);
-                if is_whole || deny.http.iter().any(|host| host.covers(&http.host)) {
+                if deny.forbid_hosts(&http.host).is_some() {
                     complain(format!("http[{place}]"), by);
                 }
             }
         }
     }
 
-    /// What can be seen by looking at a plugin that goes by these rules: whether they are for its bytes, and whether they
-    /// grant more than it asks for.
-    pub(crate) fn findings_about(&self, plugin: &str, digest: &PluginDigest, requested: &Requested) -> Vec<Finding> {
+    /// What can be seen by looking at a plugin that goes by these rules: whether it is signed as it has to be, whether they are
+    /// for its bytes, and whether they grant more than it asks for.
+    pub(crate) fn findings_about(
+        &self,
+        plugin: &str,
+        (digest, signed): (&PluginDigest, &Signed),
+        requested: &Requested,
+    ) -> Vec<Finding> {
         let at = format!("plugins.{plugin}");
+        let wish = self.wish(plugin);
+        let unsigned = !wish.is_met_by(signed);
+        let mut found: Vec<Finding> =
+            unsigned.then(|| Finding::error(wish.rule(), wish.says_of(plugin, signed))).into_iter().collect();
         let Some(rules) = self.plugins.get(plugin) else {
-            return vec![Finding::warning(at, "the policy has no rules for this plugin, and so grants it nothing")];
+            found.push(Finding::warning(at, "the policy has no rules for this plugin, and so grants it nothing"));
+            return found;
         };
-        let mut found = Vec::new();
         if let Some(Bytes::Exactly(known)) = &rules.digest
             && known != digest
         {
@@ -232,7 +251,7 @@ mod tests {
         let digest = PluginDigest::of(b"a");
         let policy = Policy::parse(POLICY).unwrap();
         assert_eq!(
-            told(&policy.findings_about("a", &digest, &requested)),
+            told(&policy.findings_about("a", (&digest, &Signed::Not), &requested)),
             [
                 "Warning plugins.a.allow.fs[2]: the plugin does not ask for it",
                 "Warning plugins.a.allow.signal: the plugin does not ask for it",
@@ -242,8 +261,11 @@ mod tests {
             ]
         );
         let bound = POLICY.replace("\"any\"", &format!("\"sha256:{}\"", PluginDigest::of(b"old")));
-        let found = told(&Policy::parse(&bound).unwrap().findings_about("a", &digest, &requested));
+        let found = told(&Policy::parse(&bound).unwrap().findings_about("a", (&digest, &Signed::Not), &requested));
         assert!(found[0].starts_with("Error plugins.a.digest: the file has the digest sha256:"), "{found:?}");
-        assert!(told(&policy.findings_about("b", &digest, &requested))[0].contains("no rules for this plugin"));
+        assert!(
+            told(&policy.findings_about("b", (&digest, &Signed::Not), &requested))[0]
+                .contains("no rules for this plugin")
+        );
     }
 }

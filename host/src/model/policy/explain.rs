@@ -207,16 +207,9 @@ impl Rules {
 
     /// The rule that forbids all of these hosts.
     fn forbidden(&self, hosts: &HostPattern) -> Option<String> {
-        let http = Capability::Http;
-        for (place, deny) in [("all".to_owned(), &self.for_all), (format!("plugins.{}", self.plugin), &self.deny)] {
-            if deny.capabilities.contains(&http) {
-                return Some(format!("{place}.deny.capabilities"));
-            }
-            if deny.http.iter().any(|denied| denied.covers(hosts)) {
-                return Some(format!("{place}.deny.http"));
-            }
-        }
-        None
+        let own = format!("plugins.{}", self.plugin);
+        let bans = [("all", &self.for_all), (own.as_str(), &self.deny)];
+        bans.into_iter().find_map(|(place, deny)| Some(format!("{place}.deny.{}", deny.forbid_hosts(hosts)?)))
     }
 }
 

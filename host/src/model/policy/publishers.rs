@@ -2,29 +2,96 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::publisher::{Signed, Unsigned};
+use crate::model::publisher::{Signed, Unsigned, listed};
 
-use super::Policy;
+use super::{Common, Policy};
+
+/// Whose signature a policy wants of one plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wish {
+    plugin: String,
+    /// One of these, if the plugin's own rules say so.
+    own: BTreeSet<String>,
+    /// One of all that the policy knows.
+    known: bool,
+}
+
+impl Wish {
+    /// Whether it wants any.
+    pub(crate) fn is_any(&self) -> bool {
+        self.known || !self.own.is_empty()
+    }
+
+    /// The place in the policy that says so.
+    pub(crate) fn rule(&self) -> String {
+        if self.own.is_empty() { "all.signed".to_owned() } else { format!("plugins.{}.publishers", self.plugin) }
+    }
+
+    /// The publishers one of whom it is to be; when there is none, any whom the policy knows will do.
+    pub(crate) fn of(&self) -> &BTreeSet<String> {
+        &self.own
+    }
+
+    /// Whether a plugin that carries this is loaded.
+    pub(crate) fn is_met_by(&self, signed: &Signed) -> bool {
+        let mut by = signed.publishers();
+        if self.own.is_empty() { !self.known || by.next().is_some() } else { by.any(|name| self.own.contains(name)) }
+    }
+
+    /// What comes of it, in a sentence.
+    pub(crate) fn says_of(&self, plugin: &str, signed: &Signed) -> String {
+        if !self.is_any() {
+            return format!("nobody has to have signed {plugin}, and it {signed}");
+        }
+        let whom = if self.own.is_empty() {
+            "a publisher that the policy knows".to_owned()
+        } else {
+            listed(&self.own, " or ")
+        };
+        let (and, comes) = if self.is_met_by(signed) { ("and", "it is loaded") } else { ("but", "it is not loaded") };
+        format!("{plugin} has to be signed by {whom}, {and} it {signed}: {comes}")
+    }
+}
 
 impl Policy {
+    /// Whose signature it wants of this plugin.
+    pub(crate) fn wish(&self, plugin: &str) -> Wish {
+        let own = self.plugins.get(plugin).map(|rules| rules.publishers.clone()).unwrap_or_default();
+        Wish { plugin: plugin.to_owned(), own, known: self.all.signed }
+    }
+
+    /// The plugins of which it wants somebody's signature, with the names of those.
+    pub(crate) fn wishes(&self) -> impl Iterator<Item = (&str, &BTreeSet<String>)> {
+        let all = self.plugins.iter().map(|(name, rules)| (name.as_str(), &rules.publishers));
+        all.filter(|(_, publishers)| !publishers.is_empty())
+    }
+
+    /// Whether it wants a known publisher's signature of every plugin.
+    pub(crate) fn wants_all_signed(&self) -> bool {
+        self.all.signed
+    }
+
+    /// The publishers that it knows.
+    pub(crate) fn known_publishers(&self) -> BTreeSet<String> {
+        self.publishers.keys().cloned().collect()
+    }
+
+    /// One that knows the same publishers, and wants nothing of anybody: to look at what it would not let in.
+    pub(crate) fn knowing_only(&self) -> Self {
+        Self { all: Common::default(), publishers: self.publishers.clone(), ..Self::default() }
+    }
+
     /// Whether a file that carries this may be loaded at all, whatever it calls itself.
     pub(crate) fn admits(&self, signed: &Signed) -> Result<(), Unsigned> {
-        if self.all.signed && signed.publishers().next().is_none() {
-            return Err(Unsigned { required: BTreeSet::new() });
-        }
-        Ok(())
+        let any = Wish { plugin: String::new(), own: BTreeSet::new(), known: self.all.signed };
+        if any.is_met_by(signed) { Ok(()) } else { Err(Unsigned { required: any.own }) }
     }
 
     /// Whether it may be loaded under its name.
     pub(crate) fn admits_as(&self, plugin: &str, signed: &Signed) -> Result<(), Unsigned> {
         self.admits(signed)?;
-        let required = self.plugins.get(plugin).map(|rules| &rules.publishers).filter(|required| !required.is_empty());
-        match required {
-            Some(required) if !signed.publishers().any(|name| required.contains(name)) => {
-                Err(Unsigned { required: required.clone() })
-            }
-            Some(_) | None => Ok(()),
-        }
+        let wish = self.wish(plugin);
+        if wish.is_met_by(signed) { Ok(()) } else { Err(Unsigned { required: wish.own }) }
     }
 }
 
@@ -59,6 +126,48 @@ mod tests {
             assert_eq!(strict.admits(&signed).is_ok(), all, "{signed:?}");
             let missing = Unsigned { required: names(&["acme"]) };
             assert_eq!(policy.admits_as("fetch", &signed), if fetch { Ok(()) } else { Err(missing) });
+            let lenient = strict.knowing_only();
+            assert!(lenient.admits_as("fetch", &signed).is_ok(), "{signed:?}");
+            assert_eq!(lenient.known_publishers(), names(&["acme", "umbrella"]));
+        }
+    }
+
+    #[test]
+    fn t23_what_is_wanted_of_publishers_is_said() {
+        let text = format!(
+            "version = 1\n[publishers]\nacme = \"{}\"\n[plugins.fetch]\npublishers = [\"acme\"]\n",
+            "1".repeat(64)
+        );
+        let policy = Policy::parse(&text).unwrap();
+        let strict = Policy::parse(&format!("{text}[all]\nsigned = true")).unwrap();
+        let acme = Signed::By(BTreeSet::from(["acme".to_owned()]));
+        for (policy, plugin, signed, rule, says) in [
+            (
+                &policy,
+                "fetch",
+                &acme,
+                "plugins.fetch.publishers",
+                "fetch has to be signed by acme, and it is signed by acme: it is loaded",
+            ),
+            (
+                &policy,
+                "fetch",
+                &Signed::Not,
+                "plugins.fetch.publishers",
+                "fetch has to be signed by acme, but it carries no signature: it is not loaded",
+            ),
+            (&policy, "a", &Signed::Not, "", "nobody has to have signed a, and it carries no signature"),
+            (
+                &strict,
+                "a",
+                &Signed::Not,
+                "all.signed",
+                "a has to be signed by a publisher that the policy knows, but it carries no signature: it is not loaded",
+            ),
+        ] {
+            let wish = policy.wish(plugin);
+            assert_eq!(wish.says_of(plugin, signed), says);
+            assert!(!wish.is_any() || wish.rule() == rule, "{wish:?}");
         }
     }
 

@@ -201,7 +201,7 @@ impl PolicyText {
             }
             if let Some(missing) = rules.publishers.iter().find(|name| !self.publishers.contains_key(*name)) {
                 let why = format!("it names the publisher {missing:?}, and [publishers] has no key of that name");
-                return Err(wrong(at, why));
+                return Err(wrong(format!("{at}.publishers"), why));
             }
             plugins.insert(name, rules);
         }

@@ -136,12 +136,10 @@ impl OutputLog {
         self.append(|ring| ring.push_bytes(to_stdout, bytes))
     }
 
-    /// Hides these secrets in whatever is written from now on. For once, before anything is.
+    /// Hides these secrets in whatever is written from now on, also those that come to them. For once, before anything is.
     pub(crate) fn hide(&self, secrets: &Arc<Secrets>) {
-        if !secrets.is_empty() {
-            let screen = || Mutex::new(Screen::new(Arc::clone(secrets)));
-            let _ = self.screens.set(Screens { secrets: Arc::clone(secrets), streams: [screen(), screen()] });
-        }
+        let screen = || Mutex::new(Screen::new(Arc::clone(secrets)));
+        let _ = self.screens.set(Screens { secrets: Arc::clone(secrets), streams: [screen(), screen()] });
     }
 
     /// Takes what was held back because it may have been the beginning of a secret: nothing follows it.
@@ -156,13 +154,12 @@ impl OutputLog {
 
     /// Takes one log line, like [`OutputLog::stdout`].
     pub(crate) fn log(&self, level: &'static str, target: String, message: impl Into<String>) -> bool {
-        let mut message = message.into().into_bytes();
-        let mut target = target;
+        let (mut message, mut target): (String, String) = (message.into(), target);
         if let Some(Screens { secrets, .. }) = self.screens.get() {
-            message = secrets.hidden(&message).unwrap_or(message);
-            target = secrets.hidden(target.as_bytes()).map_or(target, |it| String::from_utf8_lossy(&it).into_owned());
+            secrets.hide(&mut message);
+            secrets.hide(&mut target);
         }
-        self.append(|ring| ring.push(Source::Log { level, target }, message))
+        self.append(|ring| ring.push(Source::Log { level, target }, message.into_bytes()))
     }
 
     fn append(&self, write: impl FnOnce(&mut Ring)) -> bool {

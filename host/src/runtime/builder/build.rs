@@ -211,6 +211,7 @@ impl HostBuilder {
         if let Some(abandoned) = dirs.abandoned() {
             actors.spawn_blocking_on(move || abandoned.remove(), &runtime);
         }
+        let policy = PolicyDesk::new(self.policy, self.policy_writer).with(audit, &web.secrets);
         let feed = Arc::new(Feed::new(self.feed));
         let inner = Inner {
             feed: FeedWriter::new(&feed),
@@ -248,7 +249,7 @@ impl HostBuilder {
             health: home.health,
             sink: self.sink,
             limits: self.limits,
-            policy: PolicyDesk::new(self.policy, self.policy_writer).audited(audit),
+            policy,
             approve_in_advance: self.approve_in_advance,
             scratch_policy: self.scratch_policy,
             plugin_limits: self.plugin_limits,

@@ -165,7 +165,7 @@ async fn t23_an_answer_for_always_that_cannot_be_written_holds_and_is_told() {
     let ring = Arc::new(AuditRing::new(100));
     let writer = |_: &AlwaysAllowed| Err(std::io::Error::other("no room for it"));
     bench.inner_mut().policy =
-        PolicyDesk::new(Some(policy()), Some(Arc::new(writer))).audited(Some(Arc::clone(&ring) as _));
+        PolicyDesk::new(Some(policy()), Some(Arc::new(writer))).with(Some(Arc::clone(&ring) as _), &Arc::default());
     let task = bench.start().await;
     decide(&task, 1, yes(json!("always"))).await;
     assert_eq!(answers(&task).await, ["yes"; 2]);
@@ -405,7 +405,7 @@ impl AuditLog for Broken {
 fn audited(script: Script) -> (Bench, Arc<Broken>) {
     let audit = Arc::new(Broken { ring: AuditRing::new(100), broken: false.into() });
     let mut bench = Bench::new(script);
-    let desk = PolicyDesk::new(Some(policy()), None).audited(Some(Arc::clone(&audit) as _));
+    let desk = PolicyDesk::new(Some(policy()), None).with(Some(Arc::clone(&audit) as _), &Arc::default());
     bench.inner_mut().policy = desk;
     (bench, audit)
 }

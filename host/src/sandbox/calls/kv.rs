@@ -17,6 +17,16 @@ impl CellData {
         self.own_store().await
     }
 
+    /// What the guest gives, without the host's secrets: the same each time, so that it finds again what it has stored.
+    fn hidden_key(&self, mut key: String) -> String {
+        self.link.secrets.hide(&mut key);
+        key
+    }
+
+    fn hidden_value(&self, value: Vec<u8>) -> Vec<u8> {
+        self.link.secrets.hidden(&value).unwrap_or(value)
+    }
+
     async fn own_store(&mut self) -> Result<Arc<PluginStore>, Refusal> {
         self.link.permitted(Touch::Kv).await?;
         let none = || Refusal::new(RefusalKind::Denied, "a plugin that is only described has no store");
@@ -44,6 +54,7 @@ impl config::Host for CellData {
 
 impl kv::Host for CellData {
     async fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, types::Refusal>> {
+        let key = self.hidden_key(key);
         let value = match self.store_for(&key).await {
             Ok(store) => store.get(&key).await.map_err(Refusal::from),
             Err(refusal) => Err(refusal),
@@ -54,6 +65,7 @@ impl kv::Host for CellData {
 
     async fn set(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), types::Refusal>> {
         self.called(key.len() + value.len());
+        let (key, value) = (self.hidden_key(key), self.hidden_value(value));
         let set = match self.store_for(&key).await {
             Ok(store) => store.set(key, value).await.map_err(Refusal::from),
             Err(refusal) => Err(refusal),
@@ -68,6 +80,8 @@ impl kv::Host for CellData {
         value: Vec<u8>,
     ) -> wasmtime::Result<Result<bool, types::Refusal>> {
         self.called(key.len() + value.len() + current.as_ref().map_or(0, Vec::len));
+        let (key, value) = (self.hidden_key(key), self.hidden_value(value));
+        let current = current.map(|current| self.hidden_value(current));
         let set = match self.store_for(&key).await {
             Ok(store) => store.compare_and_set(key, current.as_deref(), value).await.map_err(Refusal::from),
             Err(refusal) => Err(refusal),
@@ -78,6 +92,7 @@ impl kv::Host for CellData {
 
     async fn delete(&mut self, key: String) -> wasmtime::Result<Result<bool, types::Refusal>> {
         self.called(key.len());
+        let key = self.hidden_key(key);
         let was = match self.store_for(&key).await {
             Ok(store) => store.delete(&key).await.map_err(Refusal::from),
             Err(refusal) => Err(refusal),
@@ -90,6 +105,7 @@ impl kv::Host for CellData {
         prefix: String,
         after: Option<String>,
     ) -> wasmtime::Result<Result<Vec<String>, types::Refusal>> {
+        let (prefix, after) = (self.hidden_key(prefix), after.map(|after| self.hidden_key(after)));
         let keys = match self.own_store().await {
             Ok(store) => store.keys(&prefix, after.as_deref()).await.map_err(Refusal::from),
             Err(refusal) => Err(refusal),

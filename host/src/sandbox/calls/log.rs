@@ -7,8 +7,11 @@ use crate::sandbox::stdio::make_room;
 use super::convert;
 
 impl log::Host for CellData {
-    async fn log(&mut self, level: log::Level, target: String, message: String) -> wasmtime::Result<()> {
+    async fn log(&mut self, level: log::Level, mut target: String, mut message: String) -> wasmtime::Result<()> {
         self.called(target.len() + message.len());
+        // Before anything is cut off.
+        self.link.secrets.hide(&mut target);
+        self.link.secrets.hide(&mut message);
         let level = match level {
             log::Level::Trace => "trace",
             log::Level::Debug => "debug",

@@ -109,8 +109,11 @@ impl task::Host for CellData {
         Ok(answer.map_err(Into::into))
     }
 
-    async fn report_panic(&mut self, message: String, place: String) -> wasmtime::Result<()> {
+    async fn report_panic(&mut self, mut message: String, mut place: String) -> wasmtime::Result<()> {
         self.called(message.len() + place.len());
+        // Before anything is cut off.
+        self.link.secrets.hide(&mut message);
+        self.link.secrets.hide(&mut place);
         let (message, place) = (convert::clipped(message), convert::clipped(place));
         // When the task is over already, nobody needs to know.
         let _ = self.link.ask(|reply| GuestCall::Panic { message, place, reply }).await;

@@ -71,10 +71,12 @@ impl tasks::Host for CellData {
     async fn cancel(
         &mut self,
         id: String,
-        reason: String,
+        mut reason: String,
         grace_ms: u64,
     ) -> wasmtime::Result<Result<bool, types::Refusal>> {
         self.called(id.len() + reason.len());
+        // Before anything is cut off.
+        self.link.secrets.hide(&mut reason);
         let reason = convert::clipped(reason);
         let grace = Duration::from_millis(grace_ms);
         let answer = match task_id(&id) {

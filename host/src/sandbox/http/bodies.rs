@@ -12,13 +12,14 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime_wasi_http::{Error, WasiBody};
 
+use crate::model::grants::http::HttpTouch;
 use crate::model::grants::touch::Touch;
 use crate::model::policy::mandate::Denied;
 use crate::ports::clock::{BoxFuture, Clock};
 use crate::ports::runner::CellLink;
 use crate::ports::secrets::{Screen, Secrets};
 
-use super::secrets::{Placeholders, hide, nowhere_else};
+use super::secrets::{Found, Placeholders, TOLD, hide, nowhere_else};
 use super::send::SECRETS;
 use super::{Line, Tally, stopped};
 
@@ -85,14 +86,16 @@ pub(super) struct Outgoing {
     guest: WasiBody,
     meter: Meter,
     line: Line,
-    /// The end of what has gone out, as far as a placeholder may have begun there.
+    touch: HttpTouch,
+    /// The end of what has gone out, as far as a placeholder or a secret may have begun there.
     tail: Vec<u8>,
     progress: Arc<Progress>,
 }
 
 impl Outgoing {
-    pub(super) fn new(guest: WasiBody, line: &Line, progress: &Arc<Progress>) -> Self {
-        Self { guest, meter: Meter::new(line), line: line.clone(), tail: Vec::new(), progress: Arc::clone(progress) }
+    pub(super) fn new(guest: WasiBody, line: &Line, (progress, touch): (&Arc<Progress>, &HttpTouch)) -> Self {
+        let (meter, progress) = (Meter::new(line), Arc::clone(progress));
+        Self { guest, meter, line: line.clone(), touch: touch.clone(), tail: Vec::new(), progress }
     }
 
     fn look_at(&mut self, frame: &Frame<Bytes>) -> Result<(), Error> {
@@ -117,17 +120,21 @@ impl Outgoing {
     }
 
     fn look_for_secrets(&mut self, placeholders: &Placeholders, data: &[u8]) -> Result<(), Error> {
-        let length = placeholders.length();
-        if length == 0 {
+        let longest = placeholders.longest();
+        if longest == 0 {
             return Ok(());
         }
         self.tail.extend_from_slice(data);
-        if let Some(name) = placeholders.find(&self.tail) {
-            let counted = self.line.count(&Touch::Secret(name.to_owned()), SECRETS, nowhere_else(name));
+        if let Some(found) = placeholders.find(&self.tail) {
+            let (touch, why) = match found {
+                Found::Placeholder(name) => (Touch::Secret(name.clone()), nowhere_else(&name)),
+                Found::Value => (Touch::Http(self.touch.clone()), TOLD.to_owned()),
+            };
+            let counted = self.line.count(&touch, SECRETS, why);
             *self.progress.denied.lock().unwrap_or_else(PoisonError::into_inner) = Some(counted);
             return Err(Error::HttpRequestDenied);
         }
-        let kept = self.tail.len().min(length);
+        let kept = self.tail.len().min(longest);
         self.tail.drain(..self.tail.len() - kept);
         Ok(())
     }

@@ -22,7 +22,7 @@ use crate::model::policy::mandate::Denied;
 use super::bodies::{Answered, Outgoing, Progress};
 use super::check::{Checked, HEADER_BYTES_MAX, HEADERS_MAX, check, header_bytes};
 use super::connect::{Connection, in_time, open};
-use super::secrets::{Misplaced, hide};
+use super::secrets::{Misplaced, TOLD, hide};
 use super::{Answer, Line, stopped};
 
 /// How long it may take to find a host, reach it and agree on the encryption. A guest may lower each of these for its
@@ -84,6 +84,11 @@ impl Line {
 
 async fn exchange(line: Line, request: Request<WasiBody>, options: RequestOptions) -> Answer {
     let checked = check(&request).inspect_err(|error| line.refuse(&format!("a request was refused: {error}")))?;
+    // Before anybody is asked about it, and before the name is looked up: a guest that knows a secret tells it to nobody.
+    if line.placeholders.is_told_by(request.uri(), request.headers()) {
+        line.deny(&Touch::Http(checked.touch.clone()), SECRETS, TOLD.to_owned()).await;
+        return Err(Error::HttpRequestDenied);
+    }
     line.allowed(Touch::Http(checked.touch.clone())).await?;
     let mandate = Arc::clone(&line.link.mandate);
     let answer = carry_out(line, checked, request, options).await;
@@ -112,7 +117,7 @@ async fn carry_out(line: Line, checked: Checked, request: Request<WasiBody>, opt
         in_time(&*line.clock, time, open(&line, &checked.touch)).await.ok_or(Error::ConnectionTimeout)??;
 
     let progress = Arc::new(Progress::default());
-    let mut request = Request::new(Outgoing::new(body, &line, &progress));
+    let mut request = Request::new(Outgoing::new(body, &line, (&progress, &checked.touch)));
     (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (parts.method, checked.target, headers);
     let time = lowered(FIRST_BYTE, options.first_byte_timeout);
     let (response, worker) = converse(&line, connection, request, (&progress, time)).await?;
@@ -124,23 +129,28 @@ async fn carry_out(line: Line, checked: Checked, request: Request<WasiBody>, opt
 
 /// Puts the task's secrets in their place. Says whether there was one.
 async fn put_secrets(line: &Line, request: &Checked, headers: &mut HeaderMap) -> Result<bool, Error> {
-    let mandate = &line.link.mandate;
-    let used = match line.placeholders.used(request, headers, |name| mandate.secret_rule(name)) {
+    let rule_of = |name: &str| line.link.mandate.secret_rule(name);
+    let used = match line.placeholders.used(request, headers, rule_of) {
         Ok(used) => used,
-        Err(Misplaced { name, why }) => {
-            line.deny(&Touch::Secret(name), SECRETS, why).await;
-            return Err(Error::HttpRequestDenied);
-        }
+        Err(misplaced) => return Err(misplaced_in(line, misplaced).await),
     };
     for placeholder in &used {
         line.allowed(Touch::Secret(placeholder.name.clone())).await?;
     }
-    line.placeholders.put(&used, headers);
+    // The policy may be another one since somebody was asked.
+    if let Err(misplaced) = line.placeholders.put(request, headers, rule_of) {
+        return Err(misplaced_in(line, misplaced).await);
+    }
     if !used.is_empty() {
         // In what is compressed nobody finds the secret again.
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     Ok(!used.is_empty())
+}
+
+async fn misplaced_in(line: &Line, Misplaced { name, why }: Misplaced) -> Error {
+    line.deny(&Touch::Secret(name), SECRETS, why).await;
+    Error::HttpRequestDenied
 }
 
 type Worker = Box<dyn Future<Output = Result<(), Error>> + Send>;

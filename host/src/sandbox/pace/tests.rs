@@ -116,6 +116,7 @@ fn link() -> CellLink {
         config: Arc::default(),
         kv: None,
         mandate: Arc::new(LiveMandate::new(Mandate::new(Requested::default(), None, None))),
+        secrets: Arc::default(),
     }
 }
 

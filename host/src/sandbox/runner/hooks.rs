@@ -115,6 +115,7 @@ impl WasmRunner {
             config: Arc::clone(&work.config),
             kv: work.kv.clone(),
             mandate: Arc::new(LiveMandate::new(Mandate::of_hook(work.kv.is_some()))),
+            secrets: Arc::clone(&work.secrets),
         };
         let pool = Arc::clone(&self.hook_pool);
         let running = self.paced(link, async move |around| {

@@ -7,7 +7,7 @@ use wasmsign2::{KeyPair, Module, PublicKey, SecretKey};
 
 use crate::model::publisher::{PublisherKey, Signed};
 
-use super::look;
+use super::{look, section};
 
 /// A publisher's secret key.
 #[derive(Clone)]
@@ -22,6 +22,9 @@ pub(crate) enum SignError {
     /// What came out does not carry the signature: the file is no plugin.
     #[error("this file cannot carry a signature")]
     Unsignable,
+    /// It carries one already, and one beside it would have to be of that too.
+    #[error("this file carries a signature already, and one that lies beside it would not be of the same bytes")]
+    Signed,
 }
 
 impl SigningKey {
@@ -56,10 +59,26 @@ impl SigningKey {
         let module = self.0.sign(module, Some(&id)).map_err(|_| SignError::Unsignable)?;
         let mut signed = Vec::new();
         module.serialize(&mut signed).map_err(|_| SignError::Unsignable)?;
-        // Looked at as a host will look at it.
+        self.looked_at(&signed, None)?;
+        Ok(signed)
+    }
+
+    /// A signature to be put beside the file, which stays as it is.
+    pub(crate) fn sign_detached(&self, plugin: &[u8]) -> Result<Vec<u8>, SignError> {
+        if section(plugin).is_some() {
+            return Err(SignError::Signed);
+        }
+        let signed = self.sign(plugin)?;
+        let beside = section(&signed).ok_or(SignError::Unsignable)?;
+        self.looked_at(plugin, Some(beside))?;
+        Ok(beside.to_vec())
+    }
+
+    /// Looks at it as a host will.
+    fn looked_at(&self, plugin: &[u8], beside: Option<&[u8]>) -> Result<(), SignError> {
         let me = self.public().map(|key| (String::new(), key));
-        match look(&signed, &BTreeMap::from_iter(me)) {
-            Signed::By(_) => Ok(signed),
+        match look(plugin, beside, &BTreeMap::from_iter(me)) {
+            Signed::By(_) => Ok(()),
             Signed::Not | Signed::Unusable(_) | Signed::Unknown { .. } | Signed::False(_) => Err(SignError::Unsignable),
         }
     }

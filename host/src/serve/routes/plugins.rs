@@ -15,9 +15,10 @@ use crate::serve::reading::{Body, Called, Params, Wasm};
 use crate::serve::refusal::Refusal;
 use crate::serve::shelf::{ShelfError, Staged};
 use crate::serve::wire::{
-    Changed, PluginInfo, PluginList, PluginName, PluginReplaced, Problem, ProblemKind, RevokeBody, Stops, UnloadQuery,
+    AddQuery, Changed, PluginInfo, PluginList, PluginReplaced, Problem, ProblemKind, ReplaceQuery, RevokeBody, Stops,
+    UnloadQuery, bytes,
 };
-use crate::{Plugin, RevokeFrom, RevokeReport, Unload};
+use crate::{Plugin, PluginBytes, RevokeFrom, RevokeReport, Unload};
 
 use super::controls::taken_away;
 use super::path;
@@ -42,18 +43,18 @@ impl Desk {
     }
 
     /// Writes a file where it can be looked at, and looks.
-    async fn stage(&self, name: Option<String>, wasm: Arc<Vec<u8>>) -> Result<(Plugin, Staged), Refusal> {
+    async fn stage(&self, name: Option<String>, bytes: Arc<PluginBytes>) -> Result<(Plugin, Staged), Refusal> {
         let place = self.shelf.clone();
-        let staged = on_disk(move || place.stage(name.as_deref(), &wasm)).await?;
+        let staged = on_disk(move || place.stage(name.as_deref(), &bytes)).await?;
         let plugin = self.host.inspect_plugin(staged.path()).await?;
         Ok((plugin, staged))
     }
 
     /// Puts back what was there before a file that turned out to be none for here.
-    async fn put_back(&self, name: String, before: Option<Vec<u8>>) -> Result<(), Refusal> {
+    async fn put_back(&self, name: String, before: Option<PluginBytes>) -> Result<(), Refusal> {
         let place = self.shelf.clone();
         on_disk(move || match before {
-            Some(wasm) => place.stage(Some(&name), &wasm)?.put(&name).map(drop),
+            Some(bytes) => place.stage(Some(&name), &bytes)?.put(&name).map(drop),
             None => place.remove(&name),
         })
         .await
@@ -83,19 +84,19 @@ pub(super) async fn show(
 
 pub(super) async fn add(
     State(desk): State<Arc<Desk>>,
-    Params(query): Params<PluginName>,
+    Params(AddQuery { name, signature }): Params<AddQuery>,
     Wasm(wasm): Wasm,
 ) -> Result<Response, Refusal> {
-    let this = Arc::clone(&desk);
-    let (plugin, is_new) = desk.to_the_end(async move { load(&this, query.name, Arc::new(wasm)).await }).await?;
+    let (this, bytes) = (Arc::clone(&desk), Arc::new(bytes(wasm, signature)));
+    let (plugin, is_new) = desk.to_the_end(async move { load(&this, name, bytes).await }).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     let location = [(LOCATION, path("plugins", plugin.name()))];
     Ok((status, location, Json(desk.full(&plugin))).into_response())
 }
 
-async fn load(desk: &Desk, name: Option<String>, wasm: Arc<Vec<u8>>) -> Result<(Plugin, bool), Refusal> {
+async fn load(desk: &Desk, name: Option<String>, bytes: Arc<PluginBytes>) -> Result<(Plugin, bool), Refusal> {
     let _filing = desk.filing.lock().await;
-    let (seen, staged) = desk.stage(name, Arc::clone(&wasm)).await?;
+    let (seen, staged) = desk.stage(name, Arc::clone(&bytes)).await?;
     let name = seen.name().to_owned();
     let there = desk.plugin(&name);
     if let Some(there) = there.as_ref().filter(|there| there.digest() != seen.digest()) {
@@ -108,7 +109,7 @@ async fn load(desk: &Desk, name: Option<String>, wasm: Arc<Vec<u8>>) -> Result<(
     }
     let kept = name.clone();
     let before = on_disk(move || staged.put(&kept)).await?;
-    match desk.host.load_plugin_bytes(name.clone(), wasm.to_vec()).await {
+    match desk.host.load_plugin_bytes(name.clone(), (*bytes).clone()).await {
         Ok(plugin) => Ok((plugin, there.is_none())),
         Err(error) => {
             desk.put_back(name, before).await?;
@@ -120,27 +121,27 @@ async fn load(desk: &Desk, name: Option<String>, wasm: Arc<Vec<u8>>) -> Result<(
 pub(super) async fn replace(
     State(desk): State<Arc<Desk>>,
     Called(name): Called,
-    Params(UnloadQuery(how)): Params<UnloadQuery>,
+    Params(ReplaceQuery { how, signature }): Params<ReplaceQuery>,
     Wasm(wasm): Wasm,
 ) -> Result<Json<PluginReplaced>, Refusal> {
     if desk.plugin(&name).is_none() {
         return Err(desk.unknown_plugin(&name));
     }
-    let this = Arc::clone(&desk);
-    desk.to_the_end(async move { exchange(&this, name, Arc::new(wasm), how).await.map(Json) }).await
+    let (this, bytes) = (Arc::clone(&desk), Arc::new(bytes(wasm, signature)));
+    desk.to_the_end(async move { exchange(&this, name, bytes, how).await.map(Json) }).await
 }
 
-async fn exchange(desk: &Desk, name: String, wasm: Arc<Vec<u8>>, how: Unload) -> Result<PluginReplaced, Refusal> {
+async fn exchange(desk: &Desk, name: String, bytes: Arc<PluginBytes>, how: Unload) -> Result<PluginReplaced, Refusal> {
     // Held until the name points to it: of several that replace a plugin at once, the last one's file is what is loaded.
     let filing = desk.filing.lock().await;
-    let (seen, staged) = desk.stage(Some(name.clone()), Arc::clone(&wasm)).await?;
+    let (seen, staged) = desk.stage(Some(name.clone()), Arc::clone(&bytes)).await?;
     if seen.name() != name {
         let detail = format!("this is the plugin {:?}, and it cannot take the place of {name:?}", seen.name());
         return Err(Refusal::new(ProblemKind::Refused, detail));
     }
     let kept = name.clone();
     let before = on_disk(move || staged.put(&kept)).await?;
-    let switched = match desk.host.switch_plugin_bytes(name.clone(), wasm.to_vec(), how).await {
+    let switched = match desk.host.switch_plugin_bytes(name.clone(), (*bytes).clone(), how).await {
         Ok(switched) => switched,
         Err(error) => {
             desk.put_back(name, before).await?;

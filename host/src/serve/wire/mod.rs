@@ -25,7 +25,10 @@ pub use controls::{
 pub use events::{EventPage, EventQuery, Followed, LaggedBy, Lane};
 pub use ids::{schedule_id, task_id};
 pub use messages::{Ack, Acknowledged, Claim, Claimed, ClaimedList, OpenMessages, Release, Released};
-pub use plugins::{DRAIN, DaemonLine, HookLine, PluginInfo, PluginList, PluginName, PluginReplaced, UnloadQuery};
+pub(crate) use plugins::bytes;
+pub use plugins::{
+    AddQuery, DRAIN, DaemonLine, HookLine, PluginInfo, PluginList, PluginReplaced, ReplaceQuery, Signature, UnloadQuery,
+};
 pub use problem::{Problem, ProblemKind};
 pub use query::{BadQuery, Pairs, Query};
 pub use schedules::{NewSchedule, ScheduleList};

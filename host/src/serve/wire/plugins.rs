@@ -1,11 +1,14 @@
 //! Plugins, as a server tells of them.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CancelRequest, DaemonPhase, DaemonStatus, HookNote, Manifest, Plugin, PluginDigest, TaskId, Timestamp, Unload,
+    CancelRequest, DaemonPhase, DaemonStatus, HookNote, Manifest, Plugin, PluginBytes, PluginDigest, TaskId, Timestamp,
+    Unload,
 };
 
 use super::Stops;
@@ -142,20 +145,67 @@ pub struct PluginList {
     pub plugins: Vec<PluginInfo>,
 }
 
-/// `POST /v1/plugins`: what a plain command is called, which does not know its own name.
+/// `POST /v1/plugins`: what the plugin's file does not say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PluginName {
-    /// That.
+pub struct AddQuery {
+    /// What a plain command is called, which does not know its own name.
     pub name: Option<String>,
+    /// A publisher's signature that lies beside the file.
+    pub signature: Option<Signature>,
 }
 
-impl Query for PluginName {
+impl Query for AddQuery {
     fn pairs(&self) -> Vec<(&'static str, String)> {
-        Said::default().with("name", self.name.as_ref()).0
+        Said::default().with("name", self.name.as_ref()).with("signature", self.signature.as_ref()).0
     }
 
     fn take(pairs: &mut Pairs) -> Result<Self, BadQuery> {
-        Ok(Self { name: pairs.one("name")? })
+        Ok(Self { name: pairs.one("name")?, signature: pairs.parsed("signature")? })
+    }
+}
+
+/// A publisher's signature, as hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signature(pub Vec<u8>);
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(&self.0))
+    }
+}
+
+impl FromStr for Signature {
+    type Err = hex::FromHexError;
+
+    fn from_str(text: &str) -> Result<Self, hex::FromHexError> {
+        hex::decode(text).map(Self)
+    }
+}
+
+/// A plugin's file with what the path says beside it.
+pub(crate) fn bytes(wasm: Vec<u8>, signature: Option<Signature>) -> PluginBytes {
+    PluginBytes { wasm, signature: signature.map(|Signature(bytes)| bytes) }
+}
+
+/// `PUT /v1/plugins/{name}`: what becomes of the tasks of the plugin that goes, and what the file of the new one does not say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplaceQuery {
+    /// What becomes of the tasks.
+    pub how: Unload,
+    /// A publisher's signature that lies beside the file.
+    pub signature: Option<Signature>,
+}
+
+impl Query for ReplaceQuery {
+    fn pairs(&self) -> Vec<(&'static str, String)> {
+        let mut pairs = UnloadQuery(self.how).pairs();
+        pairs.extend(Said::default().with("signature", self.signature.as_ref()).0);
+        pairs
+    }
+
+    fn take(pairs: &mut Pairs) -> Result<Self, BadQuery> {
+        let UnloadQuery(how) = UnloadQuery::take(pairs)?;
+        Ok(Self { how, signature: pairs.parsed("signature")? })
     }
 }
 
@@ -168,7 +218,7 @@ pub struct PluginReplaced {
     pub report: Stops,
 }
 
-/// `PUT` and `DELETE /v1/plugins/{name}`: what becomes of the tasks of a plugin that goes.
+/// `DELETE /v1/plugins/{name}`: what becomes of the tasks of a plugin that goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnloadQuery(pub Unload);
 
