@@ -1,8 +1,8 @@
 //! What is fuzzed: a function for each kind of bytes that somebody else gives the host.
 //!
 //! Each takes any bytes at all and panics when something does not hold that has to hold for all of them. `tests/fuzz` has
-//! the corpora and the programs for cargo-fuzz, `cargo xtask fuzz` searches, and the tests try every corpus. Not a part of
-//! what the library promises.
+//! a program for each, which cargo-fuzz runs, and keeps in `corpus` what a search found and somebody thought worth keeping.
+//! `cargo xtask fuzz` searches; the tests try the seeds, what was kept, and what is made of both. Not a part of what the library promises.
 
 mod files;
 mod names;

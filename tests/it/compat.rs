@@ -4,8 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use taskcell::{EventBody, FailureKind, Host, Outcome, OutputSource, Party, StartRequest, TaskKey};
+use taskcell::{
+    ApprovalFilter, ApprovalVerdict, EventBody, FailureKind, Grants, Host, Outcome, OutputSource, Party, StartRequest,
+    TaskKey,
+};
 
+use crate::support::looks::Turns;
 use crate::support::task::{
     cancelled, data, events, failed, key, outcome, parked, please_stop, reported, result, run, start, start_as, stdout,
     written,
@@ -13,7 +17,7 @@ use crate::support::task::{
 use crate::support::{builder, request, within};
 
 /// Every version of the contract that plugins are frozen at.
-const CONTRACTS: [&str; 2] = ["0.1.0", "0.1.1"];
+const CONTRACTS: [&str; 3] = ["0.1.0", "0.1.1", "0.1.2"];
 
 /// The file of a frozen plugin.
 fn frozen(name: &str, contract: &str) -> PathBuf {
@@ -51,9 +55,13 @@ async fn r1_the_frozen_fixture_imports_and_exports_every_interface_of_the_contra
             ours.sort();
             ours
         };
+        let since_0_1_2 = ["approvals", "config", "grants", "host", "kv", "plan", "tasks"];
+        let mut imports = vec!["agent", "log", "output", "signals", "task", "types"];
+        imports.extend(since_0_1_2.iter().filter(|_| contract == "0.1.2"));
+        imports.sort_unstable();
         assert_eq!(
             of_the_contract(plugin.imports()),
-            ["agent", "log", "output", "signals", "task", "types"].map(|name| format!("{name}@{contract}"))
+            imports.iter().map(|name| format!("{name}@{contract}")).collect::<Vec<_>>()
         );
         assert_eq!(
             of_the_contract(plugin.exports()),
@@ -172,12 +180,83 @@ async fn r46_frozen_calls_of_the_interface_output_work() {
 
 #[tokio::test]
 async fn r4_frozen_calls_that_came_with_0_1_1_work() {
-    let host = with("fixture", "0.1.1").await;
-    assert_eq!(result(&host, "heartbeat", json!({"times": 3, "sleep_ms": 0})).await, json!(3));
-    let task = start(&host, "restart-progress", json!(null)).await;
-    outcome(&task).await;
-    let progress = task.state().progress.unwrap();
-    assert_eq!((progress.message.as_str(), progress.percent), ("the second part goes on", Some(10)));
-    let asked = result(&host, "request-fuel", json!({"units": 5, "reason": "more", "timeout_ms": 0})).await;
-    assert!(asked["refused"].is_string() && asked["fuel_remaining"].as_u64() > Some(0), "{asked}");
+    for contract in ["0.1.1", "0.1.2"] {
+        let host = with("fixture", contract).await;
+        assert_eq!(result(&host, "heartbeat", json!({"times": 3, "sleep_ms": 0})).await, json!(3));
+        let task = start(&host, "restart-progress", json!(null)).await;
+        outcome(&task).await;
+        let progress = task.state().progress.unwrap();
+        assert_eq!((progress.message.as_str(), progress.percent), ("the second part goes on", Some(10)));
+        let asked = result(&host, "request-fuel", json!({"units": 5, "reason": "more", "timeout_ms": 0})).await;
+        assert!(asked["refused"].is_string() && asked["fuel_remaining"].as_u64() > Some(0), "{asked}");
+    }
+}
+
+#[tokio::test]
+async fn r26_frozen_calls_of_0_1_2_that_ask_and_wait_work() {
+    let host = with("fixture", "0.1.2").await;
+    let mut questions = host.follow_approvals(ApprovalFilter::default());
+    let asks = start(&host, "approve", json!({"kind": "deploy", "summary": "version 7"})).await;
+    let question = within(questions.next()).await.unwrap();
+    let yes = ApprovalVerdict::Approve(None);
+    within(host.decide(question.id, question.number, yes, Party::Person)).await;
+    assert_eq!(data(outcome(&asks).await), json!([{"approved": "person"}]));
+
+    let waits = start(&host, "wait-any", json!({"keys": ["a", "b"], "senders": ["person"]})).await;
+    parked(&waits, 1).await;
+    within(waits.notify(key("b"), Some(json!(7)), Party::Person)).await;
+    let taken = data(outcome(&waits).await);
+    assert_eq!((&taken[0]["key"], &taken[0]["payload"]), (&json!("b"), &json!(7)), "{taken}");
+    let listens = result(&host, "listen", json!({"times": 1, "timeout_ms": 0})).await;
+    assert_eq!(listens[0]["text"], "none");
+    let spent = result(&host, "spend", json!({"tool": "search", "tokens": 8, "actions": 1, "times": 2})).await;
+    assert_eq!(spent, json!(["ok", "ok"]));
+    let sent = result(&host, "agent-once", json!({"keys": ["k"]})).await;
+    assert_eq!(sent, json!(["queued"]));
+}
+
+#[tokio::test]
+async fn r8_frozen_calls_of_0_1_2_to_what_is_granted_work() {
+    let config = json!({"language": "fr"});
+    let host = builder().plugin_config("fixture", config.clone()).build().unwrap();
+    within(host.load_plugin(frozen("fixture", "0.1.2"))).await.unwrap();
+    assert_eq!(result(&host, "config", json!(null)).await, config);
+    let store = |steps| request("store", steps).grants(Grants::default().kv());
+    let kept = start_as(&host, store(json!([{"set": ["a", "1"]}, {"get": "a"}, {"keys": ["", null]}]))).await;
+    assert_eq!(data(outcome(&kept).await), json!([null, "1", ["a"]]));
+    assert_eq!(result(&host, "store", json!([{"get": "a"}])).await, json!([{"refused": "denied"}]));
+    let called = result(&host, "call-host", json!({"name": "price"})).await;
+    assert!(!called.is_null() && called.get("answer").is_none(), "nobody has such a function: {called}");
+    let wish = result(&host, "ask-grant", json!({"capability": "kv", "scope": null})).await;
+    assert!(wish["denied"]["capability"] == "kv" && !wish["grants"].is_null(), "{wish}");
+}
+
+#[tokio::test]
+async fn r18_frozen_calls_of_0_1_2_for_plans_and_children_work() {
+    let host = with("fixture", "0.1.2").await;
+    let plan = json!({"steps": [{"name": "a"}, {"name": "b"}]});
+    let acts = json!({"acts": ["look", {"set": [plan, null]}, {"advance": null}, {"advance": null}]});
+    assert_eq!(result(&host, "plan", acts).await, json!(["none", "a> b", "a+ b>", "a+ b+"]));
+    let children = json!({"children": [{"task_type": "echo", "input": {"value": 1}}, {"task_type": "fail", "input": {"message": "no"}}]});
+    let ends = result(&host, "family", children).await;
+    assert_eq!(ends[0], json!({"succeeded": {"value": 1}}), "{ends}");
+    assert!(ends[1].get("succeeded").is_none(), "{ends}");
+}
+
+#[tokio::test]
+async fn r5_frozen_hooks_are_called() {
+    let host = builder().plugin_hook_store("hooks").build().unwrap();
+    let plugin = within(host.load_plugin(frozen("hooks", "0.1.2"))).await.unwrap();
+    assert!(plugin.exports().iter().any(|name| name == "taskcell:plugin/plugin-hooks@0.1.2"));
+    assert!(plugin.exports().iter().any(|name| name == "taskcell:plugin/task-hooks@0.1.2"));
+    let with_store = |task_type: &str| StartRequest::new("hooks", task_type).grants(Grants::default().kv());
+    let first = start_as(&host, with_store("echo").input(json!([1])).key(TaskKey::new("a").unwrap())).await;
+    outcome(&first).await;
+    let mut turns = Turns::default();
+    while within(first.after_events()).await.unwrap().is_empty() {
+        turns.next().await;
+    }
+    let calls = data(outcome(&start_as(&host, with_store("calls")).await).await);
+    let told: Vec<_> = calls.as_str().unwrap().lines().collect();
+    assert_eq!(told, ["init", "on-enabled", "on-terminal a succeeded [1]"]);
 }

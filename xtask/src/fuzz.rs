@@ -8,6 +8,8 @@ use crate::{cargo, workspace::Workspace};
 
 /// The targets, as `host/src/fuzzing.rs` lists them.
 const TARGETS: [&str; 6] = ["ids", "load", "manifest", "policy", "signature", "values"];
+/// Where the programs are built, and what searches find.
+const BUILD_DIR: &str = "target/fuzz";
 /// Megabytes that a try may take in all.
 const MEMORY_MB: u32 = 2048;
 /// Seconds that one try may take.
@@ -42,8 +44,15 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
         TARGETS.into_iter().filter(|name| arguments.target.as_deref().is_none_or(|only| only == *name)).collect();
     for name in &targets {
         let seconds = arguments.time.as_secs() / targets.len() as u64;
+        // What is found goes beside the build; what is worth keeping is put into the corpus by whoever looked at it.
+        let found = format!("{BUILD_DIR}/found/{name}");
+        let corpus = format!("tests/fuzz/corpus/{name}");
+        for folder in [&found, &corpus] {
+            std::fs::create_dir_all(workspace.root.join(folder)).context("cannot make a folder for what is found")?;
+        }
         let mut search = nightly();
-        search.current_dir(&workspace.root).args(["fuzz", "run", "--fuzz-dir", "tests/fuzz", name, "--"]);
+        search.current_dir(&workspace.root).args(["fuzz", "run", "--fuzz-dir", "tests/fuzz"]);
+        search.args(["--target-dir", BUILD_DIR, name, &found, &corpus, "--"]);
         search.args([format!("-max_total_time={}", seconds.max(1)), format!("-rss_limit_mb={MEMORY_MB}")]);
         search.args([format!("-timeout={TRY_SECONDS}"), "-print_final_stats=1".to_owned()]);
         run(search)?;

@@ -1,9 +1,13 @@
-//! Ids, keys, hosts and other short texts: what is read is written as it can be read again.
+//! Ids, keys, hosts, paths and other short texts: what is read is written as it can be read again, and what is let through
+//! leads nowhere else.
 
+use std::path::{Component, Path};
 use std::str::FromStr as _;
 
+use crate::model::attachment::{ATTACHMENTS, is_file_name};
 use crate::model::cron::CronTimes;
 use crate::model::grants::http::{HostPattern, host_name};
+use crate::model::grants::{Access, Grants, SCRATCH};
 use crate::model::ids::{PluginDigest, ScheduleId, SignalKey, TaskId, TaskKey};
 use crate::model::listing::TaskCursor;
 use crate::model::manifest::is_name;
@@ -11,6 +15,7 @@ use crate::model::outbox::ClaimToken;
 use crate::model::publisher::PublisherKey;
 use crate::model::text::{escape, shortened};
 use crate::model::time::Timestamp;
+use crate::sandbox::calls::output::{check_name, scratch_path};
 
 use super::text;
 
@@ -41,6 +46,7 @@ pub(super) fn ids(bytes: &[u8]) {
         assert_eq!(PublisherKey::parse(&key.to_string()), Some(key));
     }
     hosts(text);
+    paths(text);
     shown(text);
     cron(text);
     if is_name(text) {
@@ -57,6 +63,28 @@ fn hosts(text: &str) {
         let again = pattern.to_string().parse::<HostPattern>();
         assert_eq!(again.as_ref(), Ok(&pattern));
         assert!(pattern.covers(&pattern) && pattern.overlaps(&pattern) && HostPattern::EVERY.covers(&pattern));
+    }
+}
+
+/// Names of files and ways to them, as guests and callers give them.
+fn paths(text: &str) {
+    if is_file_name(text) || check_name(text).is_ok() {
+        let path = Path::new("/folder").join(text);
+        assert_eq!(path.parent(), Some(Path::new("/folder")), "a name leads into its folder and not further");
+        assert_eq!(path.file_name().and_then(|name| name.to_str()), Some(text));
+        assert_eq!(escape(text).lines().count(), 1);
+    }
+    if let Some(inside) = scratch_path(text) {
+        let plain = inside.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+        assert!(plain && Path::new("/folder").join(&inside).starts_with("/folder"), "{text:?} leads to {inside:?}");
+    }
+    if Grants::default().dir("/folder", text, Access::Read).clash().is_none() {
+        let guest = Path::new("/").join(text);
+        let up = guest.components().any(|part| part == Component::ParentDir);
+        assert!(
+            !up && ![SCRATCH, ATTACHMENTS].iter().any(|own| guest.starts_with(own)),
+            "{text:?} hides the host's own"
+        );
     }
 }
 

@@ -60,7 +60,11 @@ const VALUES: [&str; 6] = [
     "18446744073709551616",
 ];
 
-const IDS: [&str; 16] = [
+const IDS: [&str; 20] = [
+    "/scratch/./a/b.txt",
+    "../outside",
+    "//attachments/../data/",
+    "report.md",
     "0123456789abcdef0123456789abcdef",
     "550e8400e29b41d4a716446655440000",
     "a/b?c#d",

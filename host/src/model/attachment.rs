@@ -255,7 +255,8 @@ pub(crate) fn compare(wanted: &Attachment, size: u64, sha256: &str) -> Result<()
     }
 }
 
-fn is_file_name(name: &str) -> bool {
+/// Whether a file in a folder of ours can be called so: it is one name, and no way to anywhere.
+pub(crate) fn is_file_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= NAME_BYTES_MAX
         && name != "."

@@ -7,7 +7,7 @@ use super::details::Routing;
 use super::json;
 use super::limits::LimitsRequest;
 use super::requests::{CapabilityRequest, RequestError};
-use super::schema::{Schema, SchemaError};
+use super::schema::{self, Schema, SchemaError};
 
 /// The manifest version that this host knows.
 const VERSION: u64 = 1;
@@ -234,6 +234,13 @@ impl Manifest {
         all.chain(own.filter(|own| self.requests.iter().all(|request| !request.asks_the_same_as(own))))
     }
 
+    /// The schemas of each task type, compiled; each nested no deeper than this.
+    pub(crate) fn schemas(&self, depth_max: u32) -> Result<Vec<(String, Schemas)>, ManifestError> {
+        let all = self.tasks.iter().flat_map(|task| [&task.input, &task.output]).flatten();
+        let patterns = all.map(schema::patterns).sum();
+        self.tasks.iter().map(|task| Ok((task.name.clone(), task.schemas(depth_max, patterns)?))).collect()
+    }
+
     /// The task type of this name.
     pub fn task_type(&self, name: &str) -> Option<&TaskType> {
         self.tasks.iter().find(|task| task.name == name)
@@ -241,10 +248,10 @@ impl Manifest {
 }
 
 impl TaskType {
-    /// Its schemas, compiled; each nested no deeper than this.
-    pub(crate) fn schemas(&self, depth_max: u32) -> Result<Schemas, ManifestError> {
+    /// Its schemas, compiled; in a document with so many patterns.
+    fn schemas(&self, depth_max: u32, patterns: usize) -> Result<Schemas, ManifestError> {
         let compile = |what, schema: &Option<Value>| {
-            Schema::new(schema.as_ref().unwrap_or(&Value::Bool(true)), depth_max)
+            Schema::new_among(schema.as_ref().unwrap_or(&Value::Bool(true)), depth_max, patterns)
                 .map_err(|source| ManifestError::Schema { what, task_type: self.name.clone(), source })
         };
         Ok(Schemas { input: compile("input", &self.input)?, output: compile("output", &self.output)? })

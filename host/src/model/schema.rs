@@ -7,6 +7,10 @@ use serde_json::Value;
 
 /// Bytes that one regular expression may compile to. Protects the host's memory.
 const REGEX_BYTES_MAX: usize = 1 << 20;
+/// Bytes that all regular expressions of one document may compile to. Protects the host's memory.
+const REGEXES_BYTES_MAX: usize = 32 << 20;
+/// How many regular expressions one document may have: each also takes what no limit counts. Protects the host's memory.
+const REGEXES_MAX: usize = 500;
 /// How many faults of a value are told at once.
 const FAULTS_MAX: usize = 5;
 /// Bytes of one fault's sentence, which may quote the value.
@@ -38,6 +42,9 @@ pub enum SchemaError {
     /// With its references followed it is too large.
     #[error("it has more than {PLACES_MAX} places when its references are followed")]
     TooLarge,
+    /// It has too many patterns, or the document that it belongs to has.
+    #[error("it has more than {REGEXES_MAX} patterns, with those of the schemas beside it")]
+    TooManyPatterns,
     /// It has more bytes than it may have here.
     #[error("it has more than {max} bytes")]
     TooLong {
@@ -52,15 +59,25 @@ pub enum SchemaError {
 impl Schema {
     /// Compiles a schema that is nested no deeper than this. References to anything outside the schema itself are an error: nothing is ever fetched.
     pub(crate) fn new(schema: &Value, depth_max: u32) -> Result<Self, SchemaError> {
+        Self::new_among(schema, depth_max, patterns(schema))
+    }
+
+    /// The same, of a schema in a document with so many [`patterns`].
+    pub(crate) fn new_among(schema: &Value, depth_max: u32, patterns: usize) -> Result<Self, SchemaError> {
         if depth(schema) > depth_max {
             return Err(SchemaError::TooDeep { max: depth_max });
         }
-        let mut size = Size { root: schema, known: HashMap::new(), recursive: false, level: 0 };
-        if size.of(schema) > PLACES_MAX {
+        if patterns > REGEXES_MAX {
+            return Err(SchemaError::TooManyPatterns);
+        }
+        let names = Names::of(schema)?;
+        let mut size = Size { root: schema, names, known: HashMap::new(), recursive: false, level: 0 };
+        if size.of_root() > PLACES_MAX {
             return Err(SchemaError::TooLarge);
         }
+        let bytes = (REGEXES_BYTES_MAX / patterns.max(1)).min(REGEX_BYTES_MAX);
         // Linear-time expressions, so that a pattern cannot be made to run for ever.
-        let patterns = jsonschema::PatternOptions::regex().size_limit(REGEX_BYTES_MAX);
+        let patterns = jsonschema::PatternOptions::regex().size_limit(bytes).dfa_size_limit(bytes);
         jsonschema::options()
             .with_pattern_options(patterns)
             .build(schema)
@@ -97,9 +114,66 @@ impl Schema {
     }
 }
 
-/// Counts the places of a schema with every local reference followed.
+/// How many regular expressions a schema has.
+pub(crate) fn patterns(schema: &Value) -> usize {
+    let of = |(name, field): (&String, &Value)| match field {
+        Value::String(_) => usize::from(name == "pattern"),
+        Value::Object(fields) if name == "patternProperties" => fields.len(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => 0,
+    };
+    objects(schema).flat_map(|fields| fields.iter().map(of)).sum()
+}
+
+/// What places of a schema are called, for references that do not say the way to them.
+#[derive(Default)]
+struct Names<'a>(HashMap<&'a str, Vec<&'a Value>>);
+
+impl<'a> Names<'a> {
+    /// Reads them. What a reference could mean in two ways is refused, and so is one that leads out of the schema.
+    fn of(schema: &'a Value) -> Result<Self, SchemaError> {
+        let mut names = Self::default();
+        let (mut refers, mut has_inner) = (false, None);
+        for (value, fields) in values(schema).filter_map(|value| Some((value, value.as_object()?))) {
+            for (name, text) in fields.iter().filter_map(|(name, field)| Some((name.as_str(), field.as_str()?))) {
+                match (name, text.strip_prefix('#')) {
+                    (_, None) if REFERENCES.contains(&name) => {
+                        let what = "and a reference begins with #: nothing is fetched";
+                        return Err(SchemaError::Invalid(format!("it refers to {text:?}, {what}")));
+                    }
+                    (_, Some(_)) if REFERENCES.contains(&name) => refers = true,
+                    ("$anchor" | "$dynamicAnchor", _) => names.0.entry(text).or_default().push(value),
+                    // As old drafts have anchors.
+                    ("$id" | "id", Some(anchor)) => names.0.entry(anchor).or_default().push(value),
+                    // A schema of its own, from where references within it begin.
+                    ("$id" | "id", None) if !std::ptr::eq(value, schema) && (name == "$id" || is_old(schema)) => {
+                        has_inner = Some(text);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        match has_inner.filter(|_| refers) {
+            Some(id) => Err(SchemaError::Invalid(format!(
+                "it has references and, within it, another schema that is called {id:?}: leave that name out"
+            ))),
+            None => Ok(names),
+        }
+    }
+}
+
+/// Keywords whose text leads somewhere else.
+const REFERENCES: [&str; 3] = ["$ref", "$dynamicRef", "$recursiveRef"];
+
+/// Whether it is of a draft that says `id` for `$id`.
+fn is_old(schema: &Value) -> bool {
+    let drafts = objects(schema).filter_map(|fields| fields.get("$schema")?.as_str());
+    drafts.into_iter().any(|draft| draft.contains("draft-03") || draft.contains("draft-04"))
+}
+
+/// Counts the places of a schema with every reference followed.
 struct Size<'a> {
     root: &'a Value,
+    names: Names<'a>,
     /// What is known of the targets of references; `None` while one is being counted.
     known: HashMap<&'a str, Option<u64>>,
     recursive: bool,
@@ -107,6 +181,13 @@ struct Size<'a> {
 }
 
 impl<'a> Size<'a> {
+    fn of_root(&mut self) -> u64 {
+        let Some(fields) = self.root.as_object() else { return self.of(self.root) };
+        // What is only there to be referred to counts where it is. Further down it may be a property of this name.
+        let places = fields.iter().filter(|(name, _)| *name != "$defs" && *name != "definitions");
+        places.fold(1, |sum: u64, (name, field)| sum.saturating_add(self.of_field(name, field)))
+    }
+
     fn of(&mut self, value: &'a Value) -> u64 {
         if self.level >= LEVELS_MAX {
             return u64::MAX;
@@ -114,19 +195,20 @@ impl<'a> Size<'a> {
         self.level += 1;
         let inner = match value {
             Value::Array(items) => items.iter().fold(0, |sum: u64, item| sum.saturating_add(self.of(item))),
-            Value::Object(fields) => fields.iter().fold(0, |sum: u64, (name, field)| {
-                let refers = name == "$ref" || name == "$dynamicRef";
-                sum.saturating_add(match field.as_str().filter(|_| refers) {
-                    Some(target) => self.target(target),
-                    // What is only there to be referred to counts where it is.
-                    None if name == "$defs" || name == "definitions" => 0,
-                    None => self.of(field),
-                })
-            }),
+            Value::Object(fields) => {
+                fields.iter().fold(0, |sum: u64, (name, field)| sum.saturating_add(self.of_field(name, field)))
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
         };
         self.level -= 1;
         inner.saturating_add(1)
+    }
+
+    fn of_field(&mut self, name: &str, field: &'a Value) -> u64 {
+        match field.as_str().filter(|_| REFERENCES.contains(&name)) {
+            Some(target) => self.target(target),
+            None => self.of(field),
+        }
     }
 
     fn target(&mut self, target: &'a str) -> u64 {
@@ -139,17 +221,41 @@ impl<'a> Size<'a> {
             None => {}
         }
         self.known.insert(target, None);
-        let found = target.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
-        // What is no plain pointer into this document (an anchor, an id) is taken for the whole of it.
-        let size = if let Some(found) = found {
-            self.of(found)
-        } else {
-            self.recursive = true;
-            1
+        let name = target.strip_prefix('#').unwrap_or(target);
+        // It may be written with its characters as numbers.
+        let plain = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
+        let size = match self.root.pointer(&plain) {
+            Some(found) if std::ptr::eq(found, self.root) => {
+                self.recursive = true;
+                1
+            }
+            Some(found) => self.of(found),
+            None => {
+                let places = self.names.0.get(&*plain).cloned().unwrap_or_default();
+                places.into_iter().fold(1, |sum: u64, place| sum.saturating_add(self.of(place)))
+            }
         };
         self.known.insert(target, Some(size));
         size
     }
+}
+
+/// A value and everything in it.
+fn values(value: &Value) -> impl Iterator<Item = &Value> {
+    let mut open = vec![value];
+    std::iter::from_fn(move || {
+        let value = open.pop()?;
+        match value {
+            Value::Array(items) => open.extend(items),
+            Value::Object(fields) => open.extend(fields.values()),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+        Some(value)
+    })
+}
+
+fn objects(value: &Value) -> impl Iterator<Item = &serde_json::Map<String, Value>> {
+    values(value).filter_map(Value::as_object)
 }
 
 fn depth(value: &Value) -> u32 {
@@ -193,8 +299,18 @@ mod tests {
 
     #[test]
     fn t24_nothing_is_fetched_and_depth_is_capped() {
-        for reference in ["https://example.com/schema.json", "file:///etc/passwd"] {
-            assert!(matches!(new(&json!({"$ref": reference})), Err(SchemaError::Invalid(_))), "{reference}");
+        for reference in
+            ["https://example.com/schema.json", "file:///etc/passwd", "other.json", "other.json#/$defs/a", ""]
+        {
+            for keyword in REFERENCES {
+                let inside = json!({"properties": {"a": {"items": [{keyword: reference}]}}});
+                for schema in [json!({keyword: reference}), json!({"$defs": {"a": {keyword: reference}}}), inside] {
+                    assert!(matches!(new(&schema), Err(SchemaError::Invalid(_))), "{schema}");
+                }
+            }
+            // Nothing at all is the newest draft.
+            let of = json!({"$schema": reference, "type": "object"});
+            assert!(reference.is_empty() || matches!(new(&of), Err(SchemaError::Invalid(_))), "{of}");
         }
         let deep = (0..40).fold(json!(true), |inner, _| json!({"items": inner}));
         assert_eq!(new(&deep).unwrap_err(), SchemaError::TooDeep { max: DEPTH });
@@ -213,5 +329,81 @@ mod tests {
         // Backtracking would take years for this one.
         let schema = new(&json!({"pattern": "^(a+)+$"})).unwrap();
         assert!(schema.check(&json!(format!("{}b", "a".repeat(5000)))).is_err());
+    }
+
+    /// A chain in which each schema leads to the next one twice: 2^40 places in 40 lines.
+    fn chain(link: impl Fn(usize, Value) -> Value, reference: impl Fn(usize) -> Value) -> Value {
+        let defs = (0..40).map(|level| {
+            let next = reference(level + 1);
+            (format!("a{level}"), link(level, json!({"allOf": [next, next]})))
+        });
+        let end = ("a40".to_owned(), link(40, json!({"type": "string"})));
+        let defs = serde_json::Map::from_iter(defs.chain([end]));
+        json!({"allOf": [reference(0)], "$defs": defs})
+    }
+
+    #[test]
+    fn t24_references_that_multiply_are_refused_however_they_are_written() {
+        let with = |keyword: &'static str, mark: &'static str| {
+            move |level: usize, mut schema: Value| {
+                schema[keyword] = json!(format!("{mark}a{level}"));
+                schema
+            }
+        };
+        let to =
+            |keyword: &'static str, way: &'static str| move |level: usize| json!({keyword: format!("{way}a{level}")});
+        let plain = |_: usize, schema: Value| schema;
+        for chain in [
+            chain(plain, to("$ref", "#/$defs/")),
+            chain(plain, to("$ref", "#/%24defs/")),
+            chain(plain, to("$ref", "#%2F$defs%2f")),
+            chain(with("$anchor", ""), to("$ref", "#")),
+            chain(with("$anchor", ""), to("$ref", "#%")),
+            chain(with("$dynamicAnchor", ""), to("$dynamicRef", "#")),
+        ] {
+            assert!(matches!(new(&chain), Err(SchemaError::TooLarge | SchemaError::Invalid(_))), "{chain}");
+        }
+        // As older drafts write it.
+        let mut old = chain(with("$id", "#"), to("$ref", "#"));
+        old["$schema"] = json!("http://json-schema.org/draft-07/schema#");
+        assert_eq!(new(&old).unwrap_err(), SchemaError::TooLarge);
+        // A property that is called like the place for what is only referred to.
+        let below = |_: usize, schema: Value| json!({"properties": {"definitions": schema}});
+        assert_eq!(new(&chain(below, to("$ref", "#/$defs/"))).unwrap_err(), SchemaError::TooLarge);
+        // What is behind a name within a name cannot be told.
+        for id in ["https://example.com/a", "a"] {
+            let hidden = json!({"$id": id, "$defs": {"a0": {"type": "string"}}, "$ref": "#/$defs/a0"});
+            let schema = json!({"$defs": {"a0": true, "h": hidden}, "$ref": "#/$defs/h"});
+            assert!(matches!(new(&schema), Err(SchemaError::Invalid(_))), "{schema}");
+        }
+    }
+
+    #[test]
+    fn references_that_tools_write_are_followed() {
+        let list = json!({"$defs": {"A<B>": {"type": "integer"}}, "items": {"$ref": "#/$defs/A%3CB%3E"}});
+        assert!(new(&list).unwrap().check(&json!([1])).is_ok());
+        assert!(new(&list).unwrap().check(&json!(["a"])).is_err());
+        let named = json!({"$id": "https://example.com/s", "$defs": {"a": {"$anchor": "n", "const": 1}}, "$ref": "#n"});
+        assert!(new(&named).unwrap().check(&json!(1)).is_ok());
+        assert!(new(&named).unwrap().check(&json!(2)).is_err());
+        // A property of such a name refers to nothing, nor does one that is called like an id.
+        let names = json!({"properties": {"$ref": {"const": 1}, "id": {"const": "x"}}, "examples": [{"id": "x"}], "$ref": "#/$defs/a", "$defs": {"a": true}});
+        assert!(new(&names).unwrap().check(&json!({"$ref": 2})).is_err());
+    }
+
+    #[test]
+    fn t24_patterns_take_no_more_together_than_they_may() {
+        // Each takes some hundred kibibytes.
+        let large = |number: usize| json!({"pattern": format!("\\p{{L}}{{20}}{number}")});
+        let of = |count: usize| json!({"allOf": (0..count).map(large).collect::<Vec<_>>()});
+        new(&of(2)).unwrap();
+        assert!(matches!(new(&of(REGEXES_MAX)), Err(SchemaError::Invalid(_))));
+        assert_eq!(new(&of(REGEXES_MAX + 1)).unwrap_err(), SchemaError::TooManyPatterns);
+        let small = |number: usize| (format!("^[a-z0-9-]{{1,20}}_{number}$"), json!(true));
+        let of = |count: usize| json!({"patternProperties": serde_json::Map::from_iter((0..count).map(small))});
+        new(&of(REGEXES_MAX)).unwrap();
+        assert_eq!(new(&of(REGEXES_MAX + 1)).unwrap_err(), SchemaError::TooManyPatterns);
+        // With those of the schemas beside it.
+        assert_eq!(Schema::new_among(&json!(true), DEPTH, REGEXES_MAX + 1).unwrap_err(), SchemaError::TooManyPatterns);
     }
 }

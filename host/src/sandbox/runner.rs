@@ -195,9 +195,7 @@ impl WasmRunner {
         let signed = compiled.signed;
         let admitted = policy.map_or(Ok(()), |policy| policy.admits_as(&manifest.name, &signed));
         admitted.map_err(|unsigned| LoadError::not_signed(unsigned, &signed))?;
-        let depth_max = self.load_limits().schema_depth;
-        let schemas = manifest.tasks.iter().map(|task| Ok((task.name.clone(), task.schemas(depth_max)?)));
-        let schemas = schemas.collect::<Result<Vec<_>, LoadError>>()?;
+        let schemas = manifest.schemas(self.load_limits().schema_depth)?;
         let hooks = code.hooks.which();
         let code = self.keep(compiled.digest, code);
         let plugin = LoadedPlugin {

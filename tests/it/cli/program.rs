@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{WATCHDOG, guest, process};
+use crate::support::{WATCHDOG, files, guest, process};
 
 /// The program.
 pub(crate) fn path() -> PathBuf {
@@ -71,19 +71,16 @@ impl Place {
     }
 
     /// Writes a file into the place.
-    #[expect(clippy::disallowed_methods, reason = "a test makes its files")]
     pub(crate) fn file(&self, name: &str, content: &str) -> PathBuf {
         let path = self.path().join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, content).unwrap();
+        files::make_folder(path.parent().unwrap());
+        files::write(&path, content);
         path
     }
 
     /// Reads a file in the place.
-    #[expect(clippy::disallowed_methods, reason = "a test looks at its files")]
     pub(crate) fn read(&self, name: impl AsRef<Path>) -> String {
-        let path = self.path().join(name);
-        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        files::read_text(self.path().join(name))
     }
 
     /// A command that is not started yet, without terminal and without input.

@@ -1,6 +1,5 @@
 //! A server whose disk is full, fails, cannot be written, or has something else on it: what it says, with which code it ends,
 //! and that nothing acknowledged is missing afterwards.
-#![expect(clippy::disallowed_methods, reason = "tests damage the files themselves")]
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -12,6 +11,7 @@ use taskcell::SqliteStore;
 
 use super::ledger::{Ledger, SHAPES, Shape};
 use super::server::Server;
+use crate::support::files::{read, write};
 use crate::support::mounted::{Mounted, skipped};
 use crate::support::within;
 
@@ -194,15 +194,15 @@ async fn t42_a_newer_schema_is_refused_with_what_to_do() {
     let data = tempfile::tempdir().unwrap();
     let (server, ledger) = busy(data.path()).await;
     let file = closed(server, data.path());
-    let ours = std::fs::read(&file).unwrap();
+    let ours = read(&file);
     let mut newer = ours.clone();
     // SQLite's `user_version`, which its format has at this place.
     newer[60..64].copy_from_slice(&99_u32.to_be_bytes());
-    std::fs::write(&file, &newer).unwrap();
+    write(&file, &newer);
     let said = refused(data.path());
     assert!(said.contains("has schema 99") && said.contains("open it with the version that wrote it"), "{said}");
-    assert_eq!(std::fs::read(&file).unwrap(), newer, "nothing was changed");
-    std::fs::write(&file, ours).unwrap();
+    assert_eq!(read(&file), newer, "nothing was changed");
+    write(&file, ours);
     all_is_there(data.path(), ledger).await;
 }
 
@@ -213,15 +213,15 @@ async fn t42_a_damaged_file_that_was_left_without_a_word_is_refused_with_what_to
     let file = closed(server, data.path());
     // It is looked through when its last owner was killed.
     Server::start(data.path(), None).unwrap().kill();
-    let ours = std::fs::read(&file).unwrap();
+    let ours = read(&file);
     let mut damaged = ours.clone();
     // Its second page, and so on: the first has the header.
     damaged[4096..8 * 4096].fill(0xa5);
-    std::fs::write(&file, &damaged).unwrap();
+    write(&file, &damaged);
     let said = refused(data.path());
     assert!(said.contains("is damaged") && said.contains(".recover"), "{said}");
-    assert_eq!(std::fs::read(&file).unwrap(), damaged, "nothing was changed");
-    std::fs::write(&file, ours).unwrap();
+    assert_eq!(read(&file), damaged, "nothing was changed");
+    write(&file, ours);
     all_is_there(data.path(), ledger).await;
 }
 
@@ -231,11 +231,11 @@ async fn t42_a_task_that_cannot_be_read_is_set_aside_and_named() {
     let (server, mut ledger) = busy(data.path()).await;
     let lost = ledger.start(&server, Shape::Waits).await.unwrap();
     let file = closed(server, data.path());
-    let mut bytes = std::fs::read(&file).unwrap();
+    let mut bytes = read(&file);
     // What its first event says is JSON no more.
     let at = find(&bytes, format!("\"{}\"", ledger.key_of(&lost)).as_bytes());
     bytes[at..at + 3].fill(1);
-    std::fs::write(&file, bytes).unwrap();
+    write(&file, bytes);
     let server = Server::start(data.path(), None).unwrap();
     assert!(server.said().contains("cannot be read") && server.said().contains(&lost), "{}", server.said());
     let (status, _) = server.ask(reqwest::Method::GET, &format!("/tasks/{lost}"), None, None).await.unwrap();

@@ -5,5 +5,7 @@ mod descriptors;
 mod faults;
 mod kills;
 mod ledger;
+mod memory;
+mod other_code;
 mod points;
 mod server;

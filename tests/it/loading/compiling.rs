@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,7 +15,7 @@ use tokio::net::unix::pipe::{OpenOptions, Receiver};
 
 use crate::support::alone::alone;
 use crate::support::component::Handmade;
-use crate::support::files::{read, write};
+use crate::support::files::{read, set_mode, write};
 use crate::support::looks::Turns;
 use crate::support::oracle::{Bounds, Watched};
 use crate::support::{compiling, guest, process, within};
@@ -41,25 +40,25 @@ fn bomb() -> Vec<u8> {
 }
 
 /// A program for one test.
-struct Script {
+pub(super) struct Script {
     dir: TempDir,
 }
 
 impl Script {
-    fn new(text: &str) -> Self {
+    pub(super) fn new(text: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let script = Self { dir };
         write(script.path(), format!("#!/bin/sh\ncd {}\n{text}\n", script.dir.path().display()));
-        std::fs::set_permissions(script.path(), PermissionsExt::from_mode(0o700)).unwrap();
+        set_mode(script.path(), 0o700);
         assert!(Command::new("mkfifo").arg(script.file("life")).status().unwrap().success());
         script
     }
 
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         self.dir.path().join("helper")
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 }

@@ -1,9 +1,11 @@
 //! Plugins whose `describe` is hostile or wrong.
 
+use std::net::TcpListener;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use taskcell::{Host, LoadError, ManifestError, SimulatedClock, StartError, StartRequest};
 
 use crate::support::component::{Handmade, MANIFEST_AT, string_at};
@@ -160,23 +162,20 @@ async fn t24_a_describe_that_sleeps_is_given_up() {
 
 #[tokio::test]
 async fn t24_schemas_that_blow_up_are_refused_or_run_in_linear_time() {
-    let with_input = |schema: &str| {
-        format!(r#"{{"manifest":1,"name":"bad","version":"1","tasks":[{{"name":"go","input":{schema}}}]}}"#)
-    };
-    let deep = (0..60).fold(json!(true), |inner, _| json!({"items": inner})).to_string();
+    let deep = (0..60).fold(json!(true), |inner, _| json!({"items": inner}));
     let mut defs = serde_json::Map::from_iter([("a40".to_owned(), json!(true))]);
     for level in 0..40 {
         let next = json!({"$ref": format!("#/$defs/a{}", level + 1)});
         defs.insert(format!("a{level}"), json!({"allOf": [next, next]}));
     }
-    let chain = json!({"$ref": "#/$defs/a0", "$defs": defs}).to_string();
-    for schema in [&*deep, &chain, r#"{"pattern":"("}"#, r#"{"type":"no-such-type"}"#] {
-        let error = manifest(with_input(schema)).await;
+    let chain = json!({"$ref": "#/$defs/a0", "$defs": defs});
+    for schema in [deep, chain, json!({"pattern": "("}), json!({"type": "no-such-type"})] {
+        let error = manifest(with_input(&schema)).await;
         assert!(matches!(error, ManifestError::Schema { .. } | ManifestError::Json(_)), "{schema}: {error:?}");
     }
     // Backtracking would take years for this one.
     let host = uncached();
-    let slow = Handmade::new("bad").manifest(with_input(r#"{"type":"string","pattern":"^(a+)+$"}"#));
+    let slow = Handmade::new("bad").manifest(with_input(&json!({"type": "string", "pattern": "^(a+)+$"})));
     within(host.load_plugin_bytes("bad", slow.bytes())).await.unwrap();
     let input = json!(format!("{}b", "a".repeat(5_000)));
     let error = within(host.start(StartRequest::new("bad", "go").input(input))).await.unwrap_err();
@@ -190,12 +189,71 @@ async fn t24_too_many_task_types_are_refused() {
     assert!(matches!(manifest(text).await, ManifestError::TaskTypes(257)));
 }
 
+/// A manifest whose one task type has this input schema.
+fn with_input(schema: &Value) -> String {
+    json!({"manifest": 1, "name": "bad", "version": "1", "tasks": [{"name": "go", "input": schema}]}).to_string()
+}
+
 #[tokio::test]
-async fn t24_a_schema_that_fetches_is_refused() {
-    for reference in ["https://127.0.0.1:1/schema.json", "file:///etc/passwd"] {
-        let text = format!(
-            r#"{{"manifest":1,"name":"bad","version":"1","tasks":[{{"name":"go","input":{{"$ref":"{reference}"}}}}]}}"#
-        );
-        assert!(matches!(manifest(text).await, ManifestError::Schema { .. }), "{reference}");
+async fn t24_a_schema_that_fetches_is_refused_and_nothing_is_fetched() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    // Whoever reads from it waits for ever.
+    let pipe = folder.path().join("pipe.json");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let web = format!("http://{}/schema.json", server.local_addr().unwrap());
+    for reference in [web.clone(), format!("{web}#/$defs/a"), format!("file://{}", pipe.display()), "pipe.json".into()]
+    {
+        for schema in [
+            json!({"$ref": reference}),
+            json!({"$dynamicRef": reference}),
+            json!({"$schema": reference, "type": "object"}),
+            json!({"$defs": {"unused": {"$ref": reference}}}),
+            json!({"properties": {"a": {"anyOf": [true, {"$ref": reference}]}}}),
+        ] {
+            assert!(matches!(manifest(with_input(&schema)).await, ManifestError::Schema { .. }), "{schema}");
+            let output = json!({
+                "manifest": 1, "name": "bad", "version": "1", "tasks": [{"name": "go", "output": schema}],
+            });
+            assert!(matches!(manifest(output.to_string()).await, ManifestError::Schema { .. }), "{schema}");
+        }
+        let based = json!({"$id": reference, "$ref": "other.json"});
+        assert!(matches!(manifest(with_input(&based)).await, ManifestError::Schema { .. }), "{based}");
     }
+    // Nobody has come.
+    server.set_nonblocking(true).unwrap();
+    assert_eq!(server.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+}
+
+#[tokio::test]
+async fn t24_references_that_multiply_do_not_hold_the_host_up() {
+    let host = uncached();
+    for (anchor, way) in [("none", "#/$defs/"), ("none", "#/%24defs/"), ("$anchor", "#"), ("$dynamicAnchor", "#")] {
+        let mut defs = serde_json::Map::from_iter([("a40".to_owned(), json!({"type": "string", anchor: "a40"}))]);
+        for level in 0..40 {
+            let next = json!({"$ref": format!("{way}a{}", level + 1)});
+            defs.insert(format!("a{level}"), json!({"allOf": [next, next], anchor: format!("a{level}")}));
+        }
+        let chain = json!({"allOf": [{"$ref": format!("{way}a0")}], "$defs": defs});
+        let plugin = Handmade::new("bad").manifest(with_input(&chain)).bytes();
+        let loaded = within(host.load_plugin_bytes("bad", plugin)).await;
+        assert!(matches!(loaded, Err(LoadError::Manifest(ManifestError::Schema { .. }))), "{chain}");
+    }
+}
+
+#[tokio::test]
+async fn t24_patterns_without_number_are_refused() {
+    // In a mebibyte there is room for more than ten thousand, of which each would take hundreds of kibibytes.
+    let patterns: Vec<_> = (0..1000).map(|number| json!({"pattern": format!("\\p{{L}}{{20}}{number}")})).collect();
+    let error = manifest(with_input(&json!({"allOf": patterns}))).await;
+    assert!(error.to_string().contains("patterns"), "{error}");
+    // Also when each type has only one.
+    let tasks: Vec<_> = (0..250)
+        .map(|number| {
+            let schema = |which: &str| json!({"pattern": format!("\\p{{L}}{{20}}{which}{number}")});
+            json!({"name": format!("t{number}"), "input": schema("i"), "output": schema("o")})
+        })
+        .collect();
+    let error = manifest(json!({"manifest": 1, "name": "bad", "version": "1", "tasks": tasks}).to_string()).await;
+    assert!(matches!(error, ManifestError::Schema { .. }), "{error}");
 }

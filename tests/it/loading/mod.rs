@@ -1,6 +1,7 @@
 //! Loading plugins, and everything that is none.
 
 mod beside;
+mod cached;
 mod commands;
 mod compiling;
 mod contract;

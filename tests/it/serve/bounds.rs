@@ -9,8 +9,8 @@ use taskcell::serve::Bounds;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-use super::http::{Served, request};
-use crate::support::within;
+use super::http::{Sent, Served, request};
+use crate::support::{builder, with_fixture, within};
 
 fn bounds(change: impl FnOnce(&mut Bounds)) -> Bounds {
     let mut bounds = Bounds::default();
@@ -113,6 +113,24 @@ async fn t31_those_who_follow_are_bounded_and_who_does_not_read_is_dropped() {
             break;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t31_a_reader_that_is_too_slow_is_told_how_much_it_missed_and_goes_on() {
+    let (host, _) = with_fixture(builder().event_backlog(16, 1 << 20)).await;
+    // Its time stands still, so that nobody is given up.
+    let served = Served::of(host, |server| server.clock(std::sync::Arc::new(SimulatedClock::new())));
+    let mut slow = served.follow("/v1/events", None).await;
+    slow.until("here").await;
+    // More than goes into the pipe between them, and into what is kept for all.
+    for _ in 0..60 {
+        served.run("echo", json!({"fill": "x".repeat(100_000)})).await;
+    }
+    let lagged = slow.until("lagged").await;
+    assert!(lagged.data["missed"].as_u64() > Some(0), "{}", lagged.data);
+    let last = served.run("echo", json!({})).await;
+    let is_last = |sent: &Sent| last.ends_with(sent.data["id"].as_str().unwrap());
+    while !is_last(&slow.until("event").await) {}
 }
 
 #[tokio::test(flavor = "multi_thread")]

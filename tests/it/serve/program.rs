@@ -1,7 +1,5 @@
 //! The program `taskcell serve`.
 
-use std::os::unix::fs::PermissionsExt as _;
-
 use serde_json::{Value, json};
 
 use super::http::{request, send};
@@ -25,8 +23,7 @@ async fn it_serves_several_and_has_its_plugins_again_the_next_time() {
     let place = Place::new();
     let server = start(&place, &[]);
     let socket = place.path().join("d/control.sock");
-    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode(&socket), mode(&place.path().join("d"))), (0o600, 0o700));
+    assert_eq!((files::mode(&socket), files::mode(place.path().join("d"))), (0o600, 0o700));
     let wasm = files::read(guest("fixture"));
     let upload = request("POST", "/v1/plugins", &[("content-type", "application/wasm")], &wasm);
     send(&socket, &upload).await.json(201);

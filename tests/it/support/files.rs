@@ -8,8 +8,18 @@ pub(crate) fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
     fs::write(path, bytes).unwrap();
 }
 
+/// Makes a folder, and those above it.
+pub(crate) fn make_folder(path: impl AsRef<Path>) {
+    fs::create_dir_all(path).unwrap();
+}
+
 pub(crate) fn read(path: impl AsRef<Path>) -> Vec<u8> {
-    fs::read(path).unwrap()
+    let path = path.as_ref();
+    fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+pub(crate) fn read_text(path: impl AsRef<Path>) -> String {
+    String::from_utf8(read(path)).unwrap()
 }
 
 pub(crate) fn remove(path: impl AsRef<Path>) {

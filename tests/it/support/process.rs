@@ -39,7 +39,16 @@ pub(crate) fn forget_peak() {
 }
 
 fn status(name: &str) -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
+    status_of("self", name)
+}
+
+/// Bytes that another process has of something, by the name that the system has for it: `VmData:`.
+pub(crate) fn bytes_of(pid: u32, name: &str) -> u64 {
+    status_of(&pid.to_string(), name)
+}
+
+fn status_of(process: &str, name: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
     let kibibytes: u64 = line.split_whitespace().next().unwrap().parse().unwrap();
     kibibytes << 10

@@ -254,20 +254,20 @@ pub(super) fn version_with(name: &str, version: &str, types: &[(&str, TaskKind)]
         restartable: task_type.starts_with("again"),
     };
     let tasks: Vec<TaskType> = types.iter().map(task).collect();
-    let schemas = tasks.iter().map(|task| (task.name.clone(), task.schemas(32).unwrap())).collect();
+    let manifest = Manifest {
+        manifest: 1,
+        name: name.to_owned(),
+        version: version.to_owned(),
+        author: None,
+        description: None,
+        url: None,
+        requests: Vec::new(),
+        tasks,
+    };
     Plugin::new(LoadedPlugin {
         digest: PluginDigest::of(format!("{name} {version}").as_bytes()),
-        manifest: Manifest {
-            manifest: 1,
-            name: name.to_owned(),
-            version: version.to_owned(),
-            author: None,
-            description: None,
-            url: None,
-            requests: Vec::new(),
-            tasks,
-        },
-        schemas,
+        schemas: manifest.schemas(32).unwrap(),
+        manifest,
         // They ask for whatever they are granted.
         imports: ["host", "kv", "signals", "tasks"].map(|name| format!("taskcell:plugin/{name}")).into(),
         exports: Vec::new(),

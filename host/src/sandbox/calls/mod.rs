@@ -9,7 +9,7 @@ mod grants;
 mod host;
 mod kv;
 mod log;
-mod output;
+pub(crate) mod output;
 mod plan;
 mod signals;
 mod task;

@@ -47,14 +47,15 @@ fn open_regular(dir: &cap_std::fs::Dir, path: &Path) -> Result<cap_std::fs::File
 
 /// The path below the scratch directory, or `None` when it points elsewhere. cap-std holds the line in any case; this
 /// is for a clear answer.
-fn scratch_path(path: &str) -> Option<PathBuf> {
+pub(crate) fn scratch_path(path: &str) -> Option<PathBuf> {
     let path = Path::new(path);
     let inside = if path.is_absolute() { path.strip_prefix(SCRATCH).ok()? } else { path };
     let plain = inside.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     (plain && !inside.as_os_str().is_empty()).then(|| inside.to_owned())
 }
 
-fn check_name(name: &str) -> Result<(), &'static str> {
+/// Whether an artifact can be called so.
+pub(crate) fn check_name(name: &str) -> Result<(), &'static str> {
     if name.is_empty() || name.len() > 255 {
         Err("has 1 to 255 bytes")
     } else if name == "." || name == ".." || name.contains(['/', '\\']) {

@@ -1,12 +1,13 @@
 //! The folder that is granted, what lies outside of it, and what that looked like before.
-#![expect(clippy::disallowed_methods, reason = "tests make and read files of their own")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
+
+use crate::support::files::{make_folder, read, write};
 
 /// What lies outside, and must not be seen inside.
 pub(super) const SECRET: &str = "what nobody was given";
@@ -32,7 +33,7 @@ impl Entry {
         let content = if data.is_symlink() {
             fs::read_link(path).unwrap().into_os_string().into_encoded_bytes()
         } else if data.is_file() {
-            fs::read(path).unwrap()
+            read(path)
         } else {
             Vec::new()
         };
@@ -56,10 +57,10 @@ impl Jail {
         let top = tempfile::tempdir().unwrap();
         let (jail, outside) = (top.path().join("jail"), top.path().join("outside"));
         for dir in [jail.join("sub/deep"), outside.join("dir")] {
-            DirBuilder::new().recursive(true).create(dir).unwrap();
+            make_folder(dir);
         }
         for (path, text) in [("jail/in.txt", "inside"), ("jail/sub/in.txt", "deeper"), ("outside/secret", SECRET)] {
-            fs::write(top.path().join(path), text).unwrap();
+            write(top.path().join(path), text);
         }
         for (link, to) in [
             ("abs", outside.as_path()),
