@@ -189,11 +189,9 @@ async fn r11_a_task_without_a_key_has_its_id_as_its_key() {
 async fn r10_signals_of_the_request_are_there_before_the_task() {
     let (host, _) = fixture().await;
     let go = taskcell::SignalKey::new("go").unwrap();
-    let task = start_as(
-        &host,
-        request("wait", json!({"key": "go"})).signal(go, Some(json!({"yes": true})), Party::Person),
-    )
-    .await;
+    let task =
+        start_as(&host, request("wait", json!({"key": "go"})).signal(go, Some(json!({"yes": true})), Party::Person))
+            .await;
     assert_eq!(
         data(outcome(&task).await),
         json!({"result": "signal", "payload": {"yes": true}, "absent": false, "sender": "person"})
