@@ -209,8 +209,8 @@ async fn r26_frozen_calls_of_0_1_2_that_ask_and_wait_work() {
     assert_eq!((&taken[0]["key"], &taken[0]["payload"]), (&json!("b"), &json!(7)), "{taken}");
     let listens = result(&host, "listen", json!({"times": 1, "timeout_ms": 0})).await;
     assert_eq!(listens[0]["text"], "none");
-    let spent = result(&host, "spend", json!({"tool": "search", "tokens": 8, "actions": 1, "times": 2})).await;
-    assert_eq!(spent, json!(["ok", "ok"]));
+    let counted = result(&host, "spend", json!({"tool": "search", "tokens": 8, "actions": 1, "times": 2})).await;
+    assert_eq!(counted, json!(["ok", "ok"]));
     let sent = result(&host, "agent-once", json!({"keys": ["k"]})).await;
     assert_eq!(sent, json!(["queued"]));
 }

@@ -245,9 +245,12 @@ mod tests {
         }
     }
 
+    /// Makes a file lie.
+    type Tell = fn(&Kept, &Path);
+
     #[test]
     fn t22_whatever_way_a_file_of_the_cache_lies_it_is_not_mapped_and_made_anew() {
-        let lies: [(&str, fn(&Kept, &Path)); 12] = [
+        let lies: [(&str, Tell); 12] = [
             ("it is empty", |_, file| std::fs::write(file, "").unwrap()),
             ("it is cut off", |_, file| {
                 let bytes = std::fs::read(file).unwrap();

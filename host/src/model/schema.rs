@@ -338,7 +338,7 @@ mod tests {
             (format!("a{level}"), link(level, json!({"allOf": [next, next]})))
         });
         let end = ("a40".to_owned(), link(40, json!({"type": "string"})));
-        let defs = serde_json::Map::from_iter(defs.chain([end]));
+        let defs: serde_json::Map<_, _> = defs.chain([end]).collect();
         json!({"allOf": [reference(0)], "$defs": defs})
     }
 
@@ -383,9 +383,10 @@ mod tests {
         let list = json!({"$defs": {"A<B>": {"type": "integer"}}, "items": {"$ref": "#/$defs/A%3CB%3E"}});
         assert!(new(&list).unwrap().check(&json!([1])).is_ok());
         assert!(new(&list).unwrap().check(&json!(["a"])).is_err());
-        let named = json!({"$id": "https://example.com/s", "$defs": {"a": {"$anchor": "n", "const": 1}}, "$ref": "#n"});
-        assert!(new(&named).unwrap().check(&json!(1)).is_ok());
-        assert!(new(&named).unwrap().check(&json!(2)).is_err());
+        let anchor =
+            json!({"$id": "https://example.com/s", "$defs": {"a": {"$anchor": "n", "const": 1}}, "$ref": "#n"});
+        assert!(new(&anchor).unwrap().check(&json!(1)).is_ok());
+        assert!(new(&anchor).unwrap().check(&json!(2)).is_err());
         // A property of such a name refers to nothing, nor does one that is called like an id.
         let names = json!({"properties": {"$ref": {"const": 1}, "id": {"const": "x"}}, "examples": [{"id": "x"}], "$ref": "#/$defs/a", "$defs": {"a": true}});
         assert!(new(&names).unwrap().check(&json!({"$ref": 2})).is_err());
@@ -400,7 +401,7 @@ mod tests {
         assert!(matches!(new(&of(REGEXES_MAX)), Err(SchemaError::Invalid(_))));
         assert_eq!(new(&of(REGEXES_MAX + 1)).unwrap_err(), SchemaError::TooManyPatterns);
         let small = |number: usize| (format!("^[a-z0-9-]{{1,20}}_{number}$"), json!(true));
-        let of = |count: usize| json!({"patternProperties": serde_json::Map::from_iter((0..count).map(small))});
+        let of = |count: usize| json!({"patternProperties": (0..count).map(small).collect::<serde_json::Map<_, _>>()});
         new(&of(REGEXES_MAX)).unwrap();
         assert_eq!(new(&of(REGEXES_MAX + 1)).unwrap_err(), SchemaError::TooManyPatterns);
         // With those of the schemas beside it.

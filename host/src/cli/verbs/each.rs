@@ -39,7 +39,9 @@ pub(super) async fn each(
         match act(*id).await {
             Ok(Answer { line, below, .. }) if !json => {
                 output::talk(&format!("{}: {line}", which::short(*id)));
-                below.iter().for_each(|line| output::talk(&format!("  {line}")));
+                for line in &below {
+                    output::talk(&format!("  {line}"));
+                }
             }
             Ok(Answer { fields, .. }) => output::json(&with_id(*id, fields), false).map_err(Fault::stdout)?,
             Err(fault) if ids.len() == 1 => return Err(fault),

@@ -214,8 +214,7 @@ async fn t14_a_secret_is_hidden_in_what_is_said_to_a_task_that_waits_for_its_plu
     world.stop(first, SECOND).await;
 
     let mut second = without_plugin(world.host(&script));
-    let mut secrets = Secrets::default();
-    secrets.add("token".to_owned(), "s3cr3t-value".to_owned()).unwrap();
+    let secrets = Secrets::new([("token".to_owned(), "s3cr3t-value".to_owned())]).unwrap();
     second.inner_mut().around.secrets = Arc::new(secrets);
     second.inner.recover().await.unwrap();
     settle().await;
