@@ -140,7 +140,7 @@ pub(super) struct ServeArguments {
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub(super) policy: Option<PathBuf>,
     /// How many tasks run at once, at most 8000, or 100000 with --dense [default: 1000]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(super) running_max: Option<u32>,
     /// Makes room for tens of thousands of tasks that mostly wait: each takes less memory, and runs up to a fifth slower
     #[arg(long)]
@@ -245,7 +245,7 @@ pub(super) enum BuildTarget {
 #[derive(Debug, Args)]
 pub(super) struct DoctorArguments {
     /// How many tasks shall run at once: what a host may have as `running_max`
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(super) cells: u32,
     /// Tasks that mostly wait, as with `serve --dense`
     #[arg(long)]

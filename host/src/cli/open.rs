@@ -77,7 +77,7 @@ pub(super) fn build(builder: impl Fn() -> HostBuilder) -> Result<Host, Fault> {
     };
     built.map_err(|error| {
         // These say themselves what to do.
-        let says = matches!(error, BuildError::DataDir(_) | BuildError::Files(_));
+        let says = matches!(error, BuildError::DataDir(_) | BuildError::Files(_) | BuildError::Mappings(_));
         if matches!(error, BuildError::DataDir(OpenError::InUse { .. })) {
             return Fault::new(Exit::Host, error).hint("`taskcell start` asks the server that is there to run a task");
         }

@@ -26,6 +26,10 @@ pub(super) use reloading::lost;
 
 /// Serves until it is told to end.
 pub(super) async fn serve(arguments: ServeArguments) -> Result<Exit, Fault> {
+    if let Some(most) = arguments.running_max.filter(|most| *most > FAST_MAX && !arguments.dense) {
+        let message = format!("{most} tasks at once need `--dense`: without it there is room for {FAST_MAX}");
+        return Err(Fault::usage(message));
+    }
     let data = data_dir(arguments.data.as_deref())?;
     let failed = |error: Error| Fault::new(Exit::Host, error);
     let socket = socket_path(&data).map_err(|error| failed(error.into()))?;
@@ -143,6 +147,8 @@ fn recovered(found: &Recovery) -> Vec<String> {
 
 /// Lost tasks, those that wait, and such as cannot be read, that are named; of more there is only the number.
 const NAMED_MAX: usize = 10;
+/// Tasks at once without `--dense`: what [`Profile::Fast`] has room for.
+const FAST_MAX: u32 = 8000;
 
 /// The host on the directory, which is this server's from now on.
 fn host(arguments: &ServeArguments, data: &Path, policy: Option<(&Path, &Policy)>) -> Result<Host, Fault> {

@@ -11,6 +11,8 @@ const FIBER_STACK_BYTES: usize = 2 << 20;
 const DENSE_STACK_BYTES: usize = 1 << 20;
 /// And what the guest has of it at most.
 const DENSE_WASM_STACK_BYTES: usize = 128 << 10;
+/// Addresses of one memory. It is the same for all hosts, because code depends on it.
+const DENSE_MEMORY_BYTES: u64 = 128 << 20;
 /// Addresses behind a memory that nobody has, for many tasks that wait. Accesses are checked there anyway.
 const DENSE_GUARD_BYTES: u64 = 64 << 10;
 /// The most tables of one core module.
@@ -23,8 +25,9 @@ pub enum Profile {
     /// For speed, up to 8 000 tasks at once. Each memory has 4 GiB of addresses, so that no access has to be checked.
     #[default]
     Fast,
-    /// For tens of thousands of tasks that mostly wait. A memory has no more addresses than it may grow to, so guests
-    /// check their accesses, which costs up to a fifth of a guest's speed; their stack is at most 128 KiB.
+    /// For tens of thousands of tasks that mostly wait. A memory has 128 MiB of addresses and cannot grow beyond them,
+    /// whatever the limits say; guests check their accesses, which costs up to a fifth of their speed; their stack is at
+    /// most 128 KiB.
     Dense,
 }
 
@@ -34,6 +37,14 @@ impl Profile {
         match self {
             Self::Fast => 8000,
             Self::Dense => 100_000,
+        }
+    }
+
+    /// The limits as far as its cells have room for them.
+    pub(crate) fn within(self, limits: Limits) -> Limits {
+        match self {
+            Self::Fast => limits,
+            Self::Dense => limits.memory_bytes(limits.memory_bytes.min(DENSE_MEMORY_BYTES)),
         }
     }
 }
@@ -115,8 +126,7 @@ fn rules(profile: Profile) -> Config {
     match profile {
         Profile::Fast => {}
         Profile::Dense => {
-            // The pool makes room for as much as a memory may grow to.
-            config.memory_reservation(0);
+            config.memory_reservation(DENSE_MEMORY_BYTES);
             config.memory_guard_size(DENSE_GUARD_BYTES);
         }
     }
@@ -149,6 +159,7 @@ fn rules(profile: Profile) -> Config {
 }
 
 fn pool(stock: Stock, limits: &Limits) -> PoolingAllocationConfig {
+    let limits = stock.profile.within(*limits);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(stock.cells);
     pool.total_stacks(stock.cells);

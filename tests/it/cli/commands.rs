@@ -74,7 +74,9 @@ fn doctor_counts_the_mappings_of_so_many_cells() {
             checks.iter().find(|check| check["name"].as_str().unwrap().contains("vm.max_map_count")).unwrap();
         assert!(mappings["says"].as_str().unwrap().contains("cells at once (6 mappings each)"), "{mappings}");
     }
-    place.taskcell(&["doctor", "--cells", "0"]).ends_with(2).says("1..=8000");
+    place.taskcell(&["doctor", "--cells", "0"]).ends_with(2).says("1..=100000");
+    place.taskcell(&["doctor", "--cells", "9000", "--dense"]).ends_with(0);
+    place.taskcell(&["serve", "--data", "d", "--running-max", "8001"]).ends_with(2).says("need `--dense`");
 }
 
 #[test]

@@ -170,11 +170,12 @@ impl HostBuilder {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let cache = self.cache_dir.map(ArtifactCache::open).transpose()?;
         let cells = cells(self.running_max.unwrap_or(RUNNING_DEFAULT), self.profile)?;
+        let limits = self.profile.within(self.limits);
         let web = self.web.ready()?;
         let settings = WasmSettings {
             cells,
             profile: self.profile,
-            limits: self.limits,
+            limits,
             load: self.load_limits,
             cache,
             compiler: usable(self.compiler)?,
@@ -248,7 +249,7 @@ impl HostBuilder {
             #[cfg(feature = "sqlite")]
             health: home.health,
             sink: self.sink,
-            limits: self.limits,
+            limits,
             policy,
             approve_in_advance: self.approve_in_advance,
             scratch_policy: self.scratch_policy,
