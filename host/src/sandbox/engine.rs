@@ -41,9 +41,9 @@ impl Profile {
     }
 
     /// The limits as far as its cells have room for them.
-    pub(crate) fn within(self, limits: Limits) -> Limits {
+    pub(crate) fn within(self, limits: &Limits) -> Limits {
         match self {
-            Self::Fast => limits,
+            Self::Fast => *limits,
             Self::Dense => limits.memory_bytes(limits.memory_bytes.min(DENSE_MEMORY_BYTES)),
         }
     }
@@ -159,7 +159,7 @@ fn rules(profile: Profile) -> Config {
 }
 
 fn pool(stock: Stock, limits: &Limits) -> PoolingAllocationConfig {
-    let limits = stock.profile.within(*limits);
+    let limits = stock.profile.within(limits);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(stock.cells);
     pool.total_stacks(stock.cells);

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// These own something that everybody else gets handed. A new line here is a decision.
-const OWNERS: [&str; 9] = [
+const OWNERS: [&str; 10] = [
     // The cache of compiled plugins.
     "host/artifact/src/cache.rs",
     // The environment, and the files that the command line names.
@@ -19,6 +19,8 @@ const OWNERS: [&str; 9] = [
     "host/src/ports/clock.rs",
     // Plugin files.
     "host/src/sandbox/load.rs",
+    // What the kernel allows this process.
+    "host/src/sandbox/room.rs",
     // How long a worker is in one poll.
     "host/slot/src/seats.rs",
     // The cache of guest toolchains, and the programs that fill it.

@@ -16,8 +16,9 @@ const EXCLUSIVE: [(&[&str], &[&str], &str); 5] = [
     (&["croner"], &["host/src/model/cron.rs"], "one file knows calendars"),
     (
         &["jiff"],
-        &["host/src/model/cron.rs", "host/src/cli/", "host/src/store/sqlite/owner.rs"],
-        "one file knows calendars, the program reads moments, and a store's owner is named with its date",
+        &["host/src/model/time.rs", "host/src/model/cron.rs", "host/src/cli/", "host/src/store/sqlite/owner.rs"],
+        "a moment becomes jiff's in one place, one file knows calendars, the program reads moments, and a store's owner is \
+         named with its date",
     ),
     (&["rusqlite"], &["host/src/store/"], "one layer knows the database"),
 ];

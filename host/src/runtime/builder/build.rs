@@ -170,7 +170,7 @@ impl HostBuilder {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let cache = self.cache_dir.map(ArtifactCache::open).transpose()?;
         let cells = cells(self.running_max.unwrap_or(RUNNING_DEFAULT), self.profile)?;
-        let limits = self.profile.within(self.limits);
+        let limits = self.profile.within(&self.limits);
         let web = self.web.ready()?;
         let settings = WasmSettings {
             cells,
