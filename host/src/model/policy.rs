@@ -70,6 +70,7 @@ impl Denials {
     }
 
     /// The name of the list that forbids requests to all of these hosts.
+    #[cfg(any(test, feature = "cli"))]
     pub(crate) fn forbid_hosts(&self, hosts: &HostPattern) -> Option<&'static str> {
         if self.capabilities.contains(&Capability::Http) {
             return Some("capabilities");

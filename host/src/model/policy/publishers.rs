@@ -2,9 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::publisher::{Signed, Unsigned, listed};
+#[cfg(any(test, feature = "cli"))]
+use crate::model::publisher::listed;
+use crate::model::publisher::{Signed, Unsigned};
 
-use super::{Common, Policy};
+#[cfg(any(test, feature = "cli"))]
+use super::Common;
+use super::Policy;
 
 /// Whose signature a policy wants of one plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,16 +22,19 @@ pub(crate) struct Wish {
 
 impl Wish {
     /// Whether it wants any.
+    #[cfg(any(test, feature = "cli"))]
     pub(crate) fn is_any(&self) -> bool {
         self.known || !self.own.is_empty()
     }
 
     /// The place in the policy that says so.
+    #[cfg(any(test, feature = "cli"))]
     pub(crate) fn rule(&self) -> String {
         if self.own.is_empty() { "all.signed".to_owned() } else { format!("plugins.{}.publishers", self.plugin) }
     }
 
     /// The publishers one of whom it is to be; when there is none, any whom the policy knows will do.
+    #[cfg(any(test, feature = "cli"))]
     pub(crate) fn of(&self) -> &BTreeSet<String> {
         &self.own
     }
@@ -39,6 +46,7 @@ impl Wish {
     }
 
     /// What comes of it, in a sentence.
+    #[cfg(any(test, feature = "cli"))]
     pub(crate) fn says_of(&self, plugin: &str, signed: &Signed) -> String {
         if !self.is_any() {
             return format!("nobody has to have signed {plugin}, and it {signed}");
@@ -61,22 +69,26 @@ impl Policy {
     }
 
     /// The plugins of which it wants somebody's signature, with the names of those.
+    #[cfg(any(test, feature = "cli"))]
     pub(crate) fn wishes(&self) -> impl Iterator<Item = (&str, &BTreeSet<String>)> {
         let all = self.plugins.iter().map(|(name, rules)| (name.as_str(), &rules.publishers));
         all.filter(|(_, publishers)| !publishers.is_empty())
     }
 
     /// Whether it wants a known publisher's signature of every plugin.
+    #[cfg(any(test, feature = "cli"))]
     pub(crate) fn wants_all_signed(&self) -> bool {
         self.all.signed
     }
 
     /// The publishers that it knows.
+    #[cfg(any(test, feature = "cli"))]
     pub(crate) fn known_publishers(&self) -> BTreeSet<String> {
         self.publishers.keys().cloned().collect()
     }
 
     /// One that knows the same publishers, and wants nothing of anybody: to look at what it would not let in.
+    #[cfg(any(test, feature = "cli"))]
     pub(crate) fn knowing_only(&self) -> Self {
         Self { all: Common::default(), publishers: self.publishers.clone(), ..Self::default() }
     }
