@@ -45,7 +45,11 @@ impl Figure {
         let ratio = median(&ratios);
         let (owed, reached) = match owed {
             Owed::Nothing => (None, None),
-            Owed::Ratio(most) => (Some(format!("ratio <= {most}")), Some(ratio <= most)),
+            Owed::Ratio(most) => {
+                let text = format!("{most:.2}");
+                let text = text.trim_end_matches('0').trim_end_matches('.');
+                (Some(format!("ratio <= {text}")), Some(ratio <= most))
+            }
             Owed::Ours(most) => (Some(format!("ours <= {most:.0}")), Some(ours <= most)),
         };
         let spread = [quantile(&ratios, 0.1), quantile(&ratios, 0.9)];
@@ -97,6 +101,10 @@ mod tests {
         let figure = Figure::of_blocks(1, "start", &blocks, Owed::Ratio(1.5));
         assert!(is(figure.ratio, 2.0) && is(figure.spread[0], 2.0) && is(figure.spread[1], 2.0));
         assert_eq!((figure.owed.as_deref(), figure.reached), (Some("ratio <= 1.5"), Some(false)));
+        for (most, text) in [(2.0, "ratio <= 2"), (1.0 / 0.7, "ratio <= 1.43")] {
+            let figure = Figure::of_blocks(1, "start", &blocks, Owed::Ratio(most));
+            assert_eq!(figure.owed.as_deref(), Some(text));
+        }
     }
 
     #[test]

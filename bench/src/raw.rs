@@ -197,6 +197,9 @@ fn no() -> types::Refusal {
 
 /// What a wasm store holds: the functions, and WASI for guests that import it.
 pub(crate) trait Data: Send + Sized + 'static {
+    /// Whether it is for a guest that was compiled with the SDK, and imports more than is measured.
+    const IS_REAL: bool;
+
     fn new() -> Self;
     fn functions(&mut self) -> &mut Functions;
     fn link(linker: &mut Linker<Self>) -> wasmtime::Result<()>;
@@ -207,6 +210,8 @@ pub(crate) trait Data: Send + Sized + 'static {
 pub(crate) struct Bare(Functions);
 
 impl Data for Bare {
+    const IS_REAL: bool = false;
+
     fn new() -> Self {
         Self::default()
     }
@@ -234,6 +239,8 @@ impl WasiView for WithWasi {
 }
 
 impl Data for WithWasi {
+    const IS_REAL: bool = true;
+
     fn new() -> Self {
         Self { functions: Functions::default(), wasi: WasiCtx::builder().build(), table: ResourceTable::new() }
     }
@@ -304,7 +311,12 @@ impl<D: Data> Guest<D> {
         let mut linker = Linker::<D>::new(engine);
         D::link(&mut linker)?;
         RawPlugin::add_to_linker::<_, HasSelf<Functions>>(&mut linker, D::functions)?;
-        let plugin = RawPre::new(linker.instantiate_pre(&Component::from_binary(engine, bytes)?)?)?;
+        let component = Component::from_binary(engine, bytes)?;
+        if D::IS_REAL {
+            // What it never calls. A guest of ours is found by a version that it does not name itself, and would be shadowed.
+            linker.define_unknown_imports_as_traps(&component)?;
+        }
+        let plugin = RawPre::new(linker.instantiate_pre(&component)?)?;
         // Only an engine with fuel lets a store ask for it.
         let metered = Store::new(engine, ()).get_fuel().is_ok();
         Ok(Self { engine: engine.clone(), plugin, task_type: task_type.to_owned(), metered })

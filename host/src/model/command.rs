@@ -1,5 +1,6 @@
 //! What is asked of the decider, and what it answers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -31,9 +32,9 @@ pub(crate) enum Command {
     /// `approval`: it may not begin before somebody has approved of this.
     Create {
         task: TaskRef,
-        input: Value,
-        limits: Box<Limits>,
-        details: Box<TaskDetails>,
+        input: Arc<Value>,
+        limits: Arc<Limits>,
+        details: Arc<TaskDetails>,
         approval: Option<Box<ApprovalAsk>>,
     },
     /// The moment has come at which the task may begin, or be tried again.

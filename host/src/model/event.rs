@@ -3,6 +3,7 @@
 mod display;
 mod kinds;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -25,7 +26,7 @@ use super::schedule::{ListedSchedule, ScheduleEvent};
 use super::signal::{Instruction, Party, Senders, Signal};
 use super::snapshot::{Artifact, Usage};
 use super::time::Timestamp;
-use super::wire::{maybe_millis, millis};
+use super::wire::{maybe_millis, millis, shared};
 
 /// An event's place in its task's log: 1, 2, 3, … without gaps. 0 is before the first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -72,12 +73,14 @@ pub enum EventBody {
         /// Which task it is.
         task: TaskRef,
         /// Its input.
-        input: Value,
+        #[serde(with = "shared")]
+        input: Arc<Value>,
         /// The limits it runs under.
-        limits: Box<Limits>,
+        #[serde(with = "shared")]
+        limits: Arc<Limits>,
         /// Whose it is, and how it shall be treated.
-        #[serde(default)]
-        details: Box<TaskDetails>,
+        #[serde(default, with = "shared")]
+        details: Arc<TaskDetails>,
     },
     /// The moment has come at which it may begin, or be tried again; it waits for its turn.
     Due,

@@ -1,5 +1,6 @@
 //! The decider against random sequences of commands.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -41,9 +42,9 @@ fn create() -> Command {
 fn create_with(limits: &Limits) -> Command {
     Command::Create {
         task: task(),
-        input: json!({}),
-        limits: Box::new(*limits),
-        details: Box::default(),
+        input: Arc::new(json!({})),
+        limits: Arc::new(*limits),
+        details: Arc::default(),
         approval: None,
     }
 }

@@ -1,5 +1,6 @@
 //! Whose events fill a task's log, and when a budget is low.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -28,10 +29,9 @@ fn decide(state: &mut TaskState, command: Command) -> (Answer, Vec<EventBody>) {
 fn started(limits: &Limits, retry: RetryPolicy) -> TaskState {
     let mut state = TaskState::default();
     let task = TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::new("k").unwrap() };
-    let mut details = Box::<super::details::TaskDetails>::default();
-    details.retry = retry;
-    let limits = Box::new(*limits);
-    decide(&mut state, Command::Create { task, input: json!({}), limits, details, approval: None });
+    let details = Arc::new(super::details::TaskDetails { retry, ..Default::default() });
+    let limits = Arc::new(*limits);
+    decide(&mut state, Command::Create { task, input: Arc::new(json!({})), limits, details, approval: None });
     decide(&mut state, Command::Start);
     state
 }

@@ -1,5 +1,6 @@
 //! The decider at its edges: what a random case seldom reaches.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -27,10 +28,10 @@ fn decide(state: &mut TaskState, at: u64, command: Command) -> Answer {
 fn started(limits: &Limits, attempts: u32) -> TaskState {
     let mut state = TaskState::default();
     let task = TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::new("k").unwrap() };
-    let mut details = Box::<super::details::TaskDetails>::default();
-    details.retry = RetryPolicy::attempts(attempts).with_crashes();
-    let limits = Box::new(*limits);
-    decide(&mut state, 0, Command::Create { task, input: json!({}), limits, details, approval: None });
+    let retry = RetryPolicy::attempts(attempts).with_crashes();
+    let details = Arc::new(super::details::TaskDetails { retry, ..Default::default() });
+    let limits = Arc::new(*limits);
+    decide(&mut state, 0, Command::Create { task, input: Arc::new(json!({})), limits, details, approval: None });
     decide(&mut state, 1, Command::Start);
     state
 }

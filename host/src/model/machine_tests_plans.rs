@@ -1,5 +1,7 @@
 //! A task's plan: set, gone through, set anew, and settled by the task's end.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -32,8 +34,8 @@ impl Task {
     fn within(details: TaskDetails, limits: &Limits) -> Self {
         let mut task = Self { state: TaskState::default(), log: Vec::new() };
         let name = TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::new("k").unwrap() };
-        let (limits, details) = (Box::new(*limits), Box::new(details));
-        task.takes(Command::Create { task: name, input: json!({}), limits, details, approval: None });
+        let (limits, details) = (Arc::new(*limits), Arc::new(details));
+        task.takes(Command::Create { task: name, input: Arc::new(json!({})), limits, details, approval: None });
         task
     }
 

@@ -1,5 +1,6 @@
 //! What becomes of a task whose host stopped, command by command.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -28,8 +29,8 @@ impl Task {
     fn new(details: TaskDetails) -> Self {
         let task = TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::new("t").unwrap() };
         let mut new = Self { state: TaskState::default(), now: 1_000_000 };
-        let (limits, details) = (Box::default(), Box::new(details));
-        new.take(Command::Create { task, input: json!({}), limits, details, approval: None });
+        let (limits, details) = (Arc::default(), Arc::new(details));
+        new.take(Command::Create { task, input: Arc::new(json!({})), limits, details, approval: None });
         new
     }
 

@@ -1,6 +1,7 @@
 //! The decider against random sequences of what parks a guest and what wakes it: signals from senders of every kind,
 //! instructions, approvals, children, and what it spends elsewhere.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -31,9 +32,9 @@ fn create() -> Command {
     let limits = Limits { tokens: TOKENS, actions: ACTIONS, children: 2, children_in_all: 4, ..Limits::default() };
     Command::Create {
         task: task("k"),
-        input: json!({}),
-        limits: Box::new(limits),
-        details: Box::default(),
+        input: Arc::new(json!({})),
+        limits: Arc::new(limits),
+        details: Arc::default(),
         approval: None,
     }
 }

@@ -1,6 +1,7 @@
 //! What may be changed about a task while it runs and afterwards: a note, its title, its labels.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -211,8 +212,9 @@ impl TaskState {
     pub(crate) fn patch(&mut self, revision: u64, patch: &TaskPatch) {
         self.revision = revision;
         patch.note.make(&mut self.note);
-        patch.title.make(&mut self.details.title);
-        patch.change_labels(&mut self.details.labels);
+        let details = Arc::make_mut(&mut self.details);
+        patch.title.make(&mut details.title);
+        patch.change_labels(&mut details.labels);
     }
 }
 
@@ -250,7 +252,7 @@ mod tests {
             check(TaskPatch::default().label("x", long), &state),
             Err(PatchError::Text { what: "label's value" })
         );
-        state.details.labels = (0..64).map(|number| (number.to_string(), String::new())).collect();
+        Arc::make_mut(&mut state.details).labels = (0..64).map(|number| (number.to_string(), String::new())).collect();
         assert_eq!(check(TaskPatch::default().label("new", ""), &state), Err(PatchError::Labels(65)));
         assert_eq!(check(TaskPatch::default().label("new", "").without_label("0"), &state), Ok(()));
         assert_eq!(check(TaskPatch::default().label("1", "x"), &state), Ok(()));

@@ -5,6 +5,7 @@ mod traces;
 mod weight;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -46,9 +47,9 @@ pub(crate) enum ParkPoint {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct TaskState {
     pub(crate) task: Option<TaskRef>,
-    pub(crate) input: Value,
-    pub(crate) limits: Limits,
-    pub(crate) details: TaskDetails,
+    pub(crate) input: Arc<Value>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) details: Arc<TaskDetails>,
     pub(crate) phase: Option<Phase>,
     /// Which attempt it is in, counted from 1; 0 before the first.
     pub(crate) attempt: u32,
@@ -226,9 +227,9 @@ impl TaskState {
             EventBody::Created { task, limits, input, details } => {
                 self.ends_bytes = payload_bytes(Some(input)) + details.weight();
                 self.task = Some(task.clone());
-                self.input = input.clone();
-                self.limits = **limits;
-                self.details = (**details).clone();
+                self.input = Arc::clone(input);
+                self.limits = Arc::clone(limits);
+                self.details = Arc::clone(details);
                 self.background = !self.details.routing.is_some_and(Routing::is_foreground);
                 self.fuel_budget = limits.fuel;
                 self.approved();
@@ -371,8 +372,9 @@ impl TaskState {
             EventBody::Panicked { message, place } => self.panic = Some((message.clone(), place.clone())),
             EventBody::Detached { .. } => self.background = true,
             EventBody::DeliverySet { delivery, continue_policy, .. } => {
-                self.details.delivery = *delivery;
-                self.details.continue_policy = *continue_policy;
+                let details = Arc::make_mut(&mut self.details);
+                details.delivery = *delivery;
+                details.continue_policy = *continue_policy;
             }
             EventBody::CancelRequested(request) => self.cancel = Some(request.clone()),
             EventBody::Finished { outcome, usage, .. } => self.finished(event.at, outcome, *usage),
@@ -392,7 +394,7 @@ impl TaskState {
             self.approved();
             if let super::approval::ApprovalDecision::Approved { input: Some(input), .. } = decision {
                 self.ends_bytes = payload_bytes(Some(input)) + self.details.weight();
-                self.input = input.clone();
+                self.input = Arc::new(input.clone());
             }
         } else if self.parked == Some(ParkPoint::Approval(number)) {
             self.parked = None;
@@ -423,7 +425,7 @@ impl TaskState {
         self.instructions.clear();
         self.approvals.clear();
         self.sent_once.clear();
-        self.input = Value::Null;
+        self.input = Arc::default();
         self.hour_used_up = false;
         self.parked = None;
         self.paused = None;
@@ -499,7 +501,7 @@ impl TaskState {
             id,
             task: self.task.clone()?,
             phase: self.phase?,
-            details: self.details.clone(),
+            details: (*self.details).clone(),
             attempt: self.attempt,
             progress: self.progress.clone().map(|progress| Progress { eta, ..progress }),
             plan: self.plan.clone(),

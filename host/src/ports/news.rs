@@ -74,6 +74,11 @@ impl News {
         self.fuel_out.swap(false, Ordering::AcqRel)
     }
 
+    /// Has the actor look around, for something that is not written here.
+    pub(crate) fn look(&self) {
+        self.changed.notify_one();
+    }
+
     /// Completes when something is new. Cancel safety: nothing is lost.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;

@@ -75,14 +75,14 @@ pub(crate) struct CellWork {
     pub(crate) plugin: PluginDigest,
     pub(crate) id: TaskId,
     pub(crate) task: TaskRef,
-    pub(crate) input: Value,
+    pub(crate) input: Arc<Value>,
     pub(crate) limits: Limits,
     /// Which attempt this is, counted from 1.
     pub(crate) attempt: u32,
     /// Units of fuel that the attempts before have used.
     pub(crate) fuel_used: u64,
     /// Whose it is.
-    pub(crate) details: TaskDetails,
+    pub(crate) details: Arc<TaskDetails>,
     /// The task's own directory on the host, not made yet.
     pub(crate) scratch: Arc<Scratch>,
     /// Where the files are that it gets along, if there are any.

@@ -49,7 +49,7 @@ use super::reach::Round;
 use super::registry::{Registry, TreePlace};
 use super::shared::{Addressee, Control, Moment, Shared};
 use super::terminal::AtEnd;
-use super::timers::{Alarm, Timers};
+use super::timers::{Alarm, Sleep, Timers};
 use super::version::VersionUse;
 
 /// Calls of a guest on their way to its actor. One guest makes one call at a time.
@@ -84,6 +84,7 @@ pub(crate) struct Actor {
     pub(crate) cancel: watch::Sender<Option<CancelNotice>>,
     pub(crate) shutdown: watch::Receiver<bool>,
     pub(crate) timers: Timers,
+    pub(crate) sleep: Sleep,
     /// How fast progress may be written down.
     pub(crate) progress_pace: Bucket,
     /// How fast everything else may that the guest makes happen.
@@ -187,7 +188,7 @@ impl Actor {
         self.control.close();
         // Whoever has asked something meanwhile is told at once that it is over, and not when the cell is gone.
         while self.control.try_recv().is_ok() {}
-        self.shared.suspended.pass().await;
+        self.shared.around.suspended.pass().await;
         // One that goes on with the next host has not ended.
         let left = self.shared.is_left();
         let called = self.at_end.take().filter(|_| !left).map(|at_end| at_end.call(Arc::clone(&self.shared)));
@@ -265,7 +266,7 @@ impl Actor {
 
     /// Waits for the next thing that happens, and deals with it.
     async fn turn(&mut self, cell: &mut Cell) -> Result<(), Ended> {
-        let clock = Arc::clone(&self.shared.clock);
+        let clock = Arc::clone(&self.shared.around.clock);
         // A guest that makes too much happen waits in its call; nobody else does.
         let turn = self.event_pace.ready_at();
         self.timers.turn = (turn > clock.steady()).then_some(turn);
@@ -276,12 +277,14 @@ impl Actor {
         {
             cell.queue(|| self.room());
         }
-        // Before anything that others can send in numbers. Looked at here and waited for last, because waiting for a
-        // moment or for what all tasks wait for takes a lock that all tasks share.
+        // Before anything that others can send in numbers. A host that stops wakes all its tasks, with news of nothing.
         if is_stopped(&self.shutdown) {
             return self.stop().await;
         }
-        if let Some(alarm) = self.timers.due(clock.steady()) {
+        let next = self.timers.earliest();
+        if let Some((at, alarm)) = next
+            && at <= clock.steady()
+        {
             return self.on_alarm(alarm).await;
         }
         tokio::select! {
@@ -295,8 +298,8 @@ impl Actor {
             },
             () = self.shared.news.changed() => self.on_news().await,
             Some(asked) = self.calls.recv(), if open => self.on_call(*asked).await,
-            alarm = self.timers.next(&*clock) => self.on_alarm(alarm).await,
-            () = stopped(&mut self.shutdown) => self.stop().await,
+            // What is due then the next turn finds.
+            () = self.sleep.until(next.map(|(at, _)| at), &*clock) => Ok(()),
         }
     }
 
@@ -407,7 +410,7 @@ impl Actor {
                 Command::Detach { by: Party::Host }
             }
             Alarm::Hour => {
-                let now = self.shared.clock.steady();
+                let now = self.shared.around.clock.steady();
                 // On time, however late anybody looked; but not once for each hour that was missed.
                 let next = self.timers.hour.and_then(|at| at.checked_add(HOUR)).filter(|at| *at > now);
                 self.timers.hour = next.or_else(|| now.checked_add(HOUR));
@@ -423,7 +426,7 @@ impl Actor {
 
     /// Sees whether the task does anything.
     async fn look(&mut self) -> Result<(), Ended> {
-        let (now, reading) = (self.shared.clock.steady(), self.reading());
+        let (now, reading) = (self.shared.around.clock.steady(), self.reading());
         if !self.jobs.is_empty() || !self.calls.is_empty() || self.timers.turn.is_some() {
             // It is the host that works, or lets it wait.
             self.timers.quiet.called(now, reading);
@@ -462,7 +465,7 @@ impl Actor {
                 self.write_progress(Last::Yes).await?;
                 // Its own words are held against the schema, and nobody else's are kept.
                 end = self.checked(end);
-                self.shared.secrets.hide_end(&mut end);
+                self.shared.around.secrets.hide_end(&mut end);
                 let end = self.fitted(end).await?;
                 let usage = self.shared.usage();
                 self.decide(Command::CellEnded { end, usage, chance: chance() }).await?;

@@ -150,19 +150,19 @@ impl Shared {
     /// Writes one event behind those that are there.
     async fn append_after(&self, body: &EventBody) -> Result<Event, CommitError> {
         let stream = StreamId::After(self.id);
-        let body = hidden(&self.secrets, vec![body.clone()]).pop().unwrap_or_else(|| body.clone());
+        let body = hidden(&self.around.secrets, vec![body.clone()]).pop().unwrap_or_else(|| body.clone());
         let is_forgotten = || self.forgotten.load(Ordering::SeqCst);
         // Of a host that is left nothing is written any more, nor beside a log that goes on.
-        if is_forgotten() || self.suspended.is() || self.is_left() {
+        if is_forgotten() || self.around.suspended.is() || self.is_left() {
             return Err(CommitError::Unavailable);
         }
-        let head = self.store.head(stream).await?;
+        let head = self.around.store.head(stream).await?;
         let fence = head.map_or(Fence::Absent, Fence::After);
-        let event = Event::new(head.unwrap_or_default().next(), self.clock.date(), body);
-        self.store.commit(stream, fence, vec![Record::Event(event.clone())]).await?;
+        let event = Event::new(head.unwrap_or_default().next(), self.around.clock.date(), body);
+        self.around.store.commit(stream, fence, vec![Record::Event(event.clone())]).await?;
         if is_forgotten() {
             // Whoever forgot it may have been there before.
-            let _ = self.store.remove(stream).await;
+            let _ = self.around.store.remove(stream).await;
             return Err(CommitError::Unavailable);
         }
         Ok(event)
@@ -172,7 +172,7 @@ impl Shared {
     /// or have been dropped in between.
     async fn tell_after(&self, event: Event) {
         let told = || self.told_after.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.feed.is_on() {
+        if !self.around.feed.is_on() {
             let mut told = told();
             *told = (*told).max(event.seq);
             return;
@@ -180,7 +180,7 @@ impl Shared {
         let last = *told();
         let (mut events, mut end) = (Vec::new(), last);
         while end.next() < event.seq {
-            let page = self.store.read(StreamId::After(self.id), end, PAGE).await.unwrap_or_default();
+            let page = self.around.store.read(StreamId::After(self.id), end, PAGE).await.unwrap_or_default();
             let Some(last) = page.last() else { break };
             end = last.seq;
             events.extend(page);
@@ -191,7 +191,7 @@ impl Shared {
         let mut told = told();
         for event in events.into_iter().filter(|event| event.seq > *told).collect::<Vec<_>>() {
             *told = event.seq;
-            self.feed.tell(&self.identity(), Phase::Ended, EventLane::After, &[event]);
+            self.around.feed.tell(&self.identity(), Phase::Ended, EventLane::After, &[event]);
         }
     }
 
@@ -205,7 +205,7 @@ impl Shared {
     async fn after_events(&self) -> Result<Vec<Event>, StoreError> {
         let (mut events, mut after) = (Vec::new(), EventSeq::default());
         loop {
-            let page = self.store.read(StreamId::After(self.id), after, PAGE).await?;
+            let page = self.around.store.read(StreamId::After(self.id), after, PAGE).await?;
             let Some(last) = page.last() else { return Ok(events) };
             after = last.seq;
             events.extend(page);
@@ -231,7 +231,7 @@ impl TaskHandle {
     ///
     /// What is in it comes from the guest. A link in it can lead anywhere: follow none.
     pub fn scratch_dir(&self) -> Option<PathBuf> {
-        self.shared.kept_scratch.get().map(|_| self.shared.dirs.kept_path(self.shared.id))
+        self.shared.kept_scratch.get().map(|_| self.shared.around.dirs.kept_path(self.shared.id))
     }
 
     /// What happened after the task's end and left its outcome as it is, in order, with numbers of its own: functions and hooks

@@ -111,7 +111,7 @@ impl Shared {
     /// before the policy was asked does not reach the task: the question may open meanwhile.
     pub(super) fn ruling(&self, number: ApprovalNumber, by: Party) -> Option<ApprovalRuling> {
         let question = self.open_approvals().into_iter().find(|open| open.number == number)?;
-        Some(self.approvals.rule(&question, by))
+        Some(self.around.approvals.rule(&question, by))
     }
 }
 

@@ -88,7 +88,7 @@ impl Actor {
         if state.phase != Some(Phase::Queued) || state.awaits_first_plan() {
             return false;
         }
-        work.input = state.input.clone();
+        work.input = Arc::clone(&state.input);
         work.attempt = state.attempt + 1;
         // What was added meanwhile is in the budget already.
         link.gauges.take_added_fuel();
@@ -105,7 +105,7 @@ impl Actor {
             (state.details.routing.filter(|routing| routing.is_foreground() && !state.background), state.created_at)
         };
         if let Some(Routing::DetachAfter { after }) = routing {
-            let waited = self.shared.clock.date().since(created.unwrap_or_default());
+            let waited = self.shared.around.clock.date().since(created.unwrap_or_default());
             self.timers.detach = self.in_time(Some(after.saturating_sub(waited)));
         }
         self.set_begin();
@@ -118,18 +118,18 @@ impl Actor {
             return;
         }
         let (alive, gone) = oneshot::channel();
-        let scratch = Arc::new(self.shared.dirs.scratch(self.shared.id));
+        let scratch = Arc::new(self.shared.around.dirs.scratch(self.shared.id));
         let work = {
             let state = self.shared.state();
             CellWork {
                 plugin: self.version.plugin.digest(),
                 id: self.shared.id,
                 task: self.shared.task.clone(),
-                input: state.input.clone(),
-                limits: state.limits,
+                input: Arc::clone(&state.input),
+                limits: *state.limits,
                 attempt: state.attempt + 1,
                 fuel_used: 0,
-                details: state.details.clone(),
+                details: Arc::clone(&state.details),
                 scratch: Arc::clone(&scratch),
                 attachments: self.attached.as_ref().map(Attached::path),
                 alive,
@@ -139,7 +139,7 @@ impl Actor {
         let scratch = std::mem::replace(&mut self.scratch, scratch);
         let left = Left::Cell(std::mem::replace(&mut self.gone, gone));
         // An attempt that never began leaves nothing, and the one before it may still be there.
-        let (dirs, id) = (Arc::clone(&self.shared.dirs), self.shared.id);
+        let (dirs, id) = (Arc::clone(&self.shared.around.dirs), self.shared.id);
         self.last.get_or_insert_with(|| Box::new(LastAttempt { dirs, id, scratch, left }));
     }
 

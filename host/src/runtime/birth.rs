@@ -5,9 +5,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::model::command::{Answer, Command, PlanCommand};
+use crate::model::details::TaskDetails;
 use crate::model::event::{Event, EventSeq};
 use crate::model::idempotency::OnceKey;
 use crate::model::ids::TaskRef;
@@ -60,8 +62,8 @@ impl Newborn {
             attached.entrust();
         }
         let (shared, registry) = (Arc::clone(&self.actor.shared), Arc::clone(&self.actor.registry));
-        let (store, stream) = (Arc::clone(&shared.store), StreamId::Task(shared.id));
-        let birth = shared.feed.is_on().then(|| events(&first));
+        let (store, stream) = (Arc::clone(&shared.around.store), StreamId::Task(shared.id));
+        let birth = shared.around.feed.is_on().then(|| events(&first));
         let written = Written::of(&first);
         let mut stored: BoxFuture<'static, Result<(), CommitError>> = Box::pin(async move {
             let stored = guarded(pin!(async { store.commit(stream, Fence::Absent, first).await })).await;
@@ -118,7 +120,7 @@ impl Newborn {
         self.actor.version.born();
         self.claim.keep();
         // It may ask whether it may begin.
-        self.actor.shared.approvals.changed();
+        self.actor.shared.around.approvals.changed();
     }
 
     /// Enters the task into the books, and returns its life.
@@ -131,7 +133,7 @@ impl Newborn {
             announce(&self.actor.shared, &first);
         }
         async move {
-            if unseen && self.actor.shared.feed.is_on() {
+            if unseen && self.actor.shared.around.feed.is_on() {
                 announce_stored(&self.actor.shared).await;
             }
             self.actor.run(self.cell).await;
@@ -147,16 +149,18 @@ pub(super) async fn create(inner: &Arc<Inner>, prepared: Prepared) -> Result<Tas
 
 /// All that the task is, before it lives; and what is to be written down first. No future of its own, because much is moved here.
 fn newborn(inner: &Arc<Inner>, prepared: Prepared) -> Result<(Newborn, Vec<Record>), StartError> {
-    let Prepared { request, checked, claim, turn, attached } = prepared;
+    let Prepared { mut request, checked, claim, turn, attached } = prepared;
     let (id, task) = (claim.id, claim.task.clone());
-    let (state, mut first) = first_events(inner, &request, &checked, &task)?;
+    let details = Arc::new(std::mem::take(&mut request.details));
+    let input = Arc::new(std::mem::take(&mut request.input));
+    let (state, mut first) = first_events(inner, &request, (input, Arc::clone(&details)), &checked, &task)?;
 
-    let place = LoopPlace::new(&inner.loops, id, &request.details, request.untold, checked.beside);
+    let place = LoopPlace::new(&inner.loops, id, &details, request.untold, checked.beside);
     first.push(Record::Papers(Box::new(TaskPapers {
         plugin: checked.version.plugin.digest(),
         grants: request.grants.clone(),
         fingerprint: claim.fingerprint(),
-        once: claim.once_key().cloned().filter(|key| OnceKey::of_details(&request.details).as_ref() != Some(key)),
+        once: claim.once_key().cloned().filter(|key| OnceKey::of_details(&details).as_ref() != Some(key)),
         attachments: attached.as_ref().map(Attached::place),
         untold: request.untold,
     })));
@@ -165,8 +169,6 @@ fn newborn(inner: &Arc<Inner>, prepared: Prepared) -> Result<(Newborn, Vec<Recor
     let makings = Makings {
         body: embryo.embody(inner),
         version: checked.version,
-        input: request.input,
-        details: request.details,
         grants: request.grants,
         schemas: checked.schemas,
         wanted: checked.wanted,
@@ -189,14 +191,15 @@ fn newborn(inner: &Arc<Inner>, prepared: Prepared) -> Result<(Newborn, Vec<Recor
 pub(super) fn first_events(
     inner: &Inner,
     request: &StartRequest,
+    (input, details): (Arc<Value>, Arc<TaskDetails>),
     checked: &Checked,
     task: &TaskRef,
 ) -> Result<(TaskState, Vec<Record>), StartError> {
     let create = Command::Create {
         task: task.clone(),
-        input: request.input.clone(),
-        limits: Box::new(checked.limits),
-        details: Box::new(request.details.clone()),
+        input,
+        limits: Arc::new(checked.limits),
+        details,
         approval: request.approval.clone().map(Box::new),
     };
     let signals =
@@ -236,7 +239,7 @@ fn events(first: &[Record]) -> Vec<Event> {
 /// Tells those who follow what happens that there is a task.
 fn announce(shared: &Shared, first: &[Event]) {
     let phase = shared.state().phase.unwrap_or(Phase::Queued);
-    shared.feed.tell(&shared.identity(), phase, EventLane::Task, first);
+    shared.around.feed.tell(&shared.identity(), phase, EventLane::Task, first);
 }
 
 /// The same, when somebody began to follow while the task was being stored. What cannot be read is not told.
@@ -245,7 +248,7 @@ async fn announce_stored(shared: &Shared) {
     let mut after = EventSeq::default();
     while after < last {
         let count = usize::try_from(last.0 - after.0).unwrap_or(usize::MAX);
-        let read = async { shared.store.read(StreamId::Task(shared.id), after, count).await };
+        let read = async { shared.around.store.read(StreamId::Task(shared.id), after, count).await };
         let Ok(Ok(page)) = guarded(pin!(read)).await else { return };
         let Some(end) = page.last() else { return };
         after = end.seq;
@@ -262,7 +265,7 @@ async fn undo(registry: &Registry, shared: &Shared, error: CommitError, written:
         CommitError::Fenced | CommitError::Full => {}
         CommitError::Unavailable => {
             registry.orphans.note(shared.id, written);
-            let _ = registry.orphans.take_back(&*shared.store, shared.id).await;
+            let _ = registry.orphans.take_back(&*shared.around.store, shared.id).await;
         }
     }
 }

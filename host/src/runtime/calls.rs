@@ -30,7 +30,7 @@ impl Actor {
     pub(super) async fn on_news(&mut self) -> Result<(), Ended> {
         self.warn_of_fuel().await?;
         let ready = self.progress_pace.ready_at();
-        if ready > self.shared.clock.steady() {
+        if ready > self.shared.around.clock.steady() {
             // The newest report stays up meanwhile, and takes in those that come.
             self.timers.progress = Some(ready);
             return Ok(());
@@ -59,7 +59,7 @@ impl Actor {
             return Ok(());
         }
         let Some(report) = self.shared.news.take_report() else { return Ok(()) };
-        let now = self.shared.clock.steady();
+        let now = self.shared.around.clock.steady();
         if self.progress_pace.ready_at() > now {
             self.event_pace.take(now);
         } else {
@@ -96,13 +96,13 @@ impl Actor {
     pub(super) async fn on_call(&mut self, call: GuestCall) -> Result<(), Ended> {
         let answered = self.answer(call).await;
         // However long the host took for it: the guest is expected to do something from now on.
-        self.timers.quiet.called(self.shared.clock.steady(), self.reading());
+        self.timers.quiet.called(self.shared.around.clock.steady(), self.reading());
         answered
     }
 
     #[expect(clippy::too_many_lines, reason = "an arm for each call, and little in each")]
     async fn answer(&mut self, call: GuestCall) -> Result<(), Ended> {
-        self.timers.quiet.called(self.shared.clock.steady(), self.reading());
+        self.timers.quiet.called(self.shared.around.clock.steady(), self.reading());
         self.warn_of_fuel().await?;
         // What the guest reported before its call comes before what the call makes happen. A look makes nothing happen,
         // and a guest that looks after each report is not to fill its log.
@@ -230,8 +230,8 @@ impl Actor {
             Ok(room) => room,
             Err(refusal) => return drop(reply.send(Err(refusal))),
         };
-        let (dirs, id) = (Arc::clone(&self.shared.dirs), self.shared.id);
-        let mut source = Screened::new(source, &self.shared.secrets);
+        let (dirs, id) = (Arc::clone(&self.shared.around.dirs), self.shared.id);
+        let mut source = Screened::new(source, &self.shared.around.secrets);
         self.jobs.spawn_blocking(move || match dirs.store(id, number, &mut source, left) {
             Ok(stored) => {
                 let artifact = Artifact { number, name, media_type, sha256: stored.sha256, size: stored.size };
@@ -246,7 +246,7 @@ impl Actor {
 
     /// Removes the copy of a file that was not attached after all, and then says so: the next one gets its number.
     fn remove_file(&mut self, number: u32, refusal: Refusal, reply: Reply<Result<Artifact, Refusal>>) {
-        let (dirs, id) = (Arc::clone(&self.shared.dirs), self.shared.id);
+        let (dirs, id) = (Arc::clone(&self.shared.around.dirs), self.shared.id);
         self.jobs.spawn_blocking(move || {
             dirs.unstore(id, number);
             let _ = reply.send(Err(refusal));
@@ -286,7 +286,7 @@ impl Actor {
             }
             None => {}
         }
-        self.timers.quiet.called(self.shared.clock.steady(), self.reading());
+        self.timers.quiet.called(self.shared.around.clock.steady(), self.reading());
         Ok(())
     }
 

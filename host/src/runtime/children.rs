@@ -143,9 +143,9 @@ impl Actor {
     /// What a child stays below: the fuel that is lent to it, and the time that this task has left.
     fn ceiling(&self, fuel: Option<u64>) -> Result<Limits, Refusal> {
         let fuel = self.shared.fuel_for_child(fuel)?;
-        let limits = self.shared.state().limits;
-        let timeout = limits.timeout.min(self.timers.deadline.left(self.shared.clock.steady()));
-        Ok(Limits { fuel, timeout, ..limits })
+        let limits = Arc::clone(&self.shared.state().limits);
+        let timeout = limits.timeout.min(self.timers.deadline.left(self.shared.around.clock.steady()));
+        Ok(Limits { fuel, timeout, ..*limits })
     }
 
     /// What the child is to be, and what of this task's it gets.
@@ -443,7 +443,7 @@ impl Shared {
 
     /// A place for one more task in this task's tree, below this task.
     fn enter_tree(&self, registry: &Arc<Registry>) -> Result<TreePlace, Refusal> {
-        let Limits { tree: most, tree_depth: depth_most, .. } = self.state().limits;
+        let Limits { tree: most, tree_depth: depth_most, .. } = *self.state().limits;
         let too_large = |message: String| Refusal::new(RefusalKind::TooLarge, message);
         let (root, depth) = self.tree.unwrap_or((self.id, 0));
         if depth >= depth_most {

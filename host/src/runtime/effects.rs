@@ -37,8 +37,8 @@ impl Actor {
         if events.is_empty() {
             return Ok(answer);
         }
-        let events = hidden(&self.shared.secrets, events);
-        let at = self.shared.clock.date();
+        let events = hidden(&self.shared.around.secrets, events);
+        let at = self.shared.around.clock.date();
         let (fence, events) = {
             let state = self.shared.state();
             (Fence::After(state.seq), state.numbered(at, events))
@@ -50,9 +50,9 @@ impl Actor {
             catch_up(&self.shared.output).await;
         }
         let records = events.iter().cloned().map(Record::Event).collect();
-        self.shared.suspended.pass().await;
-        let stored = self.shared.store.commit(StreamId::Task(self.shared.id), fence, records).await;
-        self.shared.suspended.pass().await;
+        self.shared.around.suspended.pass().await;
+        let stored = self.shared.around.store.commit(StreamId::Task(self.shared.id), fence, records).await;
+        self.shared.around.suspended.pass().await;
         match stored {
             Ok(()) => self.publish(&events, Head { seq, ended: false }),
             Err(error) => self.give_up(&error.to_string()),
@@ -64,7 +64,7 @@ impl Actor {
     fn publish(&mut self, events: &[Event], stored: Head) -> Result<(), Ended> {
         let mut ended = false;
         let mut phases = Vec::new();
-        let is_followed = self.shared.feed.is_on();
+        let is_followed = self.shared.around.feed.is_on();
         for event in events {
             let taken = self.about_to_take(&event.body);
             self.shared.state().apply(event);
@@ -72,11 +72,11 @@ impl Actor {
                 phases.push(self.shared.state().phase.unwrap_or(Phase::Queued));
             }
             if event.body.is_by_guest() {
-                self.event_pace.take(self.shared.clock.steady());
+                self.event_pace.take(self.shared.around.clock.steady());
             }
             ended |= self.effect(&event.body, taken);
             if changes_questions(&event.body) {
-                self.shared.approvals.changed();
+                self.shared.around.approvals.changed();
             }
         }
         self.follow_clocks();
@@ -90,7 +90,7 @@ impl Actor {
         }
         if is_followed {
             let told = phases.into_iter().zip(events);
-            self.shared.feed.tell_each(&self.shared.identity(), EventLane::Task, told);
+            self.shared.around.feed.tell_each(&self.shared.identity(), EventLane::Task, told);
         }
         self.shared.head.send_replace(Head { ended, ..stored });
         if ended { Err(Ended) } else { Ok(()) }
@@ -149,7 +149,7 @@ impl Actor {
     }
 
     pub(super) fn in_time(&self, timeout: Option<Duration>) -> Option<Duration> {
-        timeout.and_then(|timeout| self.shared.clock.steady().checked_add(timeout))
+        timeout.and_then(|timeout| self.shared.around.clock.steady().checked_add(timeout))
     }
 
     /// What follows from an event. Says whether it was the end.
@@ -261,7 +261,7 @@ impl Actor {
     }
 
     fn asked_to_stop(&mut self, request: &CancelRequest) {
-        let asked = self.shared.clock.steady().saturating_add(request.grace);
+        let asked = self.shared.around.clock.steady().saturating_add(request.grace);
         // Asking again may shorten what is left, and never lengthens it.
         let grace_ends = self.timers.grace.map_or(asked, |ends| ends.min(asked));
         self.timers.grace = Some(grace_ends);
@@ -276,7 +276,8 @@ impl Actor {
     /// The store cannot be written: the task ends here, and its outcome says so although the log cannot. Where the store
     /// outlives the host that is no end: nobody is called, and nothing of the task goes.
     pub(super) fn give_up(&mut self, error: &str) -> Result<(), Ended> {
-        let next = if self.shared.suspended.outlives() { "; the next host on this store goes on with it" } else { "" };
+        let next =
+            if self.shared.around.suspended.outlives() { "; the next host on this store goes on with it" } else { "" };
         let message = format!("the task was stopped because its events could not be stored: {error}{next}");
         let end = self.shared.end_unstored(message);
         let stored = *self.shared.head.borrow();
@@ -312,11 +313,11 @@ impl Actor {
                     attached.remove();
                 }
                 shared.output.close();
-                match keeps.then(|| shared.dirs.keep_scratch(&scratch, id, bytes_max)) {
+                match keeps.then(|| shared.around.dirs.keep_scratch(&scratch, id, bytes_max)) {
                     Some(Ok(kept)) => drop(kept.map(|bytes| shared.kept_scratch.set(bytes))),
                     // A directory that cannot be kept, or removed, now goes with the host's own.
                     Some(Err(_)) => {}
-                    None => drop(shared.dirs.remove_scratch(&scratch, id)),
+                    None => drop(shared.around.dirs.remove_scratch(&scratch, id)),
                 }
             });
             let _ = cleaned.await;
@@ -324,7 +325,7 @@ impl Actor {
         let now = self.shared.now();
         self.shared.gone.send_replace(Some(now));
         let forgotten = self.registry.retire(id, now.steady);
-        forget(&self.shared.around(), forgotten).await;
+        forget(&self.shared.around, forgotten).await;
     }
 }
 

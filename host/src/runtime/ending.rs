@@ -62,7 +62,7 @@ impl Actor {
         let (oversize, limits, again) = {
             let state = self.shared.state();
             let again = state.tries() < state.details.retry.attempts && state.cancel.is_none();
-            (state.details.oversize, state.limits, again)
+            (state.details.oversize, Arc::clone(&state.limits), again)
         };
         match oversize.fit(&limits, &mut end, again) {
             None => Ok(end),
@@ -83,7 +83,7 @@ impl Actor {
             Ok(room) => room,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let (dirs, id) = (Arc::clone(&self.shared.dirs), self.shared.id);
+        let (dirs, id) = (Arc::clone(&self.shared.around.dirs), self.shared.id);
         // The guest has ended and waits for nothing; the end is decided when the file is there.
         let stored = tokio::task::spawn_blocking(move || {
             dirs.store(id, number, &mut text.as_bytes(), left).map(|stored| (stored, text))

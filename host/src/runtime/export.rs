@@ -160,7 +160,7 @@ impl Place {
         };
         let mut text = String::new();
         if self.lane == Lane::After || self.after < self.last {
-            let mut page = self.shared.store.read(stream, self.after, PAGE).await?;
+            let mut page = self.shared.around.store.read(stream, self.after, PAGE).await?;
             match self.lane {
                 Lane::Log => page.retain(|event| event.seq <= self.last),
                 Lane::After => {}

@@ -135,7 +135,7 @@ impl Inner {
         let now = shared.now();
         shared.note(|moments| &mut moments.ended, now);
         shared.gone.send_replace(Some(now));
-        shared.feed.tell(&shared.identity(), Phase::Ended, EventLane::Task, &events);
+        shared.around.feed.tell(&shared.identity(), Phase::Ended, EventLane::Task, &events);
         let forgotten = self.registry.enter_ended(Arc::clone(&shared), now.steady);
         if let Some(once) = once {
             once.settle(id);

@@ -1,6 +1,7 @@
 //! A guest's calls of the host's functions: granted, checked, bounded in time, and ended with the task.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -53,7 +54,7 @@ impl Actor {
             return Ok(());
         }
         let call = HostCall { id: self.shared.id, task: self.shared.task.clone(), input };
-        let limits = self.shared.state().limits;
+        let limits = Arc::clone(&self.shared.state().limits);
         let bounds = Bounds { timeout: function.timeout, interruptible: true };
         self.work(name, bounds, reply, async move {
             let result = function.call(call).await;
@@ -95,7 +96,7 @@ impl Actor {
         reply: Reply<Result<T, HostCallError>>,
         called: impl Future<Output = Result<T, HostCallError>> + Send + 'static,
     ) {
-        let clock = self.shared.clock.clone();
+        let clock = self.shared.around.clock.clone();
         let cancelled = self.cancel.subscribe();
         self.jobs.spawn(async move {
             match answer(called, bounds, &*clock, cancelled).await {

@@ -147,7 +147,7 @@ impl Actor {
     /// Has the answer in the policy from now on, and written into the operator's file.
     fn allow_always(&self, touch: &Touch, rule: String, by: Party) {
         let Some(inner) = self.host.upgrade() else { return };
-        let (plugin, at) = (self.shared.task.plugin.clone(), self.shared.clock.date());
+        let (plugin, at) = (self.shared.task.plugin.clone(), self.shared.around.clock.date());
         let answer = AlwaysAllowed::new(plugin, touch.clone(), by, at);
         let (mandate, output) = (Arc::clone(&self.mandate), Arc::clone(&self.shared.output));
         inner.allow_always(Always { answer, rule, mandate, output });

@@ -340,7 +340,7 @@ impl TaskHandle {
         let last = self.shared.head.borrow().seq;
         let (mut effects, mut after) = (Vec::new(), EventSeq::default());
         while after < last {
-            let page = self.shared.store.read(StreamId::Task(self.shared.id), after, PAGE).await;
+            let page = self.shared.around.store.read(StreamId::Task(self.shared.id), after, PAGE).await;
             let Some(end) = page.as_ref().ok().and_then(|page| page.last()) else { return (effects, false) };
             after = end.seq;
             effects.extend(page.iter().flatten().filter_map(Effect::of));
@@ -421,7 +421,7 @@ impl TaskHandle {
     /// When there is no such artifact, or it cannot be read.
     pub async fn read_artifact(&self, number: u32) -> std::io::Result<Vec<u8>> {
         let shared = Arc::clone(&self.shared);
-        let read = tokio::task::spawn_blocking(move || shared.dirs.read(shared.id, number)).await;
+        let read = tokio::task::spawn_blocking(move || shared.around.dirs.read(shared.id, number)).await;
         read.unwrap_or_else(|error| Err(std::io::Error::other(error)))
     }
 }
@@ -481,7 +481,7 @@ impl EventStream {
 
     /// Reads on, up to the last event that is known to be stored.
     async fn read(&mut self, last: EventSeq) -> Result<(), StoreError> {
-        let mut page = self.shared.store.read(StreamId::Task(self.shared.id), self.after, PAGE).await?;
+        let mut page = self.shared.around.store.read(StreamId::Task(self.shared.id), self.after, PAGE).await?;
         page.retain(|event| event.seq <= last);
         if page.is_empty() {
             return Err(StoreError::Unavailable);

@@ -221,7 +221,7 @@ impl TaskHooks {
         let (caller, shared) = (Arc::clone(&self.caller), Arc::clone(shared));
         let context = cancel_context(&shared.task, shared.id, request);
         self.on_cancel.spawn(async move {
-            let until = grace_over(notices, &*shared.clock);
+            let until = grace_over(notices, &*shared.around.clock);
             call(&caller, TaskHook::OnCancel, context, &shared, until).await;
         });
     }
@@ -245,7 +245,7 @@ impl TaskHooks {
 /// Runs a hook about a task, and writes down that it was called.
 async fn call(caller: &Caller, hook: TaskHook, context: Value, shared: &Shared, until: impl Future<Output = Failure>) {
     let ended = caller.call(AnyHook::Task(hook), context, Some(shared.id), until).await;
-    if is_stopped(&caller.closed) && shared.suspended.outlives() {
+    if is_stopped(&caller.closed) && shared.around.suspended.outlives() {
         // It may have been cut off, or never called: the next host calls it.
         return;
     }

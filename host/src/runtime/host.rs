@@ -67,7 +67,7 @@ pub struct Host {
 pub(crate) struct Inner {
     pub(super) registry: Arc<Registry>,
     pub(super) runner: Arc<dyn Runner>,
-    pub(super) around: Surroundings,
+    pub(super) around: Arc<Surroundings>,
     /// How the data directory's store is.
     #[cfg(feature = "sqlite")]
     pub(super) health: Option<watch::Receiver<StoreHealth>>,
@@ -334,7 +334,7 @@ impl Drop for Host {
     fn drop(&mut self) {
         // Before the tasks end: what is dropped runs nobody's code.
         self.inner.hooks.close();
-        self.inner.shutdown.send_replace(true);
+        self.inner.stop_everything();
         // The actors end by themselves now, each with an outcome in its log.
         self.inner.actors.lock().unwrap_or_else(PoisonError::into_inner).detach_all();
     }
@@ -361,6 +361,14 @@ impl Inner {
         jobs.spawn_on(job, &self.runtime);
     }
 
+    /// Nothing is started any more, and what lives ends.
+    pub(super) fn stop_everything(&self) {
+        self.shutdown.send_replace(true);
+        // Tasks look at it in each of their turns, and do not wait for it: that would take a lock that all of them share. One
+        // that comes later looks at it first of all.
+        self.registry.live().iter().for_each(|task| task.news.look());
+    }
+
     pub(super) fn messages(&self) -> Messages {
         Messages {
             desk: Arc::clone(&self.around.outbox),
@@ -374,7 +382,7 @@ impl Inner {
     ///
     /// Cancel safety: when the future is dropped once it was polled, all of that happens nevertheless.
     pub(super) async fn shut_down(self: &Arc<Self>) {
-        self.shutdown.send_replace(true);
+        self.stop_everything();
         let this = Arc::clone(self);
         let (done, waits) = oneshot::channel::<()>();
         // A job of its own: a caller that is not polled any more would keep the next one waiting.

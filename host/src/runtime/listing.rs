@@ -21,7 +21,7 @@ impl Shared {
     }
 
     fn summary(&self) -> TaskSummary {
-        let now = self.clock.date();
+        let now = self.around.clock.date();
         let after_seq = *self.told_after.lock().unwrap_or_else(PoisonError::into_inner);
         let state = self.state();
         let eta = state.eta(now);

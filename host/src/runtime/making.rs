@@ -3,11 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-use crate::model::details::TaskDetails;
 use crate::model::grants::Grants;
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
 use crate::model::manifest::Schemas;
@@ -27,7 +25,7 @@ use super::queue::QueuePlace;
 use super::registry::TreePlace;
 use super::shared::{CONTROL_QUEUE, Control, Shared};
 use super::terminal::AtEnd;
-use super::timers::Timers;
+use super::timers::{Sleep, Timers};
 use super::version::VersionUse;
 
 /// A task as others see it, before anything works for it.
@@ -53,7 +51,8 @@ impl Embryo {
     pub(super) fn embody(self, inner: &Inner) -> Body {
         let (budget, used) = (self.state.fuel_budget, self.state.known_usage());
         let (control_tx, control) = mpsc::channel(CONTROL_QUEUE);
-        let mut shared = Shared::new(self.id, self.task, self.number, self.state, control_tx, inner.around.clone());
+        let mut shared =
+            Shared::new(self.id, self.task, self.number, self.state, control_tx, Arc::clone(&inner.around));
         shared.place = self.place;
         shared.tree = self.tree;
         shared.gauges.begin(budget, &used);
@@ -65,9 +64,6 @@ impl Embryo {
 pub(super) struct Makings {
     pub(super) body: Body,
     pub(super) version: VersionUse,
-    /// As in the state, or moved here by whoever has no more use for it.
-    pub(super) input: Value,
-    pub(super) details: TaskDetails,
     /// What whoever started it let it have.
     pub(super) grants: Option<Grants>,
     pub(super) schemas: Schemas,
@@ -87,11 +83,12 @@ pub(super) type Ready = Box<(CellWork, CellLink)>;
 pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Actor, Ready) {
     let Body { shared, control } = of.body;
     let (id, task) = (shared.id, shared.task.clone());
-    let (limits, paused, ran_ms, granting) = {
+    let (input, limits, details, paused, ran_ms, granting) = {
         let state = shared.state();
         // Of one that has waited since it was embodied, both may be others by now.
         shared.gauges.begin(state.fuel_budget, &state.known_usage());
-        (state.limits, state.paused.is_some(), state.traces.ran_ms, state.granting.clone())
+        let (input, details) = (Arc::clone(&state.input), Arc::clone(&state.details));
+        (input, *state.limits, details, state.paused.is_some(), state.traces.ran_ms, state.granting.clone())
     };
     let timers = Timers::after(&limits, std::time::Duration::from_millis(ran_ms));
     let (calls_tx, calls) = mpsc::channel(CALL_QUEUE);
@@ -101,7 +98,7 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Actor, Ready) {
     if paused {
         shared.gate.shut();
     }
-    let (plugin, parent) = (&of.version.plugin, of.details.parent);
+    let (plugin, parent) = (&of.version.plugin, details.parent);
     let mandate = inner
         .policy
         .issue(Holder { id, plugin, task_type: &task.task_type, parent, clock: &inner.around.clock }, of.grants);
@@ -116,18 +113,18 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Actor, Ready) {
         config: inner.plugins.config(&task.plugin),
         kv: Some(inner.plugins.store(&task.plugin)),
         mandate: Arc::clone(&mandate),
-        secrets: Arc::clone(&shared.secrets),
+        secrets: Arc::clone(&shared.around.secrets),
     };
     let scratch = Arc::new(inner.around.dirs.scratch(id));
     let work = CellWork {
         plugin: of.version.plugin.digest(),
         id,
         task,
-        input: of.input,
+        input,
         limits,
         attempt: 1,
         fuel_used: 0,
-        details: of.details,
+        details,
         scratch: Arc::clone(&scratch),
         attachments: of.attached.as_ref().map(Attached::path),
         alive,
@@ -160,6 +157,7 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Actor, Ready) {
         cancel,
         shutdown: inner.shutdown.subscribe(),
         timers,
+        sleep: Sleep::default(),
         progress_pace: Bucket::even(limits.progress_per_second),
         event_pace: Bucket::bursting(limits.events_per_second),
         parked: None,

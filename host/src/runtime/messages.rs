@@ -20,7 +20,7 @@ impl Actor {
         once: Option<SignalKey>,
         reply: Reply<Result<Delivery, Refusal>>,
     ) -> Result<(), Ended> {
-        let place = self.shared.outbox.reserve(message_bytes(&message, once.as_ref()));
+        let place = self.shared.around.outbox.reserve(message_bytes(&message, once.as_ref()));
         let room = place.is_some();
         let command = Command::MessageAgent { message: message.clone(), trigger, once: once.clone(), room };
         let decided = self.decide(command).await?;
@@ -56,7 +56,7 @@ impl Actor {
             message,
             trigger,
             once,
-            at: self.shared.clock.date(),
+            at: self.shared.around.clock.date(),
         }
     }
 

@@ -44,7 +44,7 @@ impl TaskHandle {
     ///
     /// Cancel safety: dropping the future does nothing to the task.
     pub async fn wait_for(&self, time: Duration) -> Waited {
-        let clock = &self.shared().clock;
+        let clock = &self.shared().around.clock;
         let over = async {
             match clock.steady().checked_add(time) {
                 Some(until) => clock.sleep_until(until).await,

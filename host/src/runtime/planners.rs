@@ -172,7 +172,7 @@ impl Actor {
             let state = self.shared.state();
             let (id, task) = (self.shared.id, self.shared.task.clone());
             let since = state.plan.as_ref().map_or(0, |plan| plan.revision);
-            let ask = PlanAsk { id, task, input: state.input.clone(), plan: state.plan.clone(), reason };
+            let ask = PlanAsk { id, task, input: (*state.input).clone(), plan: state.plan.clone(), reason };
             (ask, since, state.details.planner.clone().unwrap_or_default())
         };
         let (inner, cancelled) = (Weak::clone(&self.host), self.cancel.subscribe());

@@ -127,7 +127,7 @@ impl Actor {
 
     /// Counts a call that makes nothing happen in this task's own log as if it did: it costs others something.
     pub(super) fn take_turn(&mut self) {
-        self.event_pace.take(self.shared.clock.steady());
+        self.event_pace.take(self.shared.around.clock.steady());
     }
 
     /// The task that a guest means, if it may reach it; `None` when there is none.

@@ -329,7 +329,7 @@ impl TaskHandle {
     ///
     /// Cancel safety: nothing is lost; the cursor is the caller's.
     pub async fn read_output(&self, query: OutputQuery) -> OutputText {
-        let clock = &self.shared.clock;
+        let clock = &self.shared.around.clock;
         let mut time = match clock.steady().checked_add(query.timeout) {
             Some(until) => clock.sleep_until(until),
             None => Box::pin(std::future::pending()),

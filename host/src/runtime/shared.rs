@@ -153,16 +153,7 @@ pub(crate) struct Shared {
     pub(crate) news: Arc<News>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) output: Arc<OutputLog>,
-    pub(crate) store: Arc<dyn TaskStore>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) dirs: Arc<HostDirs>,
-    pub(crate) outbox: Arc<OutboxDesk>,
-    pub(crate) feed: Arc<Feed>,
-    pub(crate) approvals: Arc<ApprovalDesk>,
-    /// Whether its host is left as it is.
-    pub(crate) suspended: Arc<Suspended>,
-    /// What is hidden wherever its words are kept.
-    pub(crate) secrets: Arc<Secrets>,
+    pub(crate) around: Arc<Surroundings>,
     /// Its place in its session's book.
     pub(crate) place: Option<LoopPlace>,
     /// The last event that can be read, and whether it is the very last.
@@ -194,7 +185,7 @@ pub(crate) struct Head {
     pub(crate) ended: bool,
 }
 
-/// What a task shares with the rest of its host.
+/// What a task shares with the rest of its host: one thing, because each task counts on it.
 #[derive(Debug, Clone)]
 pub(crate) struct Surroundings {
     pub(crate) store: Arc<dyn TaskStore>,
@@ -203,7 +194,9 @@ pub(crate) struct Surroundings {
     pub(crate) outbox: Arc<OutboxDesk>,
     pub(crate) feed: Arc<Feed>,
     pub(crate) approvals: Arc<ApprovalDesk>,
+    /// Whether the host is left as it is.
     pub(crate) suspended: Arc<Suspended>,
+    /// What is hidden wherever a task's words are kept.
     pub(crate) secrets: Arc<Secrets>,
 }
 
@@ -215,7 +208,7 @@ impl Shared {
         number: u64,
         state: TaskState,
         control: mpsc::Sender<Box<Control>>,
-        around: Surroundings,
+        around: Arc<Surroundings>,
     ) -> Self {
         let output = OutputFile::log(&around.dirs, id, &state.limits);
         output.hide(&around.secrets);
@@ -236,14 +229,7 @@ impl Shared {
             news: Arc::default(),
             gate: Arc::default(),
             output,
-            store: around.store,
-            clock: around.clock,
-            dirs: around.dirs,
-            outbox: around.outbox,
-            feed: around.feed,
-            approvals: around.approvals,
-            suspended: around.suspended,
-            secrets: around.secrets,
+            around,
             place: None,
             head: watch::Sender::new(Head { seq: state.seq, ended: false }),
             state: Mutex::new(state),
@@ -301,23 +287,9 @@ impl Shared {
         *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// What it shares with the rest of its host.
-    pub(crate) fn around(&self) -> Surroundings {
-        Surroundings {
-            store: Arc::clone(&self.store),
-            clock: Arc::clone(&self.clock),
-            dirs: Arc::clone(&self.dirs),
-            outbox: Arc::clone(&self.outbox),
-            feed: Arc::clone(&self.feed),
-            approvals: Arc::clone(&self.approvals),
-            suspended: Arc::clone(&self.suspended),
-            secrets: Arc::clone(&self.secrets),
-        }
-    }
-
     /// Right now, on both clocks.
     pub(crate) fn now(&self) -> Moment {
-        Moment { steady: self.clock.steady(), date: self.clock.date() }
+        Moment { steady: self.around.clock.steady(), date: self.around.clock.date() }
     }
 
     pub(crate) fn moments(&self) -> Moments {
@@ -335,7 +307,7 @@ impl Shared {
         let body = EventBody::Finished { outcome, usage: self.usage(), set_by: None };
         let end = {
             let state = self.state();
-            Event { action: state.action(), ..Event::new(state.seq.next(), self.clock.date(), body) }
+            Event { action: state.action(), ..Event::new(state.seq.next(), self.around.clock.date(), body) }
         };
         *self.unstored.lock().unwrap_or_else(PoisonError::into_inner) = Some(end.clone());
         end
@@ -348,19 +320,19 @@ impl Shared {
 
     /// Whether this host cannot go on with it, and the next one will: its end here is none.
     pub(crate) fn is_left(&self) -> bool {
-        self.suspended.outlives() && self.unstored().is_some()
+        self.around.suspended.outlives() && self.unstored().is_some()
     }
 
     /// What the task has used up to now.
     pub(crate) fn usage(&self) -> Usage {
         let started = self.moments().started;
-        let since = started.map_or(Duration::ZERO, |started| self.clock.steady().saturating_sub(started.steady));
+        let since = started.map_or(Duration::ZERO, |started| self.around.clock.steady().saturating_sub(started.steady));
         self.gauges.usage(self.wall_before.saturating_add(since))
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
         let usage = self.usage();
-        let now = self.clock.date();
+        let now = self.around.clock.date();
         let state = self.state();
         let nothing = || Snapshot { usage, seq: state.seq, ..Snapshot::of_nothing(self.id, self.task.clone()) };
         let snapshot = state.snapshot(self.id, usage, now).unwrap_or_else(nothing);

@@ -313,7 +313,8 @@ async fn prepare(
     request.details.scratch = Some(policy).filter(|policy| *policy != ScratchPolicy::default());
     if !request.signals.is_empty() || request.plan.is_some() {
         // Whether they fit is seen by trying.
-        first_events(inner, &request, &checked, &claim.task)?;
+        let own = (Arc::new(request.input.clone()), Arc::new(request.details.clone()));
+        first_events(inner, &request, own, &checked, &claim.task)?;
     }
     let turn = match replacing(request.on_key_in_use) {
         None if request.on_key_in_use == KeyPolicy::Join => match claim.take_or_join().await {

@@ -65,7 +65,7 @@ impl Inner {
         self.actors.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
         self.jobs_done().await;
         // Now there is nobody left who would end a task because of it.
-        self.shutdown.send_replace(true);
+        self.stop_everything();
         self.around.feed.close();
         self.write_output().await;
         let over = self.around.clock.steady().saturating_add(FLUSH_MAX);

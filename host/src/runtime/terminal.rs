@@ -119,7 +119,7 @@ impl AtEnd {
             let task = TaskHandle::new(Arc::clone(&shared));
             let calls = self.calls.into_inner().unwrap_or_else(PoisonError::into_inner);
             for (name, function) in calls {
-                shared.suspended.pass().await;
+                shared.around.suspended.pass().await;
                 let end = TaskEnd { outcome: task.wait().await, task: task.clone() };
                 let error = called(function, end, self.timeout, &shared).await.err();
                 shared.note_after(EventBody::OnTerminalDone { name, error }).await;
@@ -131,7 +131,7 @@ impl AtEnd {
 
 /// Calls a function, and says what went wrong.
 async fn called(function: OnTerminal, end: TaskEnd, timeout: Duration, shared: &Shared) -> Result<(), String> {
-    let over = shared.clock.steady().saturating_add(timeout);
+    let over = shared.around.clock.steady().saturating_add(timeout);
     let call = async {
         let failed = function(end).await;
         failed.map_err(|error| text::shortened(&error.to_string(), ERROR_BYTES_MAX).into_owned())
@@ -143,7 +143,7 @@ async fn called(function: OnTerminal, end: TaskEnd, timeout: Duration, shared: &
             Ok(done) => done,
             Err(panic) => Err(format!("it panicked: {}", text::shortened(&panic, ERROR_BYTES_MAX))),
         },
-        () = shared.clock.sleep_until(over) => {
+        () = shared.around.clock.sleep_until(over) => {
             Err(format!("it did not end within {}, and was dropped", text::duration(timeout)))
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::model::approval::ApprovalNumber;
 use crate::model::limits::Limits;
-use crate::ports::clock::Clock;
+use crate::ports::clock::{BoxFuture, Clock};
 
 use super::pace::Quiet;
 
@@ -84,7 +84,7 @@ impl Timers {
 
     /// The earliest moment. Of two at the same time the one that ends the task truly comes first: a person's wish,
     /// then the deadline, then a wait.
-    fn earliest(&self) -> Option<(Duration, Alarm)> {
+    pub(crate) fn earliest(&self) -> Option<(Duration, Alarm)> {
         let at = |moment: Option<Duration>, alarm| moment.map(|at| (at, alarm));
         [
             at(self.grace, Alarm::Grace),
@@ -105,21 +105,24 @@ impl Timers {
         .flatten()
         .min_by_key(|(at, _)| *at)
     }
+}
 
-    /// The earliest moment, if it has come.
-    pub(crate) fn due(&self, now: Duration) -> Option<Alarm> {
-        self.earliest().filter(|(at, _)| *at <= now).map(|(_, alarm)| alarm)
-    }
+/// A task's sleep until its next moment. One serves many turns: making one, and taking it back, costs locks that all tasks
+/// share.
+#[derive(Default)]
+pub(crate) struct Sleep(Option<(Duration, BoxFuture<'static, ()>)>);
 
-    /// Completes at the earliest moment; never, when there is none. Cancel safety: nothing is lost.
-    pub(crate) async fn next(&self, clock: &dyn Clock) -> Alarm {
-        match self.earliest() {
-            Some((at, alarm)) => {
-                clock.sleep_until(at).await;
-                alarm
-            }
-            None => std::future::pending().await,
-        }
+impl Sleep {
+    /// Completes at this moment; or earlier, when it was to end earlier in another turn: whoever sleeps looks again then.
+    /// Never, when there is no moment. Cancel safety: nothing is lost.
+    pub(crate) async fn until(&mut self, moment: Option<Duration>, clock: &dyn Clock) {
+        let Some(moment) = moment else { return std::future::pending().await };
+        let slept = match &mut self.0 {
+            Some((ends, sleep)) if *ends <= moment => sleep,
+            late => &mut late.insert((moment, clock.sleep_until(moment))).1,
+        };
+        slept.await;
+        self.0 = None;
     }
 }
 
@@ -157,6 +160,12 @@ impl Countdown {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use crate::ports::clock::SimulatedClock;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -170,6 +179,22 @@ mod tests {
         timers.grace = Some(SECOND * 3);
         timers.wait = Some((7, SECOND * 3));
         assert_eq!(timers.earliest(), Some((SECOND * 3, Alarm::Grace)));
+    }
+
+    #[tokio::test]
+    async fn a_sleep_serves_later_moments_too_and_ends_early_for_them() {
+        let clock = SimulatedClock::new();
+        let mut sleep = Sleep::default();
+        let asleep = async |sleep: &mut Sleep, seconds: u32| {
+            let mut sleeping = pin!(sleep.until(Some(SECOND * seconds), &clock));
+            poll_fn(|cx| Poll::Ready(sleeping.as_mut().poll(cx).is_pending())).await
+        };
+        assert!(asleep(&mut sleep, 5).await && asleep(&mut sleep, 9).await);
+        clock.advance(SECOND * 5);
+        assert!(!asleep(&mut sleep, 9).await, "it was to end at five");
+        assert!(asleep(&mut sleep, 9).await && asleep(&mut sleep, 7).await, "and now it is another");
+        clock.advance(SECOND * 2);
+        assert!(!asleep(&mut sleep, 7).await);
     }
 
     #[test]

@@ -45,13 +45,17 @@ const CALL_BYTES_SLACK: u64 = 128 << 10;
 
 /// What host functions find in the wasm store.
 pub(super) struct CellData {
-    wasi: WasiCtx,
+    /// `None` until it is called: most guests that have no folders never do.
+    wasi: Option<WasiCtx>,
     table: ResourceTable,
     files: FileRules,
     #[cfg(feature = "http")]
-    http: CellHttp,
+    http_client: Arc<HttpClient>,
+    /// `None` until it is called.
+    #[cfg(feature = "http")]
+    http: Option<Box<CellHttp>>,
     memory: MemoryMeter,
-    pub(super) link: CellLink,
+    pub(super) link: Arc<CellLink>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) info: Info,
     pace: Pace,
@@ -62,7 +66,8 @@ impl CellData {
     /// Its files, for one call.
     pub(super) fn files(&mut self) -> Files<'_> {
         self.link.gauges.set_activity(self.pace.count_wasi());
-        let wasi = WasiFilesystemCtxView { ctx: self.wasi.filesystem(), table: &mut self.table };
+        let ctx = made(&mut self.wasi, &self.info, &self.link).filesystem();
+        let wasi = WasiFilesystemCtxView { ctx, table: &mut self.table };
         Files { wasi, rules: &self.files }
     }
 
@@ -70,13 +75,15 @@ impl CellData {
     pub(super) fn random(&mut self) -> Random<'_> {
         self.link.gauges.set_activity(self.pace.count_wasi());
         let foretold = (!self.link.mandate.allows(&Touch::Random)).then_some(&mut self.foretold);
-        Random { wasi: self.wasi.random(), limit: self.info.limits.random_bytes, foretold }
+        let wasi = made(&mut self.wasi, &self.info, &self.link).random();
+        Random { wasi, limit: self.info.limits.random_bytes, foretold }
     }
 
     /// Its environment, for one call.
     pub(super) fn environment(&mut self) -> Environment<'_> {
         self.link.gauges.set_activity(self.pace.count_wasi());
-        let wasi = WasiCliCtxView { ctx: self.wasi.cli(), table: &mut self.table };
+        let ctx = made(&mut self.wasi, &self.info, &self.link).cli();
+        let wasi = WasiCliCtxView { ctx, table: &mut self.table };
         #[cfg(feature = "http")]
         let secrets = self.info.placeholders.env(&self.link.mandate);
         #[cfg(not(feature = "http"))]
@@ -96,6 +103,11 @@ impl CellData {
         self.link.gauges.count_host_call();
         self.link.gauges.set_activity(self.pace.count(bytes));
     }
+}
+
+/// WASI's own part, which is made with the first call.
+fn made<'a>(wasi: &'a mut Option<WasiCtx>, info: &Info, link: &CellLink) -> &'a mut WasiCtx {
+    wasi.get_or_insert_with(|| wasi::without_folders(&info.limits, link))
 }
 
 impl Account for CellData {
@@ -119,8 +131,7 @@ impl Account for CellData {
 
 /// What the cell knows of its task.
 pub(super) struct Info {
-    /// What `task.info` answers.
-    pub(super) document: Value,
+    pub(super) of: Of,
     pub(super) scratch: Option<Arc<Scratch>>,
     /// The granted folders that it sees.
     pub(super) dirs: Vec<DirGrant>,
@@ -129,25 +140,47 @@ pub(super) struct Info {
     pub(super) returned_max: u64,
     /// Units of fuel that were used before.
     pub(super) fuel_used: u64,
-    /// Whether it has one.
-    pub(super) is_task: bool,
     /// What stands for the secrets that it may use.
     #[cfg(feature = "http")]
     pub(super) placeholders: Arc<Placeholders>,
 }
 
+/// What a cell runs.
+pub(super) enum Of {
+    Task(Arc<CellWork>),
+    /// A hook's name.
+    Hook(&'static str),
+    Describe,
+}
+
 impl Info {
+    /// What `task.info` answers, but for what changes.
+    pub(super) fn document(&self) -> Value {
+        match &self.of {
+            Of::Task(work) => info_document(work),
+            Of::Hook(name) => serde_json::json!({ "info": 1, "hook": name }),
+            Of::Describe => Value::Null,
+        }
+    }
+
+    /// The task that it runs, if it is one.
+    pub(super) fn task(&self) -> Option<&CellWork> {
+        match &self.of {
+            Of::Task(work) => Some(work),
+            Of::Hook(_) | Of::Describe => None,
+        }
+    }
+
     /// For a cell that has none.
     pub(super) fn without_task(limits: &Limits) -> Self {
         let returned_max = limits.result_bytes;
         Self {
-            document: Value::Null,
+            of: Of::Describe,
             scratch: None,
             dirs: Vec::new(),
             limits: *limits,
             returned_max,
             fuel_used: 0,
-            is_task: false,
             #[cfg(feature = "http")]
             placeholders: Arc::default(),
         }
@@ -158,7 +191,9 @@ impl Info {
 impl WasiHttpView for CellData {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         self.link.gauges.set_activity(self.pace.count_wasi());
-        self.http.view(&mut self.table)
+        let Self { http_client, http, link, clock, info, table, .. } = self;
+        let made = || CellHttp::new(http_client, link, clock, &info.limits, Arc::clone(&info.placeholders));
+        http.get_or_insert_with(|| Box::new(made())).view(table)
     }
 }
 
@@ -166,7 +201,7 @@ impl WasiView for CellData {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         // Every function of WASI comes by here once.
         self.link.gauges.set_activity(self.pace.count_wasi());
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView { ctx: made(&mut self.wasi, &self.info, &self.link), table: &mut self.table }
     }
 }
 
@@ -202,7 +237,7 @@ impl Linked {
 pub(super) struct Around {
     pub(super) engine: Engine,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) link: CellLink,
+    pub(super) link: Arc<CellLink>,
     pub(super) turn: Arc<Turn>,
     /// Where work on granted folders is done.
     pub(super) folders: Lane,
@@ -211,10 +246,10 @@ pub(super) struct Around {
 }
 
 /// Makes the wasm store of a cell, with everything that bounds it.
-fn store(around: Around, wasi: WasiCtx, info: Info) -> wasmtime::Result<Store<CellData>> {
+fn store(around: Around, wasi: Option<WasiCtx>, info: Info) -> wasmtime::Result<Store<CellData>> {
     let limits = info.limits;
     #[cfg(feature = "http")]
-    let http = CellHttp::new(&around.http, &around.link, &around.clock, &limits, info.placeholders.clone());
+    let http_client = around.http;
     let Around { engine, clock, link, turn, folders, .. } = around;
     let mut table = ResourceTable::new();
     table.set_max_capacity(size(limits.resources.into()));
@@ -228,7 +263,9 @@ fn store(around: Around, wasi: WasiCtx, info: Info) -> wasmtime::Result<Store<Ce
             table,
             files,
             #[cfg(feature = "http")]
-            http,
+            http_client,
+            #[cfg(feature = "http")]
+            http: None,
             memory,
             link,
             clock,
@@ -262,7 +299,7 @@ pub(super) async fn describe(
     let wasi = wasi::nothing(limits, &around.link.output);
     around.link.gauges.set_fuel_budget(limits.fuel);
     let info = Info::without_task(limits);
-    let mut store = store(around, wasi, info).map_err(|error| host_failure(&error))?;
+    let mut store = store(around, Some(wasi), info).map_err(|error| host_failure(&error))?;
     let instance = plugin.instantiate_async(&mut store).await;
     let called = match instance {
         Err(error) if is_too_large(&error, &store) => return Err(too_large(&store)),
@@ -282,7 +319,7 @@ fn departed(error: &wasmtime::Error, store: &Store<CellData>) -> Departure {
 }
 
 /// Runs one task from a fresh instance to its end.
-pub(super) async fn run(around: Around, plugin: &Linked, work: &CellWork) -> CellEnd {
+pub(super) async fn run(around: Around, plugin: &Linked, work: &Arc<CellWork>) -> CellEnd {
     opening::look_at_folders(around.link.mandate.dirs(), &around.folders).await;
     let mut store = match prepare(around, plugin, work) {
         Ok(store) => store,
@@ -305,26 +342,28 @@ pub(super) async fn run(around: Around, plugin: &Linked, work: &CellWork) -> Cel
     }
 }
 
-fn prepare(around: Around, plugin: &Linked, work: &CellWork) -> Result<Store<CellData>, Failure> {
+fn prepare(around: Around, plugin: &Linked, work: &Arc<CellWork>) -> Result<Store<CellData>, Failure> {
     let command = match plugin {
-        Linked::TaskPlugin(_) => CommandLine::default(),
-        Linked::Command(_) => command_line(work).map_err(|message| Failure::new(FailureKind::Guest, message))?,
+        Linked::TaskPlugin(_) => None,
+        Linked::Command(_) => Some(command_line(work).map_err(|message| Failure::new(FailureKind::Guest, message))?),
     };
     #[cfg(feature = "http")]
     let placeholders = Arc::new(around.http.placeholders());
     let dirs = around.link.mandate.dirs();
-    let wasi = wasi::granted(work, command, &dirs, &around.link).map_err(|error| {
+    // What was granted is opened before anything runs. Without that there is nothing that could fail.
+    let is_plain = command.is_none() && dirs.is_empty() && work.attachments.is_none();
+    let granted = || wasi::granted(work, command.unwrap_or_default(), &dirs, &around.link);
+    let wasi = (!is_plain).then(granted).transpose().map_err(|error| {
         Failure::new(FailureKind::Host, format!("failed to open what was granted: {error:#}{}", granted_dirs(&dirs)))
     })?;
     let scratch = Some(Arc::clone(&work.scratch));
     let info = Info {
-        document: info_document(work),
+        of: Of::Task(Arc::clone(work)),
         scratch,
         dirs,
         limits: work.limits,
         returned_max: returned_max(work),
         fuel_used: work.fuel_used,
-        is_task: true,
         #[cfg(feature = "http")]
         placeholders,
     };
@@ -457,7 +496,8 @@ fn command_line(work: &CellWork) -> Result<CommandLine, String> {
         #[serde(default)]
         stdin: String,
     }
-    let input: Input = serde_json::from_value(work.input.clone()).map_err(|error| format!("bad input: {error}"))?;
+    let input =
+        <Input as serde::Deserialize>::deserialize(&*work.input).map_err(|error| format!("bad input: {error}"))?;
     // A program finds its own name first; what it is called is up to us.
     let args = std::iter::once(work.task.plugin.clone()).chain(input.args).collect();
     Ok(CommandLine { args, stdin: input.stdin.into_bytes() })

@@ -77,14 +77,14 @@ pub(super) struct CellHttp {
 impl CellHttp {
     pub(super) fn new(
         client: &Arc<HttpClient>,
-        link: &CellLink,
+        link: &Arc<CellLink>,
         clock: &Arc<dyn Clock>,
         limits: &Limits,
         placeholders: Arc<Placeholders>,
     ) -> Self {
         let of_cell = Line {
             client: Arc::clone(client),
-            link: link.clone(),
+            link: Arc::clone(link),
             clock: Arc::clone(clock),
             body_bytes: limits.http_body_bytes,
             tally: Arc::new(Tally { bytes: AtomicU64::new(0), most: limits.http_bytes }),
@@ -117,7 +117,7 @@ struct Tally {
 #[derive(Clone)]
 struct Line {
     client: Arc<HttpClient>,
-    link: CellLink,
+    link: Arc<CellLink>,
     clock: Arc<dyn Clock>,
     body_bytes: u64,
     tally: Arc<Tally>,

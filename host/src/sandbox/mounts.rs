@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::mem;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode;
 use wasmtime_wasi::p2::{
@@ -21,7 +21,7 @@ use crate::ports::runner::CellLink;
 /// The granted folders of a cell, and which of its descriptors lie in them.
 #[derive(Debug)]
 pub(super) struct Mounts {
-    link: CellLink,
+    link: Arc<CellLink>,
     /// In the order in which the guest is given them.
     dirs: Vec<DirGrant>,
     /// By the descriptor's number.
@@ -36,7 +36,7 @@ struct Open {
 }
 
 impl Mounts {
-    pub(super) fn new(link: CellLink, dirs: Vec<DirGrant>) -> Self {
+    pub(super) fn new(link: Arc<CellLink>, dirs: Vec<DirGrant>) -> Self {
         Self { link, dirs, open: Mutex::default() }
     }
 
@@ -117,7 +117,7 @@ fn touch(dir: &DirGrant, access: Access) -> Touch {
 /// Ends a stream when what it does is taken away: it may be open for long.
 #[derive(Debug)]
 pub(super) struct Watch {
-    link: CellLink,
+    link: Arc<CellLink>,
     touch: Touch,
     dir: DirGrant,
 }

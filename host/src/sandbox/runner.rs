@@ -304,7 +304,7 @@ impl WasmRunner {
         let around = Around {
             engine: self.engine.clone(),
             clock: Arc::clone(&self.clock),
-            link,
+            link: Arc::new(link),
             turn: Arc::clone(&turn),
             folders: self.folders.as_ref().map(|folders| Lane::new(folders.handle())).unwrap_or_default(),
             #[cfg(feature = "http")]
@@ -327,6 +327,7 @@ impl Runner for WasmRunner {
         let Some(code) = self.code(work.plugin) else {
             return host("the plugin's code is not loaded");
         };
+        let work = Arc::new(work);
         let running = self.paced(link, async move |around| {
             let end = cell::run(around, &code.linked, &work).await;
             drop((permit, work));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wasmtime_wasi::clocks::{HostWallClock, WallClock};
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
-use wasmtime_wasi::{FsPerms, WasiCtx};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
 use crate::model::attachment::ATTACHMENTS;
 use crate::model::grants::touch::Touch;
@@ -31,6 +31,20 @@ pub(super) fn nothing(limits: &Limits, output: &Arc<OutputLog>) -> WasiCtx {
     wasi.build()
 }
 
+/// The system as a task sees it that has no folders.
+pub(super) fn without_folders(limits: &Limits, link: &CellLink) -> WasiCtx {
+    for_task(limits, CommandLine::default(), link).build()
+}
+
+fn for_task(limits: &Limits, command: CommandLine, link: &CellLink) -> WasiCtxBuilder {
+    let mut wasi = WasiCtx::builder();
+    shut(&mut wasi, limits, &link.output);
+    wasi.stdin(MemoryInputPipe::new(command.stdin));
+    wasi.args(&command.args);
+    wasi.wall_clock(Clock { mandate: Arc::clone(&link.mandate), real: WallClock });
+    wasi
+}
+
 /// The system as a task sees it.
 pub(super) fn granted(
     work: &CellWork,
@@ -38,11 +52,7 @@ pub(super) fn granted(
     dirs: &[DirGrant],
     link: &CellLink,
 ) -> wasmtime::Result<WasiCtx> {
-    let mut wasi = WasiCtx::builder();
-    shut(&mut wasi, &work.limits, &link.output);
-    wasi.stdin(MemoryInputPipe::new(command.stdin));
-    wasi.args(&command.args);
-    wasi.wall_clock(Clock { mandate: Arc::clone(&link.mandate), real: WallClock });
+    let mut wasi = for_task(&work.limits, command, link);
     for dir in dirs {
         let perms = match dir.access {
             Access::Read => FsPerms::ReadOnly,
@@ -57,7 +67,7 @@ pub(super) fn granted(
 }
 
 /// Sockets and names answer access-denied, output goes to the log.
-fn shut(wasi: &mut wasmtime_wasi::WasiCtxBuilder, limits: &Limits, output: &Arc<OutputLog>) {
+fn shut(wasi: &mut WasiCtxBuilder, limits: &Limits, output: &Arc<OutputLog>) {
     wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
     wasi.max_random_size(limits.random_bytes);
     wasi.stdout(GuestOutput::new(Arc::clone(output), true));

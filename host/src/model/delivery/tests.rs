@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -268,8 +269,8 @@ fn r54_a_session_is_idle_when_the_last_result_lies_ready() {
 /// A task that lives, with this routing.
 fn task_with(routing: Option<Routing>) -> TaskState {
     let task = TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::from(id(1)) };
-    let details = Box::new(TaskDetails { routing, ..TaskDetails::default() });
-    let (input, limits) = (serde_json::json!({}), Box::default());
+    let details = Arc::new(TaskDetails { routing, ..TaskDetails::default() });
+    let (input, limits) = (Arc::new(serde_json::json!({})), Arc::default());
     let mut state = TaskState::default();
     decide(&mut state, Command::Create { task, input, limits, details, approval: None });
     state
@@ -319,7 +320,7 @@ fn r53_how_a_task_is_delivered_can_be_changed_until_it_has_its_outcome() {
 #[test]
 fn r53_nobody_fills_a_log_by_changing_the_delivery() {
     let mut state = task_with(None);
-    state.limits.log_events = 3;
+    Arc::make_mut(&mut state.limits).log_events = 3;
     let modes = [MANUAL, TO_LOOP].into_iter().cycle();
     let set = |delivery| Command::SetDelivery { delivery: Some(delivery), continue_policy: None, by: Party::Person };
     let changed = modes.take(9).filter(|mode| decide(&mut state, set(*mode)) == Answer::Done).count();

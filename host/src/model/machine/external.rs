@@ -1,5 +1,7 @@
 //! A task that is over before it is known here.
 
+use std::sync::Arc;
+
 use crate::model::details::TaskDetails;
 use crate::model::event::EventBody;
 use crate::model::external::{ExternalReport, TOOLS_MAX, ToolUse};
@@ -32,8 +34,8 @@ pub(crate) fn report(
         wall: duration,
         ..Usage::default()
     };
-    let details = Box::new(TaskDetails { kind: TaskKind::Task, ..request.details });
-    let created = EventBody::Created { task, input: request.input, limits: Box::new(*limits), details };
+    let details = Arc::new(TaskDetails { kind: TaskKind::Task, ..request.details });
+    let created = EventBody::Created { task, input: Arc::new(request.input), limits: Arc::new(*limits), details };
     let used =
         tools.into_iter().map(|ToolUse { tool, tokens, actions }| EventBody::UsageRecorded { tool, tokens, actions });
     let finished = EventBody::Finished { outcome, usage, set_by: Some(by) };

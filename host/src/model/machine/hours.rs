@@ -41,6 +41,7 @@ fn is_daemon(state: &TaskState) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use serde_json::json;
@@ -108,9 +109,9 @@ mod tests {
     fn running(kind: TaskKind) -> TaskState {
         let mut state = TaskState::default();
         let task = TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::new("t").unwrap() };
-        let limits = Box::new(Limits { fuel: 100, idle: Duration::from_secs(1), ..Limits::default() });
-        let details = Box::new(TaskDetails { kind, ..TaskDetails::default() });
-        decide(&mut state, Command::Create { task, input: json!({}), limits, details, approval: None });
+        let limits = Arc::new(Limits { fuel: 100, idle: Duration::from_secs(1), ..Limits::default() });
+        let details = Arc::new(TaskDetails { kind, ..TaskDetails::default() });
+        decide(&mut state, Command::Create { task, input: Arc::new(json!({})), limits, details, approval: None });
         decide(&mut state, Command::Start);
         state
     }

@@ -1,6 +1,7 @@
 //! Both accounts of a task, side by side; and what must hold whatever happens.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
@@ -27,7 +28,7 @@ pub(super) struct Decider {
 
 impl Decider {
     pub(super) fn new(made: &Made) -> Self {
-        let mut details = Box::<TaskDetails>::default();
+        let mut details = TaskDetails::default();
         details.retry = made.retry;
         details.approvers = made.approvers;
         details.permission = made.permission.clone();
@@ -39,9 +40,9 @@ impl Decider {
         details.run_at = made.later.then_some(Timestamp(9));
         let create = Command::Create {
             task: task("k"),
-            input: made.input.clone(),
-            limits: Box::new(made.limits),
-            details,
+            input: Arc::new(made.input.clone()),
+            limits: Arc::new(made.limits),
+            details: Arc::new(details),
             approval: made.held.then(|| Box::new(ApprovalAsk::new(ApprovalAsk::START, "r", "s"))),
         };
         let mut new = Self { state: TaskState::default(), log: Vec::new() };
@@ -82,7 +83,7 @@ impl Decider {
         View {
             phase: look.phase,
             attempt: look.attempt,
-            input: state.input.clone(),
+            input: (*state.input).clone(),
             parked: state.parked.as_ref().map(parked),
             paused: look.paused.map(|pause| (pause.by, pause.reason)),
             progress: look.progress.map(|progress| (progress.message, progress.percent)),
@@ -274,14 +275,14 @@ fn whole(
         check(before == after && new.is_empty(), "something happened after the end")?;
     }
     check(before.limits == after.limits, "a limit changed")?;
-    let mut details = before.details.clone();
+    let mut details = (*before.details).clone();
     if matches!(command, Command::SetDelivery { .. }) {
         (details.delivery, details.continue_policy) = (after.details.delivery, after.details.continue_policy);
     }
     if matches!(command, Command::Update { .. }) {
         (details.title, details.labels) = (after.details.title.clone(), after.details.labels.clone());
     }
-    check((before.task.as_ref(), &details) == (after.task.as_ref(), &after.details), "the request changed")?;
+    check((before.task.as_ref(), &details) == (after.task.as_ref(), &*after.details), "the request changed")?;
     check(after.background || !before.background || before.phase.is_none(), "nobody comes back from the background")?;
     let given = new.iter().filter_map(|event| {
         if let EventBody::FuelAdded { units, by, .. } = &event.body { Some((*units, *by)) } else { None }

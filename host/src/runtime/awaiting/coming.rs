@@ -35,16 +35,10 @@ impl Kept {
     /// The actor that goes on with it, and its code, which has not begun.
     pub(in crate::runtime) fn actor(self, inner: &Arc<Inner>, fit: Fit) -> (Actor, Cell) {
         let Fit { version, schemas, wanted, papers, attached } = fit;
-        let (input, details) = {
-            let state = self.body.shared.state();
-            (state.input.clone(), state.details.clone())
-        };
         let task_type = &self.body.shared.task.task_type;
         let hooks = inner.task_hooks(&version.plugin, task_type, papers.grants.as_ref());
         let makings = Makings {
             body: self.body,
-            input,
-            details,
             schemas,
             wanted,
             at_end: self.at_end,
@@ -136,7 +130,7 @@ impl Inner {
                 Ok(fit) => (Some(fit), HostFit::Whole),
                 Err(what) => (None, what),
             };
-            let command = Command::HostRestarted { fit: what, now: shared.clock.date() };
+            let command = Command::HostRestarted { fit: what, now: shared.around.clock.date() };
             let Decision { events, .. } = step(&shared.state(), command);
             if fit.is_some() {
                 shared.set_awaits(None);

@@ -199,7 +199,7 @@ impl Caretaker {
     /// Nothing runs that would need a grace.
     async fn cancel(&mut self, request: CancelRequest, asked: Moment) -> Result<(), Ended> {
         self.shared().note(|moments| &mut moments.asked, asked);
-        let (usage, now) = (self.shared().usage(), self.shared().clock.date());
+        let (usage, now) = (self.shared().usage(), self.shared().around.clock.date());
         self.decide(Command::Cancel { request, usage }).await?;
         self.decide(Command::HostRestarted { fit: HostFit::NoPlugin, now }).await.map(drop)
     }
@@ -221,17 +221,17 @@ impl Caretaker {
     /// Writes down what was decided, folds it in, and tells everybody.
     async fn write(&mut self, bodies: Vec<EventBody>) -> Result<(), Ended> {
         let shared = Arc::clone(self.shared());
-        let bodies = hidden(&shared.secrets, bodies);
+        let bodies = hidden(&shared.around.secrets, bodies);
         let (fence, events) = {
             let state = shared.state();
-            (Fence::After(state.seq), state.numbered(shared.clock.date(), bodies))
+            (Fence::After(state.seq), state.numbered(shared.around.clock.date(), bodies))
         };
         let Some(last) = events.last() else { return Ok(()) };
         let head = Head { seq: last.seq, ended: false };
         let records = events.iter().cloned().map(Record::Event).collect();
-        shared.suspended.pass().await;
-        let stored = shared.store.commit(StreamId::Task(shared.id), fence, records).await;
-        shared.suspended.pass().await;
+        shared.around.suspended.pass().await;
+        let stored = shared.around.store.commit(StreamId::Task(shared.id), fence, records).await;
+        shared.around.suspended.pass().await;
         match stored {
             Ok(()) => self.publish(&events, head),
             Err(error) => self.give_up(&format!("the task's events could not be stored: {error}")),
@@ -245,7 +245,7 @@ impl Caretaker {
             shared.state().apply(event);
             phases.push(shared.state().phase.unwrap_or(Phase::Queued));
             if changes_questions(&event.body) {
-                shared.approvals.changed();
+                shared.around.approvals.changed();
             }
             if let EventBody::Updated { .. } = event.body {
                 shared.renew_identity();
@@ -260,7 +260,7 @@ impl Caretaker {
             // The state is visible; now the key is free, and then whoever waits is woken.
             self.inner.registry.release(&shared.task, shared.id);
         }
-        shared.feed.tell_each(&shared.identity(), EventLane::Task, phases.into_iter().zip(events));
+        shared.around.feed.tell_each(&shared.identity(), EventLane::Task, phases.into_iter().zip(events));
         shared.head.send_replace(Head { ended, ..head });
         if ended { Err(Ended) } else { Ok(()) }
     }
@@ -280,7 +280,7 @@ impl Caretaker {
         let shared = Arc::clone(self.shared());
         // Those that had ended when the host took over, which nobody asks for any more.
         let _children = self.inner.standby.children_of(shared.id);
-        shared.suspended.pass().await;
+        shared.around.suspended.pass().await;
         shared.set_awaits(None);
         if shared.unstored().is_some() {
             shared.gone.send_replace(Some(shared.now()));
@@ -295,7 +295,7 @@ impl Caretaker {
         let now = shared.now();
         shared.gone.send_replace(Some(now));
         let forgotten = registry.retire(shared.id, now.steady);
-        forget(&shared.around(), forgotten).await;
+        forget(&shared.around, forgotten).await;
         if let Some(called) = &mut called {
             while called.join_next().await.is_some() {}
         }
@@ -317,7 +317,7 @@ impl Caretaker {
         let (shared, place) = (Arc::clone(self.shared()), self.papers.as_ref().and_then(|papers| papers.attachments));
         let removed = tokio::task::spawn_blocking(move || {
             if let Some(place) = place {
-                shared.dirs.remove_attachments(place);
+                shared.around.dirs.remove_attachments(place);
             }
             shared.output.close();
         });

@@ -236,7 +236,7 @@ impl HostBuilder {
                 bytes: self.ended_bytes.unwrap_or(ENDED_BYTES_DEFAULT),
             })),
             runner: Arc::clone(&wasm) as _,
-            around: Surroundings {
+            around: Arc::new(Surroundings {
                 store,
                 clock,
                 dirs: Arc::new(dirs),
@@ -245,7 +245,7 @@ impl HostBuilder {
                 feed,
                 suspended: Arc::new(Suspended::new(outlives)),
                 secrets: web.secrets,
-            },
+            }),
             #[cfg(feature = "sqlite")]
             health: home.health,
             sink: self.sink,

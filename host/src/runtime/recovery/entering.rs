@@ -86,7 +86,7 @@ impl Inner {
                 }
             };
             messages.extend(open.map(|message| (message, Arc::clone(&shared))));
-            shared.feed.tell_each(
+            shared.around.feed.tell_each(
                 &shared.identity(),
                 EventLane::Task,
                 decided.iter().map(|(phase, event)| (*phase, event)),

@@ -91,7 +91,7 @@ async fn decisions(task: &TaskHandle) -> Vec<ApprovalDecision> {
 }
 
 fn ruled(bench: &mut Bench, policy: impl ApprovalPolicy + 'static) {
-    bench.inner_mut().around.approvals = Arc::new(ApprovalDesk::new(Some(Arc::new(policy))));
+    bench.around_mut().approvals = Arc::new(ApprovalDesk::new(Some(Arc::new(policy))));
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn r26_each_question_is_told_once_to_whoever_follows() {
     let brief = bench.start().await;
     settle().await;
     brief.cancel(CancelRequest::force(Party::Host, "")).await;
-    bench.inner.shutdown.send_replace(true);
+    bench.inner.stop_everything();
     assert_eq!(stream.next().await, None);
 }
 

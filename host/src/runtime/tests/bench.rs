@@ -86,7 +86,7 @@ impl Runner for ScriptedRunner {
     }
 
     fn run(&self, work: CellWork, link: CellLink, permit: Permit) -> BoxFuture<'static, CellEnd> {
-        self.inputs.lock().unwrap().push(work.input.clone());
+        self.inputs.lock().unwrap().push((*work.input).clone());
         self.codes.lock().unwrap().push(work.plugin);
         let cells = Arc::clone(&self.cells);
         if cells.lock().unwrap().write {
@@ -162,7 +162,7 @@ impl Bench {
                 hooks: Arc::clone(&hooks),
                 cells: Arc::clone(&cells),
             }),
-            around: Surroundings {
+            around: Arc::new(Surroundings {
                 store,
                 clock: Arc::clone(&clock) as _,
                 dirs,
@@ -171,7 +171,7 @@ impl Bench {
                 suspended: Arc::new(Suspended::new(false)),
                 secrets: Arc::default(),
                 outbox: Arc::new(OutboxDesk::new(OutboxLimits { messages: 10_000, bytes: 64 << 20 })),
-            },
+            }),
             sink: None,
             limits: Limits::default(),
             approve_in_advance: ApprovalKinds::default(),
@@ -202,6 +202,11 @@ impl Bench {
     /// The host, before its first task.
     pub(super) fn inner_mut(&mut self) -> &mut Inner {
         Arc::get_mut(&mut self.inner).unwrap()
+    }
+
+    /// What its tasks will share with it, before the first.
+    pub(super) fn around_mut(&mut self) -> &mut Surroundings {
+        Arc::make_mut(&mut self.inner_mut().around)
     }
 
     pub(super) async fn start(&self) -> TaskHandle {

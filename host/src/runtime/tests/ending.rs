@@ -155,7 +155,7 @@ async fn f22_a_host_that_shuts_down_leaves_no_task_behind() {
     let bench = Bench::new(script(|_| std::future::pending()));
     let tasks = [bench.start().await, bench.start().await];
     settle().await;
-    bench.inner.shutdown.send_replace(true);
+    bench.inner.stop_everything();
     for task in tasks {
         let outcome = task.wait().await;
         assert!(outcome.to_string().contains("the host is shutting down"), "{outcome}");

@@ -256,7 +256,7 @@ async fn f14_the_events_that_are_kept_are_bounded_in_number_and_in_bytes() {
     let message =
         |size: usize| EventBody::Progress { message: "x".repeat(size), percent: None, restarted: false, merged: 0 };
     let tell = |size: usize| {
-        let event = Event::new(EventSeq(1), shared.clock.date(), message(size));
+        let event = Event::new(EventSeq(1), shared.around.clock.date(), message(size));
         feed.tell(&shared.identity(), Phase::Running, EventLane::Task, &[event]);
     };
     for _ in 0..25 {

@@ -221,7 +221,7 @@ async fn r5_a_dropped_host_runs_nobodys_code() {
     settle().await;
     // What the drop of a host does.
     bench.inner.hooks.close();
-    bench.inner.shutdown.send_replace(true);
+    bench.inner.stop_everything();
     assert!(matches!(task.wait().await, Outcome::Cancelled { by: Party::Host, .. }));
     let [(TaskHook::OnTerminal, Some((FailureKind::Host, _)))] = &done(&task).await[..] else {
         panic!("{:?}", done(&task).await)
@@ -232,7 +232,7 @@ async fn r5_a_dropped_host_runs_nobodys_code() {
 #[tokio::test]
 async fn r31_a_hook_that_its_host_cuts_off_is_left_to_the_next_host() {
     let mut bench = Bench::new(script(|_| async { success(None) }));
-    bench.inner_mut().around.suspended = Arc::new(Suspended::new(true));
+    bench.around_mut().suspended = Arc::new(Suspended::new(true));
     bench.inner.load(plugin("hooked", all()), Arc::new(())).await.unwrap();
     let called = hooked(&bench, |_| Box::pin(std::future::pending()));
     let task = start(&bench).await;

@@ -161,7 +161,7 @@ async fn r47_a_task_whose_store_fails_leaves_its_attachments_to_the_next_host() 
     let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::new())));
     let waits = script(|link| async move { success(serde_json::json!(wait_for(&link, "go", None).await)) });
     let mut bench = Bench::within(dirs(data.path()), waits, 4, Arc::clone(&store) as _);
-    bench.inner_mut().around.suspended = Arc::new(Suspended::new(true));
+    bench.around_mut().suspended = Arc::new(Suspended::new(true));
     let task = bench.inner.start(request().attachment(Attachment::bytes("in.txt", *b"hello"))).await.unwrap();
     settle().await;
     store.fail(true);

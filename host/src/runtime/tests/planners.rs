@@ -203,7 +203,7 @@ async fn r65_a_planning_task_belongs_to_the_session_and_its_loop_is_not_told_of_
     let task = bench.inner.start(request).await.unwrap();
     settle().await;
     let planning = bench.inner.registry.live().into_iter().find(|live| live.id != task.id()).unwrap();
-    let details = planning.state().details.clone();
+    let details = (*planning.state().details).clone();
     let of_task = [details.session, details.user, details.trace].map(Option::unwrap);
     assert_eq!(of_task, ["s", "u", "trace"]);
     assert_eq!((details.turn, details.priority), (None, 0), "it is no part of the turn");

@@ -233,7 +233,7 @@ async fn r13_a_child_that_its_parent_may_not_have_changes_nothing() {
 #[tokio::test]
 async fn r18_a_childs_fuel_is_lent_before_the_child_is_written_down_and_comes_back_when_it_is_refused() {
     let mut bench = polite();
-    bench.inner_mut().around.store = Arc::new(Stepping::default());
+    bench.around_mut().store = Arc::new(Stepping::default());
     let limits = LimitsRequest { fuel: Some(100), children: Some(1), ..LimitsRequest::default() };
     let parent = bench.inner.start(request().limits(limits)).await.unwrap();
     settle().await;
@@ -270,7 +270,7 @@ async fn later<T>(turns: usize, then: impl Future<Output = T>) -> T {
 async fn t45_a_child_that_is_started_while_its_parent_ends_is_refused_or_ends_with_it() {
     for detached in [false, true] {
         let mut bench = polite();
-        bench.inner_mut().around.store = Arc::new(Stepping::default());
+        bench.around_mut().store = Arc::new(Stepping::default());
         let mut seen = [0; 2];
         for turns in 0..80 {
             let parent = bench.inner.start(request()).await.unwrap();

@@ -411,7 +411,7 @@ async fn r19_a_date_that_jumps_is_noticed_and_fires_once() {
     let year = 365 * 24 * 3_600_000;
     let mut bench = bench();
     let clock = Arc::new(Skewed { clock: Arc::clone(&bench.clock), millis: AtomicI64::new(2 * year) });
-    bench.inner_mut().around.clock = Arc::clone(&clock) as _;
+    bench.around_mut().clock = Arc::clone(&clock) as _;
     let to = schedules(&bench);
     let soon = to.add(ScheduleRequest::after("soon", HOUR * 2, request().input(json!({"soon": 1})))).await.unwrap();
     let id = to.add(hourly()).await.unwrap();

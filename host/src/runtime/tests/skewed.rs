@@ -26,7 +26,7 @@ async fn t43_deadlines_waits_and_graces_do_not_look_at_the_date() {
             }
         }));
         let clock = Arc::new(Skewed { clock: Arc::clone(&bench.clock), millis: AtomicI64::new(at_first) });
-        bench.inner_mut().around.clock = Arc::clone(&clock) as _;
+        bench.around_mut().clock = Arc::clone(&clock) as _;
         let late = bench.inner.start(request().timeout(SECOND * 20)).await.unwrap();
         let waits = bench.start().await;
         let stopped = bench.start().await;

@@ -188,7 +188,7 @@ async fn r26_who_decides_before_the_question_is_open_does_not_get_round_the_poli
         let store = Arc::new(Slow { before: 6, after: 6, ..Slow::default() });
         let mut bench = Bench::with(asks(), 4, Arc::clone(&store) as _);
         let policy = Arc::new(ApprovalDesk::new(Some(Arc::new(Approvers::Person))));
-        bench.inner_mut().around.approvals = policy;
+        bench.around_mut().approvals = policy;
         let task = bench.start().await;
         turns(later).await;
         let answer = task.approve(ApprovalNumber(1), None, Party::Host).await;

@@ -121,7 +121,7 @@ async fn r25_whoever_waits_is_let_go_when_the_host_ends() {
     let mut waiting = JoinSet::new();
     waiting.spawn(async move { messages.next(&MessageFilter::default(), 1, SECOND).await });
     settle().await;
-    bench.inner.shutdown.send_replace(true);
+    bench.inner.stop_everything();
     assert_eq!(waiting.join_next().await.unwrap().unwrap(), []);
 }
 
@@ -248,7 +248,7 @@ async fn r25_a_full_outbox_is_a_refusal_and_has_room_again_when_somebody_takes()
             success(json!(told.join("; ")))
         }));
         let outbox = OutboxLimits { messages: host, bytes: 1000 };
-        bench.inner_mut().around.outbox = Arc::new(OutboxDesk::new(outbox));
+        bench.around_mut().outbox = Arc::new(OutboxDesk::new(outbox));
         let task = bench.inner.start(request().limits(limits)).await.unwrap();
         settle().await;
         let messages = bench.inner.messages();

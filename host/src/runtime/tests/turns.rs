@@ -553,7 +553,7 @@ async fn r54_a_store_that_does_not_answer_holds_nobody_up_when_the_host_goes() {
     });
     bench.advance(9 * SECOND).await;
     assert!(!waiting.is_finished(), "the host lives, and the task may end");
-    bench.inner.shutdown.send_replace(true);
+    bench.inner.stop_everything();
     bench.advance(SECOND).await;
     assert_eq!(waiting.end().await, (None, None, false));
 }

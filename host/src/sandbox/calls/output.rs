@@ -13,7 +13,7 @@ use crate::sandbox::stdio::make_room;
 
 impl CellData {
     async fn attach_file(&mut self, name: String, media_type: String, path: &str) -> Result<Artifact, Refusal> {
-        if !self.info.is_task {
+        if self.info.task().is_none() {
             return Err(no_task());
         }
         let invalid = |message: String| Refusal::new(RefusalKind::InvalidArgument, message);

@@ -16,7 +16,7 @@ impl CellData {
     /// Puts a report up. It is not waited for: the actor reads the newest when it gets to it.
     fn report(&self, message: String, percent: Option<u8>, restarted: bool) -> Result<(), Refusal> {
         check_percent(percent)?;
-        if !self.info.is_task {
+        if self.info.task().is_none() {
             return Err(no_task());
         }
         self.link.news.report(convert::message(message)?, percent, restarted);
@@ -27,7 +27,7 @@ impl CellData {
 impl task::Host for CellData {
     async fn info(&mut self) -> wasmtime::Result<String> {
         self.called(0);
-        let mut document = self.info.document.clone();
+        let mut document = self.info.document();
         if let Some(fields) = document.as_object_mut() {
             fields.insert("deadline_ms".to_owned(), self.link.gauges.deadline_ms().into());
             fields.insert("fuel_budget".to_owned(), self.link.gauges.fuel_budget().into());

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::model::children::ChildOptions;
 use crate::model::grants::touch::Touch;
 use crate::model::hook::outcome_document;
@@ -31,10 +29,8 @@ impl CellData {
         let options: Box<ChildOptions> = serde_json::from_value(options).map_err(|error| {
             Refusal::new(RefusalKind::InvalidArgument, format!("the options are not valid: {error}"))
         })?;
-        if let Some(plugin) = options
-            .plugin
-            .as_ref()
-            .filter(|plugin| self.info.document.get("plugin").and_then(Value::as_str) != Some(plugin))
+        if let Some(plugin) =
+            options.plugin.as_ref().filter(|plugin| self.info.task().is_none_or(|work| work.task.plugin != **plugin))
         {
             self.link.asked_about(&Touch::Tasks(plugin.clone())).await?;
         }

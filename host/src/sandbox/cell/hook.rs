@@ -1,6 +1,5 @@
 //! One hook in a cell of its own: no task, no files, no grants beyond what belongs to its plugin.
 
-use serde_json::json;
 use wasmtime::component::ComponentExportIndex;
 
 use crate::model::outcome::{Failure, FailureKind};
@@ -9,7 +8,7 @@ use crate::ports::hooks::HookWork;
 use crate::sandbox::trap::{Departure, is_too_large_result};
 use crate::sandbox::wasi;
 
-use super::{Around, Info, Linked, departed, exited, host_failure, is_too_large, store, too_large};
+use super::{Around, Info, Linked, Of, departed, exited, host_failure, is_too_large, store, too_large};
 
 /// Runs one hook from a fresh instance to its end.
 pub(in crate::sandbox) async fn run(
@@ -24,9 +23,8 @@ pub(in crate::sandbox) async fn run(
     let limits = work.limits;
     let wasi = wasi::nothing(&limits, &around.link.output);
     around.link.gauges.set_fuel_budget(limits.fuel);
-    let document = json!({ "info": 1, "hook": work.hook.word() });
-    let info = Info { document, ..Info::without_task(&limits) };
-    let mut store = store(around, wasi, info).map_err(|error| host_failure(&error))?;
+    let info = Info { of: Of::Hook(work.hook.word()), ..Info::without_task(&limits) };
+    let mut store = store(around, Some(wasi), info).map_err(|error| host_failure(&error))?;
     let called = match pre.instance_pre().instantiate_async(&mut store).await {
         Err(error) if is_too_large(&error, &store) => return Err(too_large(&store)),
         Err(error) => Err(error),

@@ -57,12 +57,12 @@ impl FileRules {
     /// Those of a cell with these folders; work on them is done in a lane of its own.
     pub(in crate::sandbox) fn new(
         limits: &Limits,
-        link: &CellLink,
+        link: &Arc<CellLink>,
         dirs: Vec<DirGrant>,
         scratch: Option<Arc<Scratch>>,
         folders: Lane,
     ) -> Self {
-        let (log, mounts) = (Arc::clone(&link.output), Mounts::new(link.clone(), dirs));
+        let (log, mounts) = (Arc::clone(&link.output), Mounts::new(Arc::clone(link), dirs));
         let (opened, listings, work) = (OnceLock::new(), Mutex::default(), FileWork::new());
         Self { limits: *limits, log, scratch, opened, listings, work, folders, mounts }
     }

@@ -33,7 +33,7 @@ impl Cell {
         wasi.preopened_dir(dirs[1].path(), "/data", FsPerms::ReadWrite).unwrap();
         let place = Dir::open_ambient_dir(dirs[0].path(), cap_std::ambient_authority()).unwrap();
         let scratch = Arc::new(Scratch::new(Arc::new(place), TaskId::from_random(7)));
-        let rules = FileRules::new(&limits, &dead_link(), Vec::new(), Some(scratch), Lane::default());
+        let rules = FileRules::new(&limits, &Arc::new(dead_link()), Vec::new(), Some(scratch), Lane::default());
         Self { wasi: wasi.build(), table: ResourceTable::new(), rules, dirs }
     }
 
@@ -47,7 +47,7 @@ impl Cell {
         let mandate = Arc::new(LiveMandate::new(Mandate::new(asked, None, Some(given))));
         // All of it is taken: there is no log here.
         mandate.has_room("/data", 10, 2);
-        cell.rules.mounts = Mounts::new(CellLink { mandate, ..dead_link() }, vec![dir]);
+        cell.rules.mounts = Mounts::new(Arc::new(CellLink { mandate, ..dead_link() }), vec![dir]);
         cell
     }
 

@@ -132,7 +132,7 @@ fn guest(body: &str, link: CellLink) -> Paced<impl Future<Output = Result<String
     let around = Around {
         engine,
         clock: Arc::new(SystemClock::new()),
-        link,
+        link: Arc::new(link),
         turn: Arc::clone(&turn),
         folders: Lane::default(),
         #[cfg(feature = "http")]

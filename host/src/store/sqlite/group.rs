@@ -1,13 +1,19 @@
 //! What is written in one transaction: several commits, each of which is taken or refused by itself.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
+use crate::model::event::Event;
+use crate::ports::clock::{Clock as _, SystemClock};
 use crate::ports::failpoint::failpoint;
 use crate::ports::store::{CommitError, Fence, Record, StoreError, StreamId};
 
 use super::pages::Key;
-use super::recent::Recent;
+use super::recent::{self, Recent};
 use super::row::EventRow;
 
 /// The largest commit that is taken. SQLite has no row over 1 GB, and no limit lets a task come near this.
@@ -34,6 +40,8 @@ pub(super) struct Append {
     stream: StreamId,
     fence: Fence,
     rows: Vec<EventRow>,
+    /// The same, for those who wait for them.
+    events: Vec<Arc<Event>>,
     forget: u64,
     papers: Option<String>,
     is_durable: bool,
@@ -51,8 +59,8 @@ pub(super) struct Put {
 impl Append {
     /// Makes text of the records, so that the writer need not.
     pub(super) fn of(stream: StreamId, fence: Fence, records: Vec<Record>) -> Result<Self, CommitError> {
-        let (rows, forget, papers, is_durable) = (Vec::with_capacity(records.len()), 0, None, false);
-        let mut append = Self { stream, fence, rows, forget, papers, is_durable, bytes: 0 };
+        let (rows, events) = (Vec::with_capacity(records.len()), Vec::with_capacity(records.len()));
+        let mut append = Self { stream, fence, rows, events, forget: 0, papers: None, is_durable: false, bytes: 0 };
         for record in records {
             match record {
                 Record::Event(event) => {
@@ -60,6 +68,7 @@ impl Append {
                     let row = EventRow::of(&event).map_err(|_| CommitError::Unavailable)?;
                     append.bytes = append.bytes.saturating_add(row.body.len());
                     append.rows.push(row);
+                    append.events.push(Arc::new(event));
                 }
                 Record::Forget(up_to) => append.forget = append.forget.max(up_to.0),
                 Record::Papers(papers) => {
@@ -128,7 +137,10 @@ impl Job {
         let _ = match self {
             Self::Append(_, answer) if !is_taken => answer.send(Err(CommitError::Fenced)).is_ok(),
             Self::Append(append, answer) => {
-                recent.wrote(append.stream, append.rows, append.forget);
+                let bytes = append.rows.iter().map(|row| row.body.len());
+                let events =
+                    append.events.into_iter().zip(bytes).map(|(event, bytes)| recent::Written { event, bytes });
+                recent.wrote(append.stream, events.collect(), append.forget);
                 answer.send(Ok(())).is_ok()
             }
             Self::Remove(stream, answer) => {
@@ -160,6 +172,36 @@ pub(super) struct Written {
     pub(super) taken: Vec<bool>,
     /// Whether there was anything to write.
     pub(super) any: bool,
+    /// How long it took to make them safe, which is the same for few and for many.
+    pub(super) committed_in: Duration,
+}
+
+/// Where the newest streams are, so that nobody has to look in the file. Only the writer changes them there.
+#[derive(Debug, Default)]
+pub(super) struct Places(HashMap<StreamId, Place>);
+
+/// The number that a stream has in the file, and that of its last event.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    stream: i64,
+    head: u64,
+}
+
+impl Places {
+    /// Streams that are known. The newest are those that are written to; with one more, all of them are forgotten.
+    const MOST: usize = 16 << 10;
+
+    /// Nothing is known any more.
+    pub(super) fn forget_all(&mut self) {
+        self.0.clear();
+    }
+
+    fn know(&mut self, stream: StreamId, place: Place) {
+        if self.0.len() >= Self::MOST {
+            self.forget_all();
+        }
+        self.0.insert(stream, place);
+    }
 }
 
 /// Writes all jobs in one transaction, in their order. Those whose fence does not hold are left out.
@@ -170,8 +212,10 @@ pub(super) fn write<'a>(
     db: &mut Connection,
     jobs: impl Iterator<Item = &'a Job>,
     touch: bool,
+    places: &mut Places,
+    clock: &SystemClock,
 ) -> rusqlite::Result<Written> {
-    let books = Books { file: db.transaction_with_behavior(TransactionBehavior::Immediate)? };
+    let mut books = Books { file: db.transaction_with_behavior(TransactionBehavior::Immediate)?, places };
     failpoint!("store.group");
     let mut written = Written::default();
     for job in jobs {
@@ -195,7 +239,9 @@ pub(super) fn write<'a>(
         written.any = true;
     }
     failpoint!("store.written");
+    let written_at = clock.steady();
     books.file.commit()?;
+    written.committed_in = clock.steady().saturating_sub(written_at);
     failpoint!("store.committed");
     Ok(written)
 }
@@ -203,6 +249,7 @@ pub(super) fn write<'a>(
 /// The tables, in a transaction. Numbers go in and out bit by bit: SQLite's have a sign, ours have none.
 struct Books<'a> {
     file: Transaction<'a>,
+    places: &'a mut Places,
 }
 
 impl Books<'_> {
@@ -210,26 +257,33 @@ impl Books<'_> {
         self.file.prepare_cached(sql)
     }
 
-    /// The number that a stream has in the file, and that of its last event.
-    fn find(&self, stream: StreamId) -> rusqlite::Result<Option<(i64, u64)>> {
+    fn find(&self, stream: StreamId) -> rusqlite::Result<Option<Place>> {
+        if let Some(known) = self.places.0.get(&stream) {
+            return Ok(Some(*known));
+        }
         let key = Key::of(stream);
         let sql = "SELECT stream, (SELECT max(seq) FROM events WHERE events.stream = streams.stream) FROM streams \
                    WHERE kind = ?1 AND id = ?2";
         let found = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.unwrap_or_default()));
         let found: Option<(i64, i64)> = self.run(sql)?.query_row((key.kind, key.id), found).optional()?;
-        Ok(found.map(|(stream, head)| (stream, head.cast_unsigned())))
+        Ok(found.map(|(stream, head)| Place { stream, head: head.cast_unsigned() }))
     }
 
-    fn append(&self, append: &Append) -> rusqlite::Result<bool> {
-        let found = self.find(append.stream)?;
-        if !append.fits(found.map(|(_, head)| head)) {
+    fn append(&mut self, append: &Append) -> rusqlite::Result<bool> {
+        // That a new stream is not there yet is seen by making it.
+        let is_new = append.fence == Fence::Absent && !append.rows.is_empty();
+        let found = if is_new { None } else { self.find(append.stream)? };
+        if !append.fits(found.map(|found| found.head)) {
             return Ok(false);
         }
         let stream = match found {
-            Some((stream, _)) => stream,
+            Some(found) => found.stream,
             // A stream begins with an event.
             None if append.rows.is_empty() => return Ok(true),
-            None => self.begin(append)?,
+            None => match self.begin(append)? {
+                Some(stream) => stream,
+                None => return Ok(false),
+            },
         };
         if let (Some(_), Some(papers)) = (found, &append.papers) {
             self.run("UPDATE tasks SET papers = ?2 WHERE stream = ?1")?.execute((stream, papers))?;
@@ -247,23 +301,31 @@ impl Books<'_> {
             let up_to = i64::try_from(append.forget).unwrap_or(i64::MAX);
             self.run(sql)?.execute((stream, up_to))?;
         }
+        let head = append.rows.last().map(|last| last.seq).or(found.map(|found| found.head)).unwrap_or_default();
+        self.places.know(append.stream, Place { stream, head });
         Ok(true)
     }
 
-    fn begin(&self, append: &Append) -> rusqlite::Result<i64> {
+    /// Makes a stream; `None` when it is there.
+    fn begin(&self, append: &Append) -> rusqlite::Result<Option<i64>> {
         let key = Key::of(append.stream);
-        let stream = self.run("INSERT INTO streams (kind, id) VALUES (?1, ?2)")?.insert((key.kind, key.id))?;
+        let sql = "INSERT INTO streams (kind, id) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+        if self.run(sql)?.execute((key.kind, key.id))? == 0 {
+            return Ok(None);
+        }
+        let stream = self.file.last_insert_rowid();
         if let StreamId::Task(_) = append.stream {
             self.run("INSERT INTO tasks (stream, papers) VALUES (?1, ?2)")?.execute((stream, &append.papers))?;
         }
-        Ok(stream)
+        Ok(Some(stream))
     }
 
-    fn remove(&self, stream: StreamId) -> rusqlite::Result<()> {
+    fn remove(&mut self, stream: StreamId) -> rusqlite::Result<()> {
         if let StreamId::Task(id) = stream {
             self.remove(StreamId::After(id))?;
         }
-        let Some((number, _)) = self.find(stream)? else { return Ok(()) };
+        let Some(Place { stream: number, .. }) = self.find(stream)? else { return Ok(()) };
+        self.places.0.remove(&stream);
         for sql in [
             "DELETE FROM tasks WHERE stream = ?1",
             "DELETE FROM events WHERE stream = ?1",

@@ -1,22 +1,21 @@
-//! The newest events, as they were written: most are read within a moment, by those who wait for them. Reading them here
-//! costs no way to another thread, and no look at a log that has just grown.
+//! The newest events, as they were committed: most are read within a moment, by those who wait for them. Reading them here
+//! costs no way to another thread, no look at a log that has just grown, and no parsing.
 //!
 //! The writer puts in what is in the file, before it answers for it. So nobody who was answered finds less here than there.
+//! Only times of less than a millisecond are here that the file does not have.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::model::event::{Event, EventSeq};
-use crate::ports::store::{StoreError, StreamId};
-
-use super::row::EventRow;
+use crate::ports::store::StreamId;
 
 /// Bytes of all of them together. Some hundred tasks that are being followed; what is older is read from the file.
 const BYTES_MAX: usize = 4 << 20;
 /// Bytes of one stream's, so that one that talks much leaves room for the others, and a page is read in a millisecond.
 const STREAM_BYTES_MAX: usize = 256 << 10;
 /// What an event takes beside its text, about.
-const ROW_BYTES: usize = 128;
+const EVENT_BYTES: usize = 512;
 
 /// The newest events of some streams: whichever came in first makes room first.
 #[derive(Debug, Default)]
@@ -35,8 +34,25 @@ struct Tails {
 #[derive(Debug, Default)]
 struct Tail {
     number: u64,
-    rows: VecDeque<EventRow>,
+    events: VecDeque<Written>,
     bytes: usize,
+}
+
+/// An event that is in the file, where its text has so many bytes.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) event: Arc<Event>,
+    pub(super) bytes: usize,
+}
+
+impl Written {
+    fn seq(&self) -> u64 {
+        self.event.seq.0
+    }
+
+    fn weight(&self) -> usize {
+        self.bytes.saturating_add(EVENT_BYTES)
+    }
 }
 
 impl Recent {
@@ -45,8 +61,8 @@ impl Recent {
     }
 
     /// These were written behind all others of the stream, and those up to `forget` were removed, but the last.
-    pub(super) fn wrote(&self, stream: StreamId, rows: Vec<EventRow>, forget: u64) {
-        self.lock().wrote(stream, rows, forget);
+    pub(super) fn wrote(&self, stream: StreamId, events: Vec<Written>, forget: u64) {
+        self.lock().wrote(stream, events, forget);
     }
 
     /// Nothing is known of the stream any more.
@@ -62,25 +78,20 @@ impl Recent {
     /// The number of the stream's last event, if it is known here.
     pub(super) fn head(&self, stream: StreamId) -> Option<EventSeq> {
         let tails = self.lock();
-        tails.streams.get(&stream)?.rows.back().map(|row| EventSeq(row.seq))
+        tails.streams.get(&stream)?.events.back().map(|last| last.event.seq)
     }
 
     /// The events after a number, if all of them are known here.
-    pub(super) fn read(
-        &self,
-        stream: StreamId,
-        after: EventSeq,
-        limit: usize,
-    ) -> Option<Result<Vec<Event>, StoreError>> {
+    pub(super) fn read(&self, stream: StreamId, after: EventSeq, limit: usize) -> Option<Vec<Event>> {
         let found = self.lock().read(stream, after, limit)?;
-        // Made events where nobody waits for the lock.
-        Some(found.into_iter().map(EventRow::into_event).collect())
+        // Copied where nobody waits for the lock.
+        Some(found.iter().map(|event| Event::clone(event)).collect())
     }
 }
 
 impl Tails {
-    fn wrote(&mut self, stream: StreamId, rows: Vec<EventRow>, forget: u64) {
-        if rows.is_empty() && !self.streams.contains_key(&stream) {
+    fn wrote(&mut self, stream: StreamId, events: Vec<Written>, forget: u64) {
+        if events.is_empty() && !self.streams.contains_key(&stream) {
             return;
         }
         let (numbers, order) = (&mut self.numbers, &mut self.order);
@@ -90,8 +101,8 @@ impl Tails {
             Tail { number: *numbers, ..Tail::default() }
         });
         let before = tail.bytes;
-        tail.push(rows);
-        tail.shorten(|tail, first| tail.bytes > STREAM_BYTES_MAX || first.seq <= forget);
+        tail.push(events);
+        tail.shorten(|tail, first| tail.bytes > STREAM_BYTES_MAX || first.seq() <= forget);
         self.bytes = (self.bytes + tail.bytes).saturating_sub(before);
         while self.bytes > BYTES_MAX {
             let Some((oldest, number)) = self.order.pop_front() else { break };
@@ -112,55 +123,53 @@ impl Tails {
         }
     }
 
-    fn read(&self, stream: StreamId, after: EventSeq, limit: usize) -> Option<Vec<EventRow>> {
+    fn read(&self, stream: StreamId, after: EventSeq, limit: usize) -> Option<Vec<Arc<Event>>> {
         let tail = self.streams.get(&stream)?;
-        let first = tail.rows.front()?.seq;
+        let first = tail.events.front()?.seq();
         if after.0.saturating_add(1) < first {
             return None;
         }
         let skipped = usize::try_from(after.0.saturating_add(1) - first).unwrap_or(usize::MAX);
-        Some(tail.rows.iter().skip(skipped).take(limit).cloned().collect())
+        Some(tail.events.iter().skip(skipped).take(limit).map(|written| Arc::clone(&written.event)).collect())
     }
 }
 
 impl Tail {
-    fn push(&mut self, rows: Vec<EventRow>) {
-        for row in rows {
-            self.bytes += weight(&row);
-            self.rows.push_back(row);
+    fn push(&mut self, events: Vec<Written>) {
+        for written in events {
+            self.bytes += written.weight();
+            self.events.push_back(written);
         }
     }
 
     /// Leaves out the oldest for as long as they are to go. The last one always stays.
-    fn shorten(&mut self, goes: impl Fn(&Self, &EventRow) -> bool) {
-        while self.rows.len() > 1 && self.rows.front().is_some_and(|first| goes(self, first)) {
-            let oldest = self.rows.pop_front();
-            self.bytes = self.bytes.saturating_sub(oldest.as_ref().map_or(0, weight));
+    fn shorten(&mut self, goes: impl Fn(&Self, &Written) -> bool) {
+        while self.events.len() > 1 && self.events.front().is_some_and(|first| goes(self, first)) {
+            let oldest = self.events.pop_front();
+            self.bytes = self.bytes.saturating_sub(oldest.as_ref().map_or(0, Written::weight));
         }
     }
-}
-
-fn weight(row: &EventRow) -> usize {
-    row.body.len() + ROW_BYTES
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::event::EventBody;
     use crate::model::ids::TaskId;
+    use crate::model::time::Timestamp;
 
     fn task(number: u128) -> StreamId {
         StreamId::Task(TaskId::from_random(number))
     }
 
-    fn row(seq: u64, bytes: usize) -> EventRow {
-        let body = format!(r#"{{"event":"progress","message":"{}"}}"#, "x".repeat(bytes));
-        EventRow { seq, at: 1, action: None, body }
+    fn row(seq: u64, bytes: usize) -> Written {
+        let event = Event::new(EventSeq(seq), Timestamp(1), EventBody::Due);
+        Written { event: Arc::new(event), bytes }
     }
 
     fn numbers(recent: &Recent, stream: StreamId, after: u64, limit: usize) -> Option<Vec<u64>> {
         let read = recent.read(stream, EventSeq(after), limit)?;
-        Some(read.unwrap().into_iter().map(|event| event.seq.0).collect())
+        Some(read.into_iter().map(|event| event.seq.0).collect())
     }
 
     #[test]

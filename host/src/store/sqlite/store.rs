@@ -155,7 +155,7 @@ impl TaskStore for SqliteStore {
     fn read(&self, stream: StreamId, after: EventSeq, limit: usize) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
         Box::pin(async move {
             match self.recent.read(stream, after, limit) {
-                Some(found) => found,
+                Some(found) => Ok(found),
                 None => self.read_with(move |db| pages::events(db, stream, after, limit)).await,
             }
         })

@@ -11,7 +11,7 @@ use crate::ports::clock::{Clock, SystemClock};
 use crate::ports::store::CommitError;
 
 use super::faults::Trouble;
-use super::group::{self, Job, Written};
+use super::group::{self, Job, Places, Written};
 use super::health::Pulse;
 use super::open::Opened;
 use super::owner::OwnerLock;
@@ -26,7 +26,8 @@ const LAG_MAX: Duration = Duration::from_millis(200);
 const GROUP_JOBS_MAX: usize = 1024;
 /// Bytes in one transaction, unless it is one job. Protects those who wait from whoever writes much.
 const GROUP_BYTES_MAX: usize = 8 << 20;
-/// The part of the time that the last transaction took for which its next one is held back at most.
+/// The part of the time that the last commit took for which the next transaction is held back at most: what is written
+/// together shares that, and nothing else.
 const GATHER: f32 = 0.5;
 /// And never for longer than this.
 const GATHER_MAX: Duration = Duration::from_millis(1);
@@ -57,6 +58,7 @@ pub(super) struct Writer {
     retry: Option<Retry>,
     last: Last,
     upkeep: Upkeep,
+    places: Places,
     /// Whether nobody has written for a while.
     is_idle: bool,
 }
@@ -65,7 +67,7 @@ pub(super) struct Writer {
 #[derive(Debug, Clone, Copy, Default)]
 struct Last {
     jobs: usize,
-    took: Duration,
+    committed_in: Duration,
 }
 
 /// When to try again what could not be written.
@@ -93,6 +95,7 @@ impl Writer {
             retry: None,
             last: Last::default(),
             upkeep: Upkeep::of(&file),
+            places: Places::default(),
             is_idle: false,
         }
     }
@@ -170,17 +173,19 @@ impl Writer {
     /// Writes what waits, as much as goes into one transaction; and in any case what makes the log safe, when it is time.
     fn write(&mut self) {
         let group = self.group();
-        let (jobs, began) = (group.len(), self.clock.steady());
+        let jobs = group.len();
         let is_late = self.unsafe_since.is_some_and(|since| since.saturating_add(LAG_MAX) <= self.clock.steady());
         // After the disk was full something is written in any case: only that shows whether it still is.
         let is_trial = self.retry.is_some();
         let syncs = is_late || is_trial || group.iter().any(|queued| queued.job.is_durable());
         match self.transact(&group, syncs, is_trial) {
             Ok(written) => {
-                self.last = Last { jobs, took: self.clock.steady().saturating_sub(began) };
+                self.last = Last { jobs, committed_in: written.committed_in };
                 self.wrote(group, &written, syncs);
             }
             Err(trouble) => {
+                // What it had learned was taken back with it.
+                self.places.forget_all();
                 for queued in group.into_iter().rev() {
                     self.waiting.push_front(queued);
                 }
@@ -192,7 +197,7 @@ impl Writer {
     /// Waits a moment for those who were answered together just now: most of them come back with what is next, and one sync
     /// for all is worth more than the first of them being early. Whoever is alone waits for nobody.
     fn gather(&mut self) {
-        let until = self.clock.steady().saturating_add(self.last.took.mul_f32(GATHER).min(GATHER_MAX));
+        let until = self.clock.steady().saturating_add(self.last.committed_in.mul_f32(GATHER).min(GATHER_MAX));
         let missing = self.last.jobs.saturating_sub(self.waiting.len());
         let left = until.saturating_sub(self.clock.steady());
         if missing > 0 && !left.is_zero() && !self.pulse.has_failed() {
@@ -219,7 +224,8 @@ impl Writer {
         }
         // What was written without a sync is safe with the next commit that is synced, if that writes anything.
         let touch = is_trial || (syncs && self.unsafe_since.is_some());
-        Ok(group::write(&mut self.db, group.iter().map(|queued| &queued.job), touch)?)
+        let jobs = group.iter().map(|queued| &queued.job);
+        Ok(group::write(&mut self.db, jobs, touch, &mut self.places, &self.clock)?)
     }
 
     fn wrote(&mut self, group: Vec<Queued<Job>>, written: &Written, syncs: bool) {

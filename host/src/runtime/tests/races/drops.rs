@@ -298,7 +298,7 @@ async fn f22_a_host_that_is_dropped_at_any_moment_leaves_no_task_running() {
             yield_now().await;
         }
         start.step();
-        bench.inner.shutdown.send_replace(true);
+        bench.inner.stop_everything();
         bench.inner.actors.lock().unwrap().detach_all();
         settle().await;
         start.step();

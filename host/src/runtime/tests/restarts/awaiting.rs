@@ -215,7 +215,7 @@ async fn t14_a_secret_is_hidden_in_what_is_said_to_a_task_that_waits_for_its_plu
 
     let mut second = without_plugin(world.host(&script));
     let secrets = Secrets::new([("token".to_owned(), "s3cr3t-value".to_owned())]).unwrap();
-    second.inner_mut().around.secrets = Arc::new(secrets);
+    second.around_mut().secrets = Arc::new(secrets);
     second.inner.recover().await.unwrap();
     settle().await;
     let said = Some(json!("take s3cr3t-value"));

@@ -86,7 +86,7 @@ impl World {
         bench.clock.advance(*self.time.lock().unwrap());
         let told = Arc::clone(&self.told);
         let inner = bench.inner_mut();
-        inner.around.suspended = Arc::new(Suspended::new(true));
+        Arc::make_mut(&mut inner.around).suspended = Arc::new(Suspended::new(true));
         let note = move |end: crate::runtime::terminal::TaskEnd| {
             told.lock().unwrap().entry(end.idempotency_key()).or_default().push(end.outcome);
             Box::pin(std::future::ready(Ok(()))) as BoxFuture<'static, _>

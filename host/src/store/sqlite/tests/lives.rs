@@ -1,6 +1,7 @@
 //! A store that lives again and again on one disk.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use serde_json::json;
@@ -47,7 +48,7 @@ pub(super) fn durable(seq: u64) -> Event {
 pub(super) fn created(key: &str) -> Event {
     let key = TaskKey::new(key).unwrap();
     let task = TaskRef { plugin: "plugin".into(), task_type: "type".into(), key };
-    event(1, EventBody::Created { task, input: json!({}), limits: Box::default(), details: Box::default() })
+    event(1, EventBody::Created { task, input: Arc::new(json!({})), limits: Arc::default(), details: Arc::default() })
 }
 
 /// Its end.
