@@ -12,9 +12,9 @@ use crate::{
 /// How long each stage may take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience {
-    /// Until the program says its first word.
+    /// Until the program says that it has begun.
     pub(crate) start: Duration,
-    /// From its first word to the first Ctrl-C.
+    /// From that to the first Ctrl-C.
     pub(crate) run: Duration,
     /// From the first Ctrl-C to the second: longer than the grace that a task has.
     pub(crate) grace: Duration,
@@ -30,9 +30,14 @@ pub(crate) struct Ended {
     pub(crate) presses: u32,
 }
 
-/// Lets the program run for a moment and then stops it. `say` is told of each Ctrl-C.
-pub(crate) fn cancel(mut child: Child, patience: Patience, say: &mut dyn FnMut(&str)) -> Result<Ended> {
-    if child.hear(patience.start) == Heard::End || child.ends_within(patience.run) {
+/// Lets the program run for a moment from when it says that it has `begun`, and then stops it. `say` is told of each Ctrl-C.
+pub(crate) fn cancel(mut child: Child, begun: &str, patience: Patience, say: &mut dyn FnMut(&str)) -> Result<Ended> {
+    let ended = match child.says(begun, patience.start) {
+        Err(Heard::Nothing | Heard::Line(_)) => bail!("it has not begun within {} s", patience.start.as_secs()),
+        Err(Heard::End) => true,
+        Ok(()) => child.ends_within(patience.run),
+    };
+    if ended {
         bail!("it ended by itself ({}), before anybody stopped it", child.wait()?);
     }
     say("sending the Ctrl-C");
@@ -75,7 +80,7 @@ mod tests {
 
     #[test]
     fn one_ctrl_c_is_enough_for_a_program_that_obeys() {
-        let ended = cancel(program("trap 'kill $pid; exit 7' INT"), PATIENCE, &mut |_| {}).unwrap();
+        let ended = cancel(program("trap 'kill $pid; exit 7' INT"), "ready", PATIENCE, &mut |_| {}).unwrap();
         assert_eq!((ended.status.code(), ended.presses), (Some(7), 1));
     }
 
@@ -84,7 +89,7 @@ mod tests {
         let stubborn = program("trap 'n=$((n+1)); [ $n = 2 ] && { kill $pid; exit 9; }' INT");
         let patience = Patience { grace: Duration::from_millis(50), ..PATIENCE };
         let mut said = Vec::new();
-        let ended = cancel(stubborn, patience, &mut |text| said.push(text.to_owned())).unwrap();
+        let ended = cancel(stubborn, "ready", patience, &mut |text| said.push(text.to_owned())).unwrap();
         assert_eq!((ended.status.code(), ended.presses), (Some(9), 2));
         assert_eq!(said.len(), 2);
     }
@@ -98,9 +103,17 @@ mod tests {
         };
         let patience = Patience { grace: Duration::from_millis(20), force: Duration::from_millis(20), ..PATIENCE };
         let started = Instant::now();
-        let error = cancel(deaf, patience, &mut |_| {}).unwrap_err().to_string();
+        let error = cancel(deaf, "ready", patience, &mut |_| {}).unwrap_err().to_string();
         assert!(error.contains("was killed"), "{error}");
         assert!(started.elapsed() < Duration::from_secs(15));
+    }
+
+    #[test]
+    fn nobody_is_stopped_who_has_not_begun() {
+        let mut said = Vec::new();
+        let patience = Patience { start: Duration::from_millis(50), ..PATIENCE };
+        let error = cancel(program(":"), "begun", patience, &mut |text| said.push(text.to_owned())).unwrap_err();
+        assert!(error.to_string().contains("has not begun") && said.is_empty(), "{error} {said:?}");
     }
 
     #[test]
@@ -108,7 +121,8 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "echo ready >&2; exit 3"]);
         let child = Child::start_and_listen(command).unwrap();
-        let error = cancel(child, Patience { run: PATIENCE.start, ..PATIENCE }, &mut |_| {}).unwrap_err().to_string();
+        let error =
+            cancel(child, "ready", Patience { run: PATIENCE.start, ..PATIENCE }, &mut |_| {}).unwrap_err().to_string();
         assert!(error.contains("exit status: 3"), "{error}");
     }
 }

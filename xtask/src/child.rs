@@ -21,7 +21,7 @@ pub(crate) struct Child {
 /// What came first.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
-    Line,
+    Line(String),
     /// It has closed its stderr, which it does by ending.
     End,
     Nothing,
@@ -57,9 +57,21 @@ impl Child {
     /// Waits for the next line on stderr.
     pub(crate) fn hear(&self, limit: Duration) -> Heard {
         match self.lines.as_ref().map(|lines| lines.recv_timeout(limit)) {
-            Some(Ok(_)) => Heard::Line,
+            Some(Ok(line)) => Heard::Line(line),
             Some(Err(RecvTimeoutError::Timeout)) => Heard::Nothing,
             Some(Err(RecvTimeoutError::Disconnected)) | None => Heard::End,
+        }
+    }
+
+    /// Listens until the program says this, for so long at most. What came instead, if it does not.
+    pub(crate) fn says(&self, word: &str, limit: Duration) -> Result<(), Heard> {
+        let started = Instant::now();
+        loop {
+            match self.hear(limit.saturating_sub(started.elapsed())) {
+                Heard::Line(line) if line.contains(word) => return Ok(()),
+                Heard::Line(_) => {}
+                instead @ (Heard::End | Heard::Nothing) => return Err(instead),
+            }
         }
     }
 
@@ -70,7 +82,7 @@ impl Child {
             match self.hear(limit.saturating_sub(started.elapsed())) {
                 Heard::End => return true,
                 Heard::Nothing => return false,
-                Heard::Line => {}
+                Heard::Line(_) => {}
             }
         }
     }

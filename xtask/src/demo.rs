@@ -24,7 +24,8 @@ const SHOWN_LINES: usize = 24;
 
 /// Longer than the five seconds of grace that `taskcell run` gives a task.
 const PATIENCE: Patience = Patience {
-    start: Duration::from_secs(3),
+    // It is compiled first, on whatever machine, whatever else that does.
+    start: Duration::from_mins(2),
     run: Duration::from_secs(1),
     grace: Duration::from_secs(8),
     force: Duration::from_secs(10),
@@ -133,7 +134,7 @@ fn crunch(demo: &Demo<'_>) -> Result<()> {
     let child = Child::start_and_listen(announced(command))?;
     demo.watch.guard(child.id());
     let mut pressed = None;
-    let ended = cancel::cancel(child, PATIENCE, &mut |doing| {
+    let ended = cancel::cancel(child, " · spin · ", PATIENCE, &mut |doing| {
         pressed.get_or_insert_with(Instant::now);
         eprintln!("  -- {doing}");
     });
