@@ -1,53 +1,41 @@
 //! Makes bytes of others, for searches without a fuzzer's help: the same ones for the same seed.
 
+use std::sync::OnceLock;
+
 /// Bytes that often matter.
 const EDGES: [u8; 10] = [0, 1, 2, 0x0a, 0x20, 0x22, 0x7f, 0x80, 0xfe, 0xff];
 /// Bytes of an input that is made. Bounds the time of one try.
 const BYTES_MAX: usize = 64 << 10;
 
-/// Words that bring a search further than bytes do.
-const WORDS: [&str; 40] = [
-    "[plugins.a]\n",
-    "[plugins.a.allow]\n",
-    "[plugins.a.ask]\n",
-    "[plugins.a.deny]\n",
-    "[all.deny]\n",
-    "[secrets.a]\n",
-    "[publishers]\n",
-    "digest = \"any\"\n",
-    "http = [{ host = \"*.a.b\" }]\n",
-    "fs = [{ host = \"/a\" }]\n",
-    "env = { A = \"\" }\n",
-    "tasks = [\"*\"]\n",
-    "kv = true\n",
-    "capabilities = [\"fs\"]\n",
-    "version = 1\n",
-    "\"name\":",
-    "\"tasks\":[{\"name\":\"a\"}]",
-    "\"requests\":[{\"capability\":\"http\"}]",
-    "\"$ref\":\"#\"",
-    "\"pattern\":\"(a+)+$\"",
-    "\"steps\":[{\"name\":\"a\"}]",
-    "\"input\":{}",
-    "1e308",
-    "-0.0",
-    "18446744073709551616",
-    "\\u0000",
-    "\\ud800",
-    "\u{202e}",
-    "é",
-    "..",
-    "/",
-    "%2e",
-    "::1",
-    "127.1",
-    "0x7f.1",
-    "xn--a",
-    "*/5 * * * *",
-    "@daily",
-    "Europe/Berlin",
-    "ssh-ed25519 AAAA",
-];
+/// Words that bring a search further than bytes do: a line each, in quotes, with what is none of ASCII's as `\x` and two
+/// digits.
+const WORDS: &str = include_str!("../../../tests/fuzz/words.dict");
+
+/// The words as they are meant.
+fn words() -> &'static [Vec<u8>] {
+    static WORDS_READ: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    WORDS_READ.get_or_init(|| {
+        let quoted = WORDS.lines().filter_map(|line| line.strip_prefix('"')?.strip_suffix('"'));
+        quoted.map(unescaped).collect()
+    })
+}
+
+fn unescaped(text: &str) -> Vec<u8> {
+    let (mut word, mut rest) = (Vec::new(), text.bytes());
+    while let Some(byte) = rest.next() {
+        word.push(match byte {
+            b'\\' => match rest.next() {
+                Some(b'x') => {
+                    let digits = [rest.next().unwrap(), rest.next().unwrap()];
+                    u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap()
+                }
+                escaped => escaped.unwrap(),
+            },
+            plain => plain,
+        });
+    }
+    word
+}
 
 /// A source of numbers that are as good as random.
 pub(super) struct Numbers(fastrand::Rng);
@@ -94,7 +82,10 @@ fn change(bytes: &mut Vec<u8>, inputs: &[Vec<u8>], numbers: &mut Numbers) {
         }
         2 => drop(bytes.drain(at..end)),
         3 => bytes.insert(at, numbers.byte()),
-        4 => drop(bytes.splice(at..at, WORDS[numbers.below(WORDS.len())].bytes())),
+        4 => {
+            let words = words();
+            drop(bytes.splice(at..at, words[numbers.below(words.len())].iter().copied()));
+        }
         5 => {
             let part = bytes[at..end].to_vec();
             let times = 1 << numbers.below(7);
@@ -108,4 +99,10 @@ fn change(bytes: &mut Vec<u8>, inputs: &[Vec<u8>], numbers: &mut Numbers) {
         }
         _ => bytes.truncate(at),
     }
+}
+
+#[test]
+fn words_are_read_as_the_fuzzer_reads_them() {
+    assert_eq!(unescaped(r#"a \"b\" \\u0000\x0A"#), b"a \"b\" \\u0000\n");
+    assert!(words().len() > 50 && words().contains(&b"kv = true\n".to_vec()));
 }

@@ -13,6 +13,8 @@ const TRIES: u64 = 400;
 /// Says how long to search, and for what. Without them nothing is searched.
 const SECONDS: &str = "TASKCELL_FUZZ_SECONDS";
 const TARGET: &str = "TASKCELL_FUZZ_TARGET";
+/// Bytes of all that is kept. Protects the repository and everybody's time; what is worth keeping is small.
+const CORPORA_BYTES_MAX: usize = 200 << 10;
 /// An input that takes as long is told.
 const SLOW: Duration = Duration::from_secs(1);
 
@@ -27,14 +29,18 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
 
 /// What was found once and kept.
 fn found(name: &str) -> Vec<Vec<u8>> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder().join("corpus").join(name))
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|it| it.path())
-        .collect();
-    files.sort();
-    files.iter().map(|file| std::fs::read(file).unwrap()).collect()
+    listed(&folder().join("corpus").join(name)).iter().map(|file| std::fs::read(file).unwrap()).collect()
+}
+
+fn listed(folder: &Path) -> Vec<PathBuf> {
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    entries
+}
+
+/// Names without what stands behind their dots.
+fn stems(entries: &[PathBuf]) -> Vec<&str> {
+    entries.iter().filter_map(|entry| entry.file_stem()?.to_str()).collect()
 }
 
 /// Tries an input, and keeps it when it is one too many.
@@ -48,6 +54,19 @@ fn tried(name: &str, target: Target, input: &[u8]) {
         eprintln!("the target {name} does not withstand {}", file.display());
         std::panic::resume_unwind(panic);
     }
+}
+
+#[test]
+fn t24_every_target_has_a_program_and_a_corpus_that_is_small() {
+    let names = TARGETS.map(|(name, _)| name);
+    assert_eq!(stems(&listed(&folder().join("fuzz_targets"))), names);
+    assert_eq!(stems(&listed(&folder().join("corpus"))), names);
+    let corpora = names.map(found);
+    for (name, corpus) in names.iter().zip(&corpora) {
+        assert!(corpus.len() >= 5, "{name} has {} inputs: put back what searches have found", corpus.len());
+    }
+    let bytes: usize = corpora.iter().flatten().map(Vec::len).sum();
+    assert!(bytes <= CORPORA_BYTES_MAX, "the corpora have {bytes} bytes: keep what reaches the most with the least");
 }
 
 #[test]

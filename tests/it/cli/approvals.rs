@@ -8,7 +8,7 @@ const DEPLOY: [&str; 7] =
     ["approve", "--set", "kind=deploy", "--set", "summary=version 7\u{1b}[2J", "--set", "reason=tests pass"];
 
 #[test]
-fn without_a_terminal_it_is_declined_at_once_and_the_flag_is_named() {
+fn t35_without_a_terminal_it_is_declined_at_once_and_the_flag_is_named() {
     let place = Place::new();
     for extra in [&[] as &[&str], &["--json"]] {
         let done = place.fixture(&[&DEPLOY[..], extra].concat()).ends_with(0);

@@ -34,7 +34,7 @@ fn exit_2_the_command_line_is_wrong() {
 }
 
 #[test]
-fn exit_2_an_argument_that_is_no_text() {
+fn t35_an_argument_that_is_no_text_is_a_wrong_command_line() {
     let place = Place::new();
     let mut command = place.run_command("hello", &[]);
     command.arg(std::ffi::OsStr::from_bytes(b"\xff"));

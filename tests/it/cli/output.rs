@@ -91,7 +91,7 @@ fn hostile_text_is_escaped_wherever_it_is_shown() {
 }
 
 #[test]
-fn a_closed_stdout_is_nobodys_fault() {
+fn t35_a_closed_stdout_is_nobodys_fault() {
     let place = Place::new();
     let mut running = place.start("hello", &[]);
     running.close_stdout();
@@ -100,7 +100,7 @@ fn a_closed_stdout_is_nobodys_fault() {
 }
 
 #[test]
-fn a_closed_stderr_is_nobodys_fault() {
+fn t35_a_closed_stderr_is_nobodys_fault() {
     let place = Place::new();
     let mut command = place.run_command("fixture", &["flood-output", "--set", "mib=1"]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();

@@ -22,7 +22,7 @@ fn several_signals_are_taken_in_order() {
 }
 
 #[test]
-fn without_a_terminal_a_line_says_what_is_waited_for_and_how_to_give_it() {
+fn t35_without_a_terminal_a_line_says_what_is_waited_for_and_how_to_give_it() {
     let place = Place::new();
     for extra in [&[] as &[&str], &["--json"]] {
         let arguments = [&["wait", "--set", "key=go", "--set", "timeout_ms=50"], extra].concat();

@@ -3,7 +3,7 @@
 use super::program::Place;
 
 #[test]
-fn one_ctrl_c_lets_a_polite_task_end_by_itself() {
+fn t35_one_ctrl_c_lets_a_polite_task_end_by_itself() {
     let place = Place::new();
     let mut running = place.start("fixture", &["polite", "--grace", "1h"]);
     running.until("going round");
@@ -21,7 +21,7 @@ fn when_the_grace_is_over_a_busy_loop_is_stopped_where_it_is() {
 }
 
 #[test]
-fn a_second_ctrl_c_does_not_wait_for_the_grace() {
+fn t35_a_second_ctrl_c_does_not_wait_for_the_grace() {
     let place = Place::new();
     let mut running = place.start("fixture", &["spin", "--grace", "1h"]);
     running.until("going round");
@@ -32,7 +32,7 @@ fn a_second_ctrl_c_does_not_wait_for_the_grace() {
 }
 
 #[test]
-fn sigterm_does_the_same() {
+fn t35_sigterm_does_the_same() {
     let place = Place::new();
     let mut running = place.start("fixture", &["spin", "--grace", "0s"]);
     running.until("going round");

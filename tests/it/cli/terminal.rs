@@ -240,7 +240,7 @@ fn a_task_that_may_be_stuck_is_shown_to_be_on_a_narrow_terminal_too() {
 }
 
 #[test]
-fn a_tiny_terminal_is_no_problem() {
+fn t35_a_tiny_terminal_is_no_problem() {
     let place = Place::new();
     for columns in [1, 5, 20] {
         let mut seated = Seated::run(&place, columns, &["spin", "--timeout", "300ms"]);

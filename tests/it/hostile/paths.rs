@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use taskcell::{Access, Grants, Host};
 
 use crate::support::alone::alone;
+use crate::support::files::{names, write};
 use crate::support::seccomp::{block_openat2, has_openat2};
 use crate::support::task::{data, outcome, start_as};
 use crate::support::{fixture, request};
@@ -113,6 +114,33 @@ fn t12_no_path_leads_out_where_openat2_is_blocked() {
         what_is_granted_works(&host).await;
         no_trick_works(&host).await;
     });
+}
+
+#[tokio::test]
+async fn t12_nothing_moves_between_a_folder_that_may_be_read_only_and_another() {
+    let (host, _) = fixture().await;
+    let step = |what: &str, from: &str, to: &str| json!({"do": what, "from": from, "to": to});
+    for step in [
+        step("hard-link", "/data/in.txt", "/out/linked"),
+        step("hard-link", "/out/own", "/data/linked"),
+        step("rename", "/data/in.txt", "/out/moved"),
+        step("rename", "/data/sub", "/out/sub"),
+        step("rename", "/out/own", "/data/moved"),
+        step("rename", "/out/own", "/data/in.txt"),
+    ] {
+        // On one disk, where all of it works when both may be written to.
+        for (access, works) in [(Access::Read, false), (Access::ReadWrite, true)] {
+            let (jail, out) = (Jail::new(), tempfile::tempdir().unwrap());
+            write(out.path().join("own"), "own");
+            let grants = Grants::default().dir(jail.folder(), "/data", access);
+            let grants = grants.dir(out.path(), "/out", Access::ReadWrite);
+            let input = json!({"hand": "std", "folder": "/data", "tricks": [&step]});
+            let told = data(outcome(&start_as(&host, request("path-tricks", input).grants(grants)).await).await);
+            assert_eq!(told[0]["error"].is_null(), works, "{step}: {told}");
+            assert_eq!(!jail.changed(true).is_empty(), works, "{step}");
+            assert!(works || names(out.path()) == ["own"], "{step}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::bench::{Bench, Script, key, log, script, settle, success, version_of, wait_for};
-use super::unloading::shut;
+use super::races::unloads::shut;
 use crate::model::children::ChildOptions;
 use crate::model::event::EventBody;
 use crate::model::ids::{TaskId, TaskKey, TaskRef};

@@ -44,6 +44,7 @@ mod telling;
 mod terminal;
 mod turns;
 mod turns_beside;
+mod turns_idle;
 mod turns_messages;
 mod unloading;
 mod waiting;

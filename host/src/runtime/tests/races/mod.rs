@@ -6,4 +6,5 @@ mod ends;
 mod starts;
 pub(super) mod steps;
 mod turns;
+pub(super) mod unloads;
 mod waits;
