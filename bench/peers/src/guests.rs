@@ -220,4 +220,10 @@ mod tests {
         assert!(extism().unwrap().starts_with(b"\0asm"));
         assert!(taskcell().unwrap().starts_with(b"\0asm"));
     }
+
+    #[test]
+    fn python_expects_what_the_others_compute() {
+        let result = crate::work::work();
+        assert!(include_str!("../capsule/peer.py").contains(result.trim_matches('"')), "{result}");
+    }
 }

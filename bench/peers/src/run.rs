@@ -51,7 +51,12 @@ pub(crate) fn columns(sides: &[Side], amount: Amount, dir: &Path) -> Result<Vec<
                 Some(capsule) if *side == Side::Capsule => capsule.measure(amount),
                 Some(_) | None => elsewhere(*side, amount, cache.path()),
             };
-            column.findings.extend(found.with_context(|| column.name.clone())?);
+            match found {
+                Ok(found) => column.findings.extend(found),
+                // Without ourselves there is nothing to compare.
+                Err(error) if *side == Side::Taskcell => return Err(error.context(column.name.clone())),
+                Err(error) => eprintln!("peers: nothing of {} in this round: {error:#}", column.name),
+            }
         }
     }
     for note in NOTES {
