@@ -10,6 +10,11 @@ use crate::{cargo, guests, workspace::Workspace};
 const PACKAGE: &str = "taskcell-bench";
 /// The program that people use, and its package.
 const PROGRAM: &str = "taskcell";
+/// The workspace of what compares us with others, and where it is built.
+const PEERS: &str = "bench/peers/Cargo.toml";
+const PEERS_DIR: &str = "peers";
+/// The program that does; the other one that is built with it is one of the sides.
+const PEERS_PROGRAM: &str = "taskcell-peers";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -25,12 +30,19 @@ pub(crate) struct Arguments {
     /// Lets hostile guests run beside a good one instead, and says what that one notices.
     #[arg(long, conflicts_with = "rows")]
     hostile: bool,
+    /// Measures Taskcell beside its peers instead, and prints a table in Markdown: Extism, Capsule, a process per task, a
+    /// tokio task. The first build takes long, because Extism brings another wasmtime.
+    #[arg(long, conflicts_with_all = ["rows", "hostile"])]
+    peers: bool,
 }
 
 pub(crate) fn command(arguments: &Arguments) -> Result<()> {
     let workspace = Workspace::read()?;
+    if arguments.peers {
+        return peers(&workspace, arguments);
+    }
     let Programs { mut bench, taskcell } = programs(&workspace)?;
-    let flags = arguments.quick.then_some("--quick").into_iter().chain(arguments.json.then_some("--json"));
+    let flags = arguments.flags();
     if arguments.hostile {
         bench.arg("hostile").arg("--guests").arg(guests::build(&workspace)?).args(flags);
         return run(bench, "the benchmark");
@@ -42,6 +54,29 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
         bench.args(["--row", &row.to_string()]);
     }
     run(bench, "the benchmark")
+}
+
+impl Arguments {
+    /// Those that all programs take.
+    fn flags(&self) -> impl Iterator<Item = &'static str> {
+        self.quick.then_some("--quick").into_iter().chain(self.json.then_some("--json"))
+    }
+}
+
+/// Builds what compares us with others, with all that it needs, and runs it.
+fn peers(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
+    let (manifest, dir) = (workspace.root.join(PEERS), workspace.target_dir.join(PEERS_DIR));
+    let mut build = cargo::host();
+    build.current_dir(&workspace.root).args(["build", "--release", "--locked", "--bins", "--manifest-path"]);
+    build.arg(&manifest).arg("--target-dir").arg(&dir);
+    let programs = cargo::build(build)?;
+    let is_it = |artifact: &&cargo::Artifact| {
+        artifact.manifest == manifest && artifact.file.file_stem().is_some_and(|name| name == PEERS_PROGRAM)
+    };
+    let program = programs.iter().find(is_it).context("cargo has built no program")?;
+    let mut compare = Command::new(&program.file);
+    compare.arg("compare").arg("--dir").arg(dir.join("capsule")).args(arguments.flags());
+    run(compare, "the comparison")
 }
 
 /// The finished programs.

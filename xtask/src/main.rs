@@ -37,7 +37,7 @@ enum Command {
     Demo,
     /// Runs every check and every test, and says how long each step took.
     Test(suite::Arguments),
-    /// Measures Taskcell beside raw wasmtime: a table, and a picture in target/bench.svg.
+    /// Measures Taskcell beside raw wasmtime: a table, and a picture in target/bench.svg. Or beside its peers.
     Bench(bench::Arguments),
     /// Runs very many short tasks, and looks whether memory, descriptors, threads or the disk grow.
     Soak(soak::Arguments),
