@@ -17,6 +17,7 @@ const PEERS_DIR: &str = "peers";
 const PEERS_PROGRAM: &str = "taskcell-peers";
 
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Arguments {
     /// Fewer and smaller blocks: a look, in about two minutes.
     #[arg(long)]

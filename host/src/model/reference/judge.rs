@@ -28,16 +28,18 @@ pub(super) struct Decider {
 
 impl Decider {
     pub(super) fn new(made: &Made) -> Self {
-        let mut details = TaskDetails::default();
-        details.retry = made.retry;
-        details.approvers = made.approvers;
-        details.permission = made.permission.clone();
-        details.routing = made.foreground.then_some(Routing::Foreground);
-        details.enforce_plan = made.enforced;
-        details.kind = if made.daemon { TaskKind::Daemon } else { TaskKind::Task };
-        details.planner = made.planner.then(|| "p".to_owned());
-        details.restartable = made.restartable;
-        details.run_at = made.later.then_some(Timestamp(9));
+        let details = TaskDetails {
+            retry: made.retry,
+            approvers: made.approvers,
+            permission: made.permission.clone(),
+            routing: made.foreground.then_some(Routing::Foreground),
+            enforce_plan: made.enforced,
+            kind: if made.daemon { TaskKind::Daemon } else { TaskKind::Task },
+            planner: made.planner.then(|| "p".to_owned()),
+            restartable: made.restartable,
+            run_at: made.later.then_some(Timestamp(9)),
+            ..TaskDetails::default()
+        };
         let create = Command::Create {
             task: task("k"),
             input: Arc::new(made.input.clone()),
