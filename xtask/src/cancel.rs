@@ -32,10 +32,10 @@ pub(crate) struct Ended {
 
 /// Lets the program run for a moment from when it says that it has `begun`, and then stops it. `say` is told of each Ctrl-C.
 pub(crate) fn cancel(mut child: Child, begun: &str, patience: Patience, say: &mut dyn FnMut(&str)) -> Result<Ended> {
-    let ended = match child.says(begun, patience.start) {
-        Err(Heard::Nothing | Heard::Line(_)) => bail!("it has not begun within {} s", patience.start.as_secs()),
-        Err(Heard::End) => true,
-        Ok(()) => child.ends_within(patience.run),
+    let ended = match child.hear_of(begun, patience.start) {
+        Heard::Line(_) => child.ends_within(patience.run),
+        Heard::End => true,
+        Heard::Nothing => bail!("it has not begun within {} s", patience.start.as_secs()),
     };
     if ended {
         bail!("it ended by itself ({}), before anybody stopped it", child.wait()?);

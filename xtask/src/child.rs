@@ -63,14 +63,13 @@ impl Child {
         }
     }
 
-    /// Listens until the program says this, for so long at most. What came instead, if it does not.
-    pub(crate) fn says(&self, word: &str, limit: Duration) -> Result<(), Heard> {
+    /// Waits for a line on stderr with this in it, for so long at most.
+    pub(crate) fn hear_of(&self, word: &str, limit: Duration) -> Heard {
         let started = Instant::now();
         loop {
             match self.hear(limit.saturating_sub(started.elapsed())) {
-                Heard::Line(line) if line.contains(word) => return Ok(()),
-                Heard::Line(_) => {}
-                instead @ (Heard::End | Heard::Nothing) => return Err(instead),
+                Heard::Line(line) if !line.contains(word) => {}
+                heard => return heard,
             }
         }
     }

@@ -54,7 +54,7 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
         }
         let mut search = nightly();
         search.current_dir(&workspace.root).args(["fuzz", "run", "--fuzz-dir", "tests/fuzz"]);
-        // No sanitizer: the host's own code has nothing unsafe, and with one all takes twice as long.
+        // No sanitizer: the host's own code has nothing unsafe.
         search.args(["--sanitizer", "none", "--target-dir", BUILD_DIR, name, &found, &corpus, "--"]);
         search.args([format!("-max_total_time={}", seconds.max(1)), format!("-rss_limit_mb={MEMORY_MB}")]);
         search.args([format!("-timeout={TRY_SECONDS}"), format!("-dict={WORDS}"), "-print_final_stats=1".to_owned()]);
