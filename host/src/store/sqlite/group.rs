@@ -1,19 +1,17 @@
 //! What is written in one transaction: several commits, each of which is taken or refused by itself.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
-use crate::model::event::Event;
 use crate::ports::clock::{Clock as _, SystemClock};
 use crate::ports::failpoint::failpoint;
 use crate::ports::store::{CommitError, Fence, Record, StoreError, StreamId};
 
 use super::pages::Key;
-use super::recent::{self, Recent};
+use super::recent::{Recent, Weighed};
 use super::row::EventRow;
 
 /// The largest commit that is taken. SQLite has no row over 1 GB, and no limit lets a task come near this.
@@ -41,11 +39,12 @@ pub(super) struct Append {
     fence: Fence,
     rows: Vec<EventRow>,
     /// The same, for those who wait for them.
-    events: Vec<Arc<Event>>,
+    events: Vec<Weighed>,
     forget: u64,
     papers: Option<String>,
     is_durable: bool,
-    pub(super) bytes: usize,
+    /// Of the texts.
+    bytes: usize,
 }
 
 /// A value of a plugin's; `None` removes it.
@@ -68,7 +67,7 @@ impl Append {
                     let row = EventRow::of(&event).map_err(|_| CommitError::Unavailable)?;
                     append.bytes = append.bytes.saturating_add(row.body.len());
                     append.rows.push(row);
-                    append.events.push(Arc::new(event));
+                    append.events.push(Weighed::new(event));
                 }
                 Record::Forget(up_to) => append.forget = append.forget.max(up_to.0),
                 Record::Papers(papers) => {
@@ -90,6 +89,11 @@ impl Append {
             StreamId::After(_) | StreamId::Schedules => false,
         };
         is_new && self.fence == Fence::Absent
+    }
+
+    /// Bytes of memory that it takes while it waits, about: the texts, and the events.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.events.iter().fold(self.bytes, |sum, event| sum.saturating_add(event.bytes))
     }
 
     /// Whether the events are the next ones of a stream with this head.
@@ -137,10 +141,7 @@ impl Job {
         let _ = match self {
             Self::Append(_, answer) if !is_taken => answer.send(Err(CommitError::Fenced)).is_ok(),
             Self::Append(append, answer) => {
-                let bytes = append.rows.iter().map(|row| row.body.len());
-                let events =
-                    append.events.into_iter().zip(bytes).map(|(event, bytes)| recent::Written { event, bytes });
-                recent.wrote(append.stream, events.collect(), append.forget);
+                recent.wrote(append.stream, append.events, append.forget);
                 answer.send(Ok(())).is_ok()
             }
             Self::Remove(stream, answer) => {

@@ -2,21 +2,19 @@
 //! costs no way to another thread, no look at a log that has just grown, and no parsing.
 //!
 //! The writer puts in what is in the file, before it answers for it. So nobody who was answered finds less here than there.
-//! Only times of less than a millisecond are here that the file does not have.
+//! Only what a text rounds is finer here than there: times of less than a millisecond, and the last digits of a number.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::model::event::{Event, EventSeq};
+use crate::model::state::event_bytes;
 use crate::ports::store::StreamId;
 
 /// Bytes of all of them together. Some hundred tasks that are being followed; what is older is read from the file.
 const BYTES_MAX: usize = 4 << 20;
 /// Bytes of one stream's, so that one that talks much leaves room for the others, and a page is read in a millisecond.
 const STREAM_BYTES_MAX: usize = 256 << 10;
-/// What an event takes beside its text, about.
-const EVENT_BYTES: usize = 512;
-
 /// The newest events of some streams: whichever came in first makes room first.
 #[derive(Debug, Default)]
 pub(super) struct Recent(Mutex<Tails>);
@@ -34,24 +32,25 @@ struct Tails {
 #[derive(Debug, Default)]
 struct Tail {
     number: u64,
-    events: VecDeque<Written>,
+    events: VecDeque<Weighed>,
     bytes: usize,
 }
 
-/// An event that is in the file, where its text has so many bytes.
+/// An event, and how many bytes of memory it takes, about: values can take a hundred times the room of their text.
 #[derive(Debug)]
-pub(super) struct Written {
-    pub(super) event: Arc<Event>,
+pub(super) struct Weighed {
+    event: Arc<Event>,
     pub(super) bytes: usize,
 }
 
-impl Written {
-    fn seq(&self) -> u64 {
-        self.event.seq.0
+impl Weighed {
+    pub(super) fn new(event: Event) -> Self {
+        let own = usize::try_from(event_bytes(&event.body)).unwrap_or(usize::MAX);
+        Self { bytes: own.saturating_add(size_of::<Event>()), event: Arc::new(event) }
     }
 
-    fn weight(&self) -> usize {
-        self.bytes.saturating_add(EVENT_BYTES)
+    fn seq(&self) -> u64 {
+        self.event.seq.0
     }
 }
 
@@ -61,7 +60,7 @@ impl Recent {
     }
 
     /// These were written behind all others of the stream, and those up to `forget` were removed, but the last.
-    pub(super) fn wrote(&self, stream: StreamId, events: Vec<Written>, forget: u64) {
+    pub(super) fn wrote(&self, stream: StreamId, events: Vec<Weighed>, forget: u64) {
         self.lock().wrote(stream, events, forget);
     }
 
@@ -90,7 +89,7 @@ impl Recent {
 }
 
 impl Tails {
-    fn wrote(&mut self, stream: StreamId, events: Vec<Written>, forget: u64) {
+    fn wrote(&mut self, stream: StreamId, events: Vec<Weighed>, forget: u64) {
         if events.is_empty() && !self.streams.contains_key(&stream) {
             return;
         }
@@ -103,7 +102,7 @@ impl Tails {
         let before = tail.bytes;
         tail.push(events);
         tail.shorten(|tail, first| tail.bytes > STREAM_BYTES_MAX || first.seq() <= forget);
-        self.bytes = (self.bytes + tail.bytes).saturating_sub(before);
+        self.bytes = self.bytes.saturating_add(tail.bytes).saturating_sub(before);
         while self.bytes > BYTES_MAX {
             let Some((oldest, number)) = self.order.pop_front() else { break };
             if self.streams.get(&oldest).is_some_and(|tail| tail.number == number) {
@@ -130,23 +129,23 @@ impl Tails {
             return None;
         }
         let skipped = usize::try_from(after.0.saturating_add(1) - first).unwrap_or(usize::MAX);
-        Some(tail.events.iter().skip(skipped).take(limit).map(|written| Arc::clone(&written.event)).collect())
+        Some(tail.events.iter().skip(skipped).take(limit).map(|weighed| Arc::clone(&weighed.event)).collect())
     }
 }
 
 impl Tail {
-    fn push(&mut self, events: Vec<Written>) {
-        for written in events {
-            self.bytes += written.weight();
-            self.events.push_back(written);
+    fn push(&mut self, events: Vec<Weighed>) {
+        for weighed in events {
+            self.bytes = self.bytes.saturating_add(weighed.bytes);
+            self.events.push_back(weighed);
         }
     }
 
     /// Leaves out the oldest for as long as they are to go. The last one always stays.
-    fn shorten(&mut self, goes: impl Fn(&Self, &Written) -> bool) {
+    fn shorten(&mut self, goes: impl Fn(&Self, &Weighed) -> bool) {
         while self.events.len() > 1 && self.events.front().is_some_and(|first| goes(self, first)) {
             let oldest = self.events.pop_front();
-            self.bytes = self.bytes.saturating_sub(oldest.as_ref().map_or(0, Written::weight));
+            self.bytes = self.bytes.saturating_sub(oldest.map_or(0, |oldest| oldest.bytes));
         }
     }
 }
@@ -156,15 +155,18 @@ mod tests {
     use super::*;
     use crate::model::event::EventBody;
     use crate::model::ids::TaskId;
+    use crate::model::outcome::Outcome;
+    use crate::model::snapshot::Usage;
     use crate::model::time::Timestamp;
 
     fn task(number: u128) -> StreamId {
         StreamId::Task(TaskId::from_random(number))
     }
 
-    fn row(seq: u64, bytes: usize) -> Written {
-        let event = Event::new(EventSeq(seq), Timestamp(1), EventBody::Due);
-        Written { event: Arc::new(event), bytes }
+    fn row(seq: u64, bytes: usize) -> Weighed {
+        let (message, percent) = ("x".repeat(bytes), None);
+        let body = EventBody::Progress { message, percent, restarted: false, merged: 0 };
+        Weighed::new(Event::new(EventSeq(seq), Timestamp(1), body))
     }
 
     fn numbers(recent: &Recent, stream: StreamId, after: u64, limit: usize) -> Option<Vec<u64>> {
@@ -211,6 +213,20 @@ mod tests {
         recent.wrote(task(1), vec![row(1001, STREAM_BYTES_MAX)], 0);
         assert_eq!(numbers(&recent, task(1), 999, 10), None);
         assert_eq!(numbers(&recent, task(1), 1000, 10), Some(vec![1001]));
+    }
+
+    #[test]
+    fn t43_values_count_with_the_room_that_they_take() {
+        let recent = Recent::default();
+        let many = |seq| {
+            let data = Some(vec![0; STREAM_BYTES_MAX / 8].into());
+            let outcome = Outcome::Succeeded { message: String::new(), data };
+            let body = EventBody::Finished { outcome, usage: Usage::default(), set_by: None };
+            assert!(serde_json::to_string(&body).unwrap().len() < STREAM_BYTES_MAX / 3);
+            Weighed::new(Event::new(EventSeq(seq), Timestamp(1), body))
+        };
+        recent.wrote(task(1), vec![row(1, 1), many(2), many(3)], 0);
+        assert_eq!((numbers(&recent, task(1), 1, 10), numbers(&recent, task(1), 2, 10)), (None, Some(vec![3])));
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl SqliteStore {
 
     async fn append(&self, append: Append) -> Result<(), CommitError> {
         let (answer, answered) = oneshot::channel();
-        let (bytes, is_new) = (append.bytes, append.is_new());
+        let (bytes, is_new) = (append.held_bytes(), append.is_new());
         let job = Job::Append(append, answer);
         if is_new {
             // There may be no room to wait in either.
