@@ -69,7 +69,7 @@ impl Child {
         loop {
             match self.hear(limit.saturating_sub(started.elapsed())) {
                 Heard::Line(line) if !line.contains(word) => {}
-                heard => return heard,
+                heard @ (Heard::Line(_) | Heard::End | Heard::Nothing) => return heard,
             }
         }
     }
