@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -122,8 +123,17 @@ impl Place {
 
 /// Runs a command to its end, under the watchdog, with this on its stdin.
 pub(crate) fn finish(command: Command, input: &str) -> Done {
+    finish_within(WATCHDOG, command, input)
+}
+
+/// Runs a command that compiles to its end: some minutes, where other tests have the cores.
+pub(crate) fn finish_build(command: Command) -> Done {
+    finish_within(Duration::from_mins(20), command, "")
+}
+
+fn finish_within(limit: Duration, command: Command, input: &str) -> Done {
     let mut command = assert_cmd::Command::from_std(command);
-    Done::from(command.write_stdin(input.to_owned()).timeout(WATCHDOG).output().unwrap())
+    Done::from(command.write_stdin(input.to_owned()).timeout(limit).output().unwrap())
 }
 
 /// The program while it runs.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::program::{Place, finish, target_dir, text};
+use super::program::{Place, finish, finish_build, target_dir, text};
 
 /// The repository, whose lock file the new plugin gets: so no other versions need to be fetched.
 fn repository() -> &'static Path {
@@ -25,7 +25,7 @@ fn a_new_plugin_builds_and_runs() {
     let mut build = place.command(&["build", "word-count"]);
     // Kept between runs, so that the dependencies are compiled once.
     build.env("CARGO_TARGET_DIR", target_dir().join("tmp/new-plugin"));
-    finish(build, "")
+    finish_build(build)
         .ends_with(0)
         .says("built word-count/word-count.wasm")
         .says("taskcell run word-count/word-count.wasm");
