@@ -10,13 +10,23 @@ use rustix::fs::{Mode, OFlags};
 use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::code::{self, Code};
 
 /// Bytes of a file that are read at a time.
 const PIECE_BYTES: usize = 64 << 10;
-/// Bytes of a seal: a digest, a blank and a length.
-const SEAL_BYTES_MAX: u64 = 64 + 1 + 20;
+/// Bytes of a seal: a checksum, a blank and a length.
+const SEAL_BYTES_MAX: u64 = 32 + 1 + 20;
+
+/// What code is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// What makes the component that is compiled, when it is not the plugin itself.
+    pub maker: &'a str,
+    /// The SHA-256 of the plugin's bytes.
+    pub digest: [u8; 32],
+}
 
 /// A directory of compiled components that only this program writes to.
 #[derive(Debug, Clone)]
@@ -62,10 +72,9 @@ impl ArtifactCache {
 
     /// The compiled form of a component, if it is there and sound.
     ///
-    /// `source` is what it was compiled from, and says so itself when something else than Cranelift's input decides over
-    /// the code. A cache that cannot be read costs time and nothing else.
+    /// A cache that cannot be read costs time and nothing else.
     #[must_use]
-    pub fn find(&self, engine: &Engine, source: &[&[u8]]) -> Option<Component> {
+    pub fn find(&self, engine: &Engine, source: Source<'_>) -> Option<Component> {
         let path = self.dir.join(name(engine, source));
         // Read for the seal's sake: what is mapped is a file that nobody writes to in place.
         is_sound(&path).then(|| code::map(engine, &path).ok()).flatten()
@@ -73,7 +82,7 @@ impl ArtifactCache {
 
     /// Keeps compiled code for [`ArtifactCache::find`] under the same `source`. A full disk is no reason not to run, so
     /// nobody hears of one.
-    pub fn keep(&self, engine: &Engine, source: &[&[u8]], code: &Code) {
+    pub fn keep(&self, engine: &Engine, source: Source<'_>, code: &Code) {
         let path = self.dir.join(name(engine, source));
         let _ = self.write(&path, code.bytes());
     }
@@ -92,18 +101,17 @@ impl ArtifactCache {
 }
 
 fn seal_path(path: &Path) -> PathBuf {
-    path.with_extension("sha256")
+    path.with_extension("seal")
 }
 
 /// The file's name: everything that the code depends on.
-fn name(engine: &Engine, source: &[&[u8]]) -> String {
+fn name(engine: &Engine, source: Source<'_>) -> String {
     let mut compatibility = HexHasher(Sha256::new());
     engine.precompile_compatibility_hash().hash(&mut compatibility);
     let mut all = compatibility.0;
-    for part in source {
-        // Each by itself, so that no two sources of different parts are alike.
-        all.update(Sha256::digest(part));
-    }
+    // Each by itself, so that no two sources of different parts are alike.
+    all.update(Sha256::digest(source.maker));
+    all.update(source.digest);
     format!("{}.cwasm", hex::encode(all.finalize()))
 }
 
@@ -134,10 +142,11 @@ fn is_private(meta: &std::fs::Metadata) -> bool {
     meta.mode().trailing_zeros() >= 6 && meta.uid() == rustix::process::geteuid().as_raw()
 }
 
-/// What the file's second file says of it: a digest of its name and what is in it, so that it is sound nowhere else, and how
-/// long it is.
+/// What the file's second file says of it: a checksum of its name and what is in it, so that it is sound nowhere else, and
+/// how long it is. Nobody who could write a false code could not seal it as well, so it need not be a hard one to forge: it
+/// finds what was torn or has rotted, and is read with each plugin that is loaded.
 fn seal(path: &Path, length: u64, mut code: impl io::Read) -> io::Result<String> {
-    let mut all = Sha256::new();
+    let mut all = Xxh3::new();
     all.update(path.file_name().unwrap_or_default().as_encoded_bytes());
     let mut piece = vec![0; PIECE_BYTES];
     loop {
@@ -146,7 +155,7 @@ fn seal(path: &Path, length: u64, mut code: impl io::Read) -> io::Result<String>
             read => all.update(piece.get(..read).unwrap_or_default()),
         }
     }
-    Ok(format!("{}{}", hex::encode(all.finalize()), length_of(length)))
+    Ok(format!("{}{}", hex::encode(all.digest128().to_be_bytes()), length_of(length)))
 }
 
 fn length_of(length: u64) -> String {
@@ -173,6 +182,10 @@ mod tests {
 
     use super::*;
 
+    fn of(component: &[u8]) -> Source<'static> {
+        Source { maker: "", digest: Sha256::digest(component).into() }
+    }
+
     fn cwasm_files(dir: &Path) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
         entries.filter(|path| path.extension().is_some_and(|ending| ending == "cwasm")).collect()
@@ -184,25 +197,25 @@ mod tests {
         let cache = ArtifactCache::open(dir.path().join("cache")).unwrap();
         let engine = Engine::default();
         let component = wat::parse_str("(component (core module (func (export \"f\"))))").unwrap();
-        let source = [component.as_slice()];
-        assert!(cache.find(&engine, &source).is_none());
+        let source = of(&component);
+        assert!(cache.find(&engine, source).is_none());
         let code = Code::compile(&engine, &component).unwrap();
         code.load(&engine).unwrap();
-        cache.keep(&engine, &source, &code);
+        cache.keep(&engine, source, &code);
         let files = cwasm_files(&dir.path().join("cache"));
         assert_eq!(files.len(), 1);
-        assert!(cache.find(&engine, &source).is_some());
+        assert!(cache.find(&engine, source).is_some());
         let other = Engine::new(wasmtime::Config::new().consume_fuel(true)).unwrap();
-        assert!(cache.find(&other, &source).is_none(), "other settings are other code");
-        assert!(cache.find(&engine, &[&component, b"x"]).is_none(), "another source is other code");
+        assert!(cache.find(&other, source).is_none(), "other settings are other code");
+        assert!(cache.find(&engine, Source { maker: "x", ..source }).is_none(), "another source is other code");
 
         let mut bytes = std::fs::read(&files[0]).unwrap();
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         std::fs::write(&files[0], bytes).unwrap();
-        assert!(cache.find(&engine, &source).is_none(), "a damaged file is not mapped");
-        cache.keep(&engine, &source, &code);
-        assert!(cache.find(&engine, &source).is_some(), "and it is made anew");
+        assert!(cache.find(&engine, source).is_none(), "a damaged file is not mapped");
+        cache.keep(&engine, source, &code);
+        assert!(cache.find(&engine, source).is_some(), "and it is made anew");
     }
 
     /// Where a lie can stand: in the code, and in its seal.
@@ -226,18 +239,18 @@ mod tests {
             let engine = Engine::default();
             let [source, other] = ["(component (core module (func)))", "(component (core module (func (param i32))))"]
                 .map(|text| wat::parse_str(text).unwrap());
-            let path = |source: &[u8]| dir.path().join("cache").join(name(&engine, &[source]));
+            let path = |source: &[u8]| dir.path().join("cache").join(name(&engine, of(source)));
             let (file, other_file) = (path(&source), path(&other));
             let code = Code::compile(&engine, &source).unwrap();
-            cache.keep(&engine, &[&source], &code);
-            cache.keep(&engine, &[&other], &Code::compile(&engine, &other).unwrap());
+            cache.keep(&engine, of(&source), &code);
+            cache.keep(&engine, of(&other), &Code::compile(&engine, &other).unwrap());
             let kept = Self { dir, cache, engine, source, code, file, other: other_file };
             assert!(kept.is_found() && kept.other.is_file());
             kept
         }
 
         fn is_found(&self) -> bool {
-            self.cache.find(&self.engine, &[&self.source]).is_some()
+            self.cache.find(&self.engine, of(&self.source)).is_some()
         }
 
         fn fifo(path: &Path) {
@@ -292,7 +305,7 @@ mod tests {
                 let kept = Kept::new();
                 tell(&kept, &of(&kept.file));
                 assert!(!kept.is_found(), "{lie}");
-                kept.cache.keep(&kept.engine, &[&kept.source], &kept.code);
+                kept.cache.keep(&kept.engine, of(&kept.source), &kept.code);
                 assert!(kept.is_found(), "{lie}: it is made anew");
             }
         }
@@ -306,7 +319,7 @@ mod tests {
             std::fs::remove_file(&file).unwrap();
             std::fs::create_dir_all(file.join("inside")).unwrap();
             assert!(!kept.is_found());
-            kept.cache.keep(&kept.engine, &[&kept.source], &kept.code);
+            kept.cache.keep(&kept.engine, of(&kept.source), &kept.code);
             assert!(!kept.is_found(), "what is in it is not ours to remove");
         }
     }

@@ -16,7 +16,7 @@
 //!   Nothing ever writes to a file in place, so a mapping never changes under a running task.
 //! - Its name is the SHA-256 of the digest of what it was compiled from and of wasmtime's version and compatibility hash,
 //!   so code for another component, engine setting or version is another file. Wasmtime checks the latter once more.
-//! - A second file beside it says how long it is and what the SHA-256 of its name and content is; one that was torn, has rotted or came
+//! - A second file beside it says how long it is and what the checksum (XXH3) of its name and content is; one that was torn, has rotted or came
 //!   from another name is compiled anew. Both are read only when they are plain files of our own user that nobody else may touch.
 //! - Nothing from outside is ever put in: `ArtifactCache::keep` takes a `Code` and nothing else.
 

@@ -7,7 +7,7 @@ mod code;
 mod served;
 mod wire;
 
-pub use cache::{ArtifactCache, CacheError};
+pub use cache::{ArtifactCache, CacheError, Source};
 pub use child::{Bounds, ChildError, Job, compile};
 pub use code::Code;
 pub use served::{Request, serve};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use wasm_encoder::{CustomSection, Section as _};
 
 use crate::model::publisher::{PublisherKey, Signed};
-use crate::sandbox::checking::{Taken, before_compiling};
+use crate::sandbox::checking::{Checked, Taken, at_first_sight, before_compiling};
 use crate::sandbox::load::LoadError;
 use crate::sandbox::signature;
 
@@ -16,7 +16,7 @@ const WORDS_BYTES_MAX: usize = 4096;
 pub(super) fn load(bytes: &[u8]) {
     let taken =
         Taken { file_bytes: 1 << 20, memory_bytes: 128 << 20, plain_commands: true, extensions: &[], policy: None };
-    let checked = before_compiling(bytes, None, &taken);
+    let checked = check(bytes, &taken);
     if let Err(error) = &checked {
         let said = error.to_string();
         // A name can be escaped, and stand there twice.
@@ -26,11 +26,17 @@ pub(super) fn load(bytes: &[u8]) {
         }
     }
     // Whether programs are taken, and how large memories may be, changes nothing about what a file is.
-    let strict = before_compiling(bytes, None, &Taken { plain_commands: false, memory_bytes: 0, ..taken });
+    let strict = check(bytes, &Taken { plain_commands: false, memory_bytes: 0, ..taken });
     assert!(checked.is_ok() || strict.is_err(), "less is taken where more is allowed: {checked:?}");
     if let (Ok(checked), Ok(strict)) = (checked, strict) {
         assert_eq!(checked, strict);
     }
+}
+
+fn check(bytes: &[u8], taken: &Taken<'_>) -> Result<Checked, LoadError> {
+    let checked = at_first_sight(bytes, None, taken)?;
+    before_compiling(bytes, &checked, taken)?;
+    Ok(checked)
 }
 
 /// Whose keys the corpus is signed with.

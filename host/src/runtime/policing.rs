@@ -12,7 +12,6 @@ use crate::model::limits::Limits;
 use crate::model::policy::answer::AlwaysAllowed;
 use crate::model::policy::mandate::Mandate;
 use crate::model::policy::{Policy, Rules};
-use crate::model::requests::Requested;
 use crate::ports::audit::{AuditLine, AuditLog, AuditRing, AuditWhat, HidingLog, Ledger};
 use crate::ports::clock::Clock;
 use crate::ports::mandate::LiveMandate;
@@ -142,9 +141,7 @@ impl PolicyDesk {
 
     /// What a task of this type may do at this moment.
     pub(super) fn mandate(&self, plugin: &Plugin, task_type: &str, given: Option<Grants>) -> Mandate {
-        let manifest = plugin.manifest();
-        let asked = manifest.task_type(task_type).into_iter().flat_map(|of| manifest.requests_of(of));
-        Mandate::new(Requested::new(asked, plugin.imports()), self.rules_for(plugin), given)
+        Mandate::new(plugin.requested(task_type), self.rules_for(plugin), given)
     }
 
     /// Makes out a mandate that follows the policy.

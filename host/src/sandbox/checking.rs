@@ -36,10 +36,10 @@ pub(crate) struct Checked {
     pub(super) signed: Signed,
 }
 
-/// Looks at everything that can be seen without compiling it.
+/// Looks at what a file is and by whom it is signed: what has to be known also of a file whose code is there already.
 ///
 /// `beside`: the signature that lies beside the file, if one does.
-pub(crate) fn before_compiling(bytes: &[u8], beside: Option<&[u8]>, taken: &Taken<'_>) -> Result<Checked, LoadError> {
+pub(crate) fn at_first_sight(bytes: &[u8], beside: Option<&[u8]>, taken: &Taken<'_>) -> Result<Checked, LoadError> {
     let max = taken.file_bytes;
     if bytes.len() as u64 > max {
         return Err(LoadError::TooLarge { size: bytes.len() as u64, max });
@@ -60,14 +60,20 @@ pub(crate) fn before_compiling(bytes: &[u8], beside: Option<&[u8]>, taken: &Take
     let signed = signature::look(bytes, beside, taken.policy.map_or(&BTreeMap::new(), |policy| &policy.publishers));
     let admitted = taken.policy.map_or(Ok(()), |policy| policy.admits(&signed));
     admitted.map_err(|unsigned| LoadError::not_signed(unsigned, &signed))?;
+    Ok(Checked { kind, form, signed })
+}
+
+/// Looks at everything else that can be seen without compiling it. Code that was made of it before shows the same at a
+/// glance.
+pub(crate) fn before_compiling(bytes: &[u8], checked: &Checked, taken: &Taken<'_>) -> Result<(), LoadError> {
     validate(bytes)?;
-    needs_no_more_than(bytes, taken.memory_bytes)?;
-    if form == Form::Component {
+    memory_fits(largest_memory(bytes), taken.memory_bytes)?;
+    if checked.form == Form::Component {
         // What can be no plugin is not worth compiling.
         let border = Border::read(bytes);
         border.shape(taken.extensions).map_err(|unfit| unfit_error(unfit, &border))?;
     }
-    Ok(Checked { kind, form, signed })
+    Ok(())
 }
 
 /// How a module without the contract can be run, if at all.
@@ -101,8 +107,8 @@ fn validate(bytes: &[u8]) -> Result<(), LoadError> {
         .map_err(|error| LoadError::Malformed { offset: error.offset() as u64, message: error.message().to_owned() })
 }
 
-/// Whether each of its memories can be made at all: the compiler's own words about that are not for people.
-fn needs_no_more_than(component: &[u8], memory_bytes: u64) -> Result<(), LoadError> {
+/// How many pages its largest memory has to begin with.
+fn largest_memory(component: &[u8]) -> u64 {
     use wasmparser::{Parser, Payload};
     let mut most = 0;
     for payload in Parser::new(0).parse_all(component).map_while(Result::ok) {
@@ -111,7 +117,12 @@ fn needs_no_more_than(component: &[u8], memory_bytes: u64) -> Result<(), LoadErr
             most = most.max(pages.unwrap_or_default());
         }
     }
-    let needed = most.saturating_mul(64 << 10);
+    most
+}
+
+/// Whether a memory of so many pages can be made at all: the compiler's own words about that are not for people.
+pub(super) fn memory_fits(pages: u64, memory_bytes: u64) -> Result<(), LoadError> {
+    let needed = pages.saturating_mul(64 << 10);
     if needed <= memory_bytes {
         return Ok(());
     }

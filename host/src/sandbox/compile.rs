@@ -4,12 +4,13 @@ use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use taskcell_artifact::{Answer, ArtifactCache, Bounds, ChildError, Code, Job};
+use taskcell_artifact::{Answer, ArtifactCache, Bounds, ChildError, Code, Job, Source};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 use wasmtime::component::Component;
 use wasmtime::{Engine, OutOfMemory};
 
+use crate::model::ids::PluginDigest;
 use crate::model::load_limits::LoadLimits;
 use crate::ports::clock::Clock;
 
@@ -84,13 +85,14 @@ impl Recipe {
 }
 
 impl Form {
-    /// What is hashed beside the plugin: a component that is made of a module depends on the program that makes it.
-    fn maker(self) -> &'static [u8] {
-        match self {
-            Self::Component => b"",
-            Self::Module => concat!("taskcell ", env!("CARGO_PKG_VERSION")).as_bytes(),
-            Self::Program => concat!("taskcell ", env!("CARGO_PKG_VERSION"), " command").as_bytes(),
-        }
+    fn source(self, digest: PluginDigest) -> Source<'static> {
+        // A component that is made of a module depends on the program that makes it.
+        let maker = match self {
+            Self::Component => "",
+            Self::Module => concat!("taskcell ", env!("CARGO_PKG_VERSION")),
+            Self::Program => concat!("taskcell ", env!("CARGO_PKG_VERSION"), " command"),
+        };
+        Source { maker, digest: digest.to_bytes() }
     }
 }
 
@@ -127,18 +129,20 @@ impl Compilers {
         Self { compiler, profile, cache, limits, children: Semaphore::new(CHILDREN_MAX) }
     }
 
-    /// The component, ready to be linked. Blocks for as long as it takes.
-    pub(super) fn component(
+    /// The component of a plugin that was compiled before with these settings, ready to be linked.
+    pub(super) fn find(&self, engine: &Engine, form: Form, digest: PluginDigest) -> Option<Component> {
+        self.cache.as_ref()?.find(engine, form.source(digest))
+    }
+
+    /// Compiles a plugin that was checked, and keeps its code. Blocks for as long as it takes.
+    pub(super) fn make(
         &self,
         form: Form,
         plugin: &[u8],
+        digest: PluginDigest,
         around: Surroundings<'_>,
     ) -> Result<Component, LoadError> {
-        let source = [form.maker(), plugin];
         let engine = around.engine;
-        if let Some(found) = self.cache.as_ref().and_then(|cache| cache.find(engine, &source)) {
-            return Ok(found);
-        }
         let answer = match &self.compiler {
             Compiler::InProcess => compile(engine, form, plugin),
             Compiler::ThisProgram => self.in_child(Path::new(THIS_PROGRAM), form, plugin, around)?,
@@ -148,7 +152,7 @@ impl Compilers {
         let component = code.load(engine).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
         // Only what this engine has taken is worth keeping.
         if let Some(cache) = &self.cache {
-            cache.keep(engine, &source, &code);
+            cache.keep(engine, form.source(digest), &code);
         }
         Ok(component)
     }

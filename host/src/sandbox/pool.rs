@@ -20,13 +20,21 @@ pub(super) struct Pool {
 pub(super) struct Needs {
     memories: u32,
     tables: u32,
+    /// Pages of its largest memory at the beginning.
+    pages: u64,
 }
 
 impl Needs {
     /// What the component declares. `None` when it cannot be told, because it imports modules.
     pub(super) fn of(component: &Component) -> Option<Self> {
         let required = component.resources_required()?;
-        Some(Self { memories: required.num_memories, tables: required.num_tables })
+        let pages = required.max_initial_memory_size.unwrap_or_default();
+        Some(Self { memories: required.num_memories, tables: required.num_tables, pages })
+    }
+
+    /// How many pages its largest memory has to begin with.
+    pub(super) fn pages(self) -> u64 {
+        self.pages
     }
 
     /// Whether such a cell can ever get a place.
@@ -71,7 +79,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_pool_queues_and_a_free_place_is_taken() {
         let pool = Pool::new(Stock { memories: 3, tables: 10, ..Stock::for_cells(10, LoadLimits::default()) });
-        let needs = Needs { memories: 2, tables: 1 };
+        let needs = Needs { memories: 2, tables: 1, pages: 0 };
         let first = pool.admit(needs).await;
         let mut second = std::pin::pin!(pool.admit(needs));
         assert!(futures_poll(second.as_mut()).await.is_none(), "one memory is left, two are needed");

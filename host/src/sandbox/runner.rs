@@ -12,7 +12,7 @@ use taskcell_slot::{Guest, GuestEnd, Settings, Workers};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 use wasmtime::Engine;
-use wasmtime::component::Linker;
+use wasmtime::component::{Component, Linker};
 
 use crate::model::ids::PluginDigest;
 use crate::model::limits::Limits;
@@ -32,7 +32,7 @@ use crate::ports::output::OutputLog;
 use crate::ports::runner::{CellLink, CellWork, CodeHold, Permit, Runner};
 
 use super::cell::{self, Around, CellData, Linked};
-use super::checking::{Checked, Taken, before_compiling, unfit_error};
+use super::checking::{Checked, Taken, at_first_sight, before_compiling, memory_fits, unfit_error};
 use super::compile::{Compiler, Compilers, Surroundings};
 use super::engine::{Profile, Stock, engine};
 #[cfg(feature = "wit-extension")]
@@ -236,16 +236,18 @@ impl WasmRunner {
             extensions: &self.extensions,
             policy,
         };
-        let Checked { kind, form, signed } = before_compiling(bytes, signature.as_deref(), &taken)?;
-        let Some(system) = self.system.as_ref().map(|system| system.handle().clone()) else {
-            return Err(LoadError::ShuttingDown);
+        let checked = at_first_sight(bytes, signature.as_deref(), &taken)?;
+        let digest = PluginDigest::of(bytes);
+        let compiled = match self.compilers.find(&self.engine, checked.form, digest) {
+            Some(found) => found,
+            None => self.make(bytes, digest, &checked, &taken, wanted)?,
         };
-        let around = Surroundings { engine: &self.engine, system, clock: &*self.clock, wanted };
-        let compiled = self.compilers.component(form, bytes, around)?;
+        let Checked { kind, signed, .. } = checked;
         let border = Border::of(&compiled, &self.engine);
         let shape = border.shape(&self.extensions).map_err(|unfit| unfit_error(unfit, &border))?;
         let needs = Needs::of(&compiled)
             .ok_or_else(|| LoadError::TooDemanding("it imports core modules, so its size cannot be told".to_owned()))?;
+        memory_fits(needs.pages(), self.limits.memory_bytes)?;
         needs.fit(self.stock).map_err(LoadError::TooDemanding)?;
         let linked = self
             .linker
@@ -256,9 +258,25 @@ impl WasmRunner {
             Linked::TaskPlugin(_) => HookFunctions::of(&compiled, &border).map_err(LoadError::TooDemanding)?,
             Linked::Command(_) => HookFunctions::none(),
         };
-        let digest = PluginDigest::of(bytes);
         let code = Code { linked, needs, hooks };
         Ok(Compiled { code, border, digest, size: bytes.len() as u64, kind, signed })
+    }
+
+    /// Compiles what was never compiled before with these settings.
+    fn make(
+        &self,
+        bytes: &[u8],
+        digest: PluginDigest,
+        checked: &Checked,
+        taken: &Taken<'_>,
+        wanted: oneshot::Receiver<Infallible>,
+    ) -> Result<Component, LoadError> {
+        before_compiling(bytes, checked, taken)?;
+        let Some(system) = self.system.as_ref().map(|system| system.handle().clone()) else {
+            return Err(LoadError::ShuttingDown);
+        };
+        let around = Surroundings { engine: &self.engine, system, clock: &*self.clock, wanted };
+        self.compilers.make(checked.form, bytes, digest, around)
     }
 
     async fn describe(&self, code: Arc<Code>) -> Result<Manifest, LoadError> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -97,7 +98,7 @@ impl fmt::Display for AnswerFor {
 #[derive(Debug, Clone)]
 pub(crate) struct Mandate {
     /// What its type asks for.
-    requested: Requested,
+    requested: Arc<Requested>,
     /// What the policy says about its plugin; without a policy, whoever starts a task is the operator.
     rules: Option<SharedRules>,
     /// What whoever started it let it have; `None` is as much as the policy gives.
@@ -110,9 +111,9 @@ pub(crate) struct Mandate {
 }
 
 impl Mandate {
-    pub(crate) fn new(requested: Requested, rules: Option<SharedRules>, given: Option<Grants>) -> Self {
+    pub(crate) fn new(requested: impl Into<Arc<Requested>>, rules: Option<SharedRules>, given: Option<Grants>) -> Self {
         Self {
-            requested,
+            requested: requested.into(),
             rules,
             given,
             withdrawn: Denials::default(),
