@@ -182,7 +182,7 @@ mod tests {
 
     use super::*;
 
-    fn of(component: &[u8]) -> Source<'static> {
+    fn source_of(component: &[u8]) -> Source<'static> {
         Source { maker: "", digest: Sha256::digest(component).into() }
     }
 
@@ -197,7 +197,7 @@ mod tests {
         let cache = ArtifactCache::open(dir.path().join("cache")).unwrap();
         let engine = Engine::default();
         let component = wat::parse_str("(component (core module (func (export \"f\"))))").unwrap();
-        let source = of(&component);
+        let source = source_of(&component);
         assert!(cache.find(&engine, source).is_none());
         let code = Code::compile(&engine, &component).unwrap();
         code.load(&engine).unwrap();
@@ -239,18 +239,18 @@ mod tests {
             let engine = Engine::default();
             let [source, other] = ["(component (core module (func)))", "(component (core module (func (param i32))))"]
                 .map(|text| wat::parse_str(text).unwrap());
-            let path = |source: &[u8]| dir.path().join("cache").join(name(&engine, of(source)));
+            let path = |source: &[u8]| dir.path().join("cache").join(name(&engine, source_of(source)));
             let (file, other_file) = (path(&source), path(&other));
             let code = Code::compile(&engine, &source).unwrap();
-            cache.keep(&engine, of(&source), &code);
-            cache.keep(&engine, of(&other), &Code::compile(&engine, &other).unwrap());
+            cache.keep(&engine, source_of(&source), &code);
+            cache.keep(&engine, source_of(&other), &Code::compile(&engine, &other).unwrap());
             let kept = Self { dir, cache, engine, source, code, file, other: other_file };
             assert!(kept.is_found() && kept.other.is_file());
             kept
         }
 
         fn is_found(&self) -> bool {
-            self.cache.find(&self.engine, of(&self.source)).is_some()
+            self.cache.find(&self.engine, source_of(&self.source)).is_some()
         }
 
         fn fifo(path: &Path) {
@@ -305,7 +305,7 @@ mod tests {
                 let kept = Kept::new();
                 tell(&kept, &of(&kept.file));
                 assert!(!kept.is_found(), "{lie}");
-                kept.cache.keep(&kept.engine, of(&kept.source), &kept.code);
+                kept.cache.keep(&kept.engine, source_of(&kept.source), &kept.code);
                 assert!(kept.is_found(), "{lie}: it is made anew");
             }
         }
@@ -319,7 +319,7 @@ mod tests {
             std::fs::remove_file(&file).unwrap();
             std::fs::create_dir_all(file.join("inside")).unwrap();
             assert!(!kept.is_found());
-            kept.cache.keep(&kept.engine, of(&kept.source), &kept.code);
+            kept.cache.keep(&kept.engine, source_of(&kept.source), &kept.code);
             assert!(!kept.is_found(), "what is in it is not ours to remove");
         }
     }
