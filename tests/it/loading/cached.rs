@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
-use taskcell::{Compiler, Host, PluginDigest, StartRequest};
+use taskcell::{Compiler, Host, Limits, PluginDigest, StartRequest};
 use tempfile::TempDir;
 
 use super::compiling::Script;
@@ -44,8 +44,12 @@ impl Cached {
     }
 
     fn host(&self) -> Host {
+        self.host_with(Limits::default())
+    }
+
+    fn host_with(&self, limits: Limits) -> Host {
         let compiler = Compiler::Helper(self.compiler.path());
-        Host::builder().running_max(4).compiler(compiler).cache_dir(self.dir()).build().unwrap()
+        Host::builder().running_max(4).compiler(compiler).cache_dir(self.dir()).limits(limits).build().unwrap()
     }
 
     fn compiled(&self) -> usize {
@@ -58,7 +62,7 @@ impl Cached {
         let new: Vec<_> = names(self.dir()).into_iter().filter(|name| !before.contains(name)).collect();
         let of = |ending: &str| self.dir().join(new.iter().find(|name| name.ends_with(ending)).unwrap());
         assert_eq!(new.len(), 2, "{new:?}");
-        [of(".cwasm"), of(".sha256")]
+        [of(".cwasm"), of(".seal")]
     }
 }
 
@@ -129,6 +133,21 @@ async fn t22_whatever_way_the_cache_lies_each_plugin_does_what_it_is() {
             assert_eq!(runs(&cached, &two).await, json!(2), "{lie}");
         }
     }
+}
+
+#[tokio::test]
+async fn t22_code_that_is_kept_is_held_against_the_limits_of_the_host_that_finds_it() {
+    let cached = Cached::new();
+    let plugin = saying(1);
+    assert_eq!(runs(&cached, &plugin).await, json!(1));
+    let mut less = Limits::default();
+    less.memory_bytes = 32 << 10;
+    let host = cached.host_with(less);
+    let says = async |bytes: &[u8]| within(host.load_plugin_bytes("made", bytes.to_vec())).await.unwrap_err().to_string();
+    // Never compiled, and compiled before: it is refused for the same reason, in the same words.
+    assert_eq!(says(&saying(2)).await, says(&plugin).await);
+    assert!(says(&plugin).await.contains("of memory to begin with"), "{}", says(&plugin).await);
+    assert_eq!(cached.compiled(), 1);
 }
 
 #[tokio::test]
