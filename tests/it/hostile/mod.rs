@@ -18,3 +18,4 @@ mod t10;
 mod t11;
 mod t12;
 mod t15;
+mod t43;
