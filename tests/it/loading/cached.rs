@@ -143,7 +143,8 @@ async fn t22_code_that_is_kept_is_held_against_the_limits_of_the_host_that_finds
     let mut less = Limits::default();
     less.memory_bytes = 32 << 10;
     let host = cached.host_with(less);
-    let says = async |bytes: &[u8]| within(host.load_plugin_bytes("made", bytes.to_vec())).await.unwrap_err().to_string();
+    let says =
+        async |bytes: &[u8]| within(host.load_plugin_bytes("made", bytes.to_vec())).await.unwrap_err().to_string();
     // Never compiled, and compiled before: it is refused for the same reason, in the same words.
     assert_eq!(says(&saying(2)).await, says(&plugin).await);
     assert!(says(&plugin).await.contains("of memory to begin with"), "{}", says(&plugin).await);
