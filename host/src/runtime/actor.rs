@@ -170,7 +170,7 @@ pub(super) struct Ended;
 
 impl Actor {
     /// Lives the task from its creation to its end, and cleans up after it.
-    pub(super) async fn run(mut self, mut cell: Cell) {
+    pub(super) async fn run(mut self: Box<Self>, mut cell: Cell) {
         let mut lives = self.begins(&mut cell).await;
         while lives {
             let step = {

@@ -41,7 +41,7 @@ use super::start_error::StartError;
 /// A task that is ready to live as soon as its first events are stored.
 pub(super) struct Newborn {
     pub(super) claim: Claim,
-    pub(super) actor: Actor,
+    pub(super) actor: Box<Actor>,
     pub(super) cell: Cell,
 }
 

@@ -79,8 +79,9 @@ pub(super) struct Makings {
 /// What its code is given when it begins.
 pub(super) type Ready = Box<(CellWork, CellLink)>;
 
-/// Makes it. No future of its own, because much is moved here.
-pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Actor, Ready) {
+/// Makes it. No future of its own, because much is moved here; and boxed, because a future that holds it would hold it once
+/// more for each that it waits in.
+pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Box<Actor>, Ready) {
     let Body { shared, control } = of.body;
     let (id, task) = (shared.id, shared.task.clone());
     let (input, limits, details, paused, ran_ms, granting) = {
@@ -130,7 +131,7 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Actor, Ready) {
         alive,
     };
     let again = || Box::new(link.clone());
-    let mut actor = Actor {
+    let mut actor = Box::new(Actor {
         again: (work.details.retry.attempts > 1).then(again),
         version: of.version,
         desk: Arc::clone(&inner.desk),
@@ -169,7 +170,7 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Actor, Ready) {
         at_end: of.at_end,
         life: None,
         hooks: of.hooks,
-    };
+    });
     actor.begin_to_wait();
     (actor, Box::new((work, link)))
 }

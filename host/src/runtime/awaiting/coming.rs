@@ -33,7 +33,7 @@ pub(in crate::runtime) struct Kept {
 
 impl Kept {
     /// The actor that goes on with it, and its code, which has not begun.
-    pub(in crate::runtime) fn actor(self, inner: &Arc<Inner>, fit: Fit) -> (Actor, Cell) {
+    pub(in crate::runtime) fn actor(self, inner: &Arc<Inner>, fit: Fit) -> (Box<Actor>, Cell) {
         let Fit { version, schemas, wanted, papers, attached } = fit;
         let task_type = &self.body.shared.task.task_type;
         let hooks = inner.task_hooks(&version.plugin, task_type, papers.grants.as_ref());
