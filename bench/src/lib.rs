@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows what is measured; the program beside it measures.
 
+mod count;
 mod curve;
 mod curves;
 mod figure;
@@ -10,6 +11,7 @@ mod plot;
 mod stats;
 mod table;
 
+pub use count::{Compared, Count, Counted, Recorded};
 pub use curve::{Curve, Verdict};
 pub use curves::write_curves;
 pub use figure::{Figure, Owed};

@@ -7,6 +7,7 @@
     reason = "a program that measures: it looks at the clock and the disk, makes threads, and prints"
 )]
 
+mod counts;
 mod guests;
 mod hostile;
 mod measure;
@@ -33,6 +34,11 @@ enum Command {
     Hostile(hostile::Arguments),
     /// Runs tasks for long, and looks whether anything grows.
     Soak(soak::Arguments),
+    /// Counts the instructions of a start and of calls, and holds them against those that were recorded.
+    Counts(counts::Arguments),
+    /// Does what is counted.
+    #[command(hide = true)]
+    Counted(counts::Work),
     /// Says how much memory so many tasks that wait take, in a process of its own.
     #[command(hide = true)]
     Park(park::Arguments),
@@ -75,6 +81,8 @@ fn main() -> ExitCode {
         Command::Rows(arguments) => run(&arguments).map(|()| true),
         Command::Hostile(arguments) => hostile::run(&arguments).map(|()| true),
         Command::Soak(arguments) => soak::run(&arguments),
+        Command::Counts(arguments) => counts::run(&arguments),
+        Command::Counted(work) => counts::work(work).map(|()| true),
         Command::Park(arguments) => park::run(arguments).map(|()| true),
         Command::Starts(arguments) => rows::starts(arguments).map(|()| true),
     };

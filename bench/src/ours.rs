@@ -50,8 +50,13 @@ impl Ours {
 
     /// For so many tasks at once.
     pub(crate) fn with_cells(cells: u32, builder: HostBuilder) -> Result<Self> {
+        Self::with(cells, builder.profile(profile_for(cells)))
+    }
+
+    /// With the builder's own profile.
+    pub(crate) fn with(cells: u32, builder: HostBuilder) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let host = runtime.block_on(async { builder.running_max(cells).profile(profile_for(cells)).build() })?;
+        let host = runtime.block_on(async { builder.running_max(cells).build() })?;
         Ok(Self { runtime, host: Arc::new(host) })
     }
 

@@ -261,7 +261,12 @@ pub(crate) fn engine() -> Result<Engine> {
 
 /// The same, for so many tasks at once.
 pub(crate) fn engine_for(cells: u32) -> Result<Engine> {
-    Engine::new(&engine_config(cells, &Limits::default(), profile_for(cells))).map_err(plain)
+    engine_of(cells, profile_for(cells))
+}
+
+/// The same, made for this.
+pub(crate) fn engine_of(cells: u32, profile: Profile) -> Result<Engine> {
+    Engine::new(&engine_config(cells, &Limits::default(), profile)).map_err(plain)
 }
 
 /// What so many cells are made for, on both sides.

@@ -12,6 +12,8 @@ const PACKAGE: &str = "taskcell-bench";
 const PROGRAM: &str = "taskcell";
 /// The workspace of what compares us with others, and where it is built.
 const PEERS: &str = "bench/peers/Cargo.toml";
+/// What a start and calls cost in instructions, as it was when somebody recorded it.
+const COUNTS: &str = "bench/counts.json";
 const PEERS_DIR: &str = "peers";
 /// The program that does; the other one that is built with it is one of the sides.
 const PEERS_PROGRAM: &str = "taskcell-peers";
@@ -35,6 +37,13 @@ pub(crate) struct Arguments {
     /// tokio task. The first build takes long, because Extism brings another wasmtime.
     #[arg(long, conflicts_with_all = ["rows", "hostile"])]
     peers: bool,
+    /// Counts the instructions of a start and of calls under valgrind instead, and says what costs more than it did when
+    /// it was recorded (`bench/counts.json`).
+    #[arg(long, conflicts_with_all = ["rows", "hostile", "peers", "quick"])]
+    counts: bool,
+    /// Records what is counted.
+    #[arg(long, requires = "counts")]
+    record: bool,
 }
 
 pub(crate) fn command(arguments: &Arguments) -> Result<()> {
@@ -47,6 +56,16 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
     if arguments.hostile {
         bench.arg("hostile").arg("--guests").arg(guests::build(&workspace)?).args(flags);
         return run(bench, "the benchmark");
+    }
+    if arguments.counts {
+        bench
+            .arg("counts")
+            .arg("--compiler")
+            .arg(cargo::compiler()?)
+            .arg("--recorded")
+            .arg(workspace.root.join(COUNTS));
+        bench.args(flags).args(arguments.record.then_some("--record"));
+        return run(bench, "the count");
     }
     bench.arg("rows").arg("--hello").arg(hello(&workspace)?).arg("--program").arg(taskcell);
     bench.arg("--disk").arg(&workspace.target_dir).arg("--svg").arg(workspace.target_dir.join("bench.svg"));

@@ -14,6 +14,13 @@ pub(crate) fn host() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
+/// The compiler that it uses, as that calls itself.
+pub(crate) fn compiler() -> Result<String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).arg("--version").output().context("cannot run rustc")?;
+    Ok(String::from_utf8(output.stdout).context("rustc says what is no text")?.trim().to_owned())
+}
+
 /// A finished program, component or module.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Artifact {
