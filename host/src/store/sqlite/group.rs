@@ -350,3 +350,19 @@ impl Books<'_> {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ids::TaskId;
+
+    #[test]
+    fn t46_places_that_are_known_do_not_add_up() {
+        let mut places = Places::default();
+        for number in 0..=Places::MOST as u128 {
+            let stream = StreamId::Task(TaskId::from_random(number));
+            places.know(stream, Place { stream: 1, head: 1 });
+            assert!(places.0.len() <= Places::MOST && places.0.contains_key(&stream));
+        }
+    }
+}
