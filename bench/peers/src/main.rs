@@ -14,6 +14,7 @@ mod report;
 mod run;
 mod sides;
 #[path = "../../src/stats.rs"]
+#[expect(unreachable_pub, reason = "it is the bench's library, where it is public")]
 mod stats;
 mod versions;
 mod work;
