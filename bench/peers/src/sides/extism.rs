@@ -34,12 +34,36 @@ pub(crate) enum Engines {
 pub(super) struct Surroundings {
     started: Arc<AtomicUsize>,
     gate: Arc<(Mutex<u64>, Condvar)>,
+    /// Whether those that say that they run wait for the others.
+    line: Arc<(Mutex<bool>, Condvar)>,
 }
 
 impl Surroundings {
     /// How many have said that they run.
     pub(super) fn started(&self) -> usize {
         self.started.load(Ordering::Acquire)
+    }
+
+    /// Has those that say that they run wait until all do: a thousand that spin would leave the last ones no time to begin.
+    pub(super) fn hold(&self) {
+        *self.line.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
+    /// Lets them go.
+    pub(super) fn go(&self) {
+        let (held, bell) = &*self.line;
+        *held.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        bell.notify_all();
+    }
+
+    /// Says that one runs, which may be held here.
+    fn ready(&self) {
+        self.started.fetch_add(1, Ordering::AcqRel);
+        let (held, bell) = &*self.line;
+        let mut now = held.lock().unwrap_or_else(PoisonError::into_inner);
+        while *now {
+            now = bell.wait(now).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Lets all that wait go on.
@@ -60,10 +84,10 @@ impl Surroundings {
     }
 
     fn builder(&self, manifest: Manifest) -> PluginBuilder<'static> {
-        let (started, waiting) = (Arc::clone(&self.started), self.clone());
+        let (starting, waiting) = (self.clone(), self.clone());
         PluginBuilder::new(manifest)
             .with_function("ready", [], [], UserData::new(()), move |_, _, _, _| {
-                started.fetch_add(1, Ordering::AcqRel);
+                starting.ready();
                 Ok(())
             })
             .with_function("wait", [], [], UserData::new(()), move |_, _, _, _| {

@@ -53,6 +53,7 @@ impl<'a> Crowd<'a> {
     fn start(&mut self, numbers: &[usize]) -> Result<()> {
         let before = self.around.started();
         let plugins = numbers.iter().map(|_| self.source.plugin(self.around)).collect::<Result<Vec<_>>>()?;
+        self.around.hold();
         for (number, mut plugin) in numbers.iter().copied().zip(plugins) {
             let handle = plugin.cancel_handle();
             match self.members.get_mut(number) {
@@ -72,6 +73,7 @@ impl<'a> Crowd<'a> {
             ensure!(began.elapsed() < PATIENCE, "only {} of them run", self.around.started() - before);
             thread::sleep(Duration::from_millis(1));
         }
+        self.around.go();
         Ok(())
     }
 

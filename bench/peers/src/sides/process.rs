@@ -102,6 +102,11 @@ impl Program {
         for member in &mut crowd {
             member.ready()?;
         }
+        for (number, member) in crowd.iter_mut().enumerate() {
+            if job(number) == Job::Spin {
+                member.go()?;
+            }
+        }
         let mut found = Found::default();
         for (number, pause) in victims(cancels) {
             thread::sleep(pause);
@@ -110,6 +115,7 @@ impl Program {
             found.samples.push(member.killed(&mut found.reason)?);
             *member = self.start(Job::Spin)?;
             member.ready()?;
+            member.go()?;
             found.deaths.push(dead(&mut crowd)? as f64);
         }
         if others == Job::Answer {
@@ -134,6 +140,8 @@ impl Program {
     fn limits(&self) -> Result<Vec<Finding>> {
         let before = Instant::now();
         let mut late = self.start(Job::Spin)?;
+        late.ready()?;
+        late.go()?;
         thread::sleep(ALLOWED);
         late.child.kill()?;
         let status = late.child.wait()?;
@@ -168,8 +176,13 @@ impl Running {
         Ok(())
     }
 
+    /// Lets one go that has said that it runs.
+    fn go(&mut self) -> Result<()> {
+        Ok(self.stdin.write_all(b"go\n")?)
+    }
+
     fn answer(&mut self) -> Result<()> {
-        self.stdin.write_all(b"go\n")?;
+        self.go()?;
         let said = self.line()?;
         ensure!(said == work(), "the answer was {said:?}");
         Ok(())
