@@ -71,7 +71,7 @@ async def refused(fact, *args, file="job.py"):
     error = answer["error"] or {"error_type": "success", "message": json.dumps(answer["result"])}
     # Without the frames of the interpreter, where it is one that says them.
     lines = [line.strip() for line in error["message"].splitlines() if line.strip()]
-    message = lines[0] if len(lines) == 1 else f"{lines[0]} … {lines[-1]}"
+    message = "".join(lines) if len(lines) < 2 else f"{lines[0]} … {lines[-1]}"
     return finding(fact, [micros(before)], f"`{error['error_type']}: {message}`")
 
 

@@ -46,6 +46,6 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
     };
     let calls = CALLS.into_iter().map(|call| measure(call, &in_memory, "", Owed::Ratio(1.5)));
     let prints = CALLS.into_iter().filter(|(call, ..)| !matches!(call, Call::Heartbeat));
-    let kept = prints.map(|call| measure(call, &on_disk, ", all of it kept on disk", Owed::Nothing));
+    let kept = prints.map(|call| measure(call, &on_disk, ", what is older on disk", Owed::Nothing));
     calls.chain(kept).collect()
 }

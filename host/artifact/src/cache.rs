@@ -143,8 +143,8 @@ fn is_private(meta: &std::fs::Metadata) -> bool {
 }
 
 /// What the file's second file says of it: a checksum of its name and what is in it, so that it is sound nowhere else, and
-/// how long it is. Nobody who could write a false code could not seal it as well, so it need not be a hard one to forge: it
-/// finds what was torn or has rotted, and is read with each plugin that is loaded.
+/// how long it is. Whoever could write false code could seal it as well, so it need not be hard to forge: it
+/// finds what was torn or has rotted, and is made of each plugin that is loaded.
 fn seal(path: &Path, length: u64, mut code: impl io::Read) -> io::Result<String> {
     let mut all = Xxh3::new();
     all.update(path.file_name().unwrap_or_default().as_encoded_bytes());

@@ -64,7 +64,7 @@ pub(crate) fn at_first_sight(bytes: &[u8], beside: Option<&[u8]>, taken: &Taken<
 }
 
 /// Looks at everything else that can be seen without compiling it. Code that was made of it before shows the same at a
-/// glance.
+/// glance, of those modules that it has an instance of.
 pub(crate) fn before_compiling(bytes: &[u8], checked: &Checked, taken: &Taken<'_>) -> Result<(), LoadError> {
     validate(bytes)?;
     memory_fits(largest_memory(bytes), taken.memory_bytes)?;

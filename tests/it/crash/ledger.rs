@@ -289,13 +289,16 @@ impl Ledger {
         self.check_effects(server).await;
     }
 
-    /// Each thing that can be acknowledged was, for some task: what is never done shows nothing.
-    pub(super) fn saw_everything(&self) {
+    /// What was never acknowledged for any task, of that which can be: what is never done shows nothing.
+    pub(super) fn missing(&self) -> Option<&'static str> {
         let some = |what: fn(&Entry) -> bool| self.entries.values().any(what);
-        assert!(some(|entry| !entry.signals.is_empty()), "no signal");
-        assert!(some(|entry| entry.approved), "no decision");
-        assert!(some(|entry| entry.cancelled), "no wish to stop");
-        assert!(!self.acknowledged.is_empty(), "no message");
+        let seen = [
+            (some(|entry| !entry.signals.is_empty()), "a signal"),
+            (some(|entry| entry.approved), "a decision"),
+            (some(|entry| entry.cancelled), "a wish to stop"),
+            (!self.acknowledged.is_empty(), "a message"),
+        ];
+        seen.into_iter().find(|(is_seen, _)| !is_seen).map(|(_, what)| what)
     }
 
     /// Each task whose plugin is told of its end has one note that it was.

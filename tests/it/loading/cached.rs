@@ -139,7 +139,7 @@ async fn t22_whatever_way_the_cache_lies_each_plugin_does_what_it_is() {
 }
 
 #[tokio::test]
-async fn t22_code_that_is_kept_is_held_against_the_limits_of_the_host_that_finds_it() {
+async fn t22_code_that_is_kept_is_held_against_the_memory_limit_of_the_host_that_finds_it() {
     let cached = Cached::new();
     let plugin = saying(1);
     assert_eq!(runs(&cached, &plugin).await, json!(1));
