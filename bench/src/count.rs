@@ -64,7 +64,7 @@ impl Counted {
         let before = |name: &str| recorded.counts.iter().find(|count| count.name == name).map(|count| count.ours);
         let line = |count: &Count| (count.clone(), before(&count.name).filter(|_| not_compared.is_none()));
         let lines = self.counts.iter().map(line).collect();
-        Compared { lines, not_compared }
+        Compared { not_compared, lines }
     }
 }
 

@@ -47,12 +47,12 @@ impl Cached {
     }
 
     fn host(&self) -> Host {
-        self.host_with(Limits::default())
+        self.host_with(&Limits::default())
     }
 
-    fn host_with(&self, limits: Limits) -> Host {
+    fn host_with(&self, limits: &Limits) -> Host {
         let compiler = Compiler::Helper(self.compiler.path());
-        Host::builder().running_max(4).compiler(compiler).cache_dir(self.dir()).limits(limits).build().unwrap()
+        Host::builder().running_max(4).compiler(compiler).cache_dir(self.dir()).limits(*limits).build().unwrap()
     }
 
     fn compiled(&self) -> usize {
@@ -146,7 +146,7 @@ async fn t22_code_that_is_kept_is_held_against_the_memory_limit_of_the_host_that
     let mut less = Limits::default();
     // A byte less than the plugin has: the engine rounds up to whole pages, and has room for it.
     less.memory_bytes = (PAGES << 16) - 1;
-    let host = cached.host_with(less);
+    let host = cached.host_with(&less);
     let says =
         async |bytes: &[u8]| within(host.load_plugin_bytes("made", bytes.to_vec())).await.unwrap_err().to_string();
     // Never compiled, and compiled before: it is refused for the same reason, in the same words.
