@@ -272,7 +272,7 @@ mod tests {
             ("it goes on", |_, file| std::fs::write(file, [std::fs::read(file).unwrap(), vec![0]].concat()).unwrap()),
             ("a bit of it is another", |_, file| {
                 let mut bytes = std::fs::read(file).unwrap();
-                bytes[40] ^= 1;
+                bytes[20] ^= 1;
                 std::fs::write(file, bytes).unwrap();
             }),
             ("it is rubbish", |_, file| std::fs::write(file, [0xff; 4096]).unwrap()),
