@@ -26,8 +26,8 @@ impl<'a> Watch<'a> {
             // The allocator keeps some of what it once had.
             Curve::new("memory MiB", 0.1, 8.0),
             Curve::new("descriptors", 0.0, 8.0),
-            // Those for what blocks come and go: two pools of 64, one for granted folders and one for everything else.
-            Curve::new("threads", 0.0, 128.0),
+            // Those for what blocks come and go.
+            Curve::new("threads", 0.0, 8.0),
         ];
         if dir.is_some() {
             // The log grows up to where it begins anew.
