@@ -29,9 +29,6 @@ pub struct Counted {
     pub counts: Vec<Count>,
 }
 
-/// What was counted at another time.
-pub type Recorded = Counted;
-
 /// Counts beside those that were recorded.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Compared {
@@ -55,7 +52,7 @@ fn ratio(count: u64, of: u64) -> f64 {
 
 impl Counted {
     /// These counts beside others. Those of another compiler or valgrind say nothing about the code.
-    pub fn compared(&self, recorded: &Recorded) -> Compared {
+    pub fn compared(&self, recorded: &Self) -> Compared {
         let differs = |what: &str, now: &str, then: &str| {
             (now != then).then(|| format!("recorded with the {what} {then}, and this is {now}: not compared"))
         };

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use serde_json::json;
 use taskcell::{Compiler, Host, Limits, Profile, Unload};
-use taskcell_bench::{Count, Counted, Recorded};
+use taskcell_bench::{Count, Counted};
 
 use crate::{
     guests::{self, Call},
@@ -138,7 +138,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     }
     let recorded = std::fs::read_to_string(&arguments.recorded)
         .with_context(|| format!("{} cannot be read: `--record` writes it", arguments.recorded.display()))?;
-    let recorded: Recorded = serde_json::from_str(&recorded).context("what was recorded cannot be understood")?;
+    let recorded: Counted = serde_json::from_str(&recorded).context("what was recorded cannot be understood")?;
     let compared = counted.compared(&recorded);
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&compared)?);

@@ -11,7 +11,7 @@ mod plot;
 mod stats;
 mod table;
 
-pub use count::{Compared, Count, Counted, Recorded};
+pub use count::{Compared, Count, Counted};
 pub use curve::{Curve, Verdict};
 pub use curves::write_curves;
 pub use figure::{Figure, Owed};
