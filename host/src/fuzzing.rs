@@ -5,6 +5,7 @@
 //! `cargo xtask fuzz` searches; the tests try the seeds, what was kept, and what is made of both. Not a part of what the library promises.
 
 mod files;
+mod making;
 mod names;
 mod texts;
 

@@ -9,11 +9,21 @@ use crate::sandbox::checking::{Checked, Taken, at_first_sight, before_compiling}
 use crate::sandbox::load::LoadError;
 use crate::sandbox::signature;
 
+use super::making;
+
 /// What an error says beside what it quotes of a file.
 const WORDS_BYTES_MAX: usize = 4096;
 
-/// A file that shall be loaded is refused with an error, or may be compiled.
+/// The bytes as a file, and the file that is made as they say.
 pub(super) fn load(bytes: &[u8]) {
+    loaded(bytes);
+    if let Some(made) = making::made(bytes) {
+        loaded(&made);
+    }
+}
+
+/// A file that shall be loaded is refused with an error, or may be compiled.
+fn loaded(bytes: &[u8]) {
     let taken =
         Taken { file_bytes: 1 << 20, memory_bytes: 128 << 20, plain_commands: true, extensions: &[], policy: None };
     let checked = check(bytes, &taken);

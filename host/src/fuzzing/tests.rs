@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::making::made;
 use super::mutation::{Numbers, mutated};
 use super::{TARGETS, Target, files, seeds};
 
@@ -67,6 +68,16 @@ fn t24_every_target_has_a_program_and_a_corpus_that_is_small() {
     }
     let bytes: usize = corpora.iter().flatten().map(Vec::len).sum();
     assert!(bytes <= CORPORA_BYTES_MAX, "the corpora have {bytes} bytes: keep what reaches the most with the least");
+}
+
+/// Else the test below would replay less than the searches found.
+#[test]
+fn t24_files_are_made_of_what_was_kept() {
+    let made: Vec<Vec<u8>> = found("load").iter().filter_map(|input| made(input)).collect();
+    let component = |file: &&Vec<u8>| file.starts_with(b"\0asm\x0d\0\x01\0");
+    let module = |file: &&Vec<u8>| file.starts_with(b"\0asm\x01\0\0\0");
+    let (components, modules) = (made.iter().filter(component).count(), made.iter().filter(module).count());
+    assert!(components >= 20 && modules >= 10, "{components} components and {modules} modules");
 }
 
 #[test]
