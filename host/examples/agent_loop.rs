@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "it shows what it does")]
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::json;
@@ -45,7 +46,10 @@ fn script() -> anyhow::Result<Vec<Says>> {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<ExitCode> {
+    if let Some(done) = taskcell::compile_child() {
+        return Ok(done);
+    }
     let folder = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| "target/guests/wasm".to_owned()));
     let host = Host::builder().provide(HostFunction::new("price"), |_| async { Ok(json!(4_900)) }).build()?;
     for plugin in ["invoice", "crunch", "approval"] {
@@ -65,7 +69,7 @@ async fn main() -> anyhow::Result<()> {
         tell("note", &update);
     }
     host.shutdown().await;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What the model says is done, and the turn goes on until each of its calls is answered.

@@ -4,12 +4,16 @@
 #![expect(clippy::print_stdout, reason = "it shows what it does")]
 
 use std::io::{BufRead as _, Write as _};
+use std::process::ExitCode;
 
 use serde_json::json;
 use taskcell::{EventBody, EventSeq, Grants, Host, HostFunction, Party, StartRequest, escape};
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<ExitCode> {
+    if let Some(done) = taskcell::compile_child() {
+        return Ok(done);
+    }
     let file = std::env::args().nth(1).unwrap_or_else(|| "target/guests/wasm/invoice.wasm".to_owned());
     let host = Host::builder().provide(HostFunction::new("price"), |_| async { Ok(json!(4_900)) }).build()?;
     host.load_plugin(file).await?;
@@ -35,5 +39,5 @@ async fn main() -> anyhow::Result<()> {
     }
     println!("{}", task.wait().await);
     host.shutdown().await;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

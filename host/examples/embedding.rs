@@ -3,10 +3,15 @@
 //! `cargo run --example embedding -- target/guests/wasm/hello.wasm`
 #![expect(clippy::print_stdout, reason = "it shows what it does")]
 
+use std::process::ExitCode;
+
 use taskcell::{EventBody, EventSeq, Host, StartRequest};
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<ExitCode> {
+    if let Some(done) = taskcell::compile_child() {
+        return Ok(done);
+    }
     let file = std::env::args().nth(1).unwrap_or_else(|| "target/guests/wasm/hello.wasm".to_owned());
     let host = Host::builder().build()?;
     let plugin = host.load_plugin(file).await?;
@@ -20,5 +25,5 @@ async fn main() -> anyhow::Result<()> {
     }
     println!("{}", serde_json::to_string_pretty(&task.wait().await)?);
     host.shutdown().await;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

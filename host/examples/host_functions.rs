@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "it shows what it does")]
 
 use std::collections::BTreeMap;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,10 @@ use serde_json::json;
 use taskcell::{Grants, Host, HostCallError, HostFunction, StartRequest};
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<ExitCode> {
+    if let Some(done) = taskcell::compile_child() {
+        return Ok(done);
+    }
     let file = std::env::args().nth(1).unwrap_or_else(|| "target/guests/wasm/invoice.wasm".to_owned());
     let prices = Arc::new(BTreeMap::from([("lamp", 2_500), ("chair", 4_900)]));
     // What does not fit the schemas never reaches the function, or the plugin.
@@ -39,5 +43,5 @@ async fn main() -> anyhow::Result<()> {
     let denied = host.start(request).await?;
     println!("without it: {}", denied.wait().await);
     host.shutdown().await;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

@@ -4,6 +4,7 @@
 //! `cargo run --example on_terminal -- target/guests/wasm/hello.wasm`
 #![expect(clippy::print_stdout, reason = "it shows what it does")]
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -11,7 +12,10 @@ use taskcell::{Host, StartRequest, TaskDetails, TaskKey};
 use tokio::sync::mpsc;
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> anyhow::Result<ExitCode> {
+    if let Some(done) = taskcell::compile_child() {
+        return Ok(done);
+    }
     let file = std::env::args().nth(1).unwrap_or_else(|| "target/guests/wasm/hello.wasm".to_owned());
     let journal = |end: taskcell::TaskEnd| async move {
         println!("journal: {} {}", end.task.task_ref(), end.outcome);
@@ -42,5 +46,5 @@ async fn main() -> anyhow::Result<()> {
         second.gone().await;
     }
     host.shutdown().await;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

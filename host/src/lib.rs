@@ -5,14 +5,22 @@
 //! can be stopped at any moment, in the middle of an endless loop too.
 //!
 //! ```no_run
-//! # async fn demo() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::process::ExitCode;
 //! use taskcell::{Host, StartRequest};
 //!
-//! let host = Host::builder().build()?;
-//! let plugin = host.load_plugin("hello.wasm").await?;
-//! let task = host.start(StartRequest::new(plugin.name(), "hello").input(serde_json::json!({"name": "Ada"}))).await?;
-//! println!("{}", task.wait().await);
-//! # Ok(()) }
+//! #[tokio::main]
+//! async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
+//!     // Plugins are compiled in a child process, which is this program once more.
+//!     if let Some(done) = taskcell::compile_child() {
+//!         return Ok(done);
+//!     }
+//!     let host = Host::builder().build()?;
+//!     let plugin = host.load_plugin("hello.wasm").await?;
+//!     let input = serde_json::json!({"name": "Ada"});
+//!     let task = host.start(StartRequest::new(plugin.name(), "hello").input(input)).await?;
+//!     println!("{}", task.wait().await);
+//!     Ok(ExitCode::SUCCESS)
+//! }
 //! ```
 //!
 //! The library runs inside the caller's tokio runtime, prints nothing and reads no environment. Guests run on worker

@@ -1,9 +1,13 @@
 //! The same library for programs without async code: each method waits on the calling thread for the one of the same name.
 //!
 //! ```no_run
-//! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     use taskcell::{EventSeq, Host, StartRequest};
+//! use std::process::ExitCode;
+//! use taskcell::{EventSeq, Host, StartRequest};
 //!
+//! fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
+//!     if let Some(done) = taskcell::compile_child() {
+//!         return Ok(done);
+//!     }
 //!     let host = Host::builder().build_blocking()?;
 //!     let plugin = host.load_plugin("hello.wasm")?;
 //!     let task = host.start(StartRequest::new(plugin.name(), "hello").input(serde_json::json!({"name": "Ada"})))?;
@@ -12,7 +16,7 @@
 //!     }
 //!     println!("{}", task.wait()?);
 //!     host.shutdown()?;
-//!     Ok(())
+//!     Ok(ExitCode::SUCCESS)
 //! }
 //! ```
 //!

@@ -125,6 +125,7 @@ impl HostBuilder {
     /// ```
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # assert!(taskcell::compile_child().is_none());
     /// use taskcell::{Host, Profile};
     ///
     /// let host = Host::builder().profile(Profile::Dense).running_max(9_000).build()?;
@@ -201,9 +202,10 @@ impl HostBuilder {
         self
     }
 
-    /// Where plugins are compiled. Default: [`Compiler::ThisProgram`] in a program whose `main` begins with
-    /// [`compile_child`](crate::compile_child()), and [`Compiler::InProcess`] in any other, where the compiler's memory
-    /// and time are not bounded. To load plugins of people you do not know, choose one of the other two.
+    /// Where plugins are compiled. Default: [`Compiler::ThisProgram`], for which `main` has to begin with
+    /// [`compile_child`](crate::compile_child()); where it does not, [`build`](Self::build) says so
+    /// ([`BuildError::NoCompileChild`]). Nothing is compiled in this process unless that is chosen here: the compiler's
+    /// memory and time are not bounded there.
     ///
     /// Nothing is compiled, and no child is started, for a plugin that is in the cache.
     #[must_use]

@@ -4,7 +4,7 @@ use taskcell::{FailureKind, Host, Limits, Outcome, StartRequest};
 
 use crate::support::component::{Handmade, outcome_of};
 use crate::support::task::{failed, outcome, start_as};
-use crate::support::{uncached, within};
+use crate::support::{compiling, uncached, within};
 
 /// A host with this plugin, which is called `made`.
 async fn with(plugin: &Handmade) -> Host {
@@ -51,7 +51,7 @@ async fn r1_limits_of_the_manifest_are_the_default_and_those_of_the_host_the_mos
     let manifest = r#"{"manifest":1,"name":"made","version":"1","tasks":[{"name":"go","limits":{"fuel":5000000}}]}"#;
     let plugin = Handmade::new("made").manifest(manifest).run("(loop (br 0)) (i32.const 1024)");
     let limits = Limits::default().fuel(20_000_000);
-    let host = Host::builder().running_max(4).limits(limits).build().unwrap();
+    let host = compiling().limits(limits).build().unwrap();
     within(host.load_plugin_bytes("made", plugin.bytes())).await.unwrap();
     let plain = StartRequest::new("made", "go");
     for (request, fuel) in [

@@ -1,10 +1,8 @@
 //! `run --data`: a task that outlives the program, beside others; and tasks of a server that wait for their plugin.
 
-use taskcell::Host;
-
 use super::program::{Place, Running, text};
 use super::verbs::serving::{say, serve};
-use crate::support::{files, guest};
+use crate::support::{builder, files, guest};
 
 /// Starts a task that begins again, and looks at it until it waits for its first signal.
 fn begun(place: &Place, more: &[&str]) -> String {
@@ -76,7 +74,7 @@ fn r4e_a_run_that_is_killed_is_found_by_the_next_server() {
 async fn r32_a_run_in_a_directory_waits_for_the_hook_about_its_end() {
     let place = Place::new();
     place.run("hooks", &["echo", "--data", "d", "--set", "a=1"]).ends_with(0);
-    let host = Host::builder().data_dir(place.path().join("d")).build().unwrap();
+    let host = builder().data_dir(place.path().join("d")).build().unwrap();
     host.load_plugin(guest("hooks")).await.unwrap();
     let recovery = host.recover().await.unwrap();
     assert_eq!((recovery.ended, recovery.effects), (1, 0));

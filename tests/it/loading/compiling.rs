@@ -259,9 +259,13 @@ async fn t21_what_is_in_the_cache_starts_no_child() {
 #[tokio::test]
 async fn t21_a_program_that_cannot_be_the_child_is_told_before_anything_is_loaded() {
     // The test's own main does not begin with `compile_child`.
-    let error = Host::builder().compiler(Compiler::ThisProgram).build().unwrap_err();
-    assert!(matches!(error, BuildError::NoCompileChild), "{error:?}");
-    load(&Host::builder().running_max(4).build().unwrap()).await.expect("by default it compiles in this process");
+    for unable in [Host::builder(), Host::builder().compiler(Compiler::ThisProgram)] {
+        let error = unable.build().unwrap_err();
+        assert!(matches!(error, BuildError::NoCompileChild), "{error:?}");
+        assert!(error.to_string().contains("`Compiler::InProcess`"), "{error}");
+    }
+    let asked_for = Host::builder().running_max(4).compiler(Compiler::InProcess).build().unwrap();
+    load(&asked_for).await.expect("in this process, where that is chosen");
 }
 
 /// A request as the host writes it, for this component.

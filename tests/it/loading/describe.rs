@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use taskcell::{Host, LoadError, ManifestError, SimulatedClock, StartError, StartRequest};
+use taskcell::{Compiler, Host, LoadError, ManifestError, SimulatedClock, StartError, StartRequest};
 
 use crate::support::component::{Handmade, MANIFEST_AT, string_at};
 use crate::support::imports;
@@ -134,7 +134,7 @@ async fn t24_a_hundred_thousand_task_types_are_refused() {
 #[tokio::test]
 async fn t24_a_describe_that_sleeps_is_given_up() {
     let clock = Arc::new(SimulatedClock::new());
-    let host = Host::builder().running_max(4).clock(clock.clone()).build().unwrap();
+    let host = Host::builder().running_max(4).compiler(Compiler::InProcess).clock(clock.clone()).build().unwrap();
     let sleepy = Handmade::new("bad")
         .imports(&imports::POLLABLES)
         .describe("(call $block (call $sleep (i64.const 0x7fffffffffffffff))) unreachable")

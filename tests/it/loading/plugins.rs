@@ -6,7 +6,7 @@ use taskcell::{Capability, CapabilityRequest, FileKind, LoadError, PluginDigest,
 use crate::support::component::Handmade;
 use crate::support::files::{names, read, write};
 use crate::support::task::{data, outcome, start_as};
-use crate::support::{builder, fixture, guest, uncached, within};
+use crate::support::{builder, compiling, fixture, guest, uncached, within};
 
 #[tokio::test]
 async fn r1_a_plugin_tells_its_name_its_types_their_schemas_and_what_it_asks_for() {
@@ -103,7 +103,7 @@ async fn t22_a_plugin_from_the_cache_is_the_same_plugin() {
     let bytes = Handmade::new("kept").bytes();
     let mut digests = Vec::new();
     for _ in 0..2 {
-        let host = taskcell::Host::builder().running_max(4).cache_dir(cache.path().join("compiled")).build().unwrap();
+        let host = compiling().cache_dir(cache.path().join("compiled")).build().unwrap();
         let plugin = within(host.load_plugin_bytes("kept", bytes.clone())).await.unwrap();
         let task = start_as(&host, StartRequest::new("kept", "go")).await;
         assert!(matches!(outcome(&task).await, taskcell::Outcome::Succeeded { .. }));
@@ -117,7 +117,7 @@ async fn t22_poisoned_files_in_the_cache_are_not_believed() {
     let cache = tempfile::tempdir().unwrap();
     let dir = cache.path().join("compiled");
     let load = async |name: &str, fields: &str| {
-        let host = taskcell::Host::builder().running_max(4).cache_dir(&dir).build().unwrap();
+        let host = compiling().cache_dir(&dir).build().unwrap();
         let plugin = Handmade::new(name).module(fields);
         within(host.load_plugin_bytes(name, plugin.bytes())).await.unwrap();
         let task = start_as(&host, StartRequest::new(name, "go")).await;

@@ -98,7 +98,8 @@ pub enum BuildError {
     /// Plugins should be compiled by this program in a child process, and it cannot be one.
     #[error(
         "this program cannot compile plugins in a child process: let its main begin with `taskcell::compile_child()`, or \
-         choose another `HostBuilder::compiler`"
+         choose with `HostBuilder::compiler`: `Compiler::Helper` with the path of a `taskcell` of this version, or \
+         `Compiler::InProcess`, which is for plugins of people you know"
     )]
     NoCompileChild,
     /// A schema of a function for guests cannot be used.
@@ -178,7 +179,7 @@ impl HostBuilder {
             limits,
             load: self.load_limits,
             cache,
-            compiler: usable(self.compiler)?,
+            compiler: usable(self.compiler.unwrap_or(Compiler::ThisProgram))?,
             plain_commands: self.plain_commands,
             clock: Arc::clone(&clock),
             #[cfg(feature = "http")]
@@ -280,13 +281,11 @@ fn cells(wanted: u32, profile: Profile) -> Result<u32, BuildError> {
     if mappings.suffice() { Ok(asked) } else { Err(BuildError::Mappings(mappings)) }
 }
 
-/// Who compiles plugins.
-fn usable(wanted: Option<Compiler>) -> Result<Compiler, BuildError> {
+/// Who compiles plugins. In this process only when that was asked for: nothing bounds the compiler's memory there.
+fn usable(wanted: Compiler) -> Result<Compiler, BuildError> {
     match wanted {
-        Some(Compiler::ThisProgram) if !can_be_child() => Err(BuildError::NoCompileChild),
-        Some(compiler) => Ok(compiler),
-        None if can_be_child() => Ok(Compiler::ThisProgram),
-        None => Ok(Compiler::InProcess),
+        Compiler::ThisProgram if !can_be_child() => Err(BuildError::NoCompileChild),
+        Compiler::ThisProgram | Compiler::Helper(_) | Compiler::InProcess => Ok(wanted),
     }
 }
 
