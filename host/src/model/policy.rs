@@ -242,6 +242,20 @@ pub(crate) enum Standing {
     NoDigest,
 }
 
+impl Standing {
+    /// What it means for the plugin, in a sentence.
+    pub(crate) fn says(&self) -> String {
+        match self {
+            Self::Known => "the policy's rules are for these bytes".to_owned(),
+            Self::Unknown => "the policy has no rules for this plugin, and so grants nothing".to_owned(),
+            Self::OtherBytes(known) => {
+                format!("the policy's rules are for other bytes, those with the digest {known}, and so grant nothing")
+            }
+            Self::NoDigest => "the policy's rules name no digest, and so grant nothing".to_owned(),
+        }
+    }
+}
+
 /// What the policy says about one version of a plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rules {

@@ -194,6 +194,12 @@ impl Requested {
         self.implied.iter().copied()
     }
 
+    /// Whether the manifest asks for something that not every task has. What the code imports says little: bindings import
+    /// all that there is.
+    pub(crate) fn names_more(&self) -> bool {
+        self.asked.iter().filter_map(CapabilityRequest::known).any(|capability| !capability.is_ambient())
+    }
+
     /// Whether this is asked for. What every task may do need not be.
     pub(crate) fn asks_for(&self, touch: &Touch) -> bool {
         let capability = touch.capability();

@@ -11,7 +11,7 @@ use crate::model::ids::TaskId;
 use crate::model::limits::Limits;
 use crate::model::policy::answer::AlwaysAllowed;
 use crate::model::policy::mandate::Mandate;
-use crate::model::policy::{Policy, Rules};
+use crate::model::policy::{Policy, Rules, Standing};
 use crate::ports::audit::{AuditLine, AuditLog, AuditRing, AuditWhat, HidingLog, Ledger};
 use crate::ports::clock::Clock;
 use crate::ports::mandate::LiveMandate;
@@ -252,6 +252,18 @@ impl PolicyDesk {
 }
 
 impl Host {
+    /// Why the policy grants this plugin nothing, in a sentence: its rules are for other bytes, as after an update, or it has
+    /// none for a plugin whose manifest asks for something. `None` where the rules are for these bytes, and without a policy.
+    pub fn why_granted_nothing(&self, plugin: &Plugin) -> Option<String> {
+        let standing = &self.inner().policy.rules_for(plugin)?.standing;
+        let asks = || plugin.manifest().tasks.iter().any(|of| plugin.requested(&of.name).names_more());
+        match standing {
+            Standing::Known => None,
+            Standing::Unknown => asks().then(|| standing.says()),
+            Standing::OtherBytes(_) | Standing::NoDigest => Some(standing.says()),
+        }
+    }
+
     /// Puts another policy in force. Tasks that run go by it with the next thing that they do: what it does not grant any
     /// more is gone, and what it grants in addition is there.
     ///

@@ -189,7 +189,23 @@ async fn add(arguments: &AddArguments) -> Result<Exit, Fault> {
     let client = arguments.at.connect().await?;
     let added = client.add_plugin(name.as_deref(), bytes).await.map_err(|error| refused(error, &arguments.file))?;
     let tasks = added.task_types.join(", ");
-    arguments.at.confirm(&added, &format!("added {} {} with {}: {tasks}", added.name, added.version, count(&added)))
+    let line = format!("added {} {} with {}: {tasks}", added.name, added.version, count(&added));
+    let exit = arguments.at.confirm(&added, &line)?;
+    if !arguments.at.json {
+        tell_grants(&added);
+    }
+    Ok(exit)
+}
+
+/// What an operator has to decide about a plugin that is granted nothing, such as an update.
+fn tell_grants(plugin: &PluginInfo) {
+    let Some(why) = &plugin.granted_nothing else { return };
+    let PluginInfo { name, digest, .. } = plugin;
+    output::talk(&format!("{name}: {why}"));
+    output::talk(&format!(
+        "`taskcell policy explain {name}` shows what it asks for; to let rules hold for it, write digest = \"sha256:{digest}\" \
+         into [plugins.{name}] of the server's policy, and run `taskcell policy reload`"
+    ));
 }
 
 /// Why a plugin was not taken.
@@ -254,6 +270,7 @@ fn page(plugin: &PluginInfo, now: &Now) -> Vec<String> {
     lines.push(format!("  {:<10} {}", "state", if plugin.enabled { "enabled" } else { "disabled" }));
     lines.push(format!("  {:<10} {} · sha256 {}", "file", text::bytes(plugin.size), plugin.digest));
     lines.extend(plugin.publisher.iter().map(|name| format!("  {:<10} {name}", "signed by")));
+    lines.extend(plugin.granted_nothing.iter().map(|why| format!("  {:<10} {why}", "policy")));
     lines.push("  tasks".to_owned());
     let described = plugin.manifest.iter().flat_map(|manifest| &manifest.tasks);
     let described: Vec<(&str, &str)> =
@@ -300,6 +317,7 @@ async fn replace(arguments: &ReplaceArguments) -> Result<Exit, Fault> {
     let exit = arguments.at.answer(&replaced, || stop_all::lines(&replaced.report))?;
     if !arguments.at.json {
         output::talk(&format!("{} {} is there now", replaced.plugin.name, replaced.plugin.version));
+        tell_grants(&replaced.plugin);
     }
     Ok(exit)
 }

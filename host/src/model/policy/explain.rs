@@ -10,7 +10,7 @@ use crate::model::grants::touch::Touch;
 use crate::model::grants::{Access, Grants};
 use crate::model::requests::{CapabilityRequest, Requested};
 
-use super::{Rules, Ruling, Standing};
+use super::{Rules, Ruling};
 
 /// What becomes of something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -36,20 +36,6 @@ pub(crate) struct Explained {
 const ANY_OTHER: &str = "any other";
 /// The rule when none speaks of it.
 const SILENT: &str = "policy";
-
-impl Standing {
-    /// What it means for the plugin, in a sentence.
-    pub(crate) fn says(&self) -> String {
-        match self {
-            Self::Known => "the policy's rules are for these bytes".to_owned(),
-            Self::Unknown => "the policy has no rules for this plugin, and so grants nothing".to_owned(),
-            Self::OtherBytes(known) => {
-                format!("the policy's rules are for other bytes, those with the digest {known}, and so grant nothing")
-            }
-            Self::NoDigest => "the policy's rules name no digest, and so grant nothing".to_owned(),
-        }
-    }
-}
 
 impl Rules {
     /// What becomes of everything that a task's type asks for.

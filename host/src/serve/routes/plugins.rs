@@ -33,7 +33,7 @@ impl Desk {
     }
 
     fn full(&self, plugin: &Plugin) -> PluginInfo {
-        PluginInfo::full(plugin, self.enabled(plugin.name()), &self.host.daemons())
+        PluginInfo::full(&self.host, plugin, self.enabled(plugin.name()))
     }
 
     fn unknown_plugin(&self, name: &str) -> Refusal {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CancelRequest, DaemonPhase, DaemonStatus, HookNote, Manifest, Plugin, PluginBytes, PluginDigest, TaskId, Timestamp,
-    Unload,
+    CancelRequest, DaemonPhase, DaemonStatus, HookNote, Host, Manifest, Plugin, PluginBytes, PluginDigest, TaskId,
+    Timestamp, Unload,
 };
 
 use super::Stops;
@@ -50,6 +50,9 @@ pub struct PluginInfo {
     /// How its daemons do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub daemons: Vec<DaemonLine>,
+    /// Why the server's policy grants it nothing, where an operator may want to know; in a list it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted_nothing: Option<String>,
 }
 
 impl PluginInfo {
@@ -69,17 +72,20 @@ impl PluginInfo {
             imports: Vec::new(),
             notes: Vec::new(),
             daemons: Vec::new(),
+            granted_nothing: None,
         }
     }
 
-    /// All about a plugin. Of the daemons its own are taken.
-    pub(in crate::serve) fn full(plugin: &Plugin, enabled: bool, daemons: &[DaemonStatus]) -> Self {
+    /// All about a plugin of this host.
+    pub(in crate::serve) fn full(host: &Host, plugin: &Plugin, enabled: bool) -> Self {
+        let daemons = host.daemons();
         let own = daemons.iter().filter(|daemon| daemon.plugin == plugin.name());
         Self {
             manifest: Some(plugin.manifest().clone()),
             imports: plugin.imports().to_vec(),
             notes: plugin.notes().into_iter().map(HookLine::from).collect(),
             daemons: own.map(DaemonLine::from).collect(),
+            granted_nothing: host.why_granted_nothing(plugin),
             ..Self::line(plugin, enabled)
         }
     }

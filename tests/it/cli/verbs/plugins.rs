@@ -31,6 +31,29 @@ fn r36_plugins_come_and_go() {
 }
 
 #[test]
+fn t23_whoever_adds_a_version_that_is_granted_nothing_is_told_what_to_decide() {
+    let rules = |digest: &str| format!("version = 1\n[plugins.fetch]\ndigest = \"{digest}\"\n");
+    let serving = Serving::prepared(&["--policy", "p.toml"], |place| {
+        place.file("p.toml", &rules(&"0".repeat(64)));
+    });
+    let fetch = guest("fetch");
+    let added = serving.say(&["plugin", "add", text(&fetch)]).ends_with(0).says("for other bytes");
+    let shown = serving.say(&["plugin", "show", "fetch", "--json"]).ends_with(0).json();
+    let digest = shown["digest"].as_str().unwrap();
+    let added = added.says(&format!("digest = \"sha256:{digest}\"")).says("[plugins.fetch]");
+    added.says("taskcell policy reload");
+    assert!(shown["granted_nothing"].as_str().unwrap().contains(&"0".repeat(64)), "{shown}");
+    serving.say(&["plugin", "replace", "fetch", text(&fetch)]).ends_with(0).says("for other bytes");
+    serving.place.file("p.toml", &rules(&format!("sha256:{digest}")));
+    serving.say(&["policy", "reload"]).ends_with(0);
+    let page = serving.say(&["plugin", "show", "fetch"]).ends_with(0);
+    assert!(!page.stdout.contains("other bytes"), "{page:?}");
+    // Nothing is said of one without rules that asks for nothing.
+    let hello = serving.say(&["plugin", "add", text(&guest("hello"))]).ends_with(0);
+    assert!(!hello.stderr.contains("policy"), "{hello:?}");
+}
+
+#[test]
 fn r36_a_plugin_that_names_itself_may_lie_in_a_file_of_any_name() {
     let serving = Serving::new();
     for name in ["word_count.wasm", "X.wasm", "hello-0.1.wasm", "2.wasm"] {
