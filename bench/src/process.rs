@@ -3,6 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result};
+use procfs::process::{MMapPath, Process};
 
 /// That, at one moment.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +23,30 @@ pub(crate) fn look() -> Result<Look> {
         descriptors: descriptors()?,
         threads: status("Threads")?,
     })
+}
+
+/// Larger than any mapping that is none of the cells' pool: a cell alone reserves four gibibytes for a memory.
+const POOL_BYTES_MIN: u64 = 1 << 30;
+
+/// How much of the memory lies in the pool that cells are made of.
+#[expect(clippy::cast_precision_loss, reason = "a process has never so much")]
+pub(crate) fn pool_mib() -> Result<f64> {
+    // Where a reservation is in use it is several mappings, one beside the other.
+    let mut regions: Vec<(u64, u64, u64)> = Vec::new();
+    for map in Process::myself()?.smaps()? {
+        let (begin, end) = map.address;
+        let resident = map.extension.map.get("Rss").copied().unwrap_or_default();
+        match regions.last_mut() {
+            Some((_, last, sum)) if *last == begin && map.pathname == MMapPath::Anonymous => {
+                *last = end;
+                *sum += resident;
+            }
+            _ if map.pathname == MMapPath::Anonymous => regions.push((begin, end, resident)),
+            _ => {}
+        }
+    }
+    let pool = regions.iter().filter(|(begin, end, _)| end - begin >= POOL_BYTES_MIN);
+    Ok(pool.map(|(_, _, resident)| *resident).sum::<u64>() as f64 / f64::from(1 << 20))
 }
 
 /// A number in the kernel's account of this process.

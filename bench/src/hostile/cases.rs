@@ -36,8 +36,14 @@ fn requests(name: &'static str, grants: Grants, host: impl Fn(usize) -> String) 
     Case { name, request: StartRequest::new("web", "send").input(Value::Array(wishes)).grants(grants) }
 }
 
-/// All of them. What is granted of the disk is this folder.
-pub(crate) fn cases(folder: &Path) -> Result<Vec<Case>> {
+/// Those whose names have one of these texts in them, or all. What is granted of the disk is this folder.
+pub(crate) fn cases(folder: &Path, only: &[String]) -> Result<Vec<Case>> {
+    let mut cases = all(folder)?;
+    cases.retain(|case| only.is_empty() || only.iter().any(|only| case.name.contains(only)));
+    Ok(cases)
+}
+
+fn all(folder: &Path) -> Result<Vec<Case>> {
     let granted = Grants::default().dir(folder, "/data", Access::ReadWrite);
     let tricks: Vec<Value> = (0..TRIES)
         .flat_map(|_| TRICKS.iter().flat_map(|path| ["read", "write"].map(|way| json!({"do": way, "path": path}))))

@@ -7,8 +7,8 @@ use serde_json::json;
 use taskcell::{Host, HostBuilder};
 use taskcell_bench::hostile_table;
 
-use super::{Case, cases, trial};
-use crate::ours::Ours;
+use super::{cases, trial};
+use crate::{ours::Ours, raw::CELLS};
 
 /// What is tried.
 #[derive(Debug, clap::Args)]
@@ -28,8 +28,8 @@ pub(crate) struct Arguments {
 }
 
 /// A host with the hostile guests.
-pub(crate) fn host(builder: HostBuilder, guests: &Path) -> Result<Ours> {
-    let ours = Ours::of(builder)?;
+pub(crate) fn host(cells: u32, builder: HostBuilder, guests: &Path) -> Result<Ours> {
+    let ours = Ours::with_cells(cells, builder)?;
     for name in ["fixture", "web"] {
         ours.runtime.block_on(ours.host.load_plugin_bytes(name, read(guests, name)?))?;
     }
@@ -44,13 +44,12 @@ fn read(guests: &Path, name: &str) -> Result<Vec<u8>> {
 /// Tries each, and prints a line for each.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let place = tempfile::tempdir()?;
-    let ours = host(Host::builder().work_dir(place.path()), &arguments.guests)?;
+    let ours = host(CELLS, Host::builder().work_dir(place.path()), &arguments.guests)?;
     ours.load(read(&arguments.guests, "hello")?, "hello", json!({}))?;
     let folder = tempfile::tempdir()?;
-    let wanted = |case: &Case| arguments.only.is_empty() || arguments.only.iter().any(|only| case.name.contains(only));
     let mut rows = Vec::new();
     trial::warm_up(&ours)?;
-    for case in cases(folder.path())?.iter().filter(|case| wanted(case)) {
+    for case in &cases(folder.path(), &arguments.only)? {
         eprintln!("{}", case.name);
         rows.push(trial::of(&ours, case, if arguments.quick { 1 } else { 3 })?);
     }

@@ -28,6 +28,9 @@ pub(crate) struct Arguments {
     /// How many of them at once: 1 for one after the other.
     #[arg(long, default_value_t = 64)]
     in_flight: u32,
+    /// How many cells the host has.
+    #[arg(long, default_value_t = 128)]
+    cells: u32,
     /// How many ended tasks are kept.
     #[arg(long, default_value_t = 1000)]
     keep: usize,
@@ -46,6 +49,9 @@ pub(crate) struct Arguments {
     /// Each hostile guest runs once between two looks, for a second at most, beside the other tasks.
     #[arg(long, requires = "guests", conflicts_with = "plugins")]
     hostile: bool,
+    /// Only those hostile guests whose names have this in them; may be given more than once.
+    #[arg(long, value_name = "TEXT", requires = "hostile")]
+    only: Vec<String>,
     /// The folder with the finished guests.
     #[arg(long, value_name = "DIR")]
     guests: Option<PathBuf>,
@@ -67,24 +73,29 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     let cache = temporary.path().join("cache");
     let builder = builder.ended_max(arguments.keep).cache_dir(cache);
     let ours = match (&arguments.guests, arguments.hostile) {
-        (Some(guests), true) => hostile::host(builder, guests)?,
-        (Some(_) | None, _) => Ours::of(builder)?,
+        (Some(guests), true) => hostile::host(arguments.cells, builder, guests)?,
+        (Some(_) | None, _) => Ours::with_cells(arguments.cells, builder)?,
     };
     let granted = tempfile::tempdir()?;
-    let cases = if arguments.hostile { hostile::cases(granted.path())? } else { Vec::new() };
+    let cases = if arguments.hostile { hostile::cases(granted.path(), &arguments.only)? } else { Vec::new() };
     let hello = std::fs::read(&arguments.hello)?;
     let until = Instant::now() + Duration::from_secs(arguments.minutes * 60);
-    let mut watch = Watch::new(dir);
+    let mut watch = Watch::new(dir, arguments.cells);
     if let Some(times) = arguments.plugins {
+        come_and_go(&ours, &hello)?;
+        watch.rest()?;
         repeat(times, until, &mut watch, |times| (0..times).try_for_each(|_| come_and_go(&ours, &hello)))?;
     } else {
         let kind = ours.load(hello, "hello", json!({}))?;
+        ours.run_many(&kind, arguments.in_flight, arguments.in_flight)?;
+        watch.rest()?;
         repeat(arguments.tasks, until, &mut watch, |tasks| {
             let hostile = ours.runtime.spawn(all_of(Arc::clone(&ours.host), cases.clone()));
             ours.run_many(&kind, u32::try_from(tasks)?, arguments.in_flight)?;
             ours.runtime.block_on(hostile)?
         })?;
     }
+    watch.rest()?;
     let is_flat = watch.verdict();
     if let Some(plot) = &arguments.plot {
         watch.plot(plot)?;

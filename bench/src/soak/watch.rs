@@ -1,12 +1,27 @@
 //! What the process uses, as the kernel, the disk and the store say.
 
-use std::{fmt::Write as _, fs, io, path::Path, time::Instant};
+use std::{
+    fmt::Write as _,
+    fs, io,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 use rusqlite::{Connection, OpenFlags};
 use taskcell_bench::{Curve, write_curves};
 
 use crate::process;
+
+/// The curves that say nothing while there is work: threads for what blocks come and go, and so do the pages of cells.
+const THREADS: &str = "threads";
+const CELLS: &str = "cells MiB";
+/// What a cell keeps at most when it is empty, in MiB: of its memory and its table, and the stack, which is used by the host
+/// also. As it says in the host's `engine.rs`.
+const CELL_KEEPS: f64 = 2.0 + 1.0 / 16.0 + 1.0 / 16.0;
+/// Longer than tokio keeps a thread for blocking work that has nothing to do: 10 s.
+const REST: Duration = Duration::from_secs(12);
 
 /// Everything that is watched, and when it began.
 pub(crate) struct Watch<'a> {
@@ -17,17 +32,20 @@ pub(crate) struct Watch<'a> {
     curves: Vec<Curve>,
     /// How much was done at each look.
     places: Vec<f64>,
+    cells: u32,
+    /// Threads, and MiB of the cells' pool, when nobody had anything to do: before, and in the end.
+    at_rest: Vec<(f64, f64)>,
 }
 
 impl<'a> Watch<'a> {
-    pub(crate) fn new(dir: Option<&'a Path>) -> Self {
+    pub(crate) fn new(dir: Option<&'a Path>, cells: u32) -> Self {
         let now = Instant::now();
         let mut curves = vec![
             // The allocator keeps some of what it once had.
             Curve::new("memory MiB", 0.1, 8.0),
+            Curve::new(CELLS, 0.0, 0.0),
             Curve::new("descriptors", 0.0, 8.0),
-            // Those for what blocks come and go.
-            Curve::new("threads", 0.0, 8.0),
+            Curve::new(THREADS, 0.0, 0.0),
         ];
         if dir.is_some() {
             // The log grows up to where it begins anew.
@@ -39,13 +57,21 @@ impl<'a> Watch<'a> {
             print!("{:>14}", curve.name);
         }
         println!();
-        Self { dir, began: now, last: (now, 0), curves, places: Vec::new() }
+        Self { dir, began: now, last: (now, 0), curves, places: Vec::new(), cells, at_rest: Vec::new() }
+    }
+
+    /// Waits until the threads are gone that are kept for further work, and counts the others.
+    #[expect(clippy::disallowed_methods, reason = "nothing else tells when they are gone")]
+    pub(crate) fn rest(&mut self) -> Result<()> {
+        thread::sleep(REST);
+        self.at_rest.push((process::look()?.threads, process::pool_mib()?));
+        Ok(())
     }
 
     /// Looks at everything, and says it in a line.
     pub(crate) fn look(&mut self, done: u64) -> Result<()> {
-        let used = process::look()?;
-        let mut samples = vec![used.memory_mib, used.descriptors, used.threads];
+        let (used, pool) = (process::look()?, process::pool_mib()?);
+        let mut samples = vec![used.memory_mib - pool, pool, used.descriptors, used.threads];
         if let Some(dir) = self.dir {
             samples.push(mib(bytes_below(dir)?));
             samples.push(rows(dir)?);
@@ -73,6 +99,9 @@ impl<'a> Watch<'a> {
         println!();
         let mut all = true;
         for curve in &self.curves {
+            if [THREADS, CELLS].contains(&curve.name) {
+                continue;
+            }
             let Some(verdict) = curve.verdict() else {
                 println!("{:12} has too few samples", curve.name);
                 all = false;
@@ -90,7 +119,21 @@ impl<'a> Watch<'a> {
             );
             all &= verdict.is_flat;
         }
-        all
+        all & self.rests()
+    }
+
+    /// Whether what comes and goes has gone.
+    fn rests(&self) -> bool {
+        let [(threads, _), (left, pool)] = self.at_rest[..] else { return false };
+        let kept = f64::from(self.cells) * CELL_KEEPS;
+        let word = |is_fine| if is_fine { "rests" } else { "GROWS" };
+        println!("{THREADS:12} {:6} {left} when all is done, and {threads} before", word(left <= threads));
+        println!(
+            "{CELLS:12} {:6} {pool:.1} when all is done; {} cells may keep {kept:.1}",
+            word(pool <= kept),
+            self.cells
+        );
+        left <= threads && pool <= kept
     }
 }
 
