@@ -25,10 +25,10 @@ pub(crate) fn look() -> Result<Look> {
     })
 }
 
-/// Larger than any mapping that is none of the cells' pool: a cell alone reserves four gibibytes for a memory.
+/// Larger than any reservation that is none of the pool's memories, in the fast profile: there each has four gibibytes.
 const POOL_BYTES_MIN: u64 = 1 << 30;
 
-/// How much of the memory lies in the pool that cells are made of.
+/// How much of the memory lies in the pool of the cells' memories, in the fast profile; what lies close beside it is counted too.
 #[expect(clippy::cast_precision_loss, reason = "a process has never so much")]
 pub(crate) fn pool_mib() -> Result<f64> {
     // Where a reservation is in use it is several mappings, one beside the other.
@@ -36,12 +36,18 @@ pub(crate) fn pool_mib() -> Result<f64> {
     for map in Process::myself()?.smaps()? {
         let (begin, end) = map.address;
         let resident = map.extension.map.get("Rss").copied().unwrap_or_default();
+        // A memory's first content is mapped from a file without a name.
+        let of_pool = match &map.pathname {
+            MMapPath::Anonymous => true,
+            MMapPath::Path(path) => path.to_string_lossy().starts_with("/memfd:"),
+            _ => false,
+        };
         match regions.last_mut() {
-            Some((_, last, sum)) if *last == begin && map.pathname == MMapPath::Anonymous => {
+            Some((_, last, sum)) if *last == begin && of_pool => {
                 *last = end;
                 *sum += resident;
             }
-            _ if map.pathname == MMapPath::Anonymous => regions.push((begin, end, resident)),
+            _ if of_pool => regions.push((begin, end, resident)),
             _ => {}
         }
     }

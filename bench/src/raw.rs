@@ -25,7 +25,7 @@ use contract::{Raw as RawPlugin, RawPre, exports::taskcell::plugin::runner::Outc
 /// Tasks at once that both engines are made for.
 pub(crate) const CELLS: u32 = 1024;
 /// More of them are made the way of many tasks that wait.
-const FAST_MAX: u32 = 2000;
+pub(crate) const FAST_MAX: u32 = 2000;
 /// Units of fuel that nobody uses up.
 const FUEL: u64 = 1 << 60;
 /// Steps that the guests' threads are below the host's priority, as in the host.

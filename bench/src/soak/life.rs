@@ -11,7 +11,7 @@ use serde_json::json;
 use taskcell::{Host, Unload};
 
 use super::watch::Watch;
-use crate::{hostile, ours::Ours};
+use crate::{hostile, ours::Ours, raw::FAST_MAX};
 
 /// How often is looked.
 const LOOKS: u64 = 20;
@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 64)]
     in_flight: u32,
     /// How many cells the host has.
-    #[arg(long, default_value_t = 128)]
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=i64::from(FAST_MAX)))]
     cells: u32,
     /// How many ended tasks are kept.
     #[arg(long, default_value_t = 1000)]
@@ -80,22 +80,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     let cases = if arguments.hostile { hostile::cases(granted.path(), &arguments.only)? } else { Vec::new() };
     let hello = std::fs::read(&arguments.hello)?;
     let until = Instant::now() + Duration::from_secs(arguments.minutes * 60);
-    let mut watch = Watch::new(dir, arguments.cells);
+    let mut watch = Watch::new(dir);
     if let Some(times) = arguments.plugins {
         come_and_go(&ours, &hello)?;
-        watch.rest()?;
+        watch.look_at_rest()?;
         repeat(times, until, &mut watch, |times| (0..times).try_for_each(|_| come_and_go(&ours, &hello)))?;
     } else {
         let kind = ours.load(hello, "hello", json!({}))?;
         ours.run_many(&kind, arguments.in_flight, arguments.in_flight)?;
-        watch.rest()?;
+        watch.look_at_rest()?;
         repeat(arguments.tasks, until, &mut watch, |tasks| {
             let hostile = ours.runtime.spawn(all_of(Arc::clone(&ours.host), cases.clone()));
             ours.run_many(&kind, u32::try_from(tasks)?, arguments.in_flight)?;
             ours.runtime.block_on(hostile)?
         })?;
     }
-    watch.rest()?;
+    watch.look_at_rest()?;
     let is_flat = watch.verdict();
     if let Some(plot) = &arguments.plot {
         watch.plot(plot)?;

@@ -17,9 +17,10 @@ use crate::process;
 /// The curves that say nothing while there is work: threads for what blocks come and go, and so do the pages of cells.
 const THREADS: &str = "threads";
 const CELLS: &str = "cells MiB";
-/// What a cell keeps at most when it is empty, in MiB: of its memory and its table, and the stack, which is used by the host
-/// also. As it says in the host's `engine.rs`.
-const CELL_KEEPS: f64 = 2.0 + 1.0 / 16.0 + 1.0 / 16.0;
+/// MiB that a memory keeps when nobody uses it, as the host's `engine.rs` has it.
+const KEEPS: f64 = 2.0;
+/// Memories that wasmtime keeps so for the next user; of further ones it keeps nothing. Its default, which the host leaves.
+const KEPT_MAX: f64 = 100.0;
 /// Longer than tokio keeps a thread for blocking work that has nothing to do: 10 s.
 const REST: Duration = Duration::from_secs(12);
 
@@ -32,13 +33,12 @@ pub(crate) struct Watch<'a> {
     curves: Vec<Curve>,
     /// How much was done at each look.
     places: Vec<f64>,
-    cells: u32,
     /// Threads, and MiB of the cells' pool, when nobody had anything to do: before, and in the end.
     at_rest: Vec<(f64, f64)>,
 }
 
 impl<'a> Watch<'a> {
-    pub(crate) fn new(dir: Option<&'a Path>, cells: u32) -> Self {
+    pub(crate) fn new(dir: Option<&'a Path>) -> Self {
         let now = Instant::now();
         let mut curves = vec![
             // The allocator keeps some of what it once had.
@@ -57,12 +57,12 @@ impl<'a> Watch<'a> {
             print!("{:>14}", curve.name);
         }
         println!();
-        Self { dir, began: now, last: (now, 0), curves, places: Vec::new(), cells, at_rest: Vec::new() }
+        Self { dir, began: now, last: (now, 0), curves, places: Vec::new(), at_rest: Vec::new() }
     }
 
     /// Waits until the threads are gone that are kept for further work, and counts the others.
     #[expect(clippy::disallowed_methods, reason = "nothing else tells when they are gone")]
-    pub(crate) fn rest(&mut self) -> Result<()> {
+    pub(crate) fn look_at_rest(&mut self) -> Result<()> {
         thread::sleep(REST);
         self.at_rest.push((process::look()?.threads, process::pool_mib()?));
         Ok(())
@@ -119,21 +119,23 @@ impl<'a> Watch<'a> {
             );
             all &= verdict.is_flat;
         }
-        all & self.rests()
+        all & self.is_at_rest()
     }
 
     /// Whether what comes and goes has gone.
-    fn rests(&self) -> bool {
-        let [(threads, _), (left, pool)] = self.at_rest[..] else { return false };
-        let kept = f64::from(self.cells) * CELL_KEEPS;
+    fn is_at_rest(&self) -> bool {
+        let [(threads, _), (left, pool)] = self.at_rest[..] else {
+            println!("nobody has looked when it was at rest");
+            return false;
+        };
         let word = |is_fine| if is_fine { "rests" } else { "GROWS" };
         println!("{THREADS:12} {:6} {left} when all is done, and {threads} before", word(left <= threads));
         println!(
-            "{CELLS:12} {:6} {pool:.1} when all is done; {} cells may keep {kept:.1}",
-            word(pool <= kept),
-            self.cells
+            "{CELLS:12} {:6} {pool:.1} when all is done, up to {:.1}",
+            word(pool <= KEPT_MAX * KEEPS),
+            KEPT_MAX * KEEPS
         );
-        left <= threads && pool <= kept
+        left <= threads && pool <= KEPT_MAX * KEEPS
     }
 }
 

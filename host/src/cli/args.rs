@@ -158,9 +158,12 @@ pub(super) struct InspectArguments {
     /// Compares it with an older version instead: what it asks for and imports, its tasks, limits and hooks
     #[arg(long, value_name = "OLD", value_hint = clap::ValueHint::FilePath)]
     pub(super) diff: Option<PathBuf>,
-    /// Says instead what it did: by the audit log, each of its versions apart
+    /// Says instead what it may touch, by the policy, and what it did, by the audit log: each of its versions apart
     #[arg(long, conflicts_with = "diff")]
     pub(super) history: bool,
+    /// That policy [default: the file that `TASKCELL_POLICY` names, else taskcell.toml in that directory]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, requires = "history")]
+    pub(super) policy: Option<PathBuf>,
     /// The directory whose audit log that is [default: `TASKCELL_DATA`, else taskcell in `XDG_STATE_HOME` or ~/.local/state]
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath, requires = "history")]
     pub(super) data: Option<PathBuf>,

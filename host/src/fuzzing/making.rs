@@ -15,7 +15,7 @@ const CHANGES_MAX: usize = 8;
 /// Bytes that a change takes away or says twice.
 const PIECE_MAX: usize = 1024;
 
-/// The file that these bytes say how to make. Most of them say nothing: they are a file as they are.
+/// The file that these bytes say how to make, if they say it: the first one says of what.
 pub(super) fn made(bytes: &[u8]) -> Option<Vec<u8>> {
     let (first, rest) = bytes.split_first()?;
     let mut source = Unstructured::new(rest);
@@ -42,8 +42,8 @@ fn changed(source: &mut Unstructured<'_>) -> Result<Vec<u8>> {
             0 => bytes.truncate(at),
             1 => drop(bytes.drain(at..end)),
             2 => {
-                let piece: Vec<u8> = bytes.drain(at..end).collect();
-                drop(bytes.splice(at..at, [piece.as_slice(), &piece].concat()));
+                let piece = bytes.get(at..end).unwrap_or_default().to_vec();
+                drop(bytes.splice(at..at, piece));
             }
             3 => bytes.insert(at, source.arbitrary()?),
             _ => {

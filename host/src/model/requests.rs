@@ -196,7 +196,7 @@ impl Requested {
 
     /// Whether the manifest asks for something that not every task has. What the code imports says little: bindings import
     /// all that there is.
-    pub(crate) fn names_more(&self) -> bool {
+    pub(crate) fn names_beyond_ambient(&self) -> bool {
         self.asked.iter().filter_map(CapabilityRequest::known).any(|capability| !capability.is_ambient())
     }
 

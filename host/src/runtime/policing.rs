@@ -256,7 +256,7 @@ impl Host {
     /// none for a plugin whose manifest asks for something. `None` where the rules are for these bytes, and without a policy.
     pub fn why_granted_nothing(&self, plugin: &Plugin) -> Option<String> {
         let standing = &self.inner().policy.rules_for(plugin)?.standing;
-        let asks = || plugin.manifest().tasks.iter().any(|of| plugin.requested(&of.name).names_more());
+        let asks = || plugin.manifest().tasks.iter().any(|of| plugin.requested(&of.name).names_beyond_ambient());
         match standing {
             Standing::Known => None,
             Standing::Unknown => asks().then(|| standing.says()),

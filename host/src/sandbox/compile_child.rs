@@ -12,8 +12,10 @@ use super::engine::compiling;
 /// Whether this program can be started as the child.
 static CAN_BE_CHILD: AtomicBool = AtomicBool::new(false);
 
-/// Lets a program that embeds Taskcell compile plugins in a child process, which is the program itself once more. To be
-/// called at the very beginning of `main`:
+/// Lets a program that embeds Taskcell compile plugins in a child process, which is the program itself once more. Without it a
+/// host is not built ([`BuildError::NoCompileChild`](crate::BuildError::NoCompileChild)), unless
+/// [`HostBuilder::compiler`](crate::HostBuilder::compiler) names somebody else. To be called at the very beginning of `main`;
+/// inside `#[tokio::main]` works too, where each child begins by starting a runtime that it does not need:
 ///
 /// ```
 /// use std::process::ExitCode;

@@ -110,7 +110,16 @@ fn t09_the_audit_log_is_read_with_and_without_a_server() {
     let by_file = say(&place, &["inspect", text(&fixture), "--history"]).ends_with(0);
     assert!(by_file.stdout.contains(", this file: loaded once, 1 task in the log"), "{by_file:?}");
     assert!(by_file.stdout.contains("no, by a person"), "{by_file:?}");
+    assert!(by_file.stdout.contains("there is no policy"), "{by_file:?}");
+    let with_policy = ["inspect", text(&fixture), "--history", "--policy", "p.toml"];
+    let may = say(&place, &with_policy).ends_with(0).stdout;
+    let kv = may.lines().find(|line| line.trim_start().starts_with("kv ")).unwrap_or_else(|| panic!("{may}"));
+    assert!(kv.contains("ask") && kv.contains("plugins.fixture.ask.kv"), "{may}");
+    assert!(may.contains("the policy's rules are for these bytes"), "{may}");
+    let may = say(&place, &[&with_policy[..], &["--json"]].concat()).ends_with(0).json();
+    assert!(may["may_touch"]["asks_for"].as_array().unwrap().iter().any(|it| it["verdict"] == "ask"), "{may}");
     let by_name = say(&place, &["inspect", "fixture", "--history", "--json"]).ends_with(0).json();
+    assert_eq!(by_name["may_touch"], json!(null), "what it asks for stands in its file");
     let touched = &by_name["versions"][0]["touched"];
     let kv =
         touched.as_array().unwrap().iter().find(|it| it["capability"] == "kv").unwrap_or_else(|| panic!("{by_name}"));

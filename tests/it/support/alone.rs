@@ -37,7 +37,8 @@ pub(crate) fn alone<F: Future<Output = ()>>(body: impl FnOnce() -> F) {
     let fine = done.status.success() && stdout.contains(DONE);
     assert!(fine, "alone, it ended with {}:\n{stdout}\n{stderr}", done.status);
     // What it measured is worth seeing with `--nocapture`.
-    for (_runner, measured) in stdout.lines().filter_map(|line| line.split_once("measured: ")) {
+    // The runner has said on the same line which test it is.
+    for (_, measured) in stdout.lines().filter_map(|line| line.split_once("measured: ")) {
         println!("{name}: {measured}");
     }
 }

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use crate::Plugin;
 use crate::cli::exit::Exit;
 use crate::cli::fault::Fault;
 use crate::cli::verbs::table::Rows;
@@ -12,6 +11,7 @@ use crate::cli::{open, output};
 use crate::model::policy::Rules;
 use crate::model::policy::explain::{Explained, Word};
 use crate::model::requests::Requested;
+use crate::{Plugin, Policy};
 
 use super::command::ExplainArguments;
 use super::{place, publishers};
@@ -29,35 +29,82 @@ pub(super) async fn explain(arguments: &ExplainArguments, file: &Path) -> Result
     let knowing = policy.knowing_only();
     let host = open::host(&open::Wanted { policy: Some(&knowing), ..open::Wanted::default() })?;
     let plugin = open::look_at(&host, &arguments.plugin).await?;
-    // Which folders are meant is a matter of this machine.
-    let policy =
-        policy.with_real_folders(|folder| crate::cli::files::resolved(folder).unwrap_or_else(|_| folder.to_owned()));
-    let rules = policy.rules_for(plugin.name(), &plugin.digest());
-    let lines = lines(&rules, &plugin);
+    let policy = place::on_this_machine(policy);
+    let reach = Reach::new(file, &policy, &plugin);
     let signed = publishers::of_plugin(&policy, &plugin);
     let written = if arguments.json {
-        let wishes: Vec<_> = lines
-            .iter()
-            .map(|Line { it, tasks }| {
-                let Explained { capability, scope, verdict, rule } = it;
-                json!({ "capability": capability, "scope": scope, "verdict": verdict, "rule": rule, "tasks": tasks })
-            })
-            .collect();
-        let document = json!({
-            "policy": file.to_string_lossy(),
-            "plugin": plugin.name(),
-            "sha256": plugin.digest().to_string(),
-            "standing": rules.standing.says(),
-            "publishers": signed.document,
-            "asks_for": wishes,
-        });
+        let mut document = reach.document();
+        document.insert("plugin".to_owned(), json!(plugin.name()));
+        document.insert("sha256".to_owned(), json!(plugin.digest().to_string()));
+        document.insert("publishers".to_owned(), json!(signed.document));
         output::json(&document, true)
     } else {
-        output::lines(&page(&plugin, (file, &signed.lines), &rules, &lines))
+        let mut page = vec![format!("{} {}, sha256 {}", plugin.name(), plugin.manifest().version, plugin.digest())];
+        page.push(reach.standing());
+        page.extend_from_slice(&signed.lines);
+        page.push(String::new());
+        page.extend(reach.page());
+        output::lines(&page)
     };
     written.map_err(Fault::stdout)?;
     host.shutdown().await;
     Ok(Exit::Succeeded)
+}
+
+/// What becomes of each thing that a plugin asks for, by a policy as it is now.
+pub(in crate::cli) struct Reach<'a> {
+    file: &'a Path,
+    plugin: &'a Plugin,
+    rules: Rules,
+    lines: Vec<Line<'a>>,
+}
+
+impl<'a> Reach<'a> {
+    /// By the policy that was read from this file.
+    pub(in crate::cli) fn new(file: &'a Path, policy: &Policy, plugin: &'a Plugin) -> Self {
+        let rules = policy.rules_for(plugin.name(), &plugin.digest());
+        let lines = lines(&rules, plugin);
+        Self { file, plugin, rules, lines }
+    }
+
+    /// What the policy thinks of the plugin's bytes, in a line.
+    pub(in crate::cli) fn standing(&self) -> String {
+        format!("{}: {}", self.file.display(), self.rules.standing.says())
+    }
+
+    /// A line for each thing.
+    pub(in crate::cli) fn page(&self) -> Vec<String> {
+        if self.lines.is_empty() {
+            return vec!["it asks for nothing".to_owned()];
+        }
+        let mut rows = Rows::new(&["CAPABILITY", "SCOPE", "VERDICT", "RULE", "TASKS"], &[1]);
+        for Line { it, tasks } in &self.lines {
+            let verdict = match it.verdict {
+                Word::Allowed => "allowed",
+                Word::Ask => "ask",
+                Word::Denied => "denied",
+            };
+            let all = tasks.len() == self.plugin.manifest().tasks.len();
+            let tasks = if all { "all".to_owned() } else { tasks.join(", ") };
+            let scope = if it.scope.is_empty() { "-".to_owned() } else { it.scope.clone() };
+            rows.add(&[it.capability.to_string(), scope, verdict.to_owned(), it.rule.clone(), tasks]);
+        }
+        rows.lines()
+    }
+
+    /// As a document.
+    pub(in crate::cli) fn document(&self) -> Map<String, Value> {
+        let wishes = self.lines.iter().map(|Line { it, tasks }| {
+            let Explained { capability, scope, verdict, rule } = it;
+            json!({ "capability": capability, "scope": scope, "verdict": verdict, "rule": rule, "tasks": tasks })
+        });
+        let entries = [
+            ("policy", json!(self.file.to_string_lossy())),
+            ("standing", json!(self.rules.standing.says())),
+            ("asks_for", wishes.collect()),
+        ];
+        entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
 }
 
 fn lines<'a>(rules: &Rules, plugin: &'a Plugin) -> Vec<Line<'a>> {
@@ -73,30 +120,4 @@ fn lines<'a>(rules: &Rules, plugin: &'a Plugin) -> Vec<Line<'a>> {
         }
     }
     lines
-}
-
-fn page(plugin: &Plugin, (file, signed): (&Path, &[String]), rules: &Rules, lines: &[Line<'_>]) -> Vec<String> {
-    let mut page = vec![
-        format!("{} {}, sha256 {}", plugin.name(), plugin.manifest().version, plugin.digest()),
-        format!("{}: {}", file.display(), rules.standing.says()),
-    ];
-    page.extend_from_slice(signed);
-    page.push(String::new());
-    if lines.is_empty() {
-        page.push("it asks for nothing".to_owned());
-        return page;
-    }
-    let mut rows = Rows::new(&["CAPABILITY", "SCOPE", "VERDICT", "RULE", "TASKS"], &[1]);
-    for Line { it, tasks } in lines {
-        let verdict = match it.verdict {
-            Word::Allowed => "allowed",
-            Word::Ask => "ask",
-            Word::Denied => "denied",
-        };
-        let tasks = if tasks.len() == plugin.manifest().tasks.len() { "all".to_owned() } else { tasks.join(", ") };
-        let scope = if it.scope.is_empty() { "-".to_owned() } else { it.scope.clone() };
-        rows.add(&[it.capability.to_string(), scope, verdict.to_owned(), it.rule.clone(), tasks]);
-    }
-    page.extend(rows.lines());
-    page
 }

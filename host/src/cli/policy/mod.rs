@@ -17,6 +17,7 @@ mod writing;
 
 pub(super) use adding::for_run;
 pub(super) use command::{PolicyVerb, run};
-pub(super) use place::{named, of_server, read};
+pub(super) use explain::Reach;
+pub(super) use place::{named, of_server, on_this_machine, read};
 pub(super) use secrets::{entrust, values};
 pub(super) use writing::kept_in;

@@ -52,6 +52,11 @@ pub(in crate::cli) fn read(path: &Path) -> Result<Policy, Fault> {
     })
 }
 
+/// A policy with the folders that are meant, which is a matter of this machine.
+pub(in crate::cli) fn on_this_machine(policy: Policy) -> Policy {
+    policy.with_real_folders(|folder| files::resolved(folder).unwrap_or_else(|_| folder.to_owned()))
+}
+
 /// What stands in the file.
 pub(super) fn text(path: &Path) -> Result<String, Fault> {
     let read = files::read_text(path).with_context(|| format!("failed to read the policy {}", path.display()));

@@ -192,19 +192,25 @@ async fn add(arguments: &AddArguments) -> Result<Exit, Fault> {
     let line = format!("added {} {} with {}: {tasks}", added.name, added.version, count(&added));
     let exit = arguments.at.confirm(&added, &line)?;
     if !arguments.at.json {
-        tell_grants(&added);
+        say_granted_nothing(&arguments.at, &added, &arguments.file);
     }
     Ok(exit)
 }
 
 /// What an operator has to decide about a plugin that is granted nothing, such as an update.
-fn tell_grants(plugin: &PluginInfo) {
+fn say_granted_nothing(at: &At, plugin: &PluginInfo, file: &Path) {
     let Some(why) = &plugin.granted_nothing else { return };
     let PluginInfo { name, digest, .. } = plugin;
+    let file = text::shell_word(&file.to_string_lossy());
+    let data = at.data.as_deref().map(|dir| format!(" --data {}", text::shell_word(&dir.to_string_lossy())));
     output::talk(&format!("{name}: {why}"));
     output::talk(&format!(
-        "`taskcell policy explain {name}` shows what it asks for; to let rules hold for it, write digest = \"sha256:{digest}\" \
-         into [plugins.{name}] of the server's policy, and run `taskcell policy reload`"
+        "`taskcell policy suggest {file}` shows what it wants, `taskcell inspect {file} --diff OLD` what an update asks for beside that"
+    ));
+    output::talk(&format!(
+        "to grant it what [plugins.{name}.allow] of the server's policy says, let [plugins.{name}] have digest = \"sha256:{digest}\" and no \
+         other; then `taskcell policy reload{}`",
+        data.unwrap_or_default()
     ));
 }
 
@@ -317,7 +323,7 @@ async fn replace(arguments: &ReplaceArguments) -> Result<Exit, Fault> {
     let exit = arguments.at.answer(&replaced, || stop_all::lines(&replaced.report))?;
     if !arguments.at.json {
         output::talk(&format!("{} {} is there now", replaced.plugin.name, replaced.plugin.version));
-        tell_grants(&replaced.plugin);
+        say_granted_nothing(&arguments.at, &replaced.plugin, &arguments.file);
     }
     Ok(exit)
 }

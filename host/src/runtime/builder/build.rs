@@ -165,7 +165,8 @@ impl HostBuilder {
     /// Makes the host, inside the current tokio runtime.
     ///
     /// # Errors
-    /// When there is no runtime, or the system does not give what the host needs.
+    /// When there is no runtime, when `main` does not begin with [`compile_child`](crate::compile_child()) and nobody else was
+    /// named to compile plugins ([`HostBuilder::compiler`]), or when the system does not give what the host needs.
     pub fn build(self) -> Result<Host, BuildError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));

@@ -37,15 +37,15 @@ fn t23_whoever_adds_a_version_that_is_granted_nothing_is_told_what_to_decide() {
         place.file("p.toml", &rules(&"0".repeat(64)));
     });
     let fetch = guest("fetch");
-    let added = serving.say(&["plugin", "add", text(&fetch)]).ends_with(0).says("for other bytes");
+    let added = serving.say(&["plugin", "add", text(&fetch), "--data", "d"]).ends_with(0).says("for other bytes");
     let shown = serving.say(&["plugin", "show", "fetch", "--json"]).ends_with(0).json();
     let digest = shown["digest"].as_str().unwrap();
     let added = added.says(&format!("digest = \"sha256:{digest}\"")).says("[plugins.fetch]");
-    added.says("taskcell policy reload");
+    added.says(&format!("taskcell policy suggest {}", text(&fetch))).says("`taskcell policy reload --data d`");
     assert!(shown["granted_nothing"].as_str().unwrap().contains(&"0".repeat(64)), "{shown}");
     serving.say(&["plugin", "replace", "fetch", text(&fetch)]).ends_with(0).says("for other bytes");
     serving.place.file("p.toml", &rules(&format!("sha256:{digest}")));
-    serving.say(&["policy", "reload"]).ends_with(0);
+    serving.say(&["policy", "reload", "--data", "d"]).ends_with(0);
     let page = serving.say(&["plugin", "show", "fetch"]).ends_with(0);
     assert!(!page.stdout.contains("other bytes"), "{page:?}");
     // Nothing is said of one without rules that asks for nothing.
