@@ -55,6 +55,6 @@ fn may_touch(reach: Option<&Reach<'_>>, is_file: bool) -> Vec<String> {
     match reach {
         Some(reach) => [vec![reach.standing()], reach.page()].concat(),
         None if is_file => vec!["what each start grants: there is no policy (--policy names one)".to_owned()],
-        None => vec!["which it asks for stands in its file: name that instead".to_owned()],
+        None => vec!["what it asks for stands in its file: name that to see it".to_owned()],
     }
 }
