@@ -37,11 +37,8 @@ pub(crate) fn pool_mib() -> Result<f64> {
         let (begin, end) = map.address;
         let resident = map.extension.map.get("Rss").copied().unwrap_or_default();
         // A memory's first content is mapped from a file without a name.
-        let of_pool = match &map.pathname {
-            MMapPath::Anonymous => true,
-            MMapPath::Path(path) => path.to_string_lossy().starts_with("/memfd:"),
-            _ => false,
-        };
+        let of_pool = map.pathname == MMapPath::Anonymous
+            || matches!(&map.pathname, MMapPath::Path(path) if path.to_string_lossy().starts_with("/memfd:"));
         match regions.last_mut() {
             Some((_, last, sum)) if *last == begin && of_pool => {
                 *last = end;
