@@ -120,6 +120,10 @@ fn t09_the_audit_log_is_read_with_and_without_a_server() {
     assert!(may["may_touch"]["asks_for"].as_array().unwrap().iter().any(|it| it["verdict"] == "ask"), "{may}");
     let by_name = say(&place, &["inspect", "fixture", "--history", "--json"]).ends_with(0).json();
     assert_eq!(by_name["may_touch"], json!(null), "what it asks for stands in its file");
+    // A policy that cannot be read matters to whom it is needed for.
+    place.file("broken.toml", "version =");
+    say(&place, &["inspect", "fixture", "--history", "--policy", "broken.toml"]).ends_with(0);
+    say(&place, &["inspect", text(&fixture), "--history", "--policy", "broken.toml"]).ends_with(2).says("broken.toml");
     let touched = &by_name["versions"][0]["touched"];
     let kv =
         touched.as_array().unwrap().iter().find(|it| it["capability"] == "kv").unwrap_or_else(|| panic!("{by_name}"));

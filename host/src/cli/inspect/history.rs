@@ -29,7 +29,9 @@ pub(super) async fn history(arguments: &InspectArguments) -> Result<Exit, Fault>
             "name the plugin's file, or the name that `taskcell plugin list` shows; --data names another directory",
         ));
     }
-    let policy = policy::of_server(arguments.policy.as_deref(), &client::data_dir(arguments.data.as_deref())?);
+    // What a name alone asks for nobody knows.
+    let data = client::data_dir(arguments.data.as_deref())?;
+    let policy = this.as_ref().and_then(|_| policy::of_server(arguments.policy.as_deref(), &data));
     let rules = policy.as_deref().map(policy::read).transpose()?.map(policy::on_this_machine);
     let reach = match (&policy, &rules, &this) {
         (Some(file), Some(rules), Some(plugin)) => Some(Reach::new(file, rules, plugin)),
