@@ -1,16 +1,17 @@
 //! The audit log: a line for each thing that was allowed, denied, asked, answered or taken away.
 //!
 //! A line is one JSON object. `at` is milliseconds since 1970 and `what` one of `allow`, `deny`, `ask`, `answer`, `revoke`,
-//! `policy` and `load`; the rest is there where it belongs. More kinds and fields may come.
+//! `policy` and `load`; the rest is there where it belongs. A line with `times` stands for so many. More kinds and fields may
+//! come.
 //!
 //! ```text
 //! {"at":1795307930000,"what":"allow","task":"…","plugin":"fetch","digest":"…","capability":"http","scope":"GET https://a.b:443","rule":"plugins.fetch.allow.http[0]"}
 //! ```
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -29,13 +30,14 @@ use super::secrets::Secrets;
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum AuditWhat {
-    /// A task may do something. Told once for each thing and rule; of requests to other machines each is told.
+    /// A task may do something. Of requests to other machines each is a line; anything else is told when it is allowed first, and
+    /// how often it was allowed again after each thousand times and when the task has ended ([`AuditLine::times`]).
     Allow,
     /// A task was denied something.
     Deny,
     /// Somebody is asked.
     Ask,
-    /// Somebody has answered, or nobody did in time.
+    /// Somebody has answered, or nobody did in time. A yes allows what was asked about, which has no other line.
     Answer,
     /// A capability was taken away from a task.
     Revoke,
@@ -80,6 +82,9 @@ pub struct AuditLine {
     /// Why, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// How many times it happened, if this line stands for several. See [`AuditLine::times`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<u64>,
 }
 
 impl AuditLine {
@@ -96,7 +101,19 @@ impl AuditLine {
             by: None,
             answer: None,
             reason: None,
+            times: None,
         }
+    }
+
+    /// How many times it happened since the line before about the same: 1 unless the line says otherwise. The sum over all
+    /// lines is how often it happened; of a host that was killed up to 999 for each thing and task are missing.
+    ///
+    /// ```
+    /// let line = taskcell::AuditLine::read(r#"{"at":7,"what":"allow","capability":"random","times":41}"#).unwrap();
+    /// assert_eq!(line.times(), 41);
+    /// ```
+    pub fn times(&self) -> u64 {
+        self.times.unwrap_or(1)
     }
 
     /// Reads a line of an audit log; `None` for one that is none, such as the last one of a machine that lost its power.
@@ -181,6 +198,9 @@ impl AuditLog for HidingLog {
 /// told again.
 const TOLD_MAX: usize = 4096;
 
+/// A thing that is allowed so often again is told again, so that a host that is killed owes less than this.
+const AGAIN_MAX: u64 = 1000;
+
 /// A task's part of the audit log.
 #[derive(Debug)]
 pub(crate) struct Ledger {
@@ -189,8 +209,16 @@ pub(crate) struct Ledger {
     task: TaskId,
     plugin: String,
     digest: PluginDigest,
-    /// What was told as allowed, with the rule.
-    told: Mutex<HashSet<(Touch, String)>>,
+    /// What was told as allowed, by each of its rules.
+    told: Mutex<HashMap<Touch, Vec<Told>>>,
+}
+
+/// A rule by which something was allowed.
+#[derive(Debug)]
+struct Told {
+    rule: String,
+    /// How often again since the last line about it.
+    again: u64,
 }
 
 impl Ledger {
@@ -215,22 +243,52 @@ impl Ledger {
         AuditLine { capability: Some(touch.capability()), scope, rule: Some(rule.to_owned()), ..self.line(what) }
     }
 
-    /// Tells that something is allowed, if that is news.
+    /// Tells that something is allowed, or counts it, if that is no news.
     pub(crate) fn allow(&self, touch: &Touch, rule: &str) -> io::Result<()> {
-        let each_time = matches!(touch, Touch::Http(_));
-        let known = (touch.clone(), rule.to_owned());
-        if !each_time && self.told.lock().unwrap_or_else(PoisonError::into_inner).contains(&known) {
+        if matches!(touch, Touch::Http(_)) {
+            return self.write(&self.about(AuditWhat::Allow, touch, rule));
+        }
+        let mut told = self.told();
+        if let Some(known) = told.get_mut(touch).and_then(|rules| rules.iter_mut().find(|told| told.rule == rule)) {
+            if known.again + 1 < AGAIN_MAX {
+                known.again += 1;
+            } else {
+                self.write(&self.again(touch, rule, AGAIN_MAX))?;
+                known.again = 0;
+            }
             return Ok(());
         }
         self.write(&self.about(AuditWhat::Allow, touch, rule))?;
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.len() >= TOLD_MAX {
-            told.clear();
+            self.tell_rest(&mut told);
         }
-        if !each_time {
-            told.insert(known);
-        }
+        told.entry(touch.clone()).or_default().push(Told { rule: rule.to_owned(), again: 0 });
         Ok(())
+    }
+
+    /// Tells how often what was told as allowed has been allowed again. That it cannot be told changes nothing about it.
+    pub(crate) fn settle(&self) {
+        self.tell_rest(&mut self.told());
+    }
+
+    fn told(&self) -> MutexGuard<'_, HashMap<Touch, Vec<Told>>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell_rest(&self, told: &mut HashMap<Touch, Vec<Told>>) {
+        let mut lines = Vec::new();
+        for (touch, rules) in told.drain() {
+            let rules = rules.iter().filter(|told| told.again > 0);
+            lines.extend(rules.map(|told| self.again(&touch, &told.rule, told.again)));
+        }
+        lines.sort_unstable_by(|a, b| (a.capability, &a.scope, &a.rule).cmp(&(b.capability, &b.scope, &b.rule)));
+        for line in lines {
+            let _ = self.write(&line);
+        }
+    }
+
+    fn again(&self, touch: &Touch, rule: &str, times: u64) -> AuditLine {
+        AuditLine { times: Some(times), ..self.about(AuditWhat::Allow, touch, rule) }
     }
 
     /// Tells that something was denied. That it cannot be told changes nothing about it.
@@ -247,5 +305,58 @@ impl Ledger {
 
     pub(crate) fn write(&self, line: &AuditLine) -> io::Result<()> {
         self.log.write(line)
+    }
+}
+
+impl Drop for Ledger {
+    /// For a task whose actor was torn off.
+    fn drop(&mut self) {
+        self.settle();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::clock::SystemClock;
+
+    fn ledger(ring: &Arc<AuditRing>) -> Ledger {
+        let (log, clock) = (Arc::clone(ring) as Arc<dyn AuditLog>, Arc::new(SystemClock::new()));
+        Ledger::new(log, clock, TaskId::from_random(7), ("words", PluginDigest::of(b"words")))
+    }
+
+    /// How often the log has that something was allowed.
+    fn allowed(ring: &AuditRing, touch: &Touch) -> u64 {
+        let about = |line: &AuditLine| line.scope.as_deref().unwrap_or_default() == touch.scope();
+        ring.lines().iter().filter(|line| about(line)).map(AuditLine::times).sum()
+    }
+
+    #[test]
+    fn t23_the_lines_add_up_to_what_was_allowed() {
+        let ring = Arc::new(AuditRing::new(10_000));
+        let ledger = ledger(&ring);
+        for _ in 0..2 * AGAIN_MAX + 7 {
+            ledger.allow(&Touch::Random, "default").unwrap();
+        }
+        let before: Vec<_> = ring.lines().iter().map(|line| line.times).collect();
+        assert_eq!(before, [None, Some(AGAIN_MAX), Some(AGAIN_MAX)], "a host that is killed now owes six");
+        drop(ledger);
+        assert_eq!(ring.lines().last().unwrap().times, Some(6));
+        assert_eq!(allowed(&ring, &Touch::Random), 2 * AGAIN_MAX + 7);
+    }
+
+    #[test]
+    fn t23_a_task_that_touches_very_many_things_has_all_of_them_told() {
+        let ring = Arc::new(AuditRing::new(4 * TOLD_MAX));
+        let ledger = ledger(&ring);
+        let touch = |n: usize| Touch::Env(format!("N{n}"));
+        for n in 0..TOLD_MAX + 10 {
+            ledger.allow(&touch(n), "a").unwrap();
+            ledger.allow(&touch(n), "a").unwrap();
+            ledger.allow(&touch(n), "b").unwrap();
+        }
+        assert!(ledger.told().len() < 20, "it forgets what it has told");
+        ledger.settle();
+        assert!((0..TOLD_MAX + 10).all(|n| allowed(&ring, &touch(n)) == 3));
     }
 }

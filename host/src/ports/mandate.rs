@@ -132,6 +132,11 @@ impl LiveMandate {
         }
     }
 
+    /// The task has ended: tells how often it was allowed what.
+    pub(crate) fn settle(&self) {
+        self.ledger.iter().for_each(Ledger::settle);
+    }
+
     /// Lets the task do this once.
     pub(crate) fn pass(&self, touch: Touch) {
         let mut passes = self.passes();

@@ -208,6 +208,7 @@ impl Actor {
             // One may have been started just then.
             self.stop_children().await;
         }
+        self.mandate.settle();
         self.clean_up().await;
         for mut after in called.into_iter().chain(hooks) {
             while after.join_next().await.is_some() {}

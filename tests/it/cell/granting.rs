@@ -1,15 +1,17 @@
 //! What a real guest meets whose policy asks, denies, or takes away while it runs.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use taskcell::{
-    ApprovalAnswer, ApprovalAsk, ApprovalNumber, Capability, EventBody, Host, Party, Policy, Revocation, RevokeFrom,
-    SignalKey, TaskHandle,
+    ApprovalAnswer, ApprovalAsk, ApprovalNumber, AuditLine, AuditRing, Capability, EventBody, Host, Party, Policy,
+    Revocation, RevokeFrom, SignalKey, TaskHandle,
 };
 use tempfile::TempDir;
 
 use crate::support::files::{names, write};
 use crate::support::task::{data, events, outcome, result, seen, start, start_as};
-use crate::support::{fixture, request, within};
+use crate::support::{builder, fixture, request, with_fixture, within};
 
 /// A host whose policy for the fixture has these tables.
 async fn policed(tables: &str) -> Host {
@@ -58,6 +60,24 @@ async fn t12_a_folder_that_is_asked_about_is_read_after_a_yes_and_each_file_is_o
     within(task.deny(ApprovalNumber(1), "", Party::Person)).await;
     let told = data(outcome(&task).await);
     assert_eq!(told["error"]["kind"], "PermissionDenied", "{told}");
+}
+
+#[tokio::test]
+async fn t12_the_audit_log_adds_up_to_each_time_that_a_guest_was_allowed_something() {
+    let (folder, audit) = (folder(), Arc::new(AuditRing::new(100)));
+    let (host, _) = with_fixture(builder().audit(Arc::clone(&audit))).await;
+    let tables = format!(
+        "allow.fs = [{{ host = \"{}\", guest = \"/data\", access = \"read-write\" }}]",
+        folder.path().display()
+    );
+    host.set_policy(Policy::parse(&format!("version = 1\n[plugins.fixture]\ndigest = \"any\"\n{tables}")).unwrap());
+    let task = start(&host, "many-files", json!({"dir": "/data", "n": 2500})).await;
+    assert_eq!(data(outcome(&task).await)["made"], 2500);
+    within(task.gone()).await;
+    let writes = |line: &AuditLine| line.scope.as_deref() == Some("write /data");
+    let times: Vec<_> = audit.lines().into_iter().filter(writes).map(|line| line.times()).collect();
+    assert!(times.iter().sum::<u64>() >= 2500, "{times:?}");
+    assert!(times.len() < 10 && times.starts_with(&[1, 1000, 1000]), "{times:?}");
 }
 
 #[tokio::test]

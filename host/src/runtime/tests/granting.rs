@@ -411,7 +411,7 @@ fn audited(script: Script) -> (Bench, Arc<Broken>) {
 }
 
 #[tokio::test]
-async fn t23_each_thing_is_told_once_with_its_rule_and_who_answered() {
+async fn t23_each_thing_is_told_with_its_rule_and_who_answered_and_how_often() {
     let (bench, audit) = audited(toucher([
         Touch::Random,
         Touch::Random,
@@ -423,7 +423,7 @@ async fn t23_each_thing_is_told_once_with_its_rule_and_who_answered() {
     let task = bench.start().await;
     decide(&task, 1, yes(json!("task"))).await;
     decide(&task, 2, ApprovalVerdict::Deny("no".to_owned())).await;
-    task.wait().await;
+    task.gone().await;
     bench.inner.revoke(Revocation::new(RevokeFrom::Task(task.id()), Capability::Kv, Party::Host)).await;
     let lines = audit.ring.lines();
     let told: Vec<_> = lines
@@ -433,7 +433,7 @@ async fn t23_each_thing_is_told_once_with_its_rule_and_who_answered() {
             assert_eq!(line.plugin.as_deref(), Some("scripted"));
             let text = serde_json::to_string(line).unwrap();
             assert_eq!(AuditLine::read(&text).as_ref(), Some(line), "{text}");
-            (line.what, line.rule.as_deref().unwrap_or_default(), line.answer.as_deref(), line.by)
+            (line.what, line.rule.as_deref().unwrap_or_default(), line.answer.as_deref(), line.by, line.times)
         })
         .collect();
     let (kv, signal) = ("plugins.scripted.ask.kv", "plugins.scripted.ask.signal");
@@ -441,14 +441,15 @@ async fn t23_each_thing_is_told_once_with_its_rule_and_who_answered() {
     assert_eq!(
         told,
         [
-            (AuditWhat::Allow, "default", None, None),
-            (AuditWhat::Ask, kv, None, None),
-            (AuditWhat::Answer, kv, Some("task"), person),
-            (AuditWhat::Allow, kv, None, None),
-            (AuditWhat::Ask, signal, None, None),
-            (AuditWhat::Answer, signal, Some("no"), person),
-            (AuditWhat::Deny, signal, None, None),
-            (AuditWhat::Deny, "policy", None, None),
+            (AuditWhat::Allow, "default", None, None, None),
+            (AuditWhat::Ask, kv, None, None, None),
+            (AuditWhat::Answer, kv, Some("task"), person, None),
+            (AuditWhat::Allow, kv, None, None, None),
+            (AuditWhat::Ask, signal, None, None, None),
+            (AuditWhat::Answer, signal, Some("no"), person, None),
+            (AuditWhat::Deny, signal, None, None, None),
+            (AuditWhat::Deny, "policy", None, None, None),
+            (AuditWhat::Allow, "default", None, None, Some(1)),
         ]
     );
 }

@@ -76,6 +76,7 @@ impl History {
             *version.revoked.entry((capability, by)).or_default() += 1;
             return;
         }
+        let times = line.times();
         let key = (capability, line.scope.unwrap_or_default());
         if version.things.len() >= THINGS_MAX && !version.things.contains_key(&key) {
             version.others += 1;
@@ -85,7 +86,7 @@ impl History {
         thing.last = thing.last.max(line.at);
         thing.rules.extend(line.rule);
         match line.what {
-            AuditWhat::Allow => thing.allowed += 1,
+            AuditWhat::Allow => thing.allowed = thing.allowed.saturating_add(times),
             AuditWhat::Deny => thing.denied += 1,
             AuditWhat::Ask => thing.asked += 1,
             AuditWhat::Answer => {
@@ -227,7 +228,7 @@ mod tests {
         let mut history = History::default();
         for line in [
             line(1, r#""what":"allow","rule":"plugins.fetch.allow.http[0]""#),
-            line(1, r#""what":"allow","rule":"plugins.fetch.allow.http[0]""#),
+            line(1, r#""what":"allow","rule":"plugins.fetch.allow.http[0]","times":41"#),
             line(2, r#""what":"ask","rule":"plugins.fetch.ask.http[0]""#),
             line(2, r#""what":"answer","answer":"no","by":"person""#),
             line(2, r#""what":"deny""#),
@@ -249,6 +250,6 @@ mod tests {
         assert_eq!(page[4], "  taken away: http, from 1 task, by a person");
         assert!(page[6].starts_with(&format!("sha256:{}: ", "01".repeat(32))), "{page:#?}");
         let document = history.document(this);
-        assert_eq!((&document[0]["this_file"], &document[1]["touched"][0]["allowed"]), (&json!(true), &json!(2)));
+        assert_eq!((&document[0]["this_file"], &document[1]["touched"][0]["allowed"]), (&json!(true), &json!(42)));
     }
 }

@@ -18,7 +18,8 @@ fn cells(line: &AuditLine, now: &Now) -> [String; 8] {
     };
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let digest = line.digest.filter(|_| line.what == AuditWhat::Load).map(|digest| format!("sha256:{digest}"));
-    let rest = [line.answer.clone(), line.by.map(|by| format!("by {by}")), line.reason.clone(), digest];
+    let again = line.times.map(|times| if times == 1 { "once more".to_owned() } else { format!("{times} times more") });
+    let rest = [again, line.answer.clone(), line.by.map(|by| format!("by {by}")), line.reason.clone(), digest];
     [
         now.clock(line.at),
         what.to_owned(),
@@ -77,6 +78,9 @@ mod tests {
         );
         let answer = AuditLine::read(&format!(r#"{{"at":{at},"what":"answer","answer":"once","by":"person"}}"#));
         assert!(line(&answer.unwrap(), &now()).ends_with("once, by a person"));
+        let again =
+            AuditLine::read(&format!(r#"{{"at":{at},"what":"allow","capability":"kv","rule":"default","times":41}}"#));
+        assert_eq!(line(&again.unwrap(), &now()), "18:00:01  allow   -         kv  default  41 times more");
         assert!(table([], &now()).is_empty());
     }
 }
