@@ -226,7 +226,15 @@ impl Feed {
             self.on.store(true, Ordering::Release);
             after.unwrap_or(ring.newest)
         };
-        Subscription { feed: Arc::clone(self), filter, changes, place, seen: place, batch: VecDeque::new() }
+        Subscription {
+            feed: Arc::clone(self),
+            filter,
+            changes,
+            place,
+            seen: place,
+            at_end: false,
+            batch: VecDeque::new(),
+        }
     }
 }
 
@@ -261,6 +269,8 @@ pub struct Subscription {
     place: u64,
     /// Up to where the subscriber has everything.
     seen: u64,
+    /// Whether the last look into the ring came to its end: there is nothing more until `changes` says so.
+    at_end: bool,
     batch: VecDeque<Arc<TaskEvent>>,
 }
 
@@ -283,14 +293,17 @@ impl Subscription {
                 self.seen = event.position.place;
                 return Ok(Some(event));
             }
+            if self.at_end && matches!(self.changes.has_changed(), Ok(false)) {
+                // The sender lives in `feed`.
+                let _ = self.changes.changed().await;
+            }
+            // Before the look, so that what comes after it is a change.
             self.changes.mark_unchanged();
             match self.read()? {
                 // Nothing was for this one: others may have their turn before it looks on.
                 Read::More => tokio::task::yield_now().await,
-                Read::Some => {}
+                Read::Some | Read::None => {}
                 Read::Closed => return Ok(None),
-                // The sender lives in `feed`.
-                Read::None => drop(self.changes.changed().await),
             }
         }
     }
@@ -326,6 +339,7 @@ impl Subscription {
             return Err(Lagged { missed });
         }
         if self.place == ring.newest {
+            self.at_end = !ring.closed;
             self.seen = self.place;
             return Ok(if ring.closed { Read::Closed } else { Read::None });
         }
@@ -341,6 +355,7 @@ impl Subscription {
                 }
             }
         }
+        self.at_end = self.place == ring.newest && !ring.closed;
         if self.batch.is_empty() {
             self.seen = self.place;
             return Ok(Read::More);
