@@ -27,6 +27,9 @@ impl Decoder {
 
 /// How many bytes at the end are the beginning of a character. Only the end is looked at: a guest may print a lot.
 pub(super) fn unfinished(bytes: &[u8]) -> usize {
+    if bytes.last().is_none_or(u8::is_ascii) {
+        return 0;
+    }
     let is_first = |byte: &u8| !(0x80..0xc0).contains(byte);
     let tail = bytes.get(bytes.len().saturating_sub(3)..).unwrap_or_default();
     let last = tail.iter().rposition(is_first).and_then(|first| tail.get(first..)).unwrap_or_default();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::ports::secrets::{Screen, Secrets};
+use crate::ports::secrets::Secrets;
 
 use super::behind::Behind;
 use super::page::{NumberedPage, OutputCursor, OutputPage};
@@ -31,8 +31,8 @@ const RESUMES_UNKNOWN: &str =
 #[derive(Debug)]
 pub(crate) struct OutputLog {
     ring: Mutex<Ring>,
-    /// What hides the host's secrets, if it has any.
-    screens: OnceLock<Screens>,
+    /// What is hidden in whatever is printed.
+    secrets: OnceLock<Arc<Secrets>>,
     spill: Option<Spill>,
     /// Who may write to the spill: one at a time, however many calls wait for it.
     turn: Arc<Semaphore>,
@@ -41,14 +41,6 @@ pub(crate) struct OutputLog {
     changed: watch::Sender<()>,
     /// Whom to tell that something is to be written, if all of it is.
     behind: Option<(Arc<Behind>, Weak<Self>)>,
-}
-
-/// Hides secrets in each of the three kinds.
-#[derive(Debug)]
-struct Screens {
-    secrets: Arc<Secrets>,
-    /// Of stdout and of stderr.
-    streams: [Mutex<Screen>; 2],
 }
 
 /// The right to write to the spill.
@@ -100,7 +92,7 @@ impl OutputLog {
         Self {
             behind: None,
             ring: Mutex::new(Ring::new(sizes)),
-            screens: OnceLock::new(),
+            secrets: OnceLock::new(),
             spill,
             turn: Arc::new(Semaphore::new(1)),
             told: AtomicBool::new(false),
@@ -126,36 +118,34 @@ impl OutputLog {
     }
 
     fn print(&self, to_stdout: bool, bytes: Vec<u8>) -> bool {
-        let Some(screens) = self.screens.get() else {
-            return self.append(|ring| ring.push_bytes(to_stdout, bytes));
-        };
-        let [stdout, stderr] = &screens.streams;
-        // Held until it is in the ring, so that what is held back stays in its order.
-        let mut screen = if to_stdout { stdout } else { stderr }.lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes = screen.pass(bytes);
-        self.append(|ring| ring.push_bytes(to_stdout, bytes))
+        // Under one lock, so that what is held back stays in its order.
+        self.append(|ring| {
+            let bytes = ring.screened(to_stdout, bytes);
+            ring.push_bytes(to_stdout, bytes);
+        })
     }
 
     /// Hides these secrets in whatever is written from now on, also those that come to them. For once, before anything is.
     pub(crate) fn hide(&self, secrets: &Arc<Secrets>) {
-        let screen = || Mutex::new(Screen::new(Arc::clone(secrets)));
-        let _ = self.screens.set(Screens { secrets: Arc::clone(secrets), streams: [screen(), screen()] });
+        if self.secrets.set(Arc::clone(secrets)).is_ok() {
+            self.lock().hide(secrets);
+        }
     }
 
     /// Takes what was held back because it may have been the beginning of a secret: nothing follows it.
     pub(crate) fn let_go(&self) {
-        let Some(screens) = self.screens.get() else { return };
-        for (screen, to_stdout) in screens.streams.iter().zip([true, false]) {
-            let mut screen = screen.lock().unwrap_or_else(PoisonError::into_inner);
-            let rest = screen.rest();
-            let _is_over = self.append(|ring| ring.push_bytes(to_stdout, rest));
+        for to_stdout in [true, false] {
+            let _is_over = self.append(|ring| {
+                let rest = ring.held_back(to_stdout);
+                ring.push_bytes(to_stdout, rest);
+            });
         }
     }
 
     /// Takes one log line, like [`OutputLog::stdout`].
     pub(crate) fn log(&self, level: &'static str, target: String, message: impl Into<String>) -> bool {
         let (mut message, mut target): (String, String) = (message.into(), target);
-        if let Some(Screens { secrets, .. }) = self.screens.get() {
+        if let Some(secrets) = self.secrets.get() {
             secrets.hide(&mut message);
             secrets.hide(&mut target);
         }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::ports::secrets::{Screen, Secrets};
+
 use super::decode::{Decoder, unfinished};
 use super::page::{OutputChunk, OutputSource};
 
@@ -142,6 +144,8 @@ pub(super) struct Ring {
     /// Stdout, stderr, the log.
     lanes: [Lane; 3],
     decoders: [Decoder; 2],
+    /// What hides the host's secrets in stdout and in stderr.
+    screens: Option<[Screen; 2]>,
     /// The next chunk's number.
     pub(super) next: u64,
     /// Chunks below this number have been handed to the spill.
@@ -164,6 +168,7 @@ impl Ring {
             sizes,
             lanes: Default::default(),
             decoders: Default::default(),
+            screens: None,
             next: 0,
             written: 0,
             gone: 0,
@@ -200,6 +205,29 @@ impl Ring {
     /// Whether something has not been written.
     pub(super) fn is_behind(&self) -> bool {
         self.written < self.next
+    }
+
+    /// Hides these secrets in what is printed from now on.
+    pub(super) fn hide(&mut self, secrets: &Arc<Secrets>) {
+        self.screens = Some([Screen::new(Arc::clone(secrets)), Screen::new(Arc::clone(secrets))]);
+    }
+
+    fn screen(&mut self, to_stdout: bool) -> Option<&mut Screen> {
+        let [stdout, stderr] = self.screens.as_mut()?;
+        Some(if to_stdout { stdout } else { stderr })
+    }
+
+    /// Bytes of stdout, or of stderr, with no secret in them. What may be the beginning of one is held back.
+    pub(super) fn screened(&mut self, to_stdout: bool, bytes: Vec<u8>) -> Vec<u8> {
+        match self.screen(to_stdout) {
+            Some(screen) => screen.pass(bytes),
+            None => bytes,
+        }
+    }
+
+    /// What was held back, when nothing follows it.
+    pub(super) fn held_back(&mut self, to_stdout: bool) -> Vec<u8> {
+        self.screen(to_stdout).map(Screen::rest).unwrap_or_default()
     }
 
     /// Takes bytes of stdout, or of stderr.
