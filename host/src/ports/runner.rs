@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::model::approval::{ApprovalAsk, ApprovalDecision};
@@ -290,7 +291,12 @@ impl CellLink {
         let (reply, answer) = oneshot::channel();
         let mut call = Box::new(call(reply));
         call.hide(&self.secrets);
-        self.calls.send(call).await.ok()?;
+        // There is room, unless a guest makes calls while it waits for one.
+        match self.calls.try_send(call) {
+            Ok(()) => {}
+            Err(TrySendError::Full(call)) => self.calls.send(call).await.ok()?,
+            Err(TrySendError::Closed(_)) => return None,
+        }
         answer.await.ok()
     }
 

@@ -265,7 +265,8 @@ impl Actor {
         }
     }
 
-    /// Waits for the next thing that happens, and deals with it.
+    /// Waits for the next thing that happens, and deals with it. Its future is there as long as the task is: what is done
+    /// seldom has a box of its own in it, here and in what this calls, and takes no room else.
     async fn turn(&mut self, cell: &mut Cell) -> Result<(), Ended> {
         let clock = Arc::clone(&self.shared.around.clock);
         // A guest that makes too much happen waits in its call; nobody else does.
@@ -292,9 +293,9 @@ impl Actor {
             biased;
             Some(control) = self.control.recv() => self.on_control(*control, cell).await,
             step = cell.advance(&mut self.last) => self.on_cell(step, cell).await,
-            Some(found) = self.jobs.join_next() => self.on_finding(found.ok().flatten(), cell).await,
+            Some(found) = self.jobs.join_next() => Box::pin(self.on_finding(found.ok().flatten(), cell)).await,
             Some(ended) = self.watched.join_next() => match ended {
-                Ok(child) => self.on_child_end(child).await,
+                Ok(child) => Box::pin(self.on_child_end(child)).await,
                 Err(_) => Ok(()),
             },
             () = self.shared.news.changed() => self.on_news().await,
@@ -350,15 +351,15 @@ impl Actor {
                 let _ = reply.send(());
                 ended?;
             }
-            Control::Adopt { child, reply } => self.adopt(child, reply).await?,
+            Control::Adopt { child, reply } => Box::pin(self.adopt(child, reply)).await?,
             Control::Replan { reason, by, reply } => {
-                self.ask_planner(reason, None, by, Asker::Outside(reply)).await?;
+                Box::pin(self.ask_planner(reason, None, by, Asker::Outside(reply))).await?;
             }
             Control::Plan { command, reply } => {
-                let changed = self.change_plan_outside(command, cell).await?;
+                let changed = Box::pin(self.change_plan_outside(command, cell)).await?;
                 let _ = reply.send(changed);
             }
-            Control::Change { command, reply } => self.change(command, reply, cell).await?,
+            Control::Change { command, reply } => Box::pin(self.change(command, reply, cell)).await?,
         }
         Ok(())
     }
@@ -460,7 +461,7 @@ impl Actor {
             CellStep::Ended(mut end) => {
                 // What the guest said before it ended comes before its end.
                 while let Ok(call) = self.calls.try_recv() {
-                    self.on_call(*call).await?;
+                    Box::pin(self.on_call(*call)).await?;
                 }
                 self.warn_of_fuel().await?;
                 self.write_progress(Last::Yes).await?;
@@ -486,4 +487,19 @@ pub(super) fn is_stopped(shutdown: &watch::Receiver<bool>) -> bool {
 pub(super) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
     // An error means that the host is gone.
     let _ = shutdown.wait_for(|stop| *stop).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of<F>(_: impl FnOnce(Box<Actor>, Cell) -> F) -> usize {
+        std::mem::size_of::<F>()
+    }
+
+    #[test]
+    fn a_life_takes_no_room_for_what_is_done_seldom() {
+        let size = size_of(Actor::run);
+        assert!(size <= 2048, "each task that waits takes {size} bytes for its future: box what is done seldom");
+    }
 }

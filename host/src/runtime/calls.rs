@@ -117,8 +117,8 @@ impl Actor {
                 let answer = self.decide(Command::Wait { keys, senders, timeout }).await?;
                 self.answer_wait(answer);
             }
-            GuestCall::NextInstruction { timeout, reply } => self.next_instruction(timeout, reply).await?,
-            GuestCall::RequestApproval { ask, reply } => self.request_approval(ask, reply).await?,
+            GuestCall::NextInstruction { timeout, reply } => Box::pin(self.next_instruction(timeout, reply)).await?,
+            GuestCall::RequestApproval { ask, reply } => Box::pin(self.request_approval(ask, reply)).await?,
             GuestCall::RecordUsage { tool, tokens, actions, reply } => {
                 let usage = self.shared.usage();
                 let answer = self.decide(Command::RecordUsage { tool, tokens, actions, usage }).await?;
@@ -151,7 +151,7 @@ impl Actor {
                 let answer = self.decide(Command::Notify { key, signal }).await?;
                 let _ = reply.send(Ok(notify_answer(&answer)));
             }
-            GuestCall::Notify { target, key, payload, reply } => match self.reach(&target).await? {
+            GuestCall::Notify { target, key, payload, reply } => match Box::pin(self.reach(&target)).await? {
                 Ok(Some(to)) => {
                     let command = Command::SendSignal { target, key: key.clone() };
                     let answer = done(self.decide(command).await?);
@@ -169,38 +169,38 @@ impl Actor {
                 Err(refusal) => drop(reply.send(Err(refusal))),
             },
             GuestCall::MessageAgent { message, trigger, once, reply } => {
-                self.message_agent(message, trigger, once, reply).await?;
+                Box::pin(self.message_agent(message, trigger, once, reply)).await?;
             }
             GuestCall::StartChild { task_type, input, options, reply } => {
-                self.start_child(task_type, input, options, reply).await?;
+                Box::pin(self.start_child(task_type, input, options, reply)).await?;
             }
-            GuestCall::WaitChild { child, timeout, reply } => self.wait_child(child, timeout, reply).await?,
+            GuestCall::WaitChild { child, timeout, reply } => Box::pin(self.wait_child(child, timeout, reply)).await?,
             GuestCall::CancelChild { child, reason, grace, reply } => self.cancel_child(child, reason, grace, reply),
             GuestCall::ChildState { child, reply } => drop(reply.send(self.child_state(child))),
             GuestCall::RunningChildren { reply } => drop(reply.send(self.running_children())),
             GuestCall::ReadPlan { reply } => drop(reply.send(self.shared.state().plan.clone())),
             GuestCall::ChangePlan { change, reply } => {
-                let changed = self.change_plan(change).await?;
+                let changed = Box::pin(self.change_plan(change)).await?;
                 let _ = reply.send(changed.map_err(Into::into));
             }
             GuestCall::Replan { reason, timeout, reply } => {
-                self.ask_planner(reason, timeout, Party::Itself, Asker::Guest(reply)).await?;
+                Box::pin(self.ask_planner(reason, timeout, Party::Itself, Asker::Guest(reply))).await?;
             }
-            GuestCall::Permit { touch, why, leave, reply } => self.permit(touch, why, leave, reply).await?,
+            GuestCall::Permit { touch, why, leave, reply } => Box::pin(self.permit(touch, why, leave, reply)).await?,
             GuestCall::Denied { rule, denied, in_row, reply } => {
-                self.log_denial(rule, denied, in_row).await?;
+                Box::pin(self.log_denial(rule, denied, in_row)).await?;
                 let _ = reply.send(());
             }
             GuestCall::TakeRoom { folder, bytes, inodes, reply } => {
                 self.decide(Command::Grant(GrantCommand::TakeRoom { folder, bytes, inodes })).await?;
                 let _ = reply.send(());
             }
-            GuestCall::CallHost { name, input, reply } => self.call_host(name, input, reply).await?,
+            GuestCall::CallHost { name, input, reply } => Box::pin(self.call_host(name, input, reply)).await?,
             #[cfg(feature = "wit-extension")]
-            GuestCall::CallTyped { call, reply } => self.call_typed(call, reply).await?,
-            GuestCall::CancelWait { target, key, reply } => self.cancel_wait_of(&target, key, reply).await?,
+            GuestCall::CallTyped { call, reply } => Box::pin(self.call_typed(call, reply)).await?,
+            GuestCall::CancelWait { target, key, reply } => Box::pin(self.cancel_wait_of(&target, key, reply)).await?,
             GuestCall::NotifyScope { session, key, payload, all, reply } => {
-                self.notify_scope(session, key, payload, all, reply).await?;
+                Box::pin(self.notify_scope(session, key, payload, all, reply)).await?;
             }
             GuestCall::Attach { name, media_type, source, reply } => self.store_file(name, media_type, source, reply),
             GuestCall::Panic { message, place, reply } => {

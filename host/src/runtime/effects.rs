@@ -284,7 +284,7 @@ impl Actor {
         self.publish(&[end], stored)
     }
 
-    pub(super) async fn clean_up(mut self) {
+    pub(super) async fn clean_up(mut self: Box<Self>) {
         let id = self.shared.id;
         // A task that ends between two attempts has the directory of the last.
         let scratch = match self.last.take() {

@@ -67,7 +67,7 @@ impl Actor {
         match oversize.fit(&limits, &mut end, again) {
             None => Ok(end),
             Some(Excess::Fails(failure)) => Ok(CellEnd::Failed(failure)),
-            Some(Excess::Stores(text)) => match self.store_result(text).await? {
+            Some(Excess::Stores(text)) => match Box::pin(self.store_result(text)).await? {
                 Ok((artifact, text)) => {
                     refer(&mut end, &artifact, &text, &limits, oversize);
                     Ok(end)

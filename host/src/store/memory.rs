@@ -18,7 +18,8 @@ pub struct MemoryStore {
 
 #[derive(Debug, Default)]
 struct Books {
-    streams: HashMap<StreamId, Stream>,
+    /// Boxed, because a table that grows moves all that is in it, and has room for twice as much.
+    streams: HashMap<StreamId, Box<Stream>>,
     /// The tasks, by their places.
     tasks: BTreeMap<u64, TaskId>,
     /// How many tasks have come.
@@ -54,7 +55,7 @@ impl MemoryStore {
     fn append(&self, stream: StreamId, fence: Fence, records: Vec<Record>) -> Result<(), CommitError> {
         let mut books = self.lock();
         let Books { streams, tasks, places, .. } = &mut *books;
-        let mut head = streams.get(&stream).and_then(Stream::head);
+        let mut head = streams.get(&stream).and_then(|kept| kept.head());
         let fits = match (fence, head) {
             (Fence::Absent, None) => true,
             (Fence::After(expected), Some(last)) => expected == last,
@@ -110,7 +111,7 @@ impl TaskStore for MemoryStore {
     }
 
     fn head(&self, stream: StreamId) -> BoxFuture<'_, Result<Option<EventSeq>, StoreError>> {
-        let head = self.lock().streams.get(&stream).and_then(Stream::head);
+        let head = self.lock().streams.get(&stream).and_then(|kept| kept.head());
         Box::pin(std::future::ready(Ok(head)))
     }
 
