@@ -8,6 +8,7 @@
 )]
 
 mod counts;
+mod floor;
 mod guests;
 mod hostile;
 mod measure;

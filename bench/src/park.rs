@@ -4,6 +4,7 @@ use std::{hint::black_box, process::Command, sync::Arc};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
+use taskcell::{Compiler, Host, Profile};
 
 use crate::{
     guests,
@@ -20,6 +21,9 @@ pub(crate) struct Arguments {
     /// Raw wasmtime's.
     #[arg(long)]
     raw: bool,
+    /// Of a dense host, compiled in this process, as valgrind's `dhat` can run it, which says whose the memory is.
+    #[arg(long, conflicts_with = "raw")]
+    dense: bool,
 }
 
 const WAY: Way = Way { slice: Some(1_000_000), hook: true };
@@ -38,7 +42,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         black_box((first, parked));
         each
     } else {
-        let ours = Ours::with_cells(count + 1, taskcell::Host::builder())?;
+        let ours = if arguments.dense {
+            Ours::with(count + 1, Host::builder().compiler(Compiler::InProcess).profile(Profile::Dense))?
+        } else {
+            Ours::with_cells(count + 1, Host::builder())?
+        };
         let kind = ours.load(bytes, "go", json!({}))?;
         let first = ours.park(&kind, 1)?;
         let before = bytes_now()?;

@@ -59,6 +59,8 @@ mod contract {
 #[derive(Debug, Default)]
 pub(crate) struct Functions {
     mail: Option<mpsc::UnboundedReceiver<()>>,
+    /// Who is told that it begins to wait.
+    tell: Option<mpsc::UnboundedSender<()>>,
 }
 
 type Answer<T> = wasmtime::Result<T>;
@@ -126,6 +128,7 @@ impl task::Host for Functions {
 impl signals::Host for Functions {
     async fn wait(&mut self, _: String, _: Option<u64>) -> Answer<Result<signals::Signal, signals::WaitError>> {
         let Some(mail) = &mut self.mail else { return Ok(Err(signals::WaitError::Cancelled)) };
+        let _ = self.tell.as_ref().map(|tell| tell.send(()));
         let signal =
             mail.recv().await.map(|()| signals::Signal { payload: None, sender: "host".to_owned(), sender_task: None });
         Ok(signal.ok_or(signals::WaitError::Cancelled))
@@ -345,6 +348,18 @@ impl<D: Data> Guest<D> {
         let mut parked = Parked { guest, mail };
         parked.go_on()?;
         Ok(parked)
+    }
+
+    /// Waits for mail again and again, and tells so each time.
+    pub(crate) async fn run_with_mail(
+        &self,
+        mail: mpsc::UnboundedReceiver<()>,
+        tell: mpsc::UnboundedSender<()>,
+        way: Way,
+    ) -> Result<()> {
+        let mut data = D::new();
+        *data.functions() = Functions { mail: Some(mail), tell: Some(tell) };
+        self.called_with(data, way).await.map(drop).map_err(plain)
     }
 
     async fn called(&self, way: Way) -> wasmtime::Result<Outcome> {

@@ -1,11 +1,11 @@
 //! Row 12: loading a plugin of 2.4 MB, one that was compiled before and one that was not, against the engine's own
-//! loading and compiling.
+//! loading and compiling; and against loading with the plugin's SHA-256, by which grants and signatures know it.
 
-use std::path::Path;
+use std::{hint::black_box, path::Path};
 
 use anyhow::{Context as _, Result, anyhow};
 use serde_json::json;
-use taskcell::{Host, Unload};
+use taskcell::{Host, PluginDigest, Unload};
 use taskcell_bench::{Figure, Owed};
 use wasmtime::{Engine, component::Component};
 
@@ -41,10 +41,18 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
     let file = cache.path().join("raw");
     let code = engine.precompile_component(&plugin).map_err(|error| anyhow!("{error:#}"))?;
     std::fs::write(&file, code).context("the disk takes no file")?;
-    let installed =
-        blocks(bench.pick(9, 25), || wall(|| come_and_go(&ours, plugin.clone())), || wall(|| mapped(&engine, &file)))?;
+    let count = bench.pick(9, 25);
+    let again = || wall(|| come_and_go(&ours, plugin.clone()));
+    let installed = blocks(count, again, || wall(|| mapped(&engine, &file)))?;
+    let known = blocks(count, again, || {
+        wall(|| {
+            black_box(PluginDigest::of(&plugin));
+            mapped(&engine, &file)
+        })
+    })?;
     Ok(vec![
         Figure::of_blocks(12, "load, installed before (ms wall)", &scaled(&installed, 1e-6), Owed::Ratio(2.0)),
+        Figure::of_blocks(12, "load, where raw knows its SHA-256 (ms wall)", &scaled(&known, 1e-6), Owed::Nothing),
         Figure::of_blocks(12, "load, compiled now (ms wall)", &scaled(&fresh, 1e-6), Owed::Ratio(1.1)),
     ])
 }

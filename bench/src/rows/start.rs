@@ -1,6 +1,6 @@
 //! Row 1: from a request to an outcome that somebody has read, against store + instantiate + call + drop.
 
-use std::{thread, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -8,6 +8,7 @@ use taskcell_bench::{Figure, Owed};
 
 use super::Bench;
 use crate::{
+    floor::Floor,
     guests,
     measure::{blocks, cpu_each, scaled, wall},
     ours::Ours,
@@ -34,13 +35,19 @@ fn both<D: Data>(
 ) -> Result<Vec<Figure>> {
     let ours = Ours::new()?;
     let kind = ours.load(bytes.to_vec(), task_type, input.clone())?;
-    let raw = Guest::<D>::new(&engine()?, bytes, task_type)?;
+    let raw = Arc::new(Guest::<D>::new(&engine()?, bytes, task_type)?);
+    let floor = Floor::new()?;
     let runtime = ours.runtime.handle();
 
     let count = bench.pick(1000, 2000);
     let cpu = blocks(
         bench.pick(15, 41),
         || cpu_each(count, || ours.run_many(&kind, count, AT_ONCE)),
+        || cpu_each(count, || run_many(runtime, &raw, WAY, count)),
+    )?;
+    let handed_over = blocks(
+        bench.pick(9, 25),
+        || cpu_each(count, || floor.run_many(&raw, WAY, count, AT_ONCE)),
         || cpu_each(count, || run_many(runtime, &raw, WAY, count)),
     )?;
     // The host is idle between two: what is measured is a single task, with everybody asleep.
@@ -58,6 +65,12 @@ fn both<D: Data>(
     )?;
     Ok(vec![
         Figure::of_blocks(1, format!("start, {name}, 64 in flight (us CPU)"), &scaled(&cpu, 1e-3), Owed::Ratio(2.0)),
+        Figure::of_blocks(
+            1,
+            format!("raw {name} on the host's threads (us CPU)"),
+            &scaled(&handed_over, 1e-3),
+            Owed::Nothing,
+        ),
         Figure::of_blocks(1, format!("start, {name}, idle host (us wall)"), &scaled(&idle, 1e-3), Owed::Nothing),
     ])
 }

@@ -8,6 +8,7 @@ use taskcell_bench::{Figure, Owed};
 
 use super::Bench;
 use crate::{
+    floor::Floor,
     guests,
     measure::{blocks, cpu_each, scaled},
     ours::Ours,
@@ -15,7 +16,8 @@ use crate::{
 };
 
 /// How many wait.
-const WAITING: [u32; 2] = [1000, 10_000];
+const FEW: u32 = 1000;
+const WAITING: [u32; 2] = [FEW, 10_000];
 /// So many of either side fit into one process.
 const TOGETHER_MAX: u32 = 4000;
 /// Senders at once.
@@ -25,7 +27,24 @@ const WAKE_MAX: f64 = 4.0;
 const WAY: Way = Way { slice: Some(1_000_000), hook: true };
 
 pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
-    WAITING.into_iter().map(|waiting| figure(bench, waiting)).collect()
+    let mut figures: Vec<Figure> = WAITING.into_iter().map(|waiting| figure(bench, waiting)).collect::<Result<_>>()?;
+    figures.push(floor(bench, FEW)?);
+    Ok(figures)
+}
+
+/// Raw guests on the host's threads, each with a task of its own that is told first.
+fn floor(bench: &Bench, waiting: u32) -> Result<Figure> {
+    let guest = Arc::new(Guest::<Bare>::new(&engine_for(2 * waiting)?, &guests::waits()?, "go")?);
+    let floor = Floor::new()?;
+    let handed_over = floor.park(&guest, WAY, waiting);
+    let mut parked = (0..waiting).map(|_| guest.park(WAY)).collect::<Result<Vec<_>>>()?;
+    let blocks = blocks(
+        bench.pick(9, 25),
+        || cpu_each(waiting, || floor.wake(&handed_over, SENDERS)),
+        || cpu_each(waiting, || parked.iter_mut().try_for_each(Parked::wake)),
+    )?;
+    let name = format!("the same, raw on the host's threads, {waiting} wait (us CPU)");
+    Ok(Figure::of_blocks(6, name, &scaled(&blocks, 1e-3), Owed::Nothing))
 }
 
 fn figure(bench: &Bench, waiting: u32) -> Result<Figure> {
