@@ -5,7 +5,7 @@
 //! and of those the one that was served longest ago: a session that has a thousand tasks waiting does not keep another
 //! from its first.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
 
 use super::ids::TaskId;
@@ -81,7 +81,8 @@ pub(crate) struct Admission {
 /// Those of one priority.
 #[derive(Debug, Default)]
 struct Level {
-    lanes: HashMap<Applicant, VecDeque<u64>>,
+    /// By their tickets, which is the order in which they came. Whoever leaves is found among very many.
+    lanes: HashMap<Applicant, BTreeSet<u64>>,
     /// The lanes in the order in which they are served.
     turns: VecDeque<Applicant>,
 }
@@ -129,14 +130,14 @@ impl Admission {
         }
     }
 
-    /// Puts somebody at the end of its lane. Tickets are not used twice.
+    /// Puts somebody at the end of its lane. Each ticket is larger than those before.
     pub(crate) fn enter(&mut self, ticket: u64, who: Applicant, priority: i32) {
         let level = self.waiting.entry(priority).or_default();
         if let Some(lane) = level.lanes.get_mut(&who) {
-            lane.push_back(ticket);
+            lane.insert(ticket);
         } else {
             level.turns.push_back(who.clone());
-            level.lanes.insert(who, VecDeque::from([ticket]));
+            level.lanes.insert(who, BTreeSet::from([ticket]));
         }
     }
 
@@ -180,8 +181,9 @@ impl Admission {
     pub(crate) fn leave(&mut self, ticket: u64, who: &Applicant, priority: i32) -> bool {
         let Some(level) = self.waiting.get_mut(&priority) else { return false };
         let Some(lane) = level.lanes.get_mut(who) else { return false };
-        let Some(place) = lane.iter().position(|waiting| *waiting == ticket) else { return false };
-        lane.remove(place);
+        if !lane.remove(&ticket) {
+            return false;
+        }
         if lane.is_empty() {
             level.lanes.remove(who);
             level.turns.retain(|turn| turn != who);
@@ -222,7 +224,7 @@ impl Level {
     /// Takes the first of a lane whose turn it is; the lane goes to the end, if somebody is left in it.
     fn take_from(&mut self, who: &Applicant) -> Option<u64> {
         let lane = self.lanes.get_mut(who)?;
-        let ticket = lane.pop_front();
+        let ticket = lane.pop_first();
         if lane.is_empty() {
             self.lanes.remove(who);
         } else {
