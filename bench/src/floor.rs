@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use taskcell_slot::{Settings, Workers};
 use tokio::{
     runtime::Runtime,
@@ -33,6 +33,7 @@ pub(crate) struct Floor {
 pub(crate) struct Waiting {
     control: mpsc::Sender<oneshot::Sender<()>>,
     waits: Arc<AtomicBool>,
+    ended: Arc<AtomicBool>,
 }
 
 impl Floor {
@@ -73,15 +74,15 @@ impl Floor {
     }
 
     /// So many guests that have begun to wait.
-    pub(crate) fn park(&self, guest: &Arc<Guest<Bare>>, way: Way, count: u32) -> Arc<Vec<Waiting>> {
+    pub(crate) fn park(&self, guest: &Arc<Guest<Bare>>, way: Way, count: u32) -> Result<Arc<Vec<Waiting>>> {
         let parked = (0..count).map(|_| {
             let (mail, received) = mpsc::unbounded_channel();
             let (tell, mut told) = mpsc::unbounded_channel();
             let guest = Arc::clone(guest);
             let running = self.workers.spawn(async move { guest.run_with_mail(received, tell, way).await });
             let (control, mut asked) = mpsc::channel::<oneshot::Sender<()>>(CONTROL_QUEUE);
-            let waits = Arc::new(AtomicBool::new(false));
-            let shown = Arc::clone(&waits);
+            let [waits, ended] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+            let (shown, over) = (Arc::clone(&waits), Arc::clone(&ended));
             self.runtime.spawn(async move {
                 // Dropped with this task, which stops it.
                 let _running = running;
@@ -92,12 +93,13 @@ impl Floor {
                     let _ = mail.send(());
                     let _ = reply.send(());
                 }
+                over.store(true, Ordering::Release);
             });
-            Waiting { control, waits }
+            Waiting { control, waits, ended }
         });
         let parked: Vec<_> = parked.collect();
-        self.runtime.block_on(all_wait(&parked));
-        Arc::new(parked)
+        self.runtime.block_on(all_wait(&parked))?;
+        Ok(Arc::new(parked))
     }
 
     /// Tells each of them, as many at once as `at_once`, and waits until all wait again.
@@ -118,17 +120,20 @@ impl Floor {
             while let Some(sender) = senders.join_next().await {
                 sender??;
             }
-            all_wait(parked).await;
-            Ok(())
+            all_wait(parked).await
         })
     }
 }
 
 /// Waits until all of them wait.
-async fn all_wait(parked: &[Waiting]) {
+async fn all_wait(parked: &[Waiting]) -> Result<()> {
     for guest in parked {
         while !guest.waits.load(Ordering::Acquire) {
+            if guest.ended.load(Ordering::Acquire) {
+                bail!("a raw guest that was to wait has ended");
+            }
             tokio::time::sleep(Duration::from_micros(200)).await;
         }
     }
+    Ok(())
 }

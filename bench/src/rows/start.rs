@@ -67,7 +67,7 @@ fn both<D: Data>(
         Figure::of_blocks(1, format!("start, {name}, 64 in flight (us CPU)"), &scaled(&cpu, 1e-3), Owed::Ratio(2.0)),
         Figure::of_blocks(
             1,
-            format!("raw {name} on the host's threads (us CPU)"),
+            format!("floor: raw {name} handed to the host's threads (us CPU)"),
             &scaled(&handed_over, 1e-3),
             Owed::Nothing,
         ),

@@ -3,8 +3,10 @@
 use std::io;
 #[cfg(feature = "http")]
 use std::net::IpAddr;
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::model::capability::Capability;
 #[cfg(feature = "http")]
@@ -132,9 +134,11 @@ impl LiveMandate {
         }
     }
 
-    /// The task has ended: tells how often it was allowed what.
+    /// The task ends here: tells how often it was allowed what. A log that panics hurts only itself.
     pub(crate) fn settle(&self) {
-        self.ledger.iter().for_each(Ledger::settle);
+        if let Some(ledger) = &self.ledger {
+            let _ = catch_unwind(AssertUnwindSafe(|| ledger.settle()));
+        }
     }
 
     /// Lets the task do this once.
@@ -270,6 +274,25 @@ impl LiveMandate {
     /// The policy has changed.
     pub(crate) fn set_rules(&self, rules: SharedRules) {
         self.change().set_rules(rules);
+    }
+}
+
+/// A mandate in the hands of its actor: it is settled also when that is torn off. Others hold it for a moment, under locks, and
+/// must not be the ones who write.
+#[derive(Debug)]
+pub(crate) struct Settling(pub(crate) Arc<LiveMandate>);
+
+impl Deref for Settling {
+    type Target = Arc<LiveMandate>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Drop for Settling {
+    fn drop(&mut self) {
+        self.0.settle();
     }
 }
 

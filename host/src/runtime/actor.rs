@@ -25,7 +25,7 @@ use crate::model::signal::{Instruction, NotifyAnswer, Party, Signal};
 use crate::model::snapshot::Artifact;
 use crate::ports::agent::AgentSink;
 use crate::ports::functions::Functions;
-use crate::ports::mandate::LiveMandate;
+use crate::ports::mandate::Settling;
 use crate::ports::runner::{CancelNotice, CellLink, GuestCall, NoSignal, Reply, Runner};
 use crate::ports::scratch::Scratch;
 
@@ -68,7 +68,7 @@ pub(crate) struct Actor {
     /// The request's own schema of the result.
     pub(crate) wanted: Option<Schema>,
     /// What the guest may touch.
-    pub(crate) mandate: Arc<LiveMandate>,
+    pub(crate) mandate: Settling,
     /// Where children are started.
     pub(crate) host: Weak<Inner>,
     /// The children that were started.
@@ -265,8 +265,8 @@ impl Actor {
         }
     }
 
-    /// Waits for the next thing that happens, and deals with it. Its future is there as long as the task is: what is done
-    /// seldom has a box of its own in it, here and in what this calls, and takes no room else.
+    /// Waits for the next thing that happens, and deals with it. Branches that are seldom taken are boxed, here and in what
+    /// this calls, so that a task that waits does not carry their futures.
     async fn turn(&mut self, cell: &mut Cell) -> Result<(), Ended> {
         let clock = Arc::clone(&self.shared.around.clock);
         // A guest that makes too much happen waits in its call; nobody else does.

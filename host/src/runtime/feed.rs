@@ -331,6 +331,7 @@ impl Subscription {
     }
 
     fn read(&mut self) -> Result<Read, Lagged> {
+        self.at_end = false;
         let ring = self.feed.lock();
         let missed = ring.start().saturating_sub(self.place);
         if missed > 0 {

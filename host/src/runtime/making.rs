@@ -12,6 +12,7 @@ use crate::model::manifest::Schemas;
 use crate::model::outbox::Delivery;
 use crate::model::schema::Schema;
 use crate::model::state::TaskState;
+use crate::ports::mandate::Settling;
 use crate::ports::runner::{CellLink, CellWork};
 
 use super::actor::{Actor, CALL_QUEUE};
@@ -146,7 +147,7 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Box<Actor>, Ready) {
         sink: inner.sink.clone(),
         schemas: of.schemas,
         wanted: of.wanted,
-        mandate,
+        mandate: Settling(mandate),
         host: Arc::downgrade(inner),
         children: HashMap::new(),
         ended_children: VecDeque::new(),

@@ -157,6 +157,29 @@ async fn f22_whoever_follows_a_host_that_goes_learns_every_end_and_that_nothing_
     assert_eq!(late.next().await, Ok(None));
 }
 
+/// Whoever has read to the end and is overrun then finds what is kept, and the end of a host that is gone.
+#[tokio::test]
+async fn r42_whoever_was_at_the_end_and_is_told_what_it_missed_goes_on_at_once() {
+    for closes in [false, true] {
+        let bench = reporting(0);
+        let mut events = bench.inner.subscribe(TaskFilter::default());
+        bench.start().await.gone().await;
+        next(&mut events).await;
+        while events.try_next().unwrap().is_some() {}
+        for _ in 0..100 {
+            bench.start().await.gone().await;
+        }
+        if closes {
+            bench.inner.shut_down().await;
+        }
+        assert!(matches!(events.next().await, Err(Lagged { .. })));
+        for _ in 0..256 {
+            next(&mut events).await;
+        }
+        assert!(!closes || events.next().await == Ok(None));
+    }
+}
+
 /// Whatever the runtime does first, a task's beginning is told before anything that was stored after it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r42_beginnings_are_told_in_the_order_in_which_they_were_stored() {
