@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, ensure};
 use taskcell_slot::{Settings, Workers};
 use tokio::{
     runtime::Runtime,
@@ -33,7 +33,6 @@ pub(crate) struct Floor {
 pub(crate) struct Waiting {
     control: mpsc::Sender<oneshot::Sender<()>>,
     waits: Arc<AtomicBool>,
-    ended: Arc<AtomicBool>,
 }
 
 impl Floor {
@@ -81,8 +80,8 @@ impl Floor {
             let guest = Arc::clone(guest);
             let running = self.workers.spawn(async move { guest.run_with_mail(received, tell, way).await });
             let (control, mut asked) = mpsc::channel::<oneshot::Sender<()>>(CONTROL_QUEUE);
-            let [waits, ended] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
-            let (shown, over) = (Arc::clone(&waits), Arc::clone(&ended));
+            let waits = Arc::new(AtomicBool::new(false));
+            let shown = Arc::clone(&waits);
             self.runtime.spawn(async move {
                 // Dropped with this task, which stops it.
                 let _running = running;
@@ -93,9 +92,8 @@ impl Floor {
                     let _ = mail.send(());
                     let _ = reply.send(());
                 }
-                over.store(true, Ordering::Release);
             });
-            Waiting { control, waits, ended }
+            Waiting { control, waits }
         });
         let parked: Vec<_> = parked.collect();
         self.runtime.block_on(all_wait(&parked))?;
@@ -129,9 +127,7 @@ impl Floor {
 async fn all_wait(parked: &[Waiting]) -> Result<()> {
     for guest in parked {
         while !guest.waits.load(Ordering::Acquire) {
-            if guest.ended.load(Ordering::Acquire) {
-                bail!("a raw guest that was to wait has ended");
-            }
+            ensure!(!guest.control.is_closed(), "a raw guest that was to wait has ended");
             tokio::time::sleep(Duration::from_micros(200)).await;
         }
     }
