@@ -107,7 +107,8 @@ impl AuditLine {
     }
 
     /// For how many times this line stands: 1 unless it says otherwise. All lines of a task about the same thing together say
-    /// how often it happened. `at` is when the line was written. Of a host that was killed the last line may be missing.
+    /// how often it happened. `at` is when the line was written. Of a host that was killed or left the last ones may be
+    /// missing.
     ///
     /// ```
     /// let line = taskcell::AuditLine::read(r#"{"at":7,"what":"allow","capability":"random","times":41}"#).unwrap();
@@ -221,7 +222,7 @@ struct Told {
     rule: String,
     /// How often again since the last line about it.
     again: u64,
-    /// How often is told.
+    /// After how many it is told next.
     next: u64,
 }
 
