@@ -14,6 +14,8 @@ use super::{WATCHDOG, builder, guest, process, uncached, within};
 
 /// Host calls that a neighbour must make for it to be said that it goes on: several turns of a fair share.
 const CALLS: u64 = 1000;
+/// The same among a thousand others that run, where one round takes a second and more, and the watchdog sees two minutes.
+const CALLS_IN_A_CROWD: u64 = 100;
 
 /// How many bytes more than before the process may have.
 #[derive(Debug, Clone, Copy)]
@@ -180,7 +182,16 @@ impl<'a> Beside<'a> {
 
     /// Waits until the neighbour has made its further steps, and until another one has come and gone.
     pub(crate) async fn goes_on(&self) {
-        let enough = self.calls() + CALLS;
+        self.makes(CALLS).await;
+    }
+
+    /// The same among a thousand others that run.
+    pub(crate) async fn goes_on_in_a_crowd(&self) {
+        self.makes(CALLS_IN_A_CROWD).await;
+    }
+
+    async fn makes(&self, calls: u64) {
+        let enough = self.calls() + calls;
         let steps = async {
             while self.calls() < enough {
                 elsewhere().await;
