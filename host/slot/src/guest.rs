@@ -12,8 +12,16 @@ use tokio::sync::oneshot;
 use crate::pool::Pool;
 use crate::slot::{Slot, Turn};
 
-/// What lies in a slot.
-pub(crate) type Content = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// What lies in a slot: a guest's life.
+pub(crate) trait Life: Send {
+    /// Gives the guest one poll. Says whether it is over, and then it is polled no more.
+    fn poll(&mut self, cx: &mut Context<'_>) -> bool;
+
+    /// Tells whoever waits for a guest that is over what it came to, once.
+    fn tell(&mut self);
+}
+
+pub(crate) type Content = Box<dyn Life>;
 
 /// What a guest came to: its result, or a panic's payload.
 type End<T> = Result<T, Box<dyn Any + Send>>;
@@ -33,12 +41,12 @@ impl Cell {
     pub(crate) fn turn(self: Arc<Self>) {
         let waker = Waker::from(Arc::clone(&self));
         let mut cx = Context::from_waker(&waker);
-        match self.slot.turn(|content| content.as_mut().poll(&mut cx).is_ready()) {
+        match self.slot.turn(|content| content.poll(&mut cx)) {
             Turn::Again => {
                 let pool = Arc::clone(&self.pool);
                 pool.push_busy(self);
             }
-            Turn::Over(content) => self.pool.bury_here(content),
+            Turn::Over(content) => self.pool.end(content),
             Turn::Parked | Turn::Empty => {}
         }
     }
@@ -106,8 +114,8 @@ impl<T> Guest<T> {
         T: Send + 'static,
     {
         let (tell, end) = oneshot::channel();
-        let content = Guarded { future: Box::pin(future), tell: Some(tell) };
-        let cell = Arc::new(Cell::new(Box::pin(content), Arc::clone(pool)));
+        let content = Guarded { future: Box::pin(future), end: None, tell: Some(tell) };
+        let cell = Arc::new(Cell::new(Box::new(content), Arc::clone(pool)));
         pool.push_woken(Arc::clone(&cell));
         Self { cell, end }
     }
@@ -135,23 +143,26 @@ impl<T> Drop for Guest<T> {
 struct Guarded<F: Future> {
     /// Boxed, so that it can be pinned without unsafe code.
     future: Pin<Box<F>>,
+    end: Option<End<F::Output>>,
     tell: Option<oneshot::Sender<End<F::Output>>>,
 }
 
-impl<F: Future> Future for Guarded<F> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+impl<F: Future<Output: Send> + Send> Life for Guarded<F> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
         // A future that panicked is never polled again, so nobody sees what it left half done.
         let end = match catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(cx))) {
-            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Pending) => return false,
             Ok(Poll::Ready(result)) => Ok(result),
             Err(payload) => Err(payload),
         };
-        if let Some(tell) = self.tell.take() {
+        self.end = Some(end);
+        true
+    }
+
+    fn tell(&mut self) {
+        if let (Some(tell), Some(end)) = (self.tell.take(), self.end.take()) {
             // Nobody waits for it any more: then it was stopped.
             let _ = tell.send(end);
         }
-        Poll::Ready(())
     }
 }

@@ -10,6 +10,10 @@ use crate::sync::{Condvar, Mutex, MutexGuard};
 /// After this many guests that were woken, one of those that only burn gets its turn, so that nobody starves.
 const WOKEN_IN_A_ROW: u32 = 3;
 
+/// So many guests' ends are told together while others that were woken wait for their turn, which is short with most of them. An
+/// end wakes the host's threads, and these go first: told one by one, each costs two changes between threads.
+const TOLD_TOGETHER: usize = 8;
+
 /// The queues. Nothing slow is done under its lock.
 #[derive(Default)]
 pub(crate) struct Pool {
@@ -25,6 +29,8 @@ struct Queues {
     /// Guests that used their last turn up.
     busy: VecDeque<Arc<Cell>>,
     woken_in_a_row: u32,
+    /// Guests that are over, and nobody has been told.
+    ended: Vec<Content>,
     /// What was taken out of slots.
     corpses: VecDeque<Content>,
     /// Workers that wait for work.
@@ -78,6 +84,14 @@ impl Pool {
     pub(crate) fn next(&self, stay: bool) -> Option<Job> {
         let mut queues = self.lock();
         loop {
+            if queues.are_ends_due() {
+                let mut ended = std::mem::take(&mut queues.ended);
+                drop(queues);
+                tell(&mut ended);
+                ended.into_iter().for_each(|content| self.bury_here(content));
+                queues = self.lock();
+                continue;
+            }
             if queues.shut {
                 return None;
             }
@@ -93,6 +107,19 @@ impl Pool {
             // One that wakes for no reason takes the call of another, who then is called once too often.
             queues.called = queues.called.saturating_sub(1);
         }
+    }
+
+    /// A guest is over. Whoever waits for it is told by the worker that looks for its next job, or by the watchdog.
+    pub(crate) fn end(&self, content: Content) {
+        self.lock().ended.push(content);
+    }
+
+    /// Tells the ends that are waited with, which is for the watchdog: a worker may be stuck in a long poll. What is left of
+    /// the guests is the reaper's.
+    pub(crate) fn tell_ends(&self) {
+        let mut ended = std::mem::take(&mut self.lock().ended);
+        tell(&mut ended);
+        ended.into_iter().for_each(|content| self.bury(content));
     }
 
     /// Whether guests wait for a worker.
@@ -117,10 +144,7 @@ impl Pool {
     /// Drops this now. What a guest held may panic, and that must not end a worker.
     #[expect(clippy::unused_self, reason = "it stands beside its sibling")]
     pub(crate) fn bury_here(&self, content: Content) {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(move || drop(content))) {
-            // Its own drop may panic too: it is left where it is.
-            std::mem::forget(payload);
-        }
+        contained(move || drop(content));
     }
 
     /// The reaper's life: drops what was taken out, until the workers are gone.
@@ -177,18 +201,44 @@ impl Pool {
     }
 }
 
+/// Tells what these guests came to. All of them before any is dropped: whoever waits for the last does not wait for that.
+fn tell(ended: &mut [Content]) {
+    for content in ended {
+        contained(|| content.tell());
+    }
+}
+
+/// Whatever panics in there stays there.
+fn contained(act: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(act)) {
+        // Its own drop may panic too: it is left where it is.
+        std::mem::forget(payload);
+    }
+}
+
 impl Queues {
     fn pick(&mut self) -> Option<Job> {
         // Freeing comes first: it gives memory back. The reaper may be busy with a large one.
         if let Some(content) = self.corpses.pop_front() {
             return Some(Job::Burial(content));
         }
-        let busy_is_due = self.woken_in_a_row >= WOKEN_IN_A_ROW && !self.busy.is_empty();
-        if !busy_is_due && let Some(cell) = self.woken.pop_front() {
+        if self.is_woken_next()
+            && let Some(cell) = self.woken.pop_front()
+        {
             self.woken_in_a_row += 1;
             return Some(Job::Turn(cell));
         }
         self.woken_in_a_row = 0;
         self.busy.pop_front().map(Job::Turn)
+    }
+
+    /// Whether the ends are to be told now: before anything that may take long, and before anybody sleeps or goes.
+    fn are_ends_due(&self) -> bool {
+        !self.ended.is_empty() && (self.shut || self.ended.len() >= TOLD_TOGETHER || !self.is_woken_next())
+    }
+
+    fn is_woken_next(&self) -> bool {
+        let busy_is_due = self.woken_in_a_row >= WOKEN_IN_A_ROW && !self.busy.is_empty();
+        self.corpses.is_empty() && !busy_is_due && !self.woken.is_empty()
     }
 }

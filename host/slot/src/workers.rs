@@ -159,6 +159,7 @@ impl Crew {
     fn watch(self: &Arc<Self>) {
         let mut quiet = 0;
         while !self.pool.is_shut() {
+            self.pool.tell_ends();
             let (stuck, all) = self.seats.stuck(SLOW);
             if !self.pool.has_work() {
                 quiet += 1;

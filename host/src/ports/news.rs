@@ -9,6 +9,8 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub(crate) struct News {
     progress: Mutex<Option<ProgressReport>>,
+    /// Whether a report is up that the actor was not told of.
+    untold: AtomicBool,
     fuel_low: AtomicBool,
     fuel_out: AtomicBool,
     changed: Notify,
@@ -26,8 +28,9 @@ pub(crate) struct ProgressReport {
 }
 
 impl News {
-    /// Puts a report up, in the place of one that was not read yet.
-    pub(crate) fn report(&self, message: String, percent: Option<u8>, restarted: bool) {
+    /// Puts a report up, in the place of one that was not read yet. The actor hears of it when [`News::tell`] is called: by
+    /// then the guest may have ended, and it is woken once and not twice.
+    pub(crate) fn put_up(&self, message: String, percent: Option<u8>, restarted: bool) {
         let mut place = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         let report = match place.take() {
             None => ProgressReport { message, percent, restarted, merged: 0 },
@@ -41,10 +44,24 @@ impl News {
         };
         let first = report.merged == 0;
         *place = Some(report);
-        drop(place);
         if first {
+            self.untold.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells the actor of a report that was put up.
+    pub(crate) fn tell(&self) {
+        // Nearly always there is none.
+        if self.untold.load(Ordering::Relaxed) && self.untold.swap(false, Ordering::Relaxed) {
             self.changed.notify_one();
         }
+    }
+
+    /// Puts a report up and tells the actor.
+    #[cfg(test)]
+    pub(crate) fn report(&self, message: String, percent: Option<u8>, restarted: bool) {
+        self.put_up(message, percent, restarted);
+        self.tell();
     }
 
     /// Takes the report down.
@@ -88,6 +105,21 @@ impl News {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_is_put_up_is_told_when_that_is_said_and_once() {
+        let news = News::default();
+        let is_told =
+            async || tokio::select! { biased; () = news.changed() => true, () = std::future::ready(()) => false };
+        news.put_up("a".to_owned(), None, false);
+        news.put_up("b".to_owned(), None, false);
+        assert!(!is_told().await, "the guest's turn goes on");
+        news.tell();
+        assert!(is_told().await);
+        news.tell();
+        assert!(!is_told().await, "there is nothing new");
+        assert_eq!(news.take_report().map(|report| report.message), Some("b".to_owned()));
+    }
 
     #[tokio::test]
     async fn reports_merge_and_never_go_back() {

@@ -291,6 +291,8 @@ impl CellLink {
         let (reply, answer) = oneshot::channel();
         let mut call = Box::new(call(reply));
         call.hide(&self.secrets);
+        // What it reported before comes before.
+        self.news.tell();
         // There is room, unless a guest makes calls while it waits for one.
         match self.calls.try_send(call) {
             Ok(()) => {}

@@ -106,7 +106,7 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Box<Actor>, Ready) {
         .issue(Holder { id, plugin, task_type: &task.task_type, parent, clock: &inner.around.clock }, of.grants);
     mandate.remember(&granting);
     let link = CellLink {
-        calls: calls_tx,
+        calls: calls_tx.clone(),
         cancel: cancel_rx,
         gauges: Arc::clone(&shared.gauges),
         news: Arc::clone(&shared.news),
@@ -156,6 +156,7 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Box<Actor>, Ready) {
         functions: Arc::clone(&inner.functions),
         control,
         calls,
+        _way: calls_tx,
         cancel,
         shutdown: inner.shutdown.subscribe(),
         timers,

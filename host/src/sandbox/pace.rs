@@ -20,6 +20,7 @@ use wasmtime::{CallHook, CallHookHandler, Store, StoreContextMut};
 
 use crate::ports::clock::{Clock, SystemClock};
 use crate::ports::gate::Gate;
+use crate::ports::news::News;
 use crate::ports::runner::CellLink;
 
 /// Units of fuel a guest burns before it lets others run: about 0.1 ms. Smaller slices cost throughput (at 10 000 units
@@ -69,6 +70,7 @@ impl Turn {
 pub(super) struct Paced<F> {
     pub(super) guest: Pin<Box<F>>,
     pub(super) gate: Arc<Gate>,
+    pub(super) news: Arc<News>,
     pub(super) turn: Arc<Turn>,
 }
 
@@ -81,7 +83,12 @@ impl<F: Future> Future for Paced<F> {
         }
         self.turn.began.store(self.turn.now(), Ordering::Relaxed);
         self.turn.polls.fetch_add(1, Ordering::Relaxed);
-        self.guest.as_mut().poll(cx)
+        let polled = self.guest.as_mut().poll(cx);
+        // Of one that is over the end tells, and what was reported is looked for then.
+        if polled.is_pending() {
+            self.news.tell();
+        }
+        polled
     }
 }
 

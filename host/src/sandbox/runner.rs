@@ -318,7 +318,7 @@ impl WasmRunner {
         F: Future<Output = T> + Send + 'static,
     {
         let turn = Arc::new(Turn::new());
-        let gate = Arc::clone(&link.gate);
+        let (gate, news) = (Arc::clone(&link.gate), Arc::clone(&link.news));
         let around = Around {
             engine: self.engine.clone(),
             clock: Arc::clone(&self.clock),
@@ -328,7 +328,7 @@ impl WasmRunner {
             #[cfg(feature = "http")]
             http: Arc::clone(&self.http),
         };
-        self.workers.spawn(Paced { guest: Box::pin(cell(around)), gate, turn })
+        self.workers.spawn(Paced { guest: Box::pin(cell(around)), gate, news, turn })
     }
 }
 

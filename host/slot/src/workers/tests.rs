@@ -164,6 +164,31 @@ fn who_was_woken_gets_a_turn_while_others_only_burn() {
     drop(burning);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_end_is_told_although_the_next_poll_does_not_end() {
+    let workers = workers(1, 0);
+    let (open, gate) = mpsc::channel::<()>();
+    let first = workers.spawn(async move { gate.recv().unwrap() });
+    // Both wait behind the first, so that the one which ends has another woken one behind it.
+    let ends = workers.spawn(async { 7 });
+    let (release, held) = mpsc::channel::<()>();
+    let stuck = workers.spawn(async move { held.recv().unwrap() });
+    open.send(()).unwrap();
+    assert_eq!(ends.await.unwrap(), 7, "its end is told by the watchdog");
+    release.send(()).unwrap();
+    first.await.unwrap();
+    stuck.await.unwrap();
+}
+
+#[tokio::test]
+async fn each_of_many_ends_is_told() {
+    let workers = workers(2, 0);
+    let guests: Vec<_> = (0..1000).map(|number| workers.spawn(async move { number })).collect();
+    for (number, guest) in guests.into_iter().enumerate() {
+        assert_eq!(guest.await.unwrap(), number);
+    }
+}
+
 #[test]
 fn who_only_burns_gets_a_turn_while_others_wake_each_other_all_the_time() {
     let workers = workers(1, 0);

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use loom::sync::{Condvar, Mutex};
 use loom::thread::{self, JoinHandle};
 
-use crate::guest::Guest;
+use crate::guest::{Guest, Life};
 use crate::pool::{Job, Pool};
 
 /// Tries everything that takes at most so many switches away from a thread which could go on. Faults need few.
@@ -52,6 +52,17 @@ impl Drop for Dropped {
     fn drop(&mut self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
+}
+
+/// What lies in a slot, and is dropped before it has run.
+struct Held(#[expect(dead_code, reason = "it is there to be dropped")] Dropped);
+
+impl Life for Held {
+    fn poll(&mut self, _cx: &mut Context<'_>) -> bool {
+        true
+    }
+
+    fn tell(&mut self) {}
 }
 
 /// A guest that gives way so many times before it ends.
@@ -218,7 +229,7 @@ fn what_is_buried_is_dropped_whoever_is_still_there() {
         let ends = Arc::clone(&pool);
         let end = thread::spawn(move || ends.shut());
         let mine = Dropped(Arc::clone(&drops));
-        pool.bury(Box::pin(async move { drop(mine) }));
+        pool.bury(Box::new(Held(mine)));
         end.join().unwrap();
         reaper.join().unwrap();
         assert_eq!(drops.load(Ordering::SeqCst), 1);

@@ -13,13 +13,13 @@ use super::convert;
 impl types::Host for CellData {}
 
 impl CellData {
-    /// Puts a report up. It is not waited for: the actor reads the newest when it gets to it.
+    /// Puts a report up. It is not waited for: the actor hears of it when the guest's turn is over, and reads the newest.
     fn report(&self, message: String, percent: Option<u8>, restarted: bool) -> Result<(), Refusal> {
         check_percent(percent)?;
         if self.info.task().is_none() {
             return Err(no_task());
         }
-        self.link.news.report(convert::message(message)?, percent, restarted);
+        self.link.news.put_up(convert::message(message)?, percent, restarted);
         Ok(())
     }
 }

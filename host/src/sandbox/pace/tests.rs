@@ -128,7 +128,7 @@ fn guest(body: &str, link: CellLink) -> Paced<impl Future<Output = Result<String
     let pre = cell::linker(&engine).unwrap().instantiate_pre(&component).unwrap();
     let pre = TaskPluginPre::new(pre).unwrap();
     let turn = Arc::new(Turn::new());
-    let gate = Arc::clone(&link.gate);
+    let (gate, news) = (Arc::clone(&link.gate), Arc::clone(&link.news));
     let around = Around {
         engine,
         clock: Arc::new(SystemClock::new()),
@@ -139,7 +139,7 @@ fn guest(body: &str, link: CellLink) -> Paced<impl Future<Output = Result<String
         http: Arc::new(crate::sandbox::http::HttpClient::to_nobody()),
     };
     let guest = Box::pin(async move { cell::describe(around, &pre, &limits).await });
-    Paced { guest, gate, turn }
+    Paced { guest, gate, news, turn }
 }
 
 /// Polls it to its end and returns how often it gave way.
