@@ -88,7 +88,9 @@ impl Pool {
                 let mut ended = std::mem::take(&mut queues.ended);
                 drop(queues);
                 tell(&mut ended);
-                ended.into_iter().for_each(|content| self.bury_here(content));
+                for content in ended {
+                    self.bury_here(content);
+                }
                 queues = self.lock();
                 continue;
             }
@@ -119,7 +121,9 @@ impl Pool {
     pub(crate) fn tell_ends(&self) {
         let mut ended = std::mem::take(&mut self.lock().ended);
         tell(&mut ended);
-        ended.into_iter().for_each(|content| self.bury(content));
+        for content in ended {
+            self.bury(content);
+        }
     }
 
     /// Whether guests wait for a worker.

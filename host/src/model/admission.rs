@@ -4,10 +4,18 @@
 //! look at a lane's head is enough. Of the lanes with the highest priority the one goes first that has the fewest running,
 //! and of those the one that was served longest ago: a session that has a thousand tasks waiting does not keep another
 //! from its first.
+//!
+//! There may be very many lanes, so that not all of them are looked at when one task ends. Those that may be next stand in one
+//! queue. A lane that is found without room, because its plugin, its session or its parent has as many running as it may,
+//! stands aside with that one; when there is room again the first of those that stand aside comes back, and when that one
+//! has had its turn, or is held up by something else, the next.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::hash::Hash;
+mod room;
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use self::room::{Queue, Rank, Room};
 use super::ids::TaskId;
 
 /// How many tasks may run at once. Those that do not fit wait.
@@ -68,275 +76,233 @@ pub(crate) struct Applicant {
 /// The tasks that run and those that wait to.
 #[derive(Debug)]
 pub(crate) struct Admission {
-    limits: Concurrency,
+    most: u32,
     running: u32,
-    of_plugin: Counts<String>,
-    of_session: Counts<String>,
-    of_parent: Counts<TaskId>,
-    of_lane: Counts<Applicant>,
-    /// By priority, the lowest first.
-    waiting: BTreeMap<i32, Level>,
+    /// Those who wait.
+    waiting: usize,
+    plugins: Room<String>,
+    sessions: Room<String>,
+    parents: Room<TaskId>,
+    /// Whoever runs or waits.
+    standings: HashMap<Arc<Applicant>, Standing>,
+    /// Those that may be next. The best of those that have room is always among them.
+    ready: Queue,
+    /// Lanes that were made or served so far.
+    turns: u64,
+}
+
+/// How one applicant stands.
+#[derive(Debug, Default)]
+struct Standing {
+    running: u32,
+    /// By priority. Only the most important one counts: what holds that up holds all of them up.
+    lanes: BTreeMap<i32, Lane>,
+    /// Where it waits.
+    at: Option<(Rank, Where)>,
 }
 
 /// Those of one priority.
-#[derive(Debug, Default)]
-struct Level {
-    /// By their tickets, which is the order in which they came. Whoever leaves is found among very many.
-    lanes: HashMap<Applicant, BTreeSet<u64>>,
-    /// The lanes in the order in which they are served.
-    turns: VecDeque<Applicant>,
-}
-
 #[derive(Debug)]
-struct Counts<K>(HashMap<K, u32>);
-
-impl<K: Eq + Hash + Clone> Counts<K> {
-    fn of(&self, key: &K) -> u32 {
-        self.0.get(key).copied().unwrap_or(0)
-    }
-
-    fn has_room(&self, key: &K, most: u32) -> bool {
-        self.of(key) < most
-    }
-
-    fn add(&mut self, key: &K) {
-        match self.0.get_mut(key) {
-            Some(count) => *count += 1,
-            None => drop(self.0.insert(key.clone(), 1)),
-        }
-    }
-
-    fn remove(&mut self, key: &K) {
-        if let Some(count) = self.0.get_mut(key) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.0.remove(key);
-            }
-        }
-    }
+struct Lane {
+    /// Their tickets, which is the order in which they came. Whoever leaves is found among very many.
+    tickets: BTreeSet<u64>,
+    /// When it was made or served last.
+    turn: u64,
 }
 
-impl Admission {
-    pub(crate) fn new(limits: Concurrency) -> Self {
-        let (of_plugin, of_session) = (Counts(HashMap::new()), Counts(HashMap::new()));
-        Self {
-            limits,
-            running: 0,
-            of_plugin,
-            of_session,
-            of_parent: Counts(HashMap::new()),
-            of_lane: Counts(HashMap::new()),
-            waiting: BTreeMap::new(),
-        }
-    }
-
-    /// Puts somebody at the end of its lane. Each ticket is larger than those before.
-    pub(crate) fn enter(&mut self, ticket: u64, who: Applicant, priority: i32) {
-        let level = self.waiting.entry(priority).or_default();
-        if let Some(lane) = level.lanes.get_mut(&who) {
-            lane.insert(ticket);
-        } else {
-            level.turns.push_back(who.clone());
-            level.lanes.insert(who, BTreeSet::from([ticket]));
-        }
-    }
-
-    /// Counts somebody as running for whom there is room, if nobody waits. Says whether it did.
-    pub(crate) fn enter_at_once(&mut self, who: &Applicant) -> bool {
-        let free = self.waiting.is_empty() && self.running < self.limits.running && self.fits(who);
-        if free {
-            self.count(who);
-        }
-        free
-    }
-
-    fn fits(&self, who: &Applicant) -> bool {
-        let Concurrency { per_plugin, per_session, per_parent, .. } = self.limits;
-        self.of_plugin.has_room(&who.plugin, per_plugin)
-            && who.session.as_ref().is_none_or(|session| self.of_session.has_room(session, per_session))
-            && who.parent.as_ref().is_none_or(|parent| self.of_parent.has_room(parent, per_parent))
-    }
-
-    /// Takes out whoever may run now, and counts it as running.
-    pub(crate) fn next(&mut self) -> Option<u64> {
-        if self.running >= self.limits.running {
-            return None;
-        }
-        let (priority, turn) = self.waiting.iter().rev().find_map(|(priority, level)| {
-            let fitting = level.turns.iter().enumerate().filter(|(_, who)| self.fits(who));
-            let (turn, _) = fitting.min_by_key(|(turn, who)| (self.of_lane.of(who), *turn))?;
-            Some((*priority, turn))
-        })?;
-        let level = self.waiting.get_mut(&priority)?;
-        let who = level.turns.remove(turn)?;
-        let ticket = level.take_from(&who)?;
-        if level.turns.is_empty() {
-            self.waiting.remove(&priority);
-        }
-        self.count(&who);
-        Some(ticket)
-    }
-
-    /// Somebody who waited does so no more. Says whether it did.
-    pub(crate) fn leave(&mut self, ticket: u64, who: &Applicant, priority: i32) -> bool {
-        let Some(level) = self.waiting.get_mut(&priority) else { return false };
-        let Some(lane) = level.lanes.get_mut(who) else { return false };
-        if !lane.remove(&ticket) {
-            return false;
-        }
-        if lane.is_empty() {
-            level.lanes.remove(who);
-            level.turns.retain(|turn| turn != who);
-        }
-        if level.turns.is_empty() {
-            self.waiting.remove(&priority);
-        }
-        true
-    }
-
-    /// Somebody who ran does so no more.
-    pub(crate) fn release(&mut self, who: &Applicant) {
-        self.running = self.running.saturating_sub(1);
-        self.of_lane.remove(who);
-        self.of_plugin.remove(&who.plugin);
-        if let Some(session) = &who.session {
-            self.of_session.remove(session);
-        }
-        if let Some(parent) = &who.parent {
-            self.of_parent.remove(parent);
-        }
-    }
-
-    fn count(&mut self, who: &Applicant) {
-        self.running += 1;
-        self.of_lane.add(who);
-        self.of_plugin.add(&who.plugin);
-        if let Some(session) = &who.session {
-            self.of_session.add(session);
-        }
-        if let Some(parent) = &who.parent {
-            self.of_parent.add(parent);
-        }
-    }
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Where {
+    Ready,
+    Aside(Kind),
 }
 
-impl Level {
-    /// Takes the first of a lane whose turn it is; the lane goes to the end, if somebody is left in it.
-    fn take_from(&mut self, who: &Applicant) -> Option<u64> {
-        let lane = self.lanes.get_mut(who)?;
-        let ticket = lane.pop_first();
-        if lane.is_empty() {
-            self.lanes.remove(who);
-        } else {
-            self.turns.push_back(who.clone());
+/// What may have no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plugin,
+    Session,
+    Parent,
+}
+
+impl Standing {
+    fn rank(&self) -> Option<Rank> {
+        let (priority, lane) = self.lanes.last_key_value()?;
+        Some(Rank::new(*priority, self.running, lane.turn))
+    }
+
+    /// Takes the first of the most important lane, which stands behind the others then.
+    fn take(&mut self, turn: u64) -> Option<u64> {
+        let mut lane = self.lanes.last_entry()?;
+        let ticket = lane.get_mut().tickets.pop_first();
+        lane.get_mut().turn = turn;
+        if lane.get().tickets.is_empty() {
+            lane.remove();
         }
         ticket
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn who(plugin: &str, session: Option<&str>) -> Applicant {
-        Applicant { plugin: plugin.to_owned(), session: session.map(str::to_owned), parent: None }
-    }
-
-    fn all(admission: &mut Admission) -> Vec<u64> {
-        std::iter::from_fn(|| admission.next()).collect()
-    }
-
-    #[test]
-    fn r17_a_busy_session_does_not_keep_another_from_its_first() {
-        let mut admission = Admission::new(Concurrency::of(1));
-        for ticket in 0..100 {
-            admission.enter(ticket, who("p", Some("busy")), 0);
+impl Admission {
+    pub(crate) fn new(limits: Concurrency) -> Self {
+        Self {
+            most: limits.running,
+            running: 0,
+            waiting: 0,
+            plugins: Room::new(limits.per_plugin),
+            sessions: Room::new(limits.per_session),
+            parents: Room::new(limits.per_parent),
+            standings: HashMap::new(),
+            ready: Queue::new(),
+            turns: 0,
         }
-        admission.enter(100, who("p", Some("new")), 0);
-        assert_eq!(admission.next(), Some(0));
-        assert_eq!(admission.next(), None, "it is full");
-        admission.release(&who("p", Some("busy")));
-        assert_eq!(admission.next(), Some(100), "the other session's turn");
-        admission.release(&who("p", Some("new")));
-        assert_eq!(admission.next(), Some(1));
     }
 
-    #[test]
-    fn r17_the_more_important_goes_first_and_within_a_lane_the_first_come() {
-        let mut admission = Admission::new(Concurrency::of(9));
-        for (ticket, priority) in [(1, 0), (2, 5), (3, 0), (4, 5), (5, -5)] {
-            admission.enter(ticket, who("p", None), priority);
+    /// Puts somebody at the end of its lane. Each ticket is larger than those before.
+    pub(crate) fn enter(&mut self, ticket: u64, who: Applicant, priority: i32) {
+        let who = Arc::new(who);
+        self.turns += 1;
+        let standing = self.standings.entry(Arc::clone(&who)).or_default();
+        let made = || Lane { tickets: BTreeSet::new(), turn: self.turns };
+        standing.lanes.entry(priority).or_insert_with(made).tickets.insert(ticket);
+        self.waiting += 1;
+        self.place(&who);
+    }
+
+    /// Counts somebody as running for whom there is room, if nobody waits. Says whether it did.
+    pub(crate) fn enter_at_once(&mut self, who: &Applicant) -> bool {
+        let free = self.waiting == 0 && self.running < self.most && self.held_up_by(who).is_none();
+        if free {
+            self.count(who);
+            if let Some(standing) = self.standings.get_mut(who) {
+                standing.running += 1;
+            } else {
+                self.standings.insert(Arc::new(who.clone()), Standing { running: 1, ..Standing::default() });
+            }
         }
-        assert_eq!(all(&mut admission), [2, 4, 1, 3, 5]);
+        free
     }
 
-    #[test]
-    fn r17_each_limit_holds_back_its_own_and_nobody_else() {
-        let mut admission = Admission::new(Concurrency::of(9).per_plugin(2).per_session(1));
-        let parent = TaskId::from_random(7);
-        admission.enter(1, who("a", Some("s")), 0);
-        admission.enter(2, who("a", Some("s")), 0);
-        admission.enter(3, who("a", None), 0);
-        admission.enter(4, who("a", None), 0);
-        admission.enter(5, who("b", None), 0);
-        assert_eq!(all(&mut admission), [1, 3, 5], "2 waits for its session, 4 for its plugin");
-        admission.release(&who("a", None));
-        assert_eq!(all(&mut admission), [4]);
-        let mut admission = Admission::new(Concurrency::of(9).per_parent(1));
-        for ticket in 0..3 {
-            admission.enter(ticket, Applicant { parent: Some(parent), ..who("a", None) }, 0);
+    /// Takes out whoever may run now, and counts it as running.
+    pub(crate) fn next(&mut self) -> Option<u64> {
+        if self.running >= self.most {
+            return None;
         }
-        assert_eq!(all(&mut admission), [0]);
+        loop {
+            let (_, who) = self.ready.pop_first()?;
+            let held_up = self.held_up_by(&who).is_some();
+            let Some(standing) = self.standings.get_mut(&who) else { continue };
+            standing.at = None;
+            let mut ticket = None;
+            if !held_up {
+                self.turns += 1;
+                ticket = standing.take(self.turns);
+                standing.running += 1;
+                self.waiting -= 1;
+                self.count(&who);
+            }
+            self.place(&who);
+            if ticket.is_some() {
+                return ticket;
+            }
+        }
     }
 
-    #[test]
-    fn r17_whoever_leaves_is_not_called() {
-        let mut admission = Admission::new(Concurrency::of(9));
-        admission.enter(1, who("a", None), 0);
-        admission.enter(2, who("a", None), 0);
-        assert!(admission.leave(1, &who("a", None), 0));
-        assert!(!admission.leave(1, &who("a", None), 0));
-        assert_eq!(all(&mut admission), [2]);
-        assert!(admission.waiting.is_empty(), "nothing is left of empty lanes");
+    /// Somebody who waited does so no more. Says whether it did.
+    pub(crate) fn leave(&mut self, ticket: u64, who: &Applicant, priority: i32) -> bool {
+        let Some((who, _)) = self.standings.get_key_value(who) else { return false };
+        let who = Arc::clone(who);
+        let Some(standing) = self.standings.get_mut(&who) else { return false };
+        let Some(lane) = standing.lanes.get_mut(&priority) else { return false };
+        if !lane.tickets.remove(&ticket) {
+            return false;
+        }
+        if lane.tickets.is_empty() {
+            standing.lanes.remove(&priority);
+        }
+        self.waiting -= 1;
+        self.place(&who);
+        true
     }
 
-    proptest::proptest! {
-        /// Nobody is forgotten, nobody runs twice, and no limit is ever passed.
-        #[test]
-        fn r17_everybody_gets_a_turn(
-            tasks in proptest::collection::vec((0..3_u8, 0..3_u8, -1..2_i32, proptest::bool::ANY), 1..80),
-        ) {
-            let limits = Concurrency::of(4).per_plugin(3).per_session(2);
-            let mut admission = Admission::new(limits);
-            let mut of = HashMap::new();
-            for (ticket, (plugin, session, priority, leaves)) in (0_u64..).zip(&tasks) {
-                let who = who(&plugin.to_string(), (*session > 0).then(|| session.to_string()).as_deref());
-                admission.enter(ticket, who.clone(), *priority);
-                if *leaves {
-                    proptest::prop_assert!(admission.leave(ticket, &who, *priority));
-                } else {
-                    of.insert(ticket, who);
+    /// Somebody who ran does so no more.
+    pub(crate) fn release(&mut self, who: &Applicant) {
+        let Some((who, _)) = self.standings.get_key_value(who) else { return };
+        let who = Arc::clone(who);
+        self.running = self.running.saturating_sub(1);
+        self.plugins.remove(&who.plugin);
+        who.session.iter().for_each(|session| self.sessions.remove(session));
+        who.parent.iter().for_each(|parent| self.parents.remove(parent));
+        if let Some(standing) = self.standings.get_mut(&who) {
+            standing.running = standing.running.saturating_sub(1);
+        }
+        self.place(&who);
+    }
+
+    fn count(&mut self, who: &Applicant) {
+        self.running += 1;
+        self.plugins.add(&who.plugin);
+        who.session.iter().for_each(|session| self.sessions.add(session));
+        who.parent.iter().for_each(|parent| self.parents.add(parent));
+    }
+
+    /// What has no room for it.
+    fn held_up_by(&self, who: &Applicant) -> Option<Kind> {
+        if self.plugins.is_full(&who.plugin) {
+            return Some(Kind::Plugin);
+        }
+        if who.session.as_ref().is_some_and(|session| self.sessions.is_full(session)) {
+            return Some(Kind::Session);
+        }
+        who.parent.as_ref().is_some_and(|parent| self.parents.is_full(parent)).then_some(Kind::Parent)
+    }
+
+    /// Puts it where it belongs now, which may be nowhere. It may have been the one that was called back where there is room.
+    fn place(&mut self, who: &Arc<Applicant>) {
+        let held_up = self.held_up_by(who);
+        let Some(standing) = self.standings.get_mut(who) else { return };
+        let (was, rank) = (standing.at.take(), standing.rank());
+        let at = rank.map(|rank| (rank, held_up.map_or(Where::Ready, Where::Aside)));
+        standing.at = at;
+        if standing.running == 0 && rank.is_none() {
+            self.standings.remove(who);
+        }
+        if let Some((rank, place)) = was {
+            match place {
+                Where::Ready => drop(self.ready.remove(&rank)),
+                Where::Aside(Kind::Plugin) => self.plugins.take_back(&who.plugin, rank),
+                Where::Aside(Kind::Session) => who.session.iter().for_each(|key| self.sessions.take_back(key, rank)),
+                Where::Aside(Kind::Parent) => who.parent.iter().for_each(|key| self.parents.take_back(key, rank)),
+            }
+        }
+        if let Some((rank, place)) = at {
+            let one = || Arc::clone(who);
+            match place {
+                Where::Ready => drop(self.ready.insert(rank, one())),
+                Where::Aside(Kind::Plugin) => self.plugins.set_aside(&who.plugin, rank, one()),
+                Where::Aside(Kind::Session) => {
+                    who.session.iter().for_each(|key| self.sessions.set_aside(key, rank, one()));
+                }
+                Where::Aside(Kind::Parent) => {
+                    who.parent.iter().for_each(|key| self.parents.set_aside(key, rank, one()));
                 }
             }
-            let mut running: VecDeque<u64> = VecDeque::new();
-            let mut ran = 0;
-            loop {
-                while let Some(ticket) = admission.next() {
-                    running.push_back(ticket);
-                    proptest::prop_assert!(of.contains_key(&ticket));
-                    let like = |same: &dyn Fn(&Applicant) -> bool| {
-                        running.iter().filter(|ticket| same(&of[ticket])).count()
-                    };
-                    let who = &of[&ticket];
-                    proptest::prop_assert!(running.len() <= 4);
-                    proptest::prop_assert!(like(&|other| other.plugin == who.plugin) <= 3);
-                    proptest::prop_assert!(who.session.is_none() || like(&|other| other.session == who.session) <= 2);
-                    ran += 1;
-                }
-                let Some(done) = running.pop_front() else { break };
-                admission.release(&of[&done]);
+        }
+        self.call_back_beside(who);
+    }
+
+    /// Calls back the first of those that stand aside with what this one needs too, where there is room.
+    fn call_back_beside(&mut self, who: &Applicant) {
+        let of_plugin = self.plugins.call_back(&who.plugin);
+        let of_session = who.session.as_ref().and_then(|session| self.sessions.call_back(session));
+        let of_parent = who.parent.as_ref().and_then(|parent| self.parents.call_back(parent));
+        for (rank, who) in [of_plugin, of_session, of_parent].into_iter().flatten() {
+            if let Some(standing) = self.standings.get_mut(&who) {
+                standing.at = Some((rank, Where::Ready));
+                self.ready.insert(rank, who);
             }
-            proptest::prop_assert_eq!(ran, of.len());
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
