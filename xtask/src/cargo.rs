@@ -1,7 +1,7 @@
-//! Runs cargo, and reads which files it has made.
+//! Runs cargo, and reads which files it has made and what its compiler complains about.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     path::PathBuf,
     process::{Command, Stdio},
 };
@@ -32,28 +32,65 @@ pub(crate) struct Artifact {
 
 /// One line of `--message-format=json`, as far as it matters.
 #[derive(Debug, Deserialize)]
-#[serde(tag = "reason", rename_all = "kebab-case")]
+#[serde(tag = "reason")]
 enum Message {
-    CompilerArtifact {
-        manifest_path: PathBuf,
-        filenames: Vec<PathBuf>,
-        executable: Option<PathBuf>,
-    },
+    #[serde(rename = "compiler-artifact")]
+    Artifact { manifest_path: PathBuf, filenames: Vec<PathBuf>, executable: Option<PathBuf> },
+    #[serde(rename = "compiler-message")]
+    Complaint { message: Diagnostic },
     #[serde(other)]
     Other,
+}
+
+/// What the compiler says about the code.
+#[derive(Debug, Deserialize)]
+struct Diagnostic {
+    level: String,
+    /// As people read it.
+    rendered: Option<String>,
+}
+
+/// The cargo that lints the project's own packages while it compiles them: as `cargo clippy` does it, which checks all that they
+/// depend on once more, because it compiles nothing.
+pub(crate) fn linting(linted: bool) -> Command {
+    let mut command = host();
+    if linted {
+        command.args(["--config", r#"build.rustc-workspace-wrapper="clippy-driver""#]);
+    }
+    command
+}
+
+/// Runs a `cargo build` and counts what the compiler complains about, which it says to people as well. It is said again of
+/// what is not compiled again.
+pub(crate) fn complaints(mut command: Command) -> Result<usize> {
+    command.arg("--message-format=json-diagnostic-rendered-ansi");
+    let mut count = 0;
+    read(command, |message| {
+        let Message::Complaint { message: Diagnostic { level, rendered } } = message else { return };
+        count += usize::from(level == "warning");
+        // Whoever does not read it sees the count all the same.
+        let _ = std::io::stderr().write_all(rendered.unwrap_or_default().as_bytes());
+    })?;
+    Ok(count)
 }
 
 /// Runs a `cargo build` and collects the programs and WebAssembly files it names. What cargo says to people goes to
 /// stderr, as always.
 pub(crate) fn build(mut command: Command) -> Result<Vec<Artifact>> {
-    command.arg("--message-format=json-render-diagnostics").stdout(Stdio::piped());
-    let mut child = command.spawn().context("cannot run cargo")?;
-    let stdout = child.stdout.take().context("cargo has no stdout")?;
+    command.arg("--message-format=json-render-diagnostics");
     let mut artifacts = Vec::new();
+    read(command, |message| artifacts.extend(artifact(message)))?;
+    Ok(artifacts)
+}
+
+/// Runs cargo and hears each of its messages.
+fn read(mut command: Command, mut hear: impl FnMut(Message)) -> Result<()> {
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
+    let stdout = child.stdout.take().context("cargo has no stdout")?;
     let mut unreadable = None;
     for line in BufReader::new(stdout).lines() {
-        match line.map_err(anyhow::Error::from).and_then(|line| parse(&line)) {
-            Ok(found) => artifacts.extend(found),
+        match line.map_err(anyhow::Error::from).and_then(|line| Ok(serde_json::from_str(&line)?)) {
+            Ok(message) => hear(message),
             Err(error) => unreadable = Some(error),
         }
     }
@@ -61,20 +98,17 @@ pub(crate) fn build(mut command: Command) -> Result<Vec<Artifact>> {
     if !status.success() {
         bail!("cargo build failed ({status})");
     }
-    match unreadable {
-        Some(error) => Err(error.context("cannot read what cargo says")),
-        None => Ok(artifacts),
-    }
+    unreadable.map_or(Ok(()), |error| Err(error.context("cannot read what cargo says")))
 }
 
-fn parse(line: &str) -> Result<Option<Artifact>> {
-    Ok(match serde_json::from_str(line)? {
-        Message::CompilerArtifact { manifest_path: manifest, filenames, executable } => {
+fn artifact(message: Message) -> Option<Artifact> {
+    match message {
+        Message::Artifact { manifest_path: manifest, filenames, executable } => {
             let wasm = filenames.into_iter().find(|file| file.extension().is_some_and(|extension| extension == "wasm"));
             wasm.or(executable).map(|file| Artifact { manifest, file })
         }
-        Message::Other => None,
-    })
+        Message::Complaint { .. } | Message::Other => None,
+    }
 }
 
 #[cfg(test)]
@@ -89,11 +123,26 @@ mod tests {
             "filenames": ["/t/q"]}"#;
         let library = r#"{"reason": "compiler-artifact", "manifest_path": "/r/Cargo.toml", "executable": null,
             "filenames": ["/t/libr.rlib"]}"#;
-        let file = |line| parse(line).unwrap().map(|artifact| artifact.file);
+        let file = |line| artifact(serde_json::from_str(line).unwrap()).map(|artifact| artifact.file);
         assert_eq!(file(plugin), Some("/t/p.wasm".into()));
         assert_eq!(file(program), Some("/t/q".into()));
         assert_eq!(file(library), None);
         assert_eq!(file(r#"{"reason": "build-finished", "success": true}"#), None);
-        assert!(parse("not JSON").is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn warnings_are_counted_and_what_is_no_message_is_an_error() {
+        let says = |lines: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", "printf '%s' \"$0\"", lines]);
+            complaints(command)
+        };
+        let warning = r#"{"reason": "compiler-message", "message": {"level": "warning", "rendered": "w\n"}}"#;
+        let note = r#"{"reason": "compiler-message", "message": {"level": "note", "rendered": null}}"#;
+        let end = r#"{"reason": "build-finished", "success": true}"#;
+        assert_eq!(says(&format!("{warning}\n{note}\n{warning}\n{end}\n")).unwrap(), 2);
+        assert_eq!(says(&format!("{note}\n{end}\n")).unwrap(), 0);
+        assert!(says("not JSON\n").is_err());
     }
 }

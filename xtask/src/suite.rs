@@ -32,34 +32,27 @@ enum Kind {
     Component(&'static str, &'static [&'static str]),
     /// Runs cargo.
     Cargo(&'static [&'static str]),
-    /// Builds what the tests run.
-    Program(&'static [&'static str]),
+    /// Builds everything, and lints it on the way.
+    Build,
     /// Builds the guests.
     Guests,
     /// Runs the tests.
     Tests,
 }
 
-const STEPS: [Step; 7] = [
+/// What the tests are built with, so that nothing is built twice.
+const BUILD: [&str; 3] = ["build", "--workspace", "--all-targets"];
+
+const STEPS: [Step; 6] = [
     Step { name: "format", what: "the code is formatted", kind: Kind::Component("fmt", &["fmt", "--all", "--check"]) },
     Step { name: "tidy", what: "the rules of the house hold", kind: Kind::Cargo(&["test", "-p", "xtask"]) },
     Step { name: "guests", what: "all guests are built", kind: Kind::Guests },
-    Step {
-        name: "clippy",
-        what: "no lint has a complaint",
-        kind: Kind::Component("clippy", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
-    },
     Step {
         name: "bare",
         what: "the library builds alone, without any of its features",
         kind: Kind::Cargo(&["check", "-p", "taskcell", "--no-default-features"]),
     },
-    Step {
-        name: "program",
-        what: "the program that the tests run",
-        // What the tests are built with, so that nothing is built twice.
-        kind: Kind::Program(&["build", "--workspace", "--all-targets"]),
-    },
+    Step { name: "build", what: "everything builds, and no lint has a complaint", kind: Kind::Build },
     Step { name: "test", what: "unit tests, integration tests, examples in the documentation", kind: Kind::Tests },
 ];
 
@@ -101,7 +94,7 @@ impl Step {
     /// With a filter only tests are run, and what they need.
     fn is_wanted(&self, filter: Option<&str>) -> bool {
         match self.kind {
-            Kind::Guests | Kind::Program(_) | Kind::Tests => true,
+            Kind::Guests | Kind::Build | Kind::Tests => true,
             Kind::Component(..) | Kind::Cargo(_) => filter.is_none(),
         }
     }
@@ -109,28 +102,47 @@ impl Step {
     fn run(&self, workspace: &Workspace, filter: Option<&str>, strict: bool) -> Result<Outcome> {
         match self.kind {
             Kind::Guests => guests::build(workspace).map(drop)?,
-            Kind::Cargo(words) | Kind::Program(words) => run_cargo(workspace, words, None)?,
+            Kind::Cargo(words) => run_cargo(cargo::host(), workspace, words, None)?,
+            Kind::Build => return build(workspace, filter.is_none(), strict),
             // `tidy` has had its turn.
-            Kind::Tests => run_cargo(workspace, &["test", "--workspace", "--exclude", "xtask"], filter)?,
+            Kind::Tests => {
+                let linting = cargo::linting(has_component("clippy"));
+                run_cargo(linting, workspace, &["test", "--workspace", "--exclude", "xtask"], filter)?;
+            }
             Kind::Component(component, words) => {
                 if !has_component(component) {
-                    let missing = format!("there is no `cargo {component}` here");
-                    if strict {
-                        bail!("{missing}, and CI=true does without nothing");
-                    }
-                    println!("!! SKIPPED: {missing}; with rustup, `rustup component add rustfmt clippy` gets it");
-                    return Ok(Outcome::Skipped);
+                    return is_missing(component, strict);
                 }
-                run_cargo(workspace, words, None)?;
+                run_cargo(cargo::host(), workspace, words, None)?;
             }
         }
         Ok(Outcome::Passed)
     }
 }
 
+/// Builds everything. When it is `whole` a complaint of a lint is a failure; who runs a few tests only reads it.
+fn build(workspace: &Workspace, whole: bool, strict: bool) -> Result<Outcome> {
+    let linted = has_component("clippy");
+    let mut command = cargo::linting(linted);
+    command.current_dir(&workspace.root).args(BUILD);
+    let complaints = cargo::complaints(command)?;
+    if whole && complaints > 0 {
+        bail!("the compiler and its lints have {complaints} complaints, which stand above");
+    }
+    if linted { Ok(Outcome::Passed) } else { is_missing("clippy", strict) }
+}
+
+fn is_missing(component: &str, strict: bool) -> Result<Outcome> {
+    let missing = format!("there is no `cargo {component}` here");
+    if strict {
+        bail!("{missing}, and CI=true does without nothing");
+    }
+    println!("!! SKIPPED: {missing}; with rustup, `rustup component add rustfmt clippy` gets it");
+    Ok(Outcome::Skipped)
+}
+
 /// With our own stdout and stderr: what the test runner prints, people and programs read.
-fn run_cargo(workspace: &Workspace, words: &[&str], filter: Option<&str>) -> Result<()> {
-    let mut command = cargo::host();
+fn run_cargo(mut command: Command, workspace: &Workspace, words: &[&str], filter: Option<&str>) -> Result<()> {
     let status = command.current_dir(&workspace.root).args(words).args(filter).status().context("cannot run cargo")?;
     if !status.success() {
         bail!("`cargo {}` ended with {status}", words.join(" "));
@@ -187,8 +199,8 @@ mod tests {
     fn a_filter_leaves_guests_and_tests() {
         let names =
             |filter| STEPS.iter().filter(|step| step.is_wanted(filter)).map(|step| step.name).collect::<Vec<_>>();
-        assert_eq!(names(None), ["format", "tidy", "guests", "clippy", "bare", "program", "test"]);
-        assert_eq!(names(Some("cancel")), ["guests", "program", "test"]);
+        assert_eq!(names(None), ["format", "tidy", "guests", "bare", "build", "test"]);
+        assert_eq!(names(Some("cancel")), ["guests", "build", "test"]);
     }
 
     #[test]
