@@ -1,7 +1,8 @@
 //! Runs cargo, and reads which files it has made and what its compiler complains about.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    collections::HashSet,
+    io::{BufRead, BufReader, IsTerminal, Write},
     path::PathBuf,
     process::{Command, Stdio},
 };
@@ -46,16 +47,31 @@ enum Message {
 #[derive(Debug, Deserialize)]
 struct Diagnostic {
     level: String,
+    /// Which lint it is. What sums the others up is none.
+    code: Option<Code>,
     /// As people read it.
     rendered: Option<String>,
 }
 
-/// The cargo that lints the project's own packages while it compiles them: as `cargo clippy` does it, which checks all that they
-/// depend on once more, because it compiles nothing.
+#[derive(Debug, Deserialize)]
+struct Code {}
+
+/// Whether the project's code can be linted while it is compiled.
+pub(crate) fn can_lint() -> bool {
+    Command::new(DRIVER).arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
+/// The compiler with all of clippy's lints.
+const DRIVER: &str = "clippy-driver";
+
+/// The cargo that lints the project's own packages while it compiles them. `cargo clippy` has the same driver, but checks all that
+/// they depend on once more, because it compiles nothing. The driver optimises what it compiles a little less.
 pub(crate) fn linting(linted: bool) -> Command {
     let mut command = host();
     if linted {
-        command.args(["--config", r#"build.rustc-workspace-wrapper="clippy-driver""#]);
+        // Not in the environment, where tests that run cargo themselves would have it too.
+        command.args(["--config", &format!("build.rustc-workspace-wrapper=\"{DRIVER}\"")]);
+        command.env_remove("RUSTC_WORKSPACE_WRAPPER");
     }
     command
 }
@@ -63,13 +79,19 @@ pub(crate) fn linting(linted: bool) -> Command {
 /// Runs a `cargo build` and counts what the compiler complains about, which it says to people as well. It is said again of
 /// what is not compiled again.
 pub(crate) fn complaints(mut command: Command) -> Result<usize> {
-    command.arg("--message-format=json-diagnostic-rendered-ansi");
+    let coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    command.arg(if coloured { "--message-format=json-diagnostic-rendered-ansi" } else { "--message-format=json" });
+    // A library and its tests are two compilations of one text.
+    let mut told = HashSet::new();
     let mut count = 0;
     read(command, |message| {
-        let Message::Complaint { message: Diagnostic { level, rendered } } = message else { return };
-        count += usize::from(level == "warning");
-        // Whoever does not read it sees the count all the same.
-        let _ = std::io::stderr().write_all(rendered.unwrap_or_default().as_bytes());
+        let Message::Complaint { message: Diagnostic { level, code, rendered } } = message else { return };
+        let rendered = rendered.unwrap_or_default();
+        if told.insert(rendered.clone()) {
+            count += usize::from(level == "warning" && code.is_some());
+            // Whoever does not read it sees the count all the same.
+            let _ = std::io::stderr().write_all(rendered.as_bytes());
+        }
     })?;
     Ok(count)
 }
@@ -138,11 +160,16 @@ mod tests {
             command.args(["-c", "printf '%s' \"$0\"", lines]);
             complaints(command)
         };
-        let warning = r#"{"reason": "compiler-message", "message": {"level": "warning", "rendered": "w\n"}}"#;
-        let note = r#"{"reason": "compiler-message", "message": {"level": "note", "rendered": null}}"#;
+        let warning = |what: &str| {
+            let message = format!(r#"{{"level": "warning", "code": {{"code": "unused"}}, "rendered": "{what}\\n"}}"#);
+            format!(r#"{{"reason": "compiler-message", "message": {message}}}"#) + "\n"
+        };
+        let sum =
+            r#"{"reason": "compiler-message", "message": {"level": "warning", "code": null, "rendered": "2 emitted"}}"#;
         let end = r#"{"reason": "build-finished", "success": true}"#;
-        assert_eq!(says(&format!("{warning}\n{note}\n{warning}\n{end}\n")).unwrap(), 2);
-        assert_eq!(says(&format!("{note}\n{end}\n")).unwrap(), 0);
+        let twice = format!("{}{}{}{sum}\n{end}\n", warning("a"), warning("b"), warning("a"));
+        assert_eq!(says(&twice).unwrap(), 2, "the library's is its tests' as well");
+        assert_eq!(says(&format!("{end}\n")).unwrap(), 0);
         assert!(says("not JSON\n").is_err());
     }
 }

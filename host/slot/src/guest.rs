@@ -47,6 +47,7 @@ impl Cell {
                 pool.push_busy(self);
             }
             Turn::Over(content) => self.pool.end(content),
+            Turn::Stopped(content) => self.pool.bury_here(content),
             Turn::Parked | Turn::Empty => {}
         }
     }

@@ -5,7 +5,7 @@
 //! - Its **slot** is polled by one worker at a time, and whoever stops it never waits for that worker. If the guest is
 //!   not being polled, the canceller takes it out; if it is, its worker does so when the poll is over.
 //! - **Workers** run at a lower priority than the host, and serve guests that were woken before guests that only burn.
-//! - A **watchdog** adds a spare worker for one that is stuck in a long poll.
+//! - A **watchdog** adds a spare worker for one that is stuck in a long poll, and tells the ends that one holds up.
 //! - A **reaper** drops what was taken out, because dropping a large guest takes milliseconds.
 //!
 //! Nothing here knows what a guest is made of.

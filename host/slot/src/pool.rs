@@ -10,8 +10,8 @@ use crate::sync::{Condvar, Mutex, MutexGuard};
 /// After this many guests that were woken, one of those that only burn gets its turn, so that nobody starves.
 const WOKEN_IN_A_ROW: u32 = 3;
 
-/// So many guests' ends are told together while others that were woken wait for their turn, which is short with most of them. An
-/// end wakes the host's threads, and these go first: told one by one, each costs two changes between threads.
+/// So many guests' ends are told together while others that were woken wait for their turns: most of those are short. An end wakes
+/// the host's threads, and these go first: told one by one, each costs two changes between threads.
 const TOLD_TOGETHER: usize = 8;
 
 /// The queues. Nothing slow is done under its lock.
@@ -47,6 +47,8 @@ struct Queues {
 pub(crate) enum Job {
     /// A guest's turn.
     Turn(Arc<Cell>),
+    /// Guests that are over: to tell, and then to drop.
+    Ends(Vec<Content>),
     /// Something to drop.
     Burial(Content),
 }
@@ -85,14 +87,7 @@ impl Pool {
         let mut queues = self.lock();
         loop {
             if queues.are_ends_due() {
-                let mut ended = std::mem::take(&mut queues.ended);
-                drop(queues);
-                tell(&mut ended);
-                for content in ended {
-                    self.bury_here(content);
-                }
-                queues = self.lock();
-                continue;
+                return Some(Job::Ends(std::mem::take(&mut queues.ended)));
             }
             if queues.shut {
                 return None;
@@ -111,13 +106,21 @@ impl Pool {
         }
     }
 
-    /// A guest is over. Whoever waits for it is told by the worker that looks for its next job, or by the watchdog.
+    /// A guest is over. Its worker looks for its next job then, or tells the ends before it goes.
     pub(crate) fn end(&self, content: Content) {
         self.lock().ended.push(content);
     }
 
-    /// Tells the ends that are waited with, which is for the watchdog: a worker may be stuck in a long poll. What is left of
-    /// the guests is the reaper's.
+    /// Tells these ends, and drops what is left of the guests.
+    pub(crate) fn tell_here(&self, mut ended: Vec<Content>) {
+        tell(&mut ended);
+        for content in ended {
+            self.bury_here(content);
+        }
+    }
+
+    /// Tells the ends that wait for more: for the watchdog, because all workers may be in long polls, and for a worker that
+    /// goes. What is left of the guests is the reaper's.
     pub(crate) fn tell_ends(&self) {
         let mut ended = std::mem::take(&mut self.lock().ended);
         tell(&mut ended);
@@ -236,9 +239,9 @@ impl Queues {
         self.busy.pop_front().map(Job::Turn)
     }
 
-    /// Whether the ends are to be told now: before anything that may take long, and before anybody sleeps or goes.
+    /// Whether the ends are to be told now: before the turn of one that burns, and before anybody sleeps or goes.
     fn are_ends_due(&self) -> bool {
-        !self.ended.is_empty() && (self.shut || self.ended.len() >= TOLD_TOGETHER || !self.is_woken_next())
+        !self.ended.is_empty() && (self.ended.len() >= TOLD_TOGETHER || !self.is_woken_next())
     }
 
     fn is_woken_next(&self) -> bool {

@@ -28,6 +28,8 @@ pub(crate) enum Turn<F> {
     Parked,
     /// It is over; the content is the caller's to drop.
     Over(F),
+    /// It was stopped while it was polled; the same.
+    Stopped(F),
     /// It had been emptied before.
     Empty,
 }
@@ -59,7 +61,7 @@ impl<F> Slot<F> {
         let word = self.word.fetch_and(!RUNNING, Ordering::AcqRel);
         if word & STOPPED != 0 {
             // The canceller saw it running and left it to us.
-            return self.take().map_or(Turn::Empty, Turn::Over);
+            return self.take().map_or(Turn::Empty, Turn::Stopped);
         }
         if word & QUEUED == 0 { Turn::Parked } else { Turn::Again }
     }

@@ -1,4 +1,4 @@
-//! The threads: workers that run guests, the reaper, and the watchdog that adds spare workers.
+//! The threads: workers that run guests, the reaper, and the watchdog that adds spare workers and tells ends that wait too long.
 
 use std::fmt;
 use std::sync::Arc;
@@ -87,7 +87,7 @@ impl Workers {
         }
         let reaper = Arc::clone(&crew);
         spawn("taskcell-reaper", move || (reaper.settings.around)(&mut || reaper.pool.reap()))?;
-        spawn("taskcell-watch", move || crew.watch())?;
+        spawn("taskcell-watch", move || (crew.settings.around)(&mut || crew.watch()))?;
         Ok(workers)
     }
 
@@ -140,10 +140,12 @@ impl Crew {
             self.watch.wake();
             match job {
                 Job::Turn(cell) => cell.turn(),
+                Job::Ends(ended) => self.pool.tell_here(ended),
                 Job::Burial(content) => self.pool.bury_here(content),
             }
             self.seats.end(seat);
             if spare && self.has_enough() {
+                self.pool.tell_ends();
                 return;
             }
         }
@@ -176,6 +178,8 @@ impl Crew {
                 quiet = 0;
             }
         }
+        // Those whose workers are still in a poll. Whoever ends from now on is told by its worker.
+        self.pool.tell_ends();
     }
 }
 

@@ -8,7 +8,8 @@
 //! There may be very many lanes, so that not all of them are looked at when one task ends. Those that may be next stand in one
 //! queue. A lane that is found without room, because its plugin, its session or its parent has as many running as it may,
 //! stands aside with that one; when there is room again the first of those that stand aside comes back, and when that one
-//! has had its turn, or is held up by something else, the next.
+//! has had its turn, or is held up by something else, the next. So lanes are looked at one by one only when all of them need
+//! two things that have no room in turn, which move them from one to the other.
 
 mod room;
 
@@ -89,6 +90,9 @@ pub(crate) struct Admission {
     ready: Queue,
     /// Lanes that were made or served so far.
     turns: u64,
+    /// Lanes that were looked at.
+    #[cfg(test)]
+    looks: u64,
 }
 
 /// How one applicant stands.
@@ -154,6 +158,8 @@ impl Admission {
             standings: HashMap::new(),
             ready: Queue::new(),
             turns: 0,
+            #[cfg(test)]
+            looks: 0,
         }
     }
 
@@ -189,6 +195,10 @@ impl Admission {
         }
         loop {
             let (_, who) = self.ready.pop_first()?;
+            #[cfg(test)]
+            {
+                self.looks += 1;
+            }
             let held_up = self.held_up_by(&who).is_some();
             let Some(standing) = self.standings.get_mut(&who) else { continue };
             standing.at = None;

@@ -28,8 +28,8 @@ pub(crate) struct ProgressReport {
 }
 
 impl News {
-    /// Puts a report up, in the place of one that was not read yet. The actor hears of it when [`News::tell`] is called: by
-    /// then the guest may have ended, and it is woken once and not twice.
+    /// Puts a report up, in the place of one that was not read yet. The actor hears of it when [`News::tell`] is called, or the
+    /// guest has ended: of one that ends in the same turn it need not hear twice.
     pub(crate) fn put_up(&self, message: String, percent: Option<u8>, restarted: bool) {
         let mut place = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         let report = match place.take() {

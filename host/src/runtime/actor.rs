@@ -81,8 +81,9 @@ pub(crate) struct Actor {
     pub(crate) functions: Arc<Functions>,
     pub(crate) control: mpsc::Receiver<Box<Control>>,
     pub(crate) calls: mpsc::Receiver<Box<GuestCall>>,
-    /// Keeps the way open by which they come: that its cell let go of it would wake the actor a moment before the end does.
-    pub(crate) _way: mpsc::Sender<Box<GuestCall>>,
+    /// Keeps the way open by which they come: its cell letting go of it would wake the actor a moment before the end does.
+    #[expect(dead_code, reason = "it is held, and nothing else")]
+    pub(crate) way: mpsc::Sender<Box<GuestCall>>,
     pub(crate) cancel: watch::Sender<Option<CancelNotice>>,
     pub(crate) shutdown: watch::Receiver<bool>,
     pub(crate) timers: Timers,

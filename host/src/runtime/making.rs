@@ -156,7 +156,7 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Box<Actor>, Ready) {
         functions: Arc::clone(&inner.functions),
         control,
         calls,
-        _way: calls_tx,
+        way: calls_tx,
         cancel,
         shutdown: inner.shutdown.subscribe(),
         timers,

@@ -9,6 +9,7 @@ mod fixtures;
 mod imports;
 mod layers;
 mod places;
+mod profiles;
 mod roots;
 mod rust;
 mod sizes;
@@ -57,6 +58,7 @@ rules! {
     every_behaviour_has_a_test: behaviour::offences;
     the_contract_is_versioned_and_documented: wit::offences;
     no_file_names_a_machine: places::offences;
+    our_own_code_is_not_optimised_for_tests: profiles::offences;
 }
 
 #[test]

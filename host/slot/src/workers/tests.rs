@@ -1,13 +1,15 @@
 //! What the workers owe their guests and their owner.
 
 use std::future::{pending, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Once, mpsc};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::{GuestEnd, Settings, Workers};
+use crate::pool::{Job, Pool};
+use crate::{Guest, GuestEnd, Settings, Workers};
 
 /// What all these tests may take together, on the slowest machine. They take a second.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -164,7 +166,7 @@ fn who_was_woken_gets_a_turn_while_others_only_burn() {
     drop(burning);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+#[tokio::test]
 async fn an_end_is_told_although_the_next_poll_does_not_end() {
     let workers = workers(1, 0);
     let (open, gate) = mpsc::channel::<()>();
@@ -180,6 +182,106 @@ async fn an_end_is_told_although_the_next_poll_does_not_end() {
     stuck.await.unwrap();
 }
 
+/// Does what a worker does, where there is no watchdog. Says whether there was something to do.
+fn step(pool: &Pool) -> bool {
+    match pool.next(false) {
+        Some(Job::Turn(cell)) => cell.turn(),
+        Some(Job::Ends(ended)) => pool.tell_here(ended),
+        Some(Job::Burial(content)) => pool.bury_here(content),
+        None => return false,
+    }
+    true
+}
+
+/// Whether it is known that this guest is over. To be asked until it is.
+fn is_told<T>(guest: &mut Guest<T>) -> bool {
+    Pin::new(guest).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+}
+
+#[test]
+fn an_end_is_told_before_a_worker_has_nothing_to_do() {
+    let pool: Arc<Pool> = Arc::default();
+    let mut guest = Guest::new(async { 7 }, &pool);
+    assert!(step(&pool) && !is_told(&mut guest), "its turn");
+    assert!(step(&pool) && is_told(&mut guest), "and its end");
+    assert!(!step(&pool));
+}
+
+#[test]
+fn ends_are_told_together_while_others_were_woken() {
+    let pool: Arc<Pool> = Arc::default();
+    let mut guests: Vec<_> = (0..20).map(|number| Guest::new(async move { number }, &pool)).collect();
+    for _ in 0..8 {
+        assert!(step(&pool));
+        assert!(!guests.iter_mut().any(is_told));
+    }
+    assert!(step(&pool));
+    let told: Vec<bool> = guests.iter_mut().map(is_told).collect();
+    assert_eq!(told, (0..20).map(|number| number < 8).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_end_is_told_before_the_turn_of_one_that_burns() {
+    let pool: Arc<Pool> = Arc::default();
+    let turns: Arc<AtomicUsize> = Arc::default();
+    let _burning = Guest::new(burn(Arc::clone(&turns)), &pool);
+    let mut guest = Guest::new(async { 7 }, &pool);
+    assert!(step(&pool) && step(&pool) && !is_told(&mut guest), "a turn of each");
+    assert!(step(&pool) && is_told(&mut guest));
+    assert_eq!(turns.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn an_end_that_comes_after_the_end_of_the_workers_is_told() {
+    let pool: Arc<Pool> = Arc::default();
+    let shut = Arc::clone(&pool);
+    let mut guest = Guest::new(
+        async move {
+            shut.shut();
+            7
+        },
+        &pool,
+    );
+    assert!(step(&pool) && !is_told(&mut guest));
+    assert!(step(&pool) && is_told(&mut guest));
+    assert!(!step(&pool));
+}
+
+/// Tells that it is being dropped, and is not before that is allowed.
+struct Stays(mpsc::Sender<()>, mpsc::Receiver<()>);
+
+impl Drop for Stays {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+        let _ = self.1.recv();
+    }
+}
+
+#[test]
+fn a_spare_worker_comes_for_one_that_drops_for_long_what_was_stopped() {
+    let workers = workers(1, 1);
+    let (drops, dropping) = mpsc::channel();
+    let (allow, allowed) = mpsc::channel();
+    let (start, begins) = mpsc::channel();
+    let (go_on, goes_on) = mpsc::channel();
+    let stays = Stays(drops, allowed);
+    let guest = workers.spawn(async move {
+        let _stays = stays;
+        start.send(()).unwrap();
+        goes_on.recv().unwrap();
+        pending::<()>().await;
+    });
+    begins.recv().unwrap();
+    // It is in its poll: what it holds is left to its worker.
+    drop(guest);
+    go_on.send(()).unwrap();
+    dropping.recv().unwrap();
+    let (tell, told) = mpsc::channel();
+    let _other = workers.spawn(async move { tell.send(()) });
+    told.recv().unwrap();
+    allow.send(()).unwrap();
+}
+
 #[tokio::test]
 async fn each_of_many_ends_is_told() {
     let workers = workers(2, 0);
@@ -192,7 +294,7 @@ async fn each_of_many_ends_is_told() {
 #[test]
 fn who_only_burns_gets_a_turn_while_others_wake_each_other_all_the_time() {
     let workers = workers(1, 0);
-    let places: Arc<[std::sync::Mutex<Option<std::task::Waker>>; 2]> = Arc::default();
+    let places: Arc<[std::sync::Mutex<Option<Waker>>; 2]> = Arc::default();
     let passes = Arc::new(AtomicUsize::new(0));
     let players: Vec<_> = [(0, 1), (1, 0)]
         .into_iter()
@@ -271,7 +373,7 @@ async fn a_guest_that_comes_too_late_is_stopped() {
     let workers = workers(1, 0);
     let crew = Arc::clone(&workers.crew);
     drop(workers);
-    let late = crate::Guest::new(async { 1 }, &crew.pool);
+    let late = Guest::new(async { 1 }, &crew.pool);
     assert!(matches!(late.await, Err(GuestEnd::Stopped)));
 }
 

@@ -24,6 +24,7 @@ pub(crate) fn check(switches: usize, model: impl Fn() + Sync + Send + 'static) {
 pub(crate) fn run(pool: &Pool, job: Job) {
     match job {
         Job::Turn(cell) => cell.turn(),
+        Job::Ends(ended) => pool.tell_here(ended),
         Job::Burial(content) => pool.bury_here(content),
     }
 }

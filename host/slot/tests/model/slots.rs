@@ -43,7 +43,7 @@ fn work(slot: &Slot<Content>) -> bool {
         match slot.turn(pending) {
             Turn::Again => {}
             Turn::Parked => return false,
-            Turn::Over(_) | Turn::Empty => return true,
+            Turn::Over(_) | Turn::Stopped(_) | Turn::Empty => return true,
         }
     }
 }

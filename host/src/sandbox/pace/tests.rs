@@ -6,6 +6,7 @@ use tokio::sync::{mpsc, watch};
 use wasmtime::component::Component;
 
 use super::*;
+use crate::model::ids::SignalKey;
 use crate::model::limits::Limits;
 use crate::model::load_limits::LoadLimits;
 use crate::model::outcome::Failure;
@@ -14,6 +15,7 @@ use crate::model::requests::Requested;
 use crate::ports::gauges::Gauges;
 use crate::ports::mandate::LiveMandate;
 use crate::ports::output::OutputLog;
+use crate::ports::runner::GuestCall;
 use crate::sandbox::bindings::TaskPluginPre;
 use crate::sandbox::cell::{self, Around};
 use crate::sandbox::engine::{Stock, engine};
@@ -237,4 +239,23 @@ fn a_guest_without_a_loop_is_held_while_its_task_is_paused() {
     while Pin::new(&mut guest).poll(&mut cx).is_pending() {}
     assert!(guest.turn.polls.load(Ordering::Relaxed) > polls);
     assert!(gauges.fuel_used() >= burnt);
+}
+
+#[tokio::test]
+async fn what_was_reported_is_told_when_the_turn_is_over_and_before_a_call() {
+    let is_told = async |news: &News| tokio::select! { biased; () = news.changed() => true, () = ready(()) => false };
+    let link = link();
+    let (gate, news) = (Arc::clone(&link.gate), Arc::clone(&link.news));
+    let reports = Arc::clone(&news);
+    let guest = Box::pin(std::future::poll_fn(move |_| {
+        reports.put_up("half".to_owned(), Some(50), false);
+        Poll::<()>::Pending
+    }));
+    let mut paced = Paced { guest, gate, news: Arc::clone(&news), turn: Arc::new(Turn::new()) };
+    assert!(Pin::new(&mut paced).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert!(is_told(&news).await, "it burns on, and the report is not lost");
+    assert!(news.take_report().is_some());
+    news.put_up("more".to_owned(), None, false);
+    assert!(link.ask(|reply| GuestCall::Poll { key: SignalKey::new("key").unwrap(), reply }).await.is_none());
+    assert!(is_told(&news).await, "whoever hears the call has heard of the report");
 }
