@@ -155,7 +155,7 @@ mod tests {
         let watch = Stopwatch::start();
         let error = run("waiting", sh("exec tail -f /dev/null"), Some(limit), &mut |_| {}).unwrap_err();
         assert!(matches!(error, ToolchainError::TooSlow { .. }), "{error}");
-        assert!(watch.elapsed() < Duration::from_secs(10), "{:?}", watch.elapsed());
+        assert!(watch.elapsed() < Duration::from_mins(2), "{:?}", watch.elapsed());
     }
 
     #[test]

@@ -88,6 +88,8 @@ async fn r39_a_kept_directory_counts_once_against_what_is_remembered() {
         assert_eq!(written, json!({"bytes": 1 << 20}));
     }
     let host_dir = &names(work_dir.path())[0];
+    // What is to be forgotten is, when it is over. The directory is there as long as the host.
+    within(host.shutdown()).await;
     let kept = names(work_dir.path().join(Path::new(host_dir)).join("kept")).len();
     // Each weighs 1 MiB of directory and as much as its input in log and state.
     assert!((1..=4).contains(&kept), "{kept}");

@@ -4,7 +4,7 @@ use super::program::Place;
 
 #[test]
 fn r10_a_run_has_a_title_and_begins_after_its_time() {
-    let line = ["echo", "--input", "1", "--title", "the first one", "--label", "team=a", "--after", "50ms"];
+    let line = ["echo", "--input", "1", "--title", "the first one", "--label", "team=a", "--after", "2s"];
     let more = ["--session", "s", "--priority", "-2", "--retries", "2"];
     let done = Place::new().run("fixture", &[line.as_slice(), &more].concat()).ends_with(0);
     let done = done.says("the first one").says("begins at ");

@@ -5,8 +5,8 @@ use super::program::Place;
 #[test]
 fn every_limit_names_the_flag_that_raises_it() {
     let place = Place::new();
-    let idle = place.fixture(&["sleep-quietly", "--set", "ms=3600000", "--limit", "idle=50ms"]).ends_with(5);
-    idle.says("failed (idle)").says("--limit idle=1s").says("heartbeat").says("  last progress: sleeping");
+    let idle = place.fixture(&["sleep-quietly", "--set", "ms=3600000", "--limit", "idle=2s"]).ends_with(5);
+    idle.says("failed (idle)").says("--limit idle=8s").says("heartbeat").says("  last progress: sleeping");
     let fuel = place.fixture(&["spin", "--fuel", "25M"]).ends_with(5);
     fuel.says("failed (out-of-fuel)").says("it had 25M units of fuel").says("--fuel 250M").says("\n    at ");
     let large = place.fixture(&["big-result", "--set", "mib=5"]).ends_with(5);

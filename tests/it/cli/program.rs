@@ -218,6 +218,12 @@ impl Following {
         self.until_both(text, "");
     }
 
+    /// Whether there is a line with this text by now.
+    pub(crate) fn has_said(&mut self, text: &str) -> bool {
+        self.seen.extend(self.lines.try_iter());
+        self.seen.iter().any(|line| line.contains(text))
+    }
+
     /// Waits until there is a line with both of these texts.
     pub(crate) fn until_both(&mut self, text: &str, other: &str) {
         while !self.seen.iter().any(|line| line.contains(text) && line.contains(other)) {

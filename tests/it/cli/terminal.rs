@@ -210,7 +210,7 @@ fn enter_refuses_fuel_and_what_is_unclear_is_asked_again() {
 #[test]
 fn the_question_for_fuel_ends_with_its_time_or_with_the_keyboard() {
     let place = Place::new();
-    let hasty = [&HUNGRY[..], &["--set", "timeout_ms=50"]].concat();
+    let hasty = [&HUNGRY[..], &["--set", "timeout_ms=2000"]].concat();
     let mut seated = Seated::run(&place, 120, &hasty);
     seated.until(HUNGRY_QUESTION);
     seated.until("Its time is over: the task goes on without more fuel.");
@@ -282,7 +282,7 @@ fn a_person_is_asked_for_approval_and_only_a_clear_yes_is_one() {
 #[test]
 fn the_question_for_approval_ends_with_its_time_or_with_the_keyboard() {
     let place = Place::new();
-    let mut seated = Seated::run(&place, 200, &[&DEPLOY[..], &["--set", "timeout_ms=50"]].concat());
+    let mut seated = Seated::run(&place, 200, &[&DEPLOY[..], &["--set", "timeout_ms=2000"]].concat());
     seated.until(DEPLOY_QUESTION);
     seated.until("Its time is over: nobody decided, which is a no.");
     assert!(seated.end().1.contains("timed-out"));

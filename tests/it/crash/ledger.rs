@@ -6,6 +6,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::server::{Gone, Server};
+use crate::support::within;
 
 /// What a task is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +66,7 @@ struct Entry {
 /// Everything that was asked for.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    /// By idempotency keys.
+    /// By idempotency keys, the oldest first.
     entries: BTreeMap<String, Entry>,
     payloads: u64,
     /// Messages that somebody has acknowledged, by task.
@@ -85,7 +86,7 @@ impl Ledger {
     /// The same, where it may be refused.
     pub(super) async fn try_start(&mut self, server: &Server, shape: Shape) -> Result<(StatusCode, Value), Gone> {
         let number = self.entries.len();
-        let once = format!("once {number}");
+        let once = format!("once {number:05}");
         let request = shape.request(number);
         let entry = Entry {
             shape,
@@ -122,64 +123,114 @@ impl Ledger {
         self.entries.iter().filter_map(known).collect()
     }
 
+    /// Which task is the newest but so many, for [`act`](Self::act).
+    pub(super) fn newest(&self, back: usize) -> usize {
+        (self.known().len().max(1) - 1).saturating_sub(back)
+    }
+
     /// Does something with one of the tasks that there are, by two random numbers.
     pub(super) async fn act(&mut self, server: &Server, which: usize, what: usize) -> Result<(), Gone> {
         let known = self.known();
-        let Some((once, id)) = known.get(which % known.len().max(1)).cloned() else { return Ok(()) };
-        self.payloads += 1;
-        let payload = self.payloads;
-        let entry = self.entries.get_mut(&once).unwrap();
+        let Some((once, id)) = known.get(which % known.len().max(1)) else { return Ok(()) };
         match what % 6 {
-            0 | 1 => {
-                let key = if payload.is_multiple_of(2) { "one" } else { "two" };
-                let body = json!({"key": key, "payload": payload});
-                let (status, body) = server.post(&format!("/tasks/{id}/signals"), body).await?;
-                assert!(status.is_success() || status == StatusCode::CONFLICT, "{status}: {body}");
-                if ["delivered", "buffered"].contains(&body["answer"].as_str().unwrap_or_default()) {
-                    entry.signals.insert(payload);
-                }
-            }
+            0 | 1 => self.signal(server, once, id, if self.payloads.is_multiple_of(2) { "two" } else { "one" }).await?,
             2 => {
                 // Few tasks ask for anything: it is decided for any of them.
                 let asked = server.get("/approvals").await?;
                 let open = asked["approvals"].as_array().unwrap();
                 if let Some(open) = open.get(which % open.len().max(1)) {
-                    let id = id_of(open);
-                    let path = format!("/tasks/{id}/approvals/{}", open["number"]);
-                    let (status, body) = server.post(&path, json!({"verdict": "approve"})).await?;
-                    assert!(status.is_success() || status == StatusCode::CONFLICT, "{status}: {body}");
-                    // One whose start was cut off has no id here.
-                    let of_it = self.entries.values_mut().find(|entry| entry.id.as_ref() == Some(&id));
-                    if let Some(entry) = of_it {
-                        entry.approved |= status.is_success();
-                    }
+                    self.approve(server, open).await?;
                 }
             }
-            3 if entry.shape == Shape::Waits => {
-                let body = json!({"reason": "enough", "grace_ms": 0});
-                let (status, body) = server.post(&format!("/tasks/{id}/cancel"), body).await?;
-                assert!(status.is_success() || status == StatusCode::CONFLICT, "{status}: {body}");
-                entry.cancelled |= body["answer"] == "requested";
-            }
-            4 => {
-                let claimed = server.post("/messages/claim", json!({"most": 3, "time_ms": 1})).await?.1;
-                for message in claimed["messages"].as_array().into_iter().flatten() {
-                    let token = message["token"].clone();
-                    let of = message["message"]["id"].as_str().unwrap().to_owned();
-                    let number = message["message"]["number"].as_u64().unwrap();
-                    assert!(
-                        !self.acknowledged.contains(&(of.clone(), number)),
-                        "a message comes again that was acknowledged: {message}"
-                    );
-                    let acked = server.post("/messages/ack", json!({ "token": token })).await?.1;
-                    if acked["acknowledged"] == true {
-                        self.acknowledged.insert((of, number));
-                    }
-                }
-            }
-            _ => self.look(server, &once, &id).await?,
+            3 if self.entries[once].shape == Shape::Waits => self.cancel(server, once, id).await?,
+            4 => self.acknowledge(server, 1).await?,
+            _ => self.look(server, once, id).await?,
         }
         self.acks += 1;
+        Ok(())
+    }
+
+    /// Does each thing that can be acknowledged, which chance need not do.
+    pub(super) async fn act_each(&mut self, server: &Server) -> Result<(), Gone> {
+        let id = self.start(server, Shape::Waits).await?;
+        let once = self.key_of(&id).to_owned();
+        self.signal(server, &once, &id, "one").await?;
+        self.cancel(server, &once, &id).await?;
+        let id = self.start(server, Shape::Restarts).await?;
+        let once = self.key_of(&id).to_owned();
+        self.signal(server, &once, &id, "one").await?;
+        let path = format!("/approvals?task={id}");
+        let asked = async {
+            loop {
+                if let Some(open) = server.get(&path).await?["approvals"].get(0) {
+                    break Ok(open.clone());
+                }
+            }
+        };
+        let open = within(asked).await?;
+        self.approve(server, &open).await?;
+        self.start(server, Shape::Tells).await?;
+        let before = self.acknowledged.len();
+        let acknowledged = async {
+            while self.acknowledged.len() == before {
+                self.acknowledge(server, 60_000).await?;
+            }
+            Ok(())
+        };
+        within(acknowledged).await
+    }
+
+    /// Sends a task a signal that has not been before.
+    async fn signal(&mut self, server: &Server, once: &str, id: &str, key: &str) -> Result<(), Gone> {
+        self.payloads += 1;
+        let payload = self.payloads;
+        let body = json!({"key": key, "payload": payload});
+        let (status, body) = server.post(&format!("/tasks/{id}/signals"), body).await?;
+        assert!(status.is_success() || status == StatusCode::CONFLICT, "{status}: {body}");
+        if ["delivered", "buffered"].contains(&body["answer"].as_str().unwrap_or_default()) {
+            self.entries.get_mut(once).unwrap().signals.insert(payload);
+        }
+        Ok(())
+    }
+
+    /// Says yes to what was asked.
+    async fn approve(&mut self, server: &Server, open: &Value) -> Result<(), Gone> {
+        let id = id_of(open);
+        let path = format!("/tasks/{id}/approvals/{}", open["number"]);
+        let (status, body) = server.post(&path, json!({"verdict": "approve"})).await?;
+        assert!(status.is_success() || status == StatusCode::CONFLICT, "{status}: {body}");
+        // One whose start was cut off has no id here.
+        if let Some(entry) = self.entries.values_mut().find(|entry| entry.id.as_ref() == Some(&id)) {
+            entry.approved |= status.is_success();
+        }
+        Ok(())
+    }
+
+    /// Asks a task to stop, and does not wait for it.
+    async fn cancel(&mut self, server: &Server, once: &str, id: &str) -> Result<(), Gone> {
+        let body = json!({"reason": "enough", "grace_ms": 0});
+        let (status, body) = server.post(&format!("/tasks/{id}/cancel"), body).await?;
+        assert!(status.is_success() || status == StatusCode::CONFLICT, "{status}: {body}");
+        self.entries.get_mut(once).unwrap().cancelled |= body["answer"] == "requested";
+        Ok(())
+    }
+
+    /// Takes a few messages for so long, and acknowledges them.
+    async fn acknowledge(&mut self, server: &Server, time_ms: u64) -> Result<(), Gone> {
+        let claimed = server.post("/messages/claim", json!({"most": 3, "time_ms": time_ms})).await?.1;
+        for message in claimed["messages"].as_array().into_iter().flatten() {
+            let token = message["token"].clone();
+            let of = message["message"]["id"].as_str().unwrap().to_owned();
+            let number = message["message"]["number"].as_u64().unwrap();
+            assert!(
+                !self.acknowledged.contains(&(of.clone(), number)),
+                "a message comes again that was acknowledged: {message}"
+            );
+            let acked = server.post("/messages/ack", json!({ "token": token })).await?.1;
+            if acked["acknowledged"] == true {
+                self.acknowledged.insert((of, number));
+            }
+        }
         Ok(())
     }
 

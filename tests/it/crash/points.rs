@@ -12,7 +12,7 @@ async fn work(ledger: &mut Ledger, server: &Server) -> Result<(), Gone> {
         ledger.start(server, shape).await?;
     }
     for number in 0..24 {
-        ledger.act(server, number / 6, number).await?;
+        ledger.act(server, ledger.newest(number / 6), number).await?;
     }
     let (status, body) = server.ask(Method::POST, "/gc", None, Some(json!({"older_than_ms": 3_600_000}))).await?;
     assert!(status.is_success(), "{status}: {body}");

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use taskcell::{CancelAnswer, CancelRequest, Host, Outcome, Party, Phase, StartRequest, TaskHandle};
+use taskcell::{
+    CancelAnswer, CancelRequest, Host, HostBuilder, Limits, Outcome, Party, Phase, StartRequest, TaskHandle,
+};
 
 use crate::support::alone::alone;
 use crate::support::builder;
@@ -20,6 +22,11 @@ const LOOKED_AT: usize = 20;
 /// A thousand small guests, their stacks and their records. The pool keeps a little of each of their memories for the
 /// next guest.
 const FOR_ALL: Bounds = Bounds { at_most: 1 << 30, left_over: CROWD as u64 * (192 << 10) };
+
+/// Room for all of them, who call nobody for as long as a round of them takes.
+fn roomy() -> HostBuilder {
+    builder().running_max(1100).limits(Limits::default().idle(Duration::from_hours(1)))
+}
 
 /// A guest that does this over and over, and has little else in it.
 fn for_ever(body: &str) -> Handmade {
@@ -65,7 +72,7 @@ async fn all_run(tasks: &[TaskHandle]) {
 
 /// A thousand of this guest, of which one is cancelled, and then another.
 async fn one_of_a_thousand(plugin: Handmade) {
-    let watched = Watched::with(builder().running_max(1100)).await;
+    let watched = Watched::with(roomy()).await;
     watched.load(&plugin).await;
     watched
         .withstands_within(FOR_ALL, async |beside| {
@@ -119,7 +126,7 @@ fn r33_among_1000_loops_and_fills_of_64_mib_the_cancelled_one_ends_and_no_other(
             // 2 MiB of a memory are kept.
             left_over: FOR_ALL.left_over + FILLERS as u64 * (2 << 20),
         };
-        let watched = Watched::with(builder().running_max(1100)).await;
+        let watched = Watched::with(roomy()).await;
         watched.load(&for_ever("")).await;
         let fill = format!("(memory.fill (i32.const {MANIFEST_AT}) (i32.const 1) (i32.const {}))", 64 << 20);
         let filler = Handmade::new("filler").pages(1024).run(format!("(loop {fill} (br 0)) unreachable"));

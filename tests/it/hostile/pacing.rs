@@ -224,7 +224,8 @@ fn r33_the_receipt_of_a_cancel_says_when_and_what_was_done_before() {
     });
 }
 
-/// Looks at a gauge that stands still before it is believed: far longer than any bulk operation takes.
+/// Looks at a gauge that stands still, and the neighbour's further steps after them, before it is believed: far longer
+/// than any bulk operation takes.
 const STILL: u32 = 200;
 
 /// Pauses a guest that does this over and over, and sees that it burns nothing.
@@ -239,14 +240,16 @@ async fn is_held(plugin: Handmade) {
             assert_eq!(within(task.pause(Party::Person, "a break")).await, ControlAnswer::Done);
             // What was under way goes on to its end, and a fill of a large memory says nothing meanwhile.
             let burnt = within(async {
-                let (mut burnt, mut still) = (task.state().usage.fuel, 0);
-                while still < STILL {
-                    elsewhere().await;
-                    let now = task.state().usage.fuel;
-                    still = if now == burnt { still + 1 } else { 0 };
-                    burnt = now;
+                loop {
+                    let burnt = task.state().usage.fuel;
+                    for _ in 0..STILL {
+                        elsewhere().await;
+                    }
+                    beside.goes_on_while(&task).await;
+                    if task.state().usage.fuel == burnt {
+                        break burnt;
+                    }
                 }
-                burnt
             })
             .await;
             beside.goes_on_while(&task).await;

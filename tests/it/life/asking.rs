@@ -106,7 +106,7 @@ async fn r26_nobody_deciding_is_a_no_and_the_deadline_stands_still_meanwhile() {
 async fn r26_a_cancel_ends_the_question_and_f19_the_log_says_so() {
     let (host, _) = fixture().await;
     let task = asking(&host).await;
-    within(task.cancel(please_stop())).await;
+    within(task.cancel(please_stop().grace(Duration::from_mins(10)))).await;
     assert_eq!(data(outcome(&task).await), json!(["cancelled"]));
     assert!(matches!(within(task.approve(FIRST, None, Party::Person)).await, ApprovalAnswer::AlreadyEnded(_)));
 }
@@ -197,7 +197,7 @@ async fn r28_a_cancel_ends_the_wait_for_a_word() {
     let (host, _) = fixture().await;
     let task = start(&host, "listen", json!({"times": 2})).await;
     seen(&task, |body| matches!(body, EventBody::InstructionWaitStarted { .. })).await;
-    within(task.cancel(please_stop())).await;
+    within(task.cancel(please_stop().grace(Duration::from_mins(10)))).await;
     let cancelled = json!({"text": "cancelled", "sender": null});
     assert_eq!(data(outcome(&task).await), json!([cancelled, cancelled]));
 }

@@ -206,7 +206,7 @@ async fn r18_a_cancel_reaches_everything_below_and_not_what_is_detached() {
     for task in [below, detached, &grandchild] {
         parked(task, 1).await;
     }
-    within(parent.cancel(please_stop())).await;
+    within(parent.cancel(please_stop().grace(Duration::from_mins(10)))).await;
     let ended = outcome(&parent).await;
     assert!(matches!(ended, Outcome::Cancelled { by: Party::Person, forced: false, .. }), "{ended:?}");
     stopped(outcome(below).await);
@@ -220,7 +220,7 @@ async fn r18_a_cancel_reaches_everything_below_and_not_what_is_detached() {
 
 #[tokio::test]
 async fn r18_the_end_of_a_task_stops_its_children_and_not_what_is_detached() {
-    let (host, _) = fixture().await;
+    let (host, _) = with_fixture(builder().clock(Arc::new(SimulatedClock::new()))).await;
     let mut detached = waits();
     detached["detached"] = json!(true);
     let leaves = family(json!([waits(), detached]), json!({"leave": true}));

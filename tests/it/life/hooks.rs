@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use taskcell::{
-    CancelRequest, EventBody, FailureKind, Grants, Host, HostBuilder, Outcome, Party, Plugin, SimulatedClock,
-    StartRequest, TaskHandle, TaskHook, TaskKey,
+    CancelRequest, EventBody, FailureKind, Grants, HookLimits, Host, HostBuilder, Outcome, Party, Plugin,
+    SimulatedClock, StartRequest, TaskHandle, TaskHook, TaskKey,
 };
 
 use crate::support::looks::Turns;
@@ -43,6 +43,24 @@ async fn done(task: &TaskHandle, count: usize) -> Vec<(TaskHook, Option<FailureK
     }
 }
 
+/// Lets the time of a host pass until something is done.
+async fn passing<T>(clock: &SimulatedClock, what: impl Future<Output = T>) -> T {
+    let mut turns = Turns::default();
+    let pass = async {
+        loop {
+            turns.next().await;
+            clock.advance(Duration::from_millis(100));
+        }
+    };
+    within(async {
+        tokio::select! {
+            done = what => done,
+            () = pass => unreachable!(),
+        }
+    })
+    .await
+}
+
 fn hooks(plugin: &Plugin) -> Vec<&'static str> {
     let notes = plugin.notes();
     for note in &notes {
@@ -61,7 +79,7 @@ async fn r5_the_hooks_of_a_real_plugin_are_called_in_order_and_what_they_log_is_
     done(&echo, 1).await;
     let waiting = start_as(&host, request("wait")).await;
     parked(&waiting, 1).await;
-    within(waiting.cancel(CancelRequest::new(Party::Agent, "enough"))).await;
+    within(waiting.cancel(CancelRequest::new(Party::Agent, "enough").grace(Duration::from_mins(10)))).await;
     assert_eq!(done(&waiting, 2).await, [(TaskHook::OnCancel, None), (TaskHook::OnTerminal, None)]);
     within(host.shutdown()).await;
     let all = ["init", "on-enabled", "on-terminal", "on-cancel", "on-terminal", "on-disabled", "shutdown"];
@@ -73,7 +91,8 @@ async fn r5_the_hooks_of_a_real_plugin_are_called_in_order_and_what_they_log_is_
 
 #[tokio::test]
 async fn r5_hooks_use_the_store_where_they_may_and_are_told_what_happened() {
-    let (host, _) = loaded(builder().plugin_hook_store("hooks")).await;
+    let clock = Arc::new(SimulatedClock::new());
+    let (host, _) = loaded(builder().plugin_hook_store("hooks").clock(clock.clone())).await;
     let with_store =
         |task_type: &str, key: &str| request(task_type).key(TaskKey::new(key).unwrap()).grants(Grants::default().kv());
     let echo = start_as(&host, with_store("echo", "a").input(json!([1]))).await;
@@ -82,8 +101,11 @@ async fn r5_hooks_use_the_store_where_they_may_and_are_told_what_happened() {
     done(&start_as(&host, request("echo").input(json!(2))).await, 1).await;
     let spinning = start_as(&host, with_store("spin", "b")).await;
     reported(&spinning).await;
-    let reason = CancelRequest::new(Party::Person, "enough").grace(Duration::from_millis(500));
-    within(spinning.cancel(reason)).await;
+    let grace = Duration::from_millis(500);
+    within(spinning.cancel(CancelRequest::new(Party::Person, "enough").grace(grace))).await;
+    // It has as long as the task.
+    done(&spinning, 1).await;
+    clock.advance(grace);
     assert!(matches!(outcome(&spinning).await, Outcome::Cancelled { forced: true, .. }));
     done(&spinning, 2).await;
     let calls = data(outcome(&start_as(&host, with_store("calls", "c")).await).await);
@@ -127,25 +149,13 @@ async fn r32_an_on_terminal_that_is_hostile_is_noted_and_changes_nothing() {
 #[tokio::test]
 async fn r32_an_on_terminal_that_sleeps_is_waited_for_no_longer_than_its_time() {
     let clock = Arc::new(SimulatedClock::new());
-    let (host, plugin) = loaded(behaving("on-terminal", "sleep").clock(clock.clone())).await;
+    let limits = HookLimits::default().wait(Duration::from_hours(24));
+    let (host, plugin) = loaded(behaving("on-terminal", "sleep").hook_limits(limits).clock(clock.clone())).await;
     let task = start_as(&host, request("echo").input(json!(1))).await;
     outcome(&task).await;
     within(task.gone()).await;
     // Others wait for this host's clock too, so it goes on until the host has waited for the hook.
-    let mut turns = Turns::default();
-    let pass = async {
-        loop {
-            turns.next().await;
-            clock.advance(Duration::from_millis(100));
-        }
-    };
-    within(async {
-        tokio::select! {
-            () = host.shutdown() => {}
-            () = pass => unreachable!(),
-        }
-    })
-    .await;
+    passing(&clock, host.shutdown()).await;
     assert_eq!(done(&task, 1).await, [(TaskHook::OnTerminal, Some(FailureKind::Timeout))]);
     let notes = plugin.notes();
     let why = notes.iter().find(|note| note.hook == "on-terminal").and_then(|note| note.error.as_ref()).unwrap();
@@ -155,15 +165,16 @@ async fn r32_an_on_terminal_that_sleeps_is_waited_for_no_longer_than_its_time() 
 #[tokio::test]
 async fn r5_an_on_cancel_that_loops_or_sleeps_delays_neither_the_outcome_nor_the_end_of_the_cell() {
     for how in ["loop", "sleep"] {
-        let (host, _) = loaded(behaving("on-cancel", how)).await;
+        let clock = Arc::new(SimulatedClock::new());
+        let (host, _) = loaded(behaving("on-cancel", how).clock(clock.clone())).await;
         let waiting = start_as(&host, request("wait")).await;
         parked(&waiting, 1).await;
+        // No time passes until the cell is gone.
         within(waiting.cancel(CancelRequest::new(Party::Person, "").grace(Duration::from_secs(2)))).await;
         assert!(matches!(outcome(&waiting).await, Outcome::Cancelled { forced: false, .. }));
         within(waiting.gone()).await;
-        let [(TaskHook::OnCancel, Some(kind)), (TaskHook::OnTerminal, None)] = done(&waiting, 2).await[..] else {
-            panic!("{:?}", done(&waiting, 2).await)
-        };
+        let ends = passing(&clock, Box::pin(done(&waiting, 2))).await;
+        let [(TaskHook::OnCancel, Some(kind)), (TaskHook::OnTerminal, None)] = ends[..] else { panic!("{ends:?}") };
         assert!(matches!(kind, FailureKind::OutOfFuel | FailureKind::Timeout));
     }
 }

@@ -48,7 +48,9 @@ impl Script {
     pub(super) fn new(text: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let script = Self { dir };
-        write(script.path(), format!("#!/bin/sh\ncd {}\n{text}\n", script.dir.path().display()));
+        // Copied by somebody else: what this process has open for writing while it starts another cannot be run.
+        write(script.file("text"), format!("#!/bin/sh\ncd {}\n{text}\n", script.dir.path().display()));
+        assert!(Command::new("cp").args([script.file("text"), script.path()]).status().unwrap().success());
         set_mode(script.path(), 0o700);
         assert!(Command::new("mkfifo").arg(script.file("life")).status().unwrap().success());
         script

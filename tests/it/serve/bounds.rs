@@ -60,13 +60,14 @@ fn headers(count: usize) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn t31_heads_are_bounded_in_size_number_and_time() {
-    let quick = bounds(|bounds| bounds.head_time = Duration::from_millis(100));
-    let served = Served::with(|server| server.bounds(quick)).await;
+    let served = Served::new().await;
     let many = headers(10_000);
     assert_eq!(served.send(format!("GET /v1 HTTP/1.0\r\n{many}\r\n")).await.status, 431);
     let few = headers(100);
     assert_eq!(served.send(format!("GET /v1 HTTP/1.0\r\n{few}\r\n")).await.status, 431);
     assert_eq!(served.send(format!("GET /v1 HTTP/1.0\r\nx: {}\r\n\r\n", "x".repeat(32 << 10))).await.status, 431);
+    let quick = bounds(|bounds| bounds.head_time = Duration::from_millis(100));
+    let served = Served::with(|server| server.bounds(quick)).await;
     // One that never comes to its end.
     assert_eq!(served.send("GET /v1 HTTP/1.1\r\nhost: ").await.status, 408);
     // One that says nothing at all is closed without a word.

@@ -10,8 +10,8 @@ use std::time::Duration;
 const CHILD: &str = "TASKCELL_TEST_ALONE";
 /// What the child says when the test's body has come to its end, so that a test which was not found is no success.
 const DONE: &str = "alone: came to its end";
-/// How long a process may take before it is called stuck. Longer than the watchdog inside, which says more.
-const STUCK: Duration = Duration::from_mins(4);
+/// How long a process may take before it is called stuck: much longer than one wait inside, whose watchdog says more.
+const STUCK: Duration = Duration::from_mins(45);
 /// An idle thread of the runtime's pool for blocking calls goes soon, so that the count of threads settles.
 const IDLE_THREAD: Duration = Duration::from_millis(50);
 

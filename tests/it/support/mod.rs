@@ -17,10 +17,10 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::Value;
-use taskcell::{BuildError, Compiler, Host, HostBuilder, OpenError, Plugin, StartRequest};
+use taskcell::{BuildError, Compiler, Host, HostBuilder, LoadLimits, OpenError, Plugin, StartRequest};
 
 /// How long anything may take before a test is called stuck. Generous: it decides about hanging, never about speed.
-pub(crate) const WATCHDOG: Duration = Duration::from_mins(2);
+pub(crate) const WATCHDOG: Duration = Duration::from_mins(10);
 
 /// The build directory that this test binary lies in: `target/<profile>/deps/it-…`.
 fn target_profile() -> PathBuf {
@@ -60,7 +60,8 @@ pub(crate) fn uncached() -> Host {
 
 /// The builder of such a host.
 pub(crate) fn compiling() -> HostBuilder {
-    Host::builder().running_max(4).compiler(Compiler::Helper(process::taskcell()))
+    let limits = LoadLimits::default().compile_timeout(Duration::from_mins(10));
+    Host::builder().running_max(4).load_limits(limits).compiler(Compiler::Helper(process::taskcell()))
 }
 
 /// A host with the fixture guest loaded.

@@ -232,16 +232,17 @@ async fn t40_what_is_written_behind_waits_for_no_disk_and_is_safe_after_a_flush(
     let store = place.open().unwrap();
     commit(&store, task(1), durable(1)).await.unwrap();
     let syncs = place.world.syncs();
-    for seq in 2..10 {
+    for seq in 2..202 {
         commit(&store, task(1), behind(seq)).await.unwrap();
         assert_eq!(store.head(task(1)).await, Ok(Some(EventSeq(seq))));
     }
-    assert!(place.world.syncs() <= syncs + 1, "none for each");
+    // One every now and then.
+    assert!(place.world.syncs() < syncs + 100, "none for each");
     store.flush().await.unwrap();
     place.world.set(Fate::Dark);
     drop(store);
     place.world.lose_power();
-    assert_eq!(log(&place.open().unwrap(), task(1)).await.len(), 9);
+    assert_eq!(log(&place.open().unwrap(), task(1)).await.len(), 201);
 }
 
 /// A commit that changes nothing makes nothing safe.
