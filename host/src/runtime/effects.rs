@@ -54,7 +54,7 @@ impl Actor {
         let stored = self.shared.around.store.commit(StreamId::Task(self.shared.id), fence, records).await;
         self.shared.around.suspended.pass().await;
         match stored {
-            Ok(()) => self.publish(&events, Head { seq, ended: false }),
+            Ok(()) => self.publish(&events, Head::at(seq, false)),
             Err(error) => self.give_up(&error.to_string()),
         }
         .map(|()| answer)
@@ -297,7 +297,7 @@ impl Actor {
         let (made, writes) = (scratch.close(), !self.shared.output.try_close());
         if self.shared.is_left() {
             // What it has is the next host's. It is not forgotten here: that would take its log away.
-            self.shared.gone.send_replace(Some(self.shared.now()));
+            self.shared.set_gone(self.shared.now());
             return;
         }
         let attached = self.attached.take();
@@ -323,7 +323,7 @@ impl Actor {
             let _ = cleaned.await;
         }
         let now = self.shared.now();
-        self.shared.gone.send_replace(Some(now));
+        self.shared.set_gone(now);
         let forgotten = self.registry.retire(id, now.steady);
         forget(&self.shared.around, forgotten).await;
     }

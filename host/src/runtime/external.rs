@@ -112,7 +112,7 @@ impl Inner {
         for event in &events {
             state.apply(event);
         }
-        let head = Head { seq: state.seq, ended: true };
+        let head = Head::at(state.seq, true);
         let mut papers = TaskPapers::new(nobodys_code());
         papers.fingerprint = once.as_ref().map(OnceClaim::fingerprint);
         let papers = Record::Papers(Box::new(papers));
@@ -134,7 +134,7 @@ impl Inner {
         shared.head.send_replace(head);
         let now = shared.now();
         shared.note(|moments| &mut moments.ended, now);
-        shared.gone.send_replace(Some(now));
+        shared.set_gone(now);
         shared.around.feed.tell(&shared.identity(), Phase::Ended, EventLane::Task, &events);
         let forgotten = self.registry.enter_ended(Arc::clone(&shared), now.steady);
         if let Some(once) = once {

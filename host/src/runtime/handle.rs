@@ -297,9 +297,9 @@ impl TaskHandle {
     ///
     /// Cancel safety: dropping the future does nothing to the task.
     pub async fn gone(&self) {
-        let mut gone = self.shared.gone.subscribe();
+        let mut head = self.shared.head.subscribe();
         // The sender lives in `shared`, so this ends only when the cell does.
-        let _ = gone.wait_for(Option::is_some).await;
+        let _ = head.wait_for(|head| head.gone.is_some()).await;
     }
 
     /// Waits until the task is gone, and says what a cancel came to; `None` when nobody had asked for one.
@@ -320,7 +320,7 @@ impl TaskHandle {
         self.gone().await;
         let request = self.shared.state().cancel.clone()?;
         let moments = self.shared.moments();
-        let (asked, ended, gone) = (moments.asked?, moments.ended?, (*self.shared.gone.borrow())?);
+        let (asked, ended, gone) = (moments.asked?, moments.ended?, self.shared.head.borrow().gone?);
         let (effects, effects_complete) = self.effects().await;
         Some(CancelReceipt {
             request,

@@ -156,14 +156,12 @@ pub(crate) struct Shared {
     pub(crate) around: Arc<Surroundings>,
     /// Its place in its session's book.
     pub(crate) place: Option<LoopPlace>,
-    /// The last event that can be read, and whether it is the very last.
+    /// How far it is: one channel for all of it, because each has eight lists of who waits.
     pub(crate) head: watch::Sender<Head>,
     state: Mutex<TaskState>,
     /// What it is found by, once somebody follows it.
     identity: Mutex<Option<Arc<TaskIdentity>>>,
     moments: Mutex<Moments>,
-    /// When its cell and its directory were gone.
-    pub(crate) gone: watch::Sender<Option<Moment>>,
     /// The bytes of its scratch directory, if that was kept.
     pub(crate) kept_scratch: OnceLock<u64>,
     /// Whether the host has forgotten it: nothing is written down about it any more.
@@ -178,11 +176,22 @@ pub(crate) struct Shared {
     unstored: Mutex<Option<Event>>,
 }
 
-/// How far a task's log goes in the store.
+/// How far a task is, for whoever waits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Head {
+    /// The last event that can be read.
     pub(crate) seq: EventSeq,
+    /// Whether it is the very last.
     pub(crate) ended: bool,
+    /// When its cell and its directory were gone.
+    pub(crate) gone: Option<Moment>,
+}
+
+impl Head {
+    /// Of a task that is not gone yet.
+    pub(super) fn at(seq: EventSeq, ended: bool) -> Self {
+        Self { seq, ended, gone: None }
+    }
 }
 
 /// What a task shares with the rest of its host: one thing, because each task counts on it.
@@ -231,11 +240,10 @@ impl Shared {
             output,
             around,
             place: None,
-            head: watch::Sender::new(Head { seq: state.seq, ended: false }),
+            head: watch::Sender::new(Head::at(state.seq, false)),
             state: Mutex::new(state),
             identity: Mutex::default(),
             moments: Mutex::default(),
-            gone: watch::Sender::new(None),
             kept_scratch: OnceLock::new(),
             forgotten: AtomicBool::new(false),
             late_signals: AtomicU32::new(0),
@@ -285,6 +293,11 @@ impl Shared {
     /// Its labels may have changed.
     pub(super) fn renew_identity(&self) {
         *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Tells whoever waits that its cell and its directory are gone.
+    pub(super) fn set_gone(&self, at: Moment) {
+        self.head.send_modify(|head| head.gone = Some(at));
     }
 
     /// Right now, on both clocks.

@@ -38,7 +38,8 @@ pub(crate) struct OutputLog {
     turn: Arc<Semaphore>,
     /// Whether the task was told that output cannot be kept.
     told: AtomicBool,
-    changed: watch::Sender<()>,
+    /// Since somebody has followed it.
+    changed: OnceLock<watch::Sender<()>>,
     /// Whom to tell that something is to be written, if all of it is.
     behind: Option<(Arc<Behind>, Weak<Self>)>,
 }
@@ -96,7 +97,7 @@ impl OutputLog {
             spill,
             turn: Arc::new(Semaphore::new(1)),
             told: AtomicBool::new(false),
-            changed: watch::Sender::new(()),
+            changed: OnceLock::new(),
         }
     }
 
@@ -158,9 +159,9 @@ impl OutputLog {
         let is_over = ring.is_over();
         drop(ring);
         self.note_behind();
-        // Whoever begins to follow reads afterwards, and finds what was written before.
-        if self.changed.receiver_count() > 0 {
-            self.changed.send_replace(());
+        // Whoever begins to follow now takes the same lock to read, and finds what was written before.
+        if let Some(changed) = self.changed.get().filter(|changed| changed.receiver_count() > 0) {
+            changed.send_replace(());
         }
         is_over
     }
@@ -349,7 +350,7 @@ impl OutputLog {
 
     /// Follows the log: the receiver changes whenever there is something new.
     pub(crate) fn follow(&self) -> watch::Receiver<()> {
-        self.changed.subscribe()
+        self.changed.get_or_init(watch::Sender::default).subscribe()
     }
 }
 

@@ -227,7 +227,7 @@ impl Caretaker {
             (Fence::After(state.seq), state.numbered(shared.around.clock.date(), bodies))
         };
         let Some(last) = events.last() else { return Ok(()) };
-        let head = Head { seq: last.seq, ended: false };
+        let head = Head::at(last.seq, false);
         let records = events.iter().cloned().map(Record::Event).collect();
         shared.around.suspended.pass().await;
         let stored = shared.around.store.commit(StreamId::Task(shared.id), fence, records).await;
@@ -283,7 +283,7 @@ impl Caretaker {
         shared.around.suspended.pass().await;
         shared.set_awaits(None);
         if shared.unstored().is_some() {
-            shared.gone.send_replace(Some(shared.now()));
+            shared.set_gone(shared.now());
             return;
         }
         let mut called = self.kept.at_end.take().map(|at_end| at_end.call(Arc::clone(&shared)));
@@ -293,7 +293,7 @@ impl Caretaker {
         shared.stop_bound(children).await;
         self.remove_files().await;
         let now = shared.now();
-        shared.gone.send_replace(Some(now));
+        shared.set_gone(now);
         let forgotten = registry.retire(shared.id, now.steady);
         forget(&shared.around, forgotten).await;
         if let Some(called) = &mut called {

@@ -180,7 +180,7 @@ impl Inner {
             Some((hooks, version))
         });
 
-        let head = Head { seq: state.seq, ended: true };
+        let head = Head::at(state.seq, true);
         let (number, ended_at) = (self.registry.next_number(), state.ended_at);
         let place = LoopPlace::new(&self.loops, id, &state.details, untold, None).filter(|_| !decided.is_empty());
         // Nobody reads what is sent there, and whoever sends finds out at once.
@@ -194,7 +194,7 @@ impl Inner {
         let date = ended_at.unwrap_or(now.date);
         let ended = Moment { steady: now.steady.saturating_sub(now.date.since(date)), date };
         shared.note(|moments| &mut moments.ended, ended);
-        shared.gone.send_replace(Some(ended));
+        shared.set_gone(ended);
         let shared = Arc::new(shared);
         self.registry.enter_past(Arc::clone(&shared));
         if !decided.is_empty() {
