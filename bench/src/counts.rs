@@ -1,4 +1,4 @@
-//! What a start and a call of the host cost in instructions, which a busy machine does not change: counted by valgrind's
+//! What a start, a call of the host and a wake cost in instructions, which a busy machine does not change: counted by valgrind's
 //! callgrind in a process of its own, once with few and once with many, so that what is done once falls out.
 //!
 //! Guests are the frozen ones. Both sides have the engine of few dense cells, because callgrind has no room for the addresses of a
@@ -8,6 +8,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::Arc,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -62,10 +63,11 @@ enum Side {
     Raw,
 }
 
-/// Rows 1 and 4 of the table.
+/// Rows 1, 4 and 6 of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
     Start,
+    Wake,
     Heartbeat,
     Log20,
     Log1k,
@@ -76,10 +78,10 @@ enum What {
 }
 
 impl What {
-    /// What is called, unless it is the start that counts.
+    /// What is called, unless it is the start that counts, or the wake.
     fn call(self) -> Option<Call> {
         match self {
-            Self::Start => None,
+            Self::Start | Self::Wake => None,
             Self::Heartbeat => Some(Call::Heartbeat),
             Self::Log20 => Some(Call::Log(20)),
             Self::Log1k => Some(Call::Log(1 << 10)),
@@ -93,7 +95,7 @@ impl What {
     /// Few, and many.
     fn counts(self) -> [u32; 2] {
         match self {
-            Self::Start => [20, 220],
+            Self::Start | Self::Wake => [20, 220],
             Self::Heartbeat | Self::Log20 | Self::Write20 => [1000, 5000],
             Self::Log1k | Self::Write1k => [200, 1000],
             Self::Log1m | Self::Write1m => [4, 12],
@@ -105,6 +107,7 @@ impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Start => "start to outcome",
+            Self::Wake => "notify to parked again",
             Self::Heartbeat => "call, heartbeat",
             Self::Log20 => "call, log of 20 B",
             Self::Log1k => "call, log of 1 KiB",
@@ -183,8 +186,9 @@ fn counted(work: Work, dir: &Path) -> Result<u64> {
 /// Does it, in a process whose instructions are counted.
 pub(crate) fn work(work: Work) -> Result<()> {
     let Work { what, side, count } = work;
-    // A start is repeated, and calls are made by one task.
+    // A start is repeated; calls are made by one task, and one is woken.
     let (bytes, tasks) = match what.call() {
+        None if what == What::Wake => (guests::waits()?, 1),
         None => (guests::nothing()?, count),
         Some(call) => (guests::calls(call, count)?, 1),
     };
@@ -195,14 +199,25 @@ pub(crate) fn work(work: Work) -> Result<()> {
             let builder = Host::builder().limits(limits).compiler(Compiler::InProcess).profile(Profile::Dense);
             let ours = Ours::with(CELLS, builder)?;
             let kind = ours.load(bytes, "go", json!({}))?;
-            ours.run_many(&kind, tasks, 1)?;
+            if what == What::Wake {
+                let tasks = Arc::new(ours.park(&kind, tasks)?);
+                (0..count).try_for_each(|_| ours.wake(&tasks, 1))?;
+                ours.end(&tasks);
+            } else {
+                ours.run_many(&kind, tasks, 1)?;
+            }
             ours.runtime.block_on(ours.host.unload_plugin(kind.plugin(), Unload::Force))?;
             Ok(())
         }
         Side::Raw => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let guest = Guest::<Bare>::new(&engine_of(CELLS, Profile::Dense)?, &bytes, "go")?;
-            run_many(runtime.handle(), &guest, WAY, tasks)
+            let guest = Arc::new(Guest::<Bare>::new(&engine_of(CELLS, Profile::Dense)?, &bytes, "go")?);
+            if what == What::Wake {
+                let mut parked = guest.park(WAY)?;
+                (0..count).try_for_each(|_| parked.wake())
+            } else {
+                run_many(runtime.handle(), &guest, WAY, tasks)
+            }
         }
     }
 }
