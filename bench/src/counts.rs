@@ -200,8 +200,8 @@ pub(crate) fn work(work: Work) -> Result<()> {
             let ours = Ours::with(CELLS, builder)?;
             let kind = ours.load(bytes, "go", json!({}))?;
             if what == What::Wake {
-                let tasks = Arc::new(ours.park(&kind, tasks)?);
-                (0..count).try_for_each(|_| ours.wake(&tasks, 1))?;
+                let tasks = ours.park(&kind, tasks)?;
+                tasks.iter().try_for_each(|task| ours.wake_often(task, count))?;
                 ours.end(&tasks);
             } else {
                 ours.run_many(&kind, tasks, 1)?;

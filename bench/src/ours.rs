@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use taskcell::{
-    CancelRequest, EventBody, EventSeq, Host, HostBuilder, NotifyAnswer, Outcome, Party, RecoverError, SignalKey,
-    StartRequest, TaskHandle,
+    CancelRequest, EventBody, EventSeq, EventStream, Host, HostBuilder, NotifyAnswer, Outcome, Party, RecoverError,
+    SignalKey, StartRequest, TaskHandle,
 };
 use tokio::{runtime::Runtime, task::JoinSet};
 
@@ -130,6 +130,21 @@ impl Ours {
         })
     }
 
+    /// Tells one task so many times what it waits for, and reads its events until it waits again.
+    pub(crate) fn wake_often(&self, task: &TaskHandle, count: u32) -> Result<()> {
+        self.runtime.block_on(async {
+            let key = SignalKey::new("bench")?;
+            let mut events = task.events(EventSeq::default());
+            waits(&mut events).await?;
+            for _ in 0..count {
+                let answer = task.notify(key.clone(), None, Party::Host).await;
+                ensure!(answer == NotifyAnswer::Delivered, "a task that waits was not reached: {answer:?}");
+                waits(&mut events).await?;
+            }
+            Ok(())
+        })
+    }
+
     /// Ends them all.
     pub(crate) fn end(&self, tasks: &[TaskHandle]) {
         self.runtime.block_on(async {
@@ -141,6 +156,16 @@ impl Ours {
             }
         });
     }
+}
+
+/// Reads until the task waits.
+async fn waits(events: &mut EventStream) -> Result<()> {
+    while let Some(event) = events.next().await? {
+        if let EventBody::WaitStarted { .. } = event.body {
+            return Ok(());
+        }
+    }
+    bail!("a task that was to wait has ended")
 }
 
 /// Waits until all of them wait.

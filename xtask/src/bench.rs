@@ -12,7 +12,7 @@ const PACKAGE: &str = "taskcell-bench";
 const PROGRAM: &str = "taskcell";
 /// The workspace of what compares us with others, and where it is built.
 const PEERS: &str = "bench/peers/Cargo.toml";
-/// What a start and calls cost in instructions, as it was when somebody recorded it.
+/// What a start, a wake and calls cost in instructions, as it was when somebody recorded it.
 const COUNTS: &str = "bench/counts.json";
 const PEERS_DIR: &str = "peers";
 /// The program that does; the other one that is built with it is one of the sides.

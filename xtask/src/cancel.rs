@@ -62,10 +62,10 @@ mod tests {
     use super::*;
 
     const PATIENCE: Patience = Patience {
-        start: Duration::from_secs(20),
+        start: Duration::from_mins(10),
         run: Duration::from_millis(20),
-        grace: Duration::from_secs(20),
-        force: Duration::from_secs(20),
+        grace: Duration::from_mins(10),
+        force: Duration::from_mins(10),
     };
 
     /// A program that says when its trap is set, and then waits for a signal without end.

@@ -21,7 +21,7 @@ use crate::ports::store::{Fence, Record, StreamId};
 use super::actor::{Actor, Ended, Parked};
 use super::feed::EventLane;
 use super::hiding::hidden;
-use super::shared::{Head, Surroundings};
+use super::shared::Surroundings;
 use super::spill::catch_up;
 
 /// What an event takes out of the state for its guest.
@@ -54,14 +54,14 @@ impl Actor {
         let stored = self.shared.around.store.commit(StreamId::Task(self.shared.id), fence, records).await;
         self.shared.around.suspended.pass().await;
         match stored {
-            Ok(()) => self.publish(&events, Head::at(seq, false)),
+            Ok(()) => self.publish(&events, seq),
             Err(error) => self.give_up(&error.to_string()),
         }
         .map(|()| answer)
     }
 
     /// Folds the events in, does what follows from them, and tells everybody.
-    fn publish(&mut self, events: &[Event], stored: Head) -> Result<(), Ended> {
+    fn publish(&mut self, events: &[Event], stored: EventSeq) -> Result<(), Ended> {
         let mut ended = false;
         let mut phases = Vec::new();
         let is_followed = self.shared.around.feed.is_on();
@@ -92,7 +92,7 @@ impl Actor {
             let told = phases.into_iter().zip(events);
             self.shared.around.feed.tell_each(&self.shared.identity(), EventLane::Task, told);
         }
-        self.shared.head.send_replace(Head { ended, ..stored });
+        self.shared.set_head(stored, ended);
         if ended { Err(Ended) } else { Ok(()) }
     }
 
@@ -280,7 +280,7 @@ impl Actor {
             if self.shared.around.suspended.outlives() { "; the next host on this store goes on with it" } else { "" };
         let message = format!("the task was stopped because its events could not be stored: {error}{next}");
         let end = self.shared.end_unstored(message);
-        let stored = *self.shared.head.borrow();
+        let stored = self.shared.head.borrow().seq;
         self.publish(&[end], stored)
     }
 

@@ -26,7 +26,7 @@ use super::handle::TaskHandle;
 use super::host::{Host, Inner};
 use super::keys::{Found, OnceClaim, once};
 use super::orphans::Written;
-use super::shared::{CONTROL_QUEUE, Head, Shared};
+use super::shared::{CONTROL_QUEUE, Shared};
 use super::start::{new_id, task_ref, wanted};
 use super::start_error::StartError;
 
@@ -112,7 +112,7 @@ impl Inner {
         for event in &events {
             state.apply(event);
         }
-        let head = Head::at(state.seq, true);
+        let seq = state.seq;
         let mut papers = TaskPapers::new(nobodys_code());
         papers.fingerprint = once.as_ref().map(OnceClaim::fingerprint);
         let papers = Record::Papers(Box::new(papers));
@@ -131,7 +131,7 @@ impl Inner {
         let (control, _) = mpsc::channel(CONTROL_QUEUE);
         let number = self.registry.next_number();
         let shared = Arc::new(Shared::new(id, task, number, state, control, self.around.clone()));
-        shared.head.send_replace(head);
+        shared.set_head(seq, true);
         let now = shared.now();
         shared.note(|moments| &mut moments.ended, now);
         shared.set_gone(now);

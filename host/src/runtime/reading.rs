@@ -329,6 +329,11 @@ impl TaskHandle {
     ///
     /// Cancel safety: nothing is lost; the cursor is the caller's.
     pub async fn read_output(&self, query: OutputQuery) -> OutputText {
+        if query.wait == OutputWait::No || query.timeout.is_zero() {
+            // Looked at before reading, so that what came just before the end is read.
+            let ended = self.shared.head.borrow().ended;
+            return self.read_lines(query).await.into_text(ended);
+        }
         let clock = &self.shared.around.clock;
         let mut time = match clock.steady().checked_add(query.timeout) {
             Some(until) => clock.sleep_until(until),
@@ -340,10 +345,10 @@ impl TaskHandle {
             OutputFrom::Tail(_) => OutputCursor::default(),
             OutputFrom::After(cursor) => cursor,
         };
-        let mut waits = query.wait != OutputWait::No && !query.timeout.is_zero();
+        let mut waits = true;
         loop {
             changes.mark_unchanged();
-            // Looked at before reading, so that what came just before the end is read.
+            // Before reading, as above.
             let ended = head.borrow_and_update().ended;
             let until_some = query.wait == OutputWait::UntilSome;
             if waits && !ended && until_some {

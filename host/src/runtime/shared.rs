@@ -187,13 +187,6 @@ pub(crate) struct Head {
     pub(crate) gone: Option<Moment>,
 }
 
-impl Head {
-    /// Of a task that is not gone yet.
-    pub(super) fn at(seq: EventSeq, ended: bool) -> Self {
-        Self { seq, ended, gone: None }
-    }
-}
-
 /// What a task shares with the rest of its host: one thing, because each task counts on it.
 #[derive(Debug, Clone)]
 pub(crate) struct Surroundings {
@@ -240,7 +233,7 @@ impl Shared {
             output,
             around,
             place: None,
-            head: watch::Sender::new(Head::at(state.seq, false)),
+            head: watch::Sender::new(Head { seq: state.seq, ..Head::default() }),
             state: Mutex::new(state),
             identity: Mutex::default(),
             moments: Mutex::default(),
@@ -293,6 +286,11 @@ impl Shared {
     /// Its labels may have changed.
     pub(super) fn renew_identity(&self) {
         *self.identity.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Tells whoever waits which event is the last that can be read, and whether it is the very last.
+    pub(super) fn set_head(&self, seq: EventSeq, ended: bool) {
+        self.head.send_modify(|head| (head.seq, head.ended) = (seq, ended));
     }
 
     /// Tells whoever waits that its cell and its directory are gone.

@@ -44,11 +44,11 @@ async fn t40_a_server_that_is_killed_again_and_again_keeps_what_it_acknowledged(
         if life % 10 == 0 {
             ledger.check(&server).await.unwrap();
         }
+        let most = dice.below(12);
+        work(&mut ledger, &server, &mut dice, most).await.unwrap();
         if life % LIVES_TO_EACH == 0 {
             ledger.act_each(&server).await.unwrap();
         }
-        let most = dice.below(12);
-        work(&mut ledger, &server, &mut dice, most).await.unwrap();
         // The last thing that is asked for may be cut off anywhere.
         let pause = 1 << dice.below(13);
         let cut = async {

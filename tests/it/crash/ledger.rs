@@ -71,7 +71,7 @@ pub(super) struct Ledger {
     payloads: u64,
     /// Messages that somebody has acknowledged, by task.
     acknowledged: BTreeSet<(String, u64)>,
-    /// What was asked for and acknowledged, in all.
+    /// Starts, and what else chance had done, that were acknowledged.
     pub(super) acks: usize,
 }
 
@@ -153,9 +153,11 @@ impl Ledger {
     /// Does each thing that can be acknowledged, which chance need not do.
     pub(super) async fn act_each(&mut self, server: &Server) -> Result<(), Gone> {
         let id = self.start(server, Shape::Waits).await?;
-        let once = self.key_of(&id).to_owned();
-        self.signal(server, &once, &id, "one").await?;
-        self.cancel(server, &once, &id).await?;
+        let stopped = self.key_of(&id).to_owned();
+        self.signal(server, &stopped, &id, "one").await?;
+        self.cancel(server, &stopped, &id).await?;
+        let stopped = &self.entries[&stopped];
+        assert!(stopped.cancelled && !stopped.signals.is_empty(), "{stopped:?}");
         let id = self.start(server, Shape::Restarts).await?;
         let once = self.key_of(&id).to_owned();
         self.signal(server, &once, &id, "one").await?;
@@ -169,6 +171,8 @@ impl Ledger {
         };
         let open = within(asked).await?;
         self.approve(server, &open).await?;
+        let approved = &self.entries[&once];
+        assert!(approved.approved && !approved.signals.is_empty(), "{approved:?}");
         self.start(server, Shape::Tells).await?;
         let before = self.acknowledged.len();
         let acknowledged = async {

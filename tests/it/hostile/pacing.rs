@@ -224,8 +224,8 @@ fn r33_the_receipt_of_a_cancel_says_when_and_what_was_done_before() {
     });
 }
 
-/// Looks at a gauge that stands still, and the neighbour's further steps after them, before it is believed: far longer
-/// than any bulk operation takes.
+/// So many processes come and go, and the neighbour makes its further steps, between two looks at a gauge before it is believed:
+/// far longer than any bulk operation takes.
 const STILL: u32 = 200;
 
 /// Pauses a guest that does this over and over, and sees that it burns nothing.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use taskcell::{CancelRequest, Outcome, Party, StartRequest, Unload};
+use taskcell::{CancelRequest, Host, Outcome, Party, StartRequest, StopReport, Unload};
 use tokio::task::JoinSet;
 
 use crate::support::alone::alone;
@@ -97,6 +97,15 @@ fn coming(number: u32, version: u32) -> Vec<u8> {
     waiter(&name).manifest(manifest).bytes()
 }
 
+/// Waits until those are gone that ended with their plugin, however long it waited for them.
+async fn all_gone(host: &Host, report: &StopReport) {
+    for stopped in &report.tasks {
+        if let Some(task) = host.task(stopped.id) {
+            within(task.gone()).await;
+        }
+    }
+}
+
 /// Loads a plugin, lets its task and its daemon park, replaces it, and unloads that with the other version's.
 async fn load_cycle(watched: &Watched, number: u32, versions: &[Vec<u8>; 2]) {
     let host = &watched.host;
@@ -107,12 +116,12 @@ async fn load_cycle(watched: &Watched, number: u32, versions: &[Vec<u8>; 2]) {
     parked(&task, 1).await;
     let replaced = within(host.replace_plugin_bytes("made", second.clone(), Unload::Force)).await.unwrap();
     assert!(replaced.report.tasks.iter().any(|stopped| stopped.id == task.id()), "{replaced:?}");
-    outcome(&task).await;
+    all_gone(host, &replaced.report).await;
     let task = start_as(host, StartRequest::new(&name, "go")).await;
     parked(&task, 1).await;
     let report = within(host.unload_plugin(&name, Unload::Force)).await.unwrap();
     assert!(report.tasks.iter().any(|stopped| stopped.id == task.id()), "{report:?}");
-    outcome(&task).await;
+    all_gone(host, &report).await;
     assert!(host.plugin_is_enabled(&name).is_none());
 }
 

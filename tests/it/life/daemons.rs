@@ -9,6 +9,7 @@ use taskcell::{
     Phase, SimulatedClock, StartError, StartRequest, TaskHandle, TaskKind, Unload,
 };
 
+use crate::support::looks::passing;
 use crate::support::task::{data, events, key, outcome, reported, seen, start_as};
 use crate::support::{builder, guest, within};
 
@@ -59,7 +60,9 @@ async fn r1_a_guest_says_which_of_its_types_are_daemons() {
 async fn r6_a_daemon_lives_from_the_loading_of_its_plugin_to_its_unloading() {
     let grants = Grants::default().kv();
     let config = json!({"daemons": {"watch": {"word": "tock"}}});
-    let host = with_daemons(builder().plugin_config("daemon", config).daemon_grants("daemon", grants)).await;
+    let clock = Arc::new(SimulatedClock::new());
+    let builder = builder().plugin_config("daemon", config).daemon_grants("daemon", grants);
+    let host = with_daemons(builder.clock(Arc::clone(&clock) as _)).await;
     let first = daemon(&host, "watch", None).await;
     says(&first, "watching, life 1").await;
     within(first.notify(key("tick"), None, Party::Host)).await;
@@ -67,7 +70,7 @@ async fn r6_a_daemon_lives_from_the_loading_of_its_plugin_to_its_unloading() {
     // It ends by itself, and lives again with what its plugin kept.
     within(first.notify(key("end"), None, Party::Host)).await;
     assert!(matches!(outcome(&first).await, Outcome::Succeeded { .. }));
-    let second = daemon(&host, "watch", Some(&first)).await;
+    let second = passing(&clock, Box::pin(daemon(&host, "watch", Some(&first)))).await;
     says(&second, "watching, life 2").await;
     assert_eq!(data(outcome(&start_as(&host, StartRequest::new("daemon", "greet")).await).await), json!("hello"));
     let report =

@@ -9,7 +9,7 @@ use taskcell::{
     SimulatedClock, StartRequest, TaskHandle, TaskHook, TaskKey,
 };
 
-use crate::support::looks::Turns;
+use crate::support::looks::{Turns, passing};
 use crate::support::task::{data, outcome, parked, reported, start_as};
 use crate::support::{builder, guest, within};
 
@@ -41,24 +41,6 @@ async fn done(task: &TaskHandle, count: usize) -> Vec<(TaskHook, Option<FailureK
         }
         turns.next().await;
     }
-}
-
-/// Lets the time of a host pass until something is done.
-async fn passing<T>(clock: &SimulatedClock, what: impl Future<Output = T>) -> T {
-    let mut turns = Turns::default();
-    let pass = async {
-        loop {
-            turns.next().await;
-            clock.advance(Duration::from_millis(100));
-        }
-    };
-    within(async {
-        tokio::select! {
-            done = what => done,
-            () = pass => unreachable!(),
-        }
-    })
-    .await
 }
 
 fn hooks(plugin: &Plugin) -> Vec<&'static str> {
@@ -103,7 +85,7 @@ async fn r5_hooks_use_the_store_where_they_may_and_are_told_what_happened() {
     reported(&spinning).await;
     let grace = Duration::from_millis(500);
     within(spinning.cancel(CancelRequest::new(Party::Person, "enough").grace(grace))).await;
-    // It has as long as the task.
+    // The hook has as long as the task.
     done(&spinning, 1).await;
     clock.advance(grace);
     assert!(matches!(outcome(&spinning).await, Outcome::Cancelled { forced: true, .. }));

@@ -2,9 +2,10 @@
 //! process comes and goes. Its end is what is waited for, and everything else has had its turn by then.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::json;
-use taskcell::Host;
+use taskcell::{Host, SimulatedClock};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe::Receiver;
 
@@ -38,4 +39,22 @@ impl Turns {
             turn(host).await;
         }
     }
+}
+
+/// Lets the time of a host pass until something is done.
+pub(crate) async fn passing<T>(clock: &SimulatedClock, what: impl Future<Output = T>) -> T {
+    let mut turns = Turns::default();
+    let pass = async {
+        loop {
+            turns.next().await;
+            clock.advance(Duration::from_millis(100));
+        }
+    };
+    super::within(async {
+        tokio::select! {
+            done = what => done,
+            () = pass => unreachable!(),
+        }
+    })
+    .await
 }

@@ -14,7 +14,7 @@ use super::{WATCHDOG, builder, guest, process, uncached, within};
 
 /// Host calls that a neighbour must make for it to be said that it goes on: several turns of a fair share.
 const CALLS: u64 = 1000;
-/// The same among a thousand others that run, where one round takes a second and more, and the watchdog sees two minutes.
+/// The same among a thousand others that run, where one round takes a second and more.
 const CALLS_IN_A_CROWD: u64 = 100;
 
 /// How many bytes more than before the process may have.

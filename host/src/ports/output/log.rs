@@ -38,7 +38,7 @@ pub(crate) struct OutputLog {
     turn: Arc<Semaphore>,
     /// Whether the task was told that output cannot be kept.
     told: AtomicBool,
-    /// Since somebody has followed it.
+    /// Made when somebody first follows it.
     changed: OnceLock<watch::Sender<()>>,
     /// Whom to tell that something is to be written, if all of it is.
     behind: Option<(Arc<Behind>, Weak<Self>)>,

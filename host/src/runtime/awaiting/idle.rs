@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::model::approval::ApprovalDecision;
 use crate::model::command::{Answer, Command, Decision, HostFit};
-use crate::model::event::{Event, EventBody};
+use crate::model::event::{Event, EventBody, EventSeq};
 use crate::model::machine::{Refusal, RefusalKind, step};
 use crate::model::papers::TaskPapers;
 use crate::model::plan::PlanError;
@@ -29,7 +29,7 @@ use super::super::hiding::hidden;
 use super::super::host::Inner;
 use super::super::plans::done;
 use super::super::recovery::Life;
-use super::super::shared::{Addressee, Control, Head, Moment, Shared};
+use super::super::shared::{Addressee, Control, Moment, Shared};
 use super::super::start_error::StartError;
 use super::{Awaits, Kept, Untold};
 
@@ -227,18 +227,18 @@ impl Caretaker {
             (Fence::After(state.seq), state.numbered(shared.around.clock.date(), bodies))
         };
         let Some(last) = events.last() else { return Ok(()) };
-        let head = Head::at(last.seq, false);
+        let seq = last.seq;
         let records = events.iter().cloned().map(Record::Event).collect();
         shared.around.suspended.pass().await;
         let stored = shared.around.store.commit(StreamId::Task(shared.id), fence, records).await;
         shared.around.suspended.pass().await;
         match stored {
-            Ok(()) => self.publish(&events, head),
+            Ok(()) => self.publish(&events, seq),
             Err(error) => self.give_up(&format!("the task's events could not be stored: {error}")),
         }
     }
 
-    fn publish(&mut self, events: &[Event], head: Head) -> Result<(), Ended> {
+    fn publish(&mut self, events: &[Event], stored: EventSeq) -> Result<(), Ended> {
         let shared = self.shared();
         let mut phases = Vec::new();
         for event in events {
@@ -261,14 +261,14 @@ impl Caretaker {
             self.inner.registry.release(&shared.task, shared.id);
         }
         shared.around.feed.tell_each(&shared.identity(), EventLane::Task, phases.into_iter().zip(events));
-        shared.head.send_replace(Head { ended, ..head });
+        shared.set_head(stored, ended);
         if ended { Err(Ended) } else { Ok(()) }
     }
 
     /// It is over here, and not in its log: the next host has it as it lies there.
     fn give_up(&mut self, why: &str) -> Result<(), Ended> {
         let end = self.shared().end_unstored(format!("{why}; the next host on this store goes on with it"));
-        let stored = *self.shared().head.borrow();
+        let stored = self.shared().head.borrow().seq;
         self.publish(&[end], stored)
     }
 

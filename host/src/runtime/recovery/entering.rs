@@ -26,7 +26,7 @@ use super::super::host::Inner;
 use super::super::keys::Claim;
 use super::super::making::Embryo;
 use super::super::registry::Once;
-use super::super::shared::{CONTROL_QUEUE, Head, Moment, Shared};
+use super::super::shared::{CONTROL_QUEUE, Moment, Shared};
 use super::super::version::VersionUse;
 use super::Recovery;
 use super::found::{Fit, Found};
@@ -180,7 +180,7 @@ impl Inner {
             Some((hooks, version))
         });
 
-        let head = Head::at(state.seq, true);
+        let seq = state.seq;
         let (number, ended_at) = (self.registry.next_number(), state.ended_at);
         let place = LoopPlace::new(&self.loops, id, &state.details, untold, None).filter(|_| !decided.is_empty());
         // Nobody reads what is sent there, and whoever sends finds out at once.
@@ -189,7 +189,7 @@ impl Inner {
         shared.place = place;
         shared.late_signals.store(after.late_signals, Ordering::Relaxed);
         shared.left_after(AfterLane::left(after.settled), after.seq);
-        shared.head.send_replace(head);
+        shared.set_head(seq, true);
         let now = shared.now();
         let date = ended_at.unwrap_or(now.date);
         let ended = Moment { steady: now.steady.saturating_sub(now.date.since(date)), date };

@@ -236,7 +236,7 @@ async fn t40_what_is_written_behind_waits_for_no_disk_and_is_safe_after_a_flush(
         commit(&store, task(1), behind(seq)).await.unwrap();
         assert_eq!(store.head(task(1)).await, Ok(Some(EventSeq(seq))));
     }
-    // One every now and then.
+    // One every 200 ms at most.
     assert!(place.world.syncs() < syncs + 100, "none for each");
     store.flush().await.unwrap();
     place.world.set(Fate::Dark);
