@@ -236,8 +236,8 @@ async fn t40_what_is_written_behind_waits_for_no_disk_and_is_safe_after_a_flush(
         commit(&store, task(1), behind(seq)).await.unwrap();
         assert_eq!(store.head(task(1)).await, Ok(Some(EventSeq(seq))));
     }
-    // One every 200 ms at most.
-    assert!(place.world.syncs() < syncs + 100, "none for each");
+    // One every 200 ms at most: one of eight would be five seconds of them.
+    assert!(place.world.syncs() <= syncs + 25, "none for each");
     store.flush().await.unwrap();
     place.world.set(Fate::Dark);
     drop(store);
