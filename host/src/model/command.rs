@@ -31,7 +31,7 @@ pub(crate) enum Command {
     ///
     /// `approval`: it may not begin before somebody has approved of this.
     Create {
-        task: TaskRef,
+        task: Arc<TaskRef>,
         input: Arc<Value>,
         limits: Arc<Limits>,
         details: Arc<TaskDetails>,

@@ -71,7 +71,8 @@ pub enum EventBody {
     #[non_exhaustive]
     Created {
         /// Which task it is.
-        task: TaskRef,
+        #[serde(with = "shared")]
+        task: Arc<TaskRef>,
         /// Its input.
         #[serde(with = "shared")]
         input: Arc<Value>,

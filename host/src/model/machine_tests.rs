@@ -41,7 +41,7 @@ fn create() -> Command {
 
 fn create_with(limits: &Limits) -> Command {
     Command::Create {
-        task: task(),
+        task: Arc::new(task()),
         input: Arc::new(json!({})),
         limits: Arc::new(*limits),
         details: Arc::default(),

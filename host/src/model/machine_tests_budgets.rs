@@ -31,7 +31,10 @@ fn started(limits: &Limits, retry: RetryPolicy) -> TaskState {
     let task = TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::new("k").unwrap() };
     let details = Arc::new(super::details::TaskDetails { retry, ..Default::default() });
     let limits = Arc::new(*limits);
-    decide(&mut state, Command::Create { task, input: Arc::new(json!({})), limits, details, approval: None });
+    decide(
+        &mut state,
+        Command::Create { task: Arc::new(task), input: Arc::new(json!({})), limits, details, approval: None },
+    );
     decide(&mut state, Command::Start);
     state
 }

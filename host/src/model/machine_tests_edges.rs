@@ -31,7 +31,11 @@ fn started(limits: &Limits, attempts: u32) -> TaskState {
     let retry = RetryPolicy::attempts(attempts).with_crashes();
     let details = Arc::new(super::details::TaskDetails { retry, ..Default::default() });
     let limits = Arc::new(*limits);
-    decide(&mut state, 0, Command::Create { task, input: Arc::new(json!({})), limits, details, approval: None });
+    decide(
+        &mut state,
+        0,
+        Command::Create { task: Arc::new(task), input: Arc::new(json!({})), limits, details, approval: None },
+    );
     decide(&mut state, 1, Command::Start);
     state
 }

@@ -35,7 +35,13 @@ impl Task {
         let mut task = Self { state: TaskState::default(), log: Vec::new() };
         let name = TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::new("k").unwrap() };
         let (limits, details) = (Arc::new(*limits), Arc::new(details));
-        task.takes(Command::Create { task: name, input: Arc::new(json!({})), limits, details, approval: None });
+        task.takes(Command::Create {
+            task: Arc::new(name),
+            input: Arc::new(json!({})),
+            limits,
+            details,
+            approval: None,
+        });
         task
     }
 

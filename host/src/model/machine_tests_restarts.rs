@@ -30,7 +30,7 @@ impl Task {
         let task = TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::new("t").unwrap() };
         let mut new = Self { state: TaskState::default(), now: 1_000_000 };
         let (limits, details) = (Arc::default(), Arc::new(details));
-        new.take(Command::Create { task, input: Arc::new(json!({})), limits, details, approval: None });
+        new.take(Command::Create { task: Arc::new(task), input: Arc::new(json!({})), limits, details, approval: None });
         new
     }
 

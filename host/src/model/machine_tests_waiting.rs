@@ -31,7 +31,7 @@ fn task(name: &str) -> TaskRef {
 fn create() -> Command {
     let limits = Limits { tokens: TOKENS, actions: ACTIONS, children: 2, children_in_all: 4, ..Limits::default() };
     Command::Create {
-        task: task("k"),
+        task: Arc::new(task("k")),
         input: Arc::new(json!({})),
         limits: Arc::new(limits),
         details: Arc::default(),

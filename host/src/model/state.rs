@@ -5,7 +5,7 @@ mod traces;
 mod weight;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -46,7 +46,7 @@ pub(crate) enum ParkPoint {
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct TaskState {
-    pub(crate) task: Option<TaskRef>,
+    pub(crate) task: Option<Arc<TaskRef>>,
     pub(crate) input: Arc<Value>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) details: Arc<TaskDetails>,
@@ -127,6 +127,12 @@ pub(crate) struct TaskState {
 }
 
 impl TaskState {
+    /// Before the first event. Made once: its input, limits and details are on the heap, and the first event has its own.
+    pub(crate) fn blank() -> Self {
+        static BLANK: LazyLock<TaskState> = LazyLock::new(TaskState::default);
+        BLANK.clone()
+    }
+
     /// The action that it is in: that of the step that it is at.
     pub(crate) fn action(&self) -> Option<ActionId> {
         self.plan.as_ref().and_then(Plan::current).and_then(|step| step.action_id)
@@ -226,7 +232,7 @@ impl TaskState {
         match &event.body {
             EventBody::Created { task, limits, input, details } => {
                 self.ends_bytes = payload_bytes(Some(input)) + details.weight();
-                self.task = Some(task.clone());
+                self.task = Some(Arc::clone(task));
                 self.input = Arc::clone(input);
                 self.limits = Arc::clone(limits);
                 self.details = Arc::clone(details);
@@ -499,7 +505,7 @@ impl TaskState {
         let eta = self.eta(now);
         Some(Snapshot {
             id,
-            task: self.task.clone()?,
+            task: (**self.task.as_ref()?).clone(),
             phase: self.phase?,
             details: (*self.details).clone(),
             attempt: self.attempt,

@@ -116,8 +116,12 @@ mod tests {
     fn summary(bodies: Vec<EventBody>) -> String {
         let task = TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::new("k").unwrap() };
         let limits = Limits { fuel: 2_000_000_000, ..Limits::default() };
-        let created =
-            EventBody::Created { task, input: Arc::default(), limits: Arc::new(limits), details: Arc::default() };
+        let created = EventBody::Created {
+            task: Arc::new(task),
+            input: Arc::default(),
+            limits: Arc::new(limits),
+            details: Arc::default(),
+        };
         let mut state = TaskState::default();
         for body in std::iter::once(created).chain(bodies) {
             let event = Event::new(state.seq.next(), Timestamp(0), body);

@@ -21,3 +21,4 @@ pub(crate) mod runner;
 pub(crate) mod scratch;
 pub(crate) mod secrets;
 pub(crate) mod store;
+pub(crate) mod watched;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::model::approval::{ApprovalAsk, ApprovalDecision};
 use crate::model::children::ChildOptions;
@@ -39,6 +39,7 @@ use super::news::News;
 use super::output::OutputLog;
 use super::scratch::Scratch;
 use super::secrets::Secrets;
+use super::watched::Watched;
 
 /// Runs tasks. Wasm in production; a script in tests of what stands above.
 pub(crate) trait Runner: Send + Sync + fmt::Debug {
@@ -75,7 +76,7 @@ pub(crate) type CodeHold = Arc<dyn std::any::Any + Send + Sync>;
 pub(crate) struct CellWork {
     pub(crate) plugin: PluginDigest,
     pub(crate) id: TaskId,
-    pub(crate) task: TaskRef,
+    pub(crate) task: Arc<TaskRef>,
     pub(crate) input: Arc<Value>,
     pub(crate) limits: Limits,
     /// Which attempt this is, counted from 1.
@@ -98,7 +99,7 @@ pub(crate) struct CellWork {
 pub(crate) struct CellLink {
     /// Boxed, because a channel has room for dozens from the beginning, and most guests make none.
     pub(crate) calls: mpsc::Sender<Box<GuestCall>>,
-    pub(crate) cancel: watch::Receiver<Option<CancelNotice>>,
+    pub(crate) cancel: Arc<Watched<Option<CancelNotice>>>,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) news: Arc<News>,
     pub(crate) gate: Arc<Gate>,

@@ -28,6 +28,7 @@ use crate::ports::functions::Functions;
 use crate::ports::mandate::Settling;
 use crate::ports::runner::{CancelNotice, CellLink, GuestCall, NoSignal, Reply, Runner};
 use crate::ports::scratch::Scratch;
+use crate::ports::watched::Watched;
 
 use super::attachments::Attached;
 use super::attempts::{LastAttempt, chance};
@@ -84,7 +85,7 @@ pub(crate) struct Actor {
     /// Keeps the way open by which they come: its cell letting go of it would wake the actor a moment before the end does.
     #[expect(dead_code, reason = "it is held, and nothing else")]
     pub(crate) way: mpsc::Sender<Box<GuestCall>>,
-    pub(crate) cancel: watch::Sender<Option<CancelNotice>>,
+    pub(crate) cancel: Arc<Watched<Option<CancelNotice>>>,
     pub(crate) shutdown: watch::Receiver<bool>,
     pub(crate) timers: Timers,
     pub(crate) sleep: Sleep,
@@ -188,6 +189,7 @@ impl Actor {
         }
         // The outcome stands. Now the cell goes, and only then its directory.
         self.calls.close();
+        self.shared.hang_up();
         self.control.close();
         // Whoever has asked something meanwhile is told at once that it is over, and not when the cell is gone.
         while self.control.try_recv().is_ok() {}
@@ -473,7 +475,9 @@ impl Actor {
                 self.shared.around.secrets.hide_end(&mut end);
                 let end = self.fitted(end).await?;
                 let usage = self.shared.usage();
-                self.decide(Command::CellEnded { end, usage, chance: chance() }).await?;
+                // Nothing is left to chance for one that is not tried again.
+                let chance = if self.again.is_some() { chance() } else { 0.0 };
+                self.decide(Command::CellEnded { end, usage, chance }).await?;
                 self.try_again(cell);
                 Ok(())
             }

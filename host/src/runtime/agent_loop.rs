@@ -465,7 +465,7 @@ impl Seat {
         let details = &state.details;
         Some(LoopUpdate {
             id: task.id,
-            task: task.task.clone(),
+            task: task.task_ref(),
             turn: details.turn.clone(),
             call_id: details.call_id.clone(),
             call_metadata: details.call_metadata.clone(),

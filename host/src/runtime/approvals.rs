@@ -40,7 +40,10 @@ impl ApprovalDesk {
 
     /// A question was asked or decided.
     pub(super) fn changed(&self) {
-        self.changes.send_replace(());
+        // Whoever follows them subscribes before looking, so one that does not yet will find what there is now.
+        if self.changes.receiver_count() > 0 {
+            self.changes.send_replace(());
+        }
     }
 
     fn rule(&self, question: &OpenApproval, by: Party) -> ApprovalRuling {
@@ -91,7 +94,7 @@ impl Shared {
             let time = pending.ask.timeout.and_then(|time| u64::try_from(time.as_millis()).ok());
             OpenApproval {
                 id: self.id,
-                task: self.task.clone(),
+                task: self.task_ref(),
                 session: self.session.clone(),
                 title: state.details.title.clone(),
                 number: pending.number,

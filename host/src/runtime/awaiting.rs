@@ -42,7 +42,7 @@ impl Shared {
 
     /// Why nobody else can have its key.
     pub(super) fn has_key(&self) -> StartError {
-        let task = self.task.clone();
+        let task = self.task_ref();
         match self.awaits() {
             Some(Awaits::Plugin(plugin)) => StartError::KeyAwaitsPlugin { task, plugin },
             Some(Awaits::Host) => StartError::KeyAwaitsHost { task },

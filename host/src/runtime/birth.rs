@@ -142,15 +142,15 @@ impl Newborn {
 }
 
 /// Lets a task come to be that can only be refused by its store.
-pub(super) async fn create(inner: &Arc<Inner>, prepared: Prepared) -> Result<TaskHandle, StartError> {
+pub(super) async fn create(inner: &Arc<Inner>, prepared: Box<Prepared>) -> Result<TaskHandle, StartError> {
     let (newborn, first) = newborn(inner, prepared)?;
     newborn.be_born(inner, first).await
 }
 
 /// All that the task is, before it lives; and what is to be written down first. No future of its own, because much is moved here.
-fn newborn(inner: &Arc<Inner>, prepared: Prepared) -> Result<(Newborn, Vec<Record>), StartError> {
-    let Prepared { mut request, checked, claim, turn, attached } = prepared;
-    let (id, task) = (claim.id, claim.task.clone());
+fn newborn(inner: &Arc<Inner>, prepared: Box<Prepared>) -> Result<(Newborn, Vec<Record>), StartError> {
+    let Prepared { mut request, checked, claim, turn, attached } = *prepared;
+    let (id, task) = (claim.id, Arc::clone(&claim.task));
     let details = Arc::new(std::mem::take(&mut request.details));
     let input = Arc::new(std::mem::take(&mut request.input));
     let (state, mut first) = first_events(inner, &request, (input, Arc::clone(&details)), &checked, &task)?;
@@ -193,10 +193,10 @@ pub(super) fn first_events(
     request: &StartRequest,
     (input, details): (Arc<Value>, Arc<TaskDetails>),
     checked: &Checked,
-    task: &TaskRef,
+    task: &Arc<TaskRef>,
 ) -> Result<(TaskState, Vec<Record>), StartError> {
     let create = Command::Create {
-        task: task.clone(),
+        task: Arc::clone(task),
         input,
         limits: Arc::new(checked.limits),
         details,
@@ -209,7 +209,7 @@ pub(super) fn first_events(
         .clone()
         .map(|plan| Command::Plan(PlanCommand::Set { plan: Ok(Box::new(plan)), expected: None, by: Party::Host }));
     let at = inner.around.clock.date();
-    let mut state = TaskState::default();
+    let mut state = TaskState::blank();
     let mut records = Vec::new();
     for command in std::iter::once(create).chain(plan).chain(signals) {
         let decision = step(&state, command);

@@ -146,7 +146,7 @@ impl Actor {
                     done(answer).map(|()| None)
                 });
             }
-            GuestCall::Notify { target, key, payload, reply } if target == self.shared.task => {
+            GuestCall::Notify { target, key, payload, reply } if target == *self.shared.task => {
                 let signal = Signal { payload, sender: Party::Itself, task: Some(target) };
                 let answer = self.decide(Command::Notify { key, signal }).await?;
                 let _ = reply.send(Ok(notify_answer(&answer)));
@@ -156,7 +156,7 @@ impl Actor {
                     let command = Command::SendSignal { target, key: key.clone() };
                     let answer = done(self.decide(command).await?);
                     let signal =
-                        Signal { payload, sender: Party::Task(self.shared.id), task: Some(self.shared.task.clone()) };
+                        Signal { payload, sender: Party::Task(self.shared.id), task: Some(self.shared.task_ref()) };
                     match answer {
                         Ok(()) => self.send(to, key, signal, reply),
                         Err(refusal) => drop(reply.send(Err(refusal))),

@@ -115,10 +115,9 @@ impl Actor {
             };
             let _ = find.send((told, Starter::Outside(seen)));
             // It is in this task's books before anybody else acts on it, unless those are closed.
-            let mut head = shared.head.subscribe();
             tokio::select! {
                 _ = is_seen => {}
-                _ = head.wait_for(|head| head.ended) => {}
+                () = shared.head.until(|head| head.ended) => {}
             }
             let _ = reply.send(answer);
         }));
@@ -223,9 +222,7 @@ impl Actor {
         let child = shared.id;
         self.children.insert(child, Arc::clone(&shared));
         self.watched.spawn(async move {
-            let mut head = shared.head.subscribe();
-            // The sender lives in `shared`, so this ends only when the task does.
-            let _ = head.wait_for(|head| head.ended).await;
+            shared.head.until(|head| head.ended).await;
             child
         });
     }

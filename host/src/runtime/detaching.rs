@@ -80,15 +80,13 @@ impl TaskHandle {
     /// Cancel safety: dropping the future does nothing.
     pub(super) async fn detached(&self) {
         let shared = Arc::clone(self.shared());
-        let mut head = shared.head.subscribe();
         loop {
             // Looked at before the state, so that a change in between is not slept through.
-            head.mark_unchanged();
+            let ((), seen) = shared.head.look(|_| ());
             if shared.state().background {
                 return;
             }
-            // The sender lives in `shared`.
-            let _ = head.changed().await;
+            shared.head.changed(seen).await;
         }
     }
 }

@@ -266,10 +266,11 @@ impl Actor {
         let grace_ends = self.timers.grace.map_or(asked, |ends| ends.min(asked));
         self.timers.grace = Some(grace_ends);
         self.stop_children_if_asked();
-        self.cancel.send_replace(Some(CancelNotice { request: request.clone(), grace_ends }));
+        let notice = CancelNotice { request: request.clone(), grace_ends };
+        self.cancel.change(|told| *told = Some(notice));
         let has_time = !request.grace.is_zero() && self.shared.state().phase == Some(Phase::Running);
         if let Some(hooks) = self.hooks.as_mut().filter(|_| has_time) {
-            hooks.on_cancel(&self.shared, request, self.cancel.subscribe());
+            hooks.on_cancel(&self.shared, request, Arc::clone(&self.cancel));
         }
     }
 
@@ -280,7 +281,7 @@ impl Actor {
             if self.shared.around.suspended.outlives() { "; the next host on this store goes on with it" } else { "" };
         let message = format!("the task was stopped because its events could not be stored: {error}{next}");
         let end = self.shared.end_unstored(message);
-        let stored = self.shared.head.borrow().seq;
+        let stored = self.shared.head.get().seq;
         self.publish(&[end], stored)
     }
 

@@ -131,7 +131,7 @@ impl Export {
 
 impl Place {
     fn new(format: ExportFormat, shared: Arc<Shared>) -> (Self, String) {
-        let last = shared.head.borrow().seq;
+        let last = shared.head.get().seq;
         let snapshot = shared.snapshot();
         let text = head(format, &snapshot) + lane_head(format, Lane::Log);
         let place = Self {

@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::model::details::is_line;
 use crate::model::event::EventBody;
@@ -26,7 +26,7 @@ use super::handle::TaskHandle;
 use super::host::{Host, Inner};
 use super::keys::{Found, OnceClaim, once};
 use super::orphans::Written;
-use super::shared::{CONTROL_QUEUE, Shared};
+use super::shared::Shared;
 use super::start::{new_id, task_ref, wanted};
 use super::start_error::StartError;
 
@@ -82,12 +82,12 @@ impl Inner {
         }
         self.check_report(&report)?;
         let id = new_id();
-        let task = task_ref(&report.request, id);
+        let task = Arc::new(task_ref(&report.request, id));
         let once = match once(self, &report.request, || Fingerprint::of_report(&report), &task, id).await? {
             Found::Known(known) => return Ok(TaskHandle::new(known)),
             Found::Nothing(once) => once,
         };
-        let bodies = self::report(report, task.clone(), &self.limits, by).map_err(ReportError::Tools)?;
+        let bodies = self::report(report, Arc::clone(&task), &self.limits, by).map_err(ReportError::Tools)?;
         let (inner, (tell, told)) = (Arc::clone(self), oneshot::channel());
         // Nobody could tell what became of it, if the store's answer were thrown away with the caller.
         self.spawn(Box::pin(async move {
@@ -102,7 +102,7 @@ impl Inner {
     async fn record(
         &self,
         id: TaskId,
-        task: TaskRef,
+        task: Arc<TaskRef>,
         bodies: Vec<EventBody>,
         once: Option<OnceClaim>,
     ) -> Result<TaskHandle, StartError> {
@@ -127,10 +127,8 @@ impl Inner {
             let _ = self.registry.orphans.take_back(&**store, id).await;
             return Err(StartError::Store(error));
         }
-        // Nobody reads what is sent there, and whoever sends finds out at once.
-        let (control, _) = mpsc::channel(CONTROL_QUEUE);
         let number = self.registry.next_number();
-        let shared = Arc::new(Shared::new(id, task, number, state, control, self.around.clone()));
+        let shared = Arc::new(Shared::new(id, task, number, state, None, self.around.clone()));
         shared.set_head(seq, true);
         let now = shared.now();
         shared.note(|moments| &mut moments.ended, now);

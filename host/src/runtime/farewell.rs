@@ -81,13 +81,13 @@ impl Farewell {
     /// Comes back when nobody uses the version any more, and it was told that it cannot be used.
     async fn end_tasks(&self, account: &mut Account) {
         let clock = Arc::clone(&self.inner.around.clock);
-        let mut tally = self.version.watch_tally();
+        let tally = self.version.tally();
         let mut shutdown = self.inner.shutdown.subscribe();
         let (mut births, mut known, mut stopping) = (None, HashSet::new(), JoinSet::new());
         let mut parting = pin!(self.inner.tell(&self.version, Hook::OnDisabled));
         let mut told = false;
         loop {
-            let Tally { users, born, unborn } = *tally.borrow_and_update();
+            let (Tally { users, born, unborn }, seen) = tally.look(|tally| *tally);
             // Starts that were under way become tasks, and tasks start children.
             let later = births.is_some();
             if births.replace(born) != Some(born) {
@@ -114,7 +114,7 @@ impl Farewell {
                     account.note(place, stopped);
                 },
                 _ = &mut parting, if !told => told = true,
-                _ = tally.changed() => {}
+                () = tally.changed(seen) => {}
                 Ok(()) = shutdown.changed() => {}
                 () = clock.sleep_until(self.patience()), if account.is_open() && stopping.is_empty() => {
                     account.close();

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::watch;
 
 use crate::model::command::Command;
 use crate::model::grants::touch::Touch;
@@ -19,6 +18,7 @@ use crate::ports::functions::{HostCall, HostCallError, Provided};
 #[cfg(feature = "wit-extension")]
 use crate::ports::functions::{TypedCall, WitCaller};
 use crate::ports::runner::{CancelNotice, Reply};
+use crate::ports::watched::Watched;
 
 use super::actor::{Actor, Ended, Finding};
 use super::calls::done;
@@ -53,7 +53,7 @@ impl Actor {
             let _ = reply.send(Err(refusal.into()));
             return Ok(());
         }
-        let call = HostCall { id: self.shared.id, task: self.shared.task.clone(), input };
+        let call = HostCall { id: self.shared.id, task: self.shared.task_ref(), input };
         let limits = Arc::clone(&self.shared.state().limits);
         let bounds = Bounds { timeout: function.timeout, interruptible: true };
         self.work(name, bounds, reply, async move {
@@ -80,7 +80,7 @@ impl Actor {
             return Ok(());
         }
         let bounds = Bounds { timeout: call.timeout, interruptible: call.interruptible };
-        let caller = WitCaller { id: self.shared.id, task: self.shared.task.clone() };
+        let caller = WitCaller { id: self.shared.id, task: self.shared.task_ref() };
         self.work(name, bounds, reply, async move {
             (call.body)(caller).await;
             Ok(())
@@ -97,7 +97,7 @@ impl Actor {
         called: impl Future<Output = Result<T, HostCallError>> + Send + 'static,
     ) {
         let clock = self.shared.around.clock.clone();
-        let cancelled = self.cancel.subscribe();
+        let cancelled = Arc::clone(&self.cancel);
         self.jobs.spawn(async move {
             match answer(called, bounds, &*clock, cancelled).await {
                 Ok(answer) => {
@@ -148,7 +148,7 @@ async fn answer<T>(
     called: impl Future<Output = Result<T, HostCallError>>,
     bounds: Bounds,
     clock: &dyn Clock,
-    mut cancelled: watch::Receiver<Option<CancelNotice>>,
+    cancelled: Arc<Watched<Option<CancelNotice>>>,
 ) -> Result<Result<T, HostCallError>, Panic> {
     let over = clock.steady().checked_add(bounds.timeout);
     let timeout = async {
@@ -161,7 +161,7 @@ async fn answer<T>(
     Ok(tokio::select! {
         biased;
         result = guarded(called) => result.map_err(Panic)?,
-        Ok(_) = cancelled.wait_for(Option::is_some), if bounds.interruptible => {
+        () = cancelled.until(Option::is_some), if bounds.interruptible => {
             Err(HostCallError::of(RefusalKind::Cancelled, "the task was asked to stop"))
         }
         () = timeout => {

@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde_json::Value;
-use tokio::sync::watch;
 
 use crate::model::approval::{ApprovalDecision, ApprovalNumber};
 use crate::model::command::{Answer, Command};
@@ -101,9 +100,7 @@ impl TaskHandle {
     ///
     /// Cancel safety: dropping the future does nothing to the task.
     pub async fn wait(&self) -> Outcome {
-        let mut head = self.shared.head.subscribe();
-        // The sender lives in `shared`, so this ends only when the task does.
-        let _ = head.wait_for(|head| head.ended).await;
+        self.shared.head.until(|head| head.ended).await;
         self.shared.final_outcome()
     }
 
@@ -115,13 +112,7 @@ impl TaskHandle {
     /// The task's events after the given one; [`EventSeq::default`] for all. Each stream has its own place: it sees
     /// every event once, in order, and ends after `finished`.
     pub fn events(&self, after: EventSeq) -> EventStream {
-        EventStream {
-            head: self.shared.head.subscribe(),
-            shared: Arc::clone(&self.shared),
-            after,
-            page: VecDeque::new(),
-            failed: false,
-        }
+        EventStream { shared: Arc::clone(&self.shared), after, page: VecDeque::new(), failed: false }
     }
 
     /// Sends a signal in somebody's name. A payload of `None` is none at all, which the task can tell from `null`.
@@ -297,9 +288,7 @@ impl TaskHandle {
     ///
     /// Cancel safety: dropping the future does nothing to the task.
     pub async fn gone(&self) {
-        let mut head = self.shared.head.subscribe();
-        // The sender lives in `shared`, so this ends only when the cell does.
-        let _ = head.wait_for(|head| head.gone.is_some()).await;
+        self.shared.head.until(|head| head.gone.is_some()).await;
     }
 
     /// Waits until the task is gone, and says what a cancel came to; `None` when nobody had asked for one.
@@ -320,7 +309,7 @@ impl TaskHandle {
         self.gone().await;
         let request = self.shared.state().cancel.clone()?;
         let moments = self.shared.moments();
-        let (asked, ended, gone) = (moments.asked?, moments.ended?, self.shared.head.borrow().gone?);
+        let (asked, ended, gone) = (moments.asked?, moments.ended?, self.shared.head.get().gone?);
         let (effects, effects_complete) = self.effects().await;
         Some(CancelReceipt {
             request,
@@ -337,7 +326,7 @@ impl TaskHandle {
 
     /// What the task did outside its cell, and whether that is all of it.
     async fn effects(&self) -> (Vec<Effect>, bool) {
-        let last = self.shared.head.borrow().seq;
+        let last = self.shared.head.get().seq;
         let (mut effects, mut after) = (Vec::new(), EventSeq::default());
         while after < last {
             let page = self.shared.around.store.read(StreamId::Task(self.shared.id), after, PAGE).await;
@@ -392,14 +381,11 @@ impl TaskHandle {
             if !page.is_empty() {
                 return page;
             }
-            let mut head = self.shared.head.subscribe();
-            // What is waited for borrows, and is let go of before anything else is awaited.
-            let has_ended = async { drop(head.wait_for(|head| head.ended).await) };
             tokio::select! {
-                // The senders live in `shared`.
+                // The sender lives in `shared`.
                 _ = changes.changed() => {}
                 // After the end nothing more comes, but what came just before it.
-                () = has_ended => return self.output(after).await,
+                () = self.shared.head.until(|head| head.ended) => return self.output(after).await,
             }
         }
     }
@@ -429,7 +415,6 @@ impl TaskHandle {
 /// A task's events, one after the other. See [`TaskHandle::events`].
 pub struct EventStream {
     shared: Arc<Shared>,
-    head: watch::Receiver<super::shared::Head>,
     after: EventSeq,
     page: VecDeque<Event>,
     /// Whether the newest read failed.
@@ -457,7 +442,7 @@ impl EventStream {
                 return Ok(Some(event));
             }
             // Looked at before reading, so that an event in between is not slept through.
-            let head = *self.head.borrow_and_update();
+            let head = self.shared.head.get();
             let unstored = if head.ended { self.shared.unstored().filter(|end| end.seq > self.after) } else { None };
             if head.seq > self.after {
                 match (self.read(head.seq).await, unstored) {
@@ -473,8 +458,7 @@ impl EventStream {
             } else if head.ended {
                 return Ok(None);
             } else {
-                // The sender lives in `shared`.
-                let _ = self.head.changed().await;
+                self.shared.head.until(|head| head.ended || head.seq > self.after).await;
             }
         }
     }

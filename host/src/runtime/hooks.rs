@@ -26,6 +26,7 @@ use crate::ports::kv::PluginStore;
 use crate::ports::output::{OutputCursor, OutputLog, OutputSource};
 use crate::ports::runner::{CancelNotice, Runner};
 use crate::ports::secrets::Secrets;
+use crate::ports::watched::Watched;
 
 use super::actor::is_stopped;
 use super::guard::guarded;
@@ -212,7 +213,7 @@ impl TaskHooks {
         &mut self,
         shared: &Arc<Shared>,
         request: &CancelRequest,
-        notices: watch::Receiver<Option<CancelNotice>>,
+        notices: Arc<Watched<Option<CancelNotice>>>,
     ) {
         // One that is over stays in the set until the end.
         if !self.on_cancel.is_empty() {
@@ -221,7 +222,7 @@ impl TaskHooks {
         let (caller, shared) = (Arc::clone(&self.caller), Arc::clone(shared));
         let context = cancel_context(&shared.task, shared.id, request);
         self.on_cancel.spawn(async move {
-            let until = grace_over(notices, &*shared.around.clock);
+            let until = grace_over(&notices, &*shared.around.clock);
             call(&caller, TaskHook::OnCancel, context, &shared, until).await;
         });
     }
@@ -255,17 +256,15 @@ async fn call(caller: &Caller, hook: TaskHook, context: Value, shared: &Shared, 
 }
 
 /// Completes when a task's grace is over, which may be shortened meanwhile.
-async fn grace_over(mut notices: watch::Receiver<Option<CancelNotice>>, clock: &dyn Clock) -> Failure {
+async fn grace_over(notices: &Watched<Option<CancelNotice>>, clock: &dyn Clock) -> Failure {
     loop {
-        let ends = notices.borrow_and_update().as_ref().map(|notice| notice.grace_ends).unwrap_or_default();
+        let ends = |notice: &Option<CancelNotice>| notice.as_ref().map(|notice| notice.grace_ends);
+        let (ends, seen) = notices.look(ends);
         tokio::select! {
             biased;
-            () = clock.sleep_until(ends) => break,
-            changed = notices.changed() => if changed.is_err() {
-                // The task has ended; its time for this has not.
-                clock.sleep_until(ends).await;
-                break;
-            },
+            () = clock.sleep_until(ends.unwrap_or_default()) => break,
+            // Also after the task has ended: its time for this has not.
+            () = notices.changed(seen) => {}
         }
     }
     Failure::new(FailureKind::Timeout, "it did not end within the grace of its task's cancel, and was stopped")

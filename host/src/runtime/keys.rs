@@ -18,7 +18,7 @@ use super::start_error::StartError;
 #[derive(Debug)]
 pub(super) struct Claim {
     registry: Arc<Registry>,
-    pub(super) task: TaskRef,
+    pub(super) task: Arc<TaskRef>,
     pub(super) id: TaskId,
     kept: bool,
     /// The idempotency key that came along.
@@ -43,7 +43,7 @@ pub(super) enum Found {
 }
 
 impl Claim {
-    pub(super) fn new(registry: &Arc<Registry>, task: TaskRef, id: TaskId) -> Self {
+    pub(super) fn new(registry: &Arc<Registry>, task: Arc<TaskRef>, id: TaskId) -> Self {
         Self { registry: Arc::clone(registry), task, id, kept: false, once: None }
     }
 
@@ -124,7 +124,7 @@ impl Claim {
     }
 
     fn in_use(&self, live: Option<&Shared>) -> StartError {
-        live.map_or_else(|| StartError::KeyInUse { task: self.task.clone() }, Shared::has_key)
+        live.map_or_else(|| StartError::KeyInUse { task: (*self.task).clone() }, Shared::has_key)
     }
 }
 

@@ -27,7 +27,7 @@ impl Shared {
         let eta = state.eta(now);
         TaskSummary {
             id: self.id,
-            task: self.task.clone(),
+            task: self.task_ref(),
             phase: state.phase.unwrap_or(Phase::Queued),
             title: state.details.title.clone(),
             session: self.session.clone(),

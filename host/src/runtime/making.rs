@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::model::grants::Grants;
@@ -14,6 +14,7 @@ use crate::model::schema::Schema;
 use crate::model::state::TaskState;
 use crate::ports::mandate::Settling;
 use crate::ports::runner::{CellLink, CellWork};
+use crate::ports::watched::Watched;
 
 use super::actor::{Actor, CALL_QUEUE};
 use super::attachments::Attached;
@@ -32,7 +33,7 @@ use super::version::VersionUse;
 /// A task as others see it, before anything works for it.
 pub(super) struct Embryo {
     pub(super) id: TaskId,
-    pub(super) task: TaskRef,
+    pub(super) task: Arc<TaskRef>,
     /// Its place in the host's order of starts.
     pub(super) number: u64,
     pub(super) state: TaskState,
@@ -53,7 +54,7 @@ impl Embryo {
         let (budget, used) = (self.state.fuel_budget, self.state.known_usage());
         let (control_tx, control) = mpsc::channel(CONTROL_QUEUE);
         let mut shared =
-            Shared::new(self.id, self.task, self.number, self.state, control_tx, Arc::clone(&inner.around));
+            Shared::new(self.id, self.task, self.number, self.state, Some(control_tx), Arc::clone(&inner.around));
         shared.place = self.place;
         shared.tree = self.tree;
         shared.gauges.begin(budget, &used);
@@ -84,7 +85,7 @@ pub(super) type Ready = Box<(CellWork, CellLink)>;
 /// more for each that it waits in.
 pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Box<Actor>, Ready) {
     let Body { shared, control } = of.body;
-    let (id, task) = (shared.id, shared.task.clone());
+    let (id, task) = (shared.id, Arc::clone(&shared.task));
     let (input, limits, details, paused, ran_ms, granting) = {
         let state = shared.state();
         // Of one that has waited since it was embodied, both may be others by now.
@@ -94,7 +95,7 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Box<Actor>, Ready) {
     };
     let timers = Timers::after(&limits, std::time::Duration::from_millis(ran_ms));
     let (calls_tx, calls) = mpsc::channel(CALL_QUEUE);
-    let (cancel, cancel_rx) = watch::channel(None);
+    let cancel = Arc::<Watched<_>>::default();
     let (alive, gone) = oneshot::channel();
     shared.runs(of.version.number);
     if paused {
@@ -107,7 +108,7 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Box<Actor>, Ready) {
     mandate.remember(&granting);
     let link = CellLink {
         calls: calls_tx.clone(),
-        cancel: cancel_rx,
+        cancel: Arc::clone(&cancel),
         gauges: Arc::clone(&shared.gauges),
         news: Arc::clone(&shared.news),
         gate: Arc::clone(&shared.gate),

@@ -50,7 +50,7 @@ impl Actor {
     fn message(&self, message: String, trigger: bool, once: Option<SignalKey>) -> AgentMessage {
         AgentMessage {
             id: self.shared.id,
-            task: self.shared.task.clone(),
+            task: self.shared.task_ref(),
             session: self.shared.session.clone(),
             number: self.shared.state().agent_messages,
             message,

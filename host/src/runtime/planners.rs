@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use crate::model::command::{Command, PlanCommand};
 use crate::model::details::TaskDetails;
@@ -21,6 +21,7 @@ use crate::model::snapshot::Phase;
 use crate::model::text;
 use crate::ports::clock::BoxFuture;
 use crate::ports::runner::{CancelNotice, Reply};
+use crate::ports::watched::Watched;
 
 use super::actor::{Actor, Ended, Finding};
 use super::children::cancel;
@@ -170,12 +171,12 @@ impl Actor {
         }
         let (ask, since, name) = {
             let state = self.shared.state();
-            let (id, task) = (self.shared.id, self.shared.task.clone());
+            let (id, task) = (self.shared.id, self.shared.task_ref());
             let since = state.plan.as_ref().map_or(0, |plan| plan.revision);
             let ask = PlanAsk { id, task, input: (*state.input).clone(), plan: state.plan.clone(), reason };
             (ask, since, state.details.planner.clone().unwrap_or_default())
         };
-        let (inner, cancelled) = (Weak::clone(&self.host), self.cancel.subscribe());
+        let (inner, cancelled) = (Weak::clone(&self.host), Arc::clone(&self.cancel));
         self.jobs.spawn(async move {
             let made = match inner.upgrade() {
                 Some(inner) => {
@@ -223,7 +224,7 @@ async fn make(
     ask: PlanAsk,
     timeout: Option<Duration>,
     first: bool,
-    mut cancelled: watch::Receiver<Option<CancelNotice>>,
+    cancelled: Arc<Watched<Option<CancelNotice>>>,
 ) -> Result<Plan, PlanError> {
     let planner = inner.planners.named.get(name).cloned();
     // It was there when the task was started.
@@ -243,7 +244,7 @@ async fn make(
     tokio::select! {
         biased;
         made = guarded(called) => made.unwrap_or_else(|panic| Err(panicked(&panic))),
-        Ok(_) = cancelled.wait_for(Option::is_some) => Err(PlanError::Cancelled),
+        () = cancelled.until(Option::is_some) => Err(PlanError::Cancelled),
         () = clock.sleep_until(over), if !waits_for_room => Err(PlanError::PlannerTimedOut),
     }
 }

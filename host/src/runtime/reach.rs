@@ -146,7 +146,7 @@ impl Actor {
         key: Option<SignalKey>,
         reply: Reply<Result<u32, Refusal>>,
     ) -> Result<(), Ended> {
-        if *target == self.shared.task {
+        if *target == *self.shared.task {
             self.take_turn();
             // It is in this call, and so in no wait.
             let _ = reply.send(Ok(0));
@@ -192,7 +192,7 @@ impl Actor {
         };
         let mut tasks = self.registry.live_in(&scope);
         tasks.retain(|task| task.id != self.shared.id);
-        let signal = Signal { payload, sender: Party::Task(self.shared.id), task: Some(self.shared.task.clone()) };
+        let signal = Signal { payload, sender: Party::Task(self.shared.id), task: Some(self.shared.task_ref()) };
         self.send_next(Box::new(Round::new(tasks, key, signal, all)), reply).await
     }
 
@@ -207,7 +207,7 @@ impl Actor {
             let _ = reply.send(Ok(round.reached));
             return Ok(());
         };
-        let command = Command::SendSignal { target: task.task.clone(), key: round.key.clone() };
+        let command = Command::SendSignal { target: task.task_ref(), key: round.key.clone() };
         if let Err(refusal) = done(self.decide(command).await?) {
             let _ = reply.send(if round.reached > 0 { Ok(round.reached) } else { Err(refusal) });
             return Ok(());

@@ -331,7 +331,7 @@ impl TaskHandle {
     pub async fn read_output(&self, query: OutputQuery) -> OutputText {
         if query.wait == OutputWait::No || query.timeout.is_zero() {
             // Looked at before reading, so that what came just before the end is read.
-            let ended = self.shared.head.borrow().ended;
+            let ended = self.shared.head.get().ended;
             return self.read_lines(query).await.into_text(ended);
         }
         let clock = &self.shared.around.clock;
@@ -339,7 +339,7 @@ impl TaskHandle {
             Some(until) => clock.sleep_until(until),
             None => Box::pin(std::future::pending()),
         };
-        let (mut changes, mut head) = (self.shared.output.follow(), self.shared.head.subscribe());
+        let mut changes = self.shared.output.follow();
         // Where there was nothing so far.
         let mut nothing_to = match query.from {
             OutputFrom::Tail(_) => OutputCursor::default(),
@@ -349,7 +349,7 @@ impl TaskHandle {
         loop {
             changes.mark_unchanged();
             // Before reading, as above.
-            let ended = head.borrow_and_update().ended;
+            let ended = self.shared.head.get().ended;
             let until_some = query.wait == OutputWait::UntilSome;
             if waits && !ended && until_some {
                 let first = OutputQuery { from: OutputFrom::After(nothing_to), bytes_max: 0, ..query.clone() };
@@ -363,10 +363,10 @@ impl TaskHandle {
             }
             tokio::select! {
                 biased;
-                // The senders live in `shared`.
-                _ = head.wait_for(|head| head.ended) => {}
+                () = self.shared.head.until(|head| head.ended) => {}
                 // Before the changes, of which there may be always one.
                 () = &mut time => waits = false,
+                // The sender lives in `shared`.
                 _ = changes.changed(), if until_some => {}
             }
         }

@@ -303,10 +303,9 @@ impl Registry {
     /// Enters a task that exists now.
     pub(crate) fn enter(&self, shared: Arc<Shared>) {
         let mut books = self.lock();
-        let task = shared.task.clone();
+        books.claims.born(&shared.task);
         books.index.enter(&shared);
         books.tasks.insert(shared.id, shared);
-        books.claims.born(&task);
     }
 
     /// Enters a task that is over already, and returns the ids of those that are forgotten for it.

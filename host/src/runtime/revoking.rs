@@ -118,7 +118,7 @@ impl Inner {
         for shared in live {
             let held = held.contains(&shared.id);
             let told_of = async move {
-                let (id, task) = (shared.id, shared.task.clone());
+                let (id, task) = (shared.id, shared.task_ref());
                 let handle = TaskHandle::new(shared);
                 handle.change(Command::Grant(GrantCommand::Revoke { capability, by })).await;
                 let stopped = now && held;

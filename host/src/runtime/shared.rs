@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::model::approval::{ApprovalDecision, ApprovalNumber, ApprovalRuling};
 use crate::model::command::{Answer, Command, PlanCommand};
@@ -27,6 +27,7 @@ use crate::ports::news::News;
 use crate::ports::output::OutputLog;
 use crate::ports::secrets::Secrets;
 use crate::ports::store::TaskStore;
+use crate::ports::watched::Watched;
 
 use super::after::AfterLane;
 use super::approvals::ApprovalDesk;
@@ -42,7 +43,7 @@ use super::start_error::StartError;
 use super::suspending::Suspended;
 
 /// Messages on their way to an actor. A sender waits when there are more.
-pub(crate) const CONTROL_QUEUE: usize = 64;
+pub(super) const CONTROL_QUEUE: usize = 64;
 
 /// What somebody outside wants of a task.
 #[derive(Debug)]
@@ -131,7 +132,7 @@ pub(crate) struct Moments {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) id: TaskId,
-    pub(crate) task: TaskRef,
+    pub(crate) task: Arc<TaskRef>,
     /// Its place in the host's order of starts.
     pub(crate) number: u64,
     /// Which version of its plugin it runs; 0 while nothing does.
@@ -147,8 +148,9 @@ pub(crate) struct Shared {
     wall_before: Duration,
     /// The number of the wait that it is parked in, in the host's order.
     pub(crate) waiting_since: AtomicU64,
-    /// Boxed, because a channel has room for dozens from the beginning, and most tasks are never sent any.
-    pub(crate) control: mpsc::Sender<Box<Control>>,
+    /// The way to its actor, until that is over: a channel is larger than what is kept of many a task that has ended. Boxed,
+    /// because there is room for dozens from the beginning, and most tasks are never sent any.
+    control: Mutex<Option<mpsc::Sender<Box<Control>>>>,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) news: Arc<News>,
     pub(crate) gate: Arc<Gate>,
@@ -157,7 +159,7 @@ pub(crate) struct Shared {
     /// Its place in its session's book.
     pub(crate) place: Option<LoopPlace>,
     /// How far it is: one channel for all of it, because each has eight lists of who waits.
-    pub(crate) head: watch::Sender<Head>,
+    pub(crate) head: Watched<Head>,
     state: Mutex<TaskState>,
     /// What it is found by, once somebody follows it.
     identity: Mutex<Option<Arc<TaskIdentity>>>,
@@ -206,10 +208,10 @@ impl Shared {
     /// Blocks if a host before this one left output of the task.
     pub(crate) fn new(
         id: TaskId,
-        task: TaskRef,
+        task: Arc<TaskRef>,
         number: u64,
         state: TaskState,
-        control: mpsc::Sender<Box<Control>>,
+        control: Option<mpsc::Sender<Box<Control>>>,
         around: Arc<Surroundings>,
     ) -> Self {
         let output = OutputFile::log(&around.dirs, id, &state.limits);
@@ -226,14 +228,14 @@ impl Shared {
             tree: None,
             wall_before: state.known_usage().wall,
             waiting_since: AtomicU64::new(u64::MAX),
-            control,
+            control: Mutex::new(control),
             gauges: Arc::default(),
             news: Arc::default(),
             gate: Arc::default(),
             output,
             around,
             place: None,
-            head: watch::Sender::new(Head { seq: state.seq, ..Head::default() }),
+            head: Watched::new(Head { seq: state.seq, ..Head::default() }),
             state: Mutex::new(state),
             identity: Mutex::default(),
             moments: Mutex::default(),
@@ -244,6 +246,11 @@ impl Shared {
             told_after: Mutex::default(),
             unstored: Mutex::default(),
         }
+    }
+
+    /// Which task it is, for somebody who keeps it.
+    pub(super) fn task_ref(&self) -> TaskRef {
+        (*self.task).clone()
     }
 
     /// Its code runs in this version of its plugin.
@@ -290,12 +297,12 @@ impl Shared {
 
     /// Tells whoever waits which event is the last that can be read, and whether it is the very last.
     pub(super) fn set_head(&self, seq: EventSeq, ended: bool) {
-        self.head.send_modify(|head| (head.seq, head.ended) = (seq, ended));
+        self.head.change(|head| (head.seq, head.ended) = (seq, ended));
     }
 
     /// Tells whoever waits that its cell and its directory are gone.
     pub(super) fn set_gone(&self, at: Moment) {
-        self.head.send_modify(|head| head.gone = Some(at));
+        self.head.change(|head| head.gone = Some(at));
     }
 
     /// Right now, on both clocks.
@@ -345,7 +352,7 @@ impl Shared {
         let usage = self.usage();
         let now = self.around.clock.date();
         let state = self.state();
-        let nothing = || Snapshot { usage, seq: state.seq, ..Snapshot::of_nothing(self.id, self.task.clone()) };
+        let nothing = || Snapshot { usage, seq: state.seq, ..Snapshot::of_nothing(self.id, self.task_ref()) };
         let snapshot = state.snapshot(self.id, usage, now).unwrap_or_else(nothing);
         Snapshot { awaits_plugin: self.awaits_plugin(), ..snapshot }
     }
@@ -382,9 +389,16 @@ impl Shared {
 
     /// Tells the actor something and waits for the answer; `None` when the task is over.
     pub(crate) async fn tell<T>(&self, control: impl FnOnce(oneshot::Sender<T>) -> Control) -> Option<T> {
+        let actor = self.control.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         let (reply, answer) = oneshot::channel();
-        self.control.send(Box::new(control(reply))).await.ok()?;
+        actor.send(Box::new(control(reply))).await.ok()?;
+        drop(actor);
         answer.await.ok()
+    }
+
+    /// Nobody listens any more: whoever tells it something finds out at once.
+    pub(super) fn hang_up(&self) {
+        *self.control.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Ends the wait for a key, or whatever wait there is. Says whether there was one.

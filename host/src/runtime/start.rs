@@ -145,7 +145,7 @@ pub(super) async fn start_or_join(
     }
     set_daemon_key(inner, &mut request)?;
     let id = new_id();
-    let task = task_ref(&request, id);
+    let task = Arc::new(task_ref(&request, id));
     let once = match once(inner, &request, || Fingerprint::of(&request), &task, id).await? {
         Found::Known(shared) => return joined(TaskHandle::new(shared)),
         Found::Nothing(once) => once,
@@ -174,7 +174,7 @@ pub(super) async fn start_or_join(
         Ready::Joined(handle) => return joined(handle),
         Ready::Prepared(prepared) => prepared,
     };
-    let Some(parent) = parent else { return Box::pin(create(inner, *prepared)).await.map(started) };
+    let Some(parent) = parent else { return Box::pin(create(inner, prepared)).await.map(started) };
     let adopted = parent.tell(|reply| Control::Adopt { child: prepared, reply }).await;
     adopted.unwrap_or(Err(StartError::ParentGone { parent: parent.id })).map(started)
 }
@@ -235,10 +235,10 @@ async fn start_with_id(
     checked: Checked,
     id: TaskId,
 ) -> Result<TaskHandle, StartError> {
-    let claim = Claim::new(&inner.registry, task_ref(&request, id), id);
+    let claim = Claim::new(&inner.registry, Arc::new(task_ref(&request, id)), id);
     match Box::pin(prepare(inner, request, checked, claim)).await? {
         Ready::Joined(handle) => Ok(handle),
-        Ready::Prepared(prepared) => Box::pin(create(inner, *prepared)).await,
+        Ready::Prepared(prepared) => Box::pin(create(inner, prepared)).await,
     }
 }
 
@@ -273,7 +273,11 @@ impl Prepared {
     }
 
     /// Starts it as a child that stays below these limits.
-    pub(super) async fn start_below(mut self, inner: &Arc<Inner>, limits: &Limits) -> Result<TaskHandle, StartError> {
+    pub(super) async fn start_below(
+        mut self: Box<Self>,
+        inner: &Arc<Inner>,
+        limits: &Limits,
+    ) -> Result<TaskHandle, StartError> {
         self.checked.lower_to(limits);
         Box::pin(create(inner, self)).await
     }

@@ -130,7 +130,7 @@ impl Inner {
 
 /// Stops one task: by asking it, unless it is left alone, and at the moment given by force.
 pub(super) async fn stop(task: Arc<Shared>, request: CancelRequest, ask: bool, over: Duration) -> Stopped {
-    let (id, reference, clock) = (task.id, task.task.clone(), Arc::clone(&task.around.clock));
+    let (id, reference, clock) = (task.id, task.task_ref(), Arc::clone(&task.around.clock));
     let task = TaskHandle::new(task);
     let force = CancelRequest { grace: Duration::ZERO, ..request.clone() };
     let asked = async {

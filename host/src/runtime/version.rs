@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::model::hook::Told;
 use crate::ports::runner::CodeHold;
+use crate::ports::watched::Watched;
 
 use super::daemons::DaemonPhase;
 use super::plugin::Plugin;
@@ -42,7 +43,7 @@ pub(crate) struct Version {
     /// Which of all that the host has loaded.
     pub(crate) number: u64,
     standing: watch::Sender<Standing>,
-    tally: watch::Sender<Tally>,
+    tally: Watched<Tally>,
     /// What it was told with its hooks. Held while one of them runs, by jobs of the host's own only.
     pub(super) told: tokio::sync::Mutex<Told>,
     /// How its daemons do, by their types' names.
@@ -66,7 +67,7 @@ impl Version {
             plugin,
             number,
             standing: watch::Sender::new(standing),
-            tally: watch::Sender::default(),
+            tally: Watched::default(),
             told: tokio::sync::Mutex::default(),
             daemons: Mutex::default(),
             _code: code,
@@ -86,8 +87,8 @@ impl Version {
         self.standing.subscribe()
     }
 
-    pub(super) fn watch_tally(&self) -> watch::Receiver<Tally> {
-        self.tally.subscribe()
+    pub(super) fn tally(&self) -> &Watched<Tally> {
+        &self.tally
     }
 
     pub(super) fn note_daemon(&self, task_type: &str, phase: DaemonPhase) {
@@ -108,13 +109,13 @@ pub(crate) struct VersionUse {
 
 impl VersionUse {
     pub(super) fn new(version: Arc<Version>) -> Self {
-        version.tally.send_modify(|tally| tally.users += 1);
+        version.tally.change(|tally| tally.users += 1);
         Self { version, unborn: AtomicBool::new(false) }
     }
 
     /// The use of a start, which may come to nothing.
     pub(super) fn starting(version: Arc<Version>) -> Self {
-        version.tally.send_modify(|tally| {
+        version.tally.change(|tally| {
             tally.users += 1;
             tally.unborn += 1;
         });
@@ -124,7 +125,7 @@ impl VersionUse {
     /// A task of the version has come to be.
     pub(super) fn born(&self) {
         let unborn = usize::from(self.unborn.swap(false, Ordering::Relaxed));
-        self.version.tally.send_modify(|tally| {
+        self.version.tally.change(|tally| {
             tally.born += 1;
             tally.unborn = tally.unborn.saturating_sub(unborn);
         });
@@ -148,7 +149,7 @@ impl Deref for VersionUse {
 impl Drop for VersionUse {
     fn drop(&mut self) {
         let unborn = usize::from(self.unborn.swap(false, Ordering::Relaxed));
-        self.version.tally.send_modify(|tally| {
+        self.version.tally.change(|tally| {
             tally.users = tally.users.saturating_sub(1);
             tally.unborn = tally.unborn.saturating_sub(unborn);
         });

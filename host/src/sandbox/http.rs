@@ -164,11 +164,6 @@ impl WasiHttpHooks for Hooks {
 
 /// Something that ends with the task's being asked to stop.
 fn stopped(link: &CellLink) -> BoxFuture<'static, ()> {
-    let mut cancel = link.cancel.clone();
-    Box::pin(async move {
-        if cancel.wait_for(Option::is_some).await.is_err() {
-            // Nobody can ask any more.
-            std::future::pending::<()>().await;
-        }
-    })
+    let cancel = Arc::clone(&link.cancel);
+    Box::pin(async move { cancel.until(Option::is_some).await })
 }

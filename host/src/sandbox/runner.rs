@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock, Weak};
 use taskcell_artifact::ArtifactCache;
 use taskcell_slot::{Guest, GuestEnd, Settings, Workers};
 use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
@@ -379,10 +379,9 @@ struct Compiled {
 /// A line with nobody at its other end: every request is answered with `ended`.
 pub(super) fn dead_link() -> CellLink {
     let (calls, _) = mpsc::channel(1);
-    let (_, cancel) = watch::channel(None);
     CellLink {
         calls,
-        cancel,
+        cancel: Arc::default(),
         gauges: Arc::default(),
         news: Arc::default(),
         gate: Arc::default(),

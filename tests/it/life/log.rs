@@ -133,7 +133,7 @@ async fn r16_created_comes_before_started_and_holds_the_request() {
     let task = start_as(&host, request("echo", json!([1])).fuel(800_000_000)).await;
     let events = events(&task).await;
     let EventBody::Created { task: reference, input, limits, .. } = &events[0].body else { panic!("{events:?}") };
-    assert_eq!(reference, task.task_ref());
+    assert_eq!(**reference, *task.task_ref());
     assert_eq!(**input, json!([1]));
     assert_eq!(limits.fuel, 800_000_000);
     assert!(matches!(events[1].body, EventBody::Started { attempt: 1, .. }), "{events:?}");

@@ -3,14 +3,13 @@
 use std::net::TcpListener;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use taskcell::{Compiler, Host, LoadError, ManifestError, SimulatedClock, StartError, StartRequest};
 
 use crate::support::component::{Handmade, MANIFEST_AT, string_at};
 use crate::support::imports;
-use crate::support::looks::Turns;
+use crate::support::looks::passing;
 use crate::support::{uncached, within};
 
 async fn refused(plugin: Handmade) -> LoadError {
@@ -139,22 +138,8 @@ async fn t24_a_describe_that_sleeps_is_given_up() {
         .imports(&imports::POLLABLES)
         .describe("(call $block (call $sleep (i64.const 0x7fffffffffffffff))) unreachable")
         .bytes();
-    let load = host.load_plugin_bytes("bad", sleepy);
     // Others wait for this host's clock too, so it goes on until the load has ended.
-    let mut turns = Turns::default();
-    let pass = async {
-        loop {
-            turns.next().await;
-            clock.advance(Duration::from_millis(100));
-        }
-    };
-    let loaded = within(async {
-        tokio::select! {
-            loaded = load => loaded,
-            () = pass => unreachable!(),
-        }
-    });
-    let error = loaded.await.unwrap_err();
+    let error = passing(&clock, host.load_plugin_bytes("bad", sleepy)).await.unwrap_err();
     assert!(matches!(&error, LoadError::Describe(text) if text.contains("10 s")), "{error:?}");
     // Its place is free again, and others are loaded.
     within(host.load_plugin_bytes("good", Handmade::new("good").bytes())).await.unwrap();

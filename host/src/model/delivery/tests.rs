@@ -272,7 +272,7 @@ fn task_with(routing: Option<Routing>) -> TaskState {
     let details = Arc::new(TaskDetails { routing, ..TaskDetails::default() });
     let (input, limits) = (Arc::new(serde_json::json!({})), Arc::default());
     let mut state = TaskState::default();
-    decide(&mut state, Command::Create { task, input, limits, details, approval: None });
+    decide(&mut state, Command::Create { task: Arc::new(task), input, limits, details, approval: None });
     state
 }
 

@@ -16,7 +16,7 @@ use super::spending::is_tool;
 /// What its whole log is, or what is wrong with its tools.
 pub(crate) fn report(
     report: ExternalReport,
-    task: TaskRef,
+    task: Arc<TaskRef>,
     limits: &Limits,
     by: Party,
 ) -> Result<Vec<EventBody>, &'static str> {

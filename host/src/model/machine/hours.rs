@@ -111,7 +111,10 @@ mod tests {
         let task = TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::new("t").unwrap() };
         let limits = Arc::new(Limits { fuel: 100, idle: Duration::from_secs(1), ..Limits::default() });
         let details = Arc::new(TaskDetails { kind, ..TaskDetails::default() });
-        decide(&mut state, Command::Create { task, input: Arc::new(json!({})), limits, details, approval: None });
+        decide(
+            &mut state,
+            Command::Create { task: Arc::new(task), input: Arc::new(json!({})), limits, details, approval: None },
+        );
         decide(&mut state, Command::Start);
         state
     }

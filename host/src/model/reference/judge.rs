@@ -41,7 +41,7 @@ impl Decider {
             ..TaskDetails::default()
         };
         let create = Command::Create {
-            task: task("k"),
+            task: Arc::new(task("k")),
             input: Arc::new(made.input.clone()),
             limits: Arc::new(made.limits),
             details: Arc::new(details),

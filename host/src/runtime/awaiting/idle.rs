@@ -268,12 +268,13 @@ impl Caretaker {
     /// It is over here, and not in its log: the next host has it as it lies there.
     fn give_up(&mut self, why: &str) -> Result<(), Ended> {
         let end = self.shared().end_unstored(format!("{why}; the next host on this store goes on with it"));
-        let stored = self.shared().head.borrow().seq;
+        let stored = self.shared().head.get().seq;
         self.publish(&[end], stored)
     }
 
     /// What follows from its outcome.
     pub(super) async fn end(mut self) {
+        self.shared().hang_up();
         self.kept.body.control.close();
         // Whoever has asked something meanwhile is told that it is over.
         while self.kept.body.control.try_recv().is_ok() {}

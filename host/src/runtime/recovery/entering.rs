@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::model::event::Event;
@@ -26,7 +26,7 @@ use super::super::host::Inner;
 use super::super::keys::Claim;
 use super::super::making::Embryo;
 use super::super::registry::Once;
-use super::super::shared::{CONTROL_QUEUE, Moment, Shared};
+use super::super::shared::{Moment, Shared};
 use super::super::version::VersionUse;
 use super::Recovery;
 use super::found::{Fit, Found};
@@ -183,9 +183,7 @@ impl Inner {
         let seq = state.seq;
         let (number, ended_at) = (self.registry.next_number(), state.ended_at);
         let place = LoopPlace::new(&self.loops, id, &state.details, untold, None).filter(|_| !decided.is_empty());
-        // Nobody reads what is sent there, and whoever sends finds out at once.
-        let (control, _) = mpsc::channel(CONTROL_QUEUE);
-        let mut shared = Shared::new(id, task, number, state, control, self.around.clone());
+        let mut shared = Shared::new(id, task, number, state, None, self.around.clone());
         shared.place = place;
         shared.late_signals.store(after.late_signals, Ordering::Relaxed);
         shared.left_after(AfterLane::left(after.settled), after.seq);

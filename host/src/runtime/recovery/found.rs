@@ -38,7 +38,7 @@ pub(in crate::runtime) const AT_ONCE: usize = 64;
 /// A task that is in the store.
 pub(super) struct Found {
     pub(super) id: TaskId,
-    pub(super) task: TaskRef,
+    pub(super) task: Arc<TaskRef>,
     pub(super) papers: Option<TaskPapers>,
     pub(super) state: TaskState,
     /// Its messages to the agent that are not settled.
@@ -260,7 +260,10 @@ async fn read(store: &dyn TaskStore, id: TaskId, papers: Option<TaskPapers>) -> 
                     told_once.insert(key.clone(), Delivery::Queued);
                 }
                 let session = state.details.session.clone();
-                messages.insert(number, AgentMessage { id, task, session, number, message, trigger, once: key, at });
+                messages.insert(
+                    number,
+                    AgentMessage { id, task: (*task).clone(), session, number, message, trigger, once: key, at },
+                );
             } else if let EventBody::MessageSettled { number, how } = event.body {
                 messages.remove(&number);
                 // An acknowledgement came later than the answer.
@@ -333,7 +336,7 @@ impl Found {
     /// What is told of one that waits.
     pub(super) fn waiting(&self) -> WaitingTask {
         let plugin = self.papers.as_ref().map(|papers| papers.plugin);
-        WaitingTask { id: self.id, task: self.task.clone(), plugin }
+        WaitingTask { id: self.id, task: (*self.task).clone(), plugin }
     }
 
     /// Takes in what was written down.
@@ -348,7 +351,7 @@ impl Found {
             None if ran => recovery.restarted.push(self.id),
             None => recovery.went_on.push(self.id),
             Some(Outcome::Failed(failure)) if failure.kind == FailureKind::Lost => {
-                let (id, task, why) = (self.id, self.task.clone(), failure.message.clone());
+                let (id, task, why) = (self.id, (*self.task).clone(), failure.message.clone());
                 recovery.lost.push(LostTask { id, task, why });
             }
             Some(Outcome::Failed(_) | Outcome::Succeeded { .. } | Outcome::Cancelled { .. }) => {

@@ -236,7 +236,7 @@ async fn r38_an_attempt_begins_and_a_task_is_gone_only_after_the_last_attempts_c
         if cancels {
             task.cancel(CancelRequest::force(Party::Host, "")).await;
             settle().await;
-            assert!(task.state().phase == Phase::Ended && task.shared().head.borrow().gone.is_none());
+            assert!(task.state().phase == Phase::Ended && task.shared().head.get().gone.is_none());
         } else {
             bench.advance(SECOND * 10).await;
             assert_eq!((task.state().phase, task.state().attempt), (Phase::Queued, 1), "its directory is still in use");

@@ -87,9 +87,8 @@ async fn r29_a_call_of_the_contract_keeps_a_task_alive() {
 #[tokio::test]
 async fn r29_a_call_of_any_kind_counts_by_its_gauge() {
     let bench = Bench::new(script(|link| async move {
-        let mut told = link.cancel.clone();
         // Somebody else's hand on the gauge: the test's, through the cancel notice.
-        let _ = told.changed().await;
+        link.cancel.until(Option::is_some).await;
         success(None)
     }));
     let task = bench.inner.start(idle_after(SECOND * 8)).await.unwrap();
@@ -167,7 +166,7 @@ async fn a_task_that_spins_is_told_of_once_for_each_silence() {
 async fn a_task_that_sleeps_is_no_stall_and_neither_is_one_that_is_parked() {
     let bench = Bench::new(script(|link| async move {
         link.gauges.set_fuel_used(10);
-        if link.cancel.borrow().is_none() {
+        if link.cancel.read(Option::is_none) {
             wait_for(&link, "go", None).await;
         }
         link.gauges.set_fuel_used(20);

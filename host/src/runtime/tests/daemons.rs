@@ -286,12 +286,11 @@ async fn r6_a_shutdown_ends_daemons_and_starts_none() {
 /// A daemon that burns its tank each time it has one.
 fn burning() -> Bench {
     let mut bench = Bench::new(script(|link| async move {
-        let mut cancelled = link.cancel.clone();
         loop {
             link.gauges.set_fuel_used(link.gauges.fuel_budget());
             link.news.is_out_of_fuel();
             link.gauges.fuel_came().await;
-            if cancelled.borrow_and_update().is_some() {
+            if link.cancel.read(Option::is_some) {
                 return CellEnd::Returned(GuestOutcome::Cancelled { message: "tidied up".to_owned(), data: None });
             }
         }

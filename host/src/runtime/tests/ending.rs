@@ -193,7 +193,7 @@ async fn f23_asking_again_never_lengthens_the_grace() {
 async fn a_guest_that_is_woken_by_a_cancel_can_read_who_asked() {
     let bench = Bench::new(script(|link| async move {
         let _ = wait_for(&link, "never", None).await;
-        let seen = link.cancel.borrow().as_ref().map(|notice| notice.request.reason.clone());
+        let seen = link.cancel.read(|notice| notice.as_ref().map(|notice| notice.request.reason.clone()));
         success(json!(seen))
     }));
     let task = bench.start().await;

@@ -413,8 +413,7 @@ async fn r5_on_terminal_follows_on_cancel_which_a_task_that_has_no_time_left_has
     let opened = Arc::clone(&door);
     let (bench, called, _) = loaded(
         script(|link| async move {
-            let mut cancel = link.cancel.clone();
-            let _ = cancel.wait_for(Option::is_some).await;
+            link.cancel.until(Option::is_some).await;
             success(None)
         }),
         1,

@@ -23,7 +23,7 @@ fn spinner() -> Script {
             link.gauges.set_fuel_used(link.gauges.fuel_used() + 1);
             link.gauges.set_activity(link.gauges.activity() + 1);
             tokio::task::yield_now().await;
-            if link.cancel.borrow().is_some() {
+            if link.cancel.read(Option::is_some) {
                 return success(None);
             }
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::model::machine::{Refusal, check_percent};
 use crate::ports::hooks::no_task;
-use crate::ports::runner::GuestCall;
+use crate::ports::runner::{CancelNotice, GuestCall};
 use crate::sandbox::bindings::taskcell::plugin::{task, types};
 use crate::sandbox::cell::CellData;
 
@@ -37,15 +37,15 @@ impl task::Host for CellData {
 
     async fn cancel_requested(&mut self) -> wasmtime::Result<Option<task::CancelRequest>> {
         self.called(0);
-        let notice = self.link.cancel.borrow();
-        Ok(notice.as_ref().map(|notice| {
+        let told = |notice: &CancelNotice| {
             let left = notice.grace_ends.saturating_sub(self.clock.steady());
             task::CancelRequest {
                 by: notice.request.by.word().to_owned(),
                 reason: notice.request.reason.clone(),
                 grace_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
             }
-        }))
+        };
+        Ok(self.link.cancel.read(|notice| notice.as_ref().map(told)))
     }
 
     async fn report_progress(

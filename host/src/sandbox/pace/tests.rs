@@ -2,7 +2,7 @@
 
 use std::task::Waker;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use wasmtime::component::Component;
 
 use super::*;
@@ -106,11 +106,10 @@ fn plugin(body: &str) -> String {
 
 fn link() -> CellLink {
     let (calls, _) = mpsc::channel(1);
-    let (_, cancel) = watch::channel(None);
     let output = Arc::new(OutputLog::new(64 << 10));
     CellLink {
         calls,
-        cancel,
+        cancel: Arc::default(),
         gauges: Arc::default(),
         news: Arc::default(),
         gate: Arc::default(),

@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc};
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, ComponentExportIndex, Type};
 
@@ -104,10 +104,9 @@ impl WasmRunner {
             return Box::pin(std::future::ready(Ok(())));
         };
         let (calls, mut asked) = mpsc::channel(1);
-        let (_, cancel) = watch::channel(None);
         let link = CellLink {
             calls,
-            cancel,
+            cancel: Arc::default(),
             gauges: Arc::default(),
             news: Arc::default(),
             gate: Arc::default(),

@@ -48,7 +48,15 @@ pub(super) fn durable(seq: u64) -> Event {
 pub(super) fn created(key: &str) -> Event {
     let key = TaskKey::new(key).unwrap();
     let task = TaskRef { plugin: "plugin".into(), task_type: "type".into(), key };
-    event(1, EventBody::Created { task, input: Arc::new(json!({})), limits: Arc::default(), details: Arc::default() })
+    event(
+        1,
+        EventBody::Created {
+            task: Arc::new(task),
+            input: Arc::new(json!({})),
+            limits: Arc::default(),
+            details: Arc::default(),
+        },
+    )
 }
 
 /// Its end.
