@@ -24,7 +24,12 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use mimalloc::MiMalloc;
 use taskcell_bench::{plot, table};
+
+/// The same as the program's.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// What is to be done.
 #[derive(Debug, Parser)]

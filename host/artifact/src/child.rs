@@ -75,9 +75,11 @@ pub async fn compile<E>(job: Job<'_>, stop: impl Future<Output = E>) -> Result<A
     let program = std::path::absolute(job.program).map_err(ChildError::Start)?;
     let mut child = Command::new(program)
         .arg(WORD)
-        // Nothing of the host's environment is its business; the one variable that it gets is for the compiler.
+        // Nothing of the host's environment is its business; what it gets is for the compiler.
         .env_clear()
         .env("RAYON_NUM_THREADS", THREADS)
+        // And for the allocator, if that is mimalloc: by itself it takes a GiB of addresses, which is all there may be.
+        .env("MIMALLOC_ARENA_RESERVE", "32MiB")
         .current_dir("/")
         // Ctrl-C at the terminal is for the host, which decides what becomes of its children.
         .process_group(0)

@@ -276,7 +276,7 @@ impl Actor {
         let clock = Arc::clone(&self.shared.around.clock);
         // A guest that makes too much happen waits in its call; nobody else does.
         let turn = self.event_pace.ready_at();
-        self.timers.turn = (turn > clock.steady()).then_some(turn);
+        self.timers.turn = (!turn.is_zero() && turn > clock.steady()).then_some(turn);
         let open = self.timers.turn.is_none();
         self.see_to_first_plan().await?;
         if let Cell::Idle { ready } = cell

@@ -293,7 +293,7 @@ impl Turn {
         request.details.turn = Some(self.name.clone());
         request.details.routing = Some(route(&inner, &request));
         let call = request.details.call_id.clone();
-        let Begun { task, joined } = Box::pin(start_or_join(&inner, request, None, None)).await?;
+        let Begun { task, joined } = Box::pin(start_or_join(&inner, Box::new(request), None, None)).await?;
         let (is_foreground, is_own) = {
             let details = &task.shared().state().details;
             let is_own = details.is_of_call(Some(&self.seat.session), Some(&self.name), call.as_deref());

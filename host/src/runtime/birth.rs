@@ -151,7 +151,7 @@ pub(super) async fn create(inner: &Arc<Inner>, prepared: Box<Prepared>) -> Resul
 fn newborn(inner: &Arc<Inner>, prepared: Box<Prepared>) -> Result<(Newborn, Vec<Record>), StartError> {
     let Prepared { mut request, checked, claim, turn, attached } = *prepared;
     let (id, task) = (claim.id, Arc::clone(&claim.task));
-    let details = Arc::new(std::mem::take(&mut request.details));
+    let details = inner.registry.lately.details(&request.details);
     let input = Arc::new(std::mem::take(&mut request.input));
     let (state, mut first) = first_events(inner, &request, (input, Arc::clone(&details)), &checked, &task)?;
 
@@ -198,7 +198,7 @@ pub(super) fn first_events(
     let create = Command::Create {
         task: Arc::clone(task),
         input,
-        limits: Arc::new(checked.limits),
+        limits: inner.registry.lately.limits(&checked.limits),
         details,
         approval: request.approval.clone().map(Box::new),
     };

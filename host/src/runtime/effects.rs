@@ -102,12 +102,13 @@ impl Actor {
             let state = self.shared.state();
             (state.deadline_runs(), state.idle_runs())
         };
-        let now = self.shared.now();
-        self.timers.quiet.run(idle_runs, now.steady, self.reading());
-        if self.timers.deadline.run(deadline_runs, now.steady) {
-            let left = deadline_runs.then(|| self.timers.deadline.left(now.steady).as_millis());
+        let now = self.shared.around.clock.steady();
+        self.timers.quiet.run(idle_runs, now, self.reading());
+        if self.timers.deadline.run(deadline_runs, now) {
+            let left = deadline_runs.then(|| self.timers.deadline.left(now).as_millis());
             let left = left.and_then(|left| u64::try_from(left).ok());
-            self.shared.gauges.set_deadline_ms(left.and_then(|left| now.date.0.checked_add(left)));
+            let date = self.shared.around.clock.date();
+            self.shared.gauges.set_deadline_ms(left.and_then(|left| date.0.checked_add(left)));
         }
     }
 

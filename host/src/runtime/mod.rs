@@ -38,6 +38,7 @@ pub(crate) mod hooks;
 pub(crate) mod host;
 mod index;
 mod keys;
+mod lately;
 mod listing;
 mod making;
 mod messages;

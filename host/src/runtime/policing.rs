@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
+use foldhash::fast::RandomState;
+
 use crate::model::capability::Capability;
 use crate::model::grants::Grants;
 use crate::model::ids::TaskId;
@@ -54,7 +56,7 @@ impl fmt::Debug for PolicyDesk {
 
 #[derive(Debug, Default)]
 struct Out {
-    mandates: HashMap<TaskId, Issued>,
+    mandates: HashMap<TaskId, Issued, RandomState>,
     look_at: usize,
     /// What was taken away from all tasks of a plugin, by its name, since the policy was put in force.
     revoked: HashMap<String, BTreeSet<Capability>>,

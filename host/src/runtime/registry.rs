@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use tokio::sync::futures::OwnedNotified;
 
 use crate::model::filter::TaskFilter;
@@ -13,6 +14,7 @@ use crate::model::ids::{TaskId, TaskRef};
 
 use super::claims::{Claims, OnceAnswer};
 use super::index::Index;
+use super::lately::Lately;
 use super::orphans::Orphans;
 use super::shared::Shared;
 use super::start_error::StartError;
@@ -95,6 +97,7 @@ pub(crate) struct Registry {
     numbers: AtomicU64,
     /// What may be left in the store of starts that were refused.
     pub(super) orphans: Orphans,
+    pub(super) lately: Lately,
 }
 
 #[derive(Debug, Default)]
@@ -102,7 +105,7 @@ struct Books {
     plugins: BTreeMap<String, Arc<Version>>,
     /// The names of versions that are left and whose last tasks are not gone.
     leaving: Vec<(u64, String)>,
-    tasks: HashMap<TaskId, Arc<Shared>>,
+    tasks: HashMap<TaskId, Arc<Shared>, RandomState>,
     /// The same, by what they are looked for.
     index: Index,
     /// What is taken: a key belongs to one live task at a time.
@@ -178,7 +181,8 @@ impl Books {
 
 impl Registry {
     pub(crate) fn new(keep: Keep) -> Self {
-        Self { books: Mutex::default(), keep, numbers: AtomicU64::new(1), orphans: Orphans::default() }
+        let (orphans, lately) = (Orphans::default(), Lately::default());
+        Self { books: Mutex::default(), keep, numbers: AtomicU64::new(1), orphans, lately }
     }
 
     fn lock(&self) -> MutexGuard<'_, Books> {

@@ -91,7 +91,7 @@ pub(super) async fn run(inner: &Arc<Inner>, mut request: StartRequest) -> Result
     let beside = waits.then(|| waiter.mark());
     let asked = &request.details;
     let (session, turn, call_id) = (asked.session.clone(), asked.turn.clone(), asked.call_id.clone());
-    let Begun { task, joined } = Box::pin(start_or_join(inner, request, None, beside)).await?;
+    let Begun { task, joined } = Box::pin(start_or_join(inner, Box::new(request), None, beside)).await?;
     if !waits {
         return Ok(Started::Pending(task));
     }

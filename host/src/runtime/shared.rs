@@ -175,7 +175,7 @@ pub(crate) struct Shared {
     /// The last event after the end that those who follow were told.
     pub(super) told_after: Mutex<EventSeq>,
     /// The end of a task whose end could not be stored.
-    unstored: Mutex<Option<Event>>,
+    unstored: Mutex<Option<Box<Event>>>,
 }
 
 /// How far a task is, for whoever waits.
@@ -327,13 +327,13 @@ impl Shared {
             let state = self.state();
             Event { action: state.action(), ..Event::new(state.seq.next(), self.around.clock.date(), body) }
         };
-        *self.unstored.lock().unwrap_or_else(PoisonError::into_inner) = Some(end.clone());
+        *self.unstored.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(end.clone()));
         end
     }
 
     /// The task's end, when it is not in the store.
     pub(crate) fn unstored(&self) -> Option<Event> {
-        self.unstored.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.unstored.lock().unwrap_or_else(PoisonError::into_inner).as_deref().cloned()
     }
 
     /// Whether this host cannot go on with it, and the next one will: its end here is none.

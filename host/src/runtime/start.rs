@@ -61,7 +61,7 @@ pub(super) struct Checked {
 
 /// A task whose start cannot be refused any more, unless by its store, or the parent that it is to have.
 pub(crate) struct Prepared {
-    pub(super) request: StartRequest,
+    pub(super) request: Box<StartRequest>,
     pub(super) checked: Checked,
     pub(super) claim: Claim,
     pub(super) turn: Turn,
@@ -111,12 +111,14 @@ pub(super) fn new_schedule_id() -> ScheduleId {
 }
 
 /// Starts a task. With `on_terminal`, that is called when it has its outcome.
-pub(super) async fn start(
+pub(super) fn start(
     inner: &Arc<Inner>,
     request: StartRequest,
     on_terminal: Option<OnTerminal>,
-) -> Result<TaskHandle, StartError> {
-    start_or_join(inner, request, on_terminal, None).await.map(|begun| begun.task)
+) -> impl Future<Output = Result<TaskHandle, StartError>> + Send {
+    // It is large, and moved a dozen times until the task lives.
+    let started = start_or_join(inner, Box::new(request), on_terminal, None);
+    async move { started.await.map(|begun| begun.task) }
 }
 
 /// What a start came to.
@@ -129,7 +131,7 @@ pub(super) struct Begun {
 /// The same, and says whether there was such a task already. With `beside`, somebody waits for a new one.
 pub(super) async fn start_or_join(
     inner: &Arc<Inner>,
-    mut request: StartRequest,
+    mut request: Box<StartRequest>,
     on_terminal: Option<OnTerminal>,
     beside: Option<Arc<Beside>>,
 ) -> Result<Begun, StartError> {
@@ -208,7 +210,7 @@ pub(super) async fn start_daemon(
 ) -> Result<TaskHandle, StartError> {
     let checked = check(inner, &request, Some(version), None)?;
     request.key = daemon_key(&request.task_type);
-    start_with_id(inner, request, checked, new_id()).await
+    start_with_id(inner, Box::new(request), checked, new_id()).await
 }
 
 /// Starts a schedule's task, with the id that was written down for it. A task that has this id already stays as it is, and
@@ -221,7 +223,7 @@ pub(super) async fn start_scheduled(
     set_daemon_key(inner, &mut request)?;
     let checked = check(inner, &request, None, None)?;
     see_daemon(&request, checked.kind)?;
-    start_with_id(inner, request, checked, id).await
+    start_with_id(inner, Box::new(request), checked, id).await
 }
 
 /// Whether a request could be fulfilled as things are now. Starts nothing.
@@ -231,7 +233,7 @@ pub(super) fn check_only(inner: &Inner, request: &StartRequest) -> Result<(), St
 
 async fn start_with_id(
     inner: &Arc<Inner>,
-    request: StartRequest,
+    request: Box<StartRequest>,
     checked: Checked,
     id: TaskId,
 ) -> Result<TaskHandle, StartError> {
@@ -254,7 +256,7 @@ pub(super) async fn start_as(
     }
     checked.tree = right.tree;
     checked.lower_to(&right.limits);
-    start_with_id(inner, request, checked, right.id).await
+    start_with_id(inner, Box::new(request), checked, right.id).await
 }
 
 impl Checked {
@@ -293,7 +295,7 @@ enum Ready {
 /// Sees what can be refused, and then takes the key and a turn.
 async fn prepare(
     inner: &Arc<Inner>,
-    mut request: StartRequest,
+    mut request: Box<StartRequest>,
     checked: Checked,
     claim: Claim,
 ) -> Result<Ready, StartError> {

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use foldhash::fast::RandomState;
+
 use crate::model::event::{Event, EventSeq};
 use crate::model::ids::TaskId;
 use crate::model::papers::TaskPapers;
@@ -19,7 +21,7 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct Books {
     /// Boxed, because a table that grows moves all that is in it, and has room for twice as much.
-    streams: HashMap<StreamId, Box<Stream>>,
+    streams: HashMap<StreamId, Box<Stream>, RandomState>,
     /// The tasks, by their places.
     tasks: BTreeMap<u64, TaskId>,
     /// How many tasks have come.

@@ -247,7 +247,7 @@ async fn t21_a_helper_that_is_none_is_told() {
 async fn t21_the_child_has_nothing_of_the_hosts_environment() {
     let script = Script::new("cat /proc/$$/environ > environ");
     load(&host_with(script.path(), LoadLimits::default())).await.unwrap_err();
-    assert_eq!(read(script.file("environ")), b"RAYON_NUM_THREADS=4\0");
+    assert_eq!(read(script.file("environ")), b"RAYON_NUM_THREADS=4\0MIMALLOC_ARENA_RESERVE=32MiB\0");
 }
 
 #[tokio::test]

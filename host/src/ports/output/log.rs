@@ -30,12 +30,14 @@ const RESUMES_UNKNOWN: &str =
 /// One task's output.
 #[derive(Debug)]
 pub(crate) struct OutputLog {
-    ring: Mutex<Ring>,
+    sizes: Sizes,
+    /// Made with the first piece: most tasks print nothing, and it is larger than all the rest.
+    ring: OnceLock<Box<Mutex<Ring>>>,
     /// What is hidden in whatever is printed.
     secrets: OnceLock<Arc<Secrets>>,
     spill: Option<Spill>,
     /// Who may write to the spill: one at a time, however many calls wait for it.
-    turn: Arc<Semaphore>,
+    turn: OnceLock<Arc<Semaphore>>,
     /// Whether the task was told that output cannot be kept.
     told: AtomicBool,
     /// Made when somebody first follows it.
@@ -73,8 +75,7 @@ impl OutputLog {
         let Remains { next, never, is_known } = spill.reopen();
         let log = Self::made_of(bytes_max, Some(spill));
         let says = if is_known { RESUMES } else { RESUMES_UNKNOWN };
-        let sizes = log.lock().sizes;
-        *log.lock() = Ring::reopened(sizes, next, never, says);
+        *log.lock() = Ring::reopened(log.sizes, next, never, says);
         log.joined(behind)
     }
 
@@ -92,17 +93,34 @@ impl OutputLog {
         let sizes = Sizes::new(bytes_max, spill.as_ref().map(|spill| spill.bytes_max));
         Self {
             behind: None,
-            ring: Mutex::new(Ring::new(sizes)),
+            sizes,
+            ring: OnceLock::new(),
             secrets: OnceLock::new(),
             spill,
-            turn: Arc::new(Semaphore::new(1)),
+            turn: OnceLock::new(),
             told: AtomicBool::new(false),
             changed: OnceLock::new(),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Ring> {
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+        let made = || {
+            let mut ring = Ring::new(self.sizes);
+            if let Some(secrets) = self.secrets.get() {
+                ring.hide(secrets);
+            }
+            Box::new(Mutex::new(ring))
+        };
+        self.ring.get_or_init(made).lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, unless nothing was ever printed.
+    fn lock_made(&self) -> Option<MutexGuard<'_, Ring>> {
+        self.ring.get().map(|ring| ring.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn turns(&self) -> Arc<Semaphore> {
+        Arc::clone(self.turn.get_or_init(|| Arc::new(Semaphore::new(1))))
     }
 
     /// Takes bytes of stdout. A character that is cut between two writes is put together again.
@@ -128,13 +146,18 @@ impl OutputLog {
 
     /// Hides these secrets in whatever is written from now on, also those that come to them. For once, before anything is.
     pub(crate) fn hide(&self, secrets: &Arc<Secrets>) {
-        if self.secrets.set(Arc::clone(secrets)).is_ok() {
-            self.lock().hide(secrets);
+        if self.secrets.set(Arc::clone(secrets)).is_ok()
+            && let Some(mut ring) = self.lock_made()
+        {
+            ring.hide(secrets);
         }
     }
 
     /// Takes what was held back because it may have been the beginning of a secret: nothing follows it.
     pub(crate) fn let_go(&self) {
+        if self.ring.get().is_none() {
+            return;
+        }
         for to_stdout in [true, false] {
             let _is_over = self.append(|ring| {
                 let rest = ring.held_back(to_stdout);
@@ -168,14 +191,14 @@ impl OutputLog {
 
     /// Whether more is in memory than may be, until it has been written to the spill.
     pub(crate) fn is_over(&self) -> bool {
-        self.lock().is_over()
+        self.lock_made().is_some_and(|ring| ring.is_over())
     }
 
     /// Waits for the turn to call [`OutputLog::make_room`].
     ///
     /// Cancel safety: dropping the future gives its place up.
     pub(crate) async fn turn(&self) -> Option<SpillTurn> {
-        Arc::clone(&self.turn).acquire_owned().await.ok().map(SpillTurn)
+        self.turns().acquire_owned().await.ok().map(SpillTurn)
     }
 
     /// Writes what is only in memory to the spill, if there is too much of it. Blocks.
@@ -189,7 +212,7 @@ impl OutputLog {
 
     /// Whether something is to be written to the spill although there is room in memory.
     pub(crate) fn is_behind(&self) -> bool {
-        self.behind.is_some() && self.lock().is_behind()
+        self.behind.is_some() && self.lock_made().is_some_and(|ring| ring.is_behind())
     }
 
     /// Writes what is only in memory to the spill, if all of it is to be there. Blocks. What cannot be written is tried again
@@ -212,7 +235,7 @@ impl OutputLog {
     /// Writes what is to be written, unless somebody does already; then later.
     pub(super) fn write_behind(&self) {
         self.lock().is_noted = false;
-        if let Ok(turn) = Arc::clone(&self.turn).try_acquire_owned() {
+        if let Ok(turn) = self.turns().try_acquire_owned() {
             let _ = self.catch_up(SpillTurn(turn));
         }
         self.note_behind();
@@ -221,7 +244,7 @@ impl OutputLog {
     /// Has it written that something is only in memory, once.
     fn note_behind(&self) {
         let Some((behind, me)) = &self.behind else { return };
-        let mut ring = self.lock();
+        let Some(mut ring) = self.lock_made() else { return };
         if ring.is_behind() && !std::mem::replace(&mut ring.is_noted, true) {
             drop(ring);
             behind.add(Weak::clone(me));
@@ -263,7 +286,7 @@ impl OutputLog {
 
     /// Bytes that are kept, in memory and in the spill.
     pub(crate) fn bytes(&self) -> u64 {
-        let in_memory = self.lock().bytes();
+        let in_memory = self.lock_made().map_or(0, |ring| ring.bytes());
         in_memory.saturating_add(self.spill.as_ref().map_or(0, Spill::bytes))
     }
 
@@ -310,7 +333,7 @@ impl OutputLog {
 
     /// Where the next piece will be.
     pub(crate) fn end(&self) -> OutputCursor {
-        OutputCursor(self.lock().next)
+        OutputCursor(self.lock_made().map_or(0, |ring| ring.next))
     }
 
     /// Where the next piece will be, for somebody who reads on there: what is written from now on is not joined with what

@@ -62,7 +62,7 @@ fn spilling(bytes_max: u64, spill_max: u64) -> (OutputLog, Disk) {
 fn settle(log: &OutputLog, is_over: bool) {
     assert_eq!(is_over, log.is_over());
     if is_over {
-        log.make_room(SpillTurn(Arc::clone(&log.turn).try_acquire_owned().unwrap()));
+        log.make_room(SpillTurn(log.turns().try_acquire_owned().unwrap()));
         assert!(!log.is_over());
     }
 }

@@ -189,7 +189,7 @@ fn r44_a_full_disk_is_told_once_and_tried_again() {
         behind.write();
         assert!(log.is_behind());
     }
-    log.catch_up(SpillTurn(Arc::clone(&log.turn).try_acquire_owned().unwrap())).unwrap_err();
+    log.catch_up(SpillTurn(log.turns().try_acquire_owned().unwrap())).unwrap_err();
     disk.full.store(false, Ordering::Relaxed);
     behind.write();
     assert!(!log.is_behind());
@@ -204,7 +204,7 @@ fn r44_it_is_written_while_a_guest_makes_room() {
     let disk = Disk::default();
     let Life { log, behind } = Life::first(&disk, LARGE, LARGE);
     log.stdout("x");
-    let turn = Arc::clone(&log.turn).try_acquire_owned().unwrap();
+    let turn = log.turns().try_acquire_owned().unwrap();
     behind.write();
     assert!(log.is_behind(), "one at a time");
     drop(turn);
