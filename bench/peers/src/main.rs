@@ -23,9 +23,14 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
+use mimalloc::MiMalloc;
 
 use measure::Amount;
 use sides::list::Side;
+
+/// For every side that runs in this process, and the one that the `taskcell` program has.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// What is to be done.
 #[derive(Debug, Parser)]

@@ -15,7 +15,7 @@ pub struct TaskPapers {
     pub plugin: PluginDigest,
     /// What it may touch, as far as whoever started it said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub grants: Option<Grants>,
+    pub grants: Option<Box<Grants>>,
     /// What was asked for with its idempotency key, which is in its details.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) fingerprint: Option<Fingerprint>,

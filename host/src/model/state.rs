@@ -61,7 +61,7 @@ pub(crate) struct TaskState {
     pub(crate) progress: Option<Progress>,
     pub(crate) estimate: Estimate,
     pub(crate) parked: Option<ParkPoint>,
-    pub(crate) paused: Option<Pause>,
+    pub(crate) paused: Option<Box<Pause>>,
     pub(crate) fuel_budget: u64,
     /// What it got of `fuel_on_request`.
     pub(crate) fuel_on_request: u64,
@@ -103,8 +103,8 @@ pub(crate) struct TaskState {
     pub(crate) plan_actions: u64,
     /// Who waits for its planner beside the host.
     pub(crate) planner_callers: Vec<Party>,
-    pub(crate) cancel: Option<CancelRequest>,
-    pub(crate) panic: Option<(String, String)>,
+    pub(crate) cancel: Option<Box<CancelRequest>>,
+    pub(crate) panic: Option<Box<(String, String)>>,
     pub(crate) artifacts: Vec<Artifact>,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) usage: Usage,
@@ -341,7 +341,8 @@ impl TaskState {
             EventBody::ChildWaitStarted { child, .. } => self.parked = Some(ParkPoint::Child(*child)),
             EventBody::Updated { revision, patch, .. } => self.patch(*revision, patch),
             EventBody::Paused { by, reason } => {
-                self.paused = Some(Pause { by: *by, reason: reason.clone(), since: event.at });
+                let pause = Pause { by: *by, reason: reason.clone(), since: event.at };
+                self.paused = Some(Box::new(pause));
             }
             EventBody::Resumed { .. } => self.paused = None,
             EventBody::FuelRequested { number, units, reason, timeout } => {
@@ -375,14 +376,14 @@ impl TaskState {
             },
             EventBody::Plan { change } => self.planned(change),
             EventBody::ArtifactAttached(artifact) => self.artifacts.push(artifact.clone()),
-            EventBody::Panicked { message, place } => self.panic = Some((message.clone(), place.clone())),
+            EventBody::Panicked { message, place } => self.panic = Some(Box::new((message.clone(), place.clone()))),
             EventBody::Detached { .. } => self.background = true,
             EventBody::DeliverySet { delivery, continue_policy, .. } => {
                 let details = Arc::make_mut(&mut self.details);
                 details.delivery = *delivery;
                 details.continue_policy = *continue_policy;
             }
-            EventBody::CancelRequested(request) => self.cancel = Some(request.clone()),
+            EventBody::CancelRequested(request) => self.cancel = Some(Box::new(request.clone())),
             EventBody::Finished { outcome, usage, .. } => self.finished(event.at, outcome, *usage),
         }
         self.note_stillness(event.at);
@@ -517,14 +518,14 @@ impl TaskState {
             awaits_child: self.awaited_child(),
             awaits_plugin: None,
             waiting: self.waiting().cloned(),
-            paused: self.paused.clone(),
+            paused: self.paused.as_deref().cloned(),
             fuel_request: self.fuel_request().cloned(),
             fuel_budget: self.fuel_budget,
             hour_used_up: self.hour_used_up,
             note: self.note.clone(),
             revision: self.revision,
             background: self.background,
-            cancel: self.cancel.clone(),
+            cancel: self.cancel.as_deref().cloned(),
             outcome: self.outcome.clone(),
             artifacts: self.artifacts.clone(),
             usage: if self.outcome.is_some() { self.usage } else { self.with_told(usage) },

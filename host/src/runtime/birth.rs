@@ -158,7 +158,7 @@ fn newborn(inner: &Arc<Inner>, prepared: Box<Prepared>) -> Result<(Newborn, Vec<
     let place = LoopPlace::new(&inner.loops, id, &details, request.untold, checked.beside);
     first.push(Record::Papers(Box::new(TaskPapers {
         plugin: checked.version.plugin.digest(),
-        grants: request.grants.clone(),
+        grants: request.grants.clone().map(Box::new),
         fingerprint: claim.fingerprint(),
         once: claim.once_key().cloned().filter(|key| OnceKey::of_details(&details).as_ref() != Some(key)),
         attachments: attached.as_ref().map(Attached::place),

@@ -373,7 +373,7 @@ impl Actor {
 
     /// Passes a wish that this task stop on to its children.
     pub(super) fn stop_children_if_asked(&mut self) {
-        let Some(request) = self.shared.state().cancel.clone() else { return };
+        let Some(request) = self.shared.state().cancel.as_deref().cloned() else { return };
         for shared in self.bound_children() {
             let request = request.clone();
             self.jobs.spawn(async move {
@@ -431,7 +431,7 @@ impl Shared {
     /// Stops the children that do not outlive it, and says whose wish that is.
     pub(super) async fn stop_bound(&self, children: Vec<Arc<Self>>) {
         // A wish that is on its way to them still is told by whose it is, and not as this task's end.
-        let asked = self.state().cancel.clone();
+        let asked = self.state().cancel.as_deref().cloned();
         let ended = || CancelRequest::new(Party::Task(self.id), "the task that started it has ended");
         for child in children {
             cancel(&child, asked.clone().unwrap_or_else(ended)).await;

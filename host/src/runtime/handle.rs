@@ -307,7 +307,7 @@ impl TaskHandle {
     /// Cancel safety: dropping the future does nothing to the task.
     pub async fn receipt(&self) -> Option<CancelReceipt> {
         self.gone().await;
-        let request = self.shared.state().cancel.clone()?;
+        let request = self.shared.state().cancel.as_deref().cloned()?;
         let moments = self.shared.moments();
         let (asked, ended, gone) = (moments.asked?, moments.ended?, self.shared.head.get().gone?);
         let (effects, effects_complete) = self.effects().await;

@@ -12,6 +12,9 @@ use crate::ports::clock::BoxFuture;
 use crate::ports::kv::{ValueStore, Values};
 use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
 
+/// How many events most tasks have: created, started, finished.
+const EVENTS_OF_MOST: usize = 3;
+
 /// Keeps everything in memory and loses it with the process.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
@@ -55,15 +58,8 @@ impl MemoryStore {
     }
 
     fn append(&self, stream: StreamId, fence: Fence, records: Vec<Record>) -> Result<(), CommitError> {
-        let mut books = self.lock();
-        let Books { streams, tasks, places, .. } = &mut *books;
-        let mut head = streams.get(&stream).and_then(|kept| kept.head());
-        let fits = match (fence, head) {
-            (Fence::Absent, None) => true,
-            (Fence::After(expected), Some(last)) => expected == last,
-            (Fence::Absent, Some(_)) | (Fence::After(_), None) => false,
-        };
-        let mut events = Vec::with_capacity(records.len());
+        let room = if fence == Fence::Absent { EVENTS_OF_MOST } else { 0 };
+        let mut events: Vec<Event> = Vec::with_capacity(records.len().max(room));
         let mut forgotten = EventSeq::default();
         let mut papers = None;
         for record in records {
@@ -78,19 +74,27 @@ impl MemoryStore {
                     continue;
                 }
             };
-            if event.seq != head.unwrap_or_default().next() {
+            if events.last().is_some_and(|last| event.seq != last.seq.next()) {
                 return Err(CommitError::Fenced);
             }
-            head = Some(event.seq);
             events.push(event);
         }
-        if !fits {
+        // All of them wait for this lock: what can be done before, was.
+        let mut books = self.lock();
+        let Books { streams, tasks, places, .. } = &mut *books;
+        let head = streams.get(&stream).and_then(|kept| kept.head());
+        let fits = match (fence, head) {
+            (Fence::Absent, None) => true,
+            (Fence::After(expected), Some(last)) => expected == last,
+            (Fence::Absent, Some(_)) | (Fence::After(_), None) => false,
+        };
+        if !fits || events.first().is_some_and(|first| first.seq != head.unwrap_or_default().next()) {
             return Err(CommitError::Fenced);
         }
-        if head.is_none() {
+        let Some(head) = events.last().map(|last| last.seq).or(head) else {
             // A stream begins with an event.
             return Ok(());
-        }
+        };
         let kept = streams.entry(stream).or_default();
         if let (StreamId::Task(id), 0) = (stream, kept.place) {
             *places += 1;
@@ -98,10 +102,14 @@ impl MemoryStore {
             tasks.insert(kept.place, id);
         }
         kept.papers = papers.or(kept.papers.take());
-        kept.events.extend(events);
+        if kept.events.is_empty() {
+            kept.events = events;
+        } else {
+            kept.events.extend(events);
+        }
         if forgotten > EventSeq::default() {
             // The last one says where the stream goes on.
-            kept.events.retain(|event| event.seq > forgotten || Some(event.seq) == head);
+            kept.events.retain(|event| event.seq > forgotten || event.seq == head);
         }
         Ok(())
     }
@@ -126,13 +134,17 @@ impl TaskStore for MemoryStore {
     }
 
     fn remove(&self, stream: StreamId) -> BoxFuture<'_, Result<(), StoreError>> {
-        let mut books = self.lock();
-        if let StreamId::Task(id) = stream {
-            books.streams.remove(&StreamId::After(id));
-        }
-        if let Some(gone) = books.streams.remove(&stream) {
-            books.tasks.remove(&gone.place);
-        }
+        let removed = {
+            let mut books = self.lock();
+            let after = if let StreamId::Task(id) = stream { books.streams.remove(&StreamId::After(id)) } else { None };
+            let gone = books.streams.remove(&stream);
+            if let Some(gone) = &gone {
+                books.tasks.remove(&gone.place);
+            }
+            (after, gone)
+        };
+        // Nobody waits for this.
+        drop(removed);
         Box::pin(std::future::ready(Ok(())))
     }
 

@@ -247,7 +247,7 @@ async fn t21_a_helper_that_is_none_is_told() {
 async fn t21_the_child_has_nothing_of_the_hosts_environment() {
     let script = Script::new("cat /proc/$$/environ > environ");
     load(&host_with(script.path(), LoadLimits::default())).await.unwrap_err();
-    assert_eq!(read(script.file("environ")), b"RAYON_NUM_THREADS=4\0MIMALLOC_ARENA_RESERVE=32MiB\0");
+    assert_eq!(read(script.file("environ")), b"MIMALLOC_ARENA_EAGER_COMMIT=0\0RAYON_NUM_THREADS=4\0");
 }
 
 #[tokio::test]
@@ -286,6 +286,7 @@ fn asked(component: &[u8]) -> Vec<u8> {
 async fn t21_the_child_limits_itself_and_ends_with_its_host() {
     let mut child = Command::new(process::taskcell())
         .arg("taskcell-compile")
+        .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

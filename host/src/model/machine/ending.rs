@@ -14,7 +14,7 @@ use crate::model::state::TaskState;
 
 pub(super) fn cancel(state: &TaskState, request: CancelRequest, usage: Usage) -> Decision {
     // A later request may only shorten the grace: who asked first, and why, stays.
-    let request = match &state.cancel {
+    let request = match state.cancel.as_deref() {
         Some(first) if first.grace <= request.grace => return Decision::only(Answer::Done),
         Some(first) => CancelRequest { grace: request.grace, ..first.clone() },
         None => request,
@@ -85,7 +85,7 @@ fn outcome_of(state: &TaskState, end: CellEnd) -> Outcome {
             };
             Outcome::Cancelled { by, reason, forced: false, begun: true, message, data }
         }
-        CellEnd::Failed(failure) => Outcome::Failed(match (&state.panic, failure.kind) {
+        CellEnd::Failed(failure) => Outcome::Failed(match (state.panic.as_deref(), failure.kind) {
             // A Rust guest panics by saying so and then trapping; the trap is only the end of it. A lack of memory
             // does not panic: if one was refused before, the guest had coped with that.
             (Some((message, place)), FailureKind::Trap | FailureKind::Memory) => {

@@ -71,7 +71,7 @@ impl Decider {
     pub(super) fn view(&self) -> View {
         let state = &self.state;
         let look = state.snapshot(TaskId::from_random(1), Usage::default(), Timestamp(0)).unwrap();
-        assert_eq!(look.paused, state.paused);
+        assert_eq!(look.paused.as_ref(), state.paused.as_deref());
         let mut mailbox = state.mailbox.clone();
         let mut kept = Vec::new();
         while let Some((key, oldest)) =

@@ -36,7 +36,7 @@ impl Kept {
     pub(in crate::runtime) fn actor(self, inner: &Arc<Inner>, fit: Fit) -> (Box<Actor>, Cell) {
         let Fit { version, schemas, wanted, papers, attached } = fit;
         let task_type = &self.body.shared.task.task_type;
-        let hooks = inner.task_hooks(&version.plugin, task_type, papers.grants.as_ref());
+        let hooks = inner.task_hooks(&version.plugin, task_type, papers.grants.as_deref());
         let makings = Makings {
             body: self.body,
             schemas,
@@ -47,7 +47,7 @@ impl Kept {
             attached,
             queued: Some(inner.queue.enter_again()),
             told_once: self.told_once,
-            grants: papers.grants,
+            grants: papers.grants.map(|grants| *grants),
             version,
         };
         let (actor, ready) = make(inner, makings);

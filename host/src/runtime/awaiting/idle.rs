@@ -306,7 +306,7 @@ impl Caretaker {
     fn tell_plugin(&self) {
         let Some(papers) = self.papers.as_ref().filter(|papers| papers.plugin != nobodys_code()) else { return };
         let (shared, inner) = (self.shared(), &self.inner);
-        let of = Untold { id: shared.id, plugin: papers.plugin, grants: papers.grants.clone() };
+        let of = Untold { id: shared.id, plugin: papers.plugin, grants: papers.grants.as_deref().cloned() };
         inner.standby.awaiting.note_untold(&shared.task.plugin, of);
         if let Some(version) = inner.registry.version(&shared.task.plugin) {
             inner.tell_of_ends(&version);

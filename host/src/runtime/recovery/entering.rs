@@ -172,11 +172,11 @@ impl Inner {
         let at_end = named.and_then(|_| self.on_terminals.of(&state.details, None).ok().flatten());
         let at_end = at_end.filter(|_| !self.standby.leaves());
         if let (Some(papers), None) = (&of_code, &version) {
-            let of = Untold { id, plugin: papers.plugin, grants: papers.grants.clone() };
+            let of = Untold { id, plugin: papers.plugin, grants: papers.grants.as_deref().cloned() };
             self.standby.awaiting.note_untold(&task.plugin, of);
         }
         let hooks = version.zip(of_code.as_ref()).and_then(|(version, papers)| {
-            let hooks = self.task_hooks(&version.plugin, &task.task_type, papers.grants.as_ref())?;
+            let hooks = self.task_hooks(&version.plugin, &task.task_type, papers.grants.as_deref())?;
             Some((hooks, version))
         });
 

@@ -176,8 +176,8 @@ pub(super) async fn t40_any_text_comes_back_as_it_was(mut subject: Subject) {
     ];
     let events: Vec<_> = (1..).zip(texts).map(|(seq, text)| event(seq, json!({ text: text }))).collect();
     let mut papers = TaskPapers::new(PluginDigest::of(b"code"));
-    papers.grants =
-        Some(Grants { env: texts.map(|text| (text.to_owned(), text.to_owned())).into(), ..Grants::default() });
+    let env = texts.map(|text| (text.to_owned(), text.to_owned())).into();
+    papers.grants = Some(Box::new(Grants { env, ..Grants::default() }));
     let mut records: Vec<_> = events.iter().cloned().map(Record::Event).collect();
     records.push(Record::Papers(Box::new(papers.clone())));
     subject.store.commit(stream, Fence::Absent, records).await.unwrap();

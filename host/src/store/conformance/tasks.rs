@@ -41,7 +41,7 @@ pub(super) async fn t40_a_place_is_not_given_again(mut subject: Subject) {
 pub(super) async fn t40_papers_are_kept_with_their_task(mut subject: Subject) {
     let papers = |code: &[u8]| {
         let mut papers = TaskPapers::new(PluginDigest::of(code));
-        papers.grants = Some(Grants { kv: true, ..Grants::default() });
+        papers.grants = Some(Box::new(Grants { kv: true, ..Grants::default() }));
         papers.attachments = Some(u64::MAX);
         papers
     };
