@@ -14,6 +14,7 @@ mod roots;
 mod rust;
 mod sizes;
 mod tree;
+mod units;
 mod wit;
 mod words;
 
