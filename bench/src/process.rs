@@ -25,8 +25,9 @@ pub(crate) fn look() -> Result<Look> {
     })
 }
 
-/// Larger than any reservation that is none of the pool's memories, in the fast profile: there each has four gibibytes.
-const POOL_BYTES_MIN: u64 = 1 << 30;
+/// Larger than any reservation that is none of the pool's memories, in the fast profile: there each cell's has four gibibytes, and
+/// the allocator's own are of one to sixteen.
+const POOL_BYTES_MIN: u64 = 64 << 30;
 
 /// How much of the memory lies in the pool of the cells' memories, in the fast profile; what lies close beside it is counted too.
 #[expect(clippy::cast_precision_loss, reason = "a process has never so much")]

@@ -78,7 +78,7 @@ pub async fn compile<E>(job: Job<'_>, stop: impl Future<Output = E>) -> Result<A
         // Nothing of the host's environment is its business; what it gets is for the compiler.
         .env_clear()
         .env("RAYON_NUM_THREADS", THREADS)
-        // Or for the allocator, if that is mimalloc: else what it sets aside counts against the limit before it is used.
+        // Or for the allocator, if that is mimalloc: what it sets aside counts against the limit before it is used.
         .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
         .current_dir("/")
         // Ctrl-C at the terminal is for the host, which decides what becomes of its children.

@@ -59,14 +59,17 @@ impl Pool {
     }
 
     pub(crate) fn push_woken(&self, cell: Arc<Cell>) {
-        self.push(cell, |queues| &mut queues.woken);
+        self.push(cell, 0, |queues| &mut queues.woken);
     }
 
+    /// Takes back one that burns on, from the worker whose turn with it is over and who looks for the next job now. So nobody
+    /// is called for that one alone: it would go to and fro between two processors, turn by turn.
     pub(crate) fn push_busy(&self, cell: Arc<Cell>) {
-        self.push(cell, |queues| &mut queues.busy);
+        self.push(cell, 1, |queues| &mut queues.busy);
     }
 
-    fn push(&self, cell: Arc<Cell>, queue: impl FnOnce(&mut Queues) -> &mut VecDeque<Arc<Cell>>) {
+    /// `hands` are the workers that come by themselves.
+    fn push(&self, cell: Arc<Cell>, hands: usize, queue: impl FnOnce(&mut Queues) -> &mut VecDeque<Arc<Cell>>) {
         let mut queues = self.lock();
         if queues.shut {
             drop(queues);
@@ -74,7 +77,17 @@ impl Pool {
             return;
         }
         queue(&mut queues).push_back(cell);
-        let asleep = queues.idle > queues.called;
+        self.call(queues, hands);
+    }
+
+    /// A worker that goes leaves its turn to others: nobody was called for what it has pushed last.
+    pub(crate) fn leave_turn(&self) {
+        self.call(self.lock(), 0);
+    }
+
+    /// Wakes a worker, if there is more to do than these hands can, and one that sleeps and was not called.
+    fn call(&self, mut queues: MutexGuard<'_, Queues>, hands: usize) {
+        let asleep = queues.woken.len() + queues.busy.len() > hands && queues.idle > queues.called;
         queues.called += usize::from(asleep);
         drop(queues);
         if asleep {
@@ -189,6 +202,12 @@ impl Pool {
 
     pub(crate) fn is_shut(&self) -> bool {
         self.lock().shut
+    }
+
+    #[cfg(test)]
+    pub(crate) fn idle_and_called(&self) -> (usize, usize) {
+        let queues = self.lock();
+        (queues.idle, queues.called)
     }
 
     #[cfg(test)]

@@ -146,6 +146,7 @@ impl Crew {
             self.seats.end(seat);
             if spare && self.has_enough() {
                 self.pool.tell_ends();
+                self.pool.leave_turn();
                 return;
             }
         }

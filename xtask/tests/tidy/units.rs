@@ -21,14 +21,16 @@ fn units(targets: &[&str]) -> Result<BTreeSet<String>, String> {
         return Err(format!("cargo shows no units: {}", String::from_utf8_lossy(&output.stderr)));
     }
     let graph: Value = serde_json::from_slice(&output.stdout).map_err(|error| format!("no graph of units: {error}"))?;
-    Ok(graph["units"].as_array().map_or_else(BTreeSet::new, |units| units.iter().filter_map(foreign).collect()))
+    let units = graph.get("units").and_then(Value::as_array).ok_or("a graph without units")?;
+    Ok(units.iter().filter_map(foreign).collect())
 }
 
 /// One of another workspace, by what makes it a different one.
 fn foreign(unit: &Value) -> Option<String> {
-    let package = unit["pkg_id"].as_str().filter(|package| !package.starts_with("path+"))?;
-    let parts = ["mode", "platform", "features"].map(|part| &unit[part]);
-    Some(json!([package, unit["target"]["name"], unit["target"]["kind"], unit["profile"], parts]).to_string())
+    let package = unit.get("pkg_id")?.as_str().filter(|package| !package.starts_with("path+"))?;
+    let target = unit.get("target")?;
+    let parts = ["mode", "platform", "features", "profile"].map(|part| unit.get(part));
+    Some(json!([package, target.get("name"), target.get("kind"), parts]).to_string())
 }
 
 #[test]

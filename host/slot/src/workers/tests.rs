@@ -386,3 +386,25 @@ async fn guests_run_at_a_lower_priority_than_whoever_made_the_workers() {
     assert_eq!(guests, (own + 10).min(19));
     assert_eq!(rustix::process::getpriority_process(None).unwrap(), own, "only theirs");
 }
+
+#[test]
+fn nobody_is_called_for_a_guest_that_burns_alone() {
+    watch_over_the_tests();
+    let pool: Arc<Pool> = Arc::default();
+    let turns = Arc::new(AtomicUsize::new(0));
+    let _burning = Guest::new(burn(Arc::clone(&turns)), &pool);
+    // This thread is the worker that has it; another one sleeps.
+    let Some(Job::Turn(cell)) = pool.next(false) else { panic!("there is a guest") };
+    let sleeper = {
+        let pool = Arc::clone(&pool);
+        std::thread::Builder::new().spawn(move || matches!(pool.next(true), Some(Job::Turn(_)))).unwrap()
+    };
+    while pool.idle_and_called() != (1, 0) {
+        std::thread::yield_now();
+    }
+    cell.turn();
+    assert_eq!((turns.load(Ordering::Relaxed), pool.idle_and_called()), (1, (1, 0)));
+    // For a second one somebody is.
+    let _other = Guest::new(burn(turns), &pool);
+    assert!(sleeper.join().unwrap());
+}
