@@ -63,7 +63,7 @@ impl Pool {
     }
 
     /// Takes back one that burns on, from the worker whose turn with it is over and who looks for the next job now. So nobody
-    /// is called for that one alone: it would go to and fro between two processors, turn by turn.
+    /// is called for that one alone: each turn would wake a worker that finds nothing.
     pub(crate) fn push_busy(&self, cell: Arc<Cell>) {
         self.push(cell, 1, |queues| &mut queues.busy);
     }

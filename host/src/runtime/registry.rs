@@ -97,6 +97,7 @@ pub(crate) struct Registry {
     numbers: AtomicU64,
     /// What may be left in the store of starts that were refused.
     pub(super) orphans: Orphans,
+    /// What the latest tasks were started with.
     pub(super) lately: Lately,
 }
 

@@ -158,7 +158,7 @@ pub(crate) struct Shared {
     pub(crate) around: Arc<Surroundings>,
     /// Its place in its session's book.
     pub(crate) place: Option<LoopPlace>,
-    /// How far it is: one channel for all of it, because each has eight lists of who waits.
+    /// How far it is, all of it in one: whoever waits looks at what it waits for.
     pub(crate) head: Watched<Head>,
     state: Mutex<TaskState>,
     /// What it is found by, once somebody follows it.

@@ -116,7 +116,7 @@ pub(super) fn start(
     request: StartRequest,
     on_terminal: Option<OnTerminal>,
 ) -> impl Future<Output = Result<TaskHandle, StartError>> + Send {
-    // It is large, and moved a dozen times until the task lives.
+    // It is large, and handed on often until the task lives.
     let started = start_or_join(inner, Box::new(request), on_terminal, None);
     async move { started.await.map(|begun| begun.task) }
 }
