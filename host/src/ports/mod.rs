@@ -11,6 +11,7 @@ pub(crate) mod gauges;
 pub(crate) mod hiding;
 pub(crate) mod hooks;
 pub(crate) mod kv;
+pub(crate) mod mailbox;
 pub(crate) mod mandate;
 pub(crate) mod news;
 pub(crate) mod output;

@@ -1,19 +1,37 @@
-//! What a cell tells its actor without waiting for an answer.
+//! What comes to a task's actor: what its cell says, and the bell that it is called with.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
 
-use tokio::sync::Notify;
+use atomic_waker::AtomicWaker;
+
+use super::mailbox::Mailbox;
+use super::runner::GuestCall;
+
+/// Calls of a guest on their way to its actor. One guest makes one call at a time.
+const CALL_QUEUE: usize = 4;
 
 /// A cell's notice board. The cell writes at any rate and is never held up; the actor reads when it gets to it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct News {
     progress: Mutex<Option<ProgressReport>>,
     /// Whether a report is up that the actor was not told of.
     untold: AtomicBool,
     fuel_low: AtomicBool,
     fuel_out: AtomicBool,
-    changed: Notify,
+    /// Whether something is written here that the actor has not looked at.
+    is_new: AtomicBool,
+    /// What the guest asks, and waits for an answer to. Boxed, because a call is large.
+    calls: Mailbox<Box<GuestCall>>,
+    /// Wakes the actor, whatever it is called for.
+    bell: AtomicWaker,
+}
+
+impl Default for News {
+    fn default() -> Self {
+        Self::with_calls(Mailbox::new(CALL_QUEUE))
+    }
 }
 
 /// How far a task is: the newest report, and how many older ones it stands for.
@@ -28,6 +46,23 @@ pub(crate) struct ProgressReport {
 }
 
 impl News {
+    fn with_calls(calls: Mailbox<Box<GuestCall>>) -> Self {
+        Self {
+            progress: Mutex::default(),
+            untold: AtomicBool::new(false),
+            fuel_low: AtomicBool::new(false),
+            fuel_out: AtomicBool::new(false),
+            is_new: AtomicBool::new(false),
+            calls,
+            bell: AtomicWaker::new(),
+        }
+    }
+
+    /// That nobody reads: every call finds that the task is over.
+    pub(crate) fn of_nobody() -> Self {
+        Self::with_calls(Mailbox::closed())
+    }
+
     /// Puts a report up, in the place of one that was not read yet. The actor hears of it when [`News::tell`] is called, or the
     /// guest has ended: of one that ends in the same turn it need not hear twice.
     pub(crate) fn put_up(&self, message: String, percent: Option<u8>, restarted: bool) {
@@ -53,7 +88,7 @@ impl News {
     pub(crate) fn tell(&self) {
         // Nearly always there is none.
         if self.untold.load(Ordering::Relaxed) && self.untold.swap(false, Ordering::Relaxed) {
-            self.changed.notify_one();
+            self.look();
         }
     }
 
@@ -72,7 +107,7 @@ impl News {
     /// Says that most of the fuel is gone.
     pub(crate) fn warn_of_fuel(&self) {
         self.fuel_low.store(true, Ordering::Release);
-        self.changed.notify_one();
+        self.look();
     }
 
     /// Takes the warning down, and says whether there was one.
@@ -83,7 +118,7 @@ impl News {
     /// Says that there is no fuel left, and that the cell stands still until more comes.
     pub(crate) fn is_out_of_fuel(&self) {
         self.fuel_out.store(true, Ordering::Release);
-        self.changed.notify_one();
+        self.look();
     }
 
     /// Takes that down, and says whether it was up.
@@ -93,12 +128,59 @@ impl News {
 
     /// Has the actor look around, for something that is not written here.
     pub(crate) fn look(&self) {
-        self.changed.notify_one();
+        self.is_new.store(true, Ordering::Release);
+        self.bell.wake();
     }
 
     /// Completes when something is new. Cancel safety: nothing is lost.
     pub(crate) async fn changed(&self) {
-        self.changed.notified().await;
+        self.called(|| self.is_new.swap(false, Ordering::AcqRel).then_some(())).await;
+    }
+
+    /// Hands a call over, once there is room. Says whether somebody listens.
+    ///
+    /// Cancel safety: when the future is dropped, the call was not made.
+    pub(crate) async fn call(&self, call: Box<GuestCall>) -> bool {
+        let is_sent = self.calls.send(call).await;
+        self.ring();
+        is_sent
+    }
+
+    /// Completes with the next call. Cancel safety: nothing is lost.
+    pub(crate) async fn next_call(&self) -> Box<GuestCall> {
+        self.called(|| self.calls.take()).await
+    }
+
+    /// A call that is there already.
+    pub(crate) fn take_call(&self) -> Option<Box<GuestCall>> {
+        self.calls.take()
+    }
+
+    /// Whether a call waits to be taken.
+    pub(crate) fn is_called(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
+    /// Nobody listens any more: whoever has called or calls now finds that the task is over.
+    pub(crate) fn hang_up(&self) {
+        self.calls.close();
+    }
+
+    /// Wakes the actor, which looks at all that it waits for in [`News::called`].
+    pub(crate) fn ring(&self) {
+        self.bell.wake();
+    }
+
+    /// Completes with what `look` finds, which is asked again with each ring of the bell. One task waits here, the actor's; it may
+    /// wait for several things at once.
+    pub(crate) async fn called<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
+        std::future::poll_fn(|cx| self.poll_called(cx, &mut look)).await
+    }
+
+    fn poll_called<T>(&self, cx: &Context<'_>, look: &mut impl FnMut() -> Option<T>) -> Poll<T> {
+        // Before looking, so that a ring in between is not slept through.
+        self.bell.register(cx.waker());
+        look().map_or(Poll::Pending, Poll::Ready)
     }
 }
 

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::model::approval::{ApprovalAsk, ApprovalDecision};
 use crate::model::children::ChildOptions;
@@ -97,8 +96,6 @@ pub(crate) struct CellWork {
 /// The guest's side of the line to its task's actor.
 #[derive(Debug, Clone)]
 pub(crate) struct CellLink {
-    /// Boxed, because a channel has room for dozens from the beginning, and most guests make none.
-    pub(crate) calls: mpsc::Sender<Box<GuestCall>>,
     pub(crate) cancel: Arc<Watched<Option<CancelNotice>>>,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) news: Arc<News>,
@@ -295,10 +292,8 @@ impl CellLink {
         // What it reported before comes before.
         self.news.tell();
         // There is room, unless a guest makes calls while it waits for one.
-        match self.calls.try_send(call) {
-            Ok(()) => {}
-            Err(TrySendError::Full(call)) => self.calls.send(call).await.ok()?,
-            Err(TrySendError::Closed(_)) => return None,
+        if !self.news.call(call).await {
+            return None;
         }
         answer.await.ok()
     }

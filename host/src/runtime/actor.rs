@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::model::approval::ApprovalDecision;
@@ -26,7 +26,7 @@ use crate::model::snapshot::Artifact;
 use crate::ports::agent::AgentSink;
 use crate::ports::functions::Functions;
 use crate::ports::mandate::Settling;
-use crate::ports::runner::{CancelNotice, CellLink, GuestCall, NoSignal, Reply, Runner};
+use crate::ports::runner::{CancelNotice, CellLink, NoSignal, Reply, Runner};
 use crate::ports::scratch::Scratch;
 use crate::ports::watched::Watched;
 
@@ -48,13 +48,10 @@ use super::planners::{Asker, Planned};
 use super::queue::QueuePlace;
 use super::reach::Round;
 use super::registry::{Registry, TreePlace};
-use super::shared::{Addressee, Control, Moment, Shared};
+use super::shared::{Addressee, Control, Ears, Moment, Shared};
 use super::terminal::AtEnd;
 use super::timers::{Alarm, Sleep, Timers};
 use super::version::VersionUse;
-
-/// Calls of a guest on their way to its actor. One guest makes one call at a time.
-pub(crate) const CALL_QUEUE: usize = 4;
 
 /// A task's actor.
 pub(crate) struct Actor {
@@ -80,11 +77,7 @@ pub(crate) struct Actor {
     /// Completes when one of them has its outcome.
     pub(crate) watched: JoinSet<TaskId>,
     pub(crate) functions: Arc<Functions>,
-    pub(crate) control: mpsc::Receiver<Box<Control>>,
-    pub(crate) calls: mpsc::Receiver<Box<GuestCall>>,
-    /// Keeps the way open by which they come: its cell letting go of it would wake the actor a moment before the end does.
-    #[expect(dead_code, reason = "it is held, and nothing else")]
-    pub(crate) way: mpsc::Sender<Box<GuestCall>>,
+    pub(super) ears: Ears,
     pub(crate) cancel: Arc<Watched<Option<CancelNotice>>>,
     pub(crate) shutdown: watch::Receiver<bool>,
     pub(crate) timers: Timers,
@@ -188,11 +181,8 @@ impl Actor {
             };
         }
         // The outcome stands. Now the cell goes, and only then its directory.
-        self.calls.close();
-        self.shared.hang_up();
-        self.control.close();
         // Whoever has asked something meanwhile is told at once that it is over, and not when the cell is gone.
-        while self.control.try_recv().is_ok() {}
+        self.ears.close();
         self.shared.around.suspended.pass().await;
         // One that goes on with the next host has not ended.
         let left = self.shared.is_left();
@@ -296,7 +286,7 @@ impl Actor {
         }
         tokio::select! {
             biased;
-            Some(control) = self.control.recv() => self.on_control(*control, cell).await,
+            control = self.ears.control() => self.on_control(*control, cell).await,
             step = cell.advance(&mut self.last) => self.on_cell(step, cell).await,
             Some(found) = self.jobs.join_next() => Box::pin(self.on_finding(found.ok().flatten(), cell)).await,
             Some(ended) = self.watched.join_next() => match ended {
@@ -304,7 +294,7 @@ impl Actor {
                 Err(_) => Ok(()),
             },
             () = self.shared.news.changed() => self.on_news().await,
-            Some(asked) = self.calls.recv(), if open => self.on_call(*asked).await,
+            asked = self.shared.news.next_call(), if open => self.on_call(*asked).await,
             // What is due then the next turn finds.
             () = self.sleep.until(next.map(|(at, _)| at), &*clock) => Ok(()),
         }
@@ -434,7 +424,7 @@ impl Actor {
     /// Sees whether the task does anything.
     async fn look(&mut self) -> Result<(), Ended> {
         let (now, reading) = (self.shared.around.clock.steady(), self.reading());
-        if !self.jobs.is_empty() || !self.calls.is_empty() || self.timers.turn.is_some() {
+        if !self.jobs.is_empty() || self.shared.news.is_called() || self.timers.turn.is_some() {
             // It is the host that works, or lets it wait.
             self.timers.quiet.called(now, reading);
         }
@@ -465,7 +455,7 @@ impl Actor {
             }
             CellStep::Ended(mut end) => {
                 // What the guest said before it ended comes before its end.
-                while let Ok(call) = self.calls.try_recv() {
+                while let Some(call) = self.shared.news.take_call() {
                     Box::pin(self.on_call(*call)).await?;
                 }
                 self.warn_of_fuel().await?;

@@ -17,6 +17,7 @@ use crate::model::papers::TaskPapers;
 use crate::model::signal::Party;
 use crate::model::snapshot::Phase;
 use crate::model::state::{TaskState, outcome_bytes, payload_bytes};
+use crate::ports::mailbox::Mailbox;
 use crate::ports::store::{CommitError, Fence, Record, StreamId};
 
 use super::effects::forget;
@@ -128,7 +129,7 @@ impl Inner {
             return Err(StartError::Store(error));
         }
         let number = self.registry.next_number();
-        let shared = Arc::new(Shared::new(id, task, number, state, None, self.around.clone()));
+        let shared = Arc::new(Shared::new(id, task, number, state, Mailbox::closed(), self.around.clone()));
         shared.set_head(seq, true);
         let now = shared.now();
         shared.note(|moments| &mut moments.ended, now);

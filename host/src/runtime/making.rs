@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::model::grants::Grants;
@@ -12,11 +12,12 @@ use crate::model::manifest::Schemas;
 use crate::model::outbox::Delivery;
 use crate::model::schema::Schema;
 use crate::model::state::TaskState;
+use crate::ports::mailbox::Mailbox;
 use crate::ports::mandate::Settling;
 use crate::ports::runner::{CellLink, CellWork};
 use crate::ports::watched::Watched;
 
-use super::actor::{Actor, CALL_QUEUE};
+use super::actor::Actor;
 use super::attachments::Attached;
 use super::delivery::LoopPlace;
 use super::hooks::TaskHooks;
@@ -25,7 +26,7 @@ use super::pace::Bucket;
 use super::policing::Holder;
 use super::queue::QueuePlace;
 use super::registry::TreePlace;
-use super::shared::{CONTROL_QUEUE, Control, Shared};
+use super::shared::{CONTROL_QUEUE, Ears, Shared};
 use super::terminal::AtEnd;
 use super::timers::{Sleep, Timers};
 use super::version::VersionUse;
@@ -46,19 +47,19 @@ pub(super) struct Embryo {
 #[derive(Debug)]
 pub(super) struct Body {
     pub(super) shared: Arc<Shared>,
-    pub(super) control: mpsc::Receiver<Box<Control>>,
+    pub(super) ears: Ears,
 }
 
 impl Embryo {
     pub(super) fn embody(self, inner: &Inner) -> Body {
         let (budget, used) = (self.state.fuel_budget, self.state.known_usage());
-        let (control_tx, control) = mpsc::channel(CONTROL_QUEUE);
-        let mut shared =
-            Shared::new(self.id, self.task, self.number, self.state, Some(control_tx), Arc::clone(&inner.around));
+        let control = Mailbox::new(CONTROL_QUEUE);
+        let mut shared = Shared::new(self.id, self.task, self.number, self.state, control, Arc::clone(&inner.around));
         shared.place = self.place;
         shared.tree = self.tree;
         shared.gauges.begin(budget, &used);
-        Body { shared: Arc::new(shared), control }
+        let shared = Arc::new(shared);
+        Body { ears: Ears::new(&shared), shared }
     }
 }
 
@@ -84,7 +85,7 @@ pub(super) type Ready = Box<(CellWork, CellLink)>;
 /// Makes it. No future of its own, because much is moved here; and boxed, because a future that holds it would hold it once
 /// more for each that it waits in.
 pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Box<Actor>, Ready) {
-    let Body { shared, control } = of.body;
+    let Body { shared, ears } = of.body;
     let (id, task) = (shared.id, Arc::clone(&shared.task));
     let (input, limits, details, paused, ran_ms, granting) = {
         let state = shared.state();
@@ -94,7 +95,6 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Box<Actor>, Ready) {
         (input, *state.limits, details, state.paused.is_some(), state.traces.ran_ms, state.granting.clone())
     };
     let timers = Timers::after(&limits, std::time::Duration::from_millis(ran_ms));
-    let (calls_tx, calls) = mpsc::channel(CALL_QUEUE);
     let cancel = Arc::<Watched<_>>::default();
     let (alive, gone) = oneshot::channel();
     shared.runs(of.version.number);
@@ -107,7 +107,6 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Box<Actor>, Ready) {
         .issue(Holder { id, plugin, task_type: &task.task_type, parent, clock: &inner.around.clock }, of.grants);
     mandate.remember(&granting);
     let link = CellLink {
-        calls: calls_tx.clone(),
         cancel: Arc::clone(&cancel),
         gauges: Arc::clone(&shared.gauges),
         news: Arc::clone(&shared.news),
@@ -155,9 +154,7 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Box<Actor>, Ready) {
         ended_children_bytes: 0,
         watched: JoinSet::new(),
         functions: Arc::clone(&inner.functions),
-        control,
-        calls,
-        way: calls_tx,
+        ears,
         cancel,
         shutdown: inner.shutdown.subscribe(),
         timers,

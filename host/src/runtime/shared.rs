@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::model::approval::{ApprovalDecision, ApprovalNumber, ApprovalRuling};
 use crate::model::command::{Answer, Command, PlanCommand};
@@ -23,6 +23,7 @@ use crate::model::time::Timestamp;
 use crate::ports::clock::Clock;
 use crate::ports::gate::Gate;
 use crate::ports::gauges::Gauges;
+use crate::ports::mailbox::Mailbox;
 use crate::ports::news::News;
 use crate::ports::output::OutputLog;
 use crate::ports::secrets::Secrets;
@@ -148,9 +149,8 @@ pub(crate) struct Shared {
     wall_before: Duration,
     /// The number of the wait that it is parked in, in the host's order.
     pub(crate) waiting_since: AtomicU64,
-    /// The way to its actor, until that is over: a channel is larger than what is kept of many a task that has ended. Boxed,
-    /// because there is room for dozens from the beginning, and most tasks are never sent any.
-    control: Mutex<Option<mpsc::Sender<Box<Control>>>>,
+    /// What its actor is told, which is called with the bell of `news`.
+    control: Mailbox<Box<Control>>,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) news: Arc<News>,
     pub(crate) gate: Arc<Gate>,
@@ -204,6 +204,34 @@ pub(crate) struct Surroundings {
     pub(crate) secrets: Arc<Secrets>,
 }
 
+/// Whoever listens to what a task is told, by its guest and by others: its actor, or who keeps it while it has none. When it is
+/// dropped nobody listens any more, and whoever has said something meanwhile finds that out at once.
+#[derive(Debug)]
+pub(super) struct Ears(Arc<Shared>);
+
+impl Ears {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        Self(Arc::clone(shared))
+    }
+
+    /// Completes with what it is told next. Cancel safety: nothing is lost.
+    pub(super) async fn control(&self) -> Box<Control> {
+        self.0.news.called(|| self.0.control.take()).await
+    }
+
+    /// Nobody listens any more.
+    pub(super) fn close(&self) {
+        self.0.control.close();
+        self.0.news.hang_up();
+    }
+}
+
+impl Drop for Ears {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 impl Shared {
     /// Blocks if a host before this one left output of the task.
     pub(crate) fn new(
@@ -211,7 +239,7 @@ impl Shared {
         task: Arc<TaskRef>,
         number: u64,
         state: TaskState,
-        control: Option<mpsc::Sender<Box<Control>>>,
+        control: Mailbox<Box<Control>>,
         around: Arc<Surroundings>,
     ) -> Self {
         let output = OutputFile::log(&around.dirs, id, &state.limits);
@@ -228,7 +256,7 @@ impl Shared {
             tree: None,
             wall_before: state.known_usage().wall,
             waiting_since: AtomicU64::new(u64::MAX),
-            control: Mutex::new(control),
+            control,
             gauges: Arc::default(),
             news: Arc::default(),
             gate: Arc::default(),
@@ -389,16 +417,12 @@ impl Shared {
 
     /// Tells the actor something and waits for the answer; `None` when the task is over.
     pub(crate) async fn tell<T>(&self, control: impl FnOnce(oneshot::Sender<T>) -> Control) -> Option<T> {
-        let actor = self.control.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         let (reply, answer) = oneshot::channel();
-        actor.send(Box::new(control(reply))).await.ok()?;
-        drop(actor);
+        if !self.control.send(Box::new(control(reply))).await {
+            return None;
+        }
+        self.news.ring();
         answer.await.ok()
-    }
-
-    /// Nobody listens any more: whoever tells it something finds out at once.
-    pub(super) fn hang_up(&self) {
-        *self.control.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Ends the wait for a key, or whatever wait there is. Says whether there was one.

@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock, Weak};
 use taskcell_artifact::ArtifactCache;
 use taskcell_slot::{Guest, GuestEnd, Settings, Workers};
 use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
@@ -28,6 +28,7 @@ use crate::model::text::{duration, panic_text};
 use crate::ports::clock::{BoxFuture, Clock};
 use crate::ports::hooks::HookWork;
 use crate::ports::mandate::LiveMandate;
+use crate::ports::news::News;
 use crate::ports::output::OutputLog;
 use crate::ports::runner::{CellLink, CellWork, CodeHold, Permit, Runner};
 
@@ -378,12 +379,10 @@ struct Compiled {
 
 /// A line with nobody at its other end: every request is answered with `ended`.
 pub(super) fn dead_link() -> CellLink {
-    let (calls, _) = mpsc::channel(1);
     CellLink {
-        calls,
         cancel: Arc::default(),
         gauges: Arc::default(),
-        news: Arc::default(),
+        news: Arc::new(News::of_nobody()),
         gate: Arc::default(),
         output: Arc::new(OutputLog::new(64 << 10)),
         config: Arc::default(),

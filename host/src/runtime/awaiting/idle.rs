@@ -81,7 +81,7 @@ impl Caretaker {
                     let _ = call.send(self);
                     return;
                 }
-                Some(control) = self.kept.body.control.recv() => {
+                control = self.kept.body.ears.control() => {
                     let done = {
                         let done = pin!(self.on_control(*control));
                         guarded(done).await
@@ -274,10 +274,8 @@ impl Caretaker {
 
     /// What follows from its outcome.
     pub(super) async fn end(mut self) {
-        self.shared().hang_up();
-        self.kept.body.control.close();
         // Whoever has asked something meanwhile is told that it is over.
-        while self.kept.body.control.try_recv().is_ok() {}
+        self.kept.body.ears.close();
         let shared = Arc::clone(self.shared());
         // Those that had ended when the host took over, which nobody asks for any more.
         let _children = self.inner.standby.children_of(shared.id);

@@ -14,6 +14,7 @@ use crate::model::outbox::AgentMessage;
 use crate::model::snapshot::Phase;
 use crate::model::time::Timestamp;
 use crate::ports::clock::BoxFuture;
+use crate::ports::mailbox::Mailbox;
 
 use super::super::after::AfterLane;
 use super::super::awaiting::{Caretaker, Kept, Untold};
@@ -183,7 +184,7 @@ impl Inner {
         let seq = state.seq;
         let (number, ended_at) = (self.registry.next_number(), state.ended_at);
         let place = LoopPlace::new(&self.loops, id, &state.details, untold, None).filter(|_| !decided.is_empty());
-        let mut shared = Shared::new(id, task, number, state, None, self.around.clone());
+        let mut shared = Shared::new(id, task, number, state, Mailbox::closed(), self.around.clone());
         shared.place = place;
         shared.late_signals.store(after.late_signals, Ordering::Relaxed);
         shared.left_after(AfterLane::left(after.settled), after.seq);

@@ -2,7 +2,6 @@
 
 use std::task::Waker;
 
-use tokio::sync::mpsc;
 use wasmtime::component::Component;
 
 use super::*;
@@ -105,13 +104,11 @@ fn plugin(body: &str) -> String {
 }
 
 fn link() -> CellLink {
-    let (calls, _) = mpsc::channel(1);
     let output = Arc::new(OutputLog::new(64 << 10));
     CellLink {
-        calls,
         cancel: Arc::default(),
         gauges: Arc::default(),
-        news: Arc::default(),
+        news: Arc::new(News::of_nobody()),
         gate: Arc::default(),
         output,
         config: Arc::default(),

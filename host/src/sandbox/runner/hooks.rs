@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{Component, ComponentExportIndex, Type};
 
@@ -13,6 +13,7 @@ use crate::model::policy::mandate::Mandate;
 use crate::ports::clock::BoxFuture;
 use crate::ports::hooks::{GuestPanic, HookWork};
 use crate::ports::mandate::LiveMandate;
+use crate::ports::news::News;
 use crate::ports::runner::CellLink;
 use crate::sandbox::cell;
 use crate::sandbox::engine::Stock;
@@ -103,12 +104,11 @@ impl WasmRunner {
         let Some(function) = code.hooks.function(work.hook) else {
             return Box::pin(std::future::ready(Ok(())));
         };
-        let (calls, mut asked) = mpsc::channel(1);
+        let news = Arc::<News>::default();
         let link = CellLink {
-            calls,
             cancel: Arc::default(),
             gauges: Arc::default(),
-            news: Arc::default(),
+            news: Arc::clone(&news),
             gate: Arc::default(),
             output: Arc::clone(&work.output),
             config: Arc::clone(&work.config),
@@ -130,7 +130,7 @@ impl WasmRunner {
             let ended = loop {
                 tokio::select! {
                     biased;
-                    Some(call) = asked.recv() => panic = panic.or(call.refuse()),
+                    call = news.next_call() => panic = panic.or(call.refuse()),
                     ended = &mut running => break ended,
                 }
             };
