@@ -7,6 +7,7 @@
     reason = "a program that measures: it looks at the clock and the disk, makes threads, and prints"
 )]
 
+mod apart;
 mod counts;
 mod floor;
 mod guests;
@@ -45,6 +46,9 @@ enum Command {
     /// Does what is counted.
     #[command(hide = true)]
     Counted(counts::Work),
+    /// Compiles the plugin that comes over stdin, with raw wasmtime.
+    #[command(hide = true)]
+    Compile,
     /// Says how much memory so many tasks that wait take, in a process of its own.
     #[command(hide = true)]
     Park(park::Arguments),
@@ -89,6 +93,7 @@ fn main() -> ExitCode {
         Command::Soak(arguments) => soak::run(&arguments),
         Command::Counts(arguments) => counts::run(&arguments),
         Command::Counted(work) => counts::work(work).map(|()| true),
+        Command::Compile => apart::run().map(|()| true),
         Command::Park(arguments) => park::run(arguments).map(|()| true),
         Command::Starts(arguments) => rows::starts(arguments).map(|()| true),
     };

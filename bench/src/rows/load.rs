@@ -1,5 +1,6 @@
 //! Row 12: loading a plugin of 2.4 MB, one that was compiled before and one that was not, against the engine's own
-//! loading and compiling; and against loading with the plugin's SHA-256, by which grants and signatures know it.
+//! loading and compiling; against loading with the plugin's SHA-256, by which grants and signatures know it; and against
+//! compiling in a process of its own, as ours does.
 
 use std::{hint::black_box, path::Path};
 
@@ -11,7 +12,7 @@ use wasmtime::{Engine, component::Component};
 
 use super::Bench;
 use crate::{
-    guests,
+    apart, guests,
     measure::{blocks, scaled, wall},
     ours::Ours,
     raw::engine,
@@ -28,15 +29,17 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
     let engine = engine()?;
 
     let mut number = 0_u32;
-    let fresh = blocks(
-        bench.pick(3, 7),
-        || {
-            number += 1;
-            let other = stamped(&plugin, number);
-            wall(|| come_and_go(&ours, other))
-        },
-        || wall(|| Component::from_binary(&engine, &plugin).map(drop).map_err(|error| anyhow!("{error:#}"))),
-    )?;
+    let mut come = || {
+        number += 1;
+        let other = stamped(&plugin, number);
+        wall(|| come_and_go(&ours, other))
+    };
+    let compilations = bench.pick(3, 7);
+    let fresh = blocks(compilations, &mut come, || {
+        wall(|| Component::from_binary(&engine, &plugin).map(drop).map_err(|error| anyhow!("{error:#}")))
+    })?;
+
+    let apart = blocks(compilations, come, || wall(|| compiled_apart(&engine, &plugin)))?;
 
     let file = cache.path().join("raw");
     let code = engine.precompile_component(&plugin).map_err(|error| anyhow!("{error:#}"))?;
@@ -54,6 +57,12 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
         Figure::of_blocks(12, "load, installed before (ms wall)", &scaled(&installed, 1e-6), Owed::Ratio(2.0)),
         Figure::of_blocks(12, "load, where raw knows its SHA-256 (ms wall)", &scaled(&known, 1e-6), Owed::Nothing),
         Figure::of_blocks(12, "load, compiled now (ms wall)", &scaled(&fresh, 1e-6), Owed::Ratio(1.1)),
+        Figure::of_blocks(
+            12,
+            "load, where raw compiles in a process too (ms wall)",
+            &scaled(&apart, 1e-6),
+            Owed::Nothing,
+        ),
     ])
 }
 
@@ -61,6 +70,14 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
 fn mapped(engine: &Engine, file: &Path) -> Result<()> {
     // SAFETY: this very function's caller has written the file, with what the engine made, into a directory of its own.
     let component = unsafe { Component::deserialize_file(engine, file) };
+    component.map(drop).map_err(|error| anyhow!("{error:#}"))
+}
+
+#[expect(unsafe_code, reason = "it is what ours is compared with")]
+fn compiled_apart(engine: &Engine, plugin: &[u8]) -> Result<()> {
+    let code = apart::compiled(plugin)?;
+    // SAFETY: this very program, with this engine's settings, has made it.
+    let component = unsafe { Component::deserialize(engine, code) };
     component.map(drop).map_err(|error| anyhow!("{error:#}"))
 }
 

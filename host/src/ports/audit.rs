@@ -8,7 +8,7 @@
 //! {"at":1795307930000,"what":"allow","task":"…","plugin":"fetch","digest":"…","capability":"http","scope":"GET https://a.b:443","rule":"plugins.fetch.allow.http[0]"}
 //! ```
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -213,7 +213,7 @@ pub(crate) struct Ledger {
     plugin: String,
     digest: PluginDigest,
     /// What was told as allowed, by each of its rules.
-    told: Mutex<HashMap<Touch, Vec<Told>>>,
+    told: Mutex<BTreeMap<Touch, Vec<Told>>>,
 }
 
 /// A rule by which something was allowed.
@@ -276,13 +276,13 @@ impl Ledger {
         self.tell_rest(&mut self.told());
     }
 
-    fn told(&self) -> MutexGuard<'_, HashMap<Touch, Vec<Told>>> {
+    fn told(&self) -> MutexGuard<'_, BTreeMap<Touch, Vec<Told>>> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell_rest(&self, told: &mut HashMap<Touch, Vec<Told>>) {
+    fn tell_rest(&self, told: &mut BTreeMap<Touch, Vec<Told>>) {
         let mut lines = Vec::new();
-        for (touch, rules) in told.drain() {
+        for (touch, rules) in std::mem::take(told) {
             let rules = rules.iter().filter(|told| told.again > 0);
             lines.extend(rules.map(|told| self.again(&touch, &told.rule, told.again)));
         }
@@ -324,8 +324,8 @@ mod tests {
     }
 
     /// How often the log has that each thing was allowed.
-    fn allowed(ring: &AuditRing) -> HashMap<String, u64> {
-        let mut sums = HashMap::new();
+    fn allowed(ring: &AuditRing) -> BTreeMap<String, u64> {
+        let mut sums = BTreeMap::new();
         for line in ring.lines() {
             *sums.entry(line.scope.clone().unwrap_or_default()).or_default() += line.times();
         }

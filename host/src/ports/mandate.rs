@@ -39,7 +39,7 @@ pub(crate) struct LiveMandate {
     /// How many times in a row it was denied something.
     denied_in_row: AtomicU32,
     /// What it was denied last.
-    last_denied: Mutex<Option<Denied>>,
+    last_denied: Mutex<Option<Box<Denied>>>,
     /// What it has used of granted folders with a quota.
     rooms: Mutex<Rooms>,
     /// Where it is told what it may and may not.
@@ -164,13 +164,13 @@ impl LiveMandate {
         if let Some(ledger) = &self.ledger {
             ledger.deny(denied, rule);
         }
-        *self.last_denied.lock().unwrap_or_else(PoisonError::into_inner) = Some(denied.clone());
+        *self.last_denied.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(denied.clone()));
         self.denied_in_row.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 
     /// What it was denied last.
     pub(crate) fn last_denied(&self) -> Option<Denied> {
-        self.last_denied.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last_denied.lock().unwrap_or_else(PoisonError::into_inner).as_deref().cloned()
     }
 
     /// Whether it may not do this, not even after a question.

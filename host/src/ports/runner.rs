@@ -77,7 +77,7 @@ pub(crate) struct CellWork {
     pub(crate) id: TaskId,
     pub(crate) task: Arc<TaskRef>,
     pub(crate) input: Arc<Value>,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Arc<Limits>,
     /// Which attempt this is, counted from 1.
     pub(crate) attempt: u32,
     /// Units of fuel that the attempts before have used.

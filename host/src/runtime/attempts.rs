@@ -92,7 +92,9 @@ impl Actor {
         work.attempt = state.attempt + 1;
         // What was added meanwhile is in the budget already.
         link.gauges.take_added_fuel();
-        work.limits.fuel = state.fuel_budget;
+        if work.limits.fuel != state.fuel_budget {
+            Arc::make_mut(&mut work.limits).fuel = state.fuel_budget;
+        }
         work.fuel_used = link.gauges.take_stock();
         true
     }
@@ -126,7 +128,7 @@ impl Actor {
                 id: self.shared.id,
                 task: self.shared.task.clone(),
                 input: Arc::clone(&state.input),
-                limits: *state.limits,
+                limits: Arc::clone(&state.limits),
                 attempt: state.attempt + 1,
                 fuel_used: 0,
                 details: Arc::clone(&state.details),

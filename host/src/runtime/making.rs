@@ -92,9 +92,11 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Box<Actor>, Ready) {
         // Of one that has waited since it was embodied, both may be others by now.
         shared.gauges.begin(state.fuel_budget, &state.known_usage());
         let (input, details) = (Arc::clone(&state.input), Arc::clone(&state.details));
-        (input, *state.limits, details, state.paused.is_some(), state.traces.ran_ms, state.granting.clone())
+        (input, Arc::clone(&state.limits), details, state.paused.is_some(), state.traces.ran_ms, state.granting.clone())
     };
     let timers = Timers::after(&limits, std::time::Duration::from_millis(ran_ms));
+    let (progress_pace, event_pace) =
+        (Bucket::even(limits.progress_per_second), Bucket::bursting(limits.events_per_second));
     let cancel = Arc::<Watched<_>>::default();
     let (alive, gone) = oneshot::channel();
     shared.runs(of.version.number);
@@ -159,8 +161,8 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Box<Actor>, Ready) {
         shutdown: inner.shutdown.subscribe(),
         timers,
         sleep: Sleep::default(),
-        progress_pace: Bucket::even(limits.progress_per_second),
-        event_pace: Bucket::bursting(limits.events_per_second),
+        progress_pace,
+        event_pace,
         parked: None,
         queued: of.queued,
         told_once: of.told_once,

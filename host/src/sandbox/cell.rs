@@ -135,7 +135,7 @@ pub(super) struct Info {
     pub(super) scratch: Option<Arc<Scratch>>,
     /// The granted folders that it sees.
     pub(super) dirs: Vec<DirGrant>,
-    pub(super) limits: Limits,
+    pub(super) limits: Arc<Limits>,
     /// Bytes that may cross when the guest returns.
     pub(super) returned_max: u64,
     /// Units of fuel that were used before.
@@ -178,7 +178,7 @@ impl Info {
             of: Of::Describe,
             scratch: None,
             dirs: Vec::new(),
-            limits: *limits,
+            limits: Arc::new(*limits),
             returned_max,
             fuel_used: 0,
             #[cfg(feature = "http")]
@@ -247,7 +247,7 @@ pub(super) struct Around {
 
 /// Makes the wasm store of a cell, with everything that bounds it.
 fn store(around: Around, wasi: Option<WasiCtx>, info: Info) -> wasmtime::Result<Store<CellData>> {
-    let limits = info.limits;
+    let limits = Arc::clone(&info.limits);
     #[cfg(feature = "http")]
     let http_client = around.http;
     let Around { engine, clock, link, turn, folders, .. } = around;
@@ -361,7 +361,7 @@ fn prepare(around: Around, plugin: &Linked, work: &Arc<CellWork>) -> Result<Stor
         of: Of::Task(Arc::clone(work)),
         scratch,
         dirs,
-        limits: work.limits,
+        limits: Arc::clone(&work.limits),
         returned_max: returned_max(work),
         fuel_used: work.fuel_used,
         #[cfg(feature = "http")]

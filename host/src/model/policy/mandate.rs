@@ -102,7 +102,7 @@ pub(crate) struct Mandate {
     /// What the policy says about its plugin; without a policy, whoever starts a task is the operator.
     rules: Option<SharedRules>,
     /// What whoever started it let it have; `None` is as much as the policy gives.
-    given: Option<Grants>,
+    given: Option<Box<Grants>>,
     /// What was taken away from it while it ran.
     withdrawn: Denials,
     /// What was asked and answered for as long as it lives: yes or no.
@@ -115,7 +115,7 @@ impl Mandate {
         Self {
             requested: requested.into(),
             rules,
-            given,
+            given: given.map(Box::new),
             withdrawn: Denials::default(),
             allowed: BTreeSet::new(),
             refused: BTreeSet::new(),
@@ -178,7 +178,7 @@ impl Mandate {
     pub(crate) fn bound(&self) -> Grants {
         let granted = match (&self.given, &self.rules) {
             (Some(given), Some(rules)) => given.meet(&rules.all()),
-            (Some(given), None) => given.clone(),
+            (Some(given), None) => (**given).clone(),
             (None, Some(rules)) => rules.all(),
             (None, None) => Grants::default(),
         };

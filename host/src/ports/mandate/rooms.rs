@@ -1,7 +1,7 @@
 //! The room of granted folders that have a quota. A task takes some of it, which is written into its log, and uses it after
 //! that: so a host that is started again knows an upper bound of what was used.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use crate::model::grants::DirGrant;
 
@@ -15,7 +15,7 @@ pub(crate) fn part_of(quota: u64) -> u64 {
 
 /// What a task has taken and used, by the path under which it sees the folder.
 #[derive(Debug, Default)]
-pub(super) struct Rooms(HashMap<String, Room>);
+pub(super) struct Rooms(BTreeMap<String, Room>);
 
 /// Of bytes and of inodes.
 #[derive(Debug, Clone, Copy, Default)]

@@ -21,7 +21,7 @@ use crate::sandbox::quota::Quota;
 /// What a cell knows of its files beside wasmtime.
 #[derive(Debug)]
 pub(in crate::sandbox) struct FileRules {
-    limits: Limits,
+    limits: Arc<Limits>,
     log: Arc<OutputLog>,
     /// The task's directory; a plugin that is only described has none.
     scratch: Option<Arc<Scratch>>,
@@ -56,7 +56,7 @@ pub(in crate::sandbox) struct NoScratch(io::Error);
 impl FileRules {
     /// Those of a cell with these folders; work on them is done in a lane of its own.
     pub(in crate::sandbox) fn new(
-        limits: &Limits,
+        limits: &Arc<Limits>,
         link: &Arc<CellLink>,
         dirs: Vec<DirGrant>,
         scratch: Option<Arc<Scratch>>,
@@ -64,7 +64,7 @@ impl FileRules {
     ) -> Self {
         let (log, mounts) = (Arc::clone(&link.output), Mounts::new(Arc::clone(link), dirs));
         let (opened, listings, work) = (OnceLock::new(), Mutex::default(), FileWork::new());
-        Self { limits: *limits, log, scratch, opened, listings, work, folders, mounts }
+        Self { limits: Arc::clone(limits), log, scratch, opened, listings, work, folders, mounts }
     }
 
     /// The scratch directory, which the first call makes.

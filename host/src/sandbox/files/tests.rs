@@ -33,7 +33,8 @@ impl Cell {
         wasi.preopened_dir(dirs[1].path(), "/data", FsPerms::ReadWrite).unwrap();
         let place = Dir::open_ambient_dir(dirs[0].path(), cap_std::ambient_authority()).unwrap();
         let scratch = Arc::new(Scratch::new(Arc::new(place), TaskId::from_random(7)));
-        let rules = FileRules::new(&limits, &Arc::new(dead_link()), Vec::new(), Some(scratch), Lane::default());
+        let rules =
+            FileRules::new(&Arc::new(limits), &Arc::new(dead_link()), Vec::new(), Some(scratch), Lane::default());
         Self { wasi: wasi.build(), table: ResourceTable::new(), rules, dirs }
     }
 
