@@ -29,17 +29,16 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
     let engine = engine()?;
 
     let mut number = 0_u32;
-    let mut come = || {
+    let mut another = || {
         number += 1;
         let other = stamped(&plugin, number);
         wall(|| come_and_go(&ours, other))
     };
     let compilations = bench.pick(3, 7);
-    let fresh = blocks(compilations, &mut come, || {
+    let fresh = blocks(compilations, &mut another, || {
         wall(|| Component::from_binary(&engine, &plugin).map(drop).map_err(|error| anyhow!("{error:#}")))
     })?;
-
-    let apart = blocks(compilations, come, || wall(|| compiled_apart(&engine, &plugin)))?;
+    let apart = blocks(compilations, another, || wall(|| compiled_apart(&engine, &plugin)))?;
 
     let file = cache.path().join("raw");
     let code = engine.precompile_component(&plugin).map_err(|error| anyhow!("{error:#}"))?;

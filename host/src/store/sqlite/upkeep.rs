@@ -7,8 +7,11 @@ use rusqlite::Connection;
 use super::faults::Trouble;
 use super::pages::{Thoroughness, checkpoint};
 
-/// Written to the log before it goes into the file. Larger is faster, and longer to read after a crash.
-const LOG_BYTES: u64 = 4 << 20;
+/// Written to the log before it goes into the file. Larger is faster, because a page that was written often is moved once;
+/// and longer to read after a crash.
+const LOG_BYTES: u64 = 16 << 20;
+/// The log's file may stay so large when nobody writes.
+const LOG_KEPT: u64 = 4 << 20;
 /// What a job costs in the log beside its bytes: a page in the table, and one in an index.
 const JOB_BYTES: u64 = 2 * PAGE_BYTES;
 /// SQLite's pages.
@@ -75,7 +78,7 @@ impl Upkeep {
             return Ok(());
         }
         (self.unmoved, self.next) = (0, LOG_BYTES);
-        let is_large = self.log_bytes() > LOG_BYTES;
+        let is_large = self.log_bytes() > LOG_KEPT;
         // Whatever readers are in the way of is moved after the next write.
         checkpoint(db, if is_large { Thoroughness::Truncate } else { Thoroughness::Passive })?;
         Ok(())

@@ -31,6 +31,11 @@ const GROUP_BYTES_MAX: usize = 8 << 20;
 const GATHER: f32 = 0.5;
 /// And never for longer than this.
 const GATHER_MAX: Duration = Duration::from_millis(1);
+/// What each of those who were answered together needs until it comes back, about: measured with 64 tasks in flight on two
+/// processors. A commit that takes less time than all of them need is not worth waiting for all.
+const RETURN: Duration = Duration::from_micros(10);
+/// One of so many is waited for then: the others come while those are written.
+const RETURN_PART: usize = 3;
 /// Until the first try after the disk was full; twice as long each time.
 const RETRY_MIN: Duration = Duration::from_millis(250);
 /// The longest time between two tries.
@@ -68,6 +73,14 @@ pub(super) struct Writer {
 struct Last {
     jobs: usize,
     committed_in: Duration,
+}
+
+impl Last {
+    /// How many of those who were answered then are waited for.
+    fn worth_waiting_for(self) -> usize {
+        let all_need = RETURN.saturating_mul(u32::try_from(self.jobs).unwrap_or(u32::MAX));
+        if self.committed_in < all_need { self.jobs.div_ceil(RETURN_PART) } else { self.jobs }
+    }
 }
 
 /// When to try again what could not be written.
@@ -195,10 +208,11 @@ impl Writer {
     }
 
     /// Waits a moment for those who were answered together just now: most of them come back with what is next, and one sync
-    /// for all is worth more than the first of them being early. Whoever is alone waits for nobody.
+    /// for all is worth more than the first of them being early; where a sync is quick, for some of them. Whoever is alone waits
+    /// for nobody.
     fn gather(&mut self) {
         let until = self.clock.steady().saturating_add(self.last.committed_in.mul_f32(GATHER).min(GATHER_MAX));
-        let missing = self.last.jobs.saturating_sub(self.waiting.len());
+        let missing = self.last.worth_waiting_for().saturating_sub(self.waiting.len());
         let left = until.saturating_sub(self.clock.steady());
         if missing > 0 && !left.is_zero() && !self.pulse.has_failed() {
             self.wait(missing, Some(left));
