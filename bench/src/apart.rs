@@ -8,13 +8,13 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 
-use crate::raw::engine;
+use crate::raw::compiler;
 
 /// Compiles what comes over stdin, and writes the code to stdout.
 pub(crate) fn run() -> Result<()> {
     let mut plugin = Vec::new();
     std::io::stdin().read_to_end(&mut plugin).context("no plugin came")?;
-    let code = engine()?.precompile_component(&plugin).map_err(|error| anyhow!("{error:#}"))?;
+    let code = compiler()?.precompile_component(&plugin).map_err(|error| anyhow!("{error:#}"))?;
     std::io::stdout().write_all(&code).context("nobody takes the code")
 }
 

@@ -26,6 +26,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Context, Result};
 use clap::Parser;
 use mimalloc::MiMalloc;
+use rustix::thread::disable_transparent_huge_pages;
 use taskcell_bench::{plot, table};
 
 /// The same as the program's.
@@ -84,6 +85,8 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    // As the program does.
+    let _ = disable_transparent_huge_pages(true);
     if let Some(done) = taskcell::compile_child() {
         return done;
     }

@@ -14,7 +14,7 @@ use anyhow::{Result, anyhow, bail};
 use taskcell::{Limits, Profile, engine_config};
 use tokio::{runtime::Handle, sync::mpsc};
 use wasmtime::{
-    Engine, Store,
+    Engine, InstanceAllocationStrategy, Store,
     component::{Component, HasSelf, Linker},
 };
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
@@ -277,7 +277,14 @@ pub(crate) fn profile_for(cells: u32) -> Profile {
     if cells > FAST_MAX { Profile::Dense } else { Profile::Fast }
 }
 
-/// The same, without fuel.
+/// One that only compiles, for the others.
+pub(crate) fn compiler() -> Result<Engine> {
+    let mut settings = engine_config(CELLS, &Limits::default(), Profile::Fast);
+    settings.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+    Engine::new(&settings).map_err(plain)
+}
+
+/// The same as a host's, without fuel.
 pub(crate) fn unmetered_engine() -> Result<Engine> {
     let mut settings = engine_config(CELLS, &Limits::default(), Profile::Fast);
     settings.consume_fuel(false);

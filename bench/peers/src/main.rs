@@ -64,6 +64,8 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    // As the program does.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     if let Some(done) = taskcell::compile_child() {
         return done;
     }

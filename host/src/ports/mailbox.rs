@@ -38,7 +38,8 @@ impl<T> Mailbox<T> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a letter in, once there is room. Says whether somebody will read it, or has at least begun to.
+    /// Puts a letter in, once there is room. Says whether it lies there, where somebody reads; its reader may
+    /// go before it comes to it.
     ///
     /// Cancel safety: when the future is dropped, the letter was not put in.
     pub(crate) async fn send(&self, letter: T) -> bool {

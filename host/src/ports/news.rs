@@ -164,6 +164,8 @@ impl News {
     /// Nobody listens any more: whoever has called or calls now finds that the task is over.
     pub(crate) fn hang_up(&self) {
         self.calls.close();
+        // With it goes the actor, of which nothing is kept.
+        drop(self.bell.take());
     }
 
     /// Wakes the actor, which looks at all that it waits for in [`News::called`].

@@ -10,6 +10,7 @@ use std::sync::{Arc, Weak};
 
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
+use tokio::task::coop::consume_budget;
 
 use crate::model::approval::ApprovalDecision;
 use crate::model::command::{Answer, Command};
@@ -170,6 +171,8 @@ impl Actor {
     pub(super) async fn run(mut self: Box<Self>, mut cell: Cell) {
         let mut lives = self.begins(&mut cell).await;
         while lives {
+            // Whoever is told something without end gives way now and then, as one who reads from a channel does.
+            consume_budget().await;
             let step = {
                 let turn = pin!(self.turn(&mut cell));
                 guarded(turn).await
@@ -180,7 +183,6 @@ impl Actor {
                 Err(panic) => self.on_panic(&panic, &mut cell).await,
             };
         }
-        // The outcome stands. Now the cell goes, and only then its directory.
         // Whoever has asked something meanwhile is told at once that it is over, and not when the cell is gone.
         self.ears.close();
         self.shared.around.suspended.pass().await;
@@ -192,6 +194,7 @@ impl Actor {
             .take()
             .filter(|_| !left)
             .map(|hooks| hooks.on_terminal(Arc::clone(&self.shared), self.version.clone()));
+        // The outcome stands. Now the cell goes, and only then its directory.
         drop(cell);
         if !left {
             self.stop_children().await;

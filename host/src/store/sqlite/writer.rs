@@ -31,11 +31,13 @@ const GROUP_BYTES_MAX: usize = 8 << 20;
 const GATHER: f32 = 0.5;
 /// And never for longer than this.
 const GATHER_MAX: Duration = Duration::from_millis(1);
-/// What each of those who were answered together needs until it comes back, about: measured with 64 tasks in flight on two
-/// processors. A commit that takes less time than all of them need is not worth waiting for all.
+/// What each of those who were answered together needs until it comes back, before that was seen: with 64 tasks in flight on two
+/// processors, about.
 const RETURN: Duration = Duration::from_micros(10);
-/// One of so many is waited for then: the others come while those are written.
+/// Where all of them need longer than a commit takes, one of so many is waited for: the others come while those are written.
 const RETURN_PART: usize = 3;
+/// What was seen counts for so much less than what was seen before, or one wait that was held up would count for many.
+const RETURN_WEIGHT: u32 = 4;
 /// Until the first try after the disk was full; twice as long each time.
 const RETRY_MIN: Duration = Duration::from_millis(250);
 /// The longest time between two tries.
@@ -69,17 +71,25 @@ pub(super) struct Writer {
 }
 
 /// The transaction before.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Last {
     jobs: usize,
     committed_in: Duration,
+    /// What each of those who were answered needs until it comes back: what was seen, on average.
+    returns_in: Duration,
 }
 
 impl Last {
     /// How many of those who were answered then are waited for.
     fn worth_waiting_for(self) -> usize {
-        let all_need = RETURN.saturating_mul(u32::try_from(self.jobs).unwrap_or(u32::MAX));
+        let all_need = self.returns_in.saturating_mul(u32::try_from(self.jobs).unwrap_or(u32::MAX));
         if self.committed_in < all_need { self.jobs.div_ceil(RETURN_PART) } else { self.jobs }
+    }
+
+    /// So many came back in this time. Where nobody did, nobody may have wanted to.
+    fn saw(&mut self, came: usize, within: Duration) {
+        let Some(each) = within.checked_div(u32::try_from(came).unwrap_or(u32::MAX)) else { return };
+        self.returns_in = (self.returns_in * (RETURN_WEIGHT - 1) + each) / RETURN_WEIGHT;
     }
 }
 
@@ -106,7 +116,7 @@ impl Writer {
             // As it was opened.
             syncs: true,
             retry: None,
-            last: Last::default(),
+            last: Last { jobs: 0, committed_in: Duration::ZERO, returns_in: RETURN },
             upkeep: Upkeep::of(&file),
             places: Places::default(),
             is_idle: false,
@@ -193,7 +203,7 @@ impl Writer {
         let syncs = is_late || is_trial || group.iter().any(|queued| queued.job.is_durable());
         match self.transact(&group, syncs, is_trial) {
             Ok(written) => {
-                self.last = Last { jobs, committed_in: written.committed_in };
+                self.last = Last { jobs, committed_in: written.committed_in, ..self.last };
                 self.wrote(group, &written, syncs);
             }
             Err(trouble) => {
@@ -211,11 +221,14 @@ impl Writer {
     /// for all is worth more than the first of them being early; where a sync is quick, for some of them. Whoever is alone waits
     /// for nobody.
     fn gather(&mut self) {
-        let until = self.clock.steady().saturating_add(self.last.committed_in.mul_f32(GATHER).min(GATHER_MAX));
-        let missing = self.last.worth_waiting_for().saturating_sub(self.waiting.len());
-        let left = until.saturating_sub(self.clock.steady());
-        if missing > 0 && !left.is_zero() && !self.pulse.has_failed() {
-            self.wait(missing, Some(left));
+        let patience = self.last.committed_in.mul_f32(GATHER).min(GATHER_MAX);
+        let here = self.waiting.len();
+        let missing = self.last.worth_waiting_for().saturating_sub(here);
+        if missing > 0 && !patience.is_zero() && !self.pulse.has_failed() {
+            let since = self.clock.steady();
+            self.wait(missing, Some(patience));
+            let came = self.waiting.len().saturating_sub(here);
+            self.last.saw(came, self.clock.steady().saturating_sub(since));
         }
     }
 
