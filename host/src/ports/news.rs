@@ -188,6 +188,10 @@ impl News {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::task::{Wake, Waker};
+
     use super::*;
 
     #[tokio::test]
@@ -203,6 +207,22 @@ mod tests {
         news.tell();
         assert!(!is_told().await, "there is nothing new");
         assert_eq!(news.take_report().map(|report| report.message), Some("b".to_owned()));
+    }
+
+    #[test]
+    fn nothing_of_whoever_listened_is_kept_when_nobody_does_any_more() {
+        struct Listener;
+        impl Wake for Listener {
+            fn wake(self: Arc<Self>) {}
+        }
+        let listener = Arc::new(Listener);
+        let (news, waker) = (News::default(), Waker::from(Arc::clone(&listener)));
+        let mut next = pin!(news.next_call());
+        assert!(next.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        drop(waker);
+        assert_eq!(Arc::strong_count(&listener), 2, "it is to be woken");
+        news.hang_up();
+        assert_eq!(Arc::strong_count(&listener), 1);
     }
 
     #[tokio::test]

@@ -333,3 +333,33 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn last(jobs: usize, committed_in: u64) -> Last {
+        Last { jobs, committed_in: Duration::from_micros(committed_in), returns_in: RETURN }
+    }
+
+    #[test]
+    fn all_are_waited_for_where_a_commit_takes_longer_than_they_do() {
+        assert_eq!(last(64, 641).worth_waiting_for(), 64);
+        assert_eq!(last(64, 200).worth_waiting_for(), 22);
+        // Whoever is alone is here, and waits for nobody.
+        assert_eq!([last(1, 200).worth_waiting_for(), last(1, 5).worth_waiting_for()], [1, 1]);
+        assert_eq!(last(0, 0).worth_waiting_for(), 0);
+    }
+
+    #[test]
+    fn how_fast_they_come_back_is_seen() {
+        let mut last = last(64, 200);
+        last.saw(0, Duration::from_millis(1));
+        assert_eq!(last.returns_in, RETURN, "nobody may have wanted to");
+        for _ in 0..20 {
+            last.saw(50, Duration::from_micros(100));
+        }
+        assert!(last.returns_in < Duration::from_micros(3), "{last:?}");
+        assert_eq!(last.worth_waiting_for(), 64);
+    }
+}
