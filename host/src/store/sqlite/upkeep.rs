@@ -9,7 +9,7 @@ use super::pages::{Thoroughness, checkpoint};
 
 /// Written to the log before it goes into the file. Larger is faster, because a page that was written often is moved once. But
 /// it takes longer to read after a crash, and to move, which whoever writes at that moment waits for.
-const LOG_BYTES: u64 = 16 << 20;
+const LOG_BYTES: u64 = 15 << 20;
 /// The log's file may stay so large when nobody writes.
 const LOG_KEPT: u64 = 4 << 20;
 /// What a job costs in the log beside its bytes: a page in the table, and one in an index.

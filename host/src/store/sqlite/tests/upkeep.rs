@@ -42,7 +42,7 @@ async fn t40_the_log_does_not_grow_without_end() {
         commit(&store, task(1), sized(seq, 500_000)).await.unwrap();
     }
     let log = std::fs::metadata(dir.path().join("tasks.db-wal")).unwrap().len();
-    assert!(log < 20 << 20, "{log}");
+    assert!(log < 16 << 20, "{log}");
 }
 
 #[tokio::test]
