@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::sync::oneshot;
 
+use crate::owner::{Conduct, Owner};
 use crate::pool::Pool;
 use crate::slot::{Slot, Turn};
 
@@ -30,18 +31,24 @@ type End<T> = Result<T, Box<dyn Any + Send>>;
 pub(crate) struct Cell {
     slot: Slot<Content>,
     pool: Arc<Pool>,
+    /// Where it may have turns beside those of the workers.
+    beside: Option<Beside>,
+}
+
+/// An owner beside whom a guest may have turns, and what is known of the guest.
+pub(crate) struct Beside {
+    pub(crate) owner: Arc<Owner>,
+    pub(crate) conduct: Arc<dyn Conduct>,
 }
 
 impl Cell {
-    pub(crate) fn new(content: Content, pool: Arc<Pool>) -> Self {
-        Self { slot: Slot::new(content), pool }
+    pub(crate) fn new(content: Content, pool: Arc<Pool>, beside: Option<Beside>) -> Self {
+        Self { slot: Slot::new(content), pool, beside }
     }
 
-    /// Gives the guest one turn, and puts it where it belongs afterwards.
+    /// Gives the guest one turn on a worker, and puts it where it belongs afterwards.
     pub(crate) fn turn(self: Arc<Self>) {
-        let waker = Waker::from(Arc::clone(&self));
-        let mut cx = Context::from_waker(&waker);
-        match self.slot.turn(|content| content.poll(&mut cx)) {
+        match self.polled() {
             Turn::Again => {
                 let pool = Arc::clone(&self.pool);
                 pool.push_busy(self);
@@ -50,6 +57,59 @@ impl Cell {
             Turn::Stopped(content) => self.pool.bury_here(content),
             Turn::Parked | Turn::Empty => {}
         }
+    }
+
+    /// Gives the guest that has asked for it one turn beside its owner. One that wants to go on does so on the workers.
+    pub(crate) fn turn_beside_owner(self: Arc<Self>) {
+        self.pool.leave_owner();
+        if self.pool.is_shut() {
+            self.stop();
+            return;
+        }
+        let mut wants_more = false;
+        let mut turn = || match self.polled() {
+            Turn::Again => wants_more = true,
+            Turn::Over(content) => self.pool.end_here(content),
+            Turn::Stopped(content) => self.pool.bury_here(content),
+            Turn::Parked | Turn::Empty => {}
+        };
+        match &self.beside {
+            Some(beside) => beside.conduct.around(&mut turn),
+            None => turn(),
+        }
+        if wants_more {
+            let pool = Arc::clone(&self.pool);
+            pool.push_burning(self);
+        }
+    }
+
+    fn polled(self: &Arc<Self>) -> Turn<Content> {
+        let waker = Waker::from(Arc::clone(self));
+        let mut cx = Context::from_waker(&waker);
+        self.slot.turn(|content| content.poll(&mut cx))
+    }
+
+    /// Asks for a turn, which is due to it: beside its owner, if it may, or from the workers.
+    fn ask_for_turn(self: Arc<Self>) {
+        let Some(beside) = &self.beside else { return self.have_worker() };
+        if !beside.conduct.may_stay() || !self.pool.join_owner() {
+            return self.have_worker();
+        }
+        let owner = Arc::clone(&beside.owner);
+        if let Err(refused) = owner.ask(self) {
+            refused.go_to_the_workers();
+        }
+    }
+
+    /// Asks the workers for the turn that it cannot have from its owner.
+    pub(crate) fn go_to_the_workers(self: Arc<Self>) {
+        self.pool.leave_owner();
+        self.have_worker();
+    }
+
+    fn have_worker(self: Arc<Self>) {
+        let pool = Arc::clone(&self.pool);
+        pool.push_woken(self);
     }
 
     /// Stops the guest. Never waits for it.
@@ -63,14 +123,13 @@ impl Cell {
 impl Wake for Cell {
     fn wake(self: Arc<Self>) {
         if self.slot.wake() {
-            let pool = Arc::clone(&self.pool);
-            pool.push_woken(self);
+            self.ask_for_turn();
         }
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
         if self.slot.wake() {
-            self.pool.push_woken(Arc::clone(self));
+            Arc::clone(self).ask_for_turn();
         }
     }
 }
@@ -114,10 +173,19 @@ impl<T> Guest<T> {
         F: Future<Output = T> + Send + 'static,
         T: Send + 'static,
     {
+        Self::perhaps_beside(future, pool, None)
+    }
+
+    /// One that may have turns beside its owner.
+    pub(crate) fn perhaps_beside<F>(future: F, pool: &Arc<Pool>, beside: Option<Beside>) -> Self
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
         let (tell, end) = oneshot::channel();
         let content = Guarded { future: Box::pin(future), end: None, tell: Some(tell) };
-        let cell = Arc::new(Cell::new(Box::new(content), Arc::clone(pool)));
-        pool.push_woken(Arc::clone(&cell));
+        let cell = Arc::new(Cell::new(Box::new(content), Arc::clone(pool), beside));
+        Arc::clone(&cell).ask_for_turn();
         Self { cell, end }
     }
 }

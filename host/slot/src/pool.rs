@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
 
 use crate::guest::{Cell, Content};
-use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering};
 
 /// After this many guests that were woken, one of those that only burn gets its turn, so that nobody starves.
 const WOKEN_IN_A_ROW: u32 = 3;
@@ -14,12 +14,20 @@ const WOKEN_IN_A_ROW: u32 = 3;
 /// the host's threads, and these go first: told one by one, each costs two changes between threads.
 const TOLD_TOGETHER: usize = 8;
 
+/// So many guests at most wait for turns beside their owners: the others have theirs from the workers, whose priority is low. Else
+/// guests without number, each with a short turn, would keep the owners' threads from everything else.
+const BESIDE_OWNERS: usize = 32;
+
 /// The queues. Nothing slow is done under its lock.
 #[derive(Default)]
 pub(crate) struct Pool {
     queues: Mutex<Queues>,
     work: Condvar,
     graves: Condvar,
+    /// Guests that wait for turns beside their owners.
+    beside_owners: AtomicUsize,
+    /// Whether nothing begins to run any more, for those who look without the lock.
+    shut: AtomicBool,
 }
 
 #[derive(Default)]
@@ -66,6 +74,24 @@ impl Pool {
     /// is called for that one alone: each turn would wake a worker that finds nothing.
     pub(crate) fn push_busy(&self, cell: Arc<Cell>) {
         self.push(cell, 1, |queues| &mut queues.busy);
+    }
+
+    /// Takes one that burns on from whoever is no worker.
+    pub(crate) fn push_burning(&self, cell: Arc<Cell>) {
+        self.push(cell, 0, |queues| &mut queues.busy);
+    }
+
+    /// One more guest wants a turn beside its owner. Says whether it may; then it leaves when that begins, or cannot be had.
+    pub(crate) fn join_owner(&self) -> bool {
+        let may = self.beside_owners.fetch_add(1, Ordering::Relaxed) < BESIDE_OWNERS;
+        if !may {
+            self.leave_owner();
+        }
+        may
+    }
+
+    pub(crate) fn leave_owner(&self) {
+        self.beside_owners.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// `hands` are the workers that come by themselves.
@@ -132,6 +158,12 @@ impl Pool {
         }
     }
 
+    /// Tells this one's end, and drops what is left of it.
+    pub(crate) fn end_here(&self, mut content: Content) {
+        tell(std::slice::from_mut(&mut content));
+        self.bury_here(content);
+    }
+
     /// Tells the ends that wait for more: for the watchdog, because all workers may be in long polls, and for a worker that
     /// goes. What is left of the guests is the reaper's.
     pub(crate) fn tell_ends(&self) {
@@ -188,6 +220,7 @@ impl Pool {
     pub(crate) fn shut(&self) {
         let mut queues = self.lock();
         queues.shut = true;
+        self.shut.store(true, Ordering::Release);
         let waiting: Vec<Arc<Cell>> = {
             let Queues { woken, busy, .. } = &mut *queues;
             woken.drain(..).chain(busy.drain(..)).collect()
@@ -201,7 +234,7 @@ impl Pool {
     }
 
     pub(crate) fn is_shut(&self) -> bool {
-        self.lock().shut
+        self.shut.load(Ordering::Acquire)
     }
 
     #[cfg(test)]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crate::guest::Guest;
+use crate::guest::{Beside, Guest};
+use crate::owner::{Conduct, Owner};
 use crate::pool::{Job, Pool};
 use crate::seats::Seats;
 use crate::watch::Watch;
@@ -98,6 +99,15 @@ impl Workers {
         F::Output: Send + 'static,
     {
         Guest::new(future, &self.crew.pool)
+    }
+
+    /// Hands a guest over that may have turns beside its owner, which must [live](Owner::live) for that.
+    pub fn spawn_beside<F>(&self, future: F, owner: Arc<Owner>, conduct: Arc<dyn Conduct>) -> Guest<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        Guest::perhaps_beside(future, &self.crew.pool, Some(Beside { owner, conduct }))
     }
 
     /// How many workers there are now, spare ones included.

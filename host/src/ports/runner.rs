@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use taskcell_slot::Owner;
 use tokio::sync::oneshot;
 
 use crate::model::approval::{ApprovalAsk, ApprovalDecision};
@@ -109,6 +110,8 @@ pub(crate) struct CellLink {
     pub(crate) mandate: Arc<LiveMandate>,
     /// What is hidden in whatever its guest says.
     pub(crate) secrets: Arc<Secrets>,
+    /// The actor, beside which it may have turns.
+    pub(crate) owner: Arc<Owner>,
 }
 
 /// A cancel request as the guest sees it.

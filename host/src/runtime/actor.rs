@@ -8,6 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 
+use taskcell_slot::Owner;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::task::coop::consume_budget;
@@ -101,6 +102,8 @@ pub(crate) struct Actor {
     pub(crate) scratch: Arc<Scratch>,
     /// The files that it got along, to be removed with that.
     pub(crate) attached: Option<Attached>,
+    /// Gives the guest its short turns, beside its own.
+    pub(crate) owner: Arc<Owner>,
     /// Completes when the cell is gone.
     pub(crate) gone: oneshot::Receiver<()>,
     /// Whose code it is.
@@ -167,8 +170,12 @@ pub(crate) enum Finding {
 pub(super) struct Ended;
 
 impl Actor {
-    /// Lives the task from its creation to its end, and cleans up after it.
-    pub(super) async fn run(mut self: Box<Self>, mut cell: Cell) {
+    /// Lives the task from its creation to its end, cleans up after it, and gives its guest short turns meanwhile.
+    pub(super) fn run(self: Box<Self>, cell: Cell) -> impl Future<Output = ()> + Send + 'static {
+        Arc::clone(&self.owner).live(self.lives(cell))
+    }
+
+    async fn lives(mut self: Box<Self>, mut cell: Cell) {
         let mut lives = self.begins(&mut cell).await;
         while lives {
             // Whoever is told something without end gives way now and then, as one who reads from a channel does.

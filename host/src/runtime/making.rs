@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use taskcell_slot::Owner;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -108,6 +109,7 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Box<Actor>, Ready) {
         .policy
         .issue(Holder { id, plugin, task_type: &task.task_type, parent, clock: &inner.around.clock }, of.grants);
     mandate.remember(&granting);
+    let owner = Arc::<Owner>::default();
     let link = CellLink {
         cancel: Arc::clone(&cancel),
         gauges: Arc::clone(&shared.gauges),
@@ -118,6 +120,7 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Box<Actor>, Ready) {
         kv: Some(inner.plugins.store(&task.plugin)),
         mandate: Arc::clone(&mandate),
         secrets: Arc::clone(&shared.around.secrets),
+        owner: Arc::clone(&owner),
     };
     let scratch = Arc::new(inner.around.dirs.scratch(id));
     let work = CellWork {
@@ -140,6 +143,7 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Box<Actor>, Ready) {
         desk: Arc::clone(&inner.desk),
         last: None,
         first_plan_asked: false,
+        owner,
         gone,
         tree: of.tree,
         shared,

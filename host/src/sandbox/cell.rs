@@ -127,6 +127,10 @@ impl Account for CellData {
     fn result_bytes(&self) -> usize {
         size(self.info.returned_max.saturating_add(CALL_BYTES_SLACK))
     }
+
+    fn memory_bytes(&self) -> u64 {
+        self.memory.memory_bytes()
+    }
 }
 
 /// What the cell knows of its task.

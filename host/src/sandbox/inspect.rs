@@ -82,6 +82,11 @@ impl Border {
         HookInterfaces { plugin: find("taskcell:plugin/plugin-hooks"), task: find("taskcell:plugin/task-hooks") }
     }
 
+    /// Whether it calls the contract and WASI alone, and nothing of the embedder's.
+    pub(super) fn is_all_known(&self) -> bool {
+        self.imports.iter().all(|name| is_known_import(name))
+    }
+
     /// Which kind of plugin it is. It may import these interfaces beside the contract's and WASI's, whatever their version:
     /// that is the linker's to compare.
     pub(super) fn shape(&self, extensions: &[String]) -> Result<Shape, Unfit> {

@@ -50,6 +50,11 @@ impl MemoryMeter {
         }
     }
 
+    /// What all memories have together.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
+    }
+
     /// The name of the limit for which the last growth was refused.
     pub(super) fn refused(&self) -> Option<&'static str> {
         self.refused

@@ -19,6 +19,7 @@ pub(crate) mod http;
 pub(crate) mod identify;
 pub(crate) mod inspect;
 pub(crate) mod load;
+mod manners;
 pub(crate) mod measure;
 pub(crate) mod meter;
 mod mounts;

@@ -16,12 +16,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use taskcell_slot::Conduct;
 use wasmtime::{CallHook, CallHookHandler, Store, StoreContextMut};
 
 use crate::ports::clock::{Clock, SystemClock};
 use crate::ports::gate::Gate;
 use crate::ports::news::News;
 use crate::ports::runner::CellLink;
+
+use super::manners::{MEMORY_BYTES_MAX, Manners, SHORT};
 
 /// Units of fuel a guest burns before it lets others run: about 0.1 ms. Smaller slices cost throughput (at 10 000 units
 /// nearly half of it), larger ones make everybody wait.
@@ -44,15 +47,25 @@ pub(super) struct Turn {
     polls: AtomicU64,
     /// Whether the guest stands where it gives way, or before its first instruction. Only there it can be held.
     at_yield: AtomicBool,
+    /// How its plugin behaves beside actors, if it may have turns there.
+    manners: Option<Arc<Manners>>,
+    /// Whether the present poll is there.
+    beside: AtomicBool,
+    /// Whether it has too much memory for that.
+    outgrown: AtomicBool,
 }
 
 impl Turn {
-    pub(super) fn new() -> Self {
+    /// With manners, if the guest may have turns beside its actor.
+    pub(super) fn new(manners: Option<Arc<Manners>>) -> Self {
         Self {
             clock: SystemClock::new(),
             began: AtomicU64::new(0),
             polls: AtomicU64::new(0),
             at_yield: AtomicBool::new(true),
+            manners,
+            beside: AtomicBool::new(false),
+            outgrown: AtomicBool::new(false),
         }
     }
 
@@ -61,7 +74,30 @@ impl Turn {
     }
 
     fn is_over(&self) -> bool {
-        u128::from(self.now().saturating_sub(self.began.load(Ordering::Relaxed))) >= TURN.as_micros()
+        let turn = if self.beside.load(Ordering::Relaxed) { SHORT } else { TURN };
+        u128::from(self.now().saturating_sub(self.began.load(Ordering::Relaxed))) >= turn.as_micros()
+    }
+
+    /// Whether a guest with so much memory has to go on elsewhere now. It does not come back.
+    fn outgrows(&self, memory_bytes: u64) -> bool {
+        let outgrows = self.beside.load(Ordering::Relaxed) && memory_bytes > MEMORY_BYTES_MAX;
+        if outgrows {
+            self.outgrown.store(true, Ordering::Relaxed);
+        }
+        outgrows
+    }
+}
+
+impl Conduct for Turn {
+    fn may_stay(&self) -> bool {
+        !self.outgrown.load(Ordering::Relaxed) && self.manners.as_deref().is_some_and(Manners::are_good)
+    }
+
+    fn around(&self, turn: &mut dyn FnMut()) {
+        let Some(manners) = &self.manners else { return turn() };
+        self.beside.store(true, Ordering::Relaxed);
+        manners.around(turn);
+        self.beside.store(false, Ordering::Relaxed);
     }
 }
 
@@ -177,6 +213,8 @@ pub(super) trait Account: 'static {
     fn begin_call(&mut self) -> usize;
     /// How many bytes may cross when the guest returns to whoever called it.
     fn result_bytes(&self) -> usize;
+    /// How many bytes its memories have.
+    fn memory_bytes(&self) -> u64;
 }
 
 /// Fills the tank, and from then on meters, warns, tops up and gives way.
@@ -329,6 +367,7 @@ fn top_up<T: Account>(store: &mut StoreContextMut<'_, T>, left: u64) -> wasmtime
 /// The guest goes back to its code, now or after the others.
 fn returning<T: Account>(mut store: StoreContextMut<'_, T>) -> wasmtime::Result<Next<'_, T>> {
     let shut = store.data().link().gate.is_shut();
+    let memory_bytes = store.data().memory_bytes();
     let pace = store.data_mut().pace();
     pace.turn.at_yield.store(false, Ordering::Relaxed);
     pace.cost = pace.cost.saturating_add(1);
@@ -349,7 +388,11 @@ fn returning<T: Account>(mut store: StoreContextMut<'_, T>) -> wasmtime::Result<
         store.data_mut().pace().floor = left.saturating_sub(FUEL_SLICE);
     }
     let pace = store.data_mut().pace();
-    Ok(if shut || pace.is_due() { Next::GiveWay(Arc::clone(&pace.turn)) } else { Next::GoOn })
+    Ok(if shut || pace.turn.outgrows(memory_bytes) || pace.is_due() {
+        Next::GiveWay(Arc::clone(&pace.turn))
+    } else {
+        Next::GoOn
+    })
 }
 
 #[cfg(test)]

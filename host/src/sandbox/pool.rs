@@ -37,6 +37,11 @@ impl Needs {
         self.pages
     }
 
+    /// How many bytes its largest memory has to begin with.
+    pub(super) fn memory_bytes(self) -> u64 {
+        self.pages.saturating_mul(64 << 10)
+    }
+
     /// Whether such a cell can ever get a place.
     pub(super) fn fit(self, stock: Stock) -> Result<(), String> {
         let over = |what: &str, needed: u32, max: u32| {

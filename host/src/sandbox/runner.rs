@@ -44,6 +44,7 @@ use super::http::HttpClient;
 use super::identify::FileKind;
 use super::inspect::Border;
 use super::load::{LoadError, LoadedPlugin, command_manifest};
+use super::manners::{MEMORY_BYTES_MAX, Manners};
 use super::pace::{Paced, Turn};
 use super::pool::{Needs, Pool};
 
@@ -93,6 +94,8 @@ struct Code {
     linked: Linked,
     needs: Needs,
     hooks: HookFunctions,
+    /// How its tasks' guests behave beside their actors, if they may have turns there.
+    manners: Option<Arc<Manners>>,
 }
 
 impl fmt::Debug for WasmRunner {
@@ -259,7 +262,10 @@ impl WasmRunner {
             Linked::TaskPlugin(_) => HookFunctions::of(&compiled, &border).map_err(LoadError::TooDemanding)?,
             Linked::Command(_) => HookFunctions::none(),
         };
-        let code = Code { linked, needs, hooks };
+        let may_be_beside = border.is_all_known() && needs.memory_bytes() <= MEMORY_BYTES_MAX;
+        let context = self.system.as_ref().filter(|_| may_be_beside);
+        let manners = context.map(|system| Arc::new(Manners::new(system.handle().clone())));
+        let code = Code { linked, needs, hooks, manners };
         Ok(Compiled { code, border, digest, size: bytes.len() as u64, kind, signed })
     }
 
@@ -285,7 +291,7 @@ impl WasmRunner {
         let limits = Limits { fuel: load.describe_fuel, output_bytes: 64 << 10, ..self.limits };
         // The clock starts when there is room: a full host is not the plugin's fault.
         let place = self.pool.admit(code.needs).await;
-        let described = self.paced(dead_link(), async move |around| {
+        let described = self.paced(dead_link(), None, async move |around| {
             let _place = place;
             match &code.linked {
                 Linked::TaskPlugin(plugin) => cell::describe(around, plugin, &limits).await,
@@ -312,13 +318,14 @@ impl WasmRunner {
         Ok(manifest)
     }
 
-    /// Runs a cell in a slot, at its own pace.
-    fn paced<T, F>(&self, link: CellLink, cell: impl FnOnce(Around) -> F) -> Guest<T>
+    /// Runs a cell in a slot, at its own pace; with manners, beside its owner while its turns are short.
+    fn paced<T, F>(&self, link: CellLink, manners: Option<Arc<Manners>>, cell: impl FnOnce(Around) -> F) -> Guest<T>
     where
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
-        let turn = Arc::new(Turn::new());
+        let owner = manners.is_some().then(|| Arc::clone(&link.owner));
+        let turn = Arc::new(Turn::new(manners));
         let (gate, news) = (Arc::clone(&link.gate), Arc::clone(&link.news));
         let around = Around {
             engine: self.engine.clone(),
@@ -329,7 +336,11 @@ impl WasmRunner {
             #[cfg(feature = "http")]
             http: Arc::clone(&self.http),
         };
-        self.workers.spawn(Paced { guest: Box::pin(cell(around)), gate, news, turn })
+        let guest = Paced { guest: Box::pin(cell(around)), gate, news, turn: Arc::clone(&turn) };
+        match owner {
+            Some(owner) => self.workers.spawn_beside(guest, owner, turn),
+            None => self.workers.spawn(guest),
+        }
     }
 }
 
@@ -347,7 +358,7 @@ impl Runner for WasmRunner {
             return host("the plugin's code is not loaded");
         };
         let work = Arc::new(work);
-        let running = self.paced(link, async move |around| {
+        let running = self.paced(link, code.manners.clone(), async move |around| {
             let end = cell::run(around, &code.linked, &work).await;
             drop((permit, work));
             end
@@ -389,6 +400,7 @@ pub(super) fn dead_link() -> CellLink {
         kv: None,
         mandate: Arc::new(LiveMandate::new(Mandate::new(Requested::default(), None, None))),
         secrets: Arc::default(),
+        owner: Arc::default(),
     }
 }
 

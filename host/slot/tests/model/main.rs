@@ -4,6 +4,9 @@
 #[expect(dead_code, unreachable_pub, reason = "only what threads share is tried, and nothing is exported")]
 #[path = "../../src/guest.rs"]
 mod guest;
+#[expect(dead_code, unreachable_pub, reason = "only what threads share is tried, and nothing is exported")]
+#[path = "../../src/owner.rs"]
+mod owner;
 #[expect(dead_code, reason = "only what threads share is tried")]
 #[path = "../../src/pool.rs"]
 mod pool;
@@ -22,7 +25,7 @@ mod watching;
 
 mod sync {
     //! In the place of the crate's own: what loom can look into.
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
     pub(crate) use std::sync::TryLockError;
 }

@@ -115,6 +115,7 @@ fn link() -> CellLink {
         kv: None,
         mandate: Arc::new(LiveMandate::new(Mandate::new(Requested::default(), None, None))),
         secrets: Arc::default(),
+        owner: Arc::default(),
     }
 }
 
@@ -125,7 +126,7 @@ fn guest(body: &str, link: CellLink) -> Paced<impl Future<Output = Result<String
     let component = Component::new(&engine, wat::parse_str(plugin(body)).unwrap()).unwrap();
     let pre = cell::linker(&engine).unwrap().instantiate_pre(&component).unwrap();
     let pre = TaskPluginPre::new(pre).unwrap();
-    let turn = Arc::new(Turn::new());
+    let turn = Arc::new(Turn::new(None));
     let (gate, news) = (Arc::clone(&link.gate), Arc::clone(&link.news));
     let around = Around {
         engine,
@@ -247,7 +248,7 @@ async fn what_was_reported_is_told_when_the_turn_is_over_and_before_a_call() {
         reports.put_up("half".to_owned(), Some(50), false);
         Poll::<()>::Pending
     }));
-    let mut paced = Paced { guest, gate, news: Arc::clone(&news), turn: Arc::new(Turn::new()) };
+    let mut paced = Paced { guest, gate, news: Arc::clone(&news), turn: Arc::new(Turn::new(None)) };
     assert!(Pin::new(&mut paced).poll(&mut Context::from_waker(Waker::noop())).is_pending());
     assert!(is_told(&news).await, "it burns on, and the report is not lost");
     assert!(news.take_report().is_some());

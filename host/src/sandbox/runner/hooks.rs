@@ -115,9 +115,10 @@ impl WasmRunner {
             kv: work.kv.clone(),
             mandate: Arc::new(LiveMandate::new(Mandate::of_hook(work.kv.is_some()))),
             secrets: Arc::clone(&work.secrets),
+            owner: Arc::default(),
         };
         let pool = Arc::clone(&self.hook_pool);
-        let running = self.paced(link, async move |around| {
+        let running = self.paced(link, None, async move |around| {
             // A plugin's own turn first: who waits for it takes nobody's room.
             let _turn = Arc::clone(&code.hooks.turns).acquire_owned().await;
             let _place = pool.admit(code.needs).await;
