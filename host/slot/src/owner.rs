@@ -16,7 +16,7 @@ use crate::guest::Cell;
 use crate::sync::{Mutex, MutexGuard};
 
 /// Turns that a guest has beside its owner before all others of the runtime have theirs.
-const TURNS: u32 = 4;
+pub(crate) const TURNS: u32 = 4;
 
 /// What is known of a guest that may have turns beside its owner, and what has to be done around them.
 pub trait Conduct: Send + Sync {

@@ -1,5 +1,7 @@
 //! What the workers owe their guests and their owner.
 
+mod beside;
+
 use std::future::{pending, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;

@@ -121,12 +121,21 @@ fn link() -> CellLink {
 
 /// A guest that does this, to be polled by hand.
 fn guest(body: &str, link: CellLink) -> Paced<impl Future<Output = Result<String, Failure>> + use<>> {
+    guest_with(body, link, None)
+}
+
+/// The same, which may perhaps have turns beside its actor.
+fn guest_with(
+    body: &str,
+    link: CellLink,
+    manners: Option<Arc<Manners>>,
+) -> Paced<impl Future<Output = Result<String, Failure>> + use<>> {
     let limits = Limits::default();
     let engine = engine(Stock::for_cells(1, LoadLimits::default()), &limits).unwrap();
     let component = Component::new(&engine, wat::parse_str(plugin(body)).unwrap()).unwrap();
     let pre = cell::linker(&engine).unwrap().instantiate_pre(&component).unwrap();
     let pre = TaskPluginPre::new(pre).unwrap();
-    let turn = Arc::new(Turn::new(None));
+    let turn = Arc::new(Turn::new(manners));
     let (gate, news) = (Arc::clone(&link.gate), Arc::clone(&link.news));
     let around = Around {
         engine,
@@ -210,6 +219,35 @@ fn instructions_that_the_host_does_give_way_without_a_loop_and_burn_their_fuel()
     // A constant, a growth and a drop that costs nothing, each; and a few around them.
     let burnt = gauges.fuel_used();
     assert!((2 * MANY as u64..2 * MANY as u64 + 100).contains(&burnt), "{burnt}");
+}
+
+#[tokio::test]
+async fn a_guest_that_outgrows_its_place_beside_its_actor_goes_before_it_uses_its_memory() {
+    // Two pages are there at the beginning: with 30 more it has 2 MiB, and with one more than that it has to go.
+    for (pages, goes) in [(30, false), (31, true)] {
+        let manners = Arc::new(Manners::new(tokio::runtime::Handle::current()));
+        let body = format!("(drop (memory.grow (i32.const {pages}))) (drop (call $number))");
+        let link = link();
+        let gauges = Arc::clone(&link.gauges);
+        let mut guest = guest_with(&body, link, Some(manners));
+        let turn = Arc::clone(&guest.turn);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut poll = || {
+            let mut polled = Poll::Pending;
+            turn.around(&mut || polled = Pin::new(&mut guest).poll(&mut cx));
+            polled.is_ready()
+        };
+        let has_outgrown = || turn.outgrown.load(Ordering::Relaxed);
+        // It may give way for another reason, on a slow machine.
+        while !has_outgrown() && !poll() {}
+        assert_eq!(has_outgrown(), goes, "{pages} pages");
+        assert_eq!(gauges.activity() == 0, goes, "the call comes after the growth");
+        if goes {
+            assert!(!turn.may_stay(), "and it does not come back");
+            while !poll() {}
+            assert!(gauges.activity() > 0, "elsewhere it goes on");
+        }
+    }
 }
 
 #[test]
