@@ -14,6 +14,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use nix::time::{ClockId, clock_gettime};
 use tokio::runtime::Handle;
 
 use crate::ports::clock::{Clock, SystemClock};
@@ -80,10 +81,9 @@ impl Manners {
     }
 }
 
-/// What this thread has worked since it began.
+/// What this thread has worked since it began, or nothing where nobody can tell: then nobody is sent away.
 fn processor_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::try_from(time).unwrap_or_default()
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Into::into)
 }
 
 fn micros(time: Duration) -> u64 {
