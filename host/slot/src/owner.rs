@@ -7,13 +7,13 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Wake, Waker};
 
 use atomic_waker::AtomicWaker;
 use pin_project_lite::pin_project;
 
 use crate::guest::Cell;
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{AtomicU8, Mutex, MutexGuard, Ordering};
 
 /// Turns that a guest has beside its owner before all others of the runtime have theirs.
 pub(crate) const TURNS: u32 = 4;
@@ -27,10 +27,17 @@ pub trait Conduct: Send + Sync {
     fn around(&self, turn: &mut dyn FnMut());
 }
 
+/// It is being polled, with its guest's turns.
+const POLLED: u8 = 1;
+/// It has been woken since the present poll, or the last one, began to look.
+const WOKEN: u8 = 2;
+
 /// One whose guest may have turns beside it.
 #[derive(Default)]
 pub struct Owner {
     place: Mutex<Place>,
+    /// Owner and guest wake each other all the time, in one poll. It looks again then, and its runtime need not hear of it.
+    word: AtomicU8,
     waker: AtomicWaker,
 }
 
@@ -84,8 +91,25 @@ impl Owner {
                 Place::Taken(_) | Place::Gone => return Err(guest),
             }
         }
-        self.waker.wake();
+        self.call();
         Ok(())
+    }
+
+    /// Has the owner look: once more, if it is looking, else by its runtime.
+    fn call(&self) {
+        if self.word.fetch_or(WOKEN, Ordering::AcqRel) & POLLED == 0 {
+            self.waker.wake();
+        }
+    }
+}
+
+impl Wake for Owner {
+    fn wake(self: Arc<Self>) {
+        self.call();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.call();
     }
 }
 
@@ -111,15 +135,24 @@ impl<F: Future> Future for Life<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let (Leaving(owner), mut life) = (this.owner, this.life);
-        // Before looking, so that a guest that comes in between is not slept through.
+        let waker = Waker::from(Arc::clone(owner));
+        let mut inner = Context::from_waker(&waker);
+        // Before looking, so that whoever comes in between is not slept through.
         owner.waker.register(cx.waker());
         for _ in 0..TURNS {
-            if let Poll::Ready(end) = life.as_mut().poll(cx) {
+            // Whoever wakes it from here on is seen below, and what was there before is seen by this poll.
+            owner.word.swap(POLLED, Ordering::AcqRel);
+            if let Poll::Ready(end) = life.as_mut().poll(&mut inner) {
                 return Poll::Ready(end);
             }
-            let Some(guest) = owner.next() else { return Poll::Pending };
-            guest.turn_beside_owner();
+            if let Some(guest) = owner.next() {
+                guest.turn_beside_owner();
+            }
+            if owner.word.compare_exchange(POLLED, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                return Poll::Pending;
+            }
         }
+        owner.word.swap(0, Ordering::AcqRel);
         cx.waker().wake_by_ref();
         Poll::Pending
     }

@@ -4,7 +4,8 @@
 //! the program's threads up there, beside what bounds each of its turns anywhere (`pace.rs`):
 //!
 //! - It has little memory. What one instruction can do is bounded by that, and fuel says nothing about it: 64 MiB are filled in 5 ms.
-//! - It calls nothing of the embedder's, which may block.
+//! - It calls nothing of the embedder's, which may block, and has no granted folder: its files are closed when it is dropped,
+//!   and the disk may not answer.
 //! - When turns take longer all the same, the guests of its plugin are sent away for fifty times as much as that was too long. So
 //!   those that do nothing but burn take a twenty-fifth of one thread in that way.
 //!

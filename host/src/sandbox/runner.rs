@@ -358,7 +358,8 @@ impl Runner for WasmRunner {
             return host("the plugin's code is not loaded");
         };
         let work = Arc::new(work);
-        let running = self.paced(link, code.manners.clone(), async move |around| {
+        let manners = code.manners.clone().filter(|_| link.mandate.dirs().is_empty());
+        let running = self.paced(link, manners, async move |around| {
             let end = cell::run(around, &code.linked, &work).await;
             drop((permit, work));
             end

@@ -103,6 +103,27 @@ fn a_guest_has_its_turns_where_its_owner_is_whatever_that_waits_for() {
 }
 
 #[test]
+fn owner_and_guest_wake_each_other_and_nobody_else() {
+    let scene = Scene::new();
+    let (ask, mut asked) = tokio::sync::mpsc::unbounded_channel::<tokio::sync::oneshot::Sender<()>>();
+    let mut guest = scene.guest(async move {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        ask.send(reply).unwrap();
+        answer.await
+    });
+    let answering = async move {
+        while let Some(reply) = asked.recv().await {
+            reply.send(()).unwrap();
+        }
+        pending::<()>().await;
+    };
+    let mut life = std::pin::pin!(Arc::clone(&scene.owner).live(answering));
+    assert!(scene.poll(life.as_mut()).is_pending());
+    assert_eq!(end(&mut guest).unwrap().unwrap(), Ok(()));
+    assert_eq!((scene.conduct.turns(), scene.bell.0.load(Ordering::Relaxed)), (2, 0));
+}
+
+#[test]
 fn whoever_burns_goes_to_the_workers() {
     let scene = Scene::new();
     let _guest = scene.guest(burn(Arc::default()));
@@ -140,20 +161,21 @@ fn an_owner_that_goes_leaves_its_guest_to_the_workers() {
 #[test]
 fn an_owner_gives_way_to_others_however_often_its_guest_is_woken() {
     let scene = Scene::new();
-    let (to_guest, from_owner) = mpsc::channel::<Waker>();
+    let (ask, mut asked) = tokio::sync::mpsc::unbounded_channel::<Waker>();
     let _guest = scene.guest(poll_fn(move |cx| {
-        to_guest.send(cx.waker().clone()).unwrap();
+        ask.send(cx.waker().clone()).unwrap();
         Poll::<()>::Pending
     }));
     // Whatever the guest asks, it is told at once.
-    let answering = poll_fn(move |_| {
-        from_owner.try_iter().for_each(Waker::wake);
-        Poll::<()>::Pending
-    });
+    let answering = async move {
+        while let Some(asks) = asked.recv().await {
+            asks.wake();
+        }
+    };
     let mut life = std::pin::pin!(Arc::clone(&scene.owner).live(answering));
     assert!(scene.poll(life.as_mut()).is_pending());
     assert_eq!(scene.conduct.turns(), TURNS as usize);
-    assert!(scene.bell.0.load(Ordering::Relaxed) > 0, "it goes on after the others");
+    assert_eq!(scene.bell.0.load(Ordering::Relaxed), 1, "it goes on after the others, which it says once");
     assert!(scene.poll(life.as_mut()).is_pending());
     assert_eq!(scene.conduct.turns(), 2 * TURNS as usize);
 }
