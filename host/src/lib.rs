@@ -24,8 +24,8 @@
 //! ```
 //!
 //! The library runs inside the caller's tokio runtime, prints nothing and reads no environment. Guests run on worker
-//! threads of their own, so a busy guest does not slow the caller down; only turns of a few microseconds are taken in the
-//! caller's runtime.
+//! threads of their own, so a busy guest does not slow the caller down; only short turns, most of which take a few microseconds, are
+//! taken in the caller's runtime.
 //!
 //! # Where things are
 //!

@@ -60,7 +60,7 @@ impl Cell {
     }
 
     /// Gives the guest that has asked for it one turn beside its owner. One that wants to go on does so on the workers.
-    pub(crate) fn turn_beside_owner(self: Arc<Self>) {
+    pub(crate) fn turn_beside_owner(self: Arc<Self>, is_last: bool) {
         self.pool.leave_owner();
         if self.pool.is_shut() {
             self.stop();
@@ -74,7 +74,7 @@ impl Cell {
             Turn::Parked | Turn::Empty => {}
         };
         match &self.beside {
-            Some(beside) => beside.conduct.around(&mut turn),
+            Some(beside) => beside.conduct.around(is_last, &mut turn),
             None => turn(),
         }
         if wants_more {

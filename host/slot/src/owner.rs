@@ -16,7 +16,7 @@ use crate::guest::Cell;
 use crate::sync::{AtomicU8, Mutex, MutexGuard, Ordering};
 
 /// Turns that a guest has beside its owner before all others of the runtime have theirs.
-pub(crate) const TURNS: u32 = 4;
+pub(crate) const TURNS: u32 = 8;
 
 /// What is known of a guest that may have turns beside its owner, and what has to be done around them.
 pub trait Conduct: Send + Sync {
@@ -24,7 +24,9 @@ pub trait Conduct: Send + Sync {
     fn may_stay(&self) -> bool;
 
     /// Calls `turn`, once: for instance, within an async runtime's context, and with a look at how long it takes.
-    fn around(&self, turn: &mut dyn FnMut());
+    ///
+    /// `is_last`: whether the owner gives way after it, because its guest has wanted so many turns one after the other.
+    fn around(&self, is_last: bool, turn: &mut dyn FnMut());
 }
 
 /// It is being polled, with its guest's turns.
@@ -139,14 +141,14 @@ impl<F: Future> Future for Life<F> {
         let mut inner = Context::from_waker(&waker);
         // Before looking, so that whoever comes in between is not slept through.
         owner.waker.register(cx.waker());
-        for _ in 0..TURNS {
+        for turn in 1..=TURNS {
             // Whoever wakes it from here on is seen below, and what was there before is seen by this poll.
             owner.word.swap(POLLED, Ordering::AcqRel);
             if let Poll::Ready(end) = life.as_mut().poll(&mut inner) {
                 return Poll::Ready(end);
             }
             if let Some(guest) = owner.next() {
-                guest.turn_beside_owner();
+                guest.turn_beside_owner(turn == TURNS);
             }
             if owner.word.compare_exchange(POLLED, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 return Poll::Pending;

@@ -132,7 +132,7 @@ impl AuditLine {
 
 /// Where the lines go.
 pub trait AuditLog: Send + Sync + fmt::Debug {
-    /// Keeps a line. Must not block for long: a task waits for it.
+    /// Keeps a line. Must not block for long: a task waits for it, on a thread of the caller's runtime.
     ///
     /// # Errors
     /// When it cannot be kept. What it tells of is not allowed then.

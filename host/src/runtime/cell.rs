@@ -3,6 +3,8 @@
 use std::pin::pin;
 use std::task::Poll;
 
+use tokio::task::unconstrained;
+
 use crate::model::outcome::CellEnd;
 use crate::ports::clock::BoxFuture;
 use crate::ports::runner::{CellLink, CellWork, Permit, Runner};
@@ -56,7 +58,8 @@ impl Cell {
 
     /// What has become of the cell already, without waiting for it.
     pub(super) async fn advanced(&mut self, last: &mut Option<Box<LastAttempt>>) -> Option<CellStep> {
-        let mut step = pin!(self.advance(last));
+        // What has happened is seen, also by an actor that has used its share of the runtime up.
+        let mut step = pin!(unconstrained(self.advance(last)));
         std::future::poll_fn(|cx| match step.as_mut().poll(cx) {
             Poll::Ready(step) => Poll::Ready(Some(step)),
             Poll::Pending => Poll::Ready(None),

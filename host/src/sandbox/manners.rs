@@ -1,18 +1,22 @@
 //! Which guests may have their turns beside their actors, on the program's own threads: those whose turns are short.
 //!
-//! A turn of most guests takes a few microseconds, and two changes between threads take longer. What keeps a guest from holding
-//! the program's threads up there, beside what bounds each of its turns anywhere (`pace.rs`):
+//! A turn of most guests takes a few microseconds, and two changes between threads take longer. What keeps guests from holding
+//! the program's threads up there, beside what bounds each of their turns anywhere (`pace.rs`):
 //!
-//! - It has little memory. What one instruction can do is bounded by that, and fuel says nothing about it: 64 MiB are filled in 5 ms.
-//! - It calls nothing of the embedder's, which may block, and has no granted folder: its files are closed when it is dropped,
-//!   and the disk may not answer.
-//! - When turns take longer all the same, the guests of its plugin are sent away for fifty times as much as that was too long. So
-//!   those that do nothing but burn take a twenty-fifth of one thread in that way.
+//! - They have little memory. Fuel counts the bytes that one instruction touches, but not the page faults: a first fill of 64 MiB
+//!   takes 5 ms.
+//! - They call no interface of the embedder's, which may block; the audit log must not. They have no granted folders and got no
+//!   files along, which are closed where the cell is dropped: the disk may not answer.
+//! - Each has credit, of which a turn takes as long as it lasts, and to which each wish for a turn adds about what the actor takes
+//!   for it anyhow. So guests take of those threads about as much as their actors do, however many there are. Who wakes itself
+//!   by its own calls all the time, turn after turn, has its next 64 from the workers.
+//! - When turns take long all the same, the guests of the plugin are sent away for fifty times as much as that was too long.
 //!
 //! A thread that others take the processor from is no fault of its guest's. So time alone makes a plugin suspect; processor time,
 //! which costs a call of the system for each turn, is looked at of those only.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
@@ -27,6 +31,87 @@ pub(super) const SHORT: Duration = Duration::from_micros(50);
 /// For how many times as much as a turn was too long. Of a plugin's short turns about one in 200 takes 60 to 80 us, for
 /// page faults and interrupts: with a hundred times the whole turn 40 % of them went to the workers for that.
 const AWAY: u32 = 50;
+
+/// Microseconds of credit that a guest begins with, and that it can have. Making it takes some of them.
+const CREDIT_MAX: i64 = 200;
+/// What it gets for each wish for a turn: about what its actor takes for what the turn is wished for.
+const CREDIT_PER_WISH: i64 = 10;
+/// What it owes at most: 64 wishes.
+const CREDIT_MIN: i64 = -64 * CREDIT_PER_WISH;
+
+/// Whether one guest may have its turns beside its actor.
+#[derive(Debug)]
+pub(super) struct Stay {
+    manners: Arc<Manners>,
+    credit: AtomicI64,
+    /// Whether it has too much memory.
+    outgrown: AtomicBool,
+    /// Whether the next poll is there.
+    is_next: AtomicBool,
+    /// Whether the present poll is.
+    is_beside: AtomicBool,
+}
+
+impl Stay {
+    pub(super) fn new(manners: Arc<Manners>) -> Self {
+        Self {
+            manners,
+            credit: AtomicI64::new(CREDIT_MAX),
+            outgrown: AtomicBool::new(false),
+            is_next: AtomicBool::new(false),
+            is_beside: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether it may have the turn that it wishes for.
+    pub(super) fn may_stay(&self) -> bool {
+        let credit = self.account(CREDIT_PER_WISH);
+        credit > 0 && !self.outgrown.load(Ordering::Relaxed) && self.manners.are_good()
+    }
+
+    /// Around a turn there.
+    pub(super) fn around(&self, is_last: bool, turn: &mut dyn FnMut()) {
+        self.is_next.store(true, Ordering::Relaxed);
+        if is_last {
+            // Before the turn, at whose end others may wish for the next one.
+            self.account(i64::MIN);
+        }
+        let took = self.manners.around(turn);
+        self.account(-i64::try_from(took.as_micros()).unwrap_or(i64::MAX));
+    }
+
+    /// Adds to its credit, and returns that.
+    fn account(&self, micros: i64) -> i64 {
+        let sum = |credit: i64| credit.saturating_add(micros).clamp(CREDIT_MIN, CREDIT_MAX);
+        match self.credit.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |credit| Some(sum(credit))) {
+            Ok(before) | Err(before) => sum(before),
+        }
+    }
+
+    /// A poll begins.
+    pub(super) fn begins_poll(&self) {
+        self.is_beside.store(self.is_next.swap(false, Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Whether the present poll is beside the actor.
+    pub(super) fn is_beside(&self) -> bool {
+        self.is_beside.load(Ordering::Relaxed)
+    }
+
+    /// Notes how much memory it has. Says whether that is too much for where it is; it does not come back.
+    pub(super) fn outgrows(&self, memory_bytes: u64) -> bool {
+        let outgrows = memory_bytes > MEMORY_BYTES_MAX;
+        if outgrows {
+            self.outgrown.store(true, Ordering::Relaxed);
+        }
+        outgrows && self.is_beside()
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_outgrown(&self) -> bool {
+        self.outgrown.load(Ordering::Relaxed)
+    }
+}
 
 /// How a plugin's guests behave beside their actors.
 #[derive(Debug)]
@@ -47,7 +132,7 @@ impl Manners {
     }
 
     /// Whether their turns have been short of late.
-    pub(super) fn are_good(&self) -> bool {
+    fn are_good(&self) -> bool {
         // Most never had a long turn, and need no look at the clock.
         !self.is_before(&self.away_until)
     }
@@ -57,8 +142,8 @@ impl Manners {
         moment != 0 && micros(self.clock.steady()) < moment
     }
 
-    /// Around one turn of one of them.
-    pub(super) fn around(&self, turn: &mut dyn FnMut()) {
+    /// Around one turn of one of them. Returns what it took.
+    fn around(&self, turn: &mut dyn FnMut()) -> Duration {
         let _context = self.context.enter();
         let worked_before = self.is_before(&self.suspect_until).then(processor_time);
         let began = self.clock.steady();
@@ -68,6 +153,7 @@ impl Manners {
         if took > SHORT {
             self.took_long(took, ended, worked_before.map(|before| processor_time().saturating_sub(before)));
         }
+        took
     }
 
     /// A turn took longer than is short, and worked for so much of that, if somebody looked.
@@ -94,6 +180,58 @@ fn micros(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn stay() -> Stay {
+        Stay::new(Arc::new(Manners::new(Handle::current())))
+    }
+
+    /// So many of so many wishes are granted to a guest whose turns take so long.
+    fn granted(stay: &Stay, wishes: u32, micros: i64) -> u32 {
+        let mut granted = 0;
+        for _ in 0..wishes {
+            if stay.may_stay() {
+                granted += 1;
+                stay.account(-micros);
+            }
+        }
+        granted
+    }
+
+    #[tokio::test]
+    async fn a_guest_takes_about_as_much_as_its_actor_does() {
+        assert_eq!(granted(&stay(), 1000, 3), 1000, "short turns are all beside the actor");
+        assert_eq!(granted(&stay(), 1000, 10), 1000);
+        let of_longer = granted(&stay(), 1000, 45);
+        assert!((1000 * 10 / 45..1000 * 10 / 45 + 10).contains(&of_longer), "{of_longer}");
+        let waits_long = stay();
+        assert_eq!(granted(&waits_long, 10, 100_000), 1);
+        assert_eq!(granted(&waits_long, 54, 0), 0, "what it owes has a bound");
+        assert_eq!(granted(&waits_long, 2, 0), 1);
+    }
+
+    #[tokio::test]
+    async fn whoever_wakes_itself_all_the_time_has_its_next_turns_elsewhere() {
+        let stay = stay();
+        let mut turns = 0;
+        assert!(stay.may_stay());
+        stay.around(false, &mut || turns += 1);
+        assert!(stay.may_stay());
+        stay.around(true, &mut || {
+            turns += 1;
+            assert!(!stay.may_stay(), "already while the turn ends");
+        });
+        assert_eq!(turns, 2);
+        assert_eq!((0..62).filter(|_| stay.may_stay()).count(), 0, "one wish was counted in the turn");
+        while !stay.may_stay() {}
+    }
+
+    #[tokio::test]
+    async fn memory_that_was_grown_elsewhere_keeps_a_guest_there() {
+        let stay = stay();
+        stay.begins_poll();
+        assert!(!stay.outgrows(MEMORY_BYTES_MAX + 1), "on a worker nothing has to happen at once");
+        assert!(!stay.may_stay());
+    }
 
     const HOUR: Duration = Duration::from_hours(1);
 

@@ -24,7 +24,7 @@ use crate::ports::gate::Gate;
 use crate::ports::news::News;
 use crate::ports::runner::CellLink;
 
-use super::manners::{MEMORY_BYTES_MAX, Manners, SHORT};
+use super::manners::{Manners, SHORT, Stay};
 
 /// Units of fuel a guest burns before it lets others run: about 0.1 ms. Smaller slices cost throughput (at 10 000 units
 /// nearly half of it), larger ones make everybody wait.
@@ -47,12 +47,8 @@ pub(super) struct Turn {
     polls: AtomicU64,
     /// Whether the guest stands where it gives way, or before its first instruction. Only there it can be held.
     at_yield: AtomicBool,
-    /// How its plugin behaves beside actors, if it may have turns there.
-    manners: Option<Arc<Manners>>,
-    /// Whether the present poll is there.
-    beside: AtomicBool,
-    /// Whether it has too much memory for that.
-    outgrown: AtomicBool,
+    /// Whether it may have turns beside its actor, if that is possible at all.
+    stay: Option<Stay>,
 }
 
 impl Turn {
@@ -63,9 +59,7 @@ impl Turn {
             began: AtomicU64::new(0),
             polls: AtomicU64::new(0),
             at_yield: AtomicBool::new(true),
-            manners,
-            beside: AtomicBool::new(false),
-            outgrown: AtomicBool::new(false),
+            stay: manners.map(Stay::new),
         }
     }
 
@@ -74,30 +68,21 @@ impl Turn {
     }
 
     fn is_over(&self) -> bool {
-        let turn = if self.beside.load(Ordering::Relaxed) { SHORT } else { TURN };
+        let turn = if self.stay.as_ref().is_some_and(Stay::is_beside) { SHORT } else { TURN };
         u128::from(self.now().saturating_sub(self.began.load(Ordering::Relaxed))) >= turn.as_micros()
-    }
-
-    /// Whether a guest with so much memory has to go on elsewhere now. It does not come back.
-    fn outgrows(&self, memory_bytes: u64) -> bool {
-        let outgrows = self.beside.load(Ordering::Relaxed) && memory_bytes > MEMORY_BYTES_MAX;
-        if outgrows {
-            self.outgrown.store(true, Ordering::Relaxed);
-        }
-        outgrows
     }
 }
 
 impl Conduct for Turn {
     fn may_stay(&self) -> bool {
-        !self.outgrown.load(Ordering::Relaxed) && self.manners.as_deref().is_some_and(Manners::are_good)
+        self.stay.as_ref().is_some_and(Stay::may_stay)
     }
 
-    fn around(&self, turn: &mut dyn FnMut()) {
-        let Some(manners) = &self.manners else { return turn() };
-        self.beside.store(true, Ordering::Relaxed);
-        manners.around(turn);
-        self.beside.store(false, Ordering::Relaxed);
+    fn around(&self, is_last: bool, turn: &mut dyn FnMut()) {
+        match &self.stay {
+            Some(stay) => stay.around(is_last, turn),
+            None => turn(),
+        }
     }
 }
 
@@ -114,6 +99,9 @@ impl<F: Future> Future for Paced<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(stay) = &self.turn.stay {
+            stay.begins_poll();
+        }
         if self.turn.at_yield.load(Ordering::Relaxed) && self.gate.poll_open(cx).is_pending() {
             return Poll::Pending;
         }
@@ -388,7 +376,7 @@ fn returning<T: Account>(mut store: StoreContextMut<'_, T>) -> wasmtime::Result<
         store.data_mut().pace().floor = left.saturating_sub(FUEL_SLICE);
     }
     let pace = store.data_mut().pace();
-    Ok(if shut || pace.turn.outgrows(memory_bytes) || pace.is_due() {
+    Ok(if shut || pace.turn.stay.as_ref().is_some_and(|stay| stay.outgrows(memory_bytes)) || pace.is_due() {
         Next::GiveWay(Arc::clone(&pace.turn))
     } else {
         Next::GoOn

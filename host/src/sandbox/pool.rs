@@ -37,9 +37,9 @@ impl Needs {
         self.pages
     }
 
-    /// How many bytes its largest memory has to begin with.
-    pub(super) fn memory_bytes(self) -> u64 {
-        self.pages.saturating_mul(64 << 10)
+    /// How many bytes all its memories have to begin with, if each is as large as the largest.
+    pub(super) fn bytes_at_most(self) -> u64 {
+        self.pages.saturating_mul(64 << 10).saturating_mul(self.memories.into())
     }
 
     /// Whether such a cell can ever get a place.

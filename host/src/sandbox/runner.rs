@@ -262,7 +262,7 @@ impl WasmRunner {
             Linked::TaskPlugin(_) => HookFunctions::of(&compiled, &border).map_err(LoadError::TooDemanding)?,
             Linked::Command(_) => HookFunctions::none(),
         };
-        let may_be_beside = border.is_all_known() && needs.memory_bytes() <= MEMORY_BYTES_MAX;
+        let may_be_beside = border.is_all_known() && needs.bytes_at_most() <= MEMORY_BYTES_MAX;
         let context = self.system.as_ref().filter(|_| may_be_beside);
         let manners = context.map(|system| Arc::new(Manners::new(system.handle().clone())));
         let code = Code { linked, needs, hooks, manners };
@@ -358,7 +358,8 @@ impl Runner for WasmRunner {
             return host("the plugin's code is not loaded");
         };
         let work = Arc::new(work);
-        let manners = code.manners.clone().filter(|_| link.mandate.dirs().is_empty());
+        let is_bare = work.attachments.is_none() && link.mandate.dirs().is_empty();
+        let manners = code.manners.clone().filter(|_| is_bare);
         let running = self.paced(link, manners, async move |around| {
             let end = cell::run(around, &code.linked, &work).await;
             drop((permit, work));

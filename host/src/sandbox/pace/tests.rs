@@ -231,20 +231,20 @@ async fn a_guest_that_outgrows_its_place_beside_its_actor_goes_before_it_uses_it
         let gauges = Arc::clone(&link.gauges);
         let mut guest = guest_with(&body, link, Some(manners));
         let turn = Arc::clone(&guest.turn);
+        let stay = turn.stay.as_ref().unwrap();
         let mut cx = Context::from_waker(Waker::noop());
         let mut poll = || {
             let mut polled = Poll::Pending;
-            turn.around(&mut || polled = Pin::new(&mut guest).poll(&mut cx));
+            turn.around(false, &mut || polled = Pin::new(&mut guest).poll(&mut cx));
             polled.is_ready()
         };
-        let has_outgrown = || turn.outgrown.load(Ordering::Relaxed);
         // It may give way for another reason, on a slow machine.
-        while !has_outgrown() && !poll() {}
-        assert_eq!(has_outgrown(), goes, "{pages} pages");
+        while !stay.has_outgrown() && !poll() {}
+        assert_eq!(stay.has_outgrown(), goes, "{pages} pages");
         assert_eq!(gauges.activity() == 0, goes, "the call comes after the growth");
         if goes {
             assert!(!turn.may_stay(), "and it does not come back");
-            while !poll() {}
+            while Pin::new(&mut guest).poll(&mut Context::from_waker(Waker::noop())).is_pending() {}
             assert!(gauges.activity() > 0, "elsewhere it goes on");
         }
     }

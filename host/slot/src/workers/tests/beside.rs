@@ -11,6 +11,7 @@ use crate::owner::{Conduct, Life, Owner, TURNS};
 struct Counted {
     is_sent_away: AtomicBool,
     turns: AtomicUsize,
+    last_turns: AtomicUsize,
 }
 
 impl Conduct for Counted {
@@ -18,8 +19,9 @@ impl Conduct for Counted {
         !self.is_sent_away.load(Ordering::Relaxed)
     }
 
-    fn around(&self, turn: &mut dyn FnMut()) {
+    fn around(&self, is_last: bool, turn: &mut dyn FnMut()) {
         self.turns.fetch_add(1, Ordering::Relaxed);
+        self.last_turns.fetch_add(usize::from(is_last), Ordering::Relaxed);
         turn();
     }
 }
@@ -175,9 +177,11 @@ fn an_owner_gives_way_to_others_however_often_its_guest_is_woken() {
     let mut life = std::pin::pin!(Arc::clone(&scene.owner).live(answering));
     assert!(scene.poll(life.as_mut()).is_pending());
     assert_eq!(scene.conduct.turns(), TURNS as usize);
+    assert_eq!(scene.conduct.last_turns.load(Ordering::Relaxed), 1);
     assert_eq!(scene.bell.0.load(Ordering::Relaxed), 1, "it goes on after the others, which it says once");
     assert!(scene.poll(life.as_mut()).is_pending());
     assert_eq!(scene.conduct.turns(), 2 * TURNS as usize);
+    assert_eq!(scene.conduct.last_turns.load(Ordering::Relaxed), 2);
 }
 
 #[test]
