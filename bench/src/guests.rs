@@ -38,6 +38,23 @@ const WAITING: Waiting = Waiting {
     given: r#"(export "wait" (func $wait))"#,
 };
 
+/// What a guest that looks for signals has in addition.
+const POLLING: Waiting = Waiting {
+    types: WAITING.types,
+    import: r#"(alias export $types "task-ref" (type $task-ref))
+  (import "taskcell:plugin/signals@0.1.0" (instance $signals
+    (alias outer $root $refusal (type $refused))
+    (alias outer $root $task-ref (type $sender))
+    (type $s (record
+      (field "payload" (option string)) (field "sender" string) (field "sender-task" (option $sender))))
+    (export "signal" (type $signal (eq $s)))
+    (export "poll" (func (param "key" string) (result (result (option $signal) (error $refused)))))))"#,
+    lowered: r#"(core func $poll (canon lower (func $signals "poll")
+    (memory $libc "memory") (realloc (func $libc "realloc"))))"#,
+    core_import: r#"(import "host" "poll" (func $poll (param i32 i32 i32)))"#,
+    given: r#"(export "poll" (func $poll))"#,
+};
+
 /// A guest whose one task type `go` runs this body, and then succeeds without a word. The manifest names it so.
 fn component(name: &str, pages: usize, fields: &str, body: &str) -> Result<Vec<u8>> {
     shaped(name, pages, fields, body, &Waiting::default())
@@ -194,6 +211,13 @@ pub(crate) fn waits() -> Result<Vec<u8>> {
     // Three of its pages are touched, as by a guest that has done something before.
     let touch = "(i32.store (i32.const 131072) (i32.const 1)) (i32.store (i32.const 196608) (i32.const 1))";
     shaped("bench-waits", 17, "", &format!("{touch} {wait}"), &WAITING)
+}
+
+/// Looks for a signal that nobody sends, again and again, and counts to so many in between.
+pub(crate) fn chats(count: u32) -> Result<Vec<u8>> {
+    let poll = "(call $poll (i32.const 4096) (i32.const 5) (i32.const 16384))";
+    let name = format!("bench-chats-{count}");
+    shaped(&name, 17, "", &for_ever(&format!("{poll} {}", times(count, ""))), &POLLING)
 }
 
 /// Succeeds at once, and has so much code that its file has about so many bytes.

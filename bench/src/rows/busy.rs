@@ -1,5 +1,5 @@
-//! Row 9: how long a look at a task and the start of one take while a thousand guests spin, against an idle host. In
-//! wall time, as whoever asks sees it.
+//! Row 9: how long a look at a task and the start of one take while a thousand guests spin, against an idle host; and
+//! while they ask their actors something without end. In wall time, as whoever asks sees it.
 
 use std::time::Instant;
 
@@ -16,14 +16,25 @@ use crate::{
 
 /// How many spin.
 const LOOPS: u32 = 1000;
+/// How far those count that ask, between two questions: not at all, and for some 50 us.
+const COUNTS: [(u32, &str); 2] = [(1, "ask"), (100_000, "ask and count")];
 /// What is owed of the slowest of a hundred, in microseconds.
 const WAIT_MAX: f64 = 2000.0;
 
 pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
+    let mut figures = beside(bench, &guests::busy(Loop::Spin)?, "spin", Owed::Ours(WAIT_MAX))?;
+    for (count, name) in COUNTS {
+        figures.extend(beside(bench, &guests::chats(count)?, name, Owed::Nothing)?);
+    }
+    Ok(figures)
+}
+
+/// While a thousand of these run.
+fn beside(bench: &Bench, busy: &[u8], what: &str, owed: Owed) -> Result<Vec<Figure>> {
     let ours = Ours::new()?;
-    let spin = ours.load(guests::busy(Loop::Spin)?, "go", json!({}))?;
+    let spin = ours.load(busy.to_vec(), "go", json!({}))?;
     let short = ours.load(guests::nothing()?, "go", json!({}))?;
-    let (mut looked, mut began) = (Vec::new(), Vec::new());
+    let (mut looked, mut began, mut lived) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..bench.pick(3, 6) {
         let idle = samples(&ours, &short, None, bench.pick(200, 500))?;
         let spinning = ours.runtime.block_on(async {
@@ -37,11 +48,16 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
         ours.end(&spinning);
         looked.push((quantile(&busy.looks, 0.99), quantile(&idle.looks, 0.99)));
         began.push((quantile(&busy.starts, 0.99), quantile(&idle.starts, 0.99)));
+        lived.push((quantile(&busy.lives, 0.99), quantile(&idle.lives, 0.99)));
     }
-    let figure = |name: &str, blocks: &[(f64, f64)]| {
-        Figure::of_blocks(9, format!("{name} while {LOOPS} spin, p99 (us wall)"), blocks, Owed::Ours(WAIT_MAX))
+    let figure = |name: &str, blocks: &[(f64, f64)], owed: Owed| {
+        Figure::of_blocks(9, format!("{name} while {LOOPS} {what}, p99 (us wall)"), blocks, owed)
     };
-    Ok(vec![figure("state", &looked), figure("start", &began)])
+    Ok(vec![
+        figure("state", &looked, owed),
+        figure("start", &began, owed),
+        figure("start to gone", &lived, Owed::Nothing),
+    ])
 }
 
 /// How long each took, in microseconds.
@@ -49,6 +65,8 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
 struct Samples {
     looks: Vec<f64>,
     starts: Vec<f64>,
+    /// From the start until nothing of it was left; it was told to stop.
+    lives: Vec<f64>,
 }
 
 /// Starts short tasks, and looks at one that runs, if one does.
@@ -59,9 +77,9 @@ fn samples(ours: &Ours, short: &Kind, loops: Option<&Vec<TaskHandle>>, count: us
     ours.runtime.block_on(ours.runtime.spawn(async move {
         let mut samples = Samples::default();
         for number in 0..count {
-            let before = Instant::now();
+            let began = Instant::now();
             let task = start(&host, &short).await?;
-            samples.starts.push(before.elapsed().as_secs_f64() * 1e6);
+            samples.starts.push(began.elapsed().as_secs_f64() * 1e6);
             let watched = loops.as_ref().and_then(|loops| host.task(*loops.get(number % loops.len())?));
             let watched = watched.unwrap_or_else(|| task.clone());
             let before = Instant::now();
@@ -70,6 +88,7 @@ fn samples(ours: &Ours, short: &Kind, loops: Option<&Vec<TaskHandle>>, count: us
             drop(state);
             task.cancel(force()).await;
             task.gone().await;
+            samples.lives.push(began.elapsed().as_secs_f64() * 1e6);
         }
         anyhow::Ok(samples)
     }))?
