@@ -8,60 +8,47 @@ use anyhow::Result;
 /// Where guests keep what they pass to the host: 1 MiB and a little, above the data.
 const BUFFER: usize = 65_536 * 2;
 
-/// What a guest that waits has in addition.
+/// What a guest that takes signals has in addition.
 #[derive(Default)]
-struct Waiting {
+struct Taking {
     types: &'static str,
-    import: &'static str,
-    lowered: &'static str,
-    core_import: &'static str,
-    given: &'static str,
+    import: String,
+    lowered: String,
+    core_import: String,
+    given: String,
 }
 
-const WAITING: Waiting = Waiting {
-    types: r#"(type $f (record (field "plugin" string) (field "task-type" string) (field "key" string)))
+/// With this function of the page, which has these parameters in the core.
+fn taking(name: &str, function: &str, params: &str) -> Taking {
+    Taking {
+        types: r#"(type $f (record (field "plugin" string) (field "task-type" string) (field "key" string)))
     (export "task-ref" (type (eq $f)))"#,
-    import: r#"(alias export $types "task-ref" (type $task-ref))
+        import: format!(
+            r#"(alias export $types "task-ref" (type $task-ref))
   (import "taskcell:plugin/signals@0.1.0" (instance $signals
     (alias outer $root $refusal (type $refused))
     (alias outer $root $task-ref (type $sender))
     (type $s (record
       (field "payload" (option string)) (field "sender" string) (field "sender-task" (option $sender))))
     (export "signal" (type $signal (eq $s)))
-    (type $w (variant (case "timed-out") (case "cancelled") (case "wait-cancelled") (case "refused" $refused)))
-    (export "wait-error" (type $wait-error (eq $w)))
-    (export "wait" (func (param "key" string) (param "timeout-ms" (option u64))
-      (result (result $signal (error $wait-error)))))))"#,
-    lowered: r#"(core func $wait (canon lower (func $signals "wait")
-    (memory $libc "memory") (realloc (func $libc "realloc"))))"#,
-    core_import: r#"(import "host" "wait" (func $wait (param i32 i32 i32 i64 i32)))"#,
-    given: r#"(export "wait" (func $wait))"#,
-};
-
-/// What a guest that looks for signals has in addition.
-const POLLING: Waiting = Waiting {
-    types: WAITING.types,
-    import: r#"(alias export $types "task-ref" (type $task-ref))
-  (import "taskcell:plugin/signals@0.1.0" (instance $signals
-    (alias outer $root $refusal (type $refused))
-    (alias outer $root $task-ref (type $sender))
-    (type $s (record
-      (field "payload" (option string)) (field "sender" string) (field "sender-task" (option $sender))))
-    (export "signal" (type $signal (eq $s)))
-    (export "poll" (func (param "key" string) (result (result (option $signal) (error $refused)))))))"#,
-    lowered: r#"(core func $poll (canon lower (func $signals "poll")
-    (memory $libc "memory") (realloc (func $libc "realloc"))))"#,
-    core_import: r#"(import "host" "poll" (func $poll (param i32 i32 i32)))"#,
-    given: r#"(export "poll" (func $poll))"#,
-};
+    {function}))"#
+        ),
+        lowered: format!(
+            r#"(core func ${name} (canon lower (func $signals "{name}")
+    (memory $libc "memory") (realloc (func $libc "realloc"))))"#
+        ),
+        core_import: format!(r#"(import "host" "{name}" (func ${name} (param {params})))"#),
+        given: format!(r#"(export "{name}" (func ${name}))"#),
+    }
+}
 
 /// A guest whose one task type `go` runs this body, and then succeeds without a word. The manifest names it so.
 fn component(name: &str, pages: usize, fields: &str, body: &str) -> Result<Vec<u8>> {
-    shaped(name, pages, fields, body, &Waiting::default())
+    shaped(name, pages, fields, body, &Taking::default())
 }
 
-fn shaped(name: &str, pages: usize, fields: &str, body: &str, waiting: &Waiting) -> Result<Vec<u8>> {
-    let Waiting { types, import, lowered, core_import, given } = waiting;
+fn shaped(name: &str, pages: usize, fields: &str, body: &str, taking: &Taking) -> Result<Vec<u8>> {
+    let Taking { types, import, lowered, core_import, given } = taking;
     let manifest =
         format!(r#"{{\"manifest\":1,\"name\":\"{name}\",\"version\":\"1.0.0\",\"tasks\":[{{\"name\":\"go\"}}]}}"#);
     // Each quotation mark has a backslash, which is not in the data.
@@ -210,14 +197,21 @@ pub(crate) fn waits() -> Result<Vec<u8>> {
         (br_if $again (i32.eqz (i32.load8_u (i32.const 16384)))))";
     // Three of its pages are touched, as by a guest that has done something before.
     let touch = "(i32.store (i32.const 131072) (i32.const 1)) (i32.store (i32.const 196608) (i32.const 1))";
-    shaped("bench-waits", 17, "", &format!("{touch} {wait}"), &WAITING)
+    let function = r#"(type $w (variant (case "timed-out") (case "cancelled") (case "wait-cancelled") (case "refused" $refused)))
+    (export "wait-error" (type $wait-error (eq $w)))
+    (export "wait" (func (param "key" string) (param "timeout-ms" (option u64))
+      (result (result $signal (error $wait-error)))))"#;
+    let taking = taking("wait", function, "i32 i32 i32 i64 i32");
+    shaped("bench-waits", 17, "", &format!("{touch} {wait}"), &taking)
 }
 
 /// Looks for a signal that nobody sends, again and again, and counts to so many in between.
 pub(crate) fn chats(count: u32) -> Result<Vec<u8>> {
     let poll = "(call $poll (i32.const 4096) (i32.const 5) (i32.const 16384))";
     let name = format!("bench-chats-{count}");
-    shaped(&name, 17, "", &for_ever(&format!("{poll} {}", times(count, ""))), &POLLING)
+    let function = r#"(export "poll" (func (param "key" string) (result (result (option $signal) (error $refused)))))"#;
+    let taking = taking("poll", function, "i32 i32 i32");
+    shaped(&name, 17, "", &for_ever(&format!("{poll} {}", times(count, ""))), &taking)
 }
 
 /// Succeeds at once, and has so much code that its file has about so many bytes.
