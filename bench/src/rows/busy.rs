@@ -16,7 +16,7 @@ use crate::{
 
 /// How many spin.
 const LOOPS: u32 = 1000;
-/// How far those count that ask, between two questions: not at all, and for some 50 us.
+/// How far those count that ask, between two questions.
 const COUNTS: [(u32, &str); 2] = [(1, "ask"), (100_000, "ask and count")];
 /// What is owed of the slowest of a hundred, in microseconds.
 const WAIT_MAX: f64 = 2000.0;
