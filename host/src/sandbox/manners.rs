@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_guest_takes_about_as_much_as_its_actor_does() {
+    async fn a_guest_has_ten_microseconds_for_each_turn_that_it_wishes_for() {
         assert_eq!(granted(&stay(), 1000, 3), 1000, "short turns are all beside the actor");
         assert_eq!(granted(&stay(), 1000, 10), 1000);
         let of_longer = granted(&stay(), 1000, 45);
