@@ -188,6 +188,11 @@ impl Requested {
         Self { asked, implied }
     }
 
+    /// Whether it asks for anything of this capability.
+    pub(crate) fn asks_for_any(&self, capability: Capability) -> bool {
+        self.implied.contains(&capability) || self.asked.iter().any(|request| request.known() == Some(capability))
+    }
+
     /// What the code imports without a word about it in the manifest: asked for as a whole.
     #[cfg(any(test, feature = "cli"))]
     pub(crate) fn implied(&self) -> impl Iterator<Item = Capability> {

@@ -25,6 +25,14 @@ pub enum Party {
 }
 
 impl Party {
+    /// Whether it is a guest: the task itself, or another one.
+    pub(crate) fn is_guest(self) -> bool {
+        match self {
+            Self::Task(_) | Self::Itself => true,
+            Self::Person | Self::Agent | Self::Host => false,
+        }
+    }
+
     /// The word that the contract uses for it.
     pub(crate) fn word(self) -> &'static str {
         match self {

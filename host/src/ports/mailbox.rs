@@ -13,6 +13,8 @@ use tokio::sync::Semaphore;
 pub(crate) struct Mailbox<T> {
     kept: Mutex<Kept<T>>,
     room: Semaphore,
+    /// How much room there is when nothing lies here.
+    most: usize,
 }
 
 #[derive(Debug)]
@@ -24,7 +26,8 @@ struct Kept<T> {
 impl<T> Mailbox<T> {
     /// With room for so many.
     pub(crate) fn new(room: usize) -> Self {
-        Self { kept: Mutex::new(Kept { letters: VecDeque::new(), is_closed: false }), room: Semaphore::new(room) }
+        let kept = Mutex::new(Kept { letters: VecDeque::new(), is_closed: false });
+        Self { kept, room: Semaphore::new(room), most: room }
     }
 
     /// One that nobody reads.
@@ -57,6 +60,10 @@ impl<T> Mailbox<T> {
 
     /// Takes the oldest letter.
     pub(crate) fn take(&self) -> Option<T> {
+        // Nearly always there is none. A letter takes its room before it is put in, and its sender rings after that.
+        if self.room.available_permits() == self.most {
+            return None;
+        }
         let letter = self.lock().letters.pop_front()?;
         self.room.add_permits(1);
         Some(letter)

@@ -1,6 +1,6 @@
 //! What comes to a task's actor: what its cell says, and the bell that it is called with.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -22,6 +22,8 @@ pub(crate) struct News {
     fuel_out: AtomicBool,
     /// Whether something is written here that the actor has not looked at.
     is_new: AtomicBool,
+    /// How often somebody outside has wanted something of the guest, who has not had its turn for that yet.
+    wanted: AtomicU32,
     /// What the guest asks, and waits for an answer to. Boxed, because a call is large.
     calls: Mailbox<Box<GuestCall>>,
     /// Wakes the actor, whatever it is called for.
@@ -53,6 +55,7 @@ impl News {
             fuel_low: AtomicBool::new(false),
             fuel_out: AtomicBool::new(false),
             is_new: AtomicBool::new(false),
+            wanted: AtomicU32::new(0),
             calls,
             bell: AtomicWaker::new(),
         }
@@ -126,6 +129,17 @@ impl News {
         self.fuel_out.swap(false, Ordering::AcqRel)
     }
 
+    /// Says that somebody outside wants something of the guest: a person, the agent or the program, and no other guest.
+    pub(crate) fn want_turn(&self) {
+        self.wanted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that was said since this was asked last.
+    pub(crate) fn take_wanted(&self) -> u32 {
+        // Most turns are wished for by the guest's own calls.
+        if self.wanted.load(Ordering::Relaxed) == 0 { 0 } else { self.wanted.swap(0, Ordering::Relaxed) }
+    }
+
     /// Has the actor look around, for something that is not written here.
     pub(crate) fn look(&self) {
         self.is_new.store(true, Ordering::Release);
@@ -133,8 +147,19 @@ impl News {
     }
 
     /// Completes when something is new. Cancel safety: nothing is lost.
+    #[cfg(test)]
     pub(crate) async fn changed(&self) {
-        self.called(|| self.is_new.swap(false, Ordering::AcqRel).then_some(())).await;
+        self.called(|| self.take_new()).await;
+    }
+
+    /// The same, for one whose poll has looked for something else in [`News::called`] before this: it hears the bell already.
+    pub(crate) async fn changed_meanwhile(&self) {
+        meanwhile(|| self.take_new()).await;
+    }
+
+    fn take_new(&self) -> Option<()> {
+        // Nearly always there is nothing.
+        (self.is_new.load(Ordering::Acquire) && self.is_new.swap(false, Ordering::AcqRel)).then_some(())
     }
 
     /// Hands a call over, once there is room. Says whether somebody listens.
@@ -149,6 +174,11 @@ impl News {
     /// Completes with the next call. Cancel safety: nothing is lost.
     pub(crate) async fn next_call(&self) -> Box<GuestCall> {
         self.called(|| self.calls.take()).await
+    }
+
+    /// The same, for one whose poll has looked for something else in [`News::called`] before this: it hears the bell already.
+    pub(crate) async fn next_call_meanwhile(&self) -> Box<GuestCall> {
+        meanwhile(|| self.calls.take()).await
     }
 
     /// A call that is there already.
@@ -184,6 +214,11 @@ impl News {
         self.bell.register(cx.waker());
         look().map_or(Poll::Pending, Poll::Ready)
     }
+}
+
+/// Completes with what `look` finds. Something else has the task woken.
+async fn meanwhile<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    std::future::poll_fn(|_| look().map_or(Poll::Pending, Poll::Ready)).await
 }
 
 #[cfg(test)]

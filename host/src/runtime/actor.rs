@@ -273,11 +273,6 @@ impl Actor {
     /// Waits for the next thing that happens, and deals with it. Branches that are seldom taken are boxed, here and in what
     /// this calls, so that a task that waits does not carry their futures.
     async fn turn(&mut self, cell: &mut Cell) -> Result<(), Ended> {
-        let clock = Arc::clone(&self.shared.around.clock);
-        // A guest that makes too much happen waits in its call; nobody else does.
-        let turn = self.event_pace.ready_at();
-        self.timers.turn = (!turn.is_zero() && turn > clock.steady()).then_some(turn);
-        let open = self.timers.turn.is_none();
         self.see_to_first_plan().await?;
         if let Cell::Idle { ready } = cell
             && self.call_up(ready)
@@ -288,9 +283,14 @@ impl Actor {
         if is_stopped(&self.shutdown) {
             return self.stop().await;
         }
+        let clock = Arc::clone(&self.shared.around.clock);
+        let now = clock.steady();
+        // A guest that makes too much happen waits in its call; nobody else does.
+        self.timers.turn = Some(self.event_pace.ready_at()).filter(|turn| *turn > now);
+        let open = self.timers.turn.is_none();
         let next = self.timers.earliest();
         if let Some((at, alarm)) = next
-            && at <= clock.steady()
+            && at <= now
         {
             return self.on_alarm(alarm).await;
         }
@@ -303,8 +303,9 @@ impl Actor {
                 Ok(child) => Box::pin(self.on_child_end(child)).await,
                 Err(_) => Ok(()),
             },
-            () = self.shared.news.changed() => self.on_news().await,
-            asked = self.shared.news.next_call(), if open => self.on_call(*asked).await,
+            // The bell that is heard for `control`, with each poll and before all others, rings for these as well.
+            () = self.shared.news.changed_meanwhile() => self.on_news().await,
+            asked = self.shared.news.next_call_meanwhile(), if open => self.on_call(*asked).await,
             // What is due then the next turn finds.
             () = self.sleep.until(next.map(|(at, _)| at), &*clock) => Ok(()),
         }
@@ -316,6 +317,9 @@ impl Actor {
     }
 
     async fn on_control(&mut self, control: Control, cell: &mut Cell) -> Result<(), Ended> {
+        if control.is_for_guest() {
+            self.shared.news.want_turn();
+        }
         match control {
             Control::Notify { key, signal, to, reply } => {
                 if to == Addressee::Waiting && !self.shared.state().waits_for(&key, signal.sender) {

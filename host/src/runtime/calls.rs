@@ -75,9 +75,9 @@ impl Actor {
 
     /// Whether the task ends by this call, so that what it reported is its last.
     fn is_last(&self, call: &GuestCall) -> Last {
-        let usage = self.shared.usage();
         if let GuestCall::RecordUsage { tool, tokens, actions, .. } = call {
             let (tool, tokens, actions) = (tool.clone(), *tokens, *actions);
+            let usage = self.shared.usage();
             self.is_last_before(Command::RecordUsage { tool, tokens, actions, usage })
         } else if let GuestCall::ChangePlan { change: change @ PlanCommand::Advance { .. }, .. } = call {
             self.is_last_before(Command::Plan(change.clone()))
@@ -102,7 +102,6 @@ impl Actor {
 
     #[expect(clippy::too_many_lines, reason = "an arm for each call, and little in each")]
     async fn answer(&mut self, call: GuestCall) -> Result<(), Ended> {
-        self.timers.quiet.called(self.shared.around.clock.steady(), self.reading());
         self.warn_of_fuel().await?;
         // What the guest reported before its call comes before what the call makes happen. A look makes nothing happen,
         // and a guest that looks after each report is not to fill its log.

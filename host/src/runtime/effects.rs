@@ -14,7 +14,7 @@ use crate::model::manifest::TaskKind;
 use crate::model::request::CancelRequest;
 use crate::model::signal::{Instruction, Signal};
 use crate::model::snapshot::Phase;
-use crate::model::state::ParkPoint;
+use crate::model::state::{ParkPoint, TaskState};
 use crate::ports::runner::{CancelNotice, NoSignal};
 use crate::ports::store::{Fence, Record, StreamId};
 
@@ -65,21 +65,26 @@ impl Actor {
         let mut ended = false;
         let mut phases = Vec::new();
         let is_followed = self.shared.around.feed.is_on();
+        let now = self.shared.around.clock.steady();
         for event in events {
-            let taken = self.about_to_take(&event.body);
-            self.shared.state().apply(event);
-            if is_followed {
-                phases.push(self.shared.state().phase.unwrap_or(Phase::Queued));
-            }
+            let taken = {
+                let mut state = self.shared.state();
+                let taken = about_to_take(&state, &event.body);
+                state.apply(event);
+                if is_followed {
+                    phases.push(state.phase.unwrap_or(Phase::Queued));
+                }
+                taken
+            };
             if event.body.is_by_guest() {
-                self.event_pace.take(self.shared.around.clock.steady());
+                self.event_pace.take(now);
             }
             ended |= self.effect(&event.body, taken);
             if changes_questions(&event.body) {
                 self.shared.around.approvals.changed();
             }
         }
-        self.follow_clocks();
+        self.follow_clocks(now);
         // What its session's loop is told lies ready before anybody hears of it, also whoever waits for its key.
         if !self.shared.is_left() {
             self.shared.tell_loop(events);
@@ -97,12 +102,11 @@ impl Actor {
     }
 
     /// Lets the deadline and the idle time run or stand, as the state says.
-    fn follow_clocks(&mut self) {
+    fn follow_clocks(&mut self, now: Duration) {
         let (deadline_runs, idle_runs) = {
             let state = self.shared.state();
             (state.deadline_runs(), state.idle_runs())
         };
-        let now = self.shared.around.clock.steady();
         self.timers.quiet.run(idle_runs, now, self.reading());
         if self.timers.deadline.run(deadline_runs, now) {
             let left = deadline_runs.then(|| self.timers.deadline.left(now).as_millis());
@@ -112,20 +116,12 @@ impl Actor {
         }
     }
 
-    /// What an event takes out of the state: the guest gets it once the event is folded in.
-    fn about_to_take(&self, body: &EventBody) -> Option<Taken> {
-        let state = self.shared.state();
-        if let EventBody::SignalTaken { key, signal } = body {
-            return Some(Taken::Signal(key.clone(), state.mailbox.get(key, *signal)?.clone()));
-        }
-        if let EventBody::InstructionTaken = body {
-            return Some(Taken::Instruction(state.instructions.front()?.clone()));
-        }
-        None
-    }
-
     /// Answers whatever call is open.
     fn end_calls(&mut self) {
+        if self.parked.is_none() {
+            self.timers.without_calls();
+            return;
+        }
         self.end_wait(Err(NoSignal::Over(WaitEnd::Cancelled)));
         self.end_fuel_request(Err(no_fuel(WaitEnd::Cancelled)));
         self.end_instruction_wait(Err(over(WaitEnd::Cancelled)));
@@ -329,6 +325,17 @@ impl Actor {
         let forgotten = self.registry.retire(id, now.steady);
         forget(&self.shared.around, forgotten).await;
     }
+}
+
+/// What an event takes out of the state: the guest gets it once the event is folded in.
+fn about_to_take(state: &TaskState, body: &EventBody) -> Option<Taken> {
+    if let EventBody::SignalTaken { key, signal } = body {
+        return Some(Taken::Signal(key.clone(), state.mailbox.get(key, *signal)?.clone()));
+    }
+    if let EventBody::InstructionTaken = body {
+        return Some(Taken::Instruction(state.instructions.front()?.clone()));
+    }
+    None
 }
 
 /// Whether another question may be open after this event, or one less.

@@ -104,6 +104,24 @@ pub(crate) enum Control {
     },
 }
 
+impl Control {
+    /// Whether somebody who is no guest says something that the guest may wait for.
+    pub(crate) fn is_for_guest(&self) -> bool {
+        match self {
+            Self::Notify { signal, .. } => !signal.sender.is_guest(),
+            Self::Instruct { instruction, .. } => !instruction.by.is_guest(),
+            Self::DecideApproval { .. } => true,
+            Self::CancelWait { .. }
+            | Self::Cancel { .. }
+            | Self::Adopt { .. }
+            | Self::Update { .. }
+            | Self::Plan { .. }
+            | Self::Replan { .. }
+            | Self::Change { .. } => false,
+        }
+    }
+}
+
 /// Whether a task is meant in any case, or only if it waits for the signal: of several that wait, each signal wakes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Addressee {

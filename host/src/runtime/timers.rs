@@ -82,28 +82,40 @@ impl Timers {
         }
     }
 
+    /// The guest has no call open that could take too long.
+    pub(crate) fn without_calls(&mut self) {
+        (self.wait, self.fuel_request, self.instruction, self.child) = (None, None, None, None);
+    }
+
     /// The earliest moment. Of two at the same time the one that ends the task truly comes first: a person's wish,
     /// then the deadline, then a wait.
     pub(crate) fn earliest(&self) -> Option<(Duration, Alarm)> {
-        let at = |moment: Option<Duration>, alarm| moment.map(|at| (at, alarm));
-        [
-            at(self.grace, Alarm::Grace),
-            at(self.deadline.ends(), Alarm::Deadline),
-            self.wait.map(|(wait, at)| (at, Alarm::Wait(wait))),
-            at(self.fuel_request, Alarm::FuelRequest),
-            at(self.instruction, Alarm::Instruction),
-            at(self.child, Alarm::Child),
-            self.approval.map(|(number, at)| (at, Alarm::Approval(number))),
-            at(self.due_at, Alarm::Due),
-            at(self.detach, Alarm::Detach),
-            at(self.hour, Alarm::Hour),
-            at(self.quiet.next_look(), Alarm::Look),
-            at(self.progress, Alarm::Progress),
-            at(self.turn, Alarm::Turn),
-        ]
-        .into_iter()
-        .flatten()
-        .min_by_key(|(at, _)| *at)
+        let mut earliest: Option<(Duration, Alarm)> = None;
+        let mut at = |moment: Option<Duration>, alarm: Alarm| {
+            if let Some(at) = moment
+                && earliest.is_none_or(|(before, _)| at < before)
+            {
+                earliest = Some((at, alarm));
+            }
+        };
+        at(self.grace, Alarm::Grace);
+        at(self.deadline.ends(), Alarm::Deadline);
+        if let Some((wait, moment)) = self.wait {
+            at(Some(moment), Alarm::Wait(wait));
+        }
+        at(self.fuel_request, Alarm::FuelRequest);
+        at(self.instruction, Alarm::Instruction);
+        at(self.child, Alarm::Child);
+        if let Some((number, moment)) = self.approval {
+            at(Some(moment), Alarm::Approval(number));
+        }
+        at(self.due_at, Alarm::Due);
+        at(self.detach, Alarm::Detach);
+        at(self.hour, Alarm::Hour);
+        at(self.quiet.next_look(), Alarm::Look);
+        at(self.progress, Alarm::Progress);
+        at(self.turn, Alarm::Turn);
+        earliest
     }
 }
 

@@ -8,8 +8,9 @@
 //! - They call no interface of the embedder's, which may block; the audit log must not. They have no granted folders and got no
 //!   files along, which are closed where the cell is dropped: the disk may not answer.
 //! - Each has credit, of which a turn takes as long as it lasts, and to which each wish for a turn adds a little: the
-//!   actor has worked for what it is wished for. So how much guests take of those threads goes by how often their actors work. Who wakes itself
-//!   by its own calls all the time, turn after turn, has its next 64 from the workers.
+//!   actor has worked for what it is wished for. Whoever sends it a signal from outside adds a whole short turn. So how much guests take
+//!   of those threads goes by how often their actors work, and by what the program wants of them. Who wakes itself by its own calls
+//!   all the time, turn after turn, has its next 64 from the workers.
 //! - When turns take long all the same, the guests of the plugin are sent away for fifty times as much as that was too long.
 //!
 //! A thread that others take the processor from is no fault of its guest's. So time alone makes a plugin suspect; processor time,
@@ -23,6 +24,7 @@ use nix::time::{ClockId, clock_gettime};
 use tokio::runtime::Handle;
 
 use crate::ports::clock::{Clock, SystemClock};
+use crate::ports::news::News;
 
 /// Bytes of memory with which a guest stays. As 64 MiB are filled in 5 ms, so much is in 0.16.
 pub(super) const MEMORY_BYTES_MAX: u64 = 2 << 20;
@@ -36,6 +38,9 @@ const AWAY: u32 = 50;
 const CREDIT_MAX: i64 = 200;
 /// What it gets for each wish for a turn: less than a wake of a short guest takes in all (12 to 17 us, row 6).
 const CREDIT_PER_WISH: i64 = 10;
+/// What it gets beside that for each time that somebody outside wants something of it, a whole short turn: that one's own doing is
+/// what takes the program's threads then.
+const CREDIT_WHEN_WANTED: i64 = 50;
 /// What it owes at most: 64 wishes.
 const CREDIT_MIN: i64 = -64 * CREDIT_PER_WISH;
 
@@ -43,6 +48,7 @@ const CREDIT_MIN: i64 = -64 * CREDIT_PER_WISH;
 #[derive(Debug)]
 pub(super) struct Stay {
     manners: Arc<Manners>,
+    news: Arc<News>,
     credit: AtomicI64,
     /// Whether it has too much memory.
     outgrown: AtomicBool,
@@ -53,9 +59,10 @@ pub(super) struct Stay {
 }
 
 impl Stay {
-    pub(super) fn new(manners: Arc<Manners>) -> Self {
+    pub(super) fn new(manners: Arc<Manners>, news: Arc<News>) -> Self {
         Self {
             manners,
+            news,
             credit: AtomicI64::new(CREDIT_MAX),
             outgrown: AtomicBool::new(false),
             is_next: AtomicBool::new(false),
@@ -65,7 +72,8 @@ impl Stay {
 
     /// Whether it may have the turn that it wishes for.
     pub(super) fn may_stay(&self) -> bool {
-        let credit = self.account(CREDIT_PER_WISH);
+        let wanted = i64::from(self.news.take_wanted()).saturating_mul(CREDIT_WHEN_WANTED);
+        let credit = self.account(CREDIT_PER_WISH.saturating_add(wanted));
         credit > 0 && !self.outgrown.load(Ordering::Relaxed) && self.manners.are_good()
     }
 
@@ -182,7 +190,7 @@ mod tests {
     use super::*;
 
     fn stay() -> Stay {
-        Stay::new(Arc::new(Manners::new(Handle::current())))
+        Stay::new(Arc::new(Manners::new(Handle::current())), Arc::default())
     }
 
     /// So many of so many wishes are granted to a guest whose turns take so long.
@@ -207,6 +215,23 @@ mod tests {
         assert_eq!(granted(&waits_long, 10, 100_000), 1);
         assert_eq!(granted(&waits_long, 54, 0), 0, "what it owes has a bound");
         assert_eq!(granted(&waits_long, 2, 0), 1);
+    }
+
+    #[tokio::test]
+    async fn whoever_is_wanted_from_outside_has_a_short_turn_for_each_time() {
+        let stay = stay();
+        let of_its_own = granted(&stay, 1000, 50);
+        assert!(of_its_own < 210, "{of_its_own}");
+        for _ in 0..1000 {
+            stay.news.want_turn();
+            assert_eq!(granted(&stay, 1, 50), 1);
+        }
+        let later = granted(&stay, 1000, 50);
+        assert!(later < 210, "what it has saved up has a bound: {later}");
+        stay.news.want_turn();
+        stay.news.want_turn();
+        assert_eq!(stay.news.take_wanted(), 2);
+        assert_eq!(stay.news.take_wanted(), 0, "each time counts once");
     }
 
     #[tokio::test]

@@ -53,13 +53,13 @@ pub(super) struct Turn {
 
 impl Turn {
     /// With manners, if the guest may have turns beside its actor.
-    pub(super) fn new(manners: Option<Arc<Manners>>) -> Self {
+    pub(super) fn new(manners: Option<Arc<Manners>>, news: &Arc<News>) -> Self {
         Self {
             clock: SystemClock::new(),
             began: AtomicU64::new(0),
             polls: AtomicU64::new(0),
             at_yield: AtomicBool::new(true),
-            stay: manners.map(Stay::new),
+            stay: manners.map(|manners| Stay::new(manners, Arc::clone(news))),
         }
     }
 

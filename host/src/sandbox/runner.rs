@@ -325,8 +325,8 @@ impl WasmRunner {
         F: Future<Output = T> + Send + 'static,
     {
         let owner = manners.is_some().then(|| Arc::clone(&link.owner));
-        let turn = Arc::new(Turn::new(manners));
         let (gate, news) = (Arc::clone(&link.gate), Arc::clone(&link.news));
+        let turn = Arc::new(Turn::new(manners, &news));
         let around = Around {
             engine: self.engine.clone(),
             clock: Arc::clone(&self.clock),

@@ -42,6 +42,11 @@ struct Stream {
 }
 
 impl Stream {
+    /// With room for so many events, and for those that most tasks have.
+    fn with_room(events: usize) -> Self {
+        Self { events: Vec::with_capacity(events.max(EVENTS_OF_MOST)), ..Self::default() }
+    }
+
     fn head(&self) -> Option<EventSeq> {
         self.events.last().map(|event| event.seq)
     }
@@ -57,55 +62,42 @@ impl MemoryStore {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn append(&self, stream: StreamId, fence: Fence, records: Vec<Record>) -> Result<(), CommitError> {
-        let room = if fence == Fence::Absent { EVENTS_OF_MOST } else { 0 };
-        let mut events: Vec<Event> = Vec::with_capacity(records.len().max(room));
-        let mut forgotten = EventSeq::default();
-        let mut papers = None;
-        for record in records {
-            let event = match record {
-                Record::Event(event) => event,
-                Record::Forget(up_to) => {
-                    forgotten = forgotten.max(up_to);
-                    continue;
-                }
-                Record::Papers(new) => {
-                    papers = Some(*new);
-                    continue;
-                }
-            };
-            if events.last().is_some_and(|last| event.seq != last.seq.next()) {
-                return Err(CommitError::Fenced);
-            }
-            events.push(event);
-        }
+    fn append(&self, stream: StreamId, fence: Fence, mut records: Vec<Record>) -> Result<(), CommitError> {
+        let (first, last) = bounds(&records)?;
+        let mut new = (fence == Fence::Absent).then(|| Box::new(Stream::with_room(records.len())));
         // All of them wait for this lock: what can be done before, was.
         let mut books = self.lock();
         let Books { streams, tasks, places, .. } = &mut *books;
-        let head = streams.get(&stream).and_then(|kept| kept.head());
+        let known = streams.get_mut(&stream);
+        let head = known.as_ref().and_then(|kept| kept.head());
         let fits = match (fence, head) {
             (Fence::Absent, None) => true,
             (Fence::After(expected), Some(last)) => expected == last,
             (Fence::Absent, Some(_)) | (Fence::After(_), None) => false,
         };
-        if !fits || events.first().is_some_and(|first| first.seq != head.unwrap_or_default().next()) {
+        if !fits || first.is_some_and(|first| first != head.unwrap_or_default().next()) {
             return Err(CommitError::Fenced);
         }
-        let Some(head) = events.last().map(|last| last.seq).or(head) else {
+        let Some(head) = last.or(head) else {
             // A stream begins with an event.
             return Ok(());
         };
-        let kept = streams.entry(stream).or_default();
+        let kept = match known {
+            Some(kept) => kept,
+            None => streams.entry(stream).or_insert_with(|| new.take().unwrap_or_default()),
+        };
         if let (StreamId::Task(id), 0) = (stream, kept.place) {
             *places += 1;
             kept.place = *places;
             tasks.insert(kept.place, id);
         }
-        kept.papers = papers.or(kept.papers.take());
-        if kept.events.is_empty() {
-            kept.events = events;
-        } else {
-            kept.events.extend(events);
+        let mut forgotten = EventSeq::default();
+        for record in records.drain(..) {
+            match record {
+                Record::Event(event) => kept.events.push(event),
+                Record::Forget(up_to) => forgotten = forgotten.max(up_to),
+                Record::Papers(papers) => kept.papers = Some(*papers),
+            }
         }
         if forgotten > EventSeq::default() {
             // The last one says where the stream goes on.
@@ -113,6 +105,20 @@ impl MemoryStore {
         }
         Ok(())
     }
+}
+
+/// The numbers of the first event and of the last, which have no gap between them.
+fn bounds(records: &[Record]) -> Result<(Option<EventSeq>, Option<EventSeq>), CommitError> {
+    let (mut first, mut last) = (None, None);
+    for record in records {
+        let Record::Event(Event { seq, .. }) = record else { continue };
+        if last.is_some_and(|last: EventSeq| *seq != last.next()) {
+            return Err(CommitError::Fenced);
+        }
+        first = first.or(Some(*seq));
+        last = Some(*seq);
+    }
+    Ok((first, last))
 }
 
 impl TaskStore for MemoryStore {

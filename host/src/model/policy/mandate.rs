@@ -198,7 +198,12 @@ impl Mandate {
 
     /// The folders that it sees.
     pub(crate) fn dirs(&self) -> Vec<DirGrant> {
-        self.seen().dirs
+        // Each start asks, and most types want none or are given none.
+        let may_be_given = match (&self.given, &self.rules) {
+            (Some(given), _) => !given.dirs.is_empty(),
+            (None, rules) => rules.is_some(),
+        };
+        if may_be_given && self.requested.asks_for_any(Capability::Fs) { self.seen().dirs } else { Vec::new() }
     }
 
     /// The environment that it sees at its start; each variable is looked at again when it is read.

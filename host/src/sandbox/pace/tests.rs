@@ -135,8 +135,8 @@ fn guest_with(
     let component = Component::new(&engine, wat::parse_str(plugin(body)).unwrap()).unwrap();
     let pre = cell::linker(&engine).unwrap().instantiate_pre(&component).unwrap();
     let pre = TaskPluginPre::new(pre).unwrap();
-    let turn = Arc::new(Turn::new(manners));
     let (gate, news) = (Arc::clone(&link.gate), Arc::clone(&link.news));
+    let turn = Arc::new(Turn::new(manners, &news));
     let around = Around {
         engine,
         clock: Arc::new(SystemClock::new()),
@@ -286,7 +286,8 @@ async fn what_was_reported_is_told_when_the_turn_is_over_and_before_a_call() {
         reports.put_up("half".to_owned(), Some(50), false);
         Poll::<()>::Pending
     }));
-    let mut paced = Paced { guest, gate, news: Arc::clone(&news), turn: Arc::new(Turn::new(None)) };
+    let turn = Arc::new(Turn::new(None, &news));
+    let mut paced = Paced { guest, gate, news: Arc::clone(&news), turn };
     assert!(Pin::new(&mut paced).poll(&mut Context::from_waker(Waker::noop())).is_pending());
     assert!(is_told(&news).await, "it burns on, and the report is not lost");
     assert!(news.take_report().is_some());
