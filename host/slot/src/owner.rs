@@ -9,11 +9,10 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use atomic_waker::AtomicWaker;
 use pin_project_lite::pin_project;
 
 use crate::guest::Cell;
-use crate::sync::{AtomicU8, Mutex, MutexGuard, Ordering};
+use crate::sync::{AtomicU8, AtomicWaker, Mutex, MutexGuard, Ordering};
 
 /// Turns that a guest has beside its owner before all others of the runtime have theirs.
 pub(crate) const TURNS: u32 = 8;

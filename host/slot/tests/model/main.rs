@@ -4,7 +4,7 @@
 #[expect(dead_code, unreachable_pub, reason = "only what threads share is tried, and nothing is exported")]
 #[path = "../../src/guest.rs"]
 mod guest;
-#[expect(dead_code, unreachable_pub, reason = "only what threads share is tried, and nothing is exported")]
+#[expect(unreachable_pub, reason = "nothing is exported")]
 #[path = "../../src/owner.rs"]
 mod owner;
 #[expect(dead_code, reason = "only what threads share is tried")]
@@ -19,12 +19,15 @@ mod slot;
 #[path = "../../src/watch.rs"]
 mod watch;
 
+mod owners;
 mod queues;
 mod slots;
+mod waker;
 mod watching;
 
 mod sync {
     //! In the place of the crate's own: what loom can look into.
+    pub(crate) use crate::waker::AtomicWaker;
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
     pub(crate) use std::sync::TryLockError;

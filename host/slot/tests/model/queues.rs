@@ -111,12 +111,12 @@ fn nobody_who_wants_to_run_is_forgotten() {
 
 /// What a parked guest waits for.
 #[derive(Default)]
-struct Bell {
+pub(crate) struct Bell {
     rung: Mutex<(bool, Option<Waker>)>,
 }
 
 impl Bell {
-    fn ring(&self) {
+    pub(crate) fn ring(&self) {
         let waker = {
             let mut rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
             rung.0 = true;
@@ -127,7 +127,7 @@ impl Bell {
         }
     }
 
-    fn poll(&self, cx: &Context<'_>) -> Poll<()> {
+    pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<()> {
         let mut rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
         if rung.0 {
             return Poll::Ready(());
