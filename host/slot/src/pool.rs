@@ -26,7 +26,7 @@ pub(crate) struct Pool {
     graves: Condvar,
     /// Guests that wait for turns beside their owners.
     beside_owners: AtomicUsize,
-    /// Whether nothing begins to run any more, for those who look without the lock.
+    /// Whether nothing begins to run any more. Written under the lock: whoever has looked there goes on before it.
     shut: AtomicBool,
 }
 
@@ -47,7 +47,6 @@ struct Queues {
     called: usize,
     /// Workers that there are.
     workers: usize,
-    shut: bool,
     reaper_gone: bool,
 }
 
@@ -97,7 +96,7 @@ impl Pool {
     /// `hands` are the workers that come by themselves.
     fn push(&self, cell: Arc<Cell>, hands: usize, queue: impl FnOnce(&mut Queues) -> &mut VecDeque<Arc<Cell>>) {
         let mut queues = self.lock();
-        if queues.shut {
+        if self.is_shut() {
             drop(queues);
             cell.stop();
             return;
@@ -128,7 +127,7 @@ impl Pool {
             if queues.are_ends_due() {
                 return Some(Job::Ends(std::mem::take(&mut queues.ended)));
             }
-            if queues.shut {
+            if self.is_shut() {
                 return None;
             }
             if let Some(job) = queues.pick() {
@@ -207,7 +206,7 @@ impl Pool {
                 drop(queues);
                 self.bury_here(content);
                 queues = self.lock();
-            } else if queues.shut && queues.workers == 0 {
+            } else if self.is_shut() && queues.workers == 0 {
                 queues.reaper_gone = true;
                 return;
             } else {
@@ -219,7 +218,6 @@ impl Pool {
     /// Nothing begins to run any more. Those who wait for their turn are stopped.
     pub(crate) fn shut(&self) {
         let mut queues = self.lock();
-        queues.shut = true;
         self.shut.store(true, Ordering::Release);
         let waiting: Vec<Arc<Cell>> = {
             let Queues { woken, busy, .. } = &mut *queues;
