@@ -1,6 +1,6 @@
-//! The floor under rows 1 and 6: raw wasmtime's guests on the threads that the host runs its guests on, asked for by tasks
-//! of an async runtime. Whoever keeps guests off the program's own threads pays for being handed over and back,
-//! whatever else it does or leaves out.
+//! The floor under rows 1 and 6: raw wasmtime's guests, each in a task of an async runtime that others ask, as the host's are
+//! while their turns are short. Nothing is bounded, counted, written down or kept: whoever lets many tasks be told from
+//! anywhere pays this, whatever else it does or leaves out.
 
 use std::{
     sync::{
@@ -10,8 +10,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Result, anyhow, ensure};
-use taskcell_slot::{Settings, Workers};
+use anyhow::{Result, ensure};
 use tokio::{
     runtime::Runtime,
     sync::{mpsc, oneshot},
@@ -23,10 +22,9 @@ use crate::raw::{Bare, Data, Guest, Way};
 /// Messages on their way to a waiting guest's task, as in the host.
 const CONTROL_QUEUE: usize = 64;
 
-/// The host's threads, with nothing of the host.
+/// The host's runtime, with nothing of the host.
 pub(crate) struct Floor {
     runtime: Runtime,
-    workers: Arc<Workers>,
 }
 
 /// A raw guest that waits for mail, and the task that has it.
@@ -37,14 +35,7 @@ pub(crate) struct Waiting {
 
 impl Floor {
     pub(crate) fn new() -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let context = runtime.handle().clone();
-        let around = move |live: &mut dyn FnMut()| {
-            let _context = context.enter();
-            live();
-        };
-        let workers = Workers::new(Settings { around: Arc::new(around), ..Settings::default() })?;
-        Ok(Self { runtime, workers: Arc::new(workers) })
+        Ok(Self { runtime: Runtime::new()? })
     }
 
     /// Runs a guest so many times, of which `at_once` are in flight.
@@ -53,14 +44,13 @@ impl Floor {
         self.runtime.block_on(async {
             let mut drivers = JoinSet::new();
             for _ in 0..at_once {
-                let (left, guest, workers) = (Arc::clone(&left), Arc::clone(guest), Arc::clone(&self.workers));
+                let (left, guest) = (Arc::clone(&left), Arc::clone(guest));
                 drivers.spawn(async move {
                     let take =
                         || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
                     while take() {
                         let guest = Arc::clone(&guest);
-                        let running = workers.spawn(async move { guest.run(way).await });
-                        running.await.map_err(|end| anyhow!("a raw guest ended: {end:?}"))??;
+                        tokio::spawn(async move { guest.run(way).await }).await??;
                     }
                     anyhow::Ok(())
                 });
@@ -78,19 +68,23 @@ impl Floor {
             let (mail, received) = mpsc::unbounded_channel();
             let (tell, mut told) = mpsc::unbounded_channel();
             let guest = Arc::clone(guest);
-            let running = self.workers.spawn(async move { guest.run_with_mail(received, tell, way).await });
+            let running = async move { guest.run_with_mail(received, tell, way).await };
             let (control, mut asked) = mpsc::channel::<oneshot::Sender<()>>(CONTROL_QUEUE);
             let waits = Arc::new(AtomicBool::new(false));
             let shown = Arc::clone(&waits);
-            self.runtime.spawn(async move {
-                // Dropped with this task, which stops it.
-                let _running = running;
+            let answers = async move {
                 while told.recv().await.is_some() {
                     shown.store(true, Ordering::Release);
                     let Some(reply) = asked.recv().await else { return };
                     shown.store(false, Ordering::Release);
                     let _ = mail.send(());
                     let _ = reply.send(());
+                }
+            };
+            self.runtime.spawn(async move {
+                tokio::select! {
+                    _ = running => {}
+                    () = answers => {}
                 }
             });
             Waiting { control, waits }

@@ -45,7 +45,7 @@ fn both<D: Data>(
         || cpu_each(count, || ours.run_many(&kind, count, AT_ONCE)),
         || cpu_each(count, || run_many(runtime, &raw, WAY, count)),
     )?;
-    let handed_over = blocks(
+    let in_tasks = blocks(
         bench.pick(9, 25),
         || cpu_each(count, || floor.run_many(&raw, WAY, count, AT_ONCE)),
         || cpu_each(count, || run_many(runtime, &raw, WAY, count)),
@@ -67,8 +67,8 @@ fn both<D: Data>(
         Figure::of_blocks(1, format!("start, {name}, 64 in flight (us CPU)"), &scaled(&cpu, 1e-3), Owed::Ratio(2.0)),
         Figure::of_blocks(
             1,
-            format!("floor: raw {name} handed to the host's threads (us CPU)"),
-            &scaled(&handed_over, 1e-3),
+            format!("floor: raw {name} in tasks of a runtime (us CPU)"),
+            &scaled(&in_tasks, 1e-3),
             Owed::Nothing,
         ),
         Figure::of_blocks(1, format!("start, {name}, idle host (us wall)"), &scaled(&idle, 1e-3), Owed::Nothing),

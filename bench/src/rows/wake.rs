@@ -32,18 +32,18 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// Raw guests on the host's threads, each with a task of its own that is told first.
+/// Raw guests, each in a task that is told first.
 fn floor(bench: &Bench, waiting: u32) -> Result<Figure> {
     let guest = Arc::new(Guest::<Bare>::new(&engine_for(2 * waiting)?, &guests::waits()?, "go")?);
     let floor = Floor::new()?;
-    let handed_over = floor.park(&guest, WAY, waiting)?;
+    let told = floor.park(&guest, WAY, waiting)?;
     let mut parked = (0..waiting).map(|_| guest.park(WAY)).collect::<Result<Vec<_>>>()?;
     let blocks = blocks(
         bench.pick(9, 25),
-        || cpu_each(waiting, || floor.wake(&handed_over, SENDERS)),
+        || cpu_each(waiting, || floor.wake(&told, SENDERS)),
         || cpu_each(waiting, || parked.iter_mut().try_for_each(Parked::wake)),
     )?;
-    let name = format!("floor: raw handed to the host's threads, {waiting} wait (us CPU)");
+    let name = format!("floor: raw in tasks that are told, {waiting} wait (us CPU)");
     Ok(Figure::of_blocks(6, name, &scaled(&blocks, 1e-3), Owed::Nothing))
 }
 
