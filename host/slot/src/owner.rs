@@ -83,6 +83,12 @@ impl Owner {
         }
     }
 
+    /// Whether a guest waits for a turn. Within a poll of the owner's life it has that after the life's own, unless the
+    /// life ends.
+    pub fn is_asked(&self) -> bool {
+        matches!(*self.lock(), Place::Taken(_))
+    }
+
     /// Asks for a turn. Gives the guest back when there is nobody to give it, or another waits already.
     pub(crate) fn ask(&self, guest: Arc<Cell>) -> Result<(), Arc<Cell>> {
         {

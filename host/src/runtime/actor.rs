@@ -307,7 +307,7 @@ impl Actor {
             () = self.shared.news.changed_meanwhile() => self.on_news().await,
             asked = self.shared.news.next_call_meanwhile(), if open => self.on_call(*asked).await,
             // What is due then the next turn finds.
-            () = self.sleep.until(next.map(|(at, _)| at), &*clock) => Ok(()),
+            () = self.sleep.until(next.map(|(at, _)| at), &*clock, &self.owner) => Ok(()),
         }
     }
 

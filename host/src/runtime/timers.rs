@@ -1,6 +1,9 @@
 //! The moments that a task's actor waits for.
 
+use std::task::Poll;
 use std::time::Duration;
+
+use taskcell_slot::Owner;
 
 use crate::model::approval::ApprovalNumber;
 use crate::model::limits::Limits;
@@ -127,15 +130,33 @@ pub(crate) struct Sleep(Option<(Duration, BoxFuture<'static, ()>)>);
 impl Sleep {
     /// Completes at this moment; or earlier, when it was to end earlier in another turn: whoever sleeps looks again then.
     /// Never, when there is no moment. Cancel safety: nothing is lost.
-    pub(crate) async fn until(&mut self, moment: Option<Duration>, clock: &dyn Clock) {
+    ///
+    /// `owner`: whose life this is. While its guest waits for a turn beside it no sleep is made: it looks again after that, and most
+    /// guests end by then.
+    pub(crate) async fn until(&mut self, moment: Option<Duration>, clock: &dyn Clock, owner: &Owner) {
         let Some(moment) = moment else { return std::future::pending().await };
         let slept = match &mut self.0 {
             Some((ends, sleep)) if *ends <= moment => sleep,
-            late => &mut late.insert((moment, clock.sleep_until(moment))).1,
+            late => {
+                after_guest(owner).await;
+                &mut late.insert((moment, clock.sleep_until(moment))).1
+            }
         };
         slept.await;
         self.0 = None;
     }
+}
+
+/// Completes when the guest that waits for a turn beside its owner has had it, which is in the owner's present poll.
+async fn after_guest(owner: &Owner) {
+    std::future::poll_fn(|cx| {
+        if owner.is_asked() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    })
+    .await;
 }
 
 /// A time that is left, and becomes less only while it runs.
@@ -174,7 +195,6 @@ impl Countdown {
 mod tests {
     use std::future::poll_fn;
     use std::pin::pin;
-    use std::task::Poll;
 
     use crate::ports::clock::SimulatedClock;
 
@@ -196,9 +216,9 @@ mod tests {
     #[tokio::test]
     async fn a_sleep_serves_later_moments_too_and_ends_early_for_them() {
         let clock = SimulatedClock::new();
-        let mut sleep = Sleep::default();
+        let (mut sleep, owner) = (Sleep::default(), Owner::default());
         let asleep = async |sleep: &mut Sleep, seconds: u32| {
-            let mut sleeping = pin!(sleep.until(Some(SECOND * seconds), &clock));
+            let mut sleeping = pin!(sleep.until(Some(SECOND * seconds), &clock, &owner));
             poll_fn(|cx| Poll::Ready(sleeping.as_mut().poll(cx).is_pending())).await
         };
         assert!(asleep(&mut sleep, 5).await && asleep(&mut sleep, 9).await);

@@ -219,6 +219,35 @@ fn a_guest_that_is_woken_has_its_turn_from_its_owner_or_from_a_worker() {
     });
 }
 
+#[test]
+fn an_owner_that_leaves_something_until_its_guest_has_had_its_turn_comes_to_it() {
+    check(3, || {
+        let scene = Scene::default();
+        let news = scene.news();
+        let tells = news.clone();
+        let teller = thread::spawn(move || tells.tell());
+        let (owner, polls) = (Arc::clone(&scene.owner), Arc::clone(&scene.polls));
+        scene.task.run(scene.live(async {
+            // It tells nobody that it has had its turn.
+            let guest = async move { drop(polls.fetch_add(1, Ordering::SeqCst)) };
+            let guest = Guest::perhaps_beside(guest, &scene.pool, Some(scene.beside()));
+            poll_fn(|cx| {
+                if !owner.is_asked() {
+                    return Poll::Ready(());
+                }
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            })
+            .await;
+            assert_eq!(scene.polls(), 1);
+            until([news]).await;
+            drop(guest);
+        }));
+        teller.join().unwrap();
+        scene.is_left_as_it_was();
+    });
+}
+
 /// Guests ask for turns while an owner lives this life, has one poll and goes.
 fn each_has_one_turn<F: Future>(life: impl Fn() -> F + Sync + Send + 'static) {
     check(3, move || {
