@@ -229,7 +229,7 @@ fn an_owner_that_leaves_something_until_its_guest_has_had_its_turn_comes_to_it()
         let (owner, polls) = (Arc::clone(&scene.owner), Arc::clone(&scene.polls));
         scene.task.run(scene.live(async {
             // It tells nobody that it has had its turn.
-            let guest = async move { drop(polls.fetch_add(1, Ordering::SeqCst)) };
+            let guest = async move { polls.fetch_add(1, Ordering::SeqCst) };
             let guest = Guest::perhaps_beside(guest, &scene.pool, Some(scene.beside()));
             poll_fn(|cx| {
                 if !owner.is_asked() {
