@@ -1,5 +1,5 @@
 //! The floor under rows 1 and 6: raw wasmtime's guests, each in a task of an async runtime that others ask, as the host's are
-//! while their turns are short. Nothing is bounded, counted, written down or kept: whoever lets many tasks be told from
+//! while their turns are short. Nothing is measured, counted, written down or kept: whoever lets many tasks be told from
 //! anywhere pays this, whatever else it does or leaves out.
 
 use std::{

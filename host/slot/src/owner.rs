@@ -83,8 +83,8 @@ impl Owner {
         }
     }
 
-    /// Whether a guest waits for a turn. Within a poll of the owner's life it has that after the life's own, unless the
-    /// life ends.
+    /// Whether a guest waits for a turn. Asked within a poll of the owner's life: the guest has it in this same poll, when the
+    /// life was polled, unless the life ends.
     pub fn is_asked(&self) -> bool {
         matches!(*self.lock(), Place::Taken(_))
     }

@@ -22,7 +22,7 @@ pub(crate) struct News {
     fuel_out: AtomicBool,
     /// Whether something is written here that the actor has not looked at.
     is_new: AtomicBool,
-    /// How often somebody outside has wanted something of the guest, who has not had its turn for that yet.
+    /// How often somebody outside has wanted something of the guest since it wished for its last turn.
     wanted: AtomicU32,
     /// What the guest asks, and waits for an answer to. Boxed, because a call is large.
     calls: Mailbox<Box<GuestCall>>,

@@ -66,6 +66,11 @@ impl Scratch {
         Ok(Arc::clone(made.insert(Arc::new(opened))))
     }
 
+    /// Whether somebody has needed it.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.word.load(Ordering::Acquire) != UNUSED
+    }
+
     /// Nothing is made from now on. Says whether there may be something to remove. Waits for nobody.
     pub(crate) fn close(&self) -> bool {
         self.word.swap(OVER, Ordering::AcqRel) == WANTED

@@ -296,6 +296,7 @@ impl Actor {
         }
         tokio::select! {
             biased;
+            // First, and always: it hears the bell for all of the actor's boxes.
             control = self.ears.control() => self.on_control(*control, cell).await,
             step = cell.advance(&mut self.last) => self.on_cell(step, cell).await,
             Some(found) = self.jobs.join_next() => Box::pin(self.on_finding(found.ok().flatten(), cell)).await,
@@ -303,7 +304,6 @@ impl Actor {
                 Ok(child) => Box::pin(self.on_child_end(child)).await,
                 Err(_) => Ok(()),
             },
-            // The bell that is heard for `control`, with each poll and before all others, rings for these as well.
             () = self.shared.news.changed_meanwhile() => self.on_news().await,
             asked = self.shared.news.next_call_meanwhile(), if open => self.on_call(*asked).await,
             // What is due then the next turn finds.
@@ -317,14 +317,15 @@ impl Actor {
     }
 
     async fn on_control(&mut self, control: Control, cell: &mut Cell) -> Result<(), Ended> {
-        if control.is_for_guest() {
-            self.shared.news.want_turn();
-        }
+        let is_wish = control.is_outside_wish();
         match control {
             Control::Notify { key, signal, to, reply } => {
                 if to == Addressee::Waiting && !self.shared.state().waits_for(&key, signal.sender) {
                     let _ = reply.send(NotifyAnswer::NoTask);
                     return Ok(());
+                }
+                if is_wish {
+                    self.shared.news.want_turn();
                 }
                 let answer = self.decide(Command::Notify { key, signal }).await?;
                 let _ = reply.send(notify_answer(&answer));
@@ -334,6 +335,9 @@ impl Actor {
                 let _ = reply.send(answer == Answer::Done);
             }
             Control::Instruct { instruction, reply } => {
+                if is_wish {
+                    self.shared.news.want_turn();
+                }
                 let answer = self.decide(Command::Instruct(instruction)).await?;
                 let _ = reply.send(notify_answer(&answer));
             }

@@ -118,8 +118,8 @@ impl Actor {
 
     /// Answers whatever call is open.
     fn end_calls(&mut self) {
+        self.timers.without_calls();
         if self.parked.is_none() {
-            self.timers.without_calls();
             return;
         }
         self.end_wait(Err(NoSignal::Over(WaitEnd::Cancelled)));

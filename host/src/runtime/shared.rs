@@ -105,13 +105,13 @@ pub(crate) enum Control {
 }
 
 impl Control {
-    /// Whether somebody who is no guest says something that the guest may wait for.
-    pub(crate) fn is_for_guest(&self) -> bool {
+    /// Whether somebody who is no guest wants something of this one. A question was its own wish, whoever decides about it.
+    pub(crate) fn is_outside_wish(&self) -> bool {
         match self {
             Self::Notify { signal, .. } => !signal.sender.is_guest(),
             Self::Instruct { instruction, .. } => !instruction.by.is_guest(),
-            Self::DecideApproval { .. } => true,
             Self::CancelWait { .. }
+            | Self::DecideApproval { .. }
             | Self::Cancel { .. }
             | Self::Adopt { .. }
             | Self::Update { .. }

@@ -132,7 +132,7 @@ impl Sleep {
     /// Never, when there is no moment. Cancel safety: nothing is lost.
     ///
     /// `owner`: whose life this is. While its guest waits for a turn beside it no sleep is made: it looks again after that, and most
-    /// guests end by then.
+    /// guests end by then. To be polled within that owner's life.
     pub(crate) async fn until(&mut self, moment: Option<Duration>, clock: &dyn Clock, owner: &Owner) {
         let Some(moment) = moment else { return std::future::pending().await };
         let slept = match &mut self.0 {
@@ -147,7 +147,7 @@ impl Sleep {
     }
 }
 
-/// Completes when the guest that waits for a turn beside its owner has had it, which is in the owner's present poll.
+/// Completes when no guest waits for a turn beside its owner: when the owner's life is polled again, which this sees to.
 async fn after_guest(owner: &Owner) {
     std::future::poll_fn(|cx| {
         if owner.is_asked() {
@@ -195,6 +195,11 @@ impl Countdown {
 mod tests {
     use std::future::poll_fn;
     use std::pin::pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::{Context, Waker};
+
+    use taskcell_slot::{Conduct, Settings, Workers};
 
     use crate::ports::clock::SimulatedClock;
 
@@ -227,6 +232,41 @@ mod tests {
         assert!(asleep(&mut sleep, 9).await && asleep(&mut sleep, 7).await, "and now it is another");
         clock.advance(SECOND * 2);
         assert!(!asleep(&mut sleep, 7).await);
+    }
+
+    struct Stays;
+
+    impl Conduct for Stays {
+        fn may_stay(&self) -> bool {
+            true
+        }
+
+        fn around(&self, _is_last: bool, turn: &mut dyn FnMut()) {
+            turn();
+        }
+    }
+
+    #[test]
+    fn an_alarm_is_set_also_when_the_guest_that_had_its_turn_before_has_nothing_to_say() {
+        let workers = Workers::new(Settings::default()).unwrap();
+        let (clock, owner) = (SimulatedClock::new(), Arc::new(Owner::default()));
+        let turns = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&turns);
+        let guest = poll_fn(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Poll::<()>::Pending
+        });
+        // It has asked before its owner looks for the first time.
+        let _guest = workers.spawn_beside(guest, Arc::clone(&owner), Arc::new(Stays));
+        assert!(owner.is_asked());
+        let mut sleep = Sleep::default();
+        let asked = Arc::clone(&owner);
+        let mut life = pin!(Arc::clone(&owner).live(async { sleep.until(Some(SECOND), &clock, &asked).await }));
+        let mut once = || life.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(once().is_pending());
+        assert_eq!((turns.load(Ordering::Relaxed), clock.sleepers()), (1, 1));
+        clock.advance(SECOND);
+        assert!(once().is_ready());
     }
 
     #[test]

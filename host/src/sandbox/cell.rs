@@ -323,9 +323,11 @@ fn departed(error: &wasmtime::Error, store: &Store<CellData>) -> Departure {
 }
 
 /// Runs one task from a fresh instance to its end.
-pub(super) async fn run(around: Around, plugin: &Linked, work: &Arc<CellWork>) -> CellEnd {
-    opening::look_at_folders(around.link.mandate.dirs(), &around.folders).await;
-    let mut store = match prepare(around, plugin, work) {
+///
+/// `dirs`: the folders that it sees.
+pub(super) async fn run(around: Around, plugin: &Linked, work: &Arc<CellWork>, dirs: Vec<DirGrant>) -> CellEnd {
+    opening::look_at_folders(dirs.clone(), &around.folders).await;
+    let mut store = match prepare(around, plugin, work, dirs) {
         Ok(store) => store,
         Err(failure) => return CellEnd::Failed(failure),
     };
@@ -346,14 +348,18 @@ pub(super) async fn run(around: Around, plugin: &Linked, work: &Arc<CellWork>) -
     }
 }
 
-fn prepare(around: Around, plugin: &Linked, work: &Arc<CellWork>) -> Result<Store<CellData>, Failure> {
+fn prepare(
+    around: Around,
+    plugin: &Linked,
+    work: &Arc<CellWork>,
+    dirs: Vec<DirGrant>,
+) -> Result<Store<CellData>, Failure> {
     let command = match plugin {
         Linked::TaskPlugin(_) => None,
         Linked::Command(_) => Some(command_line(work).map_err(|message| Failure::new(FailureKind::Guest, message))?),
     };
     #[cfg(feature = "http")]
     let placeholders = Arc::new(around.http.placeholders());
-    let dirs = around.link.mandate.dirs();
     // What was granted is opened before anything runs. Without that there is nothing that could fail.
     let is_plain = command.is_none() && dirs.is_empty() && work.attachments.is_none();
     let granted = || wasi::granted(work, command.unwrap_or_default(), &dirs, &around.link);

@@ -6,14 +6,15 @@
 //! - They have little memory. Fuel counts the bytes that one instruction touches, but not the page faults: a first fill of 64 MiB
 //!   takes 5 ms.
 //! - They call no interface of the embedder's, which may block; the audit log must not. They have no granted folders and got no
-//!   files along, which are closed where the cell is dropped: the disk may not answer.
+//!   files along, and whoever has used its scratch directory stays away: files are closed where their guest's turn is or its cell is
+//!   dropped, and the disk may not answer.
 //! - Each has credit, of which a turn takes as long as it lasts, and to which each wish for a turn adds a little: the
 //!   actor has worked for what it is wished for. Whoever sends it a signal from outside adds a whole short turn. So how much guests take
 //!   of those threads goes by how often their actors work, and by what the program wants of them. Who wakes itself by its own calls
-//!   all the time, turn after turn, has its next 64 from the workers.
+//!   all the time, turn after turn, has its next 64 from the workers, unless somebody outside wants something of it meanwhile.
 //! - When turns take long all the same, the guests of the plugin are sent away for fifty times as much as that was too long.
 //!
-//! A thread that others take the processor from is no fault of its guest's. So time alone makes a plugin suspect; processor time,
+//! A thread that others take the processor from is no fault of its guest's. It costs credit, which comes back; but time alone makes a plugin suspect; processor time,
 //! which costs a call of the system for each turn, is looked at of those only.
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use tokio::runtime::Handle;
 
 use crate::ports::clock::{Clock, SystemClock};
 use crate::ports::news::News;
+use crate::ports::scratch::Scratch;
 
 /// Bytes of memory with which a guest stays. As 64 MiB are filled in 5 ms, so much is in 0.16.
 pub(super) const MEMORY_BYTES_MAX: u64 = 2 << 20;
@@ -38,8 +40,8 @@ const AWAY: u32 = 50;
 const CREDIT_MAX: i64 = 200;
 /// What it gets for each wish for a turn: less than a wake of a short guest takes in all (12 to 17 us, row 6).
 const CREDIT_PER_WISH: i64 = 10;
-/// What it gets beside that for each time that somebody outside wants something of it, a whole short turn: that one's own doing is
-/// what takes the program's threads then.
+/// What it gets beside that for each time that somebody outside wants something of it, a whole short turn: whoever wants it has
+/// caused that use of the program's threads.
 const CREDIT_WHEN_WANTED: i64 = 50;
 /// What it owes at most: 64 wishes.
 const CREDIT_MIN: i64 = -64 * CREDIT_PER_WISH;
@@ -49,6 +51,8 @@ const CREDIT_MIN: i64 = -64 * CREDIT_PER_WISH;
 pub(super) struct Stay {
     manners: Arc<Manners>,
     news: Arc<News>,
+    /// Its scratch directory, if it has one.
+    scratch: Option<Arc<Scratch>>,
     credit: AtomicI64,
     /// Whether it has too much memory.
     outgrown: AtomicBool,
@@ -59,10 +63,11 @@ pub(super) struct Stay {
 }
 
 impl Stay {
-    pub(super) fn new(manners: Arc<Manners>, news: Arc<News>) -> Self {
+    pub(super) fn new(manners: Arc<Manners>, news: Arc<News>, scratch: Option<Arc<Scratch>>) -> Self {
         Self {
             manners,
             news,
+            scratch,
             credit: AtomicI64::new(CREDIT_MAX),
             outgrown: AtomicBool::new(false),
             is_next: AtomicBool::new(false),
@@ -74,7 +79,8 @@ impl Stay {
     pub(super) fn may_stay(&self) -> bool {
         let wanted = i64::from(self.news.take_wanted()).saturating_mul(CREDIT_WHEN_WANTED);
         let credit = self.account(CREDIT_PER_WISH.saturating_add(wanted));
-        credit > 0 && !self.outgrown.load(Ordering::Relaxed) && self.manners.are_good()
+        let has_files = self.scratch.as_ref().is_some_and(|scratch| scratch.is_wanted());
+        credit > 0 && !has_files && !self.outgrown.load(Ordering::Relaxed) && self.manners.are_good()
     }
 
     /// Around a turn there.
@@ -187,10 +193,12 @@ fn micros(time: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::ids::TaskId;
+
     use super::*;
 
     fn stay() -> Stay {
-        Stay::new(Arc::new(Manners::new(Handle::current())), Arc::default())
+        Stay::new(Arc::new(Manners::new(Handle::current())), Arc::default(), None)
     }
 
     /// So many of so many wishes are granted to a guest whose turns take so long.
@@ -248,6 +256,17 @@ mod tests {
         assert_eq!(turns, 2);
         assert_eq!((0..62).filter(|_| stay.may_stay()).count(), 0, "one wish was counted in the turn");
         while !stay.may_stay() {}
+    }
+
+    #[tokio::test]
+    async fn whoever_has_used_its_scratch_directory_stays_with_the_workers() {
+        let top = tempfile::tempdir().unwrap();
+        let dir = cap_std::fs::Dir::open_ambient_dir(top.path(), cap_std::ambient_authority()).unwrap();
+        let scratch = Arc::new(Scratch::new(Arc::new(dir), TaskId::from_random(7)));
+        let stay = Stay { scratch: Some(Arc::clone(&scratch)), ..stay() };
+        assert!(stay.may_stay());
+        scratch.open().unwrap();
+        assert!(!stay.may_stay());
     }
 
     #[tokio::test]

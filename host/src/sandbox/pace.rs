@@ -24,7 +24,7 @@ use crate::ports::gate::Gate;
 use crate::ports::news::News;
 use crate::ports::runner::CellLink;
 
-use super::manners::{Manners, SHORT, Stay};
+use super::manners::{SHORT, Stay};
 
 /// Units of fuel a guest burns before it lets others run: about 0.1 ms. Smaller slices cost throughput (at 10 000 units
 /// nearly half of it), larger ones make everybody wait.
@@ -52,14 +52,14 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    /// With manners, if the guest may have turns beside its actor.
-    pub(super) fn new(manners: Option<Arc<Manners>>, news: &Arc<News>) -> Self {
+    /// With `stay`, if the guest may have turns beside its actor.
+    pub(super) fn new(stay: Option<Stay>) -> Self {
         Self {
             clock: SystemClock::new(),
             began: AtomicU64::new(0),
             polls: AtomicU64::new(0),
             at_yield: AtomicBool::new(true),
-            stay: manners.map(|manners| Stay::new(manners, Arc::clone(news))),
+            stay,
         }
     }
 

@@ -44,7 +44,7 @@ use super::http::HttpClient;
 use super::identify::FileKind;
 use super::inspect::Border;
 use super::load::{LoadError, LoadedPlugin, command_manifest};
-use super::manners::{MEMORY_BYTES_MAX, Manners};
+use super::manners::{MEMORY_BYTES_MAX, Manners, Stay};
 use super::pace::{Paced, Turn};
 use super::pool::{Needs, Pool};
 
@@ -318,15 +318,15 @@ impl WasmRunner {
         Ok(manifest)
     }
 
-    /// Runs a cell in a slot, at its own pace; with manners, beside its owner while its turns are short.
-    fn paced<T, F>(&self, link: CellLink, manners: Option<Arc<Manners>>, cell: impl FnOnce(Around) -> F) -> Guest<T>
+    /// Runs a cell in a slot, at its own pace; with `stay`, beside its owner while its turns are short.
+    fn paced<T, F>(&self, link: CellLink, stay: Option<Stay>, cell: impl FnOnce(Around) -> F) -> Guest<T>
     where
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
-        let owner = manners.is_some().then(|| Arc::clone(&link.owner));
+        let owner = stay.is_some().then(|| Arc::clone(&link.owner));
         let (gate, news) = (Arc::clone(&link.gate), Arc::clone(&link.news));
-        let turn = Arc::new(Turn::new(manners, &news));
+        let turn = Arc::new(Turn::new(stay));
         let around = Around {
             engine: self.engine.clone(),
             clock: Arc::clone(&self.clock),
@@ -358,10 +358,13 @@ impl Runner for WasmRunner {
             return host("the plugin's code is not loaded");
         };
         let work = Arc::new(work);
-        let is_bare = work.attachments.is_none() && link.mandate.dirs().is_empty();
+        // Once: what a policy grants later is nothing to a guest that is there.
+        let dirs = link.mandate.dirs();
+        let is_bare = work.attachments.is_none() && dirs.is_empty();
         let manners = code.manners.clone().filter(|_| is_bare);
-        let running = self.paced(link, manners, async move |around| {
-            let end = cell::run(around, &code.linked, &work).await;
+        let stay = manners.map(|manners| Stay::new(manners, Arc::clone(&link.news), Some(Arc::clone(&work.scratch))));
+        let running = self.paced(link, stay, async move |around| {
+            let end = cell::run(around, &code.linked, &work, dirs).await;
             drop((permit, work));
             end
         });

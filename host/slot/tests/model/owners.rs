@@ -227,10 +227,13 @@ fn an_owner_that_leaves_something_until_its_guest_has_had_its_turn_comes_to_it()
         let tells = news.clone();
         let teller = thread::spawn(move || tells.tell());
         let (owner, polls) = (Arc::clone(&scene.owner), Arc::clone(&scene.polls));
+        // It has asked before its owner looks for the first time, and tells nobody that it has had its turn.
+        let guest = poll_fn(move |_| {
+            polls.fetch_add(1, Ordering::SeqCst);
+            Poll::<()>::Pending
+        });
+        let guest = ManuallyDrop::new(Guest::perhaps_beside(guest, &scene.pool, Some(scene.beside())));
         scene.task.run(scene.live(async {
-            // It tells nobody that it has had its turn.
-            let guest = async move { polls.fetch_add(1, Ordering::SeqCst) };
-            let guest = Guest::perhaps_beside(guest, &scene.pool, Some(scene.beside()));
             poll_fn(|cx| {
                 if !owner.is_asked() {
                     return Poll::Ready(());
@@ -241,8 +244,8 @@ fn an_owner_that_leaves_something_until_its_guest_has_had_its_turn_comes_to_it()
             .await;
             assert_eq!(scene.polls(), 1);
             until([news]).await;
-            drop(guest);
         }));
+        drop(ManuallyDrop::into_inner(guest));
         teller.join().unwrap();
         scene.is_left_as_it_was();
     });

@@ -375,6 +375,27 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_folders_are_those_among_all_that_it_sees(
+            given in prop::option::of(any_grants()),
+            allowed in prop::option::of(any_grants()),
+            withdrawn in any::<bool>(),
+            asks in 0..3_usize,
+        ) {
+            let rules = allowed.map(|allowed| {
+                let mut rules = (*rules(POLICY, "fetch")).clone();
+                rules.allow = allowed;
+                Arc::new(rules)
+            });
+            let reads = CapabilityRequest { access: Some(Access::Read), ..CapabilityRequest::new("fs") };
+            let asked = [Requested::default(), everything(), Requested::new(&[reads], [""; 0])];
+            let mut mandate = Mandate::new(asked[asks].clone(), rules, given);
+            if withdrawn {
+                mandate.withdraw(Capability::Fs);
+            }
+            prop_assert_eq!(mandate.dirs(), mandate.seen().dirs);
+        }
+
         /// Whatever it is given beside the policy, a task gets nothing that the policy does not give; and its children
         /// get nothing that it did not.
         #[test]

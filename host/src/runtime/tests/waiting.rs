@@ -98,3 +98,25 @@ async fn r22_a_full_mailbox_says_so() {
     settle().await;
     assert_eq!(parked.notify(key("yes"), Some(large), Party::Host).await, NotifyAnswer::Delivered);
 }
+
+#[tokio::test]
+async fn a_turn_is_wanted_by_whoever_is_outside_and_by_no_task() {
+    let keys = ["a", "b", "c", "d", "e"];
+    let bench = Bench::new(script(move |link| async move {
+        let mut wanted = Vec::new();
+        for key in keys {
+            wait_for(&link, key, None).await;
+            wanted.push(link.news.take_wanted());
+        }
+        success(json!(wanted))
+    }));
+    let task = bench.start().await;
+    settle().await;
+    let senders = [Party::Person, Party::Task(task.id()), Party::Agent, Party::Itself, Party::Host];
+    for (name, sender) in keys.into_iter().zip(senders) {
+        assert_eq!(task.notify(key(name), None, sender).await, NotifyAnswer::Delivered);
+        settle().await;
+    }
+    let Outcome::Succeeded { data, .. } = task.wait().await else { panic!("it has ended otherwise") };
+    assert_eq!(data, Some(json!([1, 0, 1, 0, 1])));
+}

@@ -4,6 +4,7 @@ use std::task::Waker;
 
 use wasmtime::component::Component;
 
+use super::super::manners::Manners;
 use super::*;
 use crate::model::ids::SignalKey;
 use crate::model::limits::Limits;
@@ -136,7 +137,7 @@ fn guest_with(
     let pre = cell::linker(&engine).unwrap().instantiate_pre(&component).unwrap();
     let pre = TaskPluginPre::new(pre).unwrap();
     let (gate, news) = (Arc::clone(&link.gate), Arc::clone(&link.news));
-    let turn = Arc::new(Turn::new(manners, &news));
+    let turn = Arc::new(Turn::new(manners.map(|manners| Stay::new(manners, Arc::clone(&news), None))));
     let around = Around {
         engine,
         clock: Arc::new(SystemClock::new()),
@@ -286,7 +287,7 @@ async fn what_was_reported_is_told_when_the_turn_is_over_and_before_a_call() {
         reports.put_up("half".to_owned(), Some(50), false);
         Poll::<()>::Pending
     }));
-    let turn = Arc::new(Turn::new(None, &news));
+    let turn = Arc::new(Turn::new(None));
     let mut paced = Paced { guest, gate, news: Arc::clone(&news), turn };
     assert!(Pin::new(&mut paced).poll(&mut Context::from_waker(Waker::noop())).is_pending());
     assert!(is_told(&news).await, "it burns on, and the report is not lost");
