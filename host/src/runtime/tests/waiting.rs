@@ -108,7 +108,7 @@ async fn a_turn_is_wanted_by_whoever_is_outside_and_by_no_task() {
             wait_for(&link, key, None).await;
             wanted.push(link.news.take_wanted());
         }
-        success(json!(wanted))
+        success(json!(format!("{wanted:?}")))
     }));
     let task = bench.start().await;
     settle().await;
@@ -117,6 +117,5 @@ async fn a_turn_is_wanted_by_whoever_is_outside_and_by_no_task() {
         assert_eq!(task.notify(key(name), None, sender).await, NotifyAnswer::Delivered);
         settle().await;
     }
-    let Outcome::Succeeded { data, .. } = task.wait().await else { panic!("it has ended otherwise") };
-    assert_eq!(data, Some(json!([1, 0, 1, 0, 1])));
+    assert_eq!(answer(task.wait().await), "[1, 0, 1, 0, 1]");
 }
