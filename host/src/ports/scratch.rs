@@ -2,7 +2,7 @@
 //! one costs more than all the rest of a short task.
 
 use std::io;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cap_std::fs::Dir;
@@ -24,6 +24,8 @@ pub(crate) struct Scratch {
     id: TaskId,
     /// So that the actor sees without waiting whether there is anything to remove.
     word: AtomicU8,
+    /// Whether the guest may have files open there.
+    has_files: AtomicBool,
     /// Open from when it was made. Held while the disk works on it.
     made: Mutex<Option<Arc<Dir>>>,
 }
@@ -31,7 +33,7 @@ pub(crate) struct Scratch {
 impl Scratch {
     /// A directory that is not there yet, and will lie in `place` under the task's id.
     pub(crate) fn new(place: Arc<Dir>, id: TaskId) -> Self {
-        Self { place, id, word: AtomicU8::new(UNUSED), made: Mutex::default() }
+        Self { place, id, word: AtomicU8::new(UNUSED), has_files: AtomicBool::new(false), made: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Arc<Dir>>> {
@@ -66,9 +68,14 @@ impl Scratch {
         Ok(Arc::clone(made.insert(Arc::new(opened))))
     }
 
-    /// Whether somebody has needed it.
-    pub(crate) fn is_wanted(&self) -> bool {
-        self.word.load(Ordering::Acquire) != UNUSED
+    /// The guest opens something in it. That it is there says little: most guests' libraries ask for it.
+    pub(crate) fn use_files(&self) {
+        self.has_files.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the guest has opened something in it.
+    pub(crate) fn has_files(&self) -> bool {
+        self.has_files.load(Ordering::Relaxed)
     }
 
     /// Nothing is made from now on. Says whether there may be something to remove. Waits for nobody.

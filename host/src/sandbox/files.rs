@@ -203,6 +203,7 @@ impl HostDescriptor for Files<'_> {
         let creates = open.contains(OpenFlags::CREATE);
         let how = OpenAt { path_flags, path, open, flags };
         let Some((quota, _)) = self.scratch(&fd)? else { return self.open_granted(fd, how).await };
+        self.rules.use_scratch();
         let opened = if creates { self.create_at(&quota, fd, how).await? } else { self.opened(&fd, how).await? };
         quota.add(behind(self.wasi.table.get(&opened)?));
         Ok(opened)

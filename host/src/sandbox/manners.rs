@@ -6,7 +6,7 @@
 //! - They have little memory. Fuel counts the bytes that one instruction touches, but not the page faults: a first fill of 64 MiB
 //!   takes 5 ms.
 //! - They call no interface of the embedder's, which may block; the audit log must not. They have no granted folders and got no
-//!   files along, and whoever has used its scratch directory stays away: files are closed where their guest's turn is or its cell is
+//!   files along, and whoever has opened something in its scratch directory stays away: files are closed where their guest's turn is or its cell is
 //!   dropped, and the disk may not answer.
 //! - Each has credit, of which a turn takes as long as it lasts, and to which each wish for a turn adds a little: the
 //!   actor has worked for what it is wished for. Whoever sends it a signal from outside adds a whole short turn. So how much guests take
@@ -79,7 +79,7 @@ impl Stay {
     pub(super) fn may_stay(&self) -> bool {
         let wanted = i64::from(self.news.take_wanted()).saturating_mul(CREDIT_WHEN_WANTED);
         let credit = self.account(CREDIT_PER_WISH.saturating_add(wanted));
-        let has_files = self.scratch.as_ref().is_some_and(|scratch| scratch.is_wanted());
+        let has_files = self.scratch.as_ref().is_some_and(|scratch| scratch.has_files());
         credit > 0 && !has_files && !self.outgrown.load(Ordering::Relaxed) && self.manners.are_good()
     }
 
@@ -259,13 +259,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_has_used_its_scratch_directory_stays_with_the_workers() {
+    async fn whoever_has_opened_files_stays_with_the_workers() {
         let top = tempfile::tempdir().unwrap();
         let dir = cap_std::fs::Dir::open_ambient_dir(top.path(), cap_std::ambient_authority()).unwrap();
         let scratch = Arc::new(Scratch::new(Arc::new(dir), TaskId::from_random(7)));
         let stay = Stay { scratch: Some(Arc::clone(&scratch)), ..stay() };
         assert!(stay.may_stay());
         scratch.open().unwrap();
+        assert!(stay.may_stay(), "its library has asked where it may write");
+        scratch.use_files();
         assert!(!stay.may_stay());
     }
 

@@ -67,6 +67,13 @@ impl FileRules {
         Self { limits: Arc::clone(limits), log, scratch, opened, listings, work, folders, mounts }
     }
 
+    /// The guest opens something in the scratch directory.
+    pub(super) fn use_scratch(&self) {
+        if let Some(scratch) = &self.scratch {
+            scratch.use_files();
+        }
+    }
+
     /// The scratch directory, which the first call makes.
     pub(super) async fn scratch(&self) -> Result<Option<&OpenedScratch>, NoScratch> {
         let Some(scratch) = &self.scratch else { return Ok(None) };
