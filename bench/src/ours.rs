@@ -98,12 +98,18 @@ impl Ours {
 impl Ours {
     /// So many tasks that have begun to wait.
     pub(crate) fn park(&self, kind: &Kind, count: u32) -> Result<Vec<TaskHandle>> {
+        let tasks = self.start(kind, count)?;
+        self.runtime.block_on(all_wait(&tasks))?;
+        Ok(tasks)
+    }
+
+    /// Starts so many, one after the other.
+    pub(crate) fn start(&self, kind: &Kind, count: u32) -> Result<Vec<TaskHandle>> {
         self.runtime.block_on(async {
             let mut tasks = Vec::new();
             for _ in 0..count {
                 tasks.push(start(&self.host, kind).await?);
             }
-            all_wait(&tasks).await?;
             Ok(tasks)
         })
     }
@@ -134,8 +140,8 @@ impl Ours {
     pub(crate) fn wake_often(&self, task: &TaskHandle, count: u32) -> Result<()> {
         self.runtime.block_on(async {
             let key = SignalKey::new("bench")?;
-            let mut events = task.events(EventSeq::default());
-            waits(&mut events).await?;
+            all_wait(std::slice::from_ref(task)).await?;
+            let mut events = task.events(task.state().seq);
             for _ in 0..count {
                 let answer = task.notify(key.clone(), None, Party::Host).await;
                 ensure!(answer == NotifyAnswer::Delivered, "a task that waits was not reached: {answer:?}");

@@ -1,25 +1,31 @@
 //! Row 14: what a start, a signal, a page of the list and a cancel cost among a hundred other tasks, and among a hundred
-//! thousand: queued ones, ones that wait in their cells, and ended ones.
+//! thousand: queued ones, ones that wait in their cells, and ended ones. The hosts with few and with many are there at the
+//! same time and take turns, because a machine may be half as fast a second later.
 
-use std::time::Instant;
+use std::hint::black_box;
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
-use taskcell::{Host, Party, SignalKey, TaskFilter, TaskHandle};
+use taskcell::{Host, Profile, TaskFilter, TaskHandle};
 use taskcell_bench::{Figure, median};
 
 use super::Bench;
 use crate::{
     guests,
-    ours::{Kind, Ours, force, start},
+    measure::cpu_each,
+    ours::{Kind, Ours},
 };
 
 /// The slope that is owed.
 const SLOPE_MAX: f64 = 0.1;
 /// Tasks on a page of the list.
 const PAGE: usize = 100;
-/// How many there may be in their cells: beyond it the system has no mappings left.
-const RUNNING_MAX: u32 = 5_000;
+/// How many there may be in their cells, in all hosts together: beyond it the system has no mappings left.
+const RUNNING_MAX: u32 = 10_000;
+/// So many of each step are measured at a time.
+const AT_A_TIME: u32 = 64;
+/// What is measured in each.
+const STEPS: [&str; 4] = ["start", "notify", "a page of the list", "cancel"];
 
 /// What the others do meanwhile.
 #[derive(Clone, Copy)]
@@ -38,21 +44,26 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
     let crowds: &[u32] = bench.pick(&[100, 1000, 10_000], &[100, 1000, 10_000, 100_000]);
     let mut figures = Vec::new();
     for (others, name) in Others::ALL {
-        let mut costs = [const { Vec::new() }; 4];
-        for crowd in crowds {
-            let crowd = match others {
-                Others::Running => (*crowd).min(RUNNING_MAX),
-                Others::Queued | Others::Ended => *crowd,
-            };
-            let found = Crowd::new(others, crowd)?.costs(bench.pick(200, 500))?;
-            for (all, cost) in costs.iter_mut().zip(found) {
-                all.push((f64::from(crowd), cost));
+        let fits = |crowd: &&u32| !matches!(others, Others::Running) || **crowd <= RUNNING_MAX;
+        let mut hosts =
+            crowds.iter().filter(fits).map(|crowd| Crowd::new(others, *crowd)).collect::<Result<Vec<_>>>()?;
+        // Who goes first changes, and what comes first only warms up.
+        for round in 0..=bench.pick(8, 24) {
+            for host in &mut hosts {
+                host.measure(round > 0)?;
             }
+            hosts.reverse();
         }
-        for (what, costs) in ["start", "notify", "a page of the list", "cancel"].into_iter().zip(costs) {
+        hosts.sort_unstable_by_key(|host| host.others);
+        for (step, what) in STEPS.into_iter().enumerate() {
+            let costs: Vec<_> = hosts.iter().map(|host| host.cost(step)).collect();
             let last = costs.last().map_or(0.0, |last| last.0);
-            let name = format!("{what} among {last} {name} (us wall)");
+            let name = format!("{what} among {last} {name} (us CPU)");
             figures.push(Figure::of_growth(14, name, &costs, SLOPE_MAX));
+        }
+        // What is left of them is of no interest, and there may be much.
+        for host in hosts {
+            host.ours.runtime.block_on(host.ours.host.shutdown());
         }
     }
     Ok(figures)
@@ -61,9 +72,12 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
 /// A host with so many tasks.
 struct Crowd {
     ours: Ours,
+    others: u32,
     waits: Kind,
     one: TaskHandle,
     queued: bool,
+    /// What each step took, in microseconds.
+    times: [Vec<f64>; STEPS.len()],
 }
 
 impl Crowd {
@@ -75,57 +89,59 @@ impl Crowd {
             Others::Queued => 1,
             Others::Ended => 100,
         };
-        let ours = Ours::with_cells(cells, Host::builder().queued_max(many).ended_max(many))?;
+        // Dense also with few, so that the hosts differ in nothing else.
+        let ours = Ours::with(cells, Host::builder().profile(Profile::Dense).queued_max(many).ended_max(many))?;
         let waits = ours.load(guests::waits()?, "go", json!({}))?;
         let one = ours.park(&waits, 1)?.pop().context("no task")?;
         match others {
-            Others::Queued => ours.runtime.block_on(async {
-                for _ in 0..crowd {
-                    start(&ours.host, &waits).await?;
-                }
-                anyhow::Ok(())
-            })?,
+            Others::Queued => drop(ours.start(&waits, crowd)?),
             Others::Running => drop(ours.park(&waits, crowd)?),
             Others::Ended => {
                 let nothing = ours.load(guests::nothing()?, "go", json!({}))?;
                 ours.run_many(&nothing, crowd, 64)?;
             }
         }
-        Ok(Self { ours, waits, one, queued: matches!(others, Others::Queued) })
+        Ok(Self {
+            ours,
+            others: crowd,
+            waits,
+            one,
+            queued: matches!(others, Others::Queued),
+            times: [const { Vec::new() }; STEPS.len()],
+        })
     }
 
-    /// The medians of a start, a signal, a page and a cancel, in microseconds.
-    fn costs(self, samples: usize) -> Result<[f64; 4]> {
-        let Self { ours, waits, one, queued } = self;
-        let host = ours.host.clone();
-        let costs = ours.runtime.block_on(ours.runtime.spawn(async move {
-            let mut times = [const { Vec::new() }; 4];
-            let key = SignalKey::new("bench")?;
-            for _ in 0..samples {
-                let before = Instant::now();
-                let task = start(&host, &waits).await?;
-                let started = Instant::now();
-                one.notify(key.clone(), None, Party::Host).await;
-                let told = Instant::now();
-                std::hint::black_box(host.list(&TaskFilter::default(), None, PAGE));
-                let listed = Instant::now();
-                // What became of the last step is waited for before the next.
-                while !queued && task.state().waiting.is_none() || one.state().waiting.is_none() {
-                    tokio::task::yield_now().await;
+    /// What a start, a signal, a page and a cancel take, each with all that follows from it. Kept or not.
+    fn measure(&mut self, keep: bool) -> Result<()> {
+        let Self { ours, waits, one, .. } = &*self;
+        let mut tasks = Vec::new();
+        let found = [
+            cpu_each(AT_A_TIME, || {
+                tasks = if self.queued { ours.start(waits, AT_A_TIME) } else { ours.park(waits, AT_A_TIME) }?;
+                Ok(())
+            })?,
+            cpu_each(AT_A_TIME, || ours.wake_often(one, AT_A_TIME))?,
+            cpu_each(AT_A_TIME, || {
+                for _ in 0..AT_A_TIME {
+                    black_box(ours.host.list(&TaskFilter::default(), None, PAGE));
                 }
-                let waits = Instant::now();
-                task.cancel(force()).await;
-                let cancelled = Instant::now();
-                task.gone().await;
-                let steps = [started - before, told - started, listed - told, cancelled - waits];
-                for (times, step) in times.iter_mut().zip(steps) {
-                    times.push(step.as_secs_f64() * 1e6);
-                }
+                Ok(())
+            })?,
+            cpu_each(AT_A_TIME, || {
+                ours.end(&tasks);
+                Ok(())
+            })?,
+        ];
+        if keep {
+            for (times, time) in self.times.iter_mut().zip(found) {
+                times.push(time / 1000.0);
             }
-            anyhow::Ok(times.map(|times| median(&times)))
-        }))??;
-        // What is left of it is of no interest, and there may be much.
-        ours.runtime.block_on(ours.host.shutdown());
-        Ok(costs)
+        }
+        Ok(())
+    }
+
+    /// How many others there are, and the median of a step among them.
+    fn cost(&self, step: usize) -> (f64, f64) {
+        (f64::from(self.others), self.times.get(step).map_or(0.0, |times| median(times)))
     }
 }
