@@ -16,6 +16,8 @@ mod room;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use foldhash::quality::RandomState;
+
 use self::room::{Queue, Rank, Room};
 use super::ids::TaskId;
 
@@ -85,7 +87,7 @@ pub(crate) struct Admission {
     sessions: Room<String>,
     parents: Room<TaskId>,
     /// Whoever runs or waits.
-    standings: HashMap<Arc<Applicant>, Standing>,
+    standings: HashMap<Arc<Applicant>, Standing, RandomState>,
     /// Those that may be next. The best of those that have room is always among them.
     ready: Queue,
     /// Lanes that were made or served so far.
@@ -155,7 +157,7 @@ impl Admission {
             plugins: Room::new(limits.per_plugin),
             sessions: Room::new(limits.per_session),
             parents: Room::new(limits.per_parent),
-            standings: HashMap::new(),
+            standings: HashMap::default(),
             ready: Queue::new(),
             turns: 0,
             #[cfg(test)]
@@ -236,16 +238,21 @@ impl Admission {
 
     /// Somebody who ran does so no more.
     pub(crate) fn release(&mut self, who: &Applicant) {
-        let Some((who, _)) = self.standings.get_key_value(who) else { return };
-        let who = Arc::clone(who);
+        let Some(standing) = self.standings.get_mut(who) else { return };
+        standing.running = standing.running.saturating_sub(1);
+        let is_over = standing.running == 0;
         self.running = self.running.saturating_sub(1);
         self.plugins.remove(&who.plugin);
         who.session.iter().for_each(|session| self.sessions.remove(session));
         who.parent.iter().for_each(|parent| self.parents.remove(parent));
-        if let Some(standing) = self.standings.get_mut(&who) {
-            standing.running = standing.running.saturating_sub(1);
+        if self.waiting > 0 {
+            let Some((who, _)) = self.standings.get_key_value(who) else { return };
+            let who = Arc::clone(who);
+            self.place(&who);
+        } else if is_over {
+            // Nobody has a place anywhere.
+            self.standings.remove(who);
         }
-        self.place(&who);
     }
 
     fn count(&mut self, who: &Applicant) {

@@ -21,7 +21,10 @@ const SHORT_LIVES_MAX: u32 = 5;
 /// own type or a request asks for; and its fuel is for an hour.
 pub(crate) fn limits_of(kind: TaskKind, operator: &Limits, plugin: &LimitsRequest, wishes: &LimitsRequest) -> Limits {
     match kind {
-        TaskKind::Task => operator.lowered_to(*plugin).lowered_to(*wishes),
+        TaskKind::Task => {
+            let wanted = [plugin, wishes].into_iter().filter(|request| !request.is_empty());
+            wanted.fold(*operator, |limits, request| limits.lowered_to(*request))
+        }
         TaskKind::Daemon => {
             let operator = Limits { timeout: Duration::MAX, idle: Duration::MAX, ..*operator };
             let plugin = LimitsRequest { timeout: None, idle: None, ..*plugin };

@@ -83,6 +83,12 @@ macro_rules! limits {
                 self
             })+
 
+            /// Whether it leaves every limit as it is.
+            #[must_use]
+            pub fn is_empty(&self) -> bool {
+                $(self.$name.is_none())&&+
+            }
+
             /// These wishes, and the given ones where this has none.
             #[must_use]
             pub fn or(self, default: Self) -> Self {

@@ -61,8 +61,12 @@ impl Actor {
 
     /// Sets the moment at which the first of its open questions is not open any more.
     pub(super) fn time_questions(&mut self) {
-        let now = self.shared.now();
         let state = self.shared.state();
+        if state.approvals.is_empty() {
+            self.timers.approval = None;
+            return;
+        }
+        let now = self.shared.now();
         let ends = state.approvals.iter().filter_map(|open| {
             let asked = now.date.since(open.since);
             let at = now.steady.checked_add(open.ask.timeout?.saturating_sub(asked))?;

@@ -4,6 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use foldhash::quality::RandomState;
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
@@ -17,10 +18,10 @@ const ONCE_OF_TASK_MAX: usize = 1024;
 /// Who has which key, who is to have it next, and which requests were started once.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    keys: HashMap<TaskRef, Holder>,
-    once: HashMap<OnceKey, Once>,
+    keys: HashMap<Arc<TaskRef>, Holder, RandomState>,
+    once: HashMap<OnceKey, Once, RandomState>,
     /// The idempotency keys of each task, its own first.
-    of_task: HashMap<TaskId, VecDeque<OnceKey>>,
+    of_task: HashMap<TaskId, VecDeque<OnceKey>, RandomState>,
 }
 
 /// The task that has a key, from before its birth until it has its outcome.
@@ -70,8 +71,8 @@ pub(super) enum OnceAnswer {
 
 impl Claims {
     /// Claims a key for a task that is not born yet. Who waits for it gets it when its turn has come, and asks again.
-    pub(super) fn claim(&mut self, task: &TaskRef, id: TaskId, waits: bool) -> Result<(), Taken> {
-        match self.keys.entry(task.clone()) {
+    pub(super) fn claim(&mut self, task: &Arc<TaskRef>, id: TaskId, waits: bool) -> Result<(), Taken> {
+        match self.keys.entry(Arc::clone(task)) {
             Entry::Vacant(entry) => {
                 entry.insert(Holder { id, heirs: VecDeque::new(), changed: Changed::default() });
                 Ok(())
@@ -188,8 +189,9 @@ mod tests {
     use crate::model::ids::TaskKey;
     use crate::model::request::StartRequest;
 
-    fn task() -> TaskRef {
-        TaskRef { plugin: "p".to_owned(), task_type: "t".to_owned(), key: TaskKey::new("k").unwrap() }
+    fn task() -> Arc<TaskRef> {
+        let key = TaskKey::new("k").unwrap();
+        Arc::new(TaskRef { plugin: "p".to_owned(), task_type: "t".to_owned(), key })
     }
 
     fn id(number: u128) -> TaskId {

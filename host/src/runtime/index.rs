@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 
+use foldhash::quality::RandomState;
+
 use crate::model::filter::TaskFilter;
 use crate::model::ids::TaskId;
 
@@ -21,11 +23,11 @@ pub(super) struct Index {
 
 /// The tasks that have the same of something.
 #[derive(Debug)]
-struct Groups<K>(HashMap<K, BTreeSet<u64>>);
+struct Groups<K>(HashMap<K, BTreeSet<u64>, RandomState>);
 
 impl<K> Default for Groups<K> {
     fn default() -> Self {
-        Self(HashMap::new())
+        Self(HashMap::default())
     }
 }
 

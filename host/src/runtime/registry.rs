@@ -264,7 +264,7 @@ impl Registry {
 
     /// Claims the task's key, before the task exists. Who waits is in line from now on, until the key is its own or it
     /// is released.
-    pub(super) fn claim(&self, task: &TaskRef, id: TaskId, waits: bool) -> Result<(), Held> {
+    pub(super) fn claim(&self, task: &Arc<TaskRef>, id: TaskId, waits: bool) -> Result<(), Held> {
         let mut books = self.lock();
         let Err(taken) = books.claims.claim(task, id, waits) else { return Ok(()) };
         Err(Held { live: books.tasks.get(&taken.by).cloned(), changed: taken.changed })

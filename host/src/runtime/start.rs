@@ -430,10 +430,15 @@ fn check(
             name: request.task_type.clone(),
             known: plugin.manifest().tasks.iter().map(|task| task.name.clone()).collect(),
         })?;
-    let for_plugin = inner.plugin_limits.get(plugin.name()).copied().unwrap_or_default();
+    let unlimited = LimitsRequest::default();
+    let for_plugin = inner.plugin_limits.get(plugin.name()).unwrap_or(&unlimited);
     let (kind, restartable) = (task_type.kind, task_type.restartable);
     let operator = inner.policy.limits(&inner.limits, plugin.name());
-    let limits = limits_of(kind, &operator, &for_plugin, &request.limits.or(task_type.limits));
+    let limits = if request.limits.is_empty() {
+        limits_of(kind, &operator, for_plugin, &task_type.limits)
+    } else {
+        limits_of(kind, &operator, for_plugin, &request.limits.or(task_type.limits))
+    };
     let size = request.input.to_string().len() as u64;
     if size > limits.input_bytes {
         return Err(StartError::InputTooLarge { size, max: limits.input_bytes });

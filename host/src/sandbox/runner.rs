@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
+use foldhash::quality::RandomState;
 use taskcell_artifact::ArtifactCache;
 use taskcell_slot::{Guest, GuestEnd, Settings, Workers};
 use tokio::runtime::Runtime;
@@ -69,7 +70,7 @@ pub(crate) struct WasmRunner {
     clock: Arc<dyn Clock>,
     limits: Limits,
     /// The code of plugins, for as long as somebody holds it.
-    plugins: RwLock<HashMap<PluginDigest, Weak<Code>>>,
+    plugins: RwLock<HashMap<PluginDigest, Weak<Code>, RandomState>>,
     workers: Workers,
     #[cfg(feature = "http")]
     http: Arc<HttpClient>,

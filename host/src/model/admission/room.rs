@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::sync::Arc;
 
+use foldhash::quality::RandomState;
+
 use super::Applicant;
 
 /// Who comes before whom: the more important, then who has fewer running, then whose turn was longer ago.
@@ -29,13 +31,13 @@ pub(super) type Queue = BTreeMap<Rank, Arc<Applicant>>;
 #[derive(Debug)]
 pub(super) struct Room<K> {
     most: u32,
-    running: HashMap<K, u32>,
-    aside: HashMap<K, Queue>,
+    running: HashMap<K, u32, RandomState>,
+    aside: HashMap<K, Queue, RandomState>,
 }
 
 impl<K: Eq + Hash + Clone> Room<K> {
     pub(super) fn new(most: u32) -> Self {
-        Self { most, running: HashMap::new(), aside: HashMap::new() }
+        Self { most, running: HashMap::default(), aside: HashMap::default() }
     }
 
     pub(super) fn is_full(&self, key: &K) -> bool {

@@ -232,7 +232,8 @@ fn f20_a_key_is_given_back_by_the_task_that_has_it_and_by_nobody_else() {
     use crate::runtime::registry::{Keep, Registry};
 
     let registry = Registry::new(Keep { tasks: 1, time: Duration::from_secs(1), bytes: 1 });
-    let task = TaskRef { plugin: "p".into(), task_type: "t".into(), key: TaskKey::new("k").unwrap() };
+    let key = TaskKey::new("k").unwrap();
+    let task = Arc::new(TaskRef { plugin: "p".into(), task_type: "t".into(), key });
     let (old, new) = (TaskId::from_random(1), TaskId::from_random(2));
     assert!(registry.claim(&task, new, false).is_ok());
     registry.release(&task, old);
