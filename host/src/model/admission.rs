@@ -16,7 +16,7 @@ mod room;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use foldhash::quality::RandomState;
+use foldhash::fast::RandomState;
 
 use self::room::{Queue, Rank, Room};
 use super::ids::TaskId;
@@ -83,11 +83,11 @@ pub(crate) struct Admission {
     running: u32,
     /// Those who wait.
     waiting: usize,
-    plugins: Room<String>,
+    plugins: Room<String, RandomState>,
     sessions: Room<String>,
-    parents: Room<TaskId>,
+    parents: Room<TaskId, RandomState>,
     /// Whoever runs or waits.
-    standings: HashMap<Arc<Applicant>, Standing, RandomState>,
+    standings: HashMap<Arc<Applicant>, Standing>,
     /// Those that may be next. The best of those that have room is always among them.
     ready: Queue,
     /// Lanes that were made or served so far.

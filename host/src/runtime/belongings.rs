@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use foldhash::fast::RandomState;
 use serde_json::{Map, Value};
 
 use crate::ports::kv::{PluginStore, ValueStore};
@@ -17,7 +18,7 @@ pub(crate) struct Belongings {
     /// That of each plugin that has none of its own.
     others: Arc<Value>,
     values: Arc<dyn ValueStore>,
-    stores: Mutex<HashMap<String, Arc<PluginStore>>>,
+    stores: Mutex<HashMap<String, Arc<PluginStore>, RandomState>>,
     store_bytes: u64,
 }
 
@@ -46,9 +47,11 @@ impl Belongings {
     /// The plugin's store, made when it is first wanted.
     pub(crate) fn store(&self, plugin: &str) -> Arc<PluginStore> {
         let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
-        let store = stores.entry(plugin.to_owned()).or_insert_with(|| {
-            Arc::new(PluginStore::new(Arc::clone(&self.values), plugin.to_owned(), self.store_bytes))
-        });
-        Arc::clone(store)
+        if let Some(store) = stores.get(plugin) {
+            return Arc::clone(store);
+        }
+        let store = Arc::new(PluginStore::new(Arc::clone(&self.values), plugin.to_owned(), self.store_bytes));
+        stores.insert(plugin.to_owned(), Arc::clone(&store));
+        store
     }
 }

@@ -210,7 +210,8 @@ pub(super) fn first_events(
         .map(|plan| Command::Plan(PlanCommand::Set { plan: Ok(Box::new(plan)), expected: None, by: Party::Host }));
     let at = inner.around.clock.date();
     let mut state = TaskState::blank();
-    let mut records = Vec::new();
+    // Most have one event and their papers.
+    let mut records = Vec::with_capacity(2);
     for command in std::iter::once(create).chain(plan).chain(signals) {
         let decision = step(&state, command);
         if decision.answer == Answer::Notified(NotifyAnswer::Full) {

@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use foldhash::quality::RandomState;
+use foldhash::fast::RandomState;
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
@@ -18,8 +18,8 @@ const ONCE_OF_TASK_MAX: usize = 1024;
 /// Who has which key, who is to have it next, and which requests were started once.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    keys: HashMap<Arc<TaskRef>, Holder, RandomState>,
-    once: HashMap<OnceKey, Once, RandomState>,
+    keys: HashMap<Arc<TaskRef>, Holder>,
+    once: HashMap<OnceKey, Once>,
     /// The idempotency keys of each task, its own first.
     of_task: HashMap<TaskId, VecDeque<OnceKey>, RandomState>,
 }

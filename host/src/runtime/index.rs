@@ -1,9 +1,9 @@
 //! Which tasks there are, in the order in which they were started, and by what people look for them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash, RandomState};
 
-use foldhash::quality::RandomState;
+use foldhash::fast::RandomState as Quick;
 
 use crate::model::filter::TaskFilter;
 use crate::model::ids::TaskId;
@@ -16,22 +16,22 @@ use super::shared::Shared;
 pub(super) struct Index {
     all: BTreeMap<u64, TaskId>,
     live: BTreeSet<u64>,
-    plugins: Groups<String>,
+    plugins: Groups<String, Quick>,
     sessions: Groups<String>,
-    parents: Groups<TaskId>,
+    parents: Groups<TaskId, Quick>,
 }
 
 /// The tasks that have the same of something.
 #[derive(Debug)]
-struct Groups<K>(HashMap<K, BTreeSet<u64>, RandomState>);
+struct Groups<K, S = RandomState>(HashMap<K, BTreeSet<u64>, S>);
 
-impl<K> Default for Groups<K> {
+impl<K, S: Default> Default for Groups<K, S> {
     fn default() -> Self {
         Self(HashMap::default())
     }
 }
 
-impl<K: Eq + Hash + Clone> Groups<K> {
+impl<K: Eq + Hash + Clone, S: BuildHasher> Groups<K, S> {
     fn add(&mut self, group: Option<&K>, number: u64) {
         let Some(group) = group else { return };
         match self.0.get_mut(group) {

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
-use foldhash::quality::RandomState;
+use foldhash::fast::RandomState;
 use taskcell_artifact::ArtifactCache;
 use taskcell_slot::{Guest, GuestEnd, Settings, Workers};
 use tokio::runtime::Runtime;

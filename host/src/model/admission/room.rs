@@ -2,10 +2,8 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
-
-use foldhash::quality::RandomState;
 
 use super::Applicant;
 
@@ -27,15 +25,15 @@ impl Rank {
 /// Those who wait, the first first.
 pub(super) type Queue = BTreeMap<Rank, Arc<Applicant>>;
 
-/// Plugins, sessions or parents, each with room for as many.
+/// Plugins, sessions or parents, each with room for as many. Those whose names callers may choose need a hash that withstands them.
 #[derive(Debug)]
-pub(super) struct Room<K> {
+pub(super) struct Room<K, S = RandomState> {
     most: u32,
-    running: HashMap<K, u32, RandomState>,
-    aside: HashMap<K, Queue, RandomState>,
+    running: HashMap<K, u32, S>,
+    aside: HashMap<K, Queue, S>,
 }
 
-impl<K: Eq + Hash + Clone> Room<K> {
+impl<K: Eq + Hash + Clone, S: BuildHasher + Default> Room<K, S> {
     pub(super) fn new(most: u32) -> Self {
         Self { most, running: HashMap::default(), aside: HashMap::default() }
     }
