@@ -20,8 +20,10 @@ use crate::{
 const SLOPE_MAX: f64 = 0.1;
 /// Tasks on a page of the list.
 const PAGE: usize = 100;
-/// How many there may be in their cells, in all hosts together: beyond it the system has no mappings left.
-const RUNNING_MAX: u32 = 10_000;
+/// How many there may be in the cells of one host, so that the system has mappings for all hosts together.
+const RUNNING_MAX: u32 = 9_000;
+/// Ended tasks that a host keeps whose crowd does something else.
+const ENDED_MAX: usize = 100;
 /// So many of each step are measured at a time.
 const AT_A_TIME: u32 = 64;
 /// What is measured in each.
@@ -44,9 +46,10 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Figure>> {
     let crowds: &[u32] = bench.pick(&[100, 1000, 10_000], &[100, 1000, 10_000, 100_000]);
     let mut figures = Vec::new();
     for (others, name) in Others::ALL {
-        let fits = |crowd: &&u32| !matches!(others, Others::Running) || **crowd <= RUNNING_MAX;
-        let mut hosts =
-            crowds.iter().filter(fits).map(|crowd| Crowd::new(others, *crowd)).collect::<Result<Vec<_>>>()?;
+        let most = if matches!(others, Others::Running) { RUNNING_MAX } else { u32::MAX };
+        let mut crowds: Vec<_> = crowds.iter().map(|crowd| *crowd.min(&most)).collect();
+        crowds.dedup();
+        let mut hosts = crowds.into_iter().map(|crowd| Crowd::new(others, crowd)).collect::<Result<Vec<_>>>()?;
         // Who goes first changes, and what comes first only warms up.
         for round in 0..=bench.pick(8, 24) {
             for host in &mut hosts {
@@ -82,7 +85,9 @@ struct Crowd {
 
 impl Crowd {
     fn new(others: Others, crowd: u32) -> Result<Self> {
-        let many = crowd as usize + 1000;
+        let queued = crowd as usize + 1000;
+        // It stays as large as it is while it is measured, and each start has another task forgotten in every host.
+        let ended = if matches!(others, Others::Ended) { crowd as usize } else { ENDED_MAX };
         let cells = match others {
             Others::Running => crowd + 100,
             // One cell, which is taken: what is started then, is queued.
@@ -90,7 +95,7 @@ impl Crowd {
             Others::Ended => 100,
         };
         // Dense also with few, so that the hosts differ in nothing else.
-        let ours = Ours::with(cells, Host::builder().profile(Profile::Dense).queued_max(many).ended_max(many))?;
+        let ours = Ours::with(cells, Host::builder().profile(Profile::Dense).queued_max(queued).ended_max(ended))?;
         let waits = ours.load(guests::waits()?, "go", json!({}))?;
         let one = ours.park(&waits, 1)?.pop().context("no task")?;
         match others {
@@ -111,7 +116,8 @@ impl Crowd {
         })
     }
 
-    /// What a start, a signal, a page and a cancel take, each with all that follows from it. Kept or not.
+    /// What a start, a signal, a page and a cancel take: a start until the task waits, or is in the queue, a signal until it waits
+    /// again, a cancel until its cell is gone. Kept or not.
     fn measure(&mut self, keep: bool) -> Result<()> {
         let Self { ours, waits, one, .. } = &*self;
         let mut tasks = Vec::new();

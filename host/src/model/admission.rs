@@ -16,7 +16,7 @@ mod room;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
+use foldhash::fast::RandomState as Quick;
 
 use self::room::{Queue, Rank, Room};
 use super::ids::TaskId;
@@ -83,9 +83,9 @@ pub(crate) struct Admission {
     running: u32,
     /// Those who wait.
     waiting: usize,
-    plugins: Room<String, RandomState>,
+    plugins: Room<String, Quick>,
     sessions: Room<String>,
-    parents: Room<TaskId, RandomState>,
+    parents: Room<TaskId, Quick>,
     /// Whoever runs or waits.
     standings: HashMap<Arc<Applicant>, Standing>,
     /// Those that may be next. The best of those that have room is always among them.
@@ -157,7 +157,7 @@ impl Admission {
             plugins: Room::new(limits.per_plugin),
             sessions: Room::new(limits.per_session),
             parents: Room::new(limits.per_parent),
-            standings: HashMap::default(),
+            standings: HashMap::new(),
             ready: Queue::new(),
             turns: 0,
             #[cfg(test)]

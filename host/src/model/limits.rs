@@ -84,8 +84,7 @@ macro_rules! limits {
             })+
 
             /// Whether it leaves every limit as it is.
-            #[must_use]
-            pub fn is_empty(&self) -> bool {
+            pub(crate) fn is_empty(&self) -> bool {
                 $(self.$name.is_none())&&+
             }
 

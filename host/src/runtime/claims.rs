@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
+use foldhash::fast::RandomState as Quick;
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
@@ -21,7 +21,7 @@ pub(super) struct Claims {
     keys: HashMap<Arc<TaskRef>, Holder>,
     once: HashMap<OnceKey, Once>,
     /// The idempotency keys of each task, its own first.
-    of_task: HashMap<TaskId, VecDeque<OnceKey>, RandomState>,
+    of_task: HashMap<TaskId, VecDeque<OnceKey>, Quick>,
 }
 
 /// The task that has a key, from before its birth until it has its outcome.

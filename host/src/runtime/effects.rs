@@ -79,7 +79,7 @@ impl Actor {
             if event.body.is_by_guest() {
                 self.event_pace.take(now);
             }
-            ended |= self.effect(&event.body, taken, Moment { steady: now, date: event.at });
+            ended |= self.effect(&event.body, taken, now);
             if changes_questions(&event.body) {
                 self.shared.around.approvals.changed();
             }
@@ -149,12 +149,17 @@ impl Actor {
         timeout.and_then(|timeout| self.shared.around.clock.steady().checked_add(timeout))
     }
 
+    /// This moment, of which the steady time is known.
+    fn moment(&self, steady: Duration) -> Moment {
+        Moment { steady, date: self.shared.around.clock.date() }
+    }
+
     /// What follows from an event. Says whether it was the end.
     #[expect(clippy::too_many_lines, reason = "an arm for each event, and little in each")]
-    fn effect(&mut self, body: &EventBody, taken: Option<Taken>, now: Moment) -> bool {
+    fn effect(&mut self, body: &EventBody, taken: Option<Taken>, now: Duration) -> bool {
         match body {
             EventBody::Started { .. } => {
-                self.shared.note(|moments| &mut moments.started, now);
+                self.shared.note(|moments| &mut moments.started, self.moment(now));
                 self.queued = None;
                 if self.timers.hour.is_none() && self.shared.kind == TaskKind::Daemon {
                     self.timers.hour = self.in_time(Some(HOUR));
@@ -223,7 +228,7 @@ impl Actor {
             EventBody::Detached { .. } => self.timers.detach = None,
             EventBody::CancelRequested(request) => self.asked_to_stop(request),
             EventBody::Finished { .. } => {
-                self.shared.note(|moments| &mut moments.ended, now);
+                self.shared.note(|moments| &mut moments.ended, self.moment(now));
                 self.queued = None;
                 self.end_calls();
                 return true;

@@ -16,7 +16,7 @@ use super::shared::Shared;
 pub(super) struct Index {
     all: BTreeMap<u64, TaskId>,
     live: BTreeSet<u64>,
-    plugins: Groups<String, Quick>,
+    plugins: Groups<String>,
     sessions: Groups<String>,
     parents: Groups<TaskId, Quick>,
 }
