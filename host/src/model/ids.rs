@@ -129,6 +129,11 @@ impl TaskKey {
     pub(crate) fn is_like_an_id(&self) -> bool {
         self.0.len() == 32 && self.0.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
     }
+
+    /// The id of the task that was started without a key, if this is the key of one.
+    pub(crate) fn as_id(&self) -> Option<TaskId> {
+        self.is_like_an_id().then(|| TaskId::parse(&self.0)).flatten()
+    }
 }
 
 impl From<TaskId> for TaskKey {

@@ -1,7 +1,7 @@
 //! JSON from guests, bounded by how many values it has: a short text can make values that take a hundred times its room.
 
 use std::cell::Cell;
-use std::fmt;
+use std::{fmt, io};
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -62,7 +62,29 @@ fn values(value: &Value) -> u64 {
 
 /// What a value weighs where it is kept: its length as JSON text, and something for each value in it.
 pub(crate) fn weight(value: &Value) -> u64 {
-    value.to_string().len() as u64 + values(value) * VALUE_BYTES
+    length(value) + values(value) * VALUE_BYTES
+}
+
+/// Bytes of a value's JSON text, which is not made for it.
+pub(crate) fn length(value: &Value) -> u64 {
+    let mut length = Length(0);
+    // Nothing is written, so that nothing fails; and a value's keys are text.
+    let _ = serde_json::to_writer(&mut length, value);
+    length.0
+}
+
+/// Counts what is written and keeps none of it.
+struct Length(u64);
+
+impl io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Counts values down and keeps none.

@@ -81,7 +81,6 @@ pub(crate) struct Actor {
     pub(crate) functions: Arc<Functions>,
     pub(super) ears: Ears,
     pub(crate) cancel: Arc<Watched<Option<CancelNotice>>>,
-    pub(crate) shutdown: watch::Receiver<bool>,
     pub(crate) timers: Timers,
     pub(crate) sleep: Sleep,
     /// How fast progress may be written down.
@@ -280,7 +279,7 @@ impl Actor {
             cell.queue(|| self.room());
         }
         // Before anything that others can send in numbers. A host that stops wakes all its tasks, with news of nothing.
-        if is_stopped(&self.shutdown) {
+        if self.shared.around.stopping.is() {
             return self.stop().await;
         }
         let clock = Arc::clone(&self.shared.around.clock);
@@ -493,7 +492,7 @@ impl Actor {
     }
 }
 
-/// Whether the host is shutting down, or is gone.
+/// Whether whoever stops it has said so, or is gone.
 pub(super) fn is_stopped(shutdown: &watch::Receiver<bool>) -> bool {
     *shutdown.borrow() || shutdown.has_changed().is_err()
 }

@@ -1,7 +1,7 @@
 //! The books of what is taken: keys, which one task has at a time, and requests that are started once.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState as Quick;
@@ -19,6 +19,8 @@ const ONCE_OF_TASK_MAX: usize = 1024;
 #[derive(Debug, Default)]
 pub(super) struct Claims {
     keys: HashMap<Arc<TaskRef>, Holder>,
+    /// Tasks that were started without a key. Their ids are their keys, which nobody else asks for and nobody waits for.
+    unkeyed: HashSet<TaskId, Quick>,
     once: HashMap<OnceKey, Once>,
     /// The idempotency keys of each task, its own first.
     of_task: HashMap<TaskId, VecDeque<OnceKey>, Quick>,
@@ -72,6 +74,10 @@ pub(super) enum OnceAnswer {
 impl Claims {
     /// Claims a key for a task that is not born yet. Who waits for it gets it when its turn has come, and asks again.
     pub(super) fn claim(&mut self, task: &Arc<TaskRef>, id: TaskId, waits: bool) -> Result<(), Taken> {
+        if task.key.is_like_an_id() {
+            self.unkeyed.insert(id);
+            return Ok(());
+        }
         match self.keys.entry(Arc::clone(task)) {
             Entry::Vacant(entry) => {
                 entry.insert(Holder { id, heirs: VecDeque::new(), changed: Changed::default() });
@@ -90,6 +96,10 @@ impl Claims {
 
     /// Gives a key back, or stops waiting for it. The next one who waits has it then.
     pub(super) fn release(&mut self, task: &TaskRef, id: TaskId) {
+        if task.key.is_like_an_id() {
+            self.unkeyed.remove(&id);
+            return;
+        }
         let Some(holder) = self.keys.get_mut(task) else { return };
         if holder.id != id {
             holder.heirs.retain(|heir| *heir != id);
@@ -140,6 +150,9 @@ impl Claims {
 
     /// A task was born: whoever waited for that looks again.
     pub(super) fn born(&mut self, task: &TaskRef) {
+        if task.key.is_like_an_id() {
+            return;
+        }
         if let Some(holder) = self.keys.get(task) {
             holder.changed.tell();
         }
@@ -154,14 +167,17 @@ impl Claims {
 
     /// Who has this key.
     pub(super) fn holder(&self, task: &TaskRef) -> Option<TaskId> {
-        self.keys.get(task).map(|holder| holder.id)
+        match task.key.as_id() {
+            Some(id) => self.unkeyed.get(&id).copied(),
+            None => self.keys.get(task).map(|holder| holder.id),
+        }
     }
 
     /// How many keys, and how many idempotency keys are taken.
     #[cfg(test)]
     pub(super) fn counts(&self) -> (usize, usize) {
         assert_eq!(self.once.len(), self.of_task.values().map(VecDeque::len).sum::<usize>());
-        (self.keys.len(), self.once.len())
+        (self.keys.len() + self.unkeyed.len(), self.once.len())
     }
 }
 

@@ -18,6 +18,7 @@ use super::actor::{Actor, stopped};
 use super::attempts::chance;
 use super::handle::TaskHandle;
 use super::host::{Host, Inner};
+use super::plugin::Plugin;
 use super::start::start_daemon;
 use super::start_error::StartError;
 use super::version::{Standing, VersionUse};
@@ -251,9 +252,8 @@ impl Keeper {
 }
 
 /// A daemon has its type's name as its key, so that there is one of each, whoever starts it; and no parent.
-pub(super) fn set_daemon_key(inner: &Inner, request: &mut StartRequest) -> Result<(), StartError> {
-    let version = inner.registry.version(&request.plugin);
-    let task_type = version.as_ref().and_then(|version| version.plugin.manifest().task_type(&request.task_type));
+pub(super) fn set_daemon_key(plugin: Option<&Plugin>, request: &mut StartRequest) -> Result<(), StartError> {
+    let task_type = plugin.and_then(|plugin| plugin.manifest().task_type(&request.task_type));
     match task_type.map_or(TaskKind::Task, |task_type| task_type.kind) {
         TaskKind::Task => return Ok(()),
         TaskKind::Daemon => {}

@@ -91,7 +91,7 @@ impl Actor {
         }
         if ended {
             // The state is visible; now the key is free, and then whoever waits is woken.
-            self.registry.release(&self.shared.task, self.shared.id);
+            self.registry.end(&self.shared);
         }
         if is_followed {
             let told = phases.into_iter().zip(events);

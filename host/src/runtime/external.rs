@@ -75,7 +75,7 @@ impl Inner {
         report: ExternalReport,
         by: Party,
     ) -> Result<TaskHandle, ReportError> {
-        if *self.shutdown.borrow() || self.around.suspended.is() {
+        if self.shutdown.has_begun() || self.around.suspended.is() {
             return Err(StartError::ShuttingDown.into());
         }
         if !self.standby.is_over() {

@@ -178,7 +178,7 @@ fn checked(function: &Provided, result: Value, limits: &Limits) -> Result<Value,
         return Err(HostCallError::of(RefusalKind::TooLarge, message));
     }
     check(&function.output, &result, RefusalKind::Host, "the function's result")?;
-    let size = result.to_string().len() as u64;
+    let size = json::length(&result);
     if size > limits.call_bytes {
         let message =
             format!("the function's result has {size} bytes, and a call carries at most {}", limits.call_bytes);

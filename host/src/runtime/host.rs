@@ -48,6 +48,7 @@ use super::registry::Registry;
 use super::routing::{RoutingPolicy, Started, run};
 use super::schedules::{Schedules, Scheduling};
 use super::shared::Surroundings;
+use super::shutdown::Shutdown;
 use super::start::start;
 use super::start_error::StartError;
 use super::stopping::{StopReport, StopScope};
@@ -100,7 +101,7 @@ pub(crate) struct Inner {
     pub(super) schedules: Scheduling,
     /// Whether it has taken over what a host before it has left.
     pub(super) standby: Standby,
-    pub(super) shutdown: watch::Sender<bool>,
+    pub(super) shutdown: Shutdown,
     pub(super) runtime: tokio::runtime::Handle,
     /// The tasks' actors, which the host owns.
     pub(super) actors: Mutex<JoinSet<()>>,
@@ -363,7 +364,7 @@ impl Inner {
 
     /// Nothing is started any more, and what lives ends.
     pub(super) fn stop_everything(&self) {
-        self.shutdown.send_replace(true);
+        self.shutdown.begin();
         // Tasks look at it in each of their turns, and do not wait for it: that would take a lock that all of them share. One
         // that comes later looks at it first of all.
         self.registry.live().iter().for_each(|task| task.news.look());

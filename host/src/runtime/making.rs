@@ -162,7 +162,6 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Box<Actor>, Ready) {
         functions: Arc::clone(&inner.functions),
         ears,
         cancel,
-        shutdown: inner.shutdown.subscribe(),
         timers,
         sleep: Sleep::default(),
         progress_pace,

@@ -62,6 +62,7 @@ mod schedule_books;
 mod scheduler;
 pub(crate) mod schedules;
 pub(crate) mod shared;
+pub(crate) mod shutdown;
 mod spill;
 pub(crate) mod start;
 pub(crate) mod start_error;

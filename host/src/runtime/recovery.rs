@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{Semaphore, SetOnce, oneshot};
 
 use crate::model::ids::TaskId;
 use crate::ports::failpoint::failpoint;
@@ -48,12 +48,14 @@ pub enum RecoverError {
 /// Whether a host has taken over what is in its store.
 #[derive(Debug)]
 pub(crate) struct Standby {
-    over: watch::Sender<bool>,
+    over: SetOnce<()>,
     /// Whether it was done. Held while it is.
     done: tokio::sync::Mutex<bool>,
     set_aside: Mutex<HashSet<TaskId>>,
     /// Tasks that have ended, for the unfinished ones that started them, until those begin.
     children: Mutex<HashMap<TaskId, Vec<Arc<Shared>>>>,
+    /// Whether there was ever any of them. Every task looks at it, and most hosts have taken over nothing.
+    kept_children: AtomicBool,
     /// Room for functions and hooks that are called about tasks which had ended.
     effects: Arc<Semaphore>,
     /// Those that wait for their plugins.
@@ -70,10 +72,11 @@ impl Standby {
     /// `waits`: whether nothing may begin before.
     pub(crate) fn new(waits: bool) -> Self {
         Self {
-            over: watch::Sender::new(!waits),
+            over: SetOnce::new_with((!waits).then_some(())),
             done: tokio::sync::Mutex::default(),
             set_aside: Mutex::default(),
             children: Mutex::default(),
+            kept_children: AtomicBool::new(false),
             effects: Arc::new(Semaphore::new(EFFECTS_AT_ONCE)),
             awaiting: AwaitingBook::default(),
             leaves: AtomicBool::new(false),
@@ -82,13 +85,12 @@ impl Standby {
 
     /// Whether tasks may begin.
     pub(super) fn is_over(&self) -> bool {
-        *self.over.borrow()
+        self.over.initialized()
     }
 
     /// Completes when tasks may begin.
     pub(super) async fn over(&self) {
-        // The sender lives here.
-        let _ = self.over.subscribe().wait_for(|over| *over).await;
+        self.over.wait().await;
     }
 
     fn aside(&self) -> MutexGuard<'_, HashSet<TaskId>> {
@@ -102,11 +104,15 @@ impl Standby {
 
     /// Keeps a task until the one that started it asks for it.
     pub(super) fn keep_child(&self, parent: TaskId, child: Arc<Shared>) {
+        self.kept_children.store(true, Ordering::SeqCst);
         self.children.lock().unwrap_or_else(PoisonError::into_inner).entry(parent).or_default().push(child);
     }
 
     /// The tasks of this one that had ended when the host took over, once.
     pub(super) fn children_of(&self, parent: TaskId) -> Vec<Arc<Shared>> {
+        if !self.kept_children.load(Ordering::SeqCst) {
+            return Vec::new();
+        }
         self.children.lock().unwrap_or_else(PoisonError::into_inner).remove(&parent).unwrap_or_default()
     }
 
@@ -215,7 +221,7 @@ impl Inner {
         if *done {
             return Err(RecoverError::Done);
         }
-        if *self.shutdown.borrow() {
+        if self.shutdown.has_begun() {
             return Err(RecoverError::ShuttingDown);
         }
         let (mut recovery, mut aside) = (Recovery::default(), HashMap::new());
@@ -235,8 +241,8 @@ impl Inner {
         let lives = self.enter_all(found, &kept, &mut recovery);
         failpoint!("recovery.entered");
         *done = true;
-        // An actor may start a child at once.
-        self.standby.over.send_replace(true);
+        // An actor may start a child at once. A second time changes nothing.
+        let _ = self.standby.over.set(());
         for life in lives {
             self.spawn(life);
         }

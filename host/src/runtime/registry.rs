@@ -93,6 +93,9 @@ pub(super) enum Once {
 #[derive(Debug)]
 pub(crate) struct Registry {
     books: Mutex<Books>,
+    /// The moment after which ended tasks are forgotten, in nanoseconds of the steady clock; there is none with the largest number.
+    /// Every start looks at it, and the books are for who finds something.
+    due: AtomicU64,
     keep: Keep,
     numbers: AtomicU64,
     /// What may be left in the store of starts that were refused.
@@ -159,6 +162,14 @@ impl Books {
         Forgotten { ids: forgotten, _tasks: tasks }
     }
 
+    /// The moment after which [`Books::sweep`] finds something; `None` as long as nothing has ended.
+    fn due(&self, keep: Keep) -> Option<Duration> {
+        if !self.held.is_empty() || self.ended.len() > keep.tasks || self.ended_bytes > keep.bytes {
+            return Some(Duration::ZERO);
+        }
+        self.ended.front().map(|past| past.until)
+    }
+
     /// A task is over.
     fn retire(&mut self, id: TaskId, until: Duration) {
         // One that somebody has removed meanwhile is not here.
@@ -183,7 +194,14 @@ impl Books {
 impl Registry {
     pub(crate) fn new(keep: Keep) -> Self {
         let (orphans, lately) = (Orphans::default(), Lately::default());
-        Self { books: Mutex::default(), keep, numbers: AtomicU64::new(1), orphans, lately }
+        Self {
+            books: Mutex::default(),
+            due: AtomicU64::new(u64::MAX),
+            keep,
+            numbers: AtomicU64::new(1),
+            orphans,
+            lately,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Books> {
@@ -231,8 +249,9 @@ impl Registry {
     /// The version whose task is to be started: it stays, until this is dropped, for whoever waits for its last task.
     pub(crate) fn use_version(&self, name: &str) -> Result<VersionUse, StartError> {
         let books = self.lock();
+        let known = books.plugins.get(name);
         let name = || name.to_owned();
-        match books.plugins.get(&name()) {
+        match known {
             Some(version) => match version.standing() {
                 Standing::Enabled => Ok(VersionUse::starting(Arc::clone(version))),
                 Standing::Disabled => Err(StartError::PluginDisabled { name: name() }),
@@ -270,14 +289,16 @@ impl Registry {
         Err(Held { live: books.tasks.get(&taken.by).cloned(), changed: taken.changed })
     }
 
-    /// Gives a key back, if this task has it or waits for it. A task that lives has its outcome then.
-    pub(crate) fn release(&self, task: &TaskRef, id: TaskId) {
+    /// Gives a key back, if this task has it or waits for it.
+    pub(super) fn release(&self, task: &TaskRef, id: TaskId) {
+        self.lock().claims.release(task, id);
+    }
+
+    /// A task has its outcome: its key is free, and it is not among those that live.
+    pub(super) fn end(&self, task: &Shared) {
         let mut books = self.lock();
-        let books = &mut *books;
-        if let Some(shared) = books.tasks.get(&id) {
-            books.index.end(shared);
-        }
-        books.claims.release(task, id);
+        books.index.end(task);
+        books.claims.release(&task.task, task.id);
     }
 
     /// Asks for an idempotency key, before the task exists.
@@ -336,7 +357,17 @@ impl Registry {
         } else {
             now.saturating_add(self.keep.time.saturating_sub(over_for))
         };
-        self.lock().retire(id, until);
+        let mut books = self.lock();
+        books.retire(id, until);
+        self.note_due(&books);
+    }
+
+    /// Says when there is something to forget, after what has ended has changed.
+    fn note_due(&self, books: &Books) {
+        let due = books.due(self.keep).map_or(u64::MAX, |due| u64::try_from(due.as_nanos()).unwrap_or(u64::MAX));
+        if self.due.load(Ordering::SeqCst) != due {
+            self.due.store(due, Ordering::SeqCst);
+        }
     }
 
     /// When the next ended task is forgotten, if it is not held.
@@ -365,6 +396,7 @@ impl Registry {
         }
         books.held.retain(|held| *held != id);
         let forgotten = books.forget(id);
+        self.note_due(&books);
         drop(books);
         drop(forgotten);
         is_known
@@ -375,13 +407,20 @@ impl Registry {
         let mut books = self.lock();
         books.retire(id, now.saturating_add(self.keep.time));
         let forgotten = books.sweep(self.keep, now);
+        self.note_due(&books);
         drop(books);
         forgotten.ids
     }
 
     /// Forgets some of the ended tasks whose time is over, and returns their ids.
     pub(crate) fn sweep(&self, now: Duration) -> Vec<TaskId> {
-        let forgotten = self.lock().sweep(self.keep, now);
+        if now.as_nanos() < u128::from(self.due.load(Ordering::SeqCst)) {
+            return Vec::new();
+        }
+        let mut books = self.lock();
+        let forgotten = books.sweep(self.keep, now);
+        self.note_due(&books);
+        drop(books);
         forgotten.ids
     }
 
@@ -406,7 +445,9 @@ impl Registry {
     /// The live task of this reference.
     pub(crate) fn by_ref(&self, task: &TaskRef) -> Option<Arc<Shared>> {
         let books = self.lock();
-        books.claims.holder(task).and_then(|id| books.tasks.get(&id)).cloned()
+        let of_key = books.claims.holder(task).and_then(|id| books.tasks.get(&id));
+        // Who writes an id as a key may have another plugin in mind.
+        of_key.filter(|found| *found.task == *task).cloned()
     }
 
     /// The task's oldest ancestor that is reached over live ones; itself, if it has none.

@@ -38,6 +38,7 @@ use super::dirs::HostDirs;
 use super::feed::Feed;
 use super::handle::TaskHandle;
 use super::outbox::OutboxDesk;
+use super::shutdown::Stopping;
 use super::spill::OutputFile;
 use super::start::Prepared;
 use super::start_error::StartError;
@@ -218,6 +219,8 @@ pub(crate) struct Surroundings {
     pub(crate) approvals: Arc<ApprovalDesk>,
     /// Whether the host is left as it is.
     pub(crate) suspended: Arc<Suspended>,
+    /// Whether it stops.
+    pub(crate) stopping: Arc<Stopping>,
     /// What is hidden wherever a task's words are kept.
     pub(crate) secrets: Arc<Secrets>,
 }

@@ -11,7 +11,7 @@ use crate::model::attachment;
 use crate::model::daemon::limits_of;
 use crate::model::details::TaskDetails;
 use crate::model::grants::DirGrant;
-use crate::model::idempotency::Fingerprint;
+use crate::model::idempotency::{Fingerprint, OnceKey};
 use crate::model::ids::{ScheduleId, TaskId, TaskKey, TaskRef};
 use crate::model::json::{self, VALUES_MAX};
 use crate::model::limits::{Limits, LimitsRequest};
@@ -145,7 +145,12 @@ pub(super) async fn start_or_join(
     if request.details.schedule.is_some() {
         return Err(StartError::Schedule);
     }
-    set_daemon_key(inner, &mut request)?;
+    // Looked up once, unless a task is waited for before it is used: another version may have come by then.
+    let version = match OnceKey::of(&request) {
+        None => inner.registry.use_version(&request.plugin).ok(),
+        Some(_) => None,
+    };
+    set_key(inner, version.as_ref(), &mut request)?;
     let id = new_id();
     let task = Arc::new(task_ref(&request, id));
     let once = match once(inner, &request, || Fingerprint::of(&request), &task, id).await? {
@@ -154,7 +159,7 @@ pub(super) async fn start_or_join(
     };
     set_moment(inner, &mut request);
     let parent = parent(inner, &mut request)?;
-    let mut checked = match check(inner, &request, None, on_terminal) {
+    let mut checked = match check(inner, &request, version, on_terminal) {
         Err(StartError::UnknownPlugin { .. }) if let Some(live) = waits_for_plugin(inner, &task) => {
             if request.on_key_in_use != KeyPolicy::Join {
                 return Err(live.has_key());
@@ -220,10 +225,18 @@ pub(super) async fn start_scheduled(
     mut request: StartRequest,
     id: TaskId,
 ) -> Result<TaskHandle, StartError> {
-    set_daemon_key(inner, &mut request)?;
+    set_key(inner, None, &mut request)?;
     let checked = check(inner, &request, None, None)?;
     see_daemon(&request, checked.kind)?;
     start_with_id(inner, Box::new(request), checked, id).await
+}
+
+/// Gives a daemon its key. With `version` it is looked for there, and else in the one that the plugin's name points to.
+fn set_key(inner: &Inner, version: Option<&VersionUse>, request: &mut StartRequest) -> Result<(), StartError> {
+    match version {
+        Some(version) => set_daemon_key(Some(&version.plugin), request),
+        None => set_daemon_key(inner.registry.version(&request.plugin).as_ref().map(|of| &of.plugin), request),
+    }
 }
 
 /// Whether a request could be fulfilled as things are now. Starts nothing.
@@ -344,7 +357,7 @@ async fn prepare(
             turn
         }
     };
-    if *inner.shutdown.borrow() {
+    if inner.shutdown.has_begun() {
         return Err(StartError::ShuttingDown);
     }
     sweep(inner);
@@ -406,7 +419,7 @@ fn check(
     version: Option<VersionUse>,
     on_terminal: Option<OnTerminal>,
 ) -> Result<Checked, StartError> {
-    if *inner.shutdown.borrow() || inner.around.suspended.is() {
+    if inner.shutdown.has_begun() || inner.around.suspended.is() {
         return Err(StartError::ShuttingDown);
     }
     if !inner.standby.is_over() {
@@ -439,7 +452,7 @@ fn check(
     } else {
         limits_of(kind, &operator, for_plugin, &request.limits.or(task_type.limits))
     };
-    let size = request.input.to_string().len() as u64;
+    let size = json::length(&request.input);
     if size > limits.input_bytes {
         return Err(StartError::InputTooLarge { size, max: limits.input_bytes });
     }

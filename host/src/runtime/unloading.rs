@@ -253,7 +253,7 @@ impl Inner {
                 turn = this.turns.of(&name) => turn,
             };
             // The plugins part once these jobs are done, and nothing comes after that.
-            if *this.shutdown.borrow() {
+            if this.shutdown.has_begun() {
                 return;
             }
             let done = change.await;
@@ -298,7 +298,7 @@ impl Inner {
         self.policy.tell(&line).map_err(LoadError::Audit)?;
         let version = Arc::new(Version::new(plugin, code, self.registry.next_number(), standing));
         self.tell(&version, Hook::Init).await.map_err(|error| LoadError::Init { error })?;
-        if *self.shutdown.borrow() {
+        if self.shutdown.has_begun() {
             self.shut(&version).await;
             return Err(LoadError::ShuttingDown);
         }

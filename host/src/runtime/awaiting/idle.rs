@@ -258,7 +258,7 @@ impl Caretaker {
         if ended {
             shared.note(|moments| &mut moments.ended, shared.now());
             // The state is visible; now the key is free, and then whoever waits is woken.
-            self.inner.registry.release(&shared.task, shared.id);
+            self.inner.registry.end(shared);
         }
         shared.around.feed.tell_each(&shared.identity(), EventLane::Task, phases.into_iter().zip(events));
         shared.set_head(stored, ended);

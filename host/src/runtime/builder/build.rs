@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use taskcell_artifact::{ArtifactCache, CacheError};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::model::admission::Concurrency;
@@ -46,6 +45,7 @@ use crate::runtime::recovery::Standby;
 use crate::runtime::registry::{Keep, Registry};
 use crate::runtime::schedules::Scheduling;
 use crate::runtime::shared::Surroundings;
+use crate::runtime::shutdown::{Shutdown, Stopping};
 use crate::runtime::suspending::Suspended;
 use crate::runtime::turns::Turns;
 
@@ -192,17 +192,15 @@ impl HostBuilder {
         wasm.extend(self.interfaces).map_err(|(name, source)| BuildError::WitInterface { name, source })?;
         let wasm = Arc::new(wasm);
         #[cfg(feature = "sqlite")]
-        let data_dir = self.data_dir.clone();
-        #[cfg(feature = "sqlite")]
-        let home = match self.data_dir {
+        let home = match &self.data_dir {
             Some(_) if self.store.is_some() => return Err(BuildError::TwoStores),
-            Some(dir) => Home::in_data(&dir)?,
+            Some(dir) => Home::in_data(dir)?,
             None => Home::for_now(self.store, self.work_dir.as_deref())?,
         };
         #[cfg(not(feature = "sqlite"))]
         let home = Home::for_now(self.store, self.work_dir.as_deref())?;
         #[cfg(feature = "sqlite")]
-        let audit = audited(self.audit, data_dir)?;
+        let audit = audited(self.audit, self.data_dir)?;
         #[cfg(not(feature = "sqlite"))]
         let audit = self.audit;
         let Home { store, values, dirs, .. } = home;
@@ -216,6 +214,7 @@ impl HostBuilder {
         }
         let policy = PolicyDesk::new(self.policy, self.policy_writer).with(audit, &web.secrets);
         let feed = Arc::new(Feed::new(self.feed));
+        let stopping = Arc::new(Stopping::default());
         let inner = Inner {
             feed: FeedWriter::new(&feed),
             functions: Arc::new(functions),
@@ -246,6 +245,7 @@ impl HostBuilder {
                 approvals: Arc::new(ApprovalDesk::new(self.approval_policy)),
                 feed,
                 suspended: Arc::new(Suspended::new(outlives)),
+                stopping: Arc::clone(&stopping),
                 secrets: web.secrets,
             }),
             #[cfg(feature = "sqlite")]
@@ -260,7 +260,7 @@ impl HostBuilder {
             queue: Queue::new(self.queued_max.unwrap_or(QUEUED_DEFAULT)),
             schedules: Scheduling::new(self.schedules_max.unwrap_or(SCHEDULES_DEFAULT)),
             standby: Standby::new(outlives),
-            shutdown: watch::Sender::new(false),
+            shutdown: Shutdown::new(&stopping),
             runtime,
             actors: Mutex::new(actors),
             shutdowns: Mutex::new(JoinSet::new()),

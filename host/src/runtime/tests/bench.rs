@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::model::admission::Concurrency;
@@ -40,6 +40,7 @@ use crate::runtime::queue::Queue;
 use crate::runtime::recovery::Standby;
 use crate::runtime::registry::{Keep, Registry};
 use crate::runtime::shared::Surroundings;
+use crate::runtime::shutdown::{Shutdown, Stopping};
 use crate::runtime::suspending::Suspended;
 use crate::runtime::turns::Turns;
 use crate::runtime::version::{Standing, Version};
@@ -148,6 +149,7 @@ impl Bench {
         let nothing: HookScript = Arc::new(|_| Box::pin(std::future::ready(Ok(()))));
         let hooks = Arc::new(Mutex::new(nothing));
         let feed = Arc::new(Feed::new(FeedLimits { events: 256, bytes: 1 << 20 }));
+        let stopping = Arc::new(Stopping::default());
         let inner = Arc::new(Inner {
             policy: PolicyDesk::default(),
             feed: FeedWriter::new(&feed),
@@ -169,6 +171,7 @@ impl Bench {
                 approvals: Arc::new(ApprovalDesk::new(None)),
                 feed,
                 suspended: Arc::new(Suspended::new(false)),
+                stopping: Arc::clone(&stopping),
                 secrets: Arc::default(),
                 outbox: Arc::new(OutboxDesk::new(OutboxLimits { messages: 10_000, bytes: 64 << 20 })),
             }),
@@ -190,7 +193,7 @@ impl Bench {
             desk: Arc::new(Desk::new(Concurrency::of(u32::MAX))),
             schedules: crate::runtime::schedules::Scheduling::new(4),
             standby: Standby::new(false),
-            shutdown: watch::Sender::new(false),
+            shutdown: Shutdown::new(&stopping),
             runtime: tokio::runtime::Handle::current(),
             actors: Mutex::new(JoinSet::new()),
             shutdowns: Mutex::new(JoinSet::new()),

@@ -182,7 +182,7 @@ pub(super) async fn nothing_is_left(bench: &Bench, case: &impl std::fmt::Debug) 
     assert_eq!(bench.clock.sleepers(), 0, "a timer: {case:?}");
     assert_eq!(bench.places.available_permits(), 1, "room: {case:?}");
     assert_eq!(bench.inner.queue.waiting(), 0, "a place in the queue: {case:?}");
-    if *bench.inner.shutdown.borrow() {
+    if bench.inner.shutdown.has_begun() {
         return;
     }
     // The next one of the key has its turn at once.
