@@ -20,6 +20,12 @@ macro_rules! id {
                 Self(uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid())
             }
 
+            /// One of its random bytes: what goes by it is spread evenly.
+            pub(crate) fn any_byte(self) -> u8 {
+                let [.., last] = self.0.into_bytes();
+                last
+            }
+
             /// Reads one; it is written in one way only.
             #[cfg($somebody_reads)]
             pub(crate) fn parse(text: &str) -> Option<Self> {

@@ -15,22 +15,33 @@ use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, St
 /// How many events most tasks have: created, started, finished.
 const EVENTS_OF_MOST: usize = 3;
 
+/// Parts of the streams. Whoever writes or reads one, which may be long, keeps only those of the same part waiting.
+const SHARDS: usize = 16;
+
 /// Keeps everything in memory and loses it with the process.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    books: Mutex<Books>,
+    shards: [Shard; SHARDS],
+    /// Taken while a shard is held, and never the other way round.
+    places: Mutex<Places>,
+    /// What plugins keep, by their names.
+    values: Mutex<HashMap<String, BTreeMap<String, Vec<u8>>>>,
 }
 
+/// Boxed streams, because a table that grows moves all that is in it, and has room for twice as much.
+type Streams = HashMap<StreamId, Box<Stream>, RandomState>;
+
+/// Some of the streams. It has its cache lines for itself.
 #[derive(Debug, Default)]
-struct Books {
-    /// Boxed, because a table that grows moves all that is in it, and has room for twice as much.
-    streams: HashMap<StreamId, Box<Stream>, RandomState>,
+#[repr(align(128))]
+struct Shard(Mutex<Streams>);
+
+#[derive(Debug, Default)]
+struct Places {
     /// The tasks, by their places.
     tasks: BTreeMap<u64, TaskId>,
     /// How many tasks have come.
-    places: u64,
-    /// What plugins keep, by their names.
-    values: HashMap<String, BTreeMap<String, Vec<u8>>>,
+    come: u64,
 }
 
 #[derive(Debug, Default)]
@@ -58,16 +69,22 @@ impl MemoryStore {
         Self::default()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Those of one task are together.
+    #[expect(clippy::indexing_slicing, reason = "there are as many as are counted to")]
+    fn shard(&self, stream: StreamId) -> MutexGuard<'_, Streams> {
+        let byte = match stream {
+            StreamId::Task(id) | StreamId::After(id) => id.any_byte(),
+            StreamId::Schedule(id) => id.any_byte(),
+            StreamId::Schedules => 0,
+        };
+        locked(&self.shards[usize::from(byte) % SHARDS].0)
     }
 
     fn append(&self, stream: StreamId, fence: Fence, mut records: Vec<Record>) -> Result<(), CommitError> {
         let (first, last) = bounds(&records)?;
         let mut new = (fence == Fence::Absent).then(|| Box::new(Stream::with_room(records.len())));
-        // All of them wait for this lock: what can be done before, was.
-        let mut books = self.lock();
-        let Books { streams, tasks, places, .. } = &mut *books;
+        // Others wait for this lock: what can be done before, was.
+        let mut streams = self.shard(stream);
         let known = streams.get_mut(&stream);
         let head = known.as_ref().and_then(|kept| kept.head());
         let fits = match (fence, head) {
@@ -87,9 +104,10 @@ impl MemoryStore {
             None => streams.entry(stream).or_insert_with(|| new.take().unwrap_or_default()),
         };
         if let (StreamId::Task(id), 0) = (stream, kept.place) {
-            *places += 1;
-            kept.place = *places;
-            tasks.insert(kept.place, id);
+            let mut places = locked(&self.places);
+            places.come += 1;
+            kept.place = places.come;
+            places.tasks.insert(kept.place, id);
         }
         let mut forgotten = EventSeq::default();
         for record in records.drain(..) {
@@ -105,6 +123,10 @@ impl MemoryStore {
         }
         Ok(())
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The numbers of the first event and of the last, which have no gap between them.
@@ -127,12 +149,12 @@ impl TaskStore for MemoryStore {
     }
 
     fn head(&self, stream: StreamId) -> BoxFuture<'_, Result<Option<EventSeq>, StoreError>> {
-        let head = self.lock().streams.get(&stream).and_then(|kept| kept.head());
+        let head = self.shard(stream).get(&stream).and_then(|kept| kept.head());
         Box::pin(std::future::ready(Ok(head)))
     }
 
     fn read(&self, stream: StreamId, after: EventSeq, limit: usize) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
-        let page = self.lock().streams.get(&stream).map_or_else(Vec::new, |kept| {
+        let page = self.shard(stream).get(&stream).map_or_else(Vec::new, |kept| {
             let first = kept.events.partition_point(|event| event.seq <= after);
             kept.events.iter().skip(first).take(limit).cloned().collect()
         });
@@ -141,11 +163,11 @@ impl TaskStore for MemoryStore {
 
     fn remove(&self, stream: StreamId) -> BoxFuture<'_, Result<(), StoreError>> {
         let removed = {
-            let mut books = self.lock();
-            let after = if let StreamId::Task(id) = stream { books.streams.remove(&StreamId::After(id)) } else { None };
-            let gone = books.streams.remove(&stream);
+            let mut streams = self.shard(stream);
+            let after = if let StreamId::Task(id) = stream { streams.remove(&StreamId::After(id)) } else { None };
+            let gone = streams.remove(&stream);
             if let Some(gone) = &gone {
-                books.tasks.remove(&gone.place);
+                locked(&self.places).tasks.remove(&gone.place);
             }
             (after, gone)
         };
@@ -155,12 +177,18 @@ impl TaskStore for MemoryStore {
     }
 
     fn tasks(&self, after: u64, limit: usize) -> BoxFuture<'_, Result<Vec<StoredTask>, StoreError>> {
-        let books = self.lock();
-        let page = books.tasks.range(after.saturating_add(1)..).take(limit).map(|(place, id)| {
-            let papers = books.streams.get(&StreamId::Task(*id)).and_then(|kept| kept.papers.clone());
-            StoredTask::new(*place, *id, papers)
-        });
-        Box::pin(std::future::ready(Ok(page.collect())))
+        let mut page = Vec::new();
+        let mut after = after;
+        // One that is removed meanwhile is none, and the page is the end only when nobody is left.
+        while page.len() < limit {
+            let next =
+                locked(&self.places).tasks.range(after.saturating_add(1)..).next().map(|(place, id)| (*place, *id));
+            let Some((place, id)) = next else { break };
+            after = place;
+            let stream = StreamId::Task(id);
+            page.extend(self.shard(stream).get(&stream).map(|kept| StoredTask::new(place, id, kept.papers.clone())));
+        }
+        Box::pin(std::future::ready(Ok(page)))
     }
 
     fn flush(&self) -> BoxFuture<'_, Result<(), StoreError>> {
@@ -170,7 +198,7 @@ impl TaskStore for MemoryStore {
 
 impl ValueStore for MemoryStore {
     fn load<'a>(&'a self, plugin: &'a str) -> BoxFuture<'a, Result<Values, StoreError>> {
-        let values = self.lock().values.get(plugin).cloned().unwrap_or_default();
+        let values = locked(&self.values).get(plugin).cloned().unwrap_or_default();
         Box::pin(std::future::ready(Ok(values.into_iter().collect())))
     }
 
@@ -180,8 +208,8 @@ impl ValueStore for MemoryStore {
         key: &'a str,
         value: Option<Vec<u8>>,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        let mut books = self.lock();
-        let values = books.values.entry(plugin.to_owned()).or_default();
+        let mut all = locked(&self.values);
+        let values = all.entry(plugin.to_owned()).or_default();
         match value {
             Some(value) => values.insert(key.to_owned(), value),
             None => values.remove(key),
