@@ -10,7 +10,6 @@ use std::sync::{Arc, Weak};
 
 use taskcell_slot::Owner;
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinSet;
 use tokio::task::coop::consume_budget;
 
 use crate::model::approval::ApprovalDecision;
@@ -45,6 +44,7 @@ use super::guard::guarded;
 use super::handle::TaskHandle;
 use super::hooks::TaskHooks;
 use super::host::Inner;
+use super::jobs::Jobs;
 use super::pace::{Bucket, Reading, Silence};
 use super::planners::{Asker, Planned};
 use super::queue::QueuePlace;
@@ -77,7 +77,7 @@ pub(crate) struct Actor {
     pub(crate) ended_children: VecDeque<(TaskId, u64)>,
     pub(crate) ended_children_bytes: u64,
     /// Completes when one of them has its outcome.
-    pub(crate) watched: JoinSet<TaskId>,
+    pub(super) watched: Jobs<TaskId>,
     pub(crate) functions: Arc<Functions>,
     pub(super) ears: Ears,
     pub(crate) cancel: Arc<Watched<Option<CancelNotice>>>,
@@ -96,7 +96,7 @@ pub(crate) struct Actor {
     /// The task's place in the queue, until it has started.
     pub(crate) queued: Option<QueuePlace>,
     /// What the actor started for its guest: signals to others, copies of files.
-    pub(crate) jobs: JoinSet<Option<Finding>>,
+    pub(super) jobs: Jobs<Option<Finding>>,
     /// The task's directory, to be removed after its cell.
     pub(crate) scratch: Arc<Scratch>,
     /// The files that it got along, to be removed with that.
@@ -282,7 +282,9 @@ impl Actor {
         if self.shared.around.stopping.is() {
             return self.stop().await;
         }
-        let clock = Arc::clone(&self.shared.around.clock);
+        // The task's own, where a copy of the clock's would be counted by all tasks.
+        let shared = Arc::clone(&self.shared);
+        let clock = &*shared.around.clock;
         let now = clock.steady();
         // A guest that makes too much happen waits in its call; nobody else does.
         self.timers.turn = Some(self.event_pace.ready_at()).filter(|turn| *turn > now);
@@ -306,7 +308,7 @@ impl Actor {
             () = self.shared.news.changed_meanwhile() => self.on_news().await,
             asked = self.shared.news.next_call_meanwhile(), if open => self.on_call(*asked).await,
             // What is due then the next turn finds.
-            () = self.sleep.until(next.map(|(at, _)| at), &*clock, &self.owner) => Ok(()),
+            () = self.sleep.until(next.map(|(at, _)| at), clock, &self.owner) => Ok(()),
         }
     }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use taskcell_slot::Owner;
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
 
 use crate::model::grants::Grants;
 use crate::model::ids::{SignalKey, TaskId, TaskRef};
@@ -23,6 +22,7 @@ use super::attachments::Attached;
 use super::delivery::LoopPlace;
 use super::hooks::TaskHooks;
 use super::host::Inner;
+use super::jobs::Jobs;
 use super::pace::Bucket;
 use super::policing::Holder;
 use super::queue::QueuePlace;
@@ -158,7 +158,7 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Box<Actor>, Ready) {
         children: HashMap::new(),
         ended_children: VecDeque::new(),
         ended_children_bytes: 0,
-        watched: JoinSet::new(),
+        watched: Jobs::default(),
         functions: Arc::clone(&inner.functions),
         ears,
         cancel,
@@ -169,7 +169,7 @@ pub(super) fn make(inner: &Arc<Inner>, of: Makings) -> (Box<Actor>, Ready) {
         parked: None,
         queued: of.queued,
         told_once: of.told_once,
-        jobs: JoinSet::new(),
+        jobs: Jobs::default(),
         scratch,
         attached: of.attached,
         at_end: of.at_end,

@@ -37,6 +37,7 @@ mod home;
 pub(crate) mod hooks;
 pub(crate) mod host;
 mod index;
+mod jobs;
 mod keys;
 mod lately;
 mod listing;

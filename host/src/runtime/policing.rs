@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use foldhash::fast::RandomState;
@@ -29,6 +30,8 @@ use super::start_error::StartError;
 pub(crate) struct PolicyDesk {
     /// `None`: whoever starts a task is the operator.
     policy: RwLock<Option<Arc<Policy>>>,
+    /// Whether there ever was one. Every start looks at it, and many hosts have none.
+    has_policy: AtomicBool,
     /// The mandates that were made out, with the plugins that they are for. One that nobody has any more is forgotten when
     /// the list has doubled since the last look.
     out: Mutex<Out>,
@@ -110,8 +113,9 @@ impl Out {
 impl PolicyDesk {
     pub(super) fn new(policy: Option<Policy>, writer: Option<PolicyWriter>) -> Self {
         let audit = Arc::new(AuditRing::new(AUDIT_LINES));
+        let has_policy = AtomicBool::new(policy.is_some());
         let policy = RwLock::new(policy.map(real).map(Arc::new));
-        Self { policy, out: Mutex::default(), writer, audit, secrets: Arc::default() }
+        Self { policy, has_policy, out: Mutex::default(), writer, audit, secrets: Arc::default() }
     }
 
     /// With an audit log of its own, and these secrets.
@@ -134,6 +138,9 @@ impl PolicyDesk {
 
     /// The policy of this moment.
     pub(super) fn policy(&self) -> Option<Arc<Policy>> {
+        if !self.has_policy.load(Ordering::SeqCst) {
+            return None;
+        }
         self.policy.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -217,6 +224,7 @@ impl PolicyDesk {
     fn set_in(&self, out: &Out, policy: Policy) -> PolicyChange {
         let policy = Arc::new(policy);
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&policy));
+        self.has_policy.store(true, Ordering::SeqCst);
         let mut lost = Vec::new();
         for (id, Issued { mandate, plugin, .. }) in &out.mandates {
             let Some(mandate) = mandate.upgrade() else { continue };

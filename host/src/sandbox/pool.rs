@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use wasmtime::component::Component;
 
 use super::engine::Stock;
@@ -10,9 +10,9 @@ use super::engine::Stock;
 /// What is left of the engine's stock.
 #[derive(Debug)]
 pub(super) struct Pool {
-    cells: Arc<Semaphore>,
-    memories: Arc<Semaphore>,
-    tables: Arc<Semaphore>,
+    cells: Semaphore,
+    memories: Semaphore,
+    tables: Semaphore,
 }
 
 /// What one cell of a component takes.
@@ -55,12 +55,25 @@ impl Needs {
 /// A place in the pool. It is given back when this is dropped, which must be after the cell is gone.
 #[derive(Debug)]
 pub(super) struct Place {
-    _permits: [Option<OwnedSemaphorePermit>; 3],
+    pool: Arc<Pool>,
+    /// What was taken of cells, memories and tables.
+    taken: [u32; 3],
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        for (kind, taken) in self.pool.kinds().into_iter().zip(self.taken) {
+            // Giving nothing back takes a lock too.
+            if taken > 0 {
+                kind.add_permits(taken as usize);
+            }
+        }
+    }
 }
 
 impl Pool {
     pub(super) fn new(stock: Stock) -> Self {
-        let semaphore = |count: u32| Arc::new(Semaphore::new(count as usize));
+        let semaphore = |count: u32| Semaphore::new(count as usize);
         Self { cells: semaphore(stock.cells), memories: semaphore(stock.memories), tables: semaphore(stock.tables) }
     }
 
@@ -68,11 +81,24 @@ impl Pool {
     ///
     /// Everybody takes the three kinds in the same order and gives all back at the end, so no two can wait for each
     /// other. Cancel safety: what was taken is given back when the future is dropped.
-    pub(super) async fn admit(&self, needs: Needs) -> Place {
-        let cell = Arc::clone(&self.cells).acquire_owned().await.ok();
-        let memories = Arc::clone(&self.memories).acquire_many_owned(needs.memories).await.ok();
-        let tables = Arc::clone(&self.tables).acquire_many_owned(needs.tables).await.ok();
-        Place { _permits: [cell, memories, tables] }
+    pub(super) async fn admit(self: Arc<Self>, needs: Needs) -> Place {
+        // Counted here and not by permits of their own, each of which would hold on to what all cells share.
+        let mut place = Place { pool: Arc::clone(&self), taken: [0; 3] };
+        let kinds = self.kinds().into_iter().zip([1, needs.memories, needs.tables]);
+        for ((kind, needed), taken) in kinds.zip(&mut place.taken) {
+            if needed > 0
+                && let Ok(permits) = kind.acquire_many(needed).await
+            {
+                permits.forget();
+                *taken = needed;
+            }
+        }
+        place
+    }
+
+    /// What there is a stock of, in the order in which everybody takes it.
+    fn kinds(&self) -> [&Semaphore; 3] {
+        [&self.cells, &self.memories, &self.tables]
     }
 }
 
@@ -83,10 +109,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_pool_queues_and_a_free_place_is_taken() {
-        let pool = Pool::new(Stock { memories: 3, tables: 10, ..Stock::for_cells(10, LoadLimits::default()) });
+        let pool =
+            Arc::new(Pool::new(Stock { memories: 3, tables: 10, ..Stock::for_cells(10, LoadLimits::default()) }));
         let needs = Needs { memories: 2, tables: 1, pages: 0 };
-        let first = pool.admit(needs).await;
-        let mut second = std::pin::pin!(pool.admit(needs));
+        let first = Arc::clone(&pool).admit(needs).await;
+        let mut second = std::pin::pin!(Arc::clone(&pool).admit(needs));
         assert!(futures_poll(second.as_mut()).await.is_none(), "one memory is left, two are needed");
         drop(first);
         assert!(futures_poll(second).await.is_some());

@@ -291,7 +291,7 @@ impl WasmRunner {
         let load = *self.load_limits();
         let limits = Limits { fuel: load.describe_fuel, output_bytes: 64 << 10, ..self.limits };
         // The clock starts when there is room: a full host is not the plugin's fault.
-        let place = self.pool.admit(code.needs).await;
+        let place = Arc::clone(&self.pool).admit(code.needs).await;
         let described = self.paced(dead_link(), None, async move |around| {
             let _place = place;
             match &code.linked {
