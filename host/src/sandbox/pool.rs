@@ -119,6 +119,23 @@ mod tests {
         assert!(futures_poll(second).await.is_some());
     }
 
+    #[tokio::test]
+    async fn who_gives_up_in_the_middle_gives_back_what_it_has_taken() {
+        let stock = Stock { memories: 3, tables: 10, ..Stock::for_cells(10, LoadLimits::default()) };
+        let pool = Arc::new(Pool::new(stock));
+        let left = || pool.kinds().map(Semaphore::available_permits);
+        let all = left();
+        let first = Arc::clone(&pool).admit(Needs { memories: 3, tables: 2, pages: 0 }).await;
+        {
+            let waits = std::pin::pin!(Arc::clone(&pool).admit(Needs { memories: 1, tables: 1, pages: 0 }));
+            assert!(futures_poll(waits).await.is_none(), "it has a cell, and waits for a memory");
+            assert_eq!(left(), [all[0] - 2, 0, all[2] - 2]);
+        }
+        assert_eq!(left(), [all[0] - 1, 0, all[2] - 2]);
+        drop(first);
+        assert_eq!(left(), all);
+    }
+
     async fn futures_poll<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
         std::future::poll_fn(|cx| {
             std::task::Poll::Ready(match future.as_mut().poll(cx) {

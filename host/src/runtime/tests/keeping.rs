@@ -7,12 +7,15 @@ use serde_json::json;
 
 use super::bench::{Bench, key, request, script, settle, success, wait_for};
 use crate::model::event::{EventBody, EventSeq};
+use crate::model::ids::TaskRef;
 use crate::model::limits::LimitsRequest;
 use crate::model::request::CancelRequest;
 use crate::model::signal::Party;
 use crate::model::snapshot::Phase;
 use crate::ports::output::{OutputChunk, OutputCursor};
 use crate::ports::runner::{CellLink, GuestCall};
+use crate::ports::store::CommitError;
+use crate::runtime::start::start_scheduled;
 use crate::runtime::start_error::StartError;
 use crate::store::memory::MemoryStore;
 
@@ -240,4 +243,27 @@ fn f20_a_key_is_given_back_by_the_task_that_has_it_and_by_nobody_else() {
     assert!(registry.claim(&task, old, false).is_err(), "the new run has it still");
     registry.release(&task, new);
     assert!(registry.claim(&task, old, false).is_ok());
+}
+
+#[tokio::test]
+async fn f20_a_task_without_a_key_is_found_under_its_own_name_only() {
+    let bench = Bench::new(script(|link| async move {
+        wait_for(&link, "go", None).await;
+        success(None)
+    }));
+    let registry = Arc::clone(&bench.inner.registry);
+    let task = bench.start().await;
+    let own = task.task_ref().clone();
+    assert!(registry.has_key(&own, task.id()));
+    assert!(registry.by_ref(&own).is_some_and(|found| found.id == task.id()));
+    let other = TaskRef { plugin: "other".to_owned(), ..own.clone() };
+    assert!(registry.by_ref(&other).is_none(), "no other plugin has a task of that id");
+    // The store refuses a second one of its id, which then takes nothing of the first one's along.
+    let again = start_scheduled(&bench.inner, request(), task.id()).await.unwrap_err();
+    assert!(matches!(again, StartError::Store(CommitError::Fenced)), "{again:?}");
+    assert_eq!(registry.live().len(), 1);
+    task.notify(key("go"), None, Party::Host).await;
+    task.gone().await;
+    assert!(registry.by_ref(&own).is_none(), "it has ended");
+    assert_eq!((registry.live().len(), registry.claims()), (0, (0, 0)));
 }
