@@ -74,6 +74,11 @@ impl Index {
         self.parents.remove(task.parent.as_ref(), task.number);
     }
 
+    /// Whether it has no outcome.
+    pub(super) fn lives(&self, task: &Shared) -> bool {
+        self.live.contains(&task.number)
+    }
+
     /// Those without an outcome, oldest first.
     pub(super) fn live(&self) -> impl Iterator<Item = TaskId> {
         self.live.iter().filter_map(|number| self.all.get(number)).copied()

@@ -289,9 +289,13 @@ impl Registry {
         Err(Held { live: books.tasks.get(&taken.by).cloned(), changed: taken.changed })
     }
 
-    /// Gives a key back, if this task has it or waits for it.
+    /// Gives a key back that was claimed for a task which is not born, if that has it or waits for it.
     pub(super) fn release(&self, task: &TaskRef, id: TaskId) {
-        self.lock().claims.release(task, id);
+        let mut books = self.lock();
+        // One of this id lives: then it is that one's, and the store has refused a second one.
+        if !books.tasks.get(&id).is_some_and(|born| books.index.lives(born)) {
+            books.claims.release(task, id);
+        }
     }
 
     /// A task has its outcome: its key is free, and it is not among those that live.

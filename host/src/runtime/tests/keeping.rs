@@ -261,7 +261,8 @@ async fn f20_a_task_without_a_key_is_found_under_its_own_name_only() {
     // The store refuses a second one of its id, which then takes nothing of the first one's along.
     let again = start_scheduled(&bench.inner, request(), task.id()).await.unwrap_err();
     assert!(matches!(again, StartError::Store(CommitError::Fenced)), "{again:?}");
-    assert_eq!(registry.live().len(), 1);
+    assert_eq!((registry.live().len(), registry.claims()), (1, (1, 0)));
+    assert!(registry.by_ref(&own).is_some());
     task.notify(key("go"), None, Party::Host).await;
     task.gone().await;
     assert!(registry.by_ref(&own).is_none(), "it has ended");
