@@ -13,6 +13,9 @@ use super::page::{OutputChunk, OutputSource};
 
 /// Small writes to one stream are joined up to this size.
 const JOINED_BYTES_MAX: usize = 8 << 10;
+/// A write of so many bytes is a chunk of its own: it is kept as it came, where joining it would copy it twice, once to join it and
+/// once when the chunk that it is in grows.
+const ALONE_BYTES: usize = 512;
 /// The smallest and the largest size of the pieces that long writes are cut into.
 const PIECE_BYTES: (usize, usize) = (1 << 10, 64 << 10);
 /// A ring holds at least so many pieces, so that one more does not push much out.
@@ -264,6 +267,7 @@ impl Ring {
         } else if let Some(last) = lane.chunks.back_mut().filter(|last| last.number + 1 == self.next)
             && last.number >= self.sealed
             && let Text::Own(before) = &mut last.text
+            && text.len() < ALONE_BYTES
             && before.len() + text.len() <= JOINED_BYTES_MAX.min(piece_max)
         {
             before.extend_from_slice(&text);

@@ -161,6 +161,16 @@ fn r44_small_writes_are_one_piece_until_somebody_reads_them() {
 }
 
 #[test]
+fn r44_a_write_that_is_not_small_is_a_piece_of_its_own() {
+    let log = OutputLog::new(1 << 20);
+    for length in [3, 511, 512, 3, 511] {
+        log.stdout(vec![b'x'; length]);
+    }
+    let lengths: Vec<_> = all(&log).0.iter().map(|chunk| chunk.text.len()).collect();
+    assert_eq!(lengths, [514, 1026], "only what is shorter than 512 bytes is added to what is there");
+}
+
+#[test]
 fn f31_invalid_bytes_do_not_stop_the_cutting() {
     let log = OutputLog::new(1 << 20);
     log.stdout(vec![0x80; 300_000]);
