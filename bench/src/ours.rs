@@ -207,7 +207,7 @@ pub(crate) async fn follow(task: &TaskHandle) -> Result<()> {
     }
     let last = last.context("a task without events")?;
     ensure!(
-        matches!(last, EventBody::Finished { outcome: Outcome::Succeeded { .. }, .. }),
+        matches!(&last, EventBody::Finished { outcome, .. } if matches!(**outcome, Outcome::Succeeded { .. })),
         "the last event is no success: {last:?}"
     );
     Ok(())

@@ -96,8 +96,8 @@ pub enum EventBody {
     AttemptEnded {
         /// Which attempt.
         attempt: u32,
-        /// Why it failed.
-        failure: Failure,
+        /// Why it failed. Boxed, because every event has the room of the largest.
+        failure: Box<Failure>,
         /// What the task has used so far.
         usage: Usage,
         /// The time until the next attempt.
@@ -407,8 +407,9 @@ pub enum EventBody {
     /// It has its outcome. Nothing that comes later changes it.
     #[non_exhaustive]
     Finished {
-        /// How it ended.
-        outcome: Outcome,
+        /// How it ended. Whoever has the event has the same one.
+        #[serde(with = "shared")]
+        outcome: Arc<Outcome>,
         /// What it used.
         usage: Usage,
         /// Who said so, when it was not found out by running the task.
@@ -533,4 +534,15 @@ pub enum WaitEnd {
     Cancelled,
     /// The host ended this wait; the task goes on. Requests for fuel do not end so: they are refused.
     WaitCancelled,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_has_no_room_for_what_few_events_have() {
+        let size = size_of::<Event>();
+        assert!(size <= 192, "each event takes {size} bytes, whatever it tells: share or box what is large");
+    }
 }

@@ -82,7 +82,7 @@ fn r38_each_attempt_has_its_own_panic_and_the_task_one_beginning() {
     decide(&mut state, 5, Command::Start);
     assert_eq!((state.attempt, state.started_at), (2, Some(Timestamp(1))));
     decide(&mut state, 6, broken(FailureKind::Memory));
-    let Some(Outcome::Failed(failure)) = &state.outcome else { panic!("{state:?}") };
+    let Some(Outcome::Failed(failure)) = state.outcome.as_deref() else { panic!("{state:?}") };
     assert_eq!((failure.kind, failure.limit.as_deref()), (FailureKind::Memory, Some("memory_bytes")));
 }
 
@@ -91,7 +91,7 @@ fn r37_a_panic_is_no_limit() {
     let mut state = started(&Limits::default(), 1);
     decide(&mut state, 2, Command::Panic { message: "m".into(), place: "p".into() });
     decide(&mut state, 3, broken(FailureKind::Memory));
-    let Some(Outcome::Failed(failure)) = &state.outcome else { panic!("{state:?}") };
+    let Some(Outcome::Failed(failure)) = state.outcome.as_deref() else { panic!("{state:?}") };
     assert_eq!((failure.kind, failure.is_limit()), (FailureKind::Panic, false));
 }
 

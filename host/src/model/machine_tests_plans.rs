@@ -83,7 +83,7 @@ impl Task {
     }
 
     fn failure(&self) -> &Failure {
-        match &self.state.outcome {
+        match self.state.outcome.as_deref() {
             Some(Outcome::Failed(failure)) => failure,
             other => panic!("it has not failed: {other:?}"),
         }
@@ -251,7 +251,7 @@ fn f29_a_success_says_which_steps_were_never_done() {
     let mut task = running("a b c");
     task.advances("");
     task.ends(succeeded());
-    assert!(matches!(task.state.outcome, Some(Outcome::Succeeded { .. })), "its plan is not enforced");
+    assert!(matches!(task.state.outcome.as_deref(), Some(Outcome::Succeeded { .. })), "its plan is not enforced");
     assert_eq!(task.shows(), "a+ b- c-");
     assert_eq!(
         (task.note(0), task.note(1), task.note(2)),
@@ -324,12 +324,12 @@ fn r63_an_enforced_plan_that_is_done_stands_in_nobodys_way() {
     task.advances("");
     assert_eq!(task.shows(), "a+ b- c+");
     task.ends(succeeded());
-    assert!(matches!(task.state.outcome, Some(Outcome::Succeeded { .. })));
+    assert!(matches!(task.state.outcome.as_deref(), Some(Outcome::Succeeded { .. })));
     // Whoever was asked to stop is cancelled, and has not failed.
     let mut asked = enforced(2);
     asked.takes(Command::Cancel { request: CancelRequest::new(Party::Person, "enough"), usage: Usage::default() });
     asked.ends(succeeded());
-    assert!(matches!(asked.state.outcome, Some(Outcome::Cancelled { forced: false, .. })));
+    assert!(matches!(asked.state.outcome.as_deref(), Some(Outcome::Cancelled { forced: false, .. })));
     assert_eq!(asked.shows(), "ax bx cx");
 }
 
@@ -480,7 +480,7 @@ proptest! {
                 prop_assert!(new.steps.iter().all(|step| step.status == StepStatus::Completed || before.outcome.is_some()
                     || old.steps.contains(step) || step.note.is_some()), "each is told why");
             }
-            if let Some(Outcome::Succeeded { .. }) = task.state.outcome {
+            if let Some(Outcome::Succeeded { .. }) = task.state.outcome.as_deref() {
                 prop_assert!(!enforce_plan || old.is_done(), "an enforced plan is done: {}", shown(&old));
             }
         }

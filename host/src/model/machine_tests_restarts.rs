@@ -60,7 +60,7 @@ impl Task {
     }
 
     fn lost(&self) -> Option<&str> {
-        match &self.state.outcome {
+        match self.state.outcome.as_deref() {
             Some(Outcome::Failed(failure)) if failure.kind == FailureKind::Lost => Some(&failure.message),
             Some(_) | None => None,
         }
@@ -108,7 +108,7 @@ fn r4e_a_task_without_its_plugin_stays_as_it_is_unless_it_was_asked_to_stop() {
     let request = CancelRequest::new(Party::Person, "enough");
     task.take(Command::Cancel { request, usage: Usage::default() });
     task.take(without());
-    assert!(matches!(task.state.outcome, Some(Outcome::Cancelled { by: Party::Person, forced: true, .. })));
+    assert!(matches!(task.state.outcome.as_deref(), Some(Outcome::Cancelled { by: Party::Person, forced: true, .. })));
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn r33_a_task_that_was_asked_to_stop_has_stopped_by_force() {
     task.take(Command::Cancel { request, usage: Usage::default() });
     task.restart();
     let expected = |outcome: &Outcome| matches!(outcome, Outcome::Cancelled { by: Party::Person, reason, forced: true, begun: true, .. } if reason == "enough");
-    assert!(task.state.outcome.as_ref().is_some_and(expected));
+    assert!(task.state.outcome.as_deref().is_some_and(expected));
 }
 
 #[test]
@@ -312,7 +312,8 @@ fn r65_whoever_waited_for_a_planner_holds_nobody_up_after_a_restart() {
 #[test]
 fn r37_a_loss_is_written_down_in_words() {
     let failure = Failure::new(FailureKind::Lost, "m");
-    let body = EventBody::AttemptEnded { attempt: 1, failure, usage: Usage::default(), pause: Duration::ZERO };
+    let body =
+        EventBody::AttemptEnded { attempt: 1, failure: failure.into(), usage: Usage::default(), pause: Duration::ZERO };
     let event = Event::new(super::event::EventSeq(1), Timestamp(0), body);
     let text = serde_json::to_string(&event).unwrap();
     assert!(text.contains(r#""kind":"lost""#), "{text}");

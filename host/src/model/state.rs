@@ -106,7 +106,7 @@ pub(crate) struct TaskState {
     pub(crate) cancel: Option<Box<CancelRequest>>,
     pub(crate) panic: Option<Box<(String, String)>>,
     pub(crate) artifacts: Vec<Artifact>,
-    pub(crate) outcome: Option<Outcome>,
+    pub(crate) outcome: Option<Arc<Outcome>>,
     pub(crate) usage: Usage,
     pub(crate) created_at: Option<Timestamp>,
     pub(crate) started_at: Option<Timestamp>,
@@ -420,9 +420,9 @@ impl TaskState {
         }
     }
 
-    fn finished(&mut self, at: Timestamp, outcome: &Outcome, usage: Usage) {
+    fn finished(&mut self, at: Timestamp, outcome: &Arc<Outcome>, usage: Usage) {
         self.phase = Some(Phase::Ended);
-        self.outcome = Some(outcome.clone());
+        self.outcome = Some(Arc::clone(outcome));
         self.ends_bytes += outcome_bytes(outcome);
         self.usage = usage;
         self.ended_at = Some(at);
@@ -526,7 +526,7 @@ impl TaskState {
             revision: self.revision,
             background: self.background,
             cancel: self.cancel.as_deref().cloned(),
-            outcome: self.outcome.clone(),
+            outcome: self.outcome.as_deref().cloned(),
             artifacts: self.artifacts.clone(),
             usage: if self.outcome.is_some() { self.usage } else { self.with_told(usage) },
             created_at: self.created_at,

@@ -139,7 +139,7 @@ mod tests {
     }
 
     fn finished(outcome: Outcome) -> EventBody {
-        EventBody::Finished { outcome, usage: usage(), set_by: None }
+        EventBody::Finished { outcome: outcome.into(), usage: usage(), set_by: None }
     }
 
     const USED: &str = "; used 1.2G of 2G units of fuel, 3 MiB of memory at most, 1 min 30 s";

@@ -36,7 +36,6 @@ pub enum Fence {
 
 /// What is written.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "nearly every record is an event")]
 pub enum Record {
     /// The next event of the stream. Its number follows the last one's.
     Event(Event),

@@ -248,7 +248,7 @@ impl Actor {
         let Some(shared) = self.children.get(&child) else { return Ok(()) };
         let (outcome, usage) = {
             let state = shared.state();
-            (state.outcome.as_ref().map_or(ChildOutcome::Failed, ChildOutcome::from), state.usage)
+            (state.outcome.as_deref().map_or(ChildOutcome::Failed, ChildOutcome::from), state.usage)
         };
         let bytes = shared.held_bytes();
         self.end_child(child, outcome, usage.fuel).await?;
@@ -311,7 +311,7 @@ impl Actor {
 
     pub(super) fn outcome_of(&self, child: TaskId) -> Result<Option<Outcome>, Refusal> {
         let outcome = self.child(child).and_then(|shared| shared.outcome());
-        outcome.map(Some).ok_or_else(|| {
+        outcome.map(|outcome| Some((*outcome).clone())).ok_or_else(|| {
             let state = self.shared.state();
             let known = state.children.iter().find(|known| known.id == child).and_then(|known| known.outcome);
             let why = match known {

@@ -308,7 +308,7 @@ impl Actor {
             let shared = Arc::clone(&self.shared);
             let (keeps, bytes_max) = {
                 let state = shared.state();
-                let keeps = state.details.scratch.unwrap_or_default().keeps(state.outcome.as_ref());
+                let keeps = state.details.scratch.unwrap_or_default().keeps(state.outcome.as_deref());
                 (keeps, state.limits.scratch_bytes)
             };
             let cleaned = tokio::task::spawn_blocking(move || {

@@ -168,7 +168,7 @@ impl TaskHandle {
 
     async fn decide_approval(&self, number: ApprovalNumber, by: Party, decision: ApprovalDecision) -> ApprovalAnswer {
         let Some(ruling) = self.shared.ruling(number, by) else {
-            return self.shared.outcome().map_or(ApprovalAnswer::NotAsked, ApprovalAnswer::AlreadyEnded);
+            return self.shared.known_outcome().map_or(ApprovalAnswer::NotAsked, ApprovalAnswer::AlreadyEnded);
         };
         match self.shared.tell(|reply| Control::DecideApproval { number, decision, ruling, reply }).await {
             Some(Answer::Done) => ApprovalAnswer::Decided,
@@ -183,7 +183,7 @@ impl TaskHandle {
     /// Asking again can shorten the grace, and changes neither who asked first nor why.
     pub async fn cancel(&self, request: CancelRequest) -> CancelAnswer {
         let asked = self.shared.now();
-        let before = self.shared.outcome();
+        let before = self.shared.known_outcome();
         if let Some(outcome) = before {
             return CancelAnswer::AlreadyEnded(outcome);
         }
@@ -274,7 +274,7 @@ impl TaskHandle {
     }
 
     pub(super) async fn change(&self, command: Command) -> ControlAnswer {
-        if let Some(outcome) = self.shared.outcome() {
+        if let Some(outcome) = self.shared.known_outcome() {
             return ControlAnswer::AlreadyEnded(outcome);
         }
         match self.shared.tell(|reply| Control::Change { command, reply }).await {

@@ -59,7 +59,7 @@ mod tests {
     fn finished(tokens: u64, message: &str, data: Value) -> EventBody {
         let usage = Usage { tokens, ..Usage::default() };
         let outcome = Outcome::Succeeded { message: message.to_owned(), data: Some(data) };
-        EventBody::Finished { outcome, usage, set_by: None }
+        EventBody::Finished { outcome: outcome.into(), usage, set_by: None }
     }
 
     #[test]

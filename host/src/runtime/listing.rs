@@ -35,7 +35,7 @@ impl Shared {
             progress: state.progress.clone().map(|progress| Progress { eta, ..progress }),
             awaits_plugin: self.awaits_plugin(),
             open_approvals: state.approvals.len() + usize::from(state.fuel_request().is_some()),
-            end: state.outcome.as_ref().map(OutcomeKind::from),
+            end: state.outcome.as_deref().map(OutcomeKind::from),
             created_at: state.created_at,
             ended_at: state.ended_at,
             seq: state.seq,

@@ -371,7 +371,7 @@ impl Shared {
     /// The end of a task whose events cannot be stored: kept here, because its log does not have it.
     pub(super) fn end_unstored(&self, why: String) -> Event {
         let outcome = Outcome::Failed(Failure::new(FailureKind::Host, why));
-        let body = EventBody::Finished { outcome, usage: self.usage(), set_by: None };
+        let body = EventBody::Finished { outcome: outcome.into(), usage: self.usage(), set_by: None };
         let end = {
             let state = self.state();
             Event { action: state.action(), ..Event::new(state.seq.next(), self.around.clock.date(), body) }
@@ -426,14 +426,19 @@ impl Shared {
         artifacts.saturating_add(self.kept_scratch.get().copied().unwrap_or_default())
     }
 
-    pub(crate) fn outcome(&self) -> Option<Outcome> {
+    pub(crate) fn outcome(&self) -> Option<Arc<Outcome>> {
         self.state().outcome.clone()
+    }
+
+    /// The same for somebody who keeps it.
+    pub(crate) fn known_outcome(&self) -> Option<Outcome> {
+        self.outcome().map(Arc::unwrap_or_clone)
     }
 
     /// The outcome of a task that is over. One whose life was torn off has none of its own.
     pub(crate) fn final_outcome(&self) -> Outcome {
         let lost = || Failure::new(FailureKind::Host, "the task ended without an outcome");
-        self.outcome().unwrap_or_else(|| Outcome::Failed(lost()))
+        self.known_outcome().unwrap_or_else(|| Outcome::Failed(lost()))
     }
 
     /// Tells the actor something and waits for the answer; `None` when the task is over.

@@ -12,8 +12,8 @@ use crate::ports::clock::BoxFuture;
 use crate::ports::kv::{ValueStore, Values};
 use crate::ports::store::{CommitError, Fence, Record, StoreError, StoredTask, StreamId, TaskStore};
 
-/// How many events most tasks have: created, started, finished.
-const EVENTS_OF_MOST: usize = 3;
+/// How many events most tasks have: created, started, a report of progress, finished.
+const EVENTS_OF_MOST: usize = 4;
 
 /// Parts of the streams. Whoever writes or reads one, which may be long, keeps only those of the same part waiting.
 const SHARDS: usize = 16;

@@ -27,8 +27,8 @@ async fn r12_a_busy_loop_is_replaced_in_the_middle_of_its_code() {
     let EventBody::Finished { outcome: old_end, .. } = events(&old).await.pop().unwrap().body else {
         panic!("it has no end")
     };
-    let Outcome::Cancelled { by, reason, forced, .. } = old_end else { panic!("{old_end:?}") };
-    assert_eq!((by, reason.as_str(), forced), (Party::Person, "replaced by a new start", true));
+    let Outcome::Cancelled { by, reason, forced, .. } = &*old_end else { panic!("{old_end:?}") };
+    assert_eq!((*by, reason.as_str(), *forced), (Party::Person, "replaced by a new start", true));
     assert_eq!((new.task_ref(), new.state().outcome), (old.task_ref(), None));
     let joined = start_as(&host, keyed("spin").on_key_in_use(KeyPolicy::Join)).await;
     assert_eq!(joined.id(), new.id());

@@ -68,12 +68,12 @@ async fn r30_the_state_is_what_the_events_say() {
         let last = events.last().unwrap();
         let EventBody::Finished { outcome, usage, .. } = &last.body else { panic!("{last:?}") };
         assert_eq!(state.phase, Phase::Ended);
-        assert_eq!(state.outcome.as_ref(), Some(outcome));
+        assert_eq!(state.outcome.as_ref(), Some(&**outcome));
         assert_eq!(state.usage, *usage);
         assert_eq!(state.seq, last.seq);
         assert_eq!(state.ended_at, Some(last.at));
         assert_eq!(state.created_at, Some(events[0].at));
-        assert_eq!(task.wait().await, *outcome);
+        assert_eq!(task.wait().await, **outcome);
     }
 }
 

@@ -227,7 +227,7 @@ pub(crate) async fn has_one_end(task: &TaskHandle) {
     let ends: Vec<&Outcome> = log
         .iter()
         .filter_map(|event| match &event.body {
-            EventBody::Finished { outcome, .. } => Some(outcome),
+            EventBody::Finished { outcome, .. } => Some(&**outcome),
             _ => None,
         })
         .collect();

@@ -191,7 +191,7 @@ impl<'a, 'host> Session<'a, 'host> {
             EventBody::FuelAdded { .. } => self.low_on_fuel = false,
             EventBody::BudgetLow { budget: Budget::Fuel, .. } => self.low_on_fuel = true,
             EventBody::Stalled { .. } => self.stalled = Some(self.handle.state().usage.host_calls),
-            EventBody::Finished { outcome, .. } => self.outcome = Some(outcome),
+            EventBody::Finished { outcome, .. } => self.outcome = Some(std::sync::Arc::unwrap_or_clone(outcome)),
             // Said already, or shown at the end; what was done from here is known.
             EventBody::OnTerminalDone { .. }
             | EventBody::HookDone { .. }

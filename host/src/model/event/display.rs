@@ -252,7 +252,11 @@ mod tests {
     #[test]
     fn r64_every_event_has_a_short_sentence_for_a_person() {
         let name = || "build".to_owned();
-        let finished = |outcome| EventBody::Finished { outcome, usage: Usage::default(), set_by: None };
+        let finished = |outcome| EventBody::Finished {
+            outcome: std::sync::Arc::new(outcome),
+            usage: Usage::default(),
+            set_by: None,
+        };
         let plan = |change| EventBody::Plan { change };
         let step = PlanStep::new("build");
         for (body, said) in [

@@ -36,7 +36,11 @@ pub(super) fn cancel(state: &TaskState, request: CancelRequest, usage: Usage) ->
     if state.paused.is_some() && outcome.is_none() {
         events.push(EventBody::Resumed { by });
     }
-    events.extend(outcome.map(|outcome| EventBody::Finished { outcome, usage: state.with_told(usage), set_by: None }));
+    events.extend(outcome.map(|outcome| EventBody::Finished {
+        outcome: outcome.into(),
+        usage: state.with_told(usage),
+        set_by: None,
+    }));
     Decision { events, answer: Answer::Done }
 }
 
@@ -46,12 +50,12 @@ pub(super) fn cancelled(request: &CancelRequest, forced: bool, begun: bool) -> O
 }
 
 pub(super) fn finish(outcome: Outcome, usage: Usage) -> Decision {
-    Decision::done(EventBody::Finished { outcome, usage, set_by: None })
+    Decision::done(EventBody::Finished { outcome: outcome.into(), usage, set_by: None })
 }
 
 /// Somebody who knows that the task is over elsewhere says how it ended.
 pub(super) fn set_outcome(outcome: Outcome, by: Party, usage: Usage) -> Decision {
-    Decision::done(EventBody::Finished { outcome, usage, set_by: Some(by) })
+    Decision::done(EventBody::Finished { outcome: outcome.into(), usage, set_by: Some(by) })
 }
 
 /// An attempt is over: the task too, or another follows.
@@ -65,7 +69,7 @@ pub(super) fn cell_ended(state: &TaskState, end: CellEnd, usage: Usage, chance: 
             let pause = retry.pause(state.tries(), chance);
             let cancelled = |number| EventBody::ApprovalDecided { number, decision: ApprovalDecision::Cancelled };
             let open = state.approvals.iter().map(|pending| cancelled(pending.number));
-            let ended = EventBody::AttemptEnded { attempt: state.attempt, failure, usage, pause };
+            let ended = EventBody::AttemptEnded { attempt: state.attempt, failure: Box::new(failure), usage, pause };
             Decision { events: open.chain(std::iter::once(ended)).collect(), answer: Answer::Done }
         }
         Outcome::Failed(_) | Outcome::Succeeded { .. } | Outcome::Cancelled { .. } => finish(outcome, usage),

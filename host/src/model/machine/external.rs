@@ -38,6 +38,6 @@ pub(crate) fn report(
     let created = EventBody::Created { task, input: Arc::new(request.input), limits: Arc::new(*limits), details };
     let used =
         tools.into_iter().map(|ToolUse { tool, tokens, actions }| EventBody::UsageRecorded { tool, tokens, actions });
-    let finished = EventBody::Finished { outcome, usage, set_by: Some(by) };
+    let finished = EventBody::Finished { outcome: outcome.into(), usage, set_by: Some(by) };
     Ok(std::iter::once(created).chain(used).chain([finished]).collect())
 }

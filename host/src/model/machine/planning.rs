@@ -235,7 +235,7 @@ pub(super) fn enforced(state: &TaskState, outcome: Outcome) -> Outcome {
 pub(super) fn settle(state: &TaskState, decision: &mut Decision) {
     let Some(mut plan) = state.plan.clone() else { return };
     let end = decision.events.iter().zip(0..).find_map(|(body, place): (_, usize)| {
-        if let EventBody::Finished { outcome, .. } = body { Some((place, outcome)) } else { None }
+        if let EventBody::Finished { outcome, .. } = body { Some((place, &**outcome)) } else { None }
     });
     let Some((place, outcome)) = end else { return };
     for body in decision.events.iter().take(place) {

@@ -37,7 +37,7 @@ pub(super) fn host_restarted(state: &TaskState, fit: HostFit, now: Timestamp) ->
         let why = format!("its host stopped {} times soon after it began; it may be the cause", IN_ROW_MAX + 1);
         return lost(state, why);
     }
-    let failure = Failure::new(FailureKind::Lost, "its host stopped while it ran, and was started again");
+    let failure = Failure::new(FailureKind::Lost, "its host stopped while it ran, and was started again").into();
     let (attempt, usage, pause) = (state.attempt, state.known_usage(), std::time::Duration::ZERO);
     let ended = EventBody::AttemptEnded { attempt, failure, usage, pause };
     // Nobody can say yes any more to what the lost attempt was about to do.

@@ -155,7 +155,7 @@ fn f24_each_end_keeps_its_own_words_and_its_own_kind() {
             }
             let end = CellEnd::Returned(returned.clone());
             decider.take(Command::CellEnded { end, usage: Usage::default(), chance: 0.0 });
-            assert_eq!(decider.state.outcome, Some(expected.clone()));
+            assert_eq!(decider.state.outcome.as_deref(), Some(&expected));
         }
     }
 }
@@ -214,7 +214,7 @@ fn f27_nothing_that_comes_after_the_end_touches_the_result() {
         let outcome = Outcome::Succeeded { message: "done elsewhere".into(), data: Some(1.into()) };
         decider.take(Command::SetOutcome { outcome: outcome.clone(), by: Party::Host, usage: Usage::default() });
         let (state, events) = (decider.state.clone(), decider.log.len());
-        assert_eq!(state.outcome, Some(outcome));
+        assert_eq!(state.outcome.as_deref(), Some(&outcome));
         for command in later.clone().into_iter().chain(parking()) {
             let came = decider.take(command.clone());
             assert_eq!((&decider.state, decider.log.len()), (&state, events), "{command:?}");

@@ -175,10 +175,13 @@ impl TaskState {
 
 /// Whether it says that the host had stopped before.
 fn is_loss(body: &EventBody) -> bool {
-    if let EventBody::AttemptEnded { failure: Failure { kind, .. }, .. }
-    | EventBody::Finished { outcome: Outcome::Failed(Failure { kind, .. }), .. } = body
+    let lost = |failure: &Failure| failure.kind == FailureKind::Lost;
+    if let EventBody::AttemptEnded { failure, .. } = body {
+        lost(failure)
+    } else if let EventBody::Finished { outcome, .. } = body
+        && let Outcome::Failed(failure) = &**outcome
     {
-        *kind == FailureKind::Lost
+        lost(failure)
     } else {
         false
     }

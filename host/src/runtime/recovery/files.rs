@@ -30,7 +30,7 @@ impl Inner {
         let places: HashSet<u64> = places.chain(aside.values().copied().flatten()).collect();
         let keeps = found.iter().filter(|found| {
             let policy = found.state.details.scratch.unwrap_or_default();
-            found.state.outcome.is_some() && policy.keeps(found.state.outcome.as_ref())
+            found.state.outcome.is_some() && policy.keeps(found.state.outcome.as_deref())
         });
         let keeps: Vec<(TaskId, u64)> = keeps.map(|found| (found.id, found.state.limits.scratch_bytes)).collect();
         let sorted = tokio::task::spawn_blocking(move || {

@@ -346,7 +346,7 @@ impl Found {
             self.state.apply(&event);
             self.decided.push((self.state.phase.unwrap_or(Phase::Queued), event));
         }
-        match &self.state.outcome {
+        match self.state.outcome.as_deref() {
             None if self.waits => recovery.waiting.push(self.waiting()),
             None if ran => recovery.restarted.push(self.id),
             None => recovery.went_on.push(self.id),

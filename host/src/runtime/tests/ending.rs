@@ -36,7 +36,7 @@ async fn r31_a_success_has_one_finished_event_which_the_state_repeats() {
     let Some(EventBody::Finished { outcome: told, .. }) = log.last().map(|event| &event.body) else {
         panic!("{log:?}")
     };
-    assert_eq!(*told, outcome);
+    assert_eq!(**told, outcome);
     assert_eq!(task.state().outcome, Some(outcome));
     assert_eq!(task.state().phase, Phase::Ended);
 }

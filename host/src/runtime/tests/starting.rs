@@ -83,7 +83,7 @@ async fn r12_a_deaf_task_is_replaced_when_its_grace_is_over_and_says_so() {
     bench.advance(SECOND).await;
     let new = new.end().await.unwrap();
     let EventBody::Finished { outcome, .. } = log(&old).await.pop().unwrap().body else { panic!("it has no end") };
-    assert!(replaced(&outcome) && matches!(outcome, Outcome::Cancelled { forced: true, .. }), "{outcome:?}");
+    assert!(replaced(&outcome) && matches!(*outcome, Outcome::Cancelled { forced: true, .. }), "{outcome:?}");
     assert_ne!(new.id(), old.id());
     assert_eq!((new.task_ref(), new.state().outcome), (old.task_ref(), None));
 }

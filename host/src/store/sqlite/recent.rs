@@ -221,7 +221,7 @@ mod tests {
         let many = |seq| {
             let data = Some(vec![0; STREAM_BYTES_MAX / 8].into());
             let outcome = Outcome::Succeeded { message: String::new(), data };
-            let body = EventBody::Finished { outcome, usage: Usage::default(), set_by: None };
+            let body = EventBody::Finished { outcome: outcome.into(), usage: Usage::default(), set_by: None };
             assert!(serde_json::to_string(&body).unwrap().len() < STREAM_BYTES_MAX / 3);
             Weighed::new(Event::new(EventSeq(seq), Timestamp(1), body))
         };

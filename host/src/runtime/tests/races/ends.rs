@@ -140,7 +140,7 @@ async fn one_end_of(one: End, other: End, parked: bool) {
         let Some(EventBody::Finished { outcome: written, .. }) = events.last().map(|event| &event.body) else {
             panic!("{events:?}")
         };
-        assert_eq!((written, task.state().outcome.as_ref()), (&outcome, Some(&outcome)), "{case:?}");
+        assert_eq!((&**written, task.state().outcome.as_ref()), (&outcome, Some(&outcome)), "{case:?}");
         nothing_is_left(&bench, &case).await;
     }
 }

@@ -167,7 +167,7 @@ async fn r18_a_child_whose_time_is_over_tells_its_parent_first_how_it_ended() {
     // It had ended, and its parent did not come to write that down.
     let outcome = Outcome::Succeeded { message: "m".into(), data: None };
     let seq = world.log(child).await.last().unwrap().seq;
-    let body = EventBody::Finished { outcome, usage: Usage::default(), set_by: None };
+    let body = EventBody::Finished { outcome: outcome.into(), usage: Usage::default(), set_by: None };
     let end = Event::new(seq.next(), ends_at, body);
     world.store.commit(StreamId::Task(child), Fence::After(seq), vec![Record::Event(end)]).await.unwrap();
 

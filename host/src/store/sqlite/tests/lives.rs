@@ -62,7 +62,7 @@ pub(super) fn created(key: &str) -> Event {
 /// Its end.
 pub(super) fn finished(seq: u64) -> Event {
     let outcome = Outcome::Succeeded { message: "done".into(), data: None };
-    event(seq, EventBody::Finished { outcome, usage: Usage::default(), set_by: None })
+    event(seq, EventBody::Finished { outcome: outcome.into(), usage: Usage::default(), set_by: None })
 }
 
 /// Written behind.
