@@ -393,7 +393,7 @@ fn r60_a_plan_crosses_as_a_document_with_a_version() {
             ],
         })
     );
-    assert_eq!(Plan::from_json(document).unwrap(), plan);
+    assert_eq!(Plan::from_json(document).unwrap(), *plan);
     for (document, said) in [
         (json!([]), "it is not a JSON object"),
         (json!({"version": 2, "steps": [{"name": "a"}]}), "its version is not 1"),

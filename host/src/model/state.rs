@@ -98,7 +98,7 @@ pub(crate) struct TaskState {
     pub(crate) background: bool,
     /// What was taken away from it, and answered about what it may touch.
     pub(crate) granting: Granting,
-    pub(crate) plan: Option<Plan>,
+    pub(crate) plan: Option<Box<Plan>>,
     /// How often a step of its plans has begun: the number of its newest action.
     pub(crate) plan_actions: u64,
     /// Who waits for its planner beside the host.
@@ -135,7 +135,7 @@ impl TaskState {
 
     /// The action that it is in: that of the step that it is at.
     pub(crate) fn action(&self) -> Option<ActionId> {
-        self.plan.as_ref().and_then(Plan::current).and_then(|step| step.action_id)
+        self.plan.as_deref().and_then(Plan::current).and_then(|step| step.action_id)
     }
 
     /// Whether it does not begin before its planner has made a plan.
@@ -254,7 +254,7 @@ impl TaskState {
                 self.parked = None;
                 self.hour_used_up = false;
                 self.panic = None;
-                self.plan.iter_mut().for_each(Plan::begin_again);
+                self.plan.iter_mut().for_each(|plan| plan.begin_again());
             }
             EventBody::Progress { message, percent, restarted, .. } => {
                 self.progress = Some(Progress { message: message.clone(), percent: *percent, eta: None });
@@ -415,7 +415,7 @@ impl TaskState {
         change.note_caller(&mut self.planner_callers);
         match (change, &mut self.plan) {
             (_, Some(plan)) => plan.apply(change),
-            (PlanEvent::Set { plan, .. }, None) => self.plan = Some((**plan).clone()),
+            (PlanEvent::Set { plan, .. }, None) => self.plan = Some(plan.clone()),
             (_, None) => {}
         }
     }
@@ -511,7 +511,7 @@ impl TaskState {
             details: (*self.details).clone(),
             attempt: self.attempt,
             progress: self.progress.clone().map(|progress| Progress { eta, ..progress }),
-            plan: self.plan.clone(),
+            plan: self.plan.as_deref().cloned(),
             approvals: self.questions(),
             children: self.children.clone(),
             awaits_instruction: self.parked == Some(ParkPoint::Instruction),

@@ -177,7 +177,7 @@ impl Actor {
             GuestCall::CancelChild { child, reason, grace, reply } => self.cancel_child(child, reason, grace, reply),
             GuestCall::ChildState { child, reply } => drop(reply.send(self.child_state(child))),
             GuestCall::RunningChildren { reply } => drop(reply.send(self.running_children())),
-            GuestCall::ReadPlan { reply } => drop(reply.send(self.shared.state().plan.clone())),
+            GuestCall::ReadPlan { reply } => drop(reply.send(self.shared.state().plan.as_deref().cloned())),
             GuestCall::ChangePlan { change, reply } => {
                 let changed = Box::pin(self.change_plan(change)).await?;
                 let _ = reply.send(changed.map_err(Into::into));

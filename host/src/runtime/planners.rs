@@ -173,7 +173,7 @@ impl Actor {
             let state = self.shared.state();
             let (id, task) = (self.shared.id, self.shared.task_ref());
             let since = state.plan.as_ref().map_or(0, |plan| plan.revision);
-            let ask = PlanAsk { id, task, input: (*state.input).clone(), plan: state.plan.clone(), reason };
+            let ask = PlanAsk { id, task, input: (*state.input).clone(), plan: state.plan.as_deref().cloned(), reason };
             (ask, since, state.details.planner.clone().unwrap_or_default())
         };
         let (inner, cancelled) = (Weak::clone(&self.host), Arc::clone(&self.cancel));

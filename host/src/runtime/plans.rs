@@ -45,7 +45,7 @@ impl Actor {
     /// What whoever changes the plan is told.
     pub(super) fn planned(&self, answer: Answer) -> Result<Plan, PlanError> {
         done(answer)?;
-        self.shared.state().plan.clone().ok_or(PlanError::NoPlan)
+        self.shared.state().plan.as_deref().cloned().ok_or(PlanError::NoPlan)
     }
 }
 
@@ -57,7 +57,7 @@ pub(super) fn done(answer: Answer) -> Result<(), PlanError> {
 impl TaskHandle {
     /// The task's plan right now. Its events say how it came to that ([`PlanEvent`](crate::PlanEvent)).
     pub fn plan(&self) -> Option<Plan> {
-        self.shared.state().plan.clone()
+        self.shared.state().plan.as_deref().cloned()
     }
 
     /// Gives the task another plan: what is done of the one before stays, and it goes on with the rest of the new one. With

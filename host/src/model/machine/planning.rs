@@ -78,7 +78,7 @@ fn set(state: &TaskState, plan: Result<Box<Plan>, PlanError>, expected: Option<u
     if let Some(expected) = expected.filter(|expected| *expected != is) {
         return refused(PlanError::Stale { expected, is });
     }
-    match plan.and_then(|plan| plan.after(state.plan.as_ref())) {
+    match plan.and_then(|plan| plan.after(state.plan.as_deref())) {
         Ok(plan) => Decision { events: put(state, plan, by, None), answer: Answer::Done },
         Err(error) => {
             let why = text::shortened(&error.to_string(), QUOTE_BYTES_MAX * 4).into_owned();
@@ -89,7 +89,7 @@ fn set(state: &TaskState, plan: Result<Box<Plan>, PlanError>, expected: Option<u
 
 /// The task has this plan, which begins where the one before ended.
 fn put(state: &TaskState, plan: Plan, by: Party, planner: Option<String>) -> Vec<EventBody> {
-    let left = state.plan.as_ref().and_then(Plan::current_place).filter(|_| plan.current().is_none());
+    let left = state.plan.as_deref().and_then(Plan::current_place).filter(|_| plan.current().is_none());
     let left = left.map(|(step, was)| {
         let now = plan.steps.iter().find(|step| step.name == was.name);
         let (status, note) = match now {
@@ -186,7 +186,7 @@ fn planned(state: &TaskState, plan: Result<Box<Plan>, PlanError>, since: u64, by
         if since != is {
             return Err(PlanError::Stale { expected: since, is });
         }
-        plan.after(state.plan.as_ref()).map_err(|error| PlanError::Planner(error.to_string()))
+        plan.after(state.plan.as_deref()).map_err(|error| PlanError::Planner(error.to_string()))
     });
     let error = match made {
         Ok(plan) => return Decision { events: put(state, plan, by, Some(planner)), answer: Answer::Done },

@@ -160,7 +160,8 @@ impl Caretaker {
             Control::Replan { reply, .. } => drop(reply.send(Err(PlanError::Planner(self.why())))),
             Control::Plan { command, reply } => {
                 let answer = self.decide(Command::Plan(command)).await?;
-                let plan = done(answer).and_then(|()| self.shared().state().plan.clone().ok_or(PlanError::NoPlan));
+                let plan =
+                    done(answer).and_then(|()| self.shared().state().plan.as_deref().cloned().ok_or(PlanError::NoPlan));
                 let _ = reply.send(plan);
             }
             Control::Change { mut command, reply } => {
