@@ -116,9 +116,9 @@ impl Newborn {
 
     fn enter(&mut self) {
         self.actor.registry.enter(Arc::clone(&self.actor.shared));
+        self.claim.keep();
         self.actor.life = LoopLife::begin(&self.actor.shared);
         self.actor.version.born();
-        self.claim.keep();
         // It may ask whether it may begin.
         self.actor.shared.around.approvals.changed();
     }

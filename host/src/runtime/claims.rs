@@ -71,10 +71,15 @@ pub(super) enum OnceAnswer {
     Wait(OwnedNotified),
 }
 
+/// Whether its key is its id. One that only looks like an id is a key like others: a daemon has its type's name.
+fn is_without_key(task: &TaskRef, id: TaskId) -> bool {
+    task.key.as_id() == Some(id)
+}
+
 impl Claims {
     /// Claims a key for a task that is not born yet. Who waits for it gets it when its turn has come, and asks again.
     pub(super) fn claim(&mut self, task: &Arc<TaskRef>, id: TaskId, waits: bool) -> Result<(), Taken> {
-        if task.key.is_like_an_id() {
+        if is_without_key(task, id) {
             self.unkeyed.insert(id);
             return Ok(());
         }
@@ -96,7 +101,7 @@ impl Claims {
 
     /// Gives a key back, or stops waiting for it. The next one who waits has it then.
     pub(super) fn release(&mut self, task: &TaskRef, id: TaskId) {
-        if task.key.is_like_an_id() {
+        if is_without_key(task, id) {
             self.unkeyed.remove(&id);
             return;
         }
@@ -150,7 +155,7 @@ impl Claims {
 
     /// A task was born: whoever waited for that looks again.
     pub(super) fn born(&mut self, task: &TaskRef) {
-        if task.key.is_like_an_id() {
+        if task.key.as_id().is_some_and(|id| self.unkeyed.contains(&id)) {
             return;
         }
         if let Some(holder) = self.keys.get(task) {
@@ -167,10 +172,8 @@ impl Claims {
 
     /// Who has this key.
     pub(super) fn holder(&self, task: &TaskRef) -> Option<TaskId> {
-        match task.key.as_id() {
-            Some(id) => self.unkeyed.get(&id).copied(),
-            None => self.keys.get(task).map(|holder| holder.id),
-        }
+        let unkeyed = task.key.as_id().and_then(|id| self.unkeyed.get(&id).copied());
+        unkeyed.or_else(|| self.keys.get(task).map(|holder| holder.id))
     }
 
     /// How many keys, and how many idempotency keys are taken.
@@ -212,6 +215,19 @@ mod tests {
 
     fn id(number: u128) -> TaskId {
         TaskId::from_random(number)
+    }
+
+    #[test]
+    fn r6_a_name_that_looks_like_an_id_is_a_key_that_one_has() {
+        let key = TaskKey::new("deadbeefdeadbeefdeadbeefdeadbeef").unwrap();
+        let daemon = Arc::new(TaskRef { key, ..(*task()).clone() });
+        let mut claims = Claims::default();
+        claims.claim(&daemon, id(1), false).unwrap();
+        assert_eq!(claims.claim(&daemon, id(2), false).unwrap_err().by, id(1));
+        claims.release(&daemon, id(2));
+        assert_eq!(claims.holder(&daemon), Some(id(1)));
+        claims.release(&daemon, id(1));
+        assert_eq!((claims.holder(&daemon), claims.counts()), (None, (0, 0)));
     }
 
     #[test]

@@ -63,10 +63,7 @@ pub(super) struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         for (kind, taken) in self.pool.kinds().into_iter().zip(self.taken) {
-            // Giving nothing back takes a lock too.
-            if taken > 0 {
-                kind.add_permits(taken as usize);
-            }
+            kind.add_permits(taken as usize);
         }
     }
 }

@@ -186,7 +186,10 @@ impl TaskStore for MemoryStore {
             let Some((place, id)) = next else { break };
             after = place;
             let stream = StreamId::Task(id);
-            page.extend(self.shard(stream).get(&stream).map(|kept| StoredTask::new(place, id, kept.papers.clone())));
+            // Of one that was removed and written anew meanwhile, the other place counts.
+            let shard = self.shard(stream);
+            let kept = shard.get(&stream).filter(|kept| kept.place == place);
+            page.extend(kept.map(|kept| StoredTask::new(place, id, kept.papers.clone())));
         }
         Box::pin(std::future::ready(Ok(page)))
     }

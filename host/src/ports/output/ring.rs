@@ -13,8 +13,8 @@ use super::page::{OutputChunk, OutputSource};
 
 /// Small writes to one stream are joined up to this size.
 const JOINED_BYTES_MAX: usize = 8 << 10;
-/// A write of so many bytes is a chunk of its own: it is kept as it came, where joining it would copy it twice, once to join it and
-/// once when the chunk that it is in grows.
+/// A write of so many bytes begins a chunk: it is kept as it came, where joining it to another would copy it twice, once to join it
+/// and once when the chunk that it is in grows. Shorter ones may still be joined to it.
 const ALONE_BYTES: usize = 512;
 /// The smallest and the largest size of the pieces that long writes are cut into.
 const PIECE_BYTES: (usize, usize) = (1 << 10, 64 << 10);
