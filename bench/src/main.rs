@@ -73,6 +73,9 @@ struct Arguments {
     /// The finished `hello` plugin.
     #[arg(long, value_name = "FILE")]
     hello: PathBuf,
+    /// The finished `approval` plugin.
+    #[arg(long, value_name = "FILE")]
+    approval: PathBuf,
     /// The finished program.
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
@@ -97,7 +100,7 @@ fn main() -> ExitCode {
         Command::Counts(arguments) => counts::run(&arguments),
         Command::Counted(work) => counts::work(work).map(|()| true),
         Command::Compile => apart::run().map(|()| true),
-        Command::Park(arguments) => park::run(arguments).map(|()| true),
+        Command::Park(arguments) => park::run(&arguments).map(|()| true),
         Command::Starts(arguments) => rows::starts(arguments).map(|()| true),
     };
     match done {
@@ -113,7 +116,7 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<()> {
     let disk = arguments.disk.clone().unwrap_or_else(std::env::temp_dir);
     let (hello, program) = (std::fs::read(&arguments.hello)?, arguments.program.clone());
-    let bench = rows::Bench { quick: arguments.quick, hello, disk, program };
+    let bench = rows::Bench { quick: arguments.quick, hello, approval: arguments.approval.clone(), disk, program };
     let figures = rows::measure(&bench, &arguments.rows)?;
     if let Some(svg) = &arguments.svg {
         plot(&figures, svg)?;

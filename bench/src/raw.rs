@@ -85,7 +85,7 @@ impl output::Host for Functions {
 
 impl task::Host for Functions {
     async fn info(&mut self) -> Answer<String> {
-        Ok("{}".to_owned())
+        Ok(INFO.to_owned())
     }
 
     async fn cancel_requested(&mut self) -> Answer<Option<task::CancelRequest>> {
@@ -177,7 +177,7 @@ impl signals::Host for Functions {
 
 impl agent::Host for Functions {
     async fn notify_agent(&mut self, _: String, _: bool) -> Answer<Result<agent::Delivery, types::Refusal>> {
-        Ok(Err(no()))
+        Ok(Ok(agent::Delivery::Accepted))
     }
 
     async fn notify_agent_once(
@@ -300,8 +300,10 @@ pub(crate) struct Way {
     pub(crate) hook: bool,
 }
 
-/// What tasks are given.
+/// What tasks are given, if nothing else is said.
 const INPUT: &str = "{}";
+/// What a guest is told about itself.
+const INFO: &str = r#"{"id":"0","plugin":"bench","task_type":"go","key":"0","fuel_budget":0,"scratch":"/scratch"}"#;
 
 /// Errors of the engine are not of the standard's kind.
 #[expect(clippy::needless_pass_by_value, reason = "it stands behind map_err")]
@@ -314,6 +316,7 @@ pub(crate) struct Guest<D: Data> {
     engine: Engine,
     plugin: RawPre<D>,
     task_type: String,
+    input: String,
     metered: bool,
 }
 
@@ -334,7 +337,13 @@ impl<D: Data> Guest<D> {
         let plugin = RawPre::new(linker.instantiate_pre(&component)?)?;
         // Only an engine with fuel lets a store ask for it.
         let metered = Store::new(engine, ()).get_fuel().is_ok();
-        Ok(Self { engine: engine.clone(), plugin, task_type: task_type.to_owned(), metered })
+        let (task_type, input) = (task_type.to_owned(), INPUT.to_owned());
+        Ok(Self { engine: engine.clone(), plugin, task_type, input, metered })
+    }
+
+    /// With another input.
+    pub(crate) fn given(self, input: &serde_json::Value) -> Self {
+        Self { input: input.to_string(), ..self }
     }
 
     /// Store, instantiate, call, drop.
@@ -383,7 +392,7 @@ impl<D: Data> Guest<D> {
             store.call_hook(|_, _| Ok(()));
         }
         let instance = self.plugin.instantiate_async(&mut store).await?;
-        instance.taskcell_plugin_runner().call_run(&mut store, &self.task_type, &INPUT.to_owned()).await
+        instance.taskcell_plugin_runner().call_run(&mut store, &self.task_type, &self.input).await
     }
 }
 

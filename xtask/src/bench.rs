@@ -15,6 +15,8 @@ const PEERS: &str = "bench/peers/Cargo.toml";
 /// What a start, a wake and calls cost in instructions, as it was when somebody recorded it.
 const COUNTS: &str = "bench/counts.json";
 const PEERS_DIR: &str = "peers";
+/// The file of the plugin that is run.
+const HELLO: &str = "hello.wasm";
 /// The program that does; the other one that is built with it is one of the sides.
 const PEERS_PROGRAM: &str = "taskcell-peers";
 
@@ -67,7 +69,9 @@ pub(crate) fn command(arguments: &Arguments) -> Result<()> {
         bench.args(flags).args(arguments.record.then_some("--record"));
         return run(bench, "the count");
     }
-    bench.arg("rows").arg("--hello").arg(hello(&workspace)?).arg("--program").arg(taskcell);
+    let guests = guests::build(&workspace)?;
+    bench.arg("rows").arg("--hello").arg(guests.join(HELLO)).arg("--approval").arg(guests.join("approval.wasm"));
+    bench.arg("--program").arg(taskcell);
     bench.arg("--disk").arg(&workspace.target_dir).arg("--svg").arg(workspace.target_dir.join("bench.svg"));
     bench.args(flags);
     for row in &arguments.rows {
@@ -121,7 +125,7 @@ pub(crate) fn programs(workspace: &Workspace) -> Result<Programs> {
 
 /// Builds the guests, and says where the plugin is that is run.
 pub(crate) fn hello(workspace: &Workspace) -> Result<PathBuf> {
-    Ok(guests::build(workspace)?.join("hello.wasm"))
+    Ok(guests::build(workspace)?.join(HELLO))
 }
 
 /// With our own stdout and stderr.

@@ -15,6 +15,8 @@ pub(crate) struct Bench {
     pub(crate) quick: bool,
     /// The finished `hello` plugin.
     pub(crate) hello: Vec<u8>,
+    /// Where the finished `approval` plugin is.
+    pub(crate) approval: PathBuf,
     /// A directory on a disk.
     pub(crate) disk: PathBuf,
     /// The finished program.

@@ -6,6 +6,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
+use crossbeam_utils::CachePadded;
 use foldhash::fast::RandomState;
 
 use crate::model::capability::Capability;
@@ -31,7 +32,7 @@ pub(crate) struct PolicyDesk {
     /// `None`: whoever starts a task is the operator.
     policy: RwLock<Option<Arc<Policy>>>,
     /// Whether there ever was one. Every start looks at it, and many hosts have none.
-    has_policy: AtomicBool,
+    has_policy: CachePadded<AtomicBool>,
     /// The mandates that were made out, with the plugins that they are for. One that nobody has any more is forgotten when
     /// the list has doubled since the last look.
     out: Mutex<Out>,
@@ -113,7 +114,7 @@ impl Out {
 impl PolicyDesk {
     pub(super) fn new(policy: Option<Policy>, writer: Option<PolicyWriter>) -> Self {
         let audit = Arc::new(AuditRing::new(AUDIT_LINES));
-        let has_policy = AtomicBool::new(policy.is_some());
+        let has_policy = AtomicBool::new(policy.is_some()).into();
         let policy = RwLock::new(policy.map(real).map(Arc::new));
         Self { policy, has_policy, out: Mutex::default(), writer, audit, secrets: Arc::default() }
     }

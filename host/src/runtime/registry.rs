@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crossbeam_utils::CachePadded;
 use foldhash::fast::RandomState;
 use tokio::sync::futures::OwnedNotified;
 
@@ -95,9 +96,9 @@ pub(crate) struct Registry {
     books: Mutex<Books>,
     /// The moment after which ended tasks are forgotten, in nanoseconds of the steady clock; there is none with the largest number.
     /// Every start looks at it, and the books are for who finds something.
-    due: AtomicU64,
+    due: CachePadded<AtomicU64>,
     keep: Keep,
-    numbers: AtomicU64,
+    numbers: CachePadded<AtomicU64>,
     /// What may be left in the store of starts that were refused.
     pub(super) orphans: Orphans,
     /// What the latest tasks were started with.
@@ -196,9 +197,9 @@ impl Registry {
         let (orphans, lately) = (Orphans::default(), Lately::default());
         Self {
             books: Mutex::default(),
-            due: AtomicU64::new(u64::MAX),
+            due: AtomicU64::new(u64::MAX).into(),
             keep,
-            numbers: AtomicU64::new(1),
+            numbers: AtomicU64::new(1).into(),
             orphans,
             lately,
         }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crossbeam_utils::CachePadded;
 use tokio::sync::watch;
 
 /// Whether a host stops, or is gone. Every start looks at it and every task in each of its turns, on all threads at once, so that
 /// it is written to once and lies with nothing that changes.
 #[derive(Debug, Default)]
-#[repr(align(128))]
-pub(crate) struct Stopping(AtomicBool);
+pub(crate) struct Stopping(CachePadded<AtomicBool>);
 
 /// The one that says it.
 #[derive(Debug)]

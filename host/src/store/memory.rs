@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crossbeam_utils::CachePadded;
 use foldhash::fast::RandomState;
 
 use crate::model::event::{Event, EventSeq};
@@ -32,9 +33,7 @@ pub struct MemoryStore {
 type Streams = HashMap<StreamId, Box<Stream>, RandomState>;
 
 /// Some of the streams. It has its cache lines for itself.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Shard(Mutex<Streams>);
+type Shard = CachePadded<Mutex<Streams>>;
 
 #[derive(Debug, Default)]
 struct Places {
@@ -77,7 +76,7 @@ impl MemoryStore {
             StreamId::Schedule(id) => id.any_byte(),
             StreamId::Schedules => 0,
         };
-        locked(&self.shards[usize::from(byte) % SHARDS].0)
+        locked(&self.shards[usize::from(byte) % SHARDS])
     }
 
     fn append(&self, stream: StreamId, fence: Fence, mut records: Vec<Record>) -> Result<(), CommitError> {
