@@ -1,6 +1,7 @@
 //! Raw wasmtime: the same components with the engine settings of the host, and nothing of Taskcell around them.
 
 use std::{
+    cell::Cell,
     pin::{Pin, pin},
     sync::{
         Arc,
@@ -10,7 +11,7 @@ use std::{
     thread,
 };
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail, ensure};
 use taskcell::{Limits, Profile, engine_config};
 use tokio::{runtime::Handle, sync::mpsc};
 use wasmtime::{
@@ -129,6 +130,7 @@ impl signals::Host for Functions {
     async fn wait(&mut self, _: String, _: Option<u64>) -> Answer<Result<signals::Signal, signals::WaitError>> {
         let Some(mail) = &mut self.mail else { return Ok(Err(signals::WaitError::Cancelled)) };
         let _ = self.tell.as_ref().map(|tell| tell.send(()));
+        WAITS.set(WAITS.get() + 1);
         let signal =
             mail.recv().await.map(|()| signals::Signal { payload: None, sender: "host".to_owned(), sender_task: None });
         Ok(signal.ok_or(signals::WaitError::Cancelled))
@@ -300,6 +302,11 @@ pub(crate) struct Way {
     pub(crate) hook: bool,
 }
 
+thread_local! {
+    /// How often guests have begun to wait for mail on this thread.
+    static WAITS: Cell<u64> = const { Cell::new(0) };
+}
+
 /// What tasks are given, if nothing else is said.
 const INPUT: &str = "{}";
 /// What a guest is told about itself.
@@ -362,7 +369,9 @@ impl<D: Data> Guest<D> {
         let guest = Arc::clone(self);
         let guest = Box::pin(async move { guest.called_with(data, way).await.map(drop).map_err(plain) });
         let mut parked = Parked { guest, mail };
+        let before = WAITS.get();
         parked.go_on()?;
+        ensure!(WAITS.get() > before, "a guest gave way before it waited");
         Ok(parked)
     }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::details::Routing;
+use super::ids::TaskKey;
 use super::json;
 use super::limits::LimitsRequest;
 use super::requests::{CapabilityRequest, RequestError};
@@ -140,6 +141,9 @@ pub enum ManifestError {
     /// Two task types have the same name.
     #[error("two task types are called {0:?}")]
     Duplicate(String),
+    /// A daemon's key is its name, and this one looks like the key of a task that was given none.
+    #[error("the daemon {0:?} has a name that looks like the id of a task: give it another")]
+    DaemonName(String),
     /// A text is longer than it may be.
     #[error("its {what} has more than {max} bytes")]
     TooLong {
@@ -223,6 +227,10 @@ impl Manifest {
             if !seen.insert(task.name.as_str()) {
                 return Err(ManifestError::Duplicate(task.name.clone()));
             }
+            let is_like_an_id = TaskKey::new(&task.name).is_ok_and(|key| key.is_like_an_id());
+            if task.kind == TaskKind::Daemon && is_like_an_id {
+                return Err(ManifestError::DaemonName(task.name.clone()));
+            }
         }
         Ok(())
     }
@@ -285,6 +293,19 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(manifest.task_type("hello").unwrap().limits.fuel, Some(5));
+    }
+
+    #[test]
+    fn r6_a_daemons_name_is_a_key_and_does_not_look_like_an_id() {
+        let of = |kind: &str, name: &str| {
+            parse(&serde_json::json!({
+                "manifest": 1, "name": "x", "version": "1", "tasks": [{"name": name, "kind": kind}],
+            }))
+        };
+        let name = "deadbeefdeadbeefdeadbeefdeadbeef";
+        assert!(matches!(of("daemon", name), Err(ManifestError::DaemonName(of)) if of == name));
+        of("task", name).unwrap();
+        of("daemon", &name[1..]).unwrap();
     }
 
     #[test]

@@ -205,8 +205,8 @@ pub(crate) struct Outbox {
 #[derive(Debug, Default)]
 struct Queue {
     session: Option<String>,
-    /// By their place in the order of all.
-    entries: BTreeMap<u64, Entry>,
+    /// By their place in the order of all. In boxes: a node of the tree has room for eleven, and most tasks have one.
+    entries: BTreeMap<u64, Box<Entry>>,
     /// How many of them are claimed now.
     claimed: usize,
 }
@@ -274,7 +274,8 @@ impl Outbox {
         self.next += 1;
         let queue = self.queues.entry(task).or_default();
         queue.session.clone_from(&message.session);
-        queue.entries.insert(place, Entry { message, claims: 0, token: None, hold: Hold::Free });
+        let entry = Entry { message, claims: 0, token: None, hold: Hold::Free };
+        queue.entries.insert(place, Box::new(entry));
         self.make_ready(task);
     }
 

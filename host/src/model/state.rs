@@ -122,7 +122,7 @@ pub(crate) struct TaskState {
     pub(crate) guest_bytes: u64,
     pub(crate) other_events: u64,
     pub(crate) other_bytes: u64,
-    /// Bytes of the input, the details and what the outcome carries, which the log holds as well.
+    /// Bytes of the input, the details and what the outcome carries, which the log and the state share.
     pub(crate) ends_bytes: u64,
 }
 
@@ -400,7 +400,8 @@ impl TaskState {
         if self.phase == Some(Phase::Held) {
             self.approved();
             if let super::approval::ApprovalDecision::Approved { input: Some(input), .. } = decision {
-                self.ends_bytes = payload_bytes(Some(input)) + self.details.weight();
+                // The log has the one before and this one, and the state this one once more.
+                self.ends_bytes += payload_bytes(Some(input));
                 self.input = Arc::new(input.clone());
             }
         } else if self.parked == Some(ParkPoint::Approval(number)) {

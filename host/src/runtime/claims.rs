@@ -71,7 +71,7 @@ pub(super) enum OnceAnswer {
     Wait(OwnedNotified),
 }
 
-/// Whether its key is its id. One that only looks like an id is a key like others: a daemon has its type's name.
+/// Whether its key is its id. One that only looks like an id is a key like others.
 fn is_without_key(task: &TaskRef, id: TaskId) -> bool {
     task.key.as_id() == Some(id)
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, ready};
 use std::time::Duration;
 
+use crossbeam_utils::CachePadded;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -100,7 +101,7 @@ pub(crate) struct Inner {
     pub(super) desk: Arc<Desk>,
     pub(super) schedules: Scheduling,
     /// Whether it has taken over what a host before it has left.
-    pub(super) standby: Standby,
+    pub(super) standby: CachePadded<Standby>,
     pub(super) shutdown: Shutdown,
     pub(super) runtime: tokio::runtime::Handle,
     /// The tasks' actors, which the host owns.

@@ -410,12 +410,12 @@ impl Shared {
     pub(crate) fn held_bytes(&self) -> u64 {
         let state = self.state();
         let events = state.seq.0.saturating_mul(size_of::<Event>() as u64);
-        // What it began and ended with is in the log and in the state.
+        // What it began and ended with is there once, for the log and the state.
         self.output
             .bytes()
             .saturating_add(events)
             .saturating_add(state.written_bytes)
-            .saturating_add(state.ends_bytes.saturating_mul(2))
+            .saturating_add(state.ends_bytes)
             .saturating_add(state.plan.as_ref().map_or(0, |plan| plan.weight() as u64))
     }
 

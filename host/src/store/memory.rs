@@ -79,6 +79,14 @@ impl MemoryStore {
         locked(&self.shards[usize::from(byte) % SHARDS])
     }
 
+    /// The task at this place. Of one that was removed and written anew meanwhile, the other place counts.
+    fn task_at(&self, place: u64, id: TaskId) -> Option<StoredTask> {
+        let stream = StreamId::Task(id);
+        let shard = self.shard(stream);
+        let kept = shard.get(&stream).filter(|kept| kept.place == place)?;
+        Some(StoredTask::new(place, id, kept.papers.clone()))
+    }
+
     fn append(&self, stream: StreamId, fence: Fence, mut records: Vec<Record>) -> Result<(), CommitError> {
         let (first, last) = bounds(&records)?;
         let mut new = (fence == Fence::Absent).then(|| Box::new(Stream::with_room(records.len())));
@@ -107,6 +115,10 @@ impl MemoryStore {
             places.come += 1;
             kept.place = places.come;
             places.tasks.insert(kept.place, id);
+        }
+        if kept.events.capacity() < kept.events.len().saturating_add(records.len()) {
+            // By half and not to twice as many: a task that waits has few events.
+            kept.events.reserve_exact(records.len().max(kept.events.len() / 2));
         }
         let mut forgotten = EventSeq::default();
         for record in records.drain(..) {
@@ -184,11 +196,7 @@ impl TaskStore for MemoryStore {
                 locked(&self.places).tasks.range(after.saturating_add(1)..).next().map(|(place, id)| (*place, *id));
             let Some((place, id)) = next else { break };
             after = place;
-            let stream = StreamId::Task(id);
-            // Of one that was removed and written anew meanwhile, the other place counts.
-            let shard = self.shard(stream);
-            let kept = shard.get(&stream).filter(|kept| kept.place == place);
-            page.extend(kept.map(|kept| StoredTask::new(place, id, kept.papers.clone())));
+            page.extend(self.task_at(place, id));
         }
         Box::pin(std::future::ready(Ok(page)))
     }
@@ -217,5 +225,23 @@ impl ValueStore for MemoryStore {
             None => values.remove(key),
         };
         Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::event::EventBody;
+    use crate::model::time::Timestamp;
+
+    #[tokio::test]
+    async fn a_task_that_is_written_anew_is_not_found_at_the_place_it_had() {
+        let (store, id) = (MemoryStore::new(), TaskId::from_random(1));
+        let stream = StreamId::Task(id);
+        let first = || vec![Record::Event(Event::new(EventSeq(1), Timestamp(0), EventBody::Due))];
+        store.commit(stream, Fence::Absent, first()).await.unwrap();
+        store.remove(stream).await.unwrap();
+        store.commit(stream, Fence::Absent, first()).await.unwrap();
+        assert!(store.task_at(1, id).is_none() && store.task_at(2, id).is_some());
     }
 }

@@ -105,7 +105,7 @@ async fn r38_a_child_is_tried_again() {
 async fn f14_a_parent_keeps_the_results_of_its_ended_children_only_so_far() {
     let (host, _) = with_fixture(builder().ended_max(0)).await;
     let large = json!({"task_type": "big-result", "input": {"mib": 3}});
-    let parent = start_as(&host, family(json!(vec![large; 12]), json!({"in_turn": true}))).await;
+    let parent = start_as(&host, family(json!(vec![large; 24]), json!({"in_turn": true}))).await;
     parked(&parent, 1).await;
     let ids: Vec<TaskId> = parent.state().children.iter().map(|child| child.id).collect();
     // The host forgets some of them with each task that ends, unless somebody has them.
@@ -113,7 +113,7 @@ async fn f14_a_parent_keeps_the_results_of_its_ended_children_only_so_far() {
         result(&host, "echo", json!(1)).await;
     }
     assert!(host.task(ids[0]).is_none(), "the oldest is not kept any more");
-    assert!(host.task(ids[11]).is_some(), "the newest is");
+    assert!(host.task(ids[23]).is_some(), "the newest is");
     go_on(&parent).await;
     outcome(&parent).await;
 }

@@ -9,7 +9,7 @@ use crate::model::ids::TaskRef;
 use crate::model::json;
 use crate::model::limits::Limits;
 use crate::model::outbox::message_bytes;
-use crate::model::outcome::Outcome;
+use crate::model::outcome::{Failure, Outcome};
 
 /// What a payload weighs, as text and as values.
 pub(crate) fn payload_bytes(payload: Option<&Value>) -> u64 {
@@ -21,12 +21,14 @@ pub(crate) fn outcome_bytes(outcome: &Outcome) -> u64 {
     let texts = match outcome {
         Outcome::Succeeded { message, data: _ } => message.len(),
         Outcome::Cancelled { message, reason, .. } => message.len() + reason.len(),
-        Outcome::Failed(failure) => {
-            let lines = failure.backtrace.iter().map(|line| size_of::<String>() + line.len()).sum::<usize>();
-            failure.message.len() + lines + failure.limit.as_ref().map_or(0, |limit| limit.len())
-        }
+        Outcome::Failed(failure) => failure_texts(failure),
     };
     texts as u64 + payload_bytes(outcome.data())
+}
+
+fn failure_texts(failure: &Failure) -> usize {
+    let lines = failure.backtrace.iter().map(|line| size_of::<String>() + line.len()).sum::<usize>();
+    failure.message.len() + lines + failure.limit.as_ref().map_or(0, |limit| limit.len())
 }
 
 fn ref_bytes(task: &TaskRef) -> usize {
@@ -41,7 +43,8 @@ pub(crate) fn event_bytes(body: &EventBody) -> u64 {
             let fixed = size_of::<Limits>() + size_of::<TaskDetails>() + ref_bytes(task);
             fixed as u64 + payload_bytes(Some(input)) + details.weight()
         }
-        EventBody::Finished { outcome, .. } => outcome_bytes(outcome),
+        EventBody::Finished { outcome, .. } => size_of::<Outcome>() as u64 + outcome_bytes(outcome),
+        EventBody::AttemptEnded { .. } => size_of::<Failure>() as u64 + written_bytes(body),
         EventBody::Panicked { message, place } => (message.len() + place.len()) as u64,
         EventBody::CancelRequested(request) => request.reason.len() as u64,
         EventBody::OnTerminalDone { name, error } => {
@@ -86,7 +89,7 @@ pub(super) fn written_bytes(body: &EventBody) -> u64 {
         EventBody::Plan { change } => change.bytes(),
         EventBody::ChildStarted { task, .. } => ref_bytes(task),
         EventBody::AttemptEnded { failure, .. } => {
-            return failure.message.len() as u64 + payload_bytes(failure.error.as_ref());
+            return failure_texts(failure) as u64 + payload_bytes(failure.error.as_ref());
         }
         EventBody::Created { .. }
         | EventBody::Due

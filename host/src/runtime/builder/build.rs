@@ -259,7 +259,7 @@ impl HostBuilder {
             desk: Arc::new(Desk::new(self.concurrency.unwrap_or(Concurrency::of(cells)).at_most(cells))),
             queue: Queue::new(self.queued_max.unwrap_or(QUEUED_DEFAULT)),
             schedules: Scheduling::new(self.schedules_max.unwrap_or(SCHEDULES_DEFAULT)),
-            standby: Standby::new(outlives),
+            standby: Standby::new(outlives).into(),
             shutdown: Shutdown::new(&stopping),
             runtime,
             actors: Mutex::new(actors),

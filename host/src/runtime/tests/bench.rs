@@ -192,7 +192,7 @@ impl Bench {
             queue: Queue::new(4),
             desk: Arc::new(Desk::new(Concurrency::of(u32::MAX))),
             schedules: crate::runtime::schedules::Scheduling::new(4),
-            standby: Standby::new(false),
+            standby: Standby::new(false).into(),
             shutdown: Shutdown::new(&stopping),
             runtime: tokio::runtime::Handle::current(),
             actors: Mutex::new(JoinSet::new()),

@@ -21,7 +21,7 @@ use crate::store::faulty::FaultyStore;
 /// A host with a data directory, as far as this matters.
 pub(super) fn standing_by(world: &World, script: &Script) -> Bench {
     let mut bench = world.host(script);
-    bench.inner_mut().standby = Standby::new(true);
+    bench.inner_mut().standby = Standby::new(true).into();
     bench
 }
 
@@ -123,7 +123,7 @@ async fn r4e_a_store_that_fails_is_taken_over_when_it_works_again() {
     world.stop(first, SECOND).await;
     let store = Arc::new(FaultyStore::new(Arc::clone(&world.store) as _));
     let mut second = world.host_on(&script, Arc::clone(&store) as _);
-    second.inner_mut().standby = Standby::new(true);
+    second.inner_mut().standby = Standby::new(true).into();
     store.fail(true);
     assert!(matches!(second.inner.recover().await, Err(RecoverError::Read(_))));
     assert!(matches!(second.inner.start(once()).await, Err(StartError::NotRecovered)));
